@@ -1,0 +1,34 @@
+// The state that a window ends with becomes the state that the next one starts from: states[.., last] -> states[.., 0], for
+// every layer and lane. A lane that holds a number that is not finite is reset to zero.
+
+struct Args {
+    layers: u32,
+    lanes: u32,
+    hidden4: u32,
+    layer_stride: u32, // vec4
+    last: u32,         // vec4 from a layer's first state to its last
+}
+
+@group(0) @binding(0) var<storage, read_write> states: array<vec4f>;
+@group(0) @binding(1) var<uniform> args: Args;
+
+var<workgroup> broken: array<u32, 64>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
+    let row = min(group.y * groups.x + group.x, args.layers * args.lanes - 1u);
+    let at = (row / args.lanes) * args.layer_stride + (row % args.lanes) * args.hidden4;
+    var bad = 0u;
+    for (var j = local.x; j < args.hidden4; j += 64u) {
+        let exponent = bitcast<vec4u>(states[at + args.last + j]) & vec4u(0x7f800000u);
+        bad |= select(0u, 1u, any(exponent == vec4u(0x7f800000u)));
+    }
+    broken[local.x] = bad;
+    workgroupBarrier();
+    for (var i = 0u; i < 64u; i++) {
+        bad |= broken[i];
+    }
+    for (var j = local.x; j < args.hidden4; j += 64u) {
+        states[at + j] = select(states[at + args.last + j], vec4f(), bad != 0u);
+    }
+}

@@ -1,0 +1,61 @@
+// Closes an update: the norm from its parts, whether the update applies, the clip factor, Adam's bias corrections, and a row of
+// the ring of metrics. The count of applied updates lives here, on the device, so that a skipped one is not counted.
+//
+// status: 0 applied, 1 skipped, 2 applies now, 3 clip factor, 4 and 5 1 - beta^applied; from 16 on the ring, rows of 4:
+// loss, norm, applies, applied.
+
+struct Args {
+    parts: u32,
+    clip_norm: f32, // 0: no clipping
+    ln_beta1: f32,
+    ln_beta2: f32,
+    inverse_n: f32,
+    ring_row: u32,
+}
+
+@group(0) @binding(0) var<storage, read> part: array<f32>;
+@group(0) @binding(1) var<storage, read> loss: array<f32>;
+@group(0) @binding(2) var<storage, read_write> status: array<u32>;
+@group(0) @binding(3) var<uniform> args: Args;
+
+// 1 - exp(x) for x <= 0 without cancellation near 0.
+fn one_minus_exp(x: f32) -> f32 {
+    if x < -0.5 {
+        return 1.0 - exp(x);
+    }
+    var sum = 1.0;
+    for (var n = 10.0; n > 1.5; n -= 1.0) {
+        sum = 1.0 + sum * x / n;
+    }
+    return -x * sum;
+}
+
+@compute @workgroup_size(1)
+fn main() {
+    var sum = 0.0;
+    var bad = 0.0;
+    for (var i = 0u; i < args.parts; i++) {
+        sum += part[2u * i];
+        bad += part[2u * i + 1u];
+    }
+    let overflow = (bitcast<u32>(sum) & 0x7f800000u) == 0x7f800000u;
+    let applies = select(1u, 0u, overflow || bad != 0.0);
+    let norm = sqrt(sum);
+    status[0] += applies;
+    status[1] += 1u - applies;
+    status[2] = applies;
+    var factor = 1.0;
+    if args.clip_norm > 0.0 {
+        factor = min(1.0, args.clip_norm / (norm + 1e-6));
+    }
+    let applied = f32(status[0]);
+    status[3] = bitcast<u32>(factor);
+    status[4] = bitcast<u32>(one_minus_exp(applied * args.ln_beta1));
+    status[5] = bitcast<u32>(one_minus_exp(applied * args.ln_beta2));
+    let row = 16u + args.ring_row * 4u;
+    status[row] = bitcast<u32>(loss[0] * args.inverse_n);
+    // A norm that is not finite is stored as its bits: infinity, whatever the sum was.
+    status[row + 1u] = select(0x7f800000u, bitcast<u32>(norm), applies != 0u);
+    status[row + 2u] = applies;
+    status[row + 3u] = status[0];
+}

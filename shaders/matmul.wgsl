@@ -1,0 +1,142 @@
+// C (+)= op(A) op(B), batched, in vec4 units along rows. One invocation computes one register tile; the invocations of a
+// workgroup share their rows of A (read at the same address) and lie side by side along the columns (coalesced).
+//
+// Lengths that are no multiple of a tile: loads clamp to the last row or column, stores are left out. Along the inner
+// dimension, columns beyond the end are zero by the arena's convention, and rows beyond it (op = transposed A, or B as
+// it stands) are made zero in A, so that nothing left over in memory enters a sum, not even a NaN.
+
+override WIDTH: u32;
+override TRANSPOSE_A: bool;
+override TRANSPOSE_B: bool;
+override MASKED: bool;
+
+struct Args {
+    rows: u32,
+    cols: u32,
+    inner: u32,
+    a_offset: u32, // vec4, like every offset, leading dimension and stride here
+    a_ld: u32,
+    a_stride: u32,
+    b_offset: u32,
+    b_ld: u32,
+    b_stride: u32,
+    c_offset: u32,
+    c_ld: u32,
+    c_stride: u32,
+    mask_offset: u32, // elements
+    accumulate: u32,
+    batch: u32,
+    form: u32, // the overrides say the same; for the CPU implementation
+}
+
+@group(0) @binding(0) var<storage, read> a: array<vec4f>;
+@group(0) @binding(1) var<storage, read> b: array<vec4f>;
+@group(0) @binding(2) var<storage, read> mask: array<f32>;
+@group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
+@group(0) @binding(4) var<uniform> args: Args;
+
+// Accumulators are parked here before they are stored: storing them from registers would unroll the edge checks over the
+// whole tile, which takes drivers seconds to compile.
+var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
+var<private> lane: u32;
+var<private> row4: u32;
+var<private> col4: u32;
+var<private> a_base: u32;
+var<private> b_base: u32;
+
+fn column(v: u32) -> u32 {
+    return min(col4 + v * WIDTH, (args.cols + 3u) / 4u - 1u);
+}
+
+// Row k of the inner dimension, or zero if it is masked or beyond the end.
+fn inner_row(k: u32, at: u32) -> vec4f {
+    var live = k < args.inner;
+    if MASKED {
+        live = live && mask[args.mask_offset + min(k, args.inner - 1u)] != 0.0;
+    }
+    return select(vec4f(), a[at], live);
+}
+
+fn a_block(r: u32, k: u32) -> mat4x4f {
+    if TRANSPOSE_A {
+        let i = min(row4 + r, (args.rows + 3u) / 4u - 1u);
+        let last = args.inner - 1u;
+        let at = a_base + i;
+        return transpose(mat4x4f(
+            inner_row(k * 4u, at + min(k * 4u, last) * args.a_ld),
+            inner_row(k * 4u + 1u, at + min(k * 4u + 1u, last) * args.a_ld),
+            inner_row(k * 4u + 2u, at + min(k * 4u + 2u, last) * args.a_ld),
+            inner_row(k * 4u + 3u, at + min(k * 4u + 3u, last) * args.a_ld),
+        ));
+    }
+    let i = (row4 + r) * 4u;
+    let last = args.rows - 1u;
+    let at = a_base + k;
+    return mat4x4f(
+        a[at + min(i, last) * args.a_ld],
+        a[at + min(i + 1u, last) * args.a_ld],
+        a[at + min(i + 2u, last) * args.a_ld],
+        a[at + min(i + 3u, last) * args.a_ld],
+    );
+}
+
+// Row j of a transposed B, which is column j of the result: zero beyond the end, so that the padding of C stays zero.
+fn column_row(k: u32, j: u32) -> vec4f {
+    return select(vec4f(), b[b_base + k + min(j, args.cols - 1u) * args.b_ld], j < args.cols);
+}
+
+fn b_block(k: u32, v: u32) -> mat4x4f {
+    let j = column(v);
+    if TRANSPOSE_B {
+        let j4 = j * 4u;
+        return transpose(mat4x4f(column_row(k, j4), column_row(k, j4 + 1u), column_row(k, j4 + 2u), column_row(k, j4 + 3u)));
+    }
+    let last = args.inner - 1u;
+    let at = b_base + j;
+    return mat4x4f(
+        b[at + min(k * 4u, last) * args.b_ld],
+        b[at + min(k * 4u + 1u, last) * args.b_ld],
+        b[at + min(k * 4u + 2u, last) * args.b_ld],
+        b[at + min(k * 4u + 3u, last) * args.b_ld],
+    );
+}
+
+fn tile_ready() {}
+
+fn store_block(r: u32, v: u32, block: mat4x4f) {
+    let at = ((r * TILE_COLS4 + v) * 4u) * WIDTH + lane;
+    parked[at] = block[0];
+    parked[at + WIDTH] = block[1];
+    parked[at + 2u * WIDTH] = block[2];
+    parked[at + 3u * WIDTH] = block[3];
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
+    lane = local.x;
+    let column_groups = ((args.cols + 3u) / 4u + WIDTH * TILE_COLS4 - 1u) / (WIDTH * TILE_COLS4);
+    let index = group.y * groups.x + group.x;
+    col4 = (index % column_groups) * (WIDTH * TILE_COLS4) + lane;
+    row4 = (index / column_groups) * TILE_ROWS4;
+    if row4 * 4u >= args.rows {
+        return;
+    }
+    a_base = args.a_offset + group.z * args.a_stride;
+    b_base = args.b_offset + group.z * args.b_stride;
+    let c_base = args.c_offset + group.z * args.c_stride;
+    tile_product((args.inner + 3u) / 4u);
+    for (var r = 0u; r < TILE_ROWS4 * 4u; r++) {
+        let i = row4 * 4u + r;
+        for (var v = 0u; v < TILE_COLS4; v++) {
+            let j = col4 + v * WIDTH;
+            if i < args.rows && j * 4u < args.cols {
+                let at = c_base + i * args.c_ld + j;
+                var sum = parked[((r / 4u * TILE_COLS4 + v) * 4u + r % 4u) * WIDTH + lane];
+                if args.accumulate != 0u {
+                    sum += c[at];
+                }
+                c[at] = sum;
+            }
+        }
+    }
+}

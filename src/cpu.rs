@@ -1,0 +1,137 @@
+//! The executor on the CPU: replays recordings with the kernels' CPU implementations, at once and in order.
+
+use crate::arena::Slot;
+use crate::error::{Error, Result};
+use crate::kernel::{Access, Bound, Call, Capabilities, Tile, Values, Var, Variant};
+use crate::recording::{Counters, Executor, Program, Repeat};
+
+/// Replays a program on the CPU.
+pub struct CpuExecutor {
+    program: Program,
+    banks: Vec<Vec<f32>>,
+    pool: rayon::ThreadPool,
+    description: String,
+    counters: Counters,
+}
+
+/// What the CPU executor can do. Scans of any width walk a whole segment; the variant is of no consequence.
+pub fn capabilities() -> Capabilities {
+    Capabilities {
+        matmul: Variant { tile: Tile::T16x16, width: 8 },
+        scan: Tile::T16x16,
+        workgroup_bytes: u32::MAX,
+        workgroup_invocations: u32::MAX,
+        binding_bytes: 1 << 34,
+    }
+}
+
+/// Threads to use: one per core.
+pub fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+impl CpuExecutor {
+    /// Allocates the arena of a program, zeroed. `threads` parts the work in a fixed way, so equal numbers give equal bits.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if threads can't be started or memory is short.
+    pub fn new(program: Program, threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}; give fewer with --threads")))?;
+        let mut banks = Vec::new();
+        for &elements in &program.layout.banks {
+            let mut bank: Vec<f32> = Vec::new();
+            bank.try_reserve_exact(elements as usize)
+                .map_err(|_| Error::Device(format!("out of memory: {} more bytes are needed; lower --batch or --hidden", u64::from(elements) * 4)))?;
+            bank.resize(elements as usize, 0.0);
+            banks.push(bank);
+        }
+        let description = format!("CPU, {threads} thread{}", if threads == 1 { "" } else { "s" });
+        Ok(CpuExecutor { program, banks, pool, description, counters: Counters::default() })
+    }
+
+    fn words(&self, slot: Slot, offset: u32, count: usize) -> (usize, std::ops::Range<usize>) {
+        let place = self.program.layout.place(slot);
+        assert!(u64::from(offset) + count as u64 <= u64::from(place.elements), "{count} words at {offset} of slot {}", self.program.arena.name(slot));
+        let first = (place.offset + offset) as usize;
+        (place.bank, first..first + count)
+    }
+}
+
+impl Executor for CpuExecutor {
+    fn description(&self) -> &str {
+        &self.description
+    }
+
+    fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
+        let CpuExecutor { program, banks, pool, counters, .. } = self;
+        let threads = pool.current_num_threads();
+        pool.install(|| {
+            for dispatch in &program.recordings[recording].dispatches {
+                let count = match dispatch.repeat {
+                    Repeat::Once => 1,
+                    Repeat::Steps(extra) => values.get(Var::Steps) + extra,
+                };
+                // Written banks are taken out while the kernel runs: no other binding of the dispatch lies in them.
+                let place = |slot: &Slot| program.layout.place(*slot);
+                let written = |i: usize| dispatch.kernel.bindings[i].access == Access::ReadWrite;
+                let mut taken: Vec<Option<Vec<f32>>> =
+                    dispatch.bindings.iter().enumerate().map(|(i, s)| written(i).then(|| std::mem::take(&mut banks[place(s).bank]))).collect();
+                let mut bound: Vec<Bound<'_>> = Vec::with_capacity(taken.len());
+                for (slot, bank) in dispatch.bindings.iter().zip(&mut taken) {
+                    let at = place(slot);
+                    let range = at.offset as usize..(at.offset + at.elements) as usize;
+                    bound.push(match bank {
+                        Some(bank) => Bound::Write(&mut bank[range]),
+                        None => Bound::Read(&banks[at.bank][range]),
+                    });
+                }
+                for index in 0..count {
+                    let args = dispatch.eval(&values.with(Var::Index, index));
+                    if !(dispatch.kernel.grid)(&args, dispatch.variant).contains(&0) {
+                        (dispatch.kernel.cpu)(&mut Call { args: &args, bound: &mut bound, threads });
+                        counters.dispatches += 1;
+                    }
+                }
+                drop(bound);
+                for (slot, bank) in dispatch.bindings.iter().zip(taken) {
+                    if let Some(bank) = bank {
+                        banks[place(slot).bank] = bank;
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
+    fn upload(&mut self, slot: Slot, offset: u32, words: &[u32]) -> Result<()> {
+        let (bank, range) = self.words(slot, offset, words.len());
+        self.banks[bank][range].copy_from_slice(bytemuck::cast_slice(words));
+        Ok(())
+    }
+
+    fn download(&mut self, slot: Slot, offset: u32, words: &mut [u32]) -> Result<()> {
+        let (bank, range) = self.words(slot, offset, words.len());
+        words.copy_from_slice(bytemuck::cast_slice(&self.banks[bank][range]));
+        Ok(())
+    }
+
+    fn submit(&mut self) -> Result<()> {
+        self.counters.submits += 1;
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.banks.iter().map(|b| b.len() as u64 * 4).sum()
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
+    }
+}

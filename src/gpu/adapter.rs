@@ -1,0 +1,120 @@
+//! Which adapters there are, and what each is.
+
+use crate::error::{Error, Result};
+use std::fmt;
+
+/// Hardware, or a driver that runs shaders on the CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A GPU.
+    Hardware,
+    /// lavapipe, SwiftShader, WARP and the like.
+    Software,
+}
+
+/// What is known of an adapter.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct AdapterInfo {
+    /// Name of the adapter.
+    pub name: String,
+    /// vulkan, metal, dx12 or gl.
+    pub backend: String,
+    /// Name and version of the driver.
+    pub driver: String,
+    /// Hardware or software.
+    pub kind: Kind,
+    /// Invocations that run in step, least and most.
+    pub subgroup: [u32; 2],
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// Most invocations of a workgroup.
+    pub workgroup_invocations: u32,
+    /// Largest storage binding, bytes.
+    pub binding_bytes: u64,
+    /// Largest buffer, bytes.
+    pub buffer_bytes: u64,
+    /// Storage bindings that a kernel may have.
+    pub storage_bindings: u32,
+    /// Features that matter here.
+    pub features: Vec<&'static str>,
+}
+
+impl fmt::Display for AdapterInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {}{})", self.name, self.backend, self.driver, if self.kind == Kind::Software { ", software" } else { "" })
+    }
+}
+
+/// An adapter that can run the kernels.
+pub struct Adapter {
+    pub(super) inner: wgpu::Adapter,
+    /// What is known of it.
+    pub info: AdapterInfo,
+}
+
+/// The most storage bindings of any kernel.
+const STORAGE_BINDINGS: u32 = 5;
+
+/// All adapters that can run the kernels, hardware first. `WGPU_BACKEND` (a list of vulkan, metal, dx12, gl) and
+/// `WGPU_ADAPTER_NAME` (a part of the name) narrow the choice. GL is asked only where nothing else answers.
+///
+/// # Errors
+/// [`Error::Usage`] if one of the two variables names nothing that exists.
+pub fn adapters() -> Result<Vec<Adapter>> {
+    let wanted = std::env::var("WGPU_BACKEND").ok().filter(|s| !s.is_empty());
+    let found = match &wanted {
+        Some(text) => {
+            let backends = wgpu::Backends::from_comma_list(text);
+            if backends.is_empty() {
+                return Err(Error::Usage(format!("WGPU_BACKEND={text} names no backend; expected one or more of vulkan, metal, dx12, gl")));
+            }
+            on(backends)
+        }
+        None => {
+            let first = on(wgpu::Backends::PRIMARY);
+            if first.is_empty() { on(wgpu::Backends::GL) } else { first }
+        }
+    };
+    let Some(name) = std::env::var("WGPU_ADAPTER_NAME").ok().filter(|s| !s.is_empty()) else { return Ok(found) };
+    let names: Vec<String> = found.iter().map(|a| a.info.name.clone()).collect();
+    let chosen: Vec<Adapter> = found.into_iter().filter(|a| a.info.name.to_lowercase().contains(&name.to_lowercase())).collect();
+    if chosen.is_empty() {
+        let there = if names.is_empty() { "none".to_string() } else { names.join(", ") };
+        return Err(Error::Usage(format!("WGPU_ADAPTER_NAME={name} matches no adapter; there: {there}")));
+    }
+    Ok(chosen)
+}
+
+fn on(backends: wgpu::Backends) -> Vec<Adapter> {
+    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    let instance = wgpu::Instance::new(descriptor);
+    let mut found: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends)).into_iter().filter_map(usable).collect();
+    found.sort_by_key(|a| a.info.kind == Kind::Software);
+    found
+}
+
+/// An adapter with compute shaders and the bindings that the kernels need.
+fn usable(inner: wgpu::Adapter) -> Option<Adapter> {
+    let compute = inner.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS);
+    let (info, limits, features) = (inner.get_info(), inner.limits(), inner.features());
+    if !compute || limits.max_storage_buffers_per_shader_stage < STORAGE_BINDINGS {
+        return None;
+    }
+    let kind = if info.device_type == wgpu::DeviceType::Cpu || info.name.to_lowercase().contains("llvmpipe") { Kind::Software } else { Kind::Hardware };
+    let named = [(wgpu::Features::TIMESTAMP_QUERY, "timestamps"), (wgpu::Features::SHADER_F16, "f16"), (wgpu::Features::SUBGROUP, "subgroups")];
+    let info = AdapterInfo {
+        name: info.name,
+        backend: info.backend.to_string(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        kind,
+        subgroup: [info.subgroup_min_size, info.subgroup_max_size],
+        workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        workgroup_invocations: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+        binding_bytes: limits.max_storage_buffer_binding_size,
+        buffer_bytes: limits.max_buffer_size,
+        storage_bindings: limits.max_storage_buffers_per_shader_stage,
+        features: named.iter().filter(|(f, _)| features.contains(*f)).map(|(_, name)| *name).collect(),
+    };
+    Some(Adapter { inner, info })
+}

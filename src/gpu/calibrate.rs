@@ -1,0 +1,183 @@
+//! Which kernel variants suit an adapter: measured once (milliseconds, after a warm-up) and remembered in the user's cache
+//! folder, keyed by adapter, driver and this crate's version.
+
+use super::adapter::{AdapterInfo, Kind};
+use super::device::GpuDevice;
+use super::executor::GpuExecutor;
+use crate::arena::{Arena, Purpose, Slot, View};
+use crate::error::{Error, Result};
+use crate::kernel::{Capabilities, Tile, Values, Var, Variant, Word};
+use crate::kernels::{Activation, matmul, scan_forward};
+use crate::recording::{Executor, Program, Recording};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// The choices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variants {
+    /// Tile of the matmuls.
+    pub matmul: Tile,
+    /// Tile of the scans.
+    pub scan: Tile,
+}
+
+impl Variants {
+    pub(super) fn apply(self, capabilities: &mut Capabilities) {
+        capabilities.matmul.tile = self.matmul;
+        capabilities.scan = self.scan;
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    adapter: String,
+    variants: Variants,
+}
+
+/// The adapter's limits, with the variants that its kind suggests until they are measured.
+pub(super) fn default_capabilities(info: &AdapterInfo) -> Capabilities {
+    let tile = if info.kind == Kind::Software { Tile::T16x16 } else { Tile::T8x8 };
+    Capabilities {
+        // A subgroup of invocations side by side reads whole cache lines; a workgroup smaller than 8 wastes wider units.
+        matmul: Variant { tile, width: info.subgroup[0].clamp(8, 64) },
+        scan: tile,
+        workgroup_bytes: info.workgroup_bytes,
+        workgroup_invocations: info.workgroup_invocations,
+        binding_bytes: info.binding_bytes.min(info.buffer_bytes),
+    }
+}
+
+/// Sets the device's variants, from memory or by measuring.
+pub(super) fn choose(gpu: &mut GpuDevice) -> Result<()> {
+    let key = format!("{} / retrograd {}", gpu.info, env!("CARGO_PKG_VERSION"));
+    let path = cache_file();
+    let known = path.as_ref().and_then(|p| std::fs::read(p).ok());
+    let mut all: Vec<Remembered> = match known.as_deref().map(serde_json::from_slice) {
+        Some(Ok(all)) => all,
+        Some(Err(e)) => {
+            eprintln!("note: the calibration cache {} is damaged ({e}); measuring again", path.as_ref().map(|p| p.display().to_string()).unwrap_or_default());
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    if let Some(r) = all.iter().find(|r| r.adapter == key) {
+        r.variants.apply(&mut gpu.capabilities);
+        gpu.calibration = "remembered";
+        return Ok(());
+    }
+    let variants = measure(gpu)?;
+    variants.apply(&mut gpu.capabilities);
+    gpu.calibration = "measured";
+    all.push(Remembered { adapter: key, variants });
+    if let Some(path) = path {
+        // The cache only saves time: where it can't be written, the next run measures again.
+        let _ = write(&path, &all);
+    }
+    Ok(())
+}
+
+fn cache_file() -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let base = folder("XDG_CACHE_HOME").or_else(|| folder("LOCALAPPDATA")).or_else(|| folder("HOME").map(|h| h.join(".cache")))?;
+    Some(base.join("retrograd").join("calibration.json"))
+}
+
+fn write(path: &std::path::Path, all: &[Remembered]) -> std::io::Result<()> {
+    use std::io::Write;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = std::fs::File::create(&temporary)?;
+    file.write_all(&serde_json::to_vec_pretty(all)?)?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)
+}
+
+const SIZE: u32 = 128;
+const LANES: u32 = 32;
+const STEPS: u32 = 4;
+
+/// Times a matmul and a scan with every tile that the adapter's limits allow.
+fn measure(gpu: &GpuDevice) -> Result<Variants> {
+    let best = |times: &[(Tile, f64)]| times.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|t| t.0);
+    let mut times = [Vec::new(), Vec::new()];
+    for tile in Tile::ALL {
+        let variant = Variant { tile, width: gpu.capabilities.matmul.width };
+        let parked = variant.width * tile.rows() * tile.cols() * 4;
+        let caps = Capabilities { matmul: variant, scan: tile, ..gpu.capabilities };
+        if parked <= caps.workgroup_bytes {
+            times[0].push((tile, time(gpu, |r, f| record_matmul(r, variant, f))?));
+        }
+        if caps.scan_variant(SIZE).is_some_and(|v| v.tile == tile) {
+            times[1].push((tile, time(gpu, |r, f| record_scan(r, &caps, f))?));
+        }
+    }
+    match (best(&times[0]), best(&times[1])) {
+        (Some(matmul), Some(scan)) => Ok(Variants { matmul, scan }),
+        _ => Err(Error::Device(format!("{}: {} bytes of workgroup memory hold no kernel variant", gpu.info, gpu.info.workgroup_bytes))),
+    }
+}
+
+/// The slots that are timed: x `[STEPS * LANES, SIZE]`, w `[SIZE, SIZE]`, y one block longer than x.
+struct Fixture {
+    x: View,
+    w: View,
+    y: View,
+    keep: View,
+    states: Slot,
+}
+
+fn record_matmul(recording: &mut Recording, variant: Variant, f: &Fixture) {
+    let rows = Word::from(STEPS * LANES);
+    let o = matmul::Operands { form: matmul::Form::Nn, a: f.x.with_rows(rows), b: f.w, c: f.y.with_rows(rows), mask: None, accumulate: 0.into() };
+    matmul::record(recording, "calibrate", variant, o, matmul::Batch::ONE);
+}
+
+fn record_scan(recording: &mut Recording, capabilities: &Capabilities, f: &Fixture) {
+    let o = scan_forward::Operands {
+        pre: f.x,
+        w: f.w,
+        bias: None,
+        keep: f.keep,
+        states: f.states,
+        state_in: 0.into(),
+        state_out: 0.into(),
+        h: f.y,
+        lanes: LANES,
+        activation: Activation::Tanh,
+    };
+    scan_forward::record(recording, "calibrate", capabilities, o);
+}
+
+/// Median seconds of a replay, after one that warms up (drivers compile at the first dispatch).
+fn time(gpu: &GpuDevice, record: impl FnOnce(&mut Recording, &Fixture)) -> Result<f64> {
+    let mut arena = Arena::default();
+    let rows = STEPS * LANES;
+    let mut slot = |name: &str, elements| arena.persistent(name, elements, Purpose::Activations);
+    let view = |slot, rows: Word, cols| View { slot, offset: 0.into(), rows, cols, ld: cols };
+    let live = Word::scaled(Var::Steps, LANES);
+    let fixture = Fixture {
+        x: view(slot("x", rows * SIZE), live, SIZE),
+        w: view(slot("w", SIZE * SIZE), SIZE.into(), SIZE),
+        y: view(slot("y", (rows + LANES) * SIZE), live, SIZE),
+        keep: view(slot("keep", rows), live, 1),
+        states: slot("states", LANES * SIZE),
+    };
+    let mut recording = Recording::new("calibrate");
+    record(&mut recording, &fixture);
+    let program = Program::new(arena, vec![recording], gpu.capabilities.binding_bytes);
+    let mut executor = GpuExecutor::new(gpu.clone(), program)?;
+    let values = Values::default().with(Var::Steps, STEPS);
+    let mut times = Vec::new();
+    for _ in 0..6 {
+        let start = Instant::now();
+        executor.run(0, &values)?;
+        executor.wait()?;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.remove(0);
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}

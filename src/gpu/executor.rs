@@ -1,0 +1,254 @@
+//! The executor on a GPU: pipelines, bind groups and offsets are resolved when it is made, and replayed.
+
+use super::device::GpuDevice;
+use super::pipelines::args_bytes;
+use crate::arena::Slot;
+use crate::error::{Error, Result};
+use crate::kernel::{Kernel, Values, Var, Variant, Word};
+use crate::recording::{Counters, Dispatch, Executor, Program, Repeat};
+use std::collections::{HashMap, VecDeque};
+
+/// Bytes from one dispatch's arguments to the next: the largest alignment of a dynamic offset.
+const ARGS_STRIDE: usize = 256;
+/// Dispatches whose arguments fit one submission.
+const ARGS_SLOTS: usize = 4096;
+/// Submissions that may be under way before the host waits for the oldest.
+const IN_FLIGHT: usize = 3;
+
+struct Ready {
+    kernel: &'static Kernel,
+    variant: Variant,
+    args: Vec<Word>,
+    repeat: Repeat,
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+}
+
+struct Pending {
+    pipeline: wgpu::ComputePipeline,
+    group: wgpu::BindGroup,
+    grid: [u32; 3],
+}
+
+/// Replays a program on a GPU.
+pub struct GpuExecutor {
+    gpu: GpuDevice,
+    program: Program,
+    banks: Vec<wgpu::Buffer>,
+    ready: Vec<Vec<Ready>>,
+    uniforms: wgpu::Buffer,
+    args: Vec<u8>,
+    pending: Vec<Pending>,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    staging: Option<wgpu::Buffer>,
+    description: String,
+    counters: Counters,
+}
+
+impl GpuExecutor {
+    /// Makes the arena's buffers, zeroed, and everything that the program's dispatches need.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if a buffer is larger than the adapter allows, memory is short, or a shader is refused.
+    pub fn new(gpu: GpuDevice, program: Program) -> Result<Self> {
+        use wgpu::BufferUsages as U;
+        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let buffer = |label: &str, size: u64, usage| gpu.device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false });
+        let mut banks = Vec::new();
+        for (i, &elements) in program.layout.banks.iter().enumerate() {
+            let size = u64::from(elements) * 4;
+            if size > gpu.info.buffer_bytes {
+                return Err(Error::Device(format!("a buffer of {size} bytes is needed, {} allows {}; lower --batch, --hidden or the window", gpu.info, gpu.info.buffer_bytes)));
+            }
+            banks.push(buffer(&format!("bank {i}"), size, U::STORAGE | U::COPY_SRC | U::COPY_DST));
+        }
+        let uniforms = buffer("args", (ARGS_STRIDE * ARGS_SLOTS) as u64, U::UNIFORM | U::COPY_DST);
+        if let Some(e) = pollster::block_on(scope.pop()) {
+            return Err(Error::Device(format!("{}: out of memory for {} bytes ({e}); lower --batch, --hidden or the window", gpu.info, program.layout.bytes())));
+        }
+        let description = gpu.info.to_string();
+        let mut executor = GpuExecutor {
+            gpu,
+            program,
+            banks,
+            ready: Vec::new(),
+            uniforms,
+            args: Vec::new(),
+            pending: Vec::new(),
+            in_flight: VecDeque::new(),
+            staging: None,
+            description,
+            counters: Counters::default(),
+        };
+        executor.resolve()?;
+        Ok(executor)
+    }
+
+    fn resolve(&mut self) -> Result<()> {
+        let recordings = std::mem::take(&mut self.program.recordings);
+        let mut groups: HashMap<(&'static str, Vec<Slot>), wgpu::BindGroup> = HashMap::new();
+        for recording in &recordings {
+            let mut ready = Vec::new();
+            for d in &recording.dispatches {
+                let args = d.eval(&Values::default());
+                let pipeline = self.pipelines().pipeline(d.kernel, d.variant, &args);
+                let group = match groups.entry((d.kernel.name, d.bindings.clone())) {
+                    std::collections::hash_map::Entry::Occupied(e) => e.get().clone(),
+                    std::collections::hash_map::Entry::Vacant(e) => e.insert(self.group(d)?).clone(),
+                };
+                ready.push(Ready { kernel: d.kernel, variant: d.variant, args: d.args.clone(), repeat: d.repeat, pipeline, group });
+            }
+            self.ready.push(ready);
+        }
+        self.program.recordings = recordings;
+        self.gpu.check()
+    }
+
+    fn group(&self, d: &Dispatch) -> Result<wgpu::BindGroup> {
+        let mut entries = Vec::new();
+        for (slot, i) in d.bindings.iter().zip(0..) {
+            let place = self.program.layout.place(*slot);
+            let size = u64::from(place.elements) * 4;
+            let gpu = &self.gpu;
+            if size > gpu.info.binding_bytes {
+                let name = self.program.arena.name(*slot);
+                return Err(Error::Device(format!("{name} needs {size} bytes in one piece, {} binds {}; lower --batch, --hidden or the window", gpu.info, gpu.info.binding_bytes)));
+            }
+            let binding = wgpu::BufferBinding { buffer: &self.banks[place.bank], offset: u64::from(place.offset) * 4, size: wgpu::BufferSize::new(size.next_multiple_of(16)) };
+            entries.push(wgpu::BindGroupEntry { binding: i, resource: wgpu::BindingResource::Buffer(binding) });
+        }
+        let binding = wgpu::BufferBinding { buffer: &self.uniforms, offset: 0, size: wgpu::BufferSize::new(args_bytes(d.kernel)) };
+        entries.push(wgpu::BindGroupEntry { binding: d.bindings.len() as u32, resource: wgpu::BindingResource::Buffer(binding) });
+        let layout = self.pipelines().layout(d.kernel).0.clone();
+        Ok(self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&d.label), layout: &layout, entries: &entries }))
+    }
+
+    fn pipelines(&self) -> std::sync::MutexGuard<'_, super::pipelines::Pipelines> {
+        // A panic while they were locked leaves a cache that is still whole.
+        self.gpu.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn bytes(&self, slot: Slot, offset: u32, count: usize) -> (usize, u64) {
+        let place = self.program.layout.place(slot);
+        assert!(u64::from(offset) + count as u64 <= u64::from(place.elements), "{count} words at {offset} of slot {}", self.program.arena.name(slot));
+        (place.bank, u64::from(place.offset + offset) * 4)
+    }
+
+    fn queue_dispatch(&mut self, recording: usize, index: usize, values: &Values) -> Result<()> {
+        let d = &self.ready[recording][index];
+        let args: Vec<u32> = d.args.iter().map(|w| w.eval(values)).collect();
+        let grid = (d.kernel.grid)(&args, d.variant);
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        let pending = Pending { pipeline: d.pipeline.clone(), group: d.group.clone(), grid };
+        if self.pending.len() == ARGS_SLOTS {
+            self.submit()?;
+        }
+        let at = self.args.len();
+        self.args.extend_from_slice(bytemuck::cast_slice(&args));
+        self.args.resize(at + ARGS_STRIDE, 0);
+        self.pending.push(pending);
+        self.counters.dispatches += 1;
+        Ok(())
+    }
+}
+
+impl Executor for GpuExecutor {
+    fn description(&self) -> &str {
+        &self.description
+    }
+
+    fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
+        for index in 0..self.ready[recording].len() {
+            match self.ready[recording][index].repeat {
+                Repeat::Once => self.queue_dispatch(recording, index, values)?,
+                Repeat::Steps(extra) => {
+                    for i in 0..values.get(Var::Steps) + extra {
+                        self.queue_dispatch(recording, index, &values.with(Var::Index, i))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn upload(&mut self, slot: Slot, offset: u32, words: &[u32]) -> Result<()> {
+        // A write takes effect before the next submission: what was run already must be submitted first.
+        self.submit()?;
+        let (bank, at) = self.bytes(slot, offset, words.len());
+        self.gpu.queue.write_buffer(&self.banks[bank], at, bytemuck::cast_slice(words));
+        Ok(())
+    }
+
+    fn download(&mut self, slot: Slot, offset: u32, words: &mut [u32]) -> Result<()> {
+        self.submit()?;
+        let (bank, at) = self.bytes(slot, offset, words.len());
+        let size = words.len() as u64 * 4;
+        if self.staging.as_ref().is_none_or(|s| s.size() < size) {
+            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+            self.staging = Some(self.gpu.device.create_buffer(&wgpu::BufferDescriptor { label: Some("staging"), size, usage, mapped_at_creation: false }));
+        }
+        let Some(staging) = &self.staging else { return Ok(()) };
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&self.banks[bank], at, staging, 0, size);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+        staging.map_async(wgpu::MapMode::Read, 0..size, move |result| {
+            // Fails only if nobody waits any more.
+            let _ = sender.send(result);
+        });
+        self.gpu.wait(Some(submission))?;
+        self.in_flight.clear();
+        let failed = |e: String| Error::Device(format!("{}: cannot read from the device: {e}", self.gpu.info));
+        match pollster::block_on(receiver.receive()) {
+            Some(Ok(())) => {}
+            Some(Err(e)) => return Err(failed(e.to_string())),
+            None => return Err(failed("no answer".to_string())),
+        }
+        let view = staging.get_mapped_range(0..size).map_err(|e| failed(e.to_string()))?;
+        words.copy_from_slice(bytemuck::cast_slice(&view));
+        drop(view);
+        staging.unmap();
+        Ok(())
+    }
+
+    fn submit(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        self.gpu.queue.write_buffer(&self.uniforms, 0, &self.args);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            for (i, p) in self.pending.iter().enumerate() {
+                pass.set_pipeline(&p.pipeline);
+                pass.set_bind_group(0, &p.group, &[(i * ARGS_STRIDE) as u32]);
+                pass.dispatch_workgroups(p.grid[0], p.grid[1], p.grid[2]);
+            }
+        }
+        self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
+        self.pending.clear();
+        self.args.clear();
+        self.counters.submits += 1;
+        if self.in_flight.len() > IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.gpu.wait(oldest)?;
+        }
+        self.gpu.check()
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        self.submit()?;
+        self.in_flight.clear();
+        self.gpu.wait(None)
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.banks.iter().map(wgpu::Buffer::size).sum()
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters
+    }
+}

@@ -1,0 +1,12 @@
+//! The executor on a GPU, through wgpu. Nothing outside this folder names wgpu.
+
+mod adapter;
+mod calibrate;
+mod device;
+mod executor;
+mod pipelines;
+
+pub use adapter::{Adapter, AdapterInfo, Kind, adapters};
+pub use calibrate::Variants;
+pub use device::GpuDevice;
+pub use executor::GpuExecutor;

@@ -1,0 +1,81 @@
+//! Compute pipelines and their layouts, built once each.
+
+use crate::kernel::{Access, Constant, Kernel, Variant};
+use std::collections::HashMap;
+
+/// What tells two pipelines of one kernel apart.
+type Key = (&'static str, Option<crate::kernel::Tile>, Vec<(&'static str, u64)>);
+
+/// The pipelines of a device.
+pub(super) struct Pipelines {
+    device: wgpu::Device,
+    layouts: HashMap<&'static str, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
+    pipelines: HashMap<Key, wgpu::ComputePipeline>,
+}
+
+/// Bytes of a kernel's `Args` as a uniform.
+pub(super) fn args_bytes(kernel: &Kernel) -> u64 {
+    (kernel.args.len() as u64 * 4).next_multiple_of(16)
+}
+
+/// The whole WGSL text of a kernel in a variant.
+pub(super) fn source(kernel: &Kernel, variant: Variant) -> String {
+    if kernel.tiled { format!("{}{}", kernel.source, variant.tile.source()) } else { kernel.source.to_string() }
+}
+
+impl Pipelines {
+    pub(super) fn new(device: &wgpu::Device) -> Self {
+        Pipelines { device: device.clone(), layouts: HashMap::new(), pipelines: HashMap::new() }
+    }
+
+    /// Layout of a kernel's bind group: its storage bindings, then the uniform at a dynamic offset.
+    pub(super) fn layout(&mut self, kernel: &'static Kernel) -> &(wgpu::BindGroupLayout, wgpu::PipelineLayout) {
+        let device = &self.device;
+        self.layouts.entry(kernel.name).or_insert_with(|| {
+            let entry = |binding: u32, ty| wgpu::BindGroupLayoutEntry { binding, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None };
+            let storage = |access| wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
+                has_dynamic_offset: false,
+                min_binding_size: None,
+            };
+            let mut entries: Vec<_> = kernel.bindings.iter().zip(0..).map(|(b, i)| entry(i, storage(b.access))).collect();
+            let uniform = wgpu::BindingType::Buffer {
+                ty: wgpu::BufferBindingType::Uniform,
+                has_dynamic_offset: true,
+                min_binding_size: wgpu::BufferSize::new(args_bytes(kernel)),
+            };
+            entries.push(entry(kernel.bindings.len() as u32, uniform));
+            let group = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel.name), entries: &entries });
+            let pipeline = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+                label: Some(kernel.name),
+                bind_group_layouts: &[Some(&group)],
+                immediate_size: 0,
+            });
+            (group, pipeline)
+        })
+    }
+
+    /// The pipeline of a kernel in a variant, for these (first) arguments.
+    pub(super) fn pipeline(&mut self, kernel: &'static Kernel, variant: Variant, args: &[u32]) -> wgpu::ComputePipeline {
+        let constants: Vec<Constant> = (kernel.constants)(args, variant);
+        let key: Key = (kernel.name, kernel.tiled.then_some(variant.tile), constants.iter().map(|(n, v)| (*n, v.to_bits())).collect());
+        if let Some(pipeline) = self.pipelines.get(&key) {
+            return pipeline.clone();
+        }
+        let layout = self.layout(kernel).1.clone();
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(kernel.name),
+            source: wgpu::ShaderSource::Wgsl(source(kernel, variant).into()),
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(kernel.name),
+            layout: Some(&layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
+            cache: None,
+        });
+        self.pipelines.insert(key, pipeline.clone());
+        pipeline
+    }
+}

@@ -1,0 +1,150 @@
+//! How the CPU implementations use the machine: work split over threads in a fixed way, vector instructions by safe
+//! dispatch, and the one call into the matmul library.
+
+use std::ops::Range;
+
+/// Splits `0..n` into at most `parts` contiguous, near-equal ranges, none empty.
+pub fn split(n: usize, parts: usize) -> Vec<Range<usize>> {
+    let parts = parts.clamp(1, n.max(1));
+    (0..parts).map(|i| n * i / parts..n * (i + 1) / parts).filter(|r| !r.is_empty()).collect()
+}
+
+/// Runs the tasks on the current thread pool and waits for all.
+pub fn parallel<F: FnOnce() + Send>(tasks: impl IntoIterator<Item = F>) {
+    let mut tasks: Vec<F> = tasks.into_iter().collect();
+    let Some(last) = tasks.pop() else { return };
+    rayon::scope(|scope| {
+        for task in tasks {
+            scope.spawn(|_| task());
+        }
+        last();
+    });
+}
+
+/// Cuts every block of `width` elements of `data` at the ends of `ranges` (in units of `unit` elements): element `[i][b]` is
+/// the part of block b that belongs to range i.
+pub fn cut_blocks<'a>(data: &'a mut [f32], width: usize, unit: usize, ranges: &[Range<usize>]) -> Vec<Vec<&'a mut [f32]>> {
+    let mut parts: Vec<Vec<&mut [f32]>> = ranges.iter().map(|_| Vec::with_capacity(data.len() / width)).collect();
+    for block in data.chunks_exact_mut(width) {
+        let mut rest = block;
+        for (range, part) in ranges.iter().zip(&mut parts) {
+            let (head, tail) = rest.split_at_mut(range.len() * unit);
+            part.push(head);
+            rest = tail;
+        }
+    }
+    parts
+}
+
+/// Runs `f` compiled for the widest vector instructions of this processor.
+#[inline(always)]
+pub fn vectorized<R>(f: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(f)
+}
+
+/// tanh by a rational function, clamped where it is 1 in f32; NaN stays NaN.
+#[inline(always)]
+pub fn tanh(x: f32) -> f32 {
+    let x = x.clamp(-9.010_913, 9.010_913);
+    let y = x * x;
+    let mut p = -2.760_768_5e-16;
+    for c in [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619e-4, 4.893_524_6e-3] {
+        p = p * y + c;
+    }
+    let mut q = 1.198_258_4e-6;
+    for c in [1.185_347e-4, 2.268_434_6e-3, 4.893_525e-3] {
+        q = q * y + c;
+    }
+    x * p / q
+}
+
+/// exp for x <= 0 or moderate x, by range reduction and a polynomial; NaN stays NaN.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    let x = x.clamp(-87.0, 88.0);
+    let n = (x * std::f32::consts::LOG2_E).round_ties_even();
+    let r = x - n * 0.693_359_4 - n * -2.121_944_4e-4;
+    let mut p = 1.987_569_1e-4;
+    for c in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5] {
+        p = p * r + c;
+    }
+    (p * r * r + r + 1.0) * f32::from_bits(((n as i32 + 127) as u32) << 23)
+}
+
+/// A matrix operand: row-major with leading dimension `ld`, or the transpose of that.
+#[derive(Clone, Copy)]
+pub struct Mat<'a> {
+    /// The numbers, first one first.
+    pub data: &'a [f32],
+    /// Elements from row to row as stored.
+    pub ld: usize,
+    /// Whether the operand is the transpose of what is stored.
+    pub transposed: bool,
+}
+
+impl<'a> Mat<'a> {
+    /// A matrix as stored.
+    pub fn new(data: &'a [f32], ld: usize) -> Self {
+        Mat { data, ld, transposed: false }
+    }
+
+    /// The transpose of what is stored.
+    pub fn t(self) -> Self {
+        Mat { transposed: !self.transposed, ..self }
+    }
+
+    /// Row and column strides, after a check that `rows x cols` lies inside.
+    fn strides(&self, rows: usize, cols: usize) -> (isize, isize) {
+        let (r, c) = if self.transposed { (cols, rows) } else { (rows, cols) };
+        assert!(c <= self.ld && (r - 1) * self.ld + c <= self.data.len(), "matrix {r}x{c}, ld {} in {} numbers", self.ld, self.data.len());
+        if self.transposed { (1, self.ld as isize) } else { (self.ld as isize, 1) }
+    }
+}
+
+/// dst (+)= a b, with dst `[rows, cols]` row-major, on the calling thread. The library adds along `inner` in an order that
+/// depends on the sizes alone.
+pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+    if rows == 0 || cols == 0 || inner == 0 {
+        return;
+    }
+    assert!(cols <= dst_ld && (rows - 1) * dst_ld + cols <= dst.len(), "result {rows}x{cols}, ld {dst_ld} in {} numbers", dst.len());
+    let (a_rs, a_cs) = a.strides(rows, inner);
+    let (b_rs, b_cs) = b.strides(inner, cols);
+    // SAFETY: the asserts above and in `strides` show that every element that gemm reads or writes, at row * rs + col * cs
+    // for row and col below the given sizes, lies inside the three slices; dst is borrowed mutably, so it overlaps neither.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm::gemm(
+            rows, cols, inner, dst.as_mut_ptr(), 1, dst_ld as isize, accumulate, a.data.as_ptr(), a_cs, a_rs, b.data.as_ptr(), b_cs, b_rs,
+            1.0, 1.0, false, false, false, gemm::Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn split_covers_everything_once_in_order() {
+        for n in 0..20 {
+            for parts in 1..6 {
+                let all: Vec<usize> = split(n, parts).into_iter().flatten().collect();
+                assert_eq!(all, (0..n).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn tanh_and_exp_are_close_to_f64() {
+        for i in -100_000..=100_000 {
+            let x = i as f32 * 1e-4;
+            let t = f64::from(x).tanh();
+            assert!((f64::from(tanh(x)) - t).abs() <= 3e-7 * t.abs().max(1e-3), "tanh({x})");
+            let e = f64::from(x).exp();
+            assert!((f64::from(exp(x)) - e).abs() <= 3e-7 * e, "exp({x})");
+        }
+        assert!(tanh(f32::NAN).is_nan() && exp(f32::NAN).is_nan());
+        assert_eq!(tanh(f32::INFINITY), tanh(100.0));
+    }
+}

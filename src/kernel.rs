@@ -1,0 +1,331 @@
+//! What a kernel is: one WGSL entry point, its bindings, and its CPU implementation; plus the run-time values that its
+//! arguments may depend on.
+
+use std::fmt;
+
+/// How a kernel uses a binding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Only read.
+    Read,
+    /// Written, or read and written.
+    ReadWrite,
+}
+
+/// One storage binding of a kernel, in WGSL binding order.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding {
+    /// Name of the WGSL variable.
+    pub name: &'static str,
+    /// How it is used.
+    pub access: Access,
+}
+
+/// A read-only binding.
+pub const fn read(name: &'static str) -> Binding {
+    Binding { name, access: Access::Read }
+}
+
+/// A written binding.
+pub const fn write(name: &'static str) -> Binding {
+    Binding { name, access: Access::ReadWrite }
+}
+
+/// The register tile that one invocation of a tiled kernel computes; `shaders/tile_*.wgsl` holds the code of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Tile {
+    /// 16 rows by 16 columns.
+    T16x16,
+    /// 8 rows by 8 columns.
+    T8x8,
+    /// 4 rows by 16 columns.
+    T4x16,
+}
+
+impl Tile {
+    /// Every tile, largest first.
+    pub const ALL: [Tile; 3] = [Tile::T16x16, Tile::T8x8, Tile::T4x16];
+
+    /// Rows of the tile.
+    pub const fn rows(self) -> u32 {
+        match self {
+            Tile::T16x16 => 16,
+            Tile::T8x8 => 8,
+            Tile::T4x16 => 4,
+        }
+    }
+
+    /// Columns of the tile.
+    pub const fn cols(self) -> u32 {
+        match self {
+            Tile::T16x16 | Tile::T4x16 => 16,
+            Tile::T8x8 => 8,
+        }
+    }
+
+    /// The WGSL text that defines the tile.
+    pub const fn source(self) -> &'static str {
+        match self {
+            Tile::T16x16 => include_str!("../shaders/tile_16x16.wgsl"),
+            Tile::T8x8 => include_str!("../shaders/tile_8x8.wgsl"),
+            Tile::T4x16 => include_str!("../shaders/tile_4x16.wgsl"),
+        }
+    }
+}
+
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.rows(), self.cols())
+    }
+}
+
+/// Which form of a kernel a dispatch uses, fixed when it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Variant {
+    /// Register tile; ignored by kernels that are not tiled.
+    pub tile: Tile,
+    /// Invocations of a matmul workgroup along the columns: the adapter's subgroup size, so that loads coalesce.
+    pub width: u32,
+}
+
+/// What an executor can do, as far as a recording depends on it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Capabilities {
+    /// Variant of the matmuls.
+    pub matmul: Variant,
+    /// Tile that the scans would like; a smaller one is used where workgroup memory does not hold its rows.
+    pub scan: Tile,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// Most invocations of a workgroup.
+    pub workgroup_invocations: u32,
+    /// Largest buffer and largest binding, in bytes.
+    pub binding_bytes: u64,
+}
+
+impl Capabilities {
+    /// The variant of a scan over rows of `hidden` padded columns, or none if not even the smallest tile's rows fit the
+    /// workgroup memory: then the scan is recorded as one dispatch per step.
+    pub fn scan_variant(&self, hidden: u32) -> Option<Variant> {
+        Tile::ALL
+            .into_iter()
+            .filter(|t| t.rows() <= self.scan.rows())
+            .find(|t| t.rows() * hidden * 4 <= self.workgroup_bytes && hidden.div_ceil(t.cols()) <= self.workgroup_invocations)
+            .map(|tile| Variant { tile, width: hidden.div_ceil(tile.cols()) })
+    }
+}
+
+/// A value that differs from one replay of a recording to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Var {
+    /// Steps of this segment.
+    Steps,
+    /// Index of the block of the history that holds this segment's `h`.
+    Place,
+    /// Index of this segment in its window; states flow from index `Segment` to `Segment + 1`.
+    Segment,
+    /// 1 if gradients and the loss add to what is there, 0 if they replace it.
+    Accumulate,
+    /// 1 if the carry that the following segment left is used, 0 if there is none.
+    CarryIn,
+    /// 1/N as the bits of an f32.
+    InverseN,
+    /// Learning rate as the bits of an f32.
+    LearningRate,
+    /// Row of the ring of metrics that this update writes.
+    RingRow,
+    /// Index of a dispatch within its repetition, see [`crate::recording::Repeat`].
+    Index,
+}
+
+/// The run-time values of one replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Values([u32; 9]);
+
+impl Values {
+    /// Sets a whole number.
+    #[must_use]
+    pub fn with(mut self, var: Var, value: u32) -> Self {
+        self.0[var as usize] = value;
+        self
+    }
+
+    /// Sets a float.
+    #[must_use]
+    pub fn with_f32(self, var: Var, value: f32) -> Self {
+        self.with(var, value.to_bits())
+    }
+
+    /// The value of `var`.
+    pub fn get(&self, var: Var) -> u32 {
+        self.0[var as usize]
+    }
+}
+
+/// An argument: `base`, or `base + min(max(scale * var - floor, 0), cap)` of a run-time value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word {
+    base: u32,
+    term: Option<Term>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Term {
+    var: Var,
+    scale: u32,
+    floor: u32,
+    cap: u32,
+}
+
+impl Word {
+    /// The run-time value itself.
+    pub const fn var(var: Var) -> Self {
+        Self::scaled(var, 1)
+    }
+
+    /// `scale * var`.
+    pub const fn scaled(var: Var, scale: u32) -> Self {
+        Word { base: 0, term: Some(Term { var, scale, floor: 0, cap: u32::MAX }) }
+    }
+
+    /// The part of `scale * var` that lies in `[floor, floor + cap)`: the rows of one chunk.
+    pub const fn part(var: Var, scale: u32, floor: u32, cap: u32) -> Self {
+        Word { base: 0, term: Some(Term { var, scale, floor, cap }) }
+    }
+
+    /// A quarter of this value: an offset or length in elements as one in `vec4`s.
+    ///
+    /// # Panics
+    /// If it is not a multiple of 4, which is a mistake in the recording.
+    pub fn quarter(self) -> Self {
+        let q = |n: u32| {
+            assert!(n.is_multiple_of(4), "{self} is not a whole number of vec4s");
+            n / 4
+        };
+        let term = self.term.map(|t| Term { scale: q(t.scale), floor: q(t.floor), cap: if t.cap == u32::MAX { t.cap } else { q(t.cap) }, ..t });
+        Word { base: q(self.base), term }
+    }
+
+    /// A float constant.
+    pub fn f32(value: f32) -> Self {
+        value.to_bits().into()
+    }
+
+    /// This value plus a constant.
+    #[must_use]
+    pub const fn plus(mut self, n: u32) -> Self {
+        self.base += n;
+        self
+    }
+
+    /// The value, if it does not depend on a run-time value.
+    pub fn constant(&self) -> Option<u32> {
+        self.term.is_none().then_some(self.base)
+    }
+
+    /// The value under `values`.
+    pub fn eval(&self, values: &Values) -> u32 {
+        self.base + self.term.map_or(0, |t| (t.scale.wrapping_mul(values.get(t.var))).saturating_sub(t.floor).min(t.cap))
+    }
+}
+
+impl From<u32> for Word {
+    fn from(base: u32) -> Self {
+        Word { base, term: None }
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(t) = self.term else { return write!(f, "{}", self.base) };
+        if self.base != 0 {
+            write!(f, "{}+", self.base)?;
+        }
+        if t.scale != 1 {
+            write!(f, "{}*", t.scale)?;
+        }
+        write!(f, "{:?}", t.var)?;
+        if t.floor != 0 || t.cap != u32::MAX {
+            write!(f, "[{}..+{}]", t.floor, t.cap)?;
+        }
+        Ok(())
+    }
+}
+
+/// A slice bound to a CPU implementation.
+pub enum Bound<'a> {
+    /// A [`Access::Read`] binding.
+    Read(&'a [f32]),
+    /// A [`Access::ReadWrite`] binding.
+    Write(&'a mut [f32]),
+}
+
+impl Bound<'_> {
+    /// The numbers, whichever way they are bound.
+    pub fn data(&self) -> &[f32] {
+        match self {
+            Bound::Read(s) => s,
+            Bound::Write(s) => s,
+        }
+    }
+}
+
+/// One call of a CPU implementation.
+pub struct Call<'a, 'b> {
+    /// The evaluated `Args`, as words.
+    pub args: &'a [u32],
+    /// The bindings, in the kernel's order.
+    pub bound: &'a mut [Bound<'b>],
+    /// Parts that the work is split into; fixed for a run, so that sums keep their order.
+    pub threads: usize,
+}
+
+/// Work of a dispatch, for the bench and the profile.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Work {
+    /// Floating-point operations.
+    pub flops: f64,
+    /// Bytes that must move at least once.
+    pub bytes: f64,
+}
+
+/// An `override` of the WGSL source and its value.
+pub type Constant = (&'static str, f64);
+
+/// A kernel: `shaders/NAME.wgsl`, its Rust binding and its CPU implementation under one name.
+pub struct Kernel {
+    /// Stem of the shader file; also the pipeline's label and the bench's row.
+    pub name: &'static str,
+    /// The WGSL text; for a tiled kernel the tile's text is put behind it.
+    pub source: &'static str,
+    /// Whether it is built on a [`Tile`].
+    pub tiled: bool,
+    /// Storage bindings; the arguments' uniform follows as the last binding.
+    pub bindings: &'static [Binding],
+    /// Names of its arguments: the members of the WGSL struct `Args`, each one 32-bit word.
+    pub args: &'static [&'static str],
+    /// Values of the WGSL overrides for a variant and (first) arguments.
+    pub constants: fn(&[u32], Variant) -> Vec<Constant>,
+    /// Workgroups for evaluated arguments; any 0 means nothing to do.
+    pub grid: fn(&[u32], Variant) -> [u32; 3],
+    /// The CPU implementation.
+    pub cpu: fn(&mut Call<'_, '_>),
+    /// What a dispatch does at least, for figures.
+    pub work: fn(&[u32]) -> Work,
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Workgroups of a one-dimensional grid, folded into two dimensions where one would pass 65,535.
+pub fn linear_grid(groups: u32) -> [u32; 3] {
+    if groups <= 65_535 { [groups, 1, 1] } else { [32_768, groups.div_ceil(32_768), 1] }
+}
+
+/// No overrides.
+pub fn no_constants(_: &[u32], _: Variant) -> Vec<Constant> {
+    Vec::new()
+}

@@ -1,0 +1,75 @@
+//! Closes an update: norm, whether it applies, clip factor, bias corrections, and a row of the ring of metrics.
+
+use super::{float, slices, words};
+use crate::arena::Slot;
+use crate::kernel::{Call, Kernel, Variant, Word, Work, no_constants, read, write};
+use crate::recording::{Dispatch, Recording, Repeat};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "finish",
+    source: include_str!("../../shaders/finish.wgsl"),
+    tiled: false,
+    bindings: &[read("part"), read("loss"), write("status")],
+    args: &["parts", "clip_norm", "ln_beta1", "ln_beta2", "inverse_n", "ring_row"],
+    constants: no_constants,
+    grid: |_, _| [1, 1, 1],
+    cpu,
+    work: |_| Work::default(),
+};
+
+/// Words of the status: applied, skipped, applies now, clip factor, two bias corrections.
+pub const APPLIED: usize = 0;
+/// Updates skipped because a gradient was not finite.
+pub const SKIPPED: usize = 1;
+const APPLIES: usize = 2;
+const CLIP: usize = 3;
+const CORRECTION1: usize = 4;
+const CORRECTION2: usize = 5;
+/// Word at which the ring begins.
+pub const RING: u32 = 16;
+/// Rows of the ring.
+pub const RING_ROWS: u32 = 1024;
+/// Words of a row of the ring: loss, norm, applies, applied.
+pub const RING_WORDS: u32 = 4;
+
+/// Records the end of an update. `part` from [`super::norm`], `loss` the sum of the weighted losses; `clip_norm` 0 for none.
+pub fn record(recording: &mut Recording, variant: Variant, [part, loss, status]: [Slot; 3], clip_norm: f32, betas: [f64; 2], inverse_n: Word, ring_row: Word) {
+    let [ln1, ln2] = betas.map(|b| Word::f32(b.ln() as f32));
+    recording.push(Dispatch {
+        kernel: &KERNEL,
+        label: "finish".to_string(),
+        bindings: vec![part, loss, status],
+        args: vec![super::norm::PARTS.into(), Word::f32(clip_norm), ln1, ln2, inverse_n, ring_row],
+        variant,
+        repeat: Repeat::Once,
+    });
+}
+
+fn cpu(call: &mut Call<'_, '_>) {
+    let [parts, clip_norm, ln_beta1, ln_beta2, inverse_n, ring_row] = words(call.args);
+    let ([part, loss], [status]) = slices(call.bound);
+    let status: &mut [u32] = bytemuck::cast_slice_mut(status);
+    let (mut sum, mut bad) = (0f32, false);
+    for pair in part.chunks_exact(2).take(parts as usize) {
+        sum += pair[0];
+        bad |= pair[1] != 0.0;
+    }
+    let applies = sum.is_finite() && !bad;
+    let norm = sum.sqrt();
+    status[if applies { APPLIED } else { SKIPPED }] += 1;
+    status[APPLIES] = applies.into();
+    let clip = float(clip_norm);
+    status[CLIP] = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0f32 }.to_bits();
+    let applied = status[APPLIED] as f32;
+    status[CORRECTION1] = one_minus_exp(applied * float(ln_beta1)).to_bits();
+    status[CORRECTION2] = one_minus_exp(applied * float(ln_beta2)).to_bits();
+    let norm = if applies { norm } else { f32::INFINITY };
+    let row = [(loss[0] * float(inverse_n)).to_bits(), norm.to_bits(), applies.into(), status[APPLIED]];
+    status[(RING + ring_row * RING_WORDS) as usize..][..4].copy_from_slice(&row);
+}
+
+/// 1 - exp(x) for x <= 0 without cancellation near 0.
+fn one_minus_exp(x: f32) -> f32 {
+    -f64::from(x).exp_m1() as f32
+}

@@ -1,0 +1,52 @@
+//! out[r] = w[token_r]: rows of W_xh picked by one-hot tokens.
+
+use super::{from_vec4, from_vec4_mut, slices, words};
+use crate::arena::View;
+use crate::host;
+use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::recording::{Dispatch, Recording, Repeat};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "gather",
+    source: include_str!("../../shaders/gather.wgsl"),
+    tiled: false,
+    bindings: &[read("tokens"), read("w"), write("out")],
+    args: &["rows", "cols4", "tokens_offset", "w_offset", "out_offset"],
+    constants: no_constants,
+    grid: |args, _| linear_grid((args[0] * args[1]).div_ceil(64)),
+    cpu,
+    work: |args| Work { flops: 0.0, bytes: 8.0 * 4.0 * f64::from(args[0]) * f64::from(args[1]) },
+};
+
+/// Records out = w[tokens]; tokens `[rows, 1]` of u32, w `[V, n]`, out `[rows, n]`.
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, tokens: View, w: View, out: View) {
+    assert!(w.cols == out.cols && w.ld == out.ld && tokens.rows == out.rows, "{label}: shapes");
+    recording.push(Dispatch {
+        kernel: &KERNEL,
+        label: label.to_string(),
+        bindings: vec![tokens.slot, w.slot, out.slot],
+        args: vec![out.rows, Word::from(out.ld).quarter(), tokens.offset, w.offset.quarter(), out.offset.quarter()],
+        variant,
+        repeat: Repeat::Once,
+    });
+}
+
+fn cpu(call: &mut Call<'_, '_>) {
+    let [rows, cols4, tokens_offset, w_offset, out_offset] = words(call.args);
+    let ([tokens, w], [out]) = slices(call.bound);
+    let (rows, n) = (rows as usize, cols4 as usize * 4);
+    let tokens: &[u32] = &bytemuck::cast_slice(tokens)[tokens_offset as usize..][..rows];
+    let w = from_vec4(w, w_offset);
+    let mut rest = &mut from_vec4_mut(out, out_offset)[..rows * n];
+    let tasks = host::split(rows, call.threads).into_iter().map(|range| {
+        let (part, tail) = std::mem::take(&mut rest).split_at_mut(range.len() * n);
+        rest = tail;
+        move || {
+            for (row, &token) in part.chunks_exact_mut(n).zip(&tokens[range]) {
+                row.copy_from_slice(&w[token as usize * n..][..n]);
+            }
+        }
+    });
+    host::parallel(tasks);
+}

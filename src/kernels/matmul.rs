@@ -1,0 +1,185 @@
+//! C (+)= op(A) op(B), batched; op is the identity or the transpose; with a mask, row k of A^T counts only where mask[k] != 0.
+
+use super::{from_vec4, from_vec4_mut, slices, words};
+use crate::arena::View;
+use crate::host::{self, Mat};
+use crate::kernel::{Call, Constant, Kernel, Variant, Word, Work, linear_grid, read, write};
+use crate::recording::{Dispatch, Recording, Repeat};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "matmul",
+    source: include_str!("../../shaders/matmul.wgsl"),
+    tiled: true,
+    bindings: &[read("a"), read("b"), read("mask"), write("c")],
+    args: &[
+        "rows", "cols", "inner", "a_offset", "a_ld", "a_stride", "b_offset", "b_ld", "b_stride", "c_offset", "c_ld", "c_stride", "mask_offset",
+        "accumulate", "batch", "form",
+    ],
+    constants,
+    grid,
+    cpu,
+    work,
+};
+
+/// Which operands are transposed, and whether A's rows are masked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A B
+    Nn,
+    /// A B^T
+    Nt,
+    /// A^T B
+    Tn,
+    /// A^T B over the rows whose mask is not 0
+    TnMasked,
+}
+
+impl Form {
+    /// Every form.
+    pub const ALL: [Form; 4] = [Form::Nn, Form::Nt, Form::Tn, Form::TnMasked];
+
+    fn from_word(word: u32) -> Self {
+        Self::ALL[word as usize]
+    }
+
+    fn transposes_a(self) -> bool {
+        matches!(self, Form::Tn | Form::TnMasked)
+    }
+}
+
+/// Several equal products at once: how many, and the elements from one matrix to the next in A, B and C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Products.
+    pub count: u32,
+    /// Elements from matrix to matrix; 0 where all share one.
+    pub strides: [u32; 3],
+}
+
+impl Batch {
+    /// One product.
+    pub const ONE: Batch = Batch { count: 1, strides: [0, 0, 0] };
+}
+
+/// The operands of a product.
+#[derive(Debug, Clone, Copy)]
+pub struct Operands {
+    /// Which of A and B is transposed.
+    pub form: Form,
+    /// A as stored.
+    pub a: View,
+    /// B as stored.
+    pub b: View,
+    /// C.
+    pub c: View,
+    /// One number per row of A as stored; required by [`Form::TnMasked`], else absent.
+    pub mask: Option<View>,
+    /// 1: add to C, 0: replace it.
+    pub accumulate: Word,
+}
+
+/// Records a product.
+///
+/// # Panics
+/// If the shapes don't fit.
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands, batch: Batch) {
+    let n = |cols: u32| Word::from(cols);
+    let (a, b) = (o.a, o.b);
+    let ((rows, inner), (inner_b, cols)) = match o.form {
+        Form::Nn => ((a.rows, n(a.cols)), (b.rows, n(b.cols))),
+        Form::Nt => ((a.rows, n(a.cols)), (n(b.cols), b.rows)),
+        Form::Tn | Form::TnMasked => ((n(a.cols), a.rows), (b.rows, n(b.cols))),
+    };
+    let shapes = format!("{label}: {:?} a [{},{}] . b [{},{}]", o.form, a.rows, a.cols, b.rows, b.cols);
+    assert!(inner == inner_b, "{shapes}: inner sizes {inner} and {inner_b} differ");
+    // Columns known at run time only lie in a view as wide as they can get.
+    assert!(o.c.rows == rows && cols.constant().is_none_or(|n| n == o.c.cols), "{shapes}: the result is [{rows},{cols}], not [{},{}]", o.c.rows, o.c.cols);
+    assert_eq!(o.mask.is_some(), o.form == Form::TnMasked, "{shapes}: mask");
+    assert!(o.mask.is_none_or(|m| m.rows == a.rows), "{shapes}: the mask has another number of rows");
+    let q = |v: u32| Word::from(v).quarter();
+    let mask = o.mask.map_or((b.slot, Word::from(0)), |m| (m.slot, m.offset));
+    recording.push(Dispatch {
+        kernel: &KERNEL,
+        label: label.to_string(),
+        bindings: vec![a.slot, b.slot, mask.0, o.c.slot],
+        args: vec![
+            rows, cols, inner, a.offset.quarter(), q(a.ld), q(batch.strides[0]), b.offset.quarter(), q(b.ld), q(batch.strides[1]), o.c.offset.quarter(),
+            q(o.c.ld), q(batch.strides[2]), mask.1, o.accumulate, batch.count.into(), (o.form as u32).into(),
+        ],
+        variant,
+        repeat: Repeat::Once,
+    });
+}
+
+fn constants(args: &[u32], variant: Variant) -> Vec<Constant> {
+    let form = Form::from_word(args[15]);
+    let flag = |b: bool| f64::from(u8::from(b));
+    vec![
+        ("WIDTH", f64::from(variant.width)),
+        ("TRANSPOSE_A", flag(form.transposes_a())),
+        ("TRANSPOSE_B", flag(form == Form::Nt)),
+        ("MASKED", flag(form == Form::TnMasked)),
+    ]
+}
+
+fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
+    let (rows, cols, inner, batch) = (args[0], args[1], args[2], args[14]);
+    if rows == 0 || cols == 0 || inner == 0 {
+        return [0, 0, 0];
+    }
+    let groups = cols.div_ceil(4).div_ceil(variant.width * variant.tile.cols() / 4) * rows.div_ceil(variant.tile.rows());
+    let [x, y, _] = linear_grid(groups);
+    [x, y, batch]
+}
+
+fn cpu(call: &mut Call<'_, '_>) {
+    let [rows, cols, inner, a_offset, a_ld, a_stride, b_offset, b_ld, b_stride, c_offset, c_ld, c_stride, mask_offset, accumulate, batch, form] =
+        words(call.args);
+    let ([a, b, mask], [c]) = slices(call.bound);
+    let form = Form::from_word(form);
+    let size = |n: u32| n as usize;
+    for i in 0..batch {
+        let (a, a_ld) = (from_vec4(a, a_offset + i * a_stride), size(a_ld) * 4);
+        let (b, b_ld) = (from_vec4(b, b_offset + i * b_stride), size(b_ld) * 4);
+        let c = from_vec4_mut(c, c_offset + i * c_stride);
+        let masked: Vec<f32>;
+        let a = if form == Form::TnMasked && mask[size(mask_offset)..][..size(inner)].contains(&0.0) {
+            masked = masked_rows(&a[..(size(inner) - 1) * a_ld + size(rows)], a_ld, &mask[size(mask_offset)..]);
+            Mat::new(&masked, a_ld)
+        } else {
+            Mat::new(a, a_ld)
+        };
+        let a = if form.transposes_a() { a.t() } else { a };
+        let b = if form == Form::Nt { Mat::new(b, b_ld).t() } else { Mat::new(b, b_ld) };
+        product(call.threads, c, size(c_ld) * 4, [size(rows), size(cols), size(inner)], a, b, accumulate != 0);
+    }
+}
+
+/// A copy of the rows, those whose mask is 0 made zero.
+fn masked_rows(a: &[f32], ld: usize, mask: &[f32]) -> Vec<f32> {
+    let mut copy = a.to_vec();
+    copy.chunks_mut(ld).zip(mask).filter(|(_, m)| **m == 0.0).for_each(|(row, _)| row.fill(0.0));
+    copy
+}
+
+/// Rows of C over threads.
+fn product(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+    let mut rest = c;
+    let tasks = host::split(rows, threads).into_iter().map(|range| {
+        let (part, tail) = std::mem::take(&mut rest).split_at_mut(if range.end == rows { 0 } else { range.len() * c_ld });
+        let part = if range.end == rows { tail } else {
+            rest = tail;
+            part
+        };
+        let first = if a.transposed { range.start } else { range.start * a.ld };
+        let a = Mat { data: &a.data[first..], ..a };
+        move || host::product(part, c_ld, [range.len(), cols, inner], a, b, accumulate)
+    });
+    host::parallel(tasks.collect::<Vec<_>>());
+}
+
+fn work(args: &[u32]) -> Work {
+    let [m, n, k, batch] = [args[0], args[1], args[2], args[14]].map(f64::from);
+    Work { flops: 2.0 * m * n * k * batch, bytes: 4.0 * (m * k + k * n + m * n) * batch }
+}

@@ -1,0 +1,120 @@
+//! The kernels: one file a family beside `shaders/*.wgsl` of the same stem. Each holds the formula, the static, a record
+//! function that checks shapes, and the CPU implementation.
+
+pub mod carry_state;
+pub mod col_sum;
+pub mod finish;
+pub mod gather;
+pub mod gather_backward;
+pub mod loss;
+pub mod matmul;
+pub mod norm;
+pub mod optimizer;
+pub mod row_sum;
+pub mod scan_backward;
+pub mod scan_forward;
+pub mod step_backward;
+pub mod step_forward;
+pub mod transpose;
+
+use crate::kernel::{Bound, Kernel};
+
+/// Every kernel.
+pub static KERNELS: [&Kernel; 15] = [
+    &carry_state::KERNEL,
+    &col_sum::KERNEL,
+    &finish::KERNEL,
+    &gather::KERNEL,
+    &gather_backward::KERNEL,
+    &loss::KERNEL,
+    &matmul::KERNEL,
+    &norm::KERNEL,
+    &optimizer::KERNEL,
+    &row_sum::KERNEL,
+    &scan_backward::KERNEL,
+    &scan_forward::KERNEL,
+    &step_backward::KERNEL,
+    &step_forward::KERNEL,
+    &transpose::KERNEL,
+];
+
+/// The activation function, numbered as `shaders/phi.wgsl` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// tanh(a)
+    #[default]
+    Tanh,
+    /// max(a, 0)
+    Relu,
+    /// a
+    Identity,
+}
+
+impl Activation {
+    /// From the number that the kernels use.
+    fn from_word(word: u32) -> Self {
+        match word {
+            0 => Activation::Tanh,
+            1 => Activation::Relu,
+            _ => Activation::Identity,
+        }
+    }
+
+    /// x = phi(x), element by element.
+    fn apply(self, x: &mut [f32]) {
+        crate::host::vectorized(
+            #[inline(always)]
+            || match self {
+                Activation::Tanh => x.iter_mut().for_each(|x| *x = crate::host::tanh(*x)),
+                // A comparison, not max(): NaN stays NaN.
+                Activation::Relu => x.iter_mut().for_each(|x| *x = if *x < 0.0 { 0.0 } else { *x }),
+                Activation::Identity => {}
+            },
+        );
+    }
+
+    /// g *= phi'(a), element by element, as a function of y = phi(a).
+    fn apply_slope(self, g: &mut [f32], y: &[f32]) {
+        crate::host::vectorized(
+            #[inline(always)]
+            || match self {
+                Activation::Tanh => g.iter_mut().zip(y).for_each(|(g, y)| *g *= 1.0 - y * y),
+                Activation::Relu => g.iter_mut().zip(y).for_each(|(g, y)| *g *= if *y > 0.0 { 1.0 } else { 0.0 }),
+                Activation::Identity => {}
+            },
+        );
+    }
+}
+
+/// The bindings of a call as slices: the first `R` read, the next `W` written.
+fn slices<'a, const R: usize, const W: usize>(bound: &'a mut [Bound<'_>]) -> ([&'a [f32]; R], [&'a mut [f32]; W]) {
+    let (mut reads, mut writes) = (Vec::new(), Vec::new());
+    for b in bound {
+        match b {
+            Bound::Read(s) => reads.push(&**s),
+            Bound::Write(s) => writes.push(&mut **s),
+        }
+    }
+    (reads.try_into().expect("read bindings of the kernel"), writes.try_into().expect("written bindings of the kernel"))
+}
+
+/// The arguments of a call as an array.
+fn words<const N: usize>(args: &[u32]) -> [u32; N] {
+    args.try_into().expect("arguments of the kernel")
+}
+
+/// A float argument.
+fn float(word: u32) -> f32 {
+    f32::from_bits(word)
+}
+
+/// The part of `data` that starts at `offset` vec4s.
+fn from_vec4(data: &[f32], offset: u32) -> &[f32] {
+    &data[offset as usize * 4..]
+}
+
+/// As [`from_vec4`], mutable.
+fn from_vec4_mut(data: &mut [f32], offset: u32) -> &mut [f32] {
+    &mut data[offset as usize * 4..]
+}

@@ -1,0 +1,75 @@
+//! Sum of squares in parts, and whether a number that is not finite was seen: part[2g] and part[2g + 1].
+
+use super::{slices, words};
+use crate::arena::{Slot, View};
+use crate::host;
+use crate::kernel::{Call, Kernel, Variant, Word, Work, no_constants, read, write};
+use crate::recording::{Dispatch, Recording, Repeat};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "norm",
+    source: include_str!("../../shaders/norm.wgsl"),
+    tiled: false,
+    bindings: &[read("x"), write("part")],
+    args: &["count4", "parts"],
+    constants: no_constants,
+    grid: |args, _| [args[1], 1, 1],
+    cpu,
+    work: |args| Work { flops: 8.0 * f64::from(args[0]), bytes: 16.0 * f64::from(args[0]) },
+};
+
+/// Parts that the sum is made of.
+pub const PARTS: u32 = 64;
+
+/// Records the parts of the squared norm of all of x `[1, n]`, n a multiple of 4; `part` holds 2 * [`PARTS`] numbers.
+pub fn record(recording: &mut Recording, variant: Variant, x: View, part: Slot) {
+    recording.push(Dispatch {
+        kernel: &KERNEL,
+        label: "norm".to_string(),
+        bindings: vec![x.slot, part],
+        args: vec![Word::from(x.ld).quarter(), PARTS.into()],
+        variant,
+        repeat: Repeat::Once,
+    });
+}
+
+fn cpu(call: &mut Call<'_, '_>) {
+    let [count4, parts] = words::<2>(call.args).map(|n| n as usize);
+    let ([x], [out]) = slices(call.bound);
+    let x = &x[..count4 * 4];
+    let pieces = host::split(count4, parts);
+    out[..2 * parts].fill(0.0);
+    let mut rest = &mut out[..2 * pieces.len()];
+    let tasks = host::split(pieces.len(), call.threads).into_iter().map(|range| {
+        let (part, tail) = std::mem::take(&mut rest).split_at_mut(2 * range.len());
+        rest = tail;
+        let pieces = &pieces[range];
+        move || {
+            for (out, piece) in part.chunks_exact_mut(2).zip(pieces) {
+                let (sum, bad) = squares(&x[piece.start * 4..piece.end * 4]);
+                out.copy_from_slice(&[sum, f32::from(u8::from(bad))]);
+            }
+        }
+    });
+    host::parallel(tasks);
+}
+
+/// Sum of squares in 32 strands, and whether any number is not finite.
+fn squares(x: &[f32]) -> (f32, bool) {
+    host::vectorized(
+        #[inline(always)]
+        || {
+            let (mut strands, mut bad) = ([0f32; 32], [0u32; 32]);
+            let chunks = x.chunks_exact(32);
+            let rest = chunks.remainder();
+            for chunk in chunks.chain(std::iter::once(rest)) {
+                for ((s, b), x) in strands.iter_mut().zip(&mut bad).zip(chunk) {
+                    *s += x * x;
+                    *b |= u32::from(!x.is_finite());
+                }
+            }
+            (strands.iter().sum(), bad.iter().any(|&b| b != 0))
+        },
+    )
+}

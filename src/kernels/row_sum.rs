@@ -1,0 +1,68 @@
+//! out[r] (+)= sum of row r of x.
+
+use super::{from_vec4, slices, words};
+use crate::arena::View;
+use crate::host;
+use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::recording::{Dispatch, Recording, Repeat};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "row_sum",
+    source: include_str!("../../shaders/row_sum.wgsl"),
+    tiled: false,
+    bindings: &[read("x"), write("out")],
+    args: &["rows", "cols", "x_offset", "x_ld", "out_offset", "accumulate"],
+    constants: no_constants,
+    grid: |args, _| if args[1] == 0 { [0, 0, 0] } else { linear_grid(args[0]) },
+    cpu,
+    work: |args| Work { flops: f64::from(args[0]) * f64::from(args[1]), bytes: 4.0 * f64::from(args[0]) * f64::from(args[1]) },
+};
+
+/// Records out (+)= row sums of the first `cols` columns of x `[rows, ..]`, whose padding to a multiple of 4 is zero; out `[1, rows]`.
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, x: View, cols: Word, out: View, accumulate: Word) {
+    assert!(x.rows == Word::from(out.cols), "{label}: shapes");
+    recording.push(Dispatch {
+        kernel: &KERNEL,
+        label: label.to_string(),
+        bindings: vec![x.slot, out.slot],
+        args: vec![x.rows, cols, x.offset.quarter(), Word::from(x.ld).quarter(), out.offset, accumulate],
+        variant,
+        repeat: Repeat::Once,
+    });
+}
+
+fn cpu(call: &mut Call<'_, '_>) {
+    let [rows, cols, x_offset, x_ld, out_offset, accumulate] = words(call.args);
+    let ([x], [out]) = slices(call.bound);
+    let x = from_vec4(x, x_offset);
+    let (rows, cols, ld) = (rows as usize, cols as usize, x_ld as usize * 4);
+    let mut rest = &mut out[out_offset as usize..][..rows];
+    let tasks = host::split(rows, call.threads).into_iter().map(|range| {
+        let (part, tail) = std::mem::take(&mut rest).split_at_mut(range.len());
+        rest = tail;
+        move || {
+            for (out, r) in part.iter_mut().zip(range) {
+                let sum = sum(&x[r * ld..][..cols]);
+                *out = if accumulate != 0 { *out + sum } else { sum };
+            }
+        }
+    });
+    host::parallel(tasks);
+}
+
+/// The sum of a row, in 16 strands that are joined at the end.
+fn sum(x: &[f32]) -> f32 {
+    host::vectorized(
+        #[inline(always)]
+        || {
+            let mut strands = [0f32; 16];
+            let chunks = x.chunks_exact(16);
+            let rest: f32 = chunks.remainder().iter().sum();
+            for chunk in chunks {
+                strands.iter_mut().zip(chunk).for_each(|(s, x)| *s += x);
+            }
+            strands.iter().sum::<f32>() + rest
+        },
+    )
+}

@@ -1,0 +1,318 @@
+//! The gradients of [`super::backward`], derived in two other ways: forward mode and central differences; and the checks
+//! of shapes that precede them all.
+#![forbid(unsafe_code)]
+
+use super::{Net, Phi, Tensors, Window, forward, gated};
+
+/// Panics unless a length is what it should be.
+fn expect(what: &str, found: usize, expected: usize) {
+    assert_eq!(found, expected, "reference: {what}, found and expected");
+}
+
+/// Panics unless `tensors` is, per layer, `[B,H]`.
+pub(super) fn layers(what: &str, net: &Net, tensors: &[Vec<f64>], lanes: usize) {
+    expect(what, tensors.len(), net.layers);
+    for layer in tensors {
+        expect(what, layer.len(), lanes * net.hidden);
+    }
+}
+
+/// Checks all shapes and returns B; panics with the name of what does not fit. `state`: per layer `[B,H]`.
+pub(super) fn shapes(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]) -> usize {
+    let sizes = [net.vocab, net.hidden, net.layers];
+    assert!(!sizes.contains(&0), "reference: a size is 0 in {net:?}");
+    let shapes = net.tensors();
+    expect("number of tensors", params.len(), shapes.len());
+    for (tensor, (name, [rows, columns])) in params.iter().zip(&shapes) {
+        expect(name, tensor.len(), rows * columns);
+    }
+    let lanes = state.first().map_or(0, Vec::len) / net.hidden;
+    layers("state", net, state, lanes);
+    let cells = window.steps * lanes;
+    expect("tokens [T,B]", window.tokens.len(), cells);
+    expect("targets [T,B]", window.targets.len(), cells);
+    expect("keep [T,B]", window.keep.len(), cells);
+    expect("xi [T,B]", window.xi.len(), cells);
+    expect("weights [T,B]", window.weights.len(), cells);
+    let (n, known) = (window.n, |&x: &u32| (x as usize) < net.vocab);
+    assert!(n > 0.0, "reference: N must be above 0, found {n}");
+    assert!(window.tokens.iter().all(known), "reference: a token >= V");
+    let scored = |&(y, w): &(&u32, &f64)| *w != 0.0 && !known(y);
+    let bad = window.targets.iter().zip(window.weights).find(scored);
+    assert!(bad.is_none(), "reference: a target >= V");
+    lanes
+}
+
+/// A vector together with its derivative by every parameter.
+struct Tangent {
+    /// `[W]` its elements
+    value: Vec<f64>,
+    /// `[W][P]` the derivative of each element by each of the P parameters; an empty row: a constant
+    slope: Vec<Vec<f64>>,
+}
+
+impl Tangent {
+    /// A vector that depends on no parameter.
+    fn constant(value: Vec<f64>) -> Tangent {
+        let slope = vec![Vec::new(); value.len()];
+        Tangent { value, slope }
+    }
+}
+
+/// `sum += factor * slope`, nothing for a constant or a factor of 0. Both `[P]`.
+fn add_scaled(sum: &mut [f64], factor: f64, slope: &[f64]) {
+    for (total, value) in sum.iter_mut().zip(slope) {
+        *total += gated(factor, *value);
+    }
+}
+
+/// Forward mode, also known as real-time recurrent learning: carries `dh_t/dw` forward in time, for each lane by itself.
+///
+/// With P parameters w, per layer and unit j, the textbook's recurrence taken literally:
+///
+/// ```text
+/// da_j/dw   = partial a_j / partial w                       x_d for w_xh[d,j], hp_i for w_hh[i,j], 1 for b_h[j]
+///           + sum_d w_xh[d,j] dx_d/dw                       x: the h of the layer below at the same step; never scaled
+///           + keep_t xi_t sum_i w_hh[i,j] dh_{t-1,i}/dw     the edge in time
+/// dh_t,j/dw = phi'(a_j) da_j/dw                             dh_0/dw = 0
+/// dL/dw     = 1/N sum_{t,b} w_t sum_v (softmax(o_t)_v - [v = y_t]) do_t,v/dw
+/// ```
+///
+/// `state`: per layer `[B,H]`. Returns the gradients, shapes and order of [`Net::tensors`]. Memory: H P numbers for each layer;
+/// time: of the order of `T B layers (2 H^2 + V H) P`.
+pub fn forward_mode(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]) -> Tensors {
+    let lanes = shapes(net, params, window, state);
+    let mut starts = vec![0];
+    for tensor in params {
+        starts.push(starts[starts.len() - 1] + tensor.len());
+    }
+    let mut gradient = vec![0.0; starts[params.len()]];
+    let unrolled = Unrolled {
+        net,
+        params,
+        starts,
+    };
+    for b in 0..lanes {
+        let rows = b * net.hidden..(b + 1) * net.hidden;
+        let start = |h: &Vec<f64>| Tangent::constant(h[rows.clone()].to_vec());
+        let mut h: Vec<Tangent> = state.iter().map(start).collect();
+        for t in 0..window.steps {
+            let cell = t * lanes + b;
+            let (keep, xi, weight) = (window.keep[cell], window.xi[cell], window.weights[cell]);
+            let mut one_hot = vec![0.0; net.vocab];
+            one_hot[window.tokens[cell] as usize] = 1.0;
+            h[0] = unrolled.advance(0, &Tangent::constant(one_hot), &h[0], keep, xi);
+            for k in 1..net.layers {
+                h[k] = unrolled.advance(k, &h[k - 1], &h[k], keep, xi);
+            }
+            if weight != 0.0 {
+                let (top, target) = (&h[net.layers - 1], window.targets[cell] as usize);
+                unrolled.score(top, target, weight / window.n, &mut gradient);
+            }
+        }
+    }
+    let ends = unrolled.starts.windows(2);
+    ends.map(|ends| gradient[ends[0]..ends[1]].to_vec())
+        .collect()
+}
+
+/// The network as a function of its P parameters in one list.
+struct Unrolled<'a> {
+    net: &'a Net,
+    params: &'a Tensors,
+    /// place of each tensor's first parameter in the list; the last entry is P
+    starts: Vec<usize>,
+}
+
+impl Unrolled<'_> {
+    /// One step of layer k for one lane: `x` `[D_k]` and `h_{t-1}` `[H]` become `h_t` `[H]`, each with its derivatives.
+    fn advance(&self, k: usize, x: &Tangent, past: &Tangent, keep: f64, xi: f64) -> Tangent {
+        let hidden = self.net.hidden;
+        let first = k * (2 + usize::from(self.net.bias));
+        let (w_xh, w_hh) = (&self.params[first], &self.params[first + 1]);
+        let mut next = Tangent::constant(Vec::new());
+        for j in 0..hidden {
+            let mut a = 0.0;
+            let mut da = vec![0.0; self.starts[self.params.len()]];
+            for (d, &x_d) in x.value.iter().enumerate() {
+                let place = d * hidden + j;
+                a += x_d * w_xh[place];
+                da[self.starts[first] + place] += x_d;
+                add_scaled(&mut da, w_xh[place], &x.slope[d]);
+            }
+            for (i, &h_i) in past.value.iter().enumerate() {
+                let place = i * hidden + j;
+                let hp_i = gated(keep, h_i);
+                a += hp_i * w_hh[place];
+                da[self.starts[first + 1] + place] += hp_i;
+                add_scaled(&mut da, keep * xi * w_hh[place], &past.slope[i]);
+            }
+            if self.net.bias {
+                a += self.params[first + 2][j];
+                da[self.starts[first + 2] + j] += 1.0;
+            }
+            let (h, derivative) = match self.net.phi {
+                Phi::Tanh => (a.tanh(), a.cosh().powi(-2)),
+                Phi::Relu if a <= 0.0 => (0.0, 0.0),
+                Phi::Relu | Phi::Identity => (a, 1.0),
+            };
+            next.value.push(h);
+            next.slope
+                .push(da.iter().map(|value| derivative * value).collect());
+        }
+        next
+    }
+
+    /// Adds `scale * dloss/dw` of one step and lane to `gradient` `[P]`, where `o = h W_hy^T + b_y`.
+    fn score(&self, h: &Tangent, target: usize, scale: f64, gradient: &mut [f64]) {
+        let (net, first) = (self.net, self.net.layers * (2 + usize::from(self.net.bias)));
+        let w_hy = &self.params[first];
+        let mut o = vec![0.0; net.vocab];
+        let mut d_o = vec![vec![0.0; gradient.len()]; net.vocab];
+        for v in 0..net.vocab {
+            for j in 0..net.hidden {
+                let place = v * net.hidden + j;
+                o[v] += h.value[j] * w_hy[place];
+                d_o[v][self.starts[first] + place] += h.value[j];
+                add_scaled(&mut d_o[v], w_hy[place], &h.slope[j]);
+            }
+            if net.bias {
+                o[v] += self.params[first + 1][v];
+                d_o[v][self.starts[first + 1] + v] += 1.0;
+            }
+        }
+        for v in 0..net.vocab {
+            let softmax = 1.0 / o.iter().map(|other| (other - o[v]).exp()).sum::<f64>();
+            let hit = f64::from(u8::from(v == target));
+            add_scaled(gradient, scale * (softmax - hit), &d_o[v]);
+        }
+    }
+}
+
+/// `(L(p + s) - L(p - s)) / 2s` for every parameter p by itself, with the step `s = eps * max(1, |p|)`. Meaningful only where
+/// `xi = 1`, since the loss does not depend on xi. `state`: per layer `[B,H]`. Returns shapes and order of [`Net::tensors`].
+pub fn central_differences(
+    net: &Net,
+    params: &Tensors,
+    window: &Window,
+    state: &[Vec<f64>],
+    eps: f64,
+) -> Tensors {
+    let mut moved = params.clone();
+    let mut gradients = params.clone();
+    for k in 0..params.len() {
+        for i in 0..params[k].len() {
+            let p = params[k][i];
+            let step = eps * p.abs().max(1.0);
+            let (up, down) = (p + step, p - step);
+            moved[k][i] = up;
+            let above = forward(net, &moved, window, state).0;
+            moved[k][i] = down;
+            let below = forward(net, &moved, window, state).0;
+            moved[k][i] = p;
+            gradients[k][i] = (above - below) / (up - down);
+        }
+    }
+    gradients
+}
+
+#[cfg(test)]
+#[rustfmt::skip]
+mod tests {
+    use super::super::{backward, optimizer::*};
+    use super::*;
+
+    const T: usize = 7;
+    const B: usize = 3;
+
+    /// `n` times `f` of a uniform number in [0,1), by xorshift.
+    fn random<X>(seed: usize, n: usize, f: impl Fn(f64) -> X) -> Vec<X> {
+        let mut s = (seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let next = |_| {
+            s ^= s << 13;
+            s ^= s >> 7;
+            s ^= s << 17;
+            f((s >> 11) as f64 / (1u64 << 53) as f64)
+        };
+        (0..n).map(next).collect()
+    }
+
+    /// `norm(found - expected) <= bound * norm(expected)` for each tensor.
+    fn close(found: &[Vec<f64>], expected: &[Vec<f64>], bound: f64) {
+        assert_eq!(found.len(), expected.len());
+        for (f, e) in found.iter().zip(expected) {
+            let error: f64 = f.iter().zip(e).map(|(a, b)| (a - b).powi(2)).sum();
+            let norm: f64 = e.iter().map(|b| b * b).sum();
+            assert!(f.len() == e.len() && error <= bound * bound * norm, "{f:?} is not {e:?}");
+        }
+    }
+
+    /// Steps `from..to` of a window.
+    fn part<'a>(w: &Window<'a>, from: usize, to: usize) -> Window<'a> {
+        let r = || from * B..to * B;
+        let (tokens, targets, weights) = (&w.tokens[r()], &w.targets[r()], &w.weights[r()]);
+        let (keep, xi) = (&w.keep[r()], &w.xi[r()]);
+        Window { steps: to - from, tokens, targets, keep, xi, weights, n: w.n }
+    }
+
+    fn check(net: Net, seed: usize) {
+        let small = |n: usize, len: usize| random(seed + n, len, |u| 1.4 * u - 0.7);
+        let pick = |n: usize, of: [f64; 3]| random(seed + n, T * B, |u| of[(3.0 * u) as usize]);
+        let token = |n: usize| random(seed + n, T * B, |u| (u * net.vocab as f64) as u32);
+        let shapes = net.tensors().into_iter().enumerate();
+        let params: Tensors = shapes.map(|(n, (_, [r, c]))| small(n, r * c)).collect();
+        let state: Vec<_> = (0..net.layers).map(|k| small(20 + k, B * net.hidden)).collect();
+        let (tokens, targets, keep) = (&token(30)[..], &token(31)[..], &pick(32, [0.0, 1.0, 1.0])[..]);
+        let (xi, weights) = (&pick(33, [0.0, 1.0 / 0.7, 1.0])[..], &pick(34, [0.0, 1.0, 1.0])[..]);
+        let whole = Window { steps: T, tokens, targets, keep, xi, weights, n: 11.5 };
+        let none = vec![vec![0.0; B * net.hidden]; net.layers];
+        let all = backward(&net, &params, &whole, &state, &none);
+        close(&all.gradients, &forward_mode(&net, &params, &whole, &state), 1e-10);
+        let (loss, middle) = forward(&net, &params, &part(&whole, 0, 3), &state);
+        let late = backward(&net, &params, &part(&whole, 3, T), &middle, &none);
+        let early = backward(&net, &params, &part(&whole, 0, 3), &state, &late.carry);
+        assert!(early.loss == loss && (loss + late.loss - all.loss).abs() < 1e-12);
+        let add = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).map(|(a, b)| a + b).collect();
+        let sum: Tensors = early.gradients.iter().zip(&late.gradients).map(add).collect();
+        close(&sum, &all.gradients, 1e-12);
+        close(&[early.carry, late.state].concat(), &[all.carry, all.state].concat(), 1e-12);
+        let full = Window { xi: &[1.0; T * B], ..whole };
+        let differences = central_differences(&net, &params, &full, &state, 1e-5);
+        close(&backward(&net, &params, &full, &state, &none).gradients, &differences, 1e-6);
+    }
+
+    #[test]
+    fn backward_agrees_with_forward_mode_with_differences_and_with_two_segments() {
+        for code in 0..18 {
+            let (phi, bias) = ([Phi::Tanh, Phi::Relu, Phi::Identity][code % 3], code / 3 % 2 == 0);
+            check(Net { vocab: 4, hidden: 5, layers: 1 + code / 6, phi, bias }, 100 * code);
+        }
+    }
+
+    #[test]
+    fn optimizers_agree_with_hand_computed_values() {
+        let (beta1, beta2, eps, decay) = (0.5, 0.75, 0.5, 0.2);
+        let (one, two) = (0.3 / 3.5, 0.2 / (6.0 / 7f64.sqrt() + 0.5));
+        for (rule, first, second) in [
+            (Rule::Sgd { momentum: 0.5 }, 0.7, 0.4),
+            (Rule::RmsProp { alpha: 0.75, eps }, 0.85, 0.775),
+            (Rule::Adam { beta1, beta2, eps }, 1.0 - one, 1.0 - one - two),
+            (Rule::AdamW { beta1, beta2, eps, decay }, 0.98 - one, 0.98 * (0.98 - one) - two),
+        ] {
+            let (mut p, mut state) = (vec![vec![1.0]], State::new(&vec![vec![1.0]]));
+            for (g, expected) in [(3.0, first), (f64::NAN, first), (1.5, second)] {
+                update(&rule, &mut state, &mut p, &vec![vec![g]], 0.1, &Clip::None);
+                assert!((p[0][0] - expected).abs() < 1e-15, "{rule:?} {p:?} {expected}");
+            }
+            assert_eq!(state.updates, 2);
+        }
+        let scale = 2.5 / (5.0 + 1e-6);
+        let clips = [(Clip::Norm(2.5), scale * 3.0, scale * 4.0), (Clip::Norm(9.0), 3.0, 4.0), (Clip::Value(2.5), 2.5, 2.5)];
+        for (clip, first, second) in clips {
+            let (mut p, g) = (vec![vec![0.0], vec![0.0]], vec![vec![-3.0], vec![4.0]]);
+            let (sgd, mut state) = (Rule::Sgd { momentum: 0.0 }, State::new(&p));
+            assert_eq!(update(&sgd, &mut state, &mut p, &g, 1.0, &clip), 5.0);
+            close(&p, &[vec![first], vec![-second]], 1e-15);
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! The f64 reference: the equations of DESIGN.md section 1 in plain loops, which everything else is tested against.
+//! Per layer, lane and step, with row vectors:
+//!
+//! ```text
+//! forward     hp_t = keep_t h_{t-1}
+//!             a_t  = x_t W_xh + hp_t W_hh + b_h         h_t = phi(a_t)
+//!             o_t  = h_t W_hy^T + b_y                   L = 1/N sum_{t,b} w_t loss(o_t, y_t)
+//! backward    g_t     = dL/do_t W_hy + carry_t          (below the top: delta^{k+1}_t W_xh^{k+1}^T + carry_t)
+//!             delta_t = g_t phi'(a_t)                   carry_{t-1} = keep_t xi_t (delta_t W_hh^T)
+//!             dW_hh = sum hp_t^T delta_t   dW_xh = sum x_t^T delta_t   db_h = sum delta_t
+//!             dW_hy = sum dL/do_t^T h_t    db_y  = sum dL/do_t
+//! ```
+//!
+//! Here `w_hy` is stored as `[V,H]`, the transpose of the formula in DESIGN.md. `loss` is the cross entropy of
+//! softmax(o_t) in nats. A factor (`keep`, `xi`, `w`) of exactly 0 contributes exactly 0, whatever it multiplies: a reset
+//! drops even a state that is not finite, and the target of a step with weight 0 is never read.
+#![forbid(unsafe_code)]
+
+pub mod checks;
+pub mod optimizer;
+
+/// The activation: `h = phi(a)`, elementwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phi {
+    /// `h = tanh(a)`, `phi' = 1 - h^2`
+    Tanh,
+    /// `h = max(a, 0)`, `phi' = 1` where `h > 0`, else 0
+    Relu,
+    /// `h = a`, `phi' = 1`
+    Identity,
+}
+
+impl Phi {
+    /// `phi(a)`. A relu hands NaN on, so that a diverged state stays visible.
+    fn value(self, a: f64) -> f64 {
+        match self {
+            Phi::Tanh => a.tanh(),
+            Phi::Relu if a <= 0.0 => 0.0,
+            Phi::Relu | Phi::Identity => a,
+        }
+    }
+
+    /// `phi'(a)`, expressed in `h = phi(a)`.
+    fn derivative_from_h(self, h: f64) -> f64 {
+        match self {
+            Phi::Tanh => 1.0 - h * h,
+            Phi::Relu => f64::from(h > 0.0),
+            Phi::Identity => 1.0,
+        }
+    }
+}
+
+/// The sizes of a network; its parameters are listed by [`Net::tensors`].
+#[derive(Clone, Copy, Debug)]
+pub struct Net {
+    /// V: one-hot inputs and outputs
+    pub vocab: usize,
+    /// H: units of each layer
+    pub hidden: usize,
+    /// number of stacked layers, at least 1
+    pub layers: usize,
+    /// activation of every layer
+    pub phi: Phi,
+    /// whether there are `b_h` and `b_y`
+    pub bias: bool,
+}
+
+impl Net {
+    /// Names and shapes (rows, columns) of the tensors in order. For each layer k, counted from 0: `w_xh.k` `[D_k,H]`
+    /// (D_0 = V, else H), `w_hh.k` `[H,H]` and, with bias, `b_h.k` `[1,H]`; then `w_hy` `[V,H]` and, with bias, `b_y` `[1,V]`.
+    pub fn tensors(&self) -> Vec<(String, [usize; 2])> {
+        let mut list = Vec::new();
+        for k in 0..self.layers {
+            let inputs = if k == 0 { self.vocab } else { self.hidden };
+            list.push((format!("w_xh.{k}"), [inputs, self.hidden]));
+            list.push((format!("w_hh.{k}"), [self.hidden, self.hidden]));
+            if self.bias {
+                list.push((format!("b_h.{k}"), [1, self.hidden]));
+            }
+        }
+        list.push(("w_hy".to_string(), [self.vocab, self.hidden]));
+        if self.bias {
+            list.push(("b_y".to_string(), [1, self.vocab]));
+        }
+        list
+    }
+
+    /// Index of `w_xh.k`; `w_hh.k` and `b_h.k` are the next two. For k = layers it is that of `w_hy`; `b_y` is the next.
+    fn first_tensor(&self, k: usize) -> usize {
+        k * if self.bias { 3 } else { 2 }
+    }
+}
+
+/// One tensor per entry of [`Net::tensors`], row-major.
+pub type Tensors = Vec<Vec<f64>>;
+
+/// A window's inputs; every slice is `[T,B]` row-major (time-major): step t of lane b lies at `t * B + b`.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    /// T
+    pub steps: usize,
+    /// `[T,B]` `x_t` as the index of its one-hot vector, below V
+    pub tokens: &'a [u32],
+    /// `[T,B]` `y_t`, below V wherever the weight is not 0
+    pub targets: &'a [u32],
+    /// `[T,B]` 0 where a new sequence begins, else 1
+    pub keep: &'a [f64],
+    /// `[T,B]` carry scale of the edge from step t-1 to step t; used by the gradient alone
+    pub xi: &'a [f64],
+    /// `[T,B]` what multiplies the loss of the step
+    pub weights: &'a [f64],
+    /// the constant N
+    pub n: f64,
+}
+
+/// What [`backward`] finds.
+#[derive(Clone, Debug)]
+pub struct Backward {
+    /// `1/N sum_{t,b} w_t loss(o_t, y_t)`, nats
+    pub loss: f64,
+    /// dL/dw, shapes and order of [`Net::tensors`]
+    pub gradients: Tensors,
+    /// per layer `[B,H]`: `h_T`
+    pub state: Vec<Vec<f64>>,
+    /// per layer `[B,H]`: what flows out at the window's start, `keep_1 xi_1 (delta_1 W_hh^T)`
+    pub carry: Vec<Vec<f64>>,
+    /// per layer `[T,B,H]`: `delta_t`
+    pub delta: Vec<Vec<f64>>,
+    /// per layer `[T+1,B,H]`: `h_0` (the state passed in) to `h_T`
+    pub h: Vec<Vec<f64>>,
+}
+
+/// `factor * value`, where a factor of 0 gives 0 even if the value is not finite.
+fn gated(factor: f64, value: f64) -> f64 {
+    if factor == 0.0 { 0.0 } else { factor * value }
+}
+
+/// `factor x`, likewise, `[C]`.
+fn scaled(factor: f64, x: &[f64]) -> Vec<f64> {
+    x.iter().map(|&value| gated(factor, value)).collect()
+}
+
+/// `x W`: x `[R]`, `W` `[R,C]`, result `[C]`.
+fn times(x: &[f64], w: &[f64]) -> Vec<f64> {
+    let columns = w.len() / x.len();
+    let column = |c: usize| (0..x.len()).map(|r| x[r] * w[r * columns + c]).sum();
+    (0..columns).map(column).collect()
+}
+
+/// `x W^T`: x `[C]`, `W` `[R,C]`, result `[R]`.
+fn times_transposed(x: &[f64], w: &[f64]) -> Vec<f64> {
+    let dot = |row: &[f64]| row.iter().zip(x).map(|(a, b)| a * b).sum();
+    w.chunks(x.len()).map(dot).collect()
+}
+
+/// `sum += factor x`, likewise, both `[C]`.
+fn add(sum: &mut [f64], factor: f64, x: &[f64]) {
+    for (total, &value) in sum.iter_mut().zip(x) {
+        *total += gated(factor, value);
+    }
+}
+
+/// `sum += x^T y`: x `[R]`, y `[C]`, sum `[R,C]`.
+fn add_outer(sum: &mut [f64], x: &[f64], y: &[f64]) {
+    for (row, factor) in sum.chunks_mut(y.len()).zip(x) {
+        add(row, *factor, y);
+    }
+}
+
+/// One call's inputs, checked.
+struct Inputs<'a> {
+    net: &'a Net,
+    params: &'a Tensors,
+    window: &'a Window<'a>,
+    /// B
+    lanes: usize,
+}
+
+/// A row is a step and lane, `t * B + b`. In `h` `[T+1,B,H]`, row r is `h_{t-1}` of row r, and row r + B is its `h_t`.
+impl<'a> Inputs<'a> {
+    /// Panics where a shape does not fit. `state`: per layer `[B,H]`.
+    fn new(net: &'a Net, params: &'a Tensors, window: &'a Window, state: &[Vec<f64>]) -> Self {
+        let lanes = checks::shapes(net, params, window, state);
+        Inputs {
+            net,
+            params,
+            window,
+            lanes,
+        }
+    }
+
+    /// `[H]` one row of `[T,B,H]` or `[T+1,B,H]`.
+    fn row<'b>(&self, of: &'b [f64], row: usize) -> &'b [f64] {
+        &of[row * self.net.hidden..][..self.net.hidden]
+    }
+
+    /// `x_t` `[D_k]` of layer k: a one-hot token, or `h_t` of the layer below. `h`: per layer `[T+1,B,H]`.
+    fn x(&self, k: usize, h: &[Vec<f64>], row: usize) -> Vec<f64> {
+        if k > 0 {
+            return self.row(&h[k - 1], row + self.lanes).to_vec();
+        }
+        let mut one_hot = vec![0.0; self.net.vocab];
+        one_hot[self.window.tokens[row] as usize] = 1.0;
+        one_hot
+    }
+
+    /// `hp_t = keep_t h_{t-1}` `[H]`, from one layer's `h`.
+    fn hp(&self, h: &[f64], row: usize) -> Vec<f64> {
+        scaled(self.window.keep[row], self.row(h, row))
+    }
+
+    /// `h_t = phi(x_t W_xh + hp_t W_hh + b_h)`: per layer `[T+1,B,H]`, block 0 the given state; and the last blocks.
+    fn forward_states(&self, state: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        let (mut h, mut last) = (Vec::new(), Vec::new());
+        for (k, start) in state.iter().enumerate() {
+            let own = &self.params[self.net.first_tensor(k)..];
+            let mut here = start.clone();
+            for row in 0..self.window.steps * self.lanes {
+                let mut a = times(&self.x(k, &h, row), &own[0]);
+                add(&mut a, 1.0, &times(&self.hp(&here, row), &own[1]));
+                if self.net.bias {
+                    add(&mut a, 1.0, &own[2]);
+                }
+                here.extend(a.iter().map(|&a| self.net.phi.value(a)));
+            }
+            last.push(here[here.len() - start.len()..].to_vec());
+            h.push(here);
+        }
+        (h, last)
+    }
+
+    /// What one row adds to L, and dL/do `[V]`. `o = h W_hy^T + b_y`, `loss = log sum_v exp(o_v) - o_y`,
+    /// `dloss/do_v = softmax(o)_v - [v = y]`, both times w/N. `top`: `h` of the last layer, `[T+1,B,H]`.
+    fn head(&self, top: &[f64], row: usize) -> (f64, Vec<f64>) {
+        let (net, target) = (self.net, self.window.targets[row] as usize);
+        let scale = self.window.weights[row] / self.window.n;
+        if scale == 0.0 {
+            return (0.0, vec![0.0; net.vocab]);
+        }
+        let own = &self.params[net.first_tensor(net.layers)..];
+        let mut o = times_transposed(self.row(top, row + self.lanes), &own[0]);
+        if net.bias {
+            add(&mut o, 1.0, &own[1]);
+        }
+        let max = o.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = o.iter().map(|value| (value - max).exp()).sum();
+        let loss = sum.ln() - (o[target] - max);
+        let mut slope: Vec<f64> = o.iter().map(|x| (x - max).exp() / sum).collect();
+        slope[target] -= 1.0;
+        (scale * loss, scaled(scale, &slope))
+    }
+
+    /// The head over all rows: returns L and `d_h = dL/do W_hy` `[T,B,H]`, and adds to `dW_hy` `[V,H]` and `db_y`.
+    fn head_backward(&self, top: &[f64], gradients: &mut Tensors) -> (f64, Vec<f64>) {
+        let first = self.net.first_tensor(self.net.layers);
+        let (mut loss, mut d_h) = (0.0, Vec::new());
+        for row in 0..self.window.steps * self.lanes {
+            let (row_loss, d_o) = self.head(top, row);
+            loss += row_loss;
+            d_h.extend(times(&d_o, &self.params[first]));
+            add_outer(&mut gradients[first], &d_o, self.row(top, row + self.lanes));
+            if self.net.bias {
+                add(&mut gradients[first + 1], 1.0, &d_o);
+            }
+        }
+        (loss, d_h)
+    }
+
+    /// One layer back in time: `delta_t = (d_h_t + carry_t) phi'(a_t)`, `carry_{t-1} = keep_t xi_t (delta_t W_hh^T)`.
+    /// `h` `[T+1,B,H]`; `d_h` `[T,B,H]` becomes delta; `carry` `[B,H]` holds what flows in, then what flows out.
+    fn scan_backward(&self, w_hh: &[f64], h: &[f64], d_h: &mut [f64], carry: &mut [f64]) {
+        let (phi, hidden) = (self.net.phi, self.net.hidden);
+        for row in (0..self.window.steps * self.lanes).rev() {
+            let h = self.row(h, row + self.lanes);
+            let carry = &mut carry[row % self.lanes * hidden..][..hidden];
+            let delta = &mut d_h[row * hidden..][..hidden];
+            for j in 0..hidden {
+                delta[j] = (delta[j] + carry[j]) * phi.derivative_from_h(h[j]);
+            }
+            let scale = self.window.keep[row] * self.window.xi[row];
+            carry.copy_from_slice(&scaled(scale, &times_transposed(delta, w_hh)));
+        }
+    }
+
+    /// Adds layer k's `dW_xh = sum x_t^T delta_t`, `dW_hh = sum hp_t^T delta_t`, `db_h = sum delta_t`.
+    /// `h`: of all layers, each `[T+1,B,H]`; `delta` `[T,B,H]`.
+    fn layer_gradients(&self, k: usize, h: &[Vec<f64>], delta: &[f64], gradients: &mut Tensors) {
+        let own = &mut gradients[self.net.first_tensor(k)..];
+        for row in 0..self.window.steps * self.lanes {
+            let delta = self.row(delta, row);
+            add_outer(&mut own[0], &self.x(k, h, row), delta);
+            add_outer(&mut own[1], &self.hp(&h[k], row), delta);
+            if self.net.bias {
+                add(&mut own[2], 1.0, delta);
+            }
+        }
+    }
+}
+
+/// The loss `1/N sum_{t,b} w_t loss(o_t, y_t)` in nats and the final state, per layer `[B,H]`.
+/// `state`: per layer `[B,H]`, `h_0`. `xi` has no influence.
+pub fn forward(
+    net: &Net,
+    params: &Tensors,
+    window: &Window,
+    state: &[Vec<f64>],
+) -> (f64, Vec<Vec<f64>>) {
+    let inputs = Inputs::new(net, params, window, state);
+    let (h, last) = inputs.forward_states(state);
+    let row_loss = |row| inputs.head(&h[net.layers - 1], row).0;
+    let loss = (0..window.steps * inputs.lanes).map(row_loss).sum();
+    (loss, last)
+}
+
+/// Backpropagation through time over one window, by the formulas at the top of this module.
+///
+/// `state`: per layer `[B,H]`, `h_0`. `carry`: per layer `[B,H]`, dL/dh_T as it flows in from the following segment (zeros
+/// when none). A segment before this one takes the returned `carry`; gradients and losses of segments add up.
+pub fn backward(
+    net: &Net,
+    params: &Tensors,
+    window: &Window,
+    state: &[Vec<f64>],
+    carry: &[Vec<f64>],
+) -> Backward {
+    let inputs = Inputs::new(net, params, window, state);
+    checks::layers("carry", net, carry, inputs.lanes);
+    let (h, state) = inputs.forward_states(state);
+    let mut gradients = params.iter().map(|p| vec![0.0; p.len()]).collect();
+    let (loss, mut d_h) = inputs.head_backward(&h[net.layers - 1], &mut gradients);
+    let mut delta = vec![Vec::new(); net.layers];
+    let mut carry = carry.to_vec();
+    for k in (0..net.layers).rev() {
+        let own = &params[net.first_tensor(k)..];
+        inputs.scan_backward(&own[1], &h[k], &mut d_h, &mut carry[k]);
+        inputs.layer_gradients(k, &h, &d_h, &mut gradients);
+        delta[k] = d_h;
+        let below = |delta| times_transposed(delta, &own[0]);
+        d_h = delta[k].chunks(net.hidden).flat_map(below).collect();
+    }
+    Backward {
+        loss,
+        gradients,
+        state,
+        carry,
+        delta,
+        h,
+    }
+}
