@@ -41,7 +41,7 @@ struct SlotInfo {
     persistent: bool,
 }
 
-/// Rows of a slot: `rows x cols` numbers, row r starting at `offset + r * ld`.
+/// Rows of a slot: `rows x cols` numbers, row r starting at element `offset + r * ld`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct View {
     /// Slot it lies in.
@@ -50,8 +50,8 @@ pub struct View {
     pub offset: Word,
     /// Rows, possibly known only at run time.
     pub rows: Word,
-    /// Columns that count.
-    pub cols: u32,
+    /// Columns that count, possibly known only at run time.
+    pub cols: Word,
     /// Elements from row to row; what lies between `cols` and `ld` is zero.
     pub ld: u32,
 }

@@ -1,12 +1,37 @@
 //! Trains recurrent networks by backpropagation through time on any GPU, with hand-written WGSL kernels, or on the CPU.
+//!
+//! The modules are listed in layers: each imports only from those above it, and `wgpu` is named in [`gpu`] alone.
 
 pub mod error;
+
 pub mod dims;
-pub mod host;
+
 pub mod kernel;
+
 pub mod recording;
+
 pub mod arena;
+
+pub mod host;
+
 pub mod kernels;
+
 pub mod cpu;
 pub mod gpu;
+
+pub mod device;
+pub mod model;
+pub mod optimizer;
 pub mod reference;
+
+pub mod data;
+pub mod plan;
+pub mod truncation;
+
+pub mod engine;
+pub mod sample;
+pub mod trainer;
+
+pub mod analysis;
+
+pub mod cli;

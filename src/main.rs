@@ -1,1 +1,7 @@
-fn main(){}
+//! The program: see `retrograd --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    retrograd::cli::main()
+}

@@ -156,7 +156,7 @@ fn time(gpu: &GpuDevice, record: impl FnOnce(&mut Recording, &Fixture)) -> Resul
     let mut arena = Arena::default();
     let rows = STEPS * LANES;
     let mut slot = |name: &str, elements| arena.persistent(name, elements, Purpose::Activations);
-    let view = |slot, rows: Word, cols| View { slot, offset: 0.into(), rows, cols, ld: cols };
+    let view = |slot, rows: Word, cols| View { slot, offset: 0.into(), rows, cols: Word::from(cols), ld: cols };
     let live = Word::scaled(Var::Steps, LANES);
     let fixture = Fixture {
         x: view(slot("x", rows * SIZE), live, SIZE),

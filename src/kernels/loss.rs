@@ -45,7 +45,7 @@ pub struct Operands {
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
     assert!(o.targets.rows == o.loss.rows && o.weights.rows == o.loss.rows && o.targets.slot == o.weights.slot, "{label}: shapes");
     let vocab = o.logits.rows.constant().expect("the vocabulary is a constant");
-    assert!(o.bias.is_none_or(|b| b.cols == vocab && b.slot == o.params), "{label}: bias");
+    assert!(o.bias.is_none_or(|b| b.cols == Word::from(vocab) && b.slot == o.params), "{label}: bias");
     recording.push(Dispatch {
         kernel: &KERNEL,
         label: label.to_string(),

@@ -84,17 +84,15 @@ pub struct Operands {
 /// # Panics
 /// If the shapes don't fit.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands, batch: Batch) {
-    let n = |cols: u32| Word::from(cols);
     let (a, b) = (o.a, o.b);
     let ((rows, inner), (inner_b, cols)) = match o.form {
-        Form::Nn => ((a.rows, n(a.cols)), (b.rows, n(b.cols))),
-        Form::Nt => ((a.rows, n(a.cols)), (n(b.cols), b.rows)),
-        Form::Tn | Form::TnMasked => ((n(a.cols), a.rows), (b.rows, n(b.cols))),
+        Form::Nn => ((a.rows, a.cols), (b.rows, b.cols)),
+        Form::Nt => ((a.rows, a.cols), (b.cols, b.rows)),
+        Form::Tn | Form::TnMasked => ((a.cols, a.rows), (b.rows, b.cols)),
     };
     let shapes = format!("{label}: {:?} a [{},{}] . b [{},{}]", o.form, a.rows, a.cols, b.rows, b.cols);
     assert!(inner == inner_b, "{shapes}: inner sizes {inner} and {inner_b} differ");
-    // Columns known at run time only lie in a view as wide as they can get.
-    assert!(o.c.rows == rows && cols.constant().is_none_or(|n| n == o.c.cols), "{shapes}: the result is [{rows},{cols}], not [{},{}]", o.c.rows, o.c.cols);
+    assert!(o.c.rows == rows && o.c.cols == cols, "{shapes}: the result is [{rows},{cols}], not [{},{}]", o.c.rows, o.c.cols);
     assert_eq!(o.mask.is_some(), o.form == Form::TnMasked, "{shapes}: mask");
     assert!(o.mask.is_none_or(|m| m.rows == a.rows), "{shapes}: the mask has another number of rows");
     let q = |v: u32| Word::from(v).quarter();

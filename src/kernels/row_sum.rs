@@ -19,14 +19,14 @@ pub static KERNEL: Kernel = Kernel {
     work: |args| Work { flops: f64::from(args[0]) * f64::from(args[1]), bytes: 4.0 * f64::from(args[0]) * f64::from(args[1]) },
 };
 
-/// Records out (+)= row sums of the first `cols` columns of x `[rows, ..]`, whose padding to a multiple of 4 is zero; out `[1, rows]`.
-pub fn record(recording: &mut Recording, label: &str, variant: Variant, x: View, cols: Word, out: View, accumulate: Word) {
-    assert!(x.rows == Word::from(out.cols), "{label}: shapes");
+/// Records out (+)= row sums of x `[rows, cols]`, whose padding to a multiple of 4 is zero; out `[1, rows]`.
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, x: View, out: View, accumulate: Word) {
+    assert!(x.rows == out.cols, "{label}: shapes");
     recording.push(Dispatch {
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![x.slot, out.slot],
-        args: vec![x.rows, cols, x.offset.quarter(), Word::from(x.ld).quarter(), out.offset, accumulate],
+        args: vec![x.rows, x.cols, x.offset.quarter(), Word::from(x.ld).quarter(), out.offset, accumulate],
         variant,
         repeat: Repeat::Once,
     });

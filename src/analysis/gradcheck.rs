@@ -1,0 +1,168 @@
+//! Gradients of the executors against the f64 reference, and the reference against central differences.
+
+use crate::data::Given;
+use crate::device::Device;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::model::{Activation, Config, Init};
+use crate::optimizer::{Clip, Rule};
+use crate::plan::Plan;
+use crate::reference::{self, Net, Phi, Tensors, Window, checks};
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+/// A random window over a random model.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// The model.
+    pub config: Config,
+    /// B.
+    pub lanes: u32,
+    /// T.
+    pub steps: u32,
+    /// S: steps of a segment.
+    pub segment: u32,
+    /// Whether h is computed a second time on the backward sweep.
+    pub recompute: bool,
+    /// Rows of the head that are worked on at once, a multiple of 4.
+    pub head_rows: u32,
+    /// Seed of parameters and data.
+    pub seed: u64,
+    /// Whether edges are cut and scaled (xi 0, 1 and 1/0.7) and not all 1.
+    pub cuts: bool,
+}
+
+impl Case {
+    /// A case of odd sizes: B 3, T 17, V 11, H 37, segments of 5 steps, resets, cuts and weights of 0.
+    pub fn odd(activation: Activation, layers: u32, bias: bool) -> Self {
+        let config = Config { vocab: 11, hidden: 37, layers, activation, bias };
+        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, seed: 1, cuts: true }
+    }
+
+    /// The plan of this case.
+    pub fn plan(&self) -> Plan {
+        let mut plan = Plan::with(self.config.dims(self.lanes), self.steps, self.segment, self.recompute);
+        plan.extent.head_rows = plan.extent.head_rows.min(self.head_rows);
+        plan
+    }
+
+    /// Flat parameters, uniform: relu and identity stay finite over the window.
+    pub fn parameters(&self) -> Vec<f32> {
+        Init::Uniform.parameters(&self.config, self.seed)
+    }
+
+    /// The window: one step in six resets, one weight in five is 0, and if `cuts`, one edge in four is cut and one in four scaled.
+    pub fn window(&self) -> Given {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
+        let rows = self.steps * self.lanes;
+        let mut symbols = || (0..rows).map(|_| rng.random_range(0..self.config.vocab)).collect::<Vec<u32>>();
+        let (tokens, targets) = (symbols(), symbols());
+        let mut choose = |odds: u32, values: [f32; 3]| (0..rows).map(|_| values[(rng.random_range(0..odds) as usize).min(2)]).collect::<Vec<f32>>();
+        let (keep, weights) = (choose(6, [0.0, 1.0, 1.0]), choose(5, [0.0, 1.0, 1.0]));
+        let xi = choose(4, if self.cuts { [0.0, 1.0 / 0.7, 1.0] } else { [1.0; 3] });
+        Given { lanes: self.lanes, tokens, targets, keep, xi, weights }
+    }
+
+    /// The state that flows in, per layer `[B, Hp]`.
+    pub fn state(&self) -> Vec<Vec<f32>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x57a7e);
+        let (h, ld) = (self.config.hidden as usize, self.config.hidden.next_multiple_of(4) as usize);
+        let row = |rng: &mut ChaCha8Rng| (0..ld).map(|i| if i < h { rng.random_range(-0.5..0.5) } else { 0.0 }).collect::<Vec<f32>>();
+        (0..self.config.layers).map(|_| (0..self.lanes).flat_map(|_| row(&mut rng)).collect()).collect()
+    }
+
+    /// N: the scored steps.
+    pub fn n(&self) -> f64 {
+        self.window().weights.iter().map(|&w| f64::from(w)).sum::<f64>().max(1.0)
+    }
+}
+
+/// Loss and gradients, one tensor each in the order of [`Config::tensors`].
+#[derive(Debug, Clone)]
+pub struct Gradients {
+    /// Mean loss, nats.
+    pub loss: f64,
+    /// Row-major, without padding.
+    pub tensors: Tensors,
+    /// The state that flows out, per layer `[B, H]`.
+    pub state: Vec<Vec<f64>>,
+}
+
+/// What the executor of a device gives for a case, and the raw gradients bit for bit.
+///
+/// # Errors
+/// If the device fails.
+pub fn executor(device: &Device, case: &Case) -> Result<(Gradients, Vec<f32>)> {
+    let mut engine = Engine::new(device, case.config, case.plan(), &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
+    engine.set_parameters(&case.parameters())?;
+    engine.set_state(&case.state())?;
+    let window = case.window();
+    engine.gradient(0..case.steps, |places, range| window.inputs(places, range), case.n())?;
+    let loss = engine.loss_sum()? / case.n();
+    engine.carry(0..case.steps)?;
+    let flat = engine.gradients()?;
+    let tensors = case.config.tensors().iter().map(|t| wide(&t.extract(&flat))).collect();
+    let h = case.config.hidden;
+    let state = engine.state()?.iter().map(|s| unpad(s, h)).collect();
+    Ok((Gradients { loss, tensors, state }, flat))
+}
+
+/// What the reference gives for a case.
+pub fn reference(case: &Case) -> Gradients {
+    with_reference(case, |net, params, window, state| {
+        let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
+        let back = reference::backward(net, params, window, state, &carry);
+        Gradients { loss: back.loss, tensors: back.gradients, state: back.state }
+    })
+}
+
+/// What central differences of the reference's loss give for a case without cuts.
+pub fn differences(case: &Case) -> Tensors {
+    with_reference(case, |net, params, window, state| checks::central_differences(net, params, window, state, 1e-5))
+}
+
+/// Calls `f` with the case in the reference's terms.
+pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>, &[Vec<f64>]) -> R) -> R {
+    let c = &case.config;
+    let phi = match c.activation {
+        Activation::Tanh => Phi::Tanh,
+        Activation::Relu => Phi::Relu,
+        Activation::Identity => Phi::Identity,
+    };
+    let net = Net { vocab: c.vocab as usize, hidden: c.hidden as usize, layers: c.layers as usize, phi, bias: c.bias };
+    let flat = case.parameters();
+    let params: Tensors = c.tensors().iter().map(|t| wide(&t.extract(&flat))).collect();
+    let given = case.window();
+    let (keep, xi, weights) = (wide(&given.keep), wide(&given.xi), wide(&given.weights));
+    let window = Window {
+        steps: case.steps as usize,
+        tokens: &given.tokens,
+        targets: &given.targets,
+        keep: &keep,
+        xi: &xi,
+        weights: &weights,
+        n: case.n(),
+    };
+    let state: Vec<Vec<f64>> = case.state().iter().map(|s| unpad(s, c.hidden)).collect();
+    f(&net, &params, &window, &state)
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
+}
+
+fn unpad(rows: &[f32], cols: u32) -> Vec<f64> {
+    rows.chunks_exact(cols.next_multiple_of(4) as usize).flat_map(|r| wide(&r[..cols as usize])).collect()
+}
+
+/// norm(x - y) / norm(y); 0 if both are zero, infinite if x is not finite.
+pub fn relative_error(x: &[f64], y: &[f64]) -> f64 {
+    let norm = |v: f64| v.sqrt();
+    let difference = norm(x.iter().zip(y).map(|(a, b)| (a - b) * (a - b)).sum());
+    let size = norm(y.iter().map(|b| b * b).sum());
+    match (difference, size) {
+        _ if x.len() != y.len() || !difference.is_finite() => f64::INFINITY,
+        (0.0, _) => 0.0,
+        (d, s) => d / s,
+    }
+}

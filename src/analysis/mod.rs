@@ -1,0 +1,3 @@
+//! Looking into gradients.
+
+pub mod gradcheck;

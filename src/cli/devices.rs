@@ -1,0 +1,58 @@
+//! `retrograd devices`
+
+use super::print_json;
+use crate::cpu;
+use crate::error::Result;
+use crate::gpu::{GpuDevice, adapters};
+use serde_json::json;
+
+/// Flags of `devices`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let mut list = Vec::new();
+    for (index, adapter) in adapters()?.iter().enumerate() {
+        let opened = GpuDevice::open(adapter);
+        let a = &adapter.info;
+        if !args.json {
+            println!("gpu:{index}  {a}");
+            println!("  workgroup: {} KiB, {} invocations; subgroup {} to {}", a.workgroup_bytes / 1024, a.workgroup_invocations, a.subgroup[0], a.subgroup[1]);
+            println!("  largest binding {} MiB, largest buffer {} MiB; {} storage bindings", a.binding_bytes >> 20, a.buffer_bytes >> 20, a.storage_bindings);
+            println!("  features: {}", if a.features.is_empty() { "none".to_string() } else { a.features.join(", ") });
+        }
+        let variants = match &opened {
+            Ok(gpu) => {
+                let c = &gpu.capabilities;
+                let widest = c.workgroup_bytes / 4 / 4;
+                if !args.json {
+                    println!("  kernels ({}): matmul tile {} by {} invocations, scan tile {}; scans up to hidden {widest} in one dispatch", gpu.calibration, c.matmul.tile, c.matmul.width, c.scan);
+                }
+                json!({"calibration": gpu.calibration, "matmul_tile": c.matmul.tile.to_string(), "matmul_width": c.matmul.width, "scan_tile": c.scan.to_string(), "scan_hidden_max": widest})
+            }
+            Err(e) => {
+                if !args.json {
+                    println!("  cannot be opened: {e}");
+                }
+                json!({"error": e.to_string()})
+            }
+        };
+        let mut entry = json!(a);
+        entry["index"] = json!(index);
+        entry["variants"] = variants;
+        list.push(entry);
+    }
+    let threads = cpu::default_threads();
+    if args.json {
+        return print_json(&json!({"adapters": list, "cpu": {"threads": threads}}));
+    }
+    if list.is_empty() {
+        println!("no GPU adapter; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers for a software one)");
+    }
+    println!("cpu    {threads} threads");
+    Ok(())
+}

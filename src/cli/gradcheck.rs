@@ -1,0 +1,87 @@
+//! `retrograd gradcheck`
+
+use super::{number, print_json};
+use crate::analysis::gradcheck::{Case, Gradients, differences, executor, reference, relative_error};
+use crate::cpu;
+use crate::device::{Device, Wish};
+use crate::error::{Error, Result};
+use crate::gpu::{GpuDevice, adapters};
+use crate::model::Activation;
+use serde_json::{Value, json};
+
+/// Flags of `gradcheck`.
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Check this device only; by default the CPU and every adapter
+    #[arg(long)]
+    device: Option<Wish>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Bound of norm(g - reference) / norm(reference) per tensor.
+const BOUND: f64 = 1e-4;
+/// Bound of the reference against central differences.
+const DIFFERENCES_BOUND: f64 = 1e-6;
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let devices = devices(args.device)?;
+    let mut rows = Vec::new();
+    let mut worst_of_all = true;
+    let mut report = |device: &str, what: &str, worst: (String, f64), bound: f64| {
+        let passes = worst.1 <= bound;
+        worst_of_all &= passes;
+        if !args.json {
+            println!("{} {device:<40} {what:<44} worst {:<8} {:.1e} (bound {bound:.0e})", if passes { "ok  " } else { "FAIL" }, worst.0, worst.1);
+        }
+        rows.push(json!({"device": device, "case": what, "tensor": worst.0, "relative_error": number(worst.1), "bound": bound, "passes": passes}));
+    };
+    for activation in [Activation::Tanh, Activation::Relu, Activation::Identity] {
+        for layers in [1, 3] {
+            let odd = Case::odd(activation, layers, true);
+            let smooth = Case { cuts: false, ..odd };
+            let name = |c: &Case| format!("{activation:?} {layers} layer{} {}", if layers == 1 { "" } else { "s" }, if c.cuts { "resets, cuts, weights" } else { "resets, weights" });
+            // Central differences of every parameter: a smaller net, since each costs two passes.
+            let mut small = smooth;
+            small.config.hidden = 7;
+            let expected = reference(&small);
+            let measured = Gradients { tensors: differences(&small), ..expected.clone() };
+            report("f64 reference", &format!("{} vs differences", name(&small)), worst(&small, &measured, &expected), DIFFERENCES_BOUND);
+            for case in [odd, Case { recompute: true, ..odd }] {
+                let expected = reference(&case);
+                for device in &devices {
+                    let (got, _) = executor(device, &case)?;
+                    let what = format!("{}{}", name(&case), if case.recompute { ", recomputed" } else { "" });
+                    report(&device.to_string(), &what, worst(&case, &got, &expected), BOUND);
+                }
+            }
+        }
+    }
+    if args.json {
+        print_json(&json!({"passes": worst_of_all, "checks": Value::Array(rows)}))?;
+    }
+    if worst_of_all { Ok(()) } else { Err(Error::Device("a gradient differs from the reference; please report the lines marked FAIL".to_string())) }
+}
+
+fn devices(wish: Option<Wish>) -> Result<Vec<Device>> {
+    if let Some(wish) = wish {
+        return Ok(vec![Device::open(wish)?.0]);
+    }
+    let mut devices = vec![Device::Cpu { threads: cpu::default_threads() }];
+    for adapter in adapters()? {
+        devices.push(Device::Gpu(Box::new(GpuDevice::open(&adapter)?)));
+    }
+    if devices.len() == 1 {
+        eprintln!("note: no GPU adapter was found, so only the CPU is checked (Debian: apt-get install mesa-vulkan-drivers)");
+    }
+    Ok(devices)
+}
+
+/// The tensor that differs most.
+fn worst(case: &Case, got: &Gradients, expected: &Gradients) -> (String, f64) {
+    let names = case.config.tensors().into_iter().map(|t| t.name);
+    let errors = got.tensors.iter().zip(&expected.tensors).map(|(g, e)| relative_error(g, e));
+    let loss = ("loss".to_string(), relative_error(&[got.loss], &[expected.loss]));
+    names.zip(errors).chain([loss]).max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default()
+}

@@ -1,0 +1,133 @@
+//! Where training runs: a GPU adapter or the CPU, chosen by name.
+
+use crate::cpu::{self, CpuExecutor};
+use crate::error::{Error, Result};
+use crate::gpu::{Adapter, GpuDevice, GpuExecutor, Kind, adapters};
+use crate::kernel::Capabilities;
+use crate::recording::{Executor, Program};
+use std::fmt;
+use std::str::FromStr;
+
+/// What the user asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wish {
+    /// A hardware adapter, else the CPU.
+    #[default]
+    Auto,
+    /// The first adapter, hardware before software.
+    Gpu,
+    /// The adapter with this number in the list of `retrograd devices`.
+    Index(usize),
+    /// The CPU executor.
+    Cpu,
+}
+
+impl FromStr for Wish {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split_once(':') {
+            None if text == "auto" => Ok(Wish::Auto),
+            None if text == "gpu" => Ok(Wish::Gpu),
+            None if text == "cpu" => Ok(Wish::Cpu),
+            Some(("gpu", n)) if n.parse::<usize>().is_ok() => Ok(Wish::Index(n.parse().unwrap_or_default())),
+            _ => Err(Error::Usage(format!("device `{text}` is unknown; expected auto, gpu, gpu:INDEX or cpu"))),
+        }
+    }
+}
+
+impl fmt::Display for Wish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wish::Auto => f.write_str("auto"),
+            Wish::Gpu => f.write_str("gpu"),
+            Wish::Index(i) => write!(f, "gpu:{i}"),
+            Wish::Cpu => f.write_str("cpu"),
+        }
+    }
+}
+
+/// An opened device.
+pub enum Device {
+    /// An adapter.
+    Gpu(Box<GpuDevice>),
+    /// The CPU with this many threads.
+    Cpu {
+        /// Parts that the work is split into.
+        threads: usize,
+    },
+}
+
+impl Device {
+    /// Opens what is asked for.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if it isn't there or doesn't open, [`Error::Usage`] if an environment variable names nothing.
+    pub fn open(wish: Wish) -> Result<(Self, String)> {
+        let cpu = || Device::Cpu { threads: cpu::default_threads() };
+        if wish == Wish::Cpu {
+            return Ok((cpu(), format!("device: {}", cpu())));
+        }
+        let found = adapters()?;
+        let chosen = match wish {
+            Wish::Auto => found.iter().find(|a| a.info.kind == Kind::Hardware),
+            Wish::Index(i) => Some(found.get(i).ok_or_else(|| no_adapter(&format!("there is no adapter {i}"), &found))?),
+            _ => Some(found.first().ok_or_else(|| no_adapter("no GPU adapter was found", &found))?),
+        };
+        let Some(adapter) = chosen else {
+            let others = list(&found);
+            let others = if others.is_empty() { "no GPU adapter was found".to_string() } else { format!("no hardware GPU was found; also there, with --device gpu: {others}") };
+            return Ok((cpu(), format!("device: {} ({others})", cpu())));
+        };
+        let gpu = GpuDevice::open(adapter)?;
+        let others: Vec<Adapter> = found.into_iter().filter(|a| a.info != gpu.info).collect();
+        let others = if others.is_empty() { String::new() } else { format!("{}, ", list(&others)) };
+        let line = format!("device: {} (also there: {others}{} with --device cpu)", gpu.info, cpu());
+        Ok((Device::Gpu(Box::new(gpu)), line))
+    }
+
+    /// What its executor can do.
+    pub fn capabilities(&self) -> Capabilities {
+        match self {
+            Device::Gpu(gpu) => gpu.capabilities,
+            Device::Cpu { .. } => cpu::capabilities(),
+        }
+    }
+
+    /// vulkan, metal, dx12, gl, or cpu.
+    pub fn backend(&self) -> &str {
+        match self {
+            Device::Gpu(gpu) => &gpu.info.backend,
+            Device::Cpu { .. } => "cpu",
+        }
+    }
+
+    /// Gets a program ready to run.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if it needs more than the device has.
+    pub fn executor(&self, program: Program) -> Result<Box<dyn Executor>> {
+        Ok(match self {
+            Device::Gpu(gpu) => Box::new(GpuExecutor::new((**gpu).clone(), program)?),
+            Device::Cpu { threads } => Box::new(CpuExecutor::new(program, *threads)?),
+        })
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Device::Gpu(gpu) => write!(f, "{}", gpu.info),
+            Device::Cpu { threads } => write!(f, "CPU, {threads} thread{}", if *threads == 1 { "" } else { "s" }),
+        }
+    }
+}
+
+fn list(adapters: &[Adapter]) -> String {
+    adapters.iter().map(|a| a.info.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn no_adapter(what: &str, found: &[Adapter]) -> Error {
+    let there = if found.is_empty() { "none is there".to_string() } else { format!("there: {}", list(found)) };
+    Error::Device(format!("{what} ({there}); install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers), or use --device cpu"))
+}

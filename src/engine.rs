@@ -1,0 +1,275 @@
+//! A model on a device: runs the sweeps of a window segment by segment, as the plan says.
+
+use crate::data::SegmentInputs;
+use crate::device::Device;
+use crate::dims::pad4;
+use crate::error::Result;
+use crate::kernel::{Values, Var};
+use crate::kernels::finish;
+use crate::model::Config;
+use crate::model::record::{self, HostSlots, InputPlaces, Update};
+use crate::plan::Plan;
+use crate::recording::{Counters, Executor, download_f32, upload_f32};
+use std::ops::Range;
+
+/// A model on a device.
+pub struct Engine {
+    executor: Box<dyn Executor>,
+    /// The architecture.
+    pub config: Config,
+    /// The plan that it was made for.
+    pub plan: Plan,
+    slots: HostSlots,
+    inputs: InputPlaces,
+    planned: [u64; 2],
+    dispatches_per_window: u32,
+}
+
+/// One row of the ring of metrics: what the device noted of an update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Metrics {
+    /// Mean loss of the window, nats.
+    pub loss: f32,
+    /// Global norm of the gradient before clipping; infinity if the gradient was not finite.
+    pub norm: f32,
+    /// Whether the update was applied.
+    pub applies: bool,
+    /// Updates applied so far.
+    pub applied: u32,
+}
+
+impl Engine {
+    /// Makes buffers and pipelines and runs everything once on zeros, so that drivers have compiled before anything is timed.
+    ///
+    /// # Errors
+    /// If the device refuses or is short of memory.
+    pub fn new(device: &Device, config: Config, plan: Plan, update: &Update) -> Result<Self> {
+        let recorded = record::record(&config, plan.extent, update, &device.capabilities());
+        let layout = &recorded.program.layout;
+        let planned = [layout.bytes(), layout.bytes_for(crate::arena::Purpose::Activations)];
+        let window = [record::PREPARE, record::FORWARD, record::BACKWARD, record::UPDATE, record::CARRY];
+        let dispatches_per_window = window.iter().map(|&r| recorded.program.recordings[r].dispatch_count(plan.extent.steps)).sum();
+        let (slots, inputs) = (recorded.slots, recorded.inputs);
+        let executor = device.executor(recorded.program)?;
+        let mut engine = Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window };
+        engine.warm_up()?;
+        Ok(engine)
+    }
+
+    /// All parameters, inputs and weights are zero: so are all gradients, and nothing but the status changes.
+    fn warm_up(&mut self) -> Result<()> {
+        let values = Values::default().with(Var::Steps, 1);
+        for recording in [record::PREPARE, record::FORWARD, record::BACKWARD, record::EVALUATE, record::LOGITS, record::UPDATE, record::CARRY] {
+            self.executor.run(recording, &values)?;
+        }
+        self.executor.wait()?;
+        self.executor.upload(self.slots.status, 0, &[0; finish::RING as usize])
+    }
+
+    /// What runs it.
+    pub fn description(&self) -> &str {
+        self.executor.description()
+    }
+
+    /// Places of a segment's inputs.
+    pub fn inputs(&self) -> &InputPlaces {
+        &self.inputs
+    }
+
+    /// Bytes on the device as planned, and as allocated.
+    pub fn device_bytes(&self) -> [u64; 2] {
+        [self.planned[0], self.executor.allocated_bytes()]
+    }
+
+    /// Bytes of activations as planned.
+    pub fn activation_bytes(&self) -> u64 {
+        self.planned[1]
+    }
+
+    /// Dispatches of a window that is one segment.
+    pub fn dispatches_per_window(&self) -> u32 {
+        self.dispatches_per_window
+    }
+
+    /// What has been issued so far.
+    pub fn counters(&self) -> Counters {
+        self.executor.counters()
+    }
+
+    /// Waits until all work is done.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn wait(&mut self) -> Result<()> {
+        self.executor.wait()
+    }
+
+    /// The flat parameters, see [`Config::tensors`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn parameters(&mut self) -> Result<Vec<f32>> {
+        download_f32(&mut *self.executor, self.slots.params, 0, self.config.elements())
+    }
+
+    /// Replaces the flat parameters.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn set_parameters(&mut self, flat: &[f32]) -> Result<()> {
+        upload_f32(&mut *self.executor, self.slots.params, 0, flat)
+    }
+
+    /// The flat gradients of the last window.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn gradients(&mut self) -> Result<Vec<f32>> {
+        download_f32(&mut *self.executor, self.slots.gradients, 0, self.config.elements())
+    }
+
+    /// Replaces the flat gradients.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn set_gradients(&mut self, flat: &[f32]) -> Result<()> {
+        upload_f32(&mut *self.executor, self.slots.gradients, 0, flat)
+    }
+
+    /// The state that flows into the next window: per layer `[B, Hp]`, Hp the hidden size padded to a multiple of 4.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn state(&mut self) -> Result<Vec<Vec<f32>>> {
+        let (state, stride) = self.state_sizes();
+        (0..self.config.layers).map(|k| download_f32(&mut *self.executor, self.slots.states, k * stride, state)).collect()
+    }
+
+    /// Replaces the state that flows into the next window.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
+        let (_, stride) = self.state_sizes();
+        (0..).zip(state).try_for_each(|(k, s)| upload_f32(&mut *self.executor, self.slots.states, k * stride, s))
+    }
+
+    fn state_sizes(&self) -> (u32, u32) {
+        let state = self.plan.extent.lanes * pad4(self.config.hidden);
+        (state, state * (self.plan.extent.segments + 1))
+    }
+
+    /// Loss and gradients of a window from the present state, left on the device; `inputs` gives the inputs of a segment, `n` is N.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> SegmentInputs, n: f64) -> Result<()> {
+        let segments = self.plan.segments(window);
+        let last = segments.len() - 1;
+        self.executor.run(record::PREPARE, &Values::default())?;
+        for (s, segment) in segments.iter().enumerate() {
+            self.upload(&inputs, segment)?;
+            self.executor.run(record::FORWARD, &self.values(s, segment))?;
+        }
+        for (s, segment) in segments.iter().enumerate().rev() {
+            let values = self.values(s, segment);
+            if s < last {
+                self.upload(&inputs, segment)?;
+                if self.plan.recompute {
+                    self.executor.run(record::FORWARD, &values)?;
+                }
+            }
+            let more = u32::from(s < last);
+            self.executor.run(record::BACKWARD, &values.with(Var::Accumulate, more).with(Var::CarryIn, more).with_f32(Var::InverseN, (1.0 / n) as f32))?;
+        }
+        Ok(())
+    }
+
+    fn upload(&mut self, inputs: &impl Fn(&InputPlaces, Range<u32>) -> SegmentInputs, segment: &Range<u32>) -> Result<()> {
+        let words = inputs(&self.inputs, segment.clone()).words;
+        self.executor.upload(self.slots.inputs, 0, &words)
+    }
+
+    fn values(&self, s: usize, segment: &Range<u32>) -> Values {
+        let place = if self.plan.recompute { 0 } else { s as u32 };
+        Values::default().with(Var::Steps, segment.end - segment.start).with(Var::Place, place).with(Var::Segment, s as u32)
+    }
+
+    /// Ends an update: norm, clip, optimizer. Update number `update` (from 0) notes its metrics in the ring.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn update(&mut self, update: u64, lr: f32, n: f64) -> Result<()> {
+        let row = (update % u64::from(finish::RING_ROWS)) as u32;
+        let values = Values::default().with(Var::RingRow, row).with_f32(Var::LearningRate, lr).with_f32(Var::InverseN, (1.0 / n) as f32);
+        self.executor.run(record::UPDATE, &values)
+    }
+
+    /// Makes the state behind a window's last segment the one that flows into the next window.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn carry(&mut self, window: Range<u32>) -> Result<()> {
+        let last = self.plan.segments(window).len() - 1;
+        self.executor.run(record::CARRY, &Values::default().with(Var::Segment, last as u32))
+    }
+
+    /// The sum of the weighted losses of `steps` steps from the present state, which moves on.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn evaluate(&mut self, steps: u32, inputs: impl Fn(&InputPlaces, Range<u32>) -> SegmentInputs) -> Result<f64> {
+        for segment in self.plan.segments(0..steps) {
+            self.upload(&inputs, &segment)?;
+            let values = self.values(0, &segment);
+            self.executor.run(record::FORWARD, &values)?;
+            self.executor.run(record::EVALUATE, &values.with(Var::Accumulate, u32::from(segment.start > 0)))?;
+            self.executor.run(record::CARRY, &values)?;
+        }
+        self.loss_sum()
+    }
+
+    /// The sum of the weighted losses of the last window or evaluation.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn loss_sum(&mut self) -> Result<f64> {
+        Ok(f64::from(download_f32(&mut *self.executor, self.slots.loss, 0, 1)?[0]))
+    }
+
+    /// Moves one step on and gives its logits, b_y not added, `[V, B]`; for plans of one step.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn step(&mut self, inputs: &SegmentInputs) -> Result<Vec<f32>> {
+        let values = self.values(0, &(0..1));
+        self.executor.upload(self.slots.inputs, 0, &inputs.words)?;
+        for recording in [record::FORWARD, record::LOGITS, record::CARRY] {
+            self.executor.run(recording, &values)?;
+        }
+        let ld = self.plan.extent.head_rows;
+        let all = download_f32(&mut *self.executor, self.slots.logits, 0, self.config.vocab * ld)?;
+        Ok(all.chunks_exact(ld as usize).flat_map(|row| row[..self.plan.extent.lanes as usize].iter().copied()).collect())
+    }
+
+    /// What the device noted of update number `update` (from 0), one of the last 1,024.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn metrics(&mut self, update: u64) -> Result<Metrics> {
+        let row = (update % u64::from(finish::RING_ROWS)) as u32;
+        let mut words = [0u32; finish::RING_WORDS as usize];
+        self.executor.download(self.slots.status, finish::RING + row * finish::RING_WORDS, &mut words)?;
+        Ok(Metrics { loss: f32::from_bits(words[0]), norm: f32::from_bits(words[1]), applies: words[2] != 0, applied: words[3] })
+    }
+
+    /// Updates that were skipped because a gradient was not finite.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn skipped(&mut self) -> Result<u32> {
+        let mut words = [0u32];
+        self.executor.download(self.slots.status, finish::SKIPPED as u32, &mut words)?;
+        Ok(words[0])
+    }
+}

@@ -1,0 +1,154 @@
+//! Initial parameters.
+
+use super::Config;
+use crate::error::{Error, Result};
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use std::fmt;
+use std::str::FromStr;
+
+/// How parameters are initialised. Biases start at 0, except for [`Init::Uniform`].
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Init {
+    /// W_hh a random orthogonal matrix (Haar), the others as for xavier.
+    #[default]
+    Orthogonal,
+    /// Uniform in +-sqrt(6 / (rows + columns)).
+    Xavier,
+    /// W_hh = a I, the others as for xavier.
+    Identity(f32),
+    /// All matrices normal with this standard deviation.
+    Normal(f32),
+    /// Everything, biases too, uniform in +-1/sqrt(H): PyTorch's default.
+    Uniform,
+}
+
+impl FromStr for Init {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::Usage(format!("init `{text}` is unknown; expected orthogonal, xavier, identity:A, normal:SIGMA or uniform"));
+        let number = |n: &str| n.parse::<f32>().ok().filter(|x| x.is_finite());
+        match text.split_once(':') {
+            None => match text {
+                "orthogonal" => Ok(Init::Orthogonal),
+                "xavier" => Ok(Init::Xavier),
+                "uniform" => Ok(Init::Uniform),
+                _ => Err(wrong()),
+            },
+            Some(("identity", a)) => number(a).map(Init::Identity).ok_or_else(wrong),
+            Some(("normal", sigma)) => number(sigma).filter(|s| *s >= 0.0).map(Init::Normal).ok_or_else(wrong),
+            Some(_) => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Init {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Init::Orthogonal => f.write_str("orthogonal"),
+            Init::Xavier => f.write_str("xavier"),
+            Init::Identity(a) => write!(f, "identity:{a}"),
+            Init::Normal(s) => write!(f, "normal:{s}"),
+            Init::Uniform => f.write_str("uniform"),
+        }
+    }
+}
+
+impl Init {
+    /// The flat parameters of a model, padding zero. Every tensor draws from a stream of its own, so that one tensor's numbers
+    /// depend on the seed, its place in the list and its shape only.
+    pub fn parameters(&self, config: &Config, seed: u64) -> Vec<f32> {
+        let mut flat = vec![0f32; config.elements() as usize];
+        for (stream, tensor) in config.tensors().into_iter().enumerate() {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(stream as u64);
+            let shape = [tensor.rows as usize, tensor.cols as usize];
+            tensor.insert(&mut flat, &self.tensor(&tensor.name, shape, config.hidden, &mut rng));
+        }
+        flat
+    }
+
+    fn tensor(&self, name: &str, [rows, cols]: [usize; 2], hidden: u32, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        let count = rows * cols;
+        let (bias, recurrent) = (name.starts_with("b_"), name.starts_with("w_hh"));
+        let mut uniform = |limit: f32| (0..count).map(|_| rng.random_range(-limit..limit)).collect::<Vec<f32>>();
+        match self {
+            Init::Uniform => uniform(1.0 / (hidden as f32).sqrt()),
+            _ if bias => vec![0.0; count],
+            Init::Orthogonal if recurrent => orthogonal(rows, rng),
+            Init::Identity(a) if recurrent => (0..count).map(|i| if i / cols == i % cols { *a } else { 0.0 }).collect(),
+            Init::Normal(sigma) => (0..count).map(|_| normal(rng) as f32 * sigma).collect(),
+            _ => uniform((6.0 / (rows + cols) as f32).sqrt()),
+        }
+    }
+}
+
+/// A standard normal number (Box and Muller).
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let u: f64 = 1.0 - rng.random::<f64>();
+    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos()
+}
+
+/// A random orthogonal n x n matrix: the Q of a normal matrix by Gram-Schmidt, twice for accuracy. R's diagonal is positive, so Q
+/// has the uniform (Haar) distribution.
+fn orthogonal(n: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let mut q: Vec<f64> = (0..n * n).map(|_| normal(rng)).collect();
+    for i in 0..n {
+        let (done, rest) = q.split_at_mut(i * n);
+        let row = &mut rest[..n];
+        for _ in 0..2 {
+            for other in done.chunks_exact(n) {
+                let dot: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+                row.iter_mut().zip(other).for_each(|(a, b)| *a -= dot * b);
+            }
+        }
+        let norm = row.iter().map(|a| a * a).sum::<f64>().sqrt();
+        row.iter_mut().for_each(|a| *a /= norm);
+    }
+    q.into_iter().map(|x| x as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Activation;
+
+    #[test]
+    fn orthogonal_rows_are_orthonormal() {
+        let n = 37;
+        let q = orthogonal(n, &mut ChaCha8Rng::seed_from_u64(1));
+        for i in 0..n {
+            for j in 0..n {
+                let dot: f32 = (0..n).map(|k| q[i * n + k] * q[j * n + k]).sum();
+                assert!((dot - f32::from(u8::from(i == j))).abs() < 1e-5, "{i} {j} {dot}");
+            }
+        }
+    }
+
+    #[test]
+    fn texts_parse_and_print() {
+        for text in ["orthogonal", "xavier", "identity:0.5", "normal:0.01", "uniform"] {
+            assert_eq!(text.parse::<Init>().unwrap().to_string(), text);
+        }
+        for text in ["", "orthogonal:1", "identity", "identity:x", "normal:-1", "normal:NaN"] {
+            assert!(text.parse::<Init>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn padding_is_zero_and_scales_are_right() {
+        let config = Config { vocab: 11, hidden: 37, layers: 2, activation: Activation::Tanh, bias: true };
+        let tensors = config.tensors();
+        for init in [Init::Orthogonal, Init::Xavier, Init::Identity(0.5), Init::Normal(0.1), Init::Uniform] {
+            let flat = init.parameters(&config, 7);
+            let mut again = vec![0f32; flat.len()];
+            tensors.iter().for_each(|t| t.insert(&mut again, &t.extract(&flat)));
+            assert_eq!(flat, again, "{init}: padding");
+        }
+        let flat = Init::Normal(0.1).parameters(&config, 7);
+        let w = tensors[1].extract(&flat);
+        let deviation = (w.iter().map(|x| x * x).sum::<f32>() / w.len() as f32).sqrt();
+        assert!((deviation - 0.1).abs() < 0.01, "{deviation}");
+    }
+}

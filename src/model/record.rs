@@ -1,0 +1,432 @@
+//! The equations, as recordings: the only place that knows them. Forward and backward mirror each other.
+//!
+//!     forward     a_t = x_t W_xh + hp_t W_hh + b_h,  hp_t = keep_t h_{t-1},  h_t = phi(a_t),  o_t = h_t W_hy + b_y
+//!     backward    delta_t = (dL/do_t W_hy^T + carry_t) phi'(a_t),  carry_{t-1} = keep_t xi_t (delta_t W_hh^T)
+//!                 dW_hh = sum hp_t^T delta_t,  dW_xh = sum x_t^T delta_t,  db_h = sum delta_t,  dW_hy = sum h_t^T dL/do_t
+//!
+//! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`, block 0 the state that flows in.
+
+use super::{Config, Tensor};
+use crate::arena::{Arena, Purpose, Slot, View};
+use crate::dims::pad4;
+use crate::kernel::{Capabilities, Var, Word};
+use crate::kernels::{carry_state, col_sum, finish, gather, gather_backward, loss, matmul, norm, optimizer, row_sum, scan_backward, scan_forward, transpose};
+use crate::recording::{Program, Recording};
+use matmul::{Batch, Form};
+
+/// How much of a window is held at once, decided by the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// B.
+    pub lanes: u32,
+    /// S: most steps of a segment.
+    pub steps: u32,
+    /// Most segments of a window; a state is kept for the start of each.
+    pub segments: u32,
+    /// Segments whose h is held at once: all of them, or one if h is recomputed.
+    pub places: u32,
+    /// Rows of the head that are worked on at once.
+    pub head_rows: u32,
+}
+
+impl Extent {
+    /// Rows of a whole segment.
+    pub fn rows(&self) -> u32 {
+        self.steps * self.lanes
+    }
+}
+
+/// What one optimizer update does beside the gradient.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
+    /// The rule and its constants.
+    pub constants: optimizer::Constants,
+    /// beta1 and beta2 of the bias corrections.
+    pub betas: [f64; 2],
+    /// Bound of the global norm; 0 for none.
+    pub clip_norm: f32,
+    /// Whether the rule keeps a first and a second moment.
+    pub moments: [bool; 2],
+}
+
+/// Recording that makes W_hh^T, once an update.
+pub const PREPARE: usize = 0;
+/// Recording that makes h of a segment.
+pub const FORWARD: usize = 1;
+/// Recording that adds a segment's gradients and loss.
+pub const BACKWARD: usize = 2;
+/// Recording that makes a segment's loss alone.
+pub const EVALUATE: usize = 3;
+/// Recording that makes the logits of a segment that fits one head chunk.
+pub const LOGITS: usize = 4;
+/// Recording that ends an update: norm, clip, optimizer.
+pub const UPDATE: usize = 5;
+/// Recording that carries the last state over to the next window.
+pub const CARRY: usize = 6;
+
+/// Places of a segment's inputs within their slot, one word each; R rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputPlaces {
+    /// R, padded to a multiple of 4.
+    pub rows: u32,
+    /// V.
+    pub vocab: u32,
+}
+
+impl InputPlaces {
+    /// `[R]` u32.
+    pub fn tokens(&self) -> u32 {
+        0
+    }
+    /// `[R]` u32.
+    pub fn targets(&self) -> u32 {
+        self.rows
+    }
+    /// `[R]` f32.
+    pub fn keep(&self) -> u32 {
+        2 * self.rows
+    }
+    /// `[R]` f32.
+    pub fn xi(&self) -> u32 {
+        3 * self.rows
+    }
+    /// `[R]` f32.
+    pub fn weights(&self) -> u32 {
+        4 * self.rows
+    }
+    /// V + 1 starts, then the rows sorted by token.
+    pub fn starts(&self) -> u32 {
+        5 * self.rows
+    }
+    /// All words.
+    pub fn words(&self) -> u32 {
+        6 * self.rows + self.vocab + 1
+    }
+}
+
+/// The slots that the host reads or writes.
+#[derive(Debug, Clone, Copy)]
+pub struct HostSlots {
+    /// All parameters, flat.
+    pub params: Slot,
+    /// All gradients, flat.
+    pub gradients: Slot,
+    /// Moments; of one vec4 where the rule has none.
+    pub moments: [Slot; 2],
+    /// See [`finish`].
+    pub status: Slot,
+    /// Sum of the weighted losses since it was last replaced.
+    pub loss: Slot,
+    /// A segment's inputs, see [`InputPlaces`].
+    pub inputs: Slot,
+    /// `[layers, segments + 1, B, H]`: the state at the start of every segment, and behind the last.
+    pub states: Slot,
+    /// `[layers, B, H]`.
+    pub carry: Slot,
+    /// `[V, head_rows]`: what [`LOGITS`] makes, without b_y.
+    pub logits: Slot,
+}
+
+/// A model's recordings and what is needed to run them.
+#[derive(Debug, Clone)]
+pub struct ModelProgram {
+    /// The recordings over a packed arena.
+    pub program: Program,
+    /// Slots for the host.
+    pub slots: HostSlots,
+    /// Places within the inputs.
+    pub inputs: InputPlaces,
+    /// The extent that it was recorded for.
+    pub extent: Extent,
+}
+
+/// Records everything that a model does.
+pub fn record(config: &Config, extent: Extent, update: &Update, capabilities: &Capabilities) -> ModelProgram {
+    let recorder = Recorder::new(config, extent, update, *capabilities);
+    let recordings = vec![
+        recorder.prepare(),
+        recorder.forward(),
+        recorder.backward(),
+        recorder.evaluate(),
+        recorder.logits(),
+        recorder.update(update),
+        recorder.carry(),
+    ];
+    let (slots, inputs) = (recorder.slots, recorder.inputs);
+    ModelProgram { program: Program::new(recorder.arena, recordings, capabilities.binding_bytes), slots, inputs, extent }
+}
+
+struct Recorder {
+    config: Config,
+    extent: Extent,
+    capabilities: Capabilities,
+    tensors: Vec<Tensor>,
+    arena: Arena,
+    slots: HostSlots,
+    inputs: InputPlaces,
+    /// Per layer: h of every place, `[places, S+1, B, H]`.
+    h: Vec<Slot>,
+    /// Per layer: W_hh^T.
+    w_t: Vec<Slot>,
+    /// a_t without its recurrent part, `[S*B, H]`.
+    pre: Slot,
+    /// d_h, then delta, `[S*B, H]`; of even and of odd layers.
+    delta: [Slot; 2],
+    /// Logits, then d_logits, `[V, head_rows]`, of the backward sweep and of the evaluation.
+    scores: [Slot; 2],
+    /// Weighted losses, `[S*B]`, likewise.
+    row_loss: [Slot; 2],
+    /// Parts of the squared norm.
+    parts: Slot,
+}
+
+impl Recorder {
+    fn new(config: &Config, extent: Extent, update: &Update, capabilities: Capabilities) -> Self {
+        let mut arena = Arena::default();
+        let (elements, hidden, rows) = (config.elements(), pad4(config.hidden), extent.rows());
+        let state = extent.lanes * hidden;
+        let inputs = InputPlaces { rows: pad4(rows), vocab: config.vocab };
+        let ring = finish::RING + finish::RING_ROWS * finish::RING_WORDS;
+        let mut moment = |name: &str, used| arena.persistent(name, if used { elements } else { 4 }, Purpose::Moments);
+        let moments = [moment("m", update.moments[0]), moment("v", update.moments[1])];
+        let head = config.vocab * extent.head_rows;
+        let slots = HostSlots {
+            params: arena.persistent("params", elements, Purpose::Parameters),
+            gradients: arena.persistent("gradients", elements, Purpose::Gradients),
+            moments,
+            status: arena.persistent("status", ring, Purpose::Status),
+            loss: arena.persistent("loss", 4, Purpose::Status),
+            inputs: arena.persistent("inputs", inputs.words(), Purpose::Inputs),
+            states: arena.persistent("states", config.layers * (extent.segments + 1) * state, Purpose::Activations),
+            carry: arena.persistent("carry", config.layers * state, Purpose::Activations),
+            logits: arena.transient("logits", head, Purpose::Activations),
+        };
+        let layers = 0..config.layers;
+        let history = extent.places * (extent.steps + 1) * state;
+        Recorder {
+            tensors: config.tensors(),
+            h: layers.clone().map(|k| arena.persistent(format!("h.{k}"), history, Purpose::Activations)).collect(),
+            w_t: layers.map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
+            pre: arena.transient("pre", rows * hidden, Purpose::Activations),
+            delta: ["even", "odd"].map(|n| arena.transient(format!("delta.{n}"), rows * hidden, Purpose::Activations)),
+            scores: ["backward", "evaluate"].map(|n| arena.transient(format!("scores.{n}"), head, Purpose::Activations)),
+            row_loss: ["backward", "evaluate"].map(|n| arena.transient(format!("row_loss.{n}"), pad4(rows), Purpose::Activations)),
+            parts: arena.transient("parts", 2 * norm::PARTS, Purpose::Status),
+            config: *config,
+            extent,
+            capabilities,
+            arena,
+            slots,
+            inputs,
+        }
+    }
+
+    /// A parameter (or, in the slot of the gradients, its gradient); none if the model has no such tensor.
+    fn tensor(&self, slot: Slot, name: &str) -> Option<View> {
+        let t = self.tensors.iter().find(|t| t.name == name)?;
+        Some(View { slot, offset: t.offset.into(), rows: t.rows.into(), cols: t.cols.into(), ld: t.ld })
+    }
+
+    fn param(&self, name: &str, k: u32) -> View {
+        self.tensor(self.slots.params, &format!("{name}.{k}")).expect("every layer has its matrices")
+    }
+
+    fn gradient(&self, name: &str, k: u32) -> View {
+        self.tensor(self.slots.gradients, &format!("{name}.{k}")).expect("every layer has its matrices")
+    }
+
+    fn hidden(&self, slot: Slot, offset: Word, rows: Word) -> View {
+        View { slot, offset, rows, cols: self.config.hidden.into(), ld: pad4(self.config.hidden) }
+    }
+
+    fn state(&self) -> u32 {
+        self.extent.lanes * pad4(self.config.hidden)
+    }
+
+    /// All rows of the segment.
+    fn rows(&self) -> Word {
+        Word::scaled(Var::Steps, self.extent.lanes)
+    }
+
+    /// h of layer k from block `from` on: block 0 is the state that flows in, so from 0 it is h_{t-1}, from 1 h_t.
+    fn h(&self, k: u32, from: u32) -> View {
+        let place = Word::scaled(Var::Place, (self.extent.steps + 1) * self.state());
+        self.hidden(self.h[k as usize], place.plus(from * self.state()), self.rows())
+    }
+
+    fn delta(&self, k: u32) -> View {
+        self.hidden(self.delta[k as usize % 2], 0.into(), self.rows())
+    }
+
+    fn w_t(&self, k: u32) -> View {
+        self.hidden(self.w_t[k as usize], 0.into(), self.config.hidden.into())
+    }
+
+    /// One word per row of the inputs.
+    fn input(&self, place: u32) -> View {
+        View { slot: self.slots.inputs, offset: place.into(), rows: self.rows(), cols: 1.into(), ld: 1 }
+    }
+
+    fn product(&self, r: &mut Recording, label: &str, form: Form, [a, b, c]: [View; 3], accumulate: Word) {
+        let mask = (form == Form::TnMasked).then(|| self.input(self.inputs.keep()));
+        matmul::record(r, label, self.capabilities.matmul, matmul::Operands { form, a, b, c, mask, accumulate }, Batch::ONE);
+    }
+
+    /// W_hh^T of every layer: the backward scan reads rows of it.
+    fn prepare(&self) -> Recording {
+        let mut r = Recording::new("prepare");
+        for k in 0..self.config.layers {
+            transpose::record(&mut r, &format!("w_hh_t.{k}"), self.capabilities.matmul, self.param("w_hh", k), self.w_t(k));
+        }
+        r
+    }
+
+    fn forward(&self) -> Recording {
+        let mut r = Recording::new("forward");
+        for k in 0..self.config.layers {
+            let pre = self.hidden(self.pre, 0.into(), self.rows());
+            if k == 0 {
+                gather::record(&mut r, "pre.0", self.capabilities.matmul, self.input(self.inputs.tokens()), self.param("w_xh", 0), pre);
+            } else {
+                self.product(&mut r, &format!("pre.{k}"), Form::Nn, [self.h(k - 1, 1), self.param("w_xh", k), pre], 0.into());
+            }
+            let state = k * (self.extent.segments + 1) * self.state();
+            let operands = scan_forward::Operands {
+                pre,
+                w: self.param("w_hh", k),
+                bias: self.tensor(self.slots.params, &format!("b_h.{k}")),
+                keep: self.input(self.inputs.keep()),
+                states: self.slots.states,
+                state_in: Word::scaled(Var::Segment, self.state()).plus(state),
+                state_out: Word::scaled(Var::Segment, self.state()).plus(state + self.state()),
+                h: self.h(k, 0),
+                lanes: self.extent.lanes,
+                activation: self.config.activation,
+            };
+            scan_forward::record(&mut r, &format!("h.{k}"), &self.capabilities, operands);
+        }
+        r
+    }
+
+    fn backward(&self) -> Recording {
+        let mut r = Recording::new("backward");
+        self.head(&mut r, 0, true);
+        for k in (0..self.config.layers).rev() {
+            let delta = self.delta(k);
+            let operands = scan_backward::Operands {
+                h: self.h(k, 0),
+                w_t: self.w_t(k),
+                keep: self.input(self.inputs.keep()),
+                xi: self.input(self.inputs.xi()),
+                delta,
+                carry: self.hidden(self.slots.carry, (k * self.state()).into(), self.extent.lanes.into()),
+                carry_in: Word::var(Var::CarryIn),
+                lanes: self.extent.lanes,
+                activation: self.config.activation,
+            };
+            scan_backward::record(&mut r, &format!("delta.{k}"), &self.capabilities, operands);
+            self.weight_gradients(&mut r, k);
+            if k > 0 {
+                self.product(&mut r, &format!("d_h.{}", k - 1), Form::Nt, [delta, self.param("w_xh", k), self.delta(k - 1)], 0.into());
+            }
+        }
+        r
+    }
+
+    fn weight_gradients(&self, r: &mut Recording, k: u32) {
+        let (delta, more) = (self.delta(k), Word::var(Var::Accumulate));
+        self.product(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(k, 0), delta, self.gradient("w_hh", k)], more);
+        if k == 0 {
+            let starts = self.input(self.inputs.starts());
+            gather_backward::record(r, "d_w_xh.0", self.capabilities.matmul, starts, delta, self.gradient("w_xh", 0), more);
+        } else {
+            self.product(r, &format!("d_w_xh.{k}"), Form::Tn, [self.h(k - 1, 1), delta, self.gradient("w_xh", k)], more);
+        }
+        if let Some(d_b) = self.tensor(self.slots.gradients, &format!("b_h.{k}")) {
+            col_sum::record(r, &format!("d_b_h.{k}"), self.capabilities.matmul, delta, d_b, more);
+        }
+    }
+
+    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; with their gradients if asked for.
+    fn head(&self, r: &mut Recording, sweep: usize, gradient: bool) {
+        let (chunk, variant) = (self.extent.head_rows, self.capabilities.matmul);
+        let accumulate = Word::var(Var::Accumulate);
+        let row_loss = View { slot: self.row_loss[sweep], offset: 0.into(), rows: self.rows(), cols: 1.into(), ld: 1 };
+        for (i, first) in (0..self.extent.rows()).step_by(chunk as usize).enumerate() {
+            let part = Word::part(Var::Steps, self.extent.lanes, first, chunk);
+            let rows = |v: View| v.from_row(first).with_rows(part);
+            let h = rows(self.h(self.config.layers - 1, 1));
+            let scores = self.scores(r, self.scores[sweep], h);
+            let operands = loss::Operands {
+                targets: rows(self.input(self.inputs.targets())),
+                weights: rows(self.input(self.inputs.weights())),
+                bias: self.tensor(self.slots.params, "b_y"),
+                params: self.slots.params,
+                logits: scores,
+                loss: rows(row_loss),
+                inverse_n: Word::var(Var::InverseN),
+                gradient,
+            };
+            loss::record(r, "loss", variant, operands);
+            if gradient {
+                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() }, rows(self.delta(self.config.layers - 1)));
+            }
+        }
+        let losses = View { slot: row_loss.slot, offset: 0.into(), rows: 1.into(), cols: self.rows(), ld: pad4(self.extent.rows()) };
+        let total = View { slot: self.slots.loss, offset: 0.into(), rows: 1.into(), cols: 1.into(), ld: 4 };
+        row_sum::record(r, "loss_sum", variant, losses, total, accumulate);
+    }
+
+    /// logits[v, r] = W_hy[v] . h[r]; b_y is added where they are read.
+    fn scores(&self, r: &mut Recording, slot: Slot, h: View) -> View {
+        let scores = View { slot, offset: 0.into(), rows: self.config.vocab.into(), cols: h.rows, ld: self.extent.head_rows };
+        let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");
+        self.product(r, "logits", Form::Nt, [w, h, scores], 0.into());
+        scores
+    }
+
+    fn head_gradients(&self, r: &mut Recording, scores: View, h: View, accumulate: Word, d_h: View) {
+        let (w, d_w) = (self.tensor(self.slots.params, "w_hy"), self.tensor(self.slots.gradients, "w_hy"));
+        let (w, d_w) = w.zip(d_w).expect("every model has a head");
+        self.product(r, "d_w_hy", Form::Nn, [scores, h, d_w], accumulate);
+        if let Some(d_b) = self.tensor(self.slots.gradients, "b_y") {
+            row_sum::record(r, "d_b_y", self.capabilities.matmul, scores, d_b, accumulate);
+        }
+        self.product(r, "d_h", Form::Tn, [scores, w, d_h], 0.into());
+    }
+
+    fn evaluate(&self) -> Recording {
+        let mut r = Recording::new("evaluate");
+        self.head(&mut r, 1, false);
+        r
+    }
+
+    fn logits(&self) -> Recording {
+        let mut r = Recording::new("logits");
+        let h = self.h(self.config.layers - 1, 1);
+        self.scores(&mut r, self.slots.logits, h.with_rows(Word::part(Var::Steps, self.extent.lanes, 0, self.extent.head_rows)));
+        r
+    }
+
+    fn update(&self, update: &Update) -> Recording {
+        let mut r = Recording::new("update");
+        let (variant, count) = (self.capabilities.matmul, self.config.elements());
+        let all = View { slot: self.slots.gradients, offset: 0.into(), rows: 1.into(), cols: count.into(), ld: count };
+        norm::record(&mut r, variant, all, self.parts);
+        let slots = [self.parts, self.slots.loss, self.slots.status];
+        finish::record(&mut r, variant, slots, update.clip_norm, update.betas, Word::var(Var::InverseN), Word::var(Var::RingRow));
+        let [m, v] = self.slots.moments;
+        let slots = optimizer::Slots { gradients: self.slots.gradients, status: self.slots.status, params: self.slots.params, m, v };
+        optimizer::record(&mut r, variant, slots, count, update.constants, Word::var(Var::LearningRate));
+        r
+    }
+
+    /// The state behind segment `Segment` becomes the state before segment 0.
+    fn carry(&self) -> Recording {
+        let mut r = Recording::new("carry");
+        let sizes = [self.config.layers, self.extent.lanes, pad4(self.config.hidden)];
+        let last = Word::scaled(Var::Segment, self.state()).plus(self.state());
+        carry_state::record(&mut r, self.capabilities.matmul, self.slots.states, sizes, (self.extent.segments + 1) * self.state(), last);
+        r
+    }
+}

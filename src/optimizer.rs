@@ -1,0 +1,104 @@
+//! Optimizers: SGD with momentum, RMSprop, Adam, AdamW as PyTorch defines them; clipping.
+
+use crate::error::{Error, Result};
+use crate::kernels::optimizer::Constants;
+use crate::model::record::Update;
+use std::fmt;
+use std::str::FromStr;
+
+/// An update rule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rule {
+    /// m = momentum m + g; p -= lr m
+    Sgd {
+        /// 0 for plain gradient descent.
+        momentum: f32,
+    },
+    /// v = alpha v + (1 - alpha) g^2; p -= lr g / (sqrt(v) + 1e-8)
+    RmsProp {
+        /// Decay of the mean square.
+        alpha: f32,
+    },
+    /// Adam with beta 0.9 and 0.999, eps 1e-8.
+    Adam,
+    /// Adam with decoupled weight decay.
+    AdamW {
+        /// p -= lr decay p at each update.
+        decay: f32,
+    },
+}
+
+impl FromStr for Rule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::Usage(format!("optimizer `{text}` is unknown; expected sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY, with MOMENTUM and ALPHA in [0,1), DECAY >= 0"));
+        let (name, number) = match text.split_once(':') {
+            Some((name, n)) => (name, Some(n.parse::<f32>().ok().filter(|x| x.is_finite() && *x >= 0.0).ok_or_else(wrong)?)),
+            None => (text, None),
+        };
+        let below_one = |x: f32| if x < 1.0 { Ok(x) } else { Err(wrong()) };
+        match (name, number) {
+            ("sgd", n) => Ok(Rule::Sgd { momentum: below_one(n.unwrap_or(0.0))? }),
+            ("rmsprop", n) => Ok(Rule::RmsProp { alpha: below_one(n.unwrap_or(0.99))? }),
+            ("adam", None) => Ok(Rule::Adam),
+            ("adamw", n) => Ok(Rule::AdamW { decay: n.unwrap_or(0.01) }),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rule::Sgd { momentum: 0.0 } => f.write_str("sgd"),
+            Rule::Sgd { momentum } => write!(f, "sgd:{momentum}"),
+            Rule::RmsProp { alpha } => write!(f, "rmsprop:{alpha}"),
+            Rule::Adam => f.write_str("adam"),
+            Rule::AdamW { decay } => write!(f, "adamw:{decay}"),
+        }
+    }
+}
+
+/// How gradients are bounded before an update.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Clip {
+    /// Not at all.
+    None,
+    /// All gradients are scaled so that their global norm is at most this.
+    Norm(f32),
+    /// Each gradient is clamped to plus or minus this.
+    Value(f32),
+}
+
+impl Rule {
+    /// What the kernels need to know.
+    pub fn update(&self, clip: Clip) -> Update {
+        let (beta1, beta2) = (0.9f64, 0.999f64);
+        let clip_value = if let Clip::Value(v) = clip { v } else { 0.0 };
+        let clip_norm = if let Clip::Norm(n) = clip { n } else { 0.0 };
+        let constants = |rule, a, decay| Constants { rule, a, b: beta2 as f32, eps: 1e-8, decay, clip_value };
+        let (constants, moments) = match *self {
+            Rule::Sgd { momentum } => (constants(0, momentum, 0.0), [momentum != 0.0, false]),
+            Rule::RmsProp { alpha } => (constants(1, alpha, 0.0), [false, true]),
+            Rule::Adam => (constants(2, beta1 as f32, 0.0), [true, true]),
+            Rule::AdamW { decay } => (constants(2, beta1 as f32, decay), [true, true]),
+        };
+        Update { constants, betas: [beta1, beta2], clip_norm, moments }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_parse_and_print() {
+        for text in ["sgd", "sgd:0.9", "rmsprop:0.99", "adam", "adamw:0.01"] {
+            assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
+        }
+        for text in ["", "adam:1", "sgd:1", "sgd:-0.1", "rmsprop:x", "adamw:NaN", "lion"] {
+            assert!(text.parse::<Rule>().is_err(), "{text}");
+        }
+    }
+}
