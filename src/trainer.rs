@@ -39,6 +39,17 @@ pub struct Settings {
     pub val_fraction: f64,
 }
 
+impl Settings {
+    /// The architecture for a vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a size is 0 or too large.
+    pub fn config(&self, vocab: u32) -> Result<Config> {
+        let config = Config { vocab, hidden: self.hidden, layers: self.layers, activation: self.activation, bias: self.bias };
+        config.dims(self.lanes).checked().map(|_| config)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Settings {
@@ -78,6 +89,7 @@ impl Corpus {
     /// [`Error::Input`] if the text is too short, saying how long it must be.
     pub fn new(text: &str, name: &str, settings: &Settings) -> Result<Self> {
         let vocabulary = Vocabulary::of(text);
+        settings.config(vocabulary.len())?;
         let tokens = vocabulary.encode(text)?;
         let held = (tokens.len() as f64 * settings.val_fraction).floor() as usize;
         let cut = tokens.len() - held;
@@ -116,15 +128,8 @@ impl Trainer {
     /// # Errors
     /// If sizes are wrong or the device refuses.
     pub fn new(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
-        let config = Config {
-            vocab: corpus.vocabulary.len(),
-            hidden: settings.hidden,
-            layers: settings.layers,
-            activation: settings.activation,
-            bias: settings.bias,
-        };
-        let dims = config.dims(settings.lanes).checked()?;
-        let plan = Plan::new(dims, settings.truncation.longest(corpus.train.steps()), &device.capabilities())?;
+        let config = settings.config(corpus.vocabulary.len())?;
+        let plan = Plan::new(config.dims(settings.lanes), settings.truncation.longest(corpus.train.steps()), &device.capabilities())?;
         let mut engine = Engine::new(device, config, plan, &settings.rule.update(settings.clip))?;
         engine.set_parameters(&settings.init.parameters(&config, settings.seed))?;
         Ok(Trainer { engine, corpus, settings, position: 0, updates: 0, tokens: 0 })

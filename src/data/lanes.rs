@@ -72,11 +72,14 @@ impl Lanes {
             let (keep, xi) = edges(t);
             for b in 0..self.lanes {
                 let set = |words: &mut Vec<u32>, place: u32, value: u32| words[place as usize + row] = value;
-                if let Some((place, live)) = self.at(t, b) {
+                let at = self.at(t, b);
+                if let Some((place, live)) = at {
                     set(&mut words, places.tokens(), self.tokens[place]);
                     set(&mut words, places.targets(), self.tokens[place + 1]);
                     set(&mut words, places.weights(), f32::from(u8::from(live)).to_bits());
                 }
+                // The stream's first step starts from zero, in whichever lane it is read.
+                let keep = if at.is_none_or(|(place, _)| place == 0) { 0.0 } else { keep };
                 set(&mut words, places.keep(), keep.to_bits());
                 set(&mut words, places.xi(), xi.to_bits());
                 row += 1;

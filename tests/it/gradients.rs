@@ -1,0 +1,141 @@
+//! Gradients of whole models on both executors against the f64 reference.
+
+use crate::devices::{both, cpu, gpu};
+use retrograd::analysis::gradcheck::{Case, differences, executor, reference, relative_error, with_reference};
+use retrograd::device::Device;
+use retrograd::model::Activation;
+use retrograd::reference::{backward, checks};
+
+/// Bound of norm(g - reference) / norm(reference), per tensor.
+const BOUND: f64 = 1e-4;
+
+fn check(device: &Device, case: &Case) {
+    let (expected, (got, _)) = (reference(case), executor(device, case).unwrap());
+    assert!(relative_error(&[got.loss], &[expected.loss]) <= 1e-5, "{device} {case:?}: loss {} and {}", got.loss, expected.loss);
+    for ((tensor, g), e) in case.config.tensors().iter().zip(&got.tensors).zip(&expected.tensors) {
+        let error = relative_error(g, e);
+        assert!(error <= BOUND, "{device} {case:?}: {} is off by {error:e}", tensor.name);
+    }
+    for (k, (s, e)) in got.state.iter().zip(&expected.state).enumerate() {
+        assert!(relative_error(s, e) <= BOUND, "{device} {case:?}: state of layer {k}");
+    }
+}
+
+const ACTIVATIONS: [Activation; 3] = [Activation::Tanh, Activation::Relu, Activation::Identity];
+
+#[test]
+fn executors_agree_with_the_reference_for_every_activation_and_depth() {
+    for device in both() {
+        for activation in ACTIVATIONS {
+            for (layers, bias) in [(1, true), (2, false), (3, true)] {
+                check(&device, &Case::odd(activation, layers, bias));
+            }
+        }
+    }
+}
+
+#[test]
+fn executors_agree_with_the_reference_for_every_split_into_segments() {
+    for device in both() {
+        for recompute in [false, true] {
+            for segment in [1, 2, 5, 16, 17, 40] {
+                check(&device, &Case { segment, recompute, ..Case::odd(Activation::Tanh, 2, true) });
+            }
+        }
+    }
+}
+
+#[test]
+fn executors_agree_with_the_reference_for_the_smallest_and_uneven_sizes() {
+    let odd = Case::odd(Activation::Tanh, 1, true);
+    let sized = |vocab, hidden, lanes, steps| {
+        let mut case = Case { lanes, steps, ..odd };
+        (case.config.vocab, case.config.hidden) = (vocab, hidden);
+        case
+    };
+    for device in both() {
+        for case in [sized(1, 1, 1, 1), sized(2, 1, 1, 9), sized(5, 33, 17, 3), sized(65, 16, 9, 4), sized(3, 130, 2, 6)] {
+            check(&device, &case);
+        }
+    }
+}
+
+#[test]
+fn eight_layers_agree_with_the_reference() {
+    let mut case = Case::odd(Activation::Tanh, 8, true);
+    case.config.hidden = 6;
+    both().iter().for_each(|device| check(device, &case));
+}
+
+/// Workgroup memory too small for a row: the scans are recorded as one dispatch per step.
+#[test]
+fn the_fallback_of_one_dispatch_per_step_agrees_with_the_reference() {
+    let mut device = gpu();
+    device.capabilities.workgroup_bytes = 400;
+    assert!(device.capabilities.scan_variant(40).is_none());
+    let device = Device::Gpu(Box::new(device));
+    for layers in [1, 2] {
+        check(&device, &Case::odd(Activation::Tanh, layers, true));
+    }
+    check(&device, &Case { recompute: true, ..Case::odd(Activation::Relu, 1, false) });
+}
+
+#[test]
+fn kept_and_recomputed_h_give_equal_bits() {
+    for device in both() {
+        for layers in [1, 2] {
+            let kept = Case::odd(Activation::Tanh, layers, true);
+            let bits = |case: &Case| executor(&device, case).unwrap().1.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+            let expected = bits(&kept);
+            assert!(expected == bits(&Case { recompute: true, ..kept }), "{device}, {layers} layers");
+            assert!(expected == bits(&kept), "{device}: the same twice");
+            assert!(expected.iter().any(|b| *b != 0));
+        }
+    }
+}
+
+#[test]
+fn head_chunks_change_nothing_but_rounding() {
+    for device in both() {
+        let whole = Case { head_rows: 1 << 20, ..Case::odd(Activation::Tanh, 1, true) };
+        let (a, _) = executor(&device, &whole).unwrap();
+        let (b, _) = executor(&device, &Case { head_rows: 4, ..whole }).unwrap();
+        for (x, y) in a.tensors.iter().zip(&b.tensors) {
+            assert!(relative_error(x, y) <= 1e-6, "{device}");
+        }
+    }
+}
+
+#[test]
+fn in_the_reference_all_three_ways_agree() {
+    for activation in ACTIVATIONS {
+        for (layers, bias) in [(1, true), (2, false)] {
+            let mut cut = Case::odd(activation, layers, bias);
+            cut.config.hidden = 5;
+            cut.steps = 9;
+            with_reference(&cut, |net, params, window, state| {
+                let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
+                let back = backward(net, params, window, state, &carry).gradients;
+                for (b, f) in back.iter().zip(&checks::forward_mode(net, params, window, state)) {
+                    assert!(relative_error(b, f) <= 1e-10, "{cut:?}: backward and forward mode");
+                }
+            });
+            let smooth = Case { cuts: false, ..cut };
+            for (b, d) in reference(&smooth).tensors.iter().zip(&differences(&smooth)) {
+                assert!(relative_error(b, d) <= 1e-6, "{smooth:?}: backward and central differences");
+            }
+        }
+    }
+}
+
+/// The comparer must see what it is there for.
+#[test]
+#[should_panic(expected = "is off by")]
+fn a_window_without_its_cuts_is_seen() {
+    let cut = Case::odd(Activation::Tanh, 1, true);
+    let (got, _) = executor(&cpu(), &Case { cuts: false, ..cut }).unwrap();
+    for ((tensor, g), e) in cut.config.tensors().iter().zip(&got.tensors).zip(&reference(&cut).tensors) {
+        let error = relative_error(g, e);
+        assert!(error <= BOUND, "{} is off by {error:e}", tensor.name);
+    }
+}

@@ -1,0 +1,256 @@
+//! Training: losses update by update, guards, plans, figures.
+
+use crate::devices::{both, cpu, gpu};
+use retrograd::analysis::gradcheck::{Case, with_reference};
+use retrograd::data::{Given, Text};
+use retrograd::device::Device;
+use retrograd::engine::Engine;
+use retrograd::model::{Activation, Config, Init};
+use retrograd::optimizer::{Clip, Rule};
+use retrograd::plan::Plan;
+use retrograd::reference::{self, optimizer as oracle};
+use retrograd::trainer::{Corpus, Settings, Trainer};
+use retrograd::truncation::Truncation;
+
+const UPDATES: u64 = 20;
+
+/// Window number i of a run: its own data, the model and sizes of `case`.
+fn window(case: &Case, i: u64) -> Given {
+    Case { seed: 100 + i, ..*case }.window()
+}
+
+fn losses(device: &Device, case: &Case, rule: Rule, clip: Clip, lr: f32) -> Vec<f64> {
+    let mut engine = Engine::new(device, case.config, case.plan(), &rule.update(clip)).unwrap();
+    engine.set_parameters(&case.parameters()).unwrap();
+    engine.set_state(&case.state()).unwrap();
+    let all = 0..case.steps;
+    for i in 0..UPDATES {
+        let given = window(case, i);
+        engine.gradient(all.clone(), |places, range| given.inputs(places, range), case.n()).unwrap();
+        engine.update(i, lr, case.n()).unwrap();
+        engine.carry(all.clone()).unwrap();
+    }
+    (0..UPDATES).map(|i| f64::from(engine.metrics(i).unwrap().loss)).collect()
+}
+
+fn reference_losses(case: &Case, rule: Rule, clip: Clip, lr: f32) -> Vec<f64> {
+    let (beta1, beta2, eps) = (0.9, 0.999, 1e-8);
+    let rule = match rule {
+        Rule::Sgd { momentum } => oracle::Rule::Sgd { momentum: momentum.into() },
+        Rule::RmsProp { alpha } => oracle::Rule::RmsProp { alpha: alpha.into(), eps },
+        Rule::Adam => oracle::Rule::Adam { beta1, beta2, eps },
+        Rule::AdamW { decay } => oracle::Rule::AdamW { beta1, beta2, eps, decay: decay.into() },
+    };
+    let clip = match clip {
+        Clip::None => oracle::Clip::None,
+        Clip::Norm(n) => oracle::Clip::Norm(n.into()),
+        Clip::Value(v) => oracle::Clip::Value(v.into()),
+    };
+    with_reference(case, |net, params, first, state| {
+        let (mut params, mut state) = (params.clone(), state.to_vec());
+        let mut moments = oracle::State::new(&params);
+        let step = |i: u64| {
+            let given = window(case, i);
+            let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+            let (keep, xi, weights) = (wide(&given.keep), wide(&given.xi), wide(&given.weights));
+            let w = reference::Window { tokens: &given.tokens, targets: &given.targets, keep: &keep, xi: &xi, weights: &weights, ..*first };
+            let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
+            let back = reference::backward(net, &params, &w, &state, &carry);
+            oracle::update(&rule, &mut moments, &mut params, &back.gradients, lr.into(), &clip);
+            state = back.state;
+            back.loss
+        };
+        (0..UPDATES).map(step).collect()
+    })
+}
+
+#[test]
+fn the_first_20_losses_agree_with_the_reference() {
+    let rules = [
+        (Rule::Adam, Clip::Norm(0.1), 2e-2, 1),
+        (Rule::Adam, Clip::None, 1e-2, 3),
+        (Rule::Sgd { momentum: 0.9 }, Clip::Value(0.01), 1.0, 1),
+        (Rule::Sgd { momentum: 0.0 }, Clip::None, 0.5, 3),
+        (Rule::RmsProp { alpha: 0.99 }, Clip::Norm(1.0), 1e-3, 1),
+        (Rule::AdamW { decay: 0.1 }, Clip::Norm(1.0), 1e-2, 1),
+    ];
+    for (rule, clip, lr, layers) in rules {
+        let case = Case::odd(Activation::Tanh, layers, true);
+        let expected = reference_losses(&case, rule, clip, lr);
+        for device in both() {
+            for (i, (loss, e)) in losses(&device, &case, rule, clip, lr).iter().zip(&expected).enumerate() {
+                assert!((loss - e).abs() <= 1e-4 * e.abs(), "{device}, {rule}, {layers} layers, update {i}: {loss} and {e}");
+            }
+        }
+    }
+}
+
+/// A gradient that is not finite changes nothing but the count of skipped updates; the state is reset where it is not finite.
+#[test]
+fn a_gradient_that_is_not_finite_is_skipped_and_counted() {
+    for device in both() {
+        let case = Case::odd(Activation::Relu, 1, true);
+        let mut engine = Engine::new(&device, case.config, case.plan(), &Rule::Adam.update(Clip::Norm(1.0))).unwrap();
+        let mut params = case.parameters();
+        // W_hh of huge numbers: h overflows within the window.
+        let w = &case.config.tensors()[1];
+        w.insert(&mut params, &vec![1e30; (w.rows * w.cols) as usize]);
+        engine.set_parameters(&params).unwrap();
+        let given = window(&case, 0);
+        let run = |engine: &mut Engine, i| {
+            engine.gradient(0..case.steps, |places, range| given.inputs(places, range), case.n()).unwrap();
+            engine.update(i, 1e-2, case.n()).unwrap();
+            engine.carry(0..case.steps).unwrap();
+        };
+        run(&mut engine, 0);
+        assert!(engine.parameters().unwrap() == params, "{device}: a skipped update changed parameters");
+        assert_eq!(engine.skipped().unwrap(), 1, "{device}");
+        assert!(!engine.metrics(0).unwrap().applies && engine.metrics(0).unwrap().applied == 0, "{device}");
+        assert!(engine.state().unwrap().iter().flatten().all(|x| x.is_finite()), "{device}: state");
+        let good = case.parameters();
+        engine.set_parameters(&good).unwrap();
+        // What is finite stays, however large.
+        engine.set_state(&case.state()).unwrap();
+        run(&mut engine, 1);
+        let noted = engine.metrics(1).unwrap();
+        assert!(noted.applies && noted.applied == 1, "{device}: {noted:?}");
+        assert!(engine.parameters().unwrap() != good, "{device}: an update changed nothing");
+        assert_eq!(engine.skipped().unwrap(), 1, "{device}");
+    }
+}
+
+fn trainer(device: &Device, settings: Settings) -> Trainer {
+    let text = Text::embedded();
+    let corpus = Corpus::new(&text.content[..20_000], &text.name, &settings).unwrap();
+    Trainer::new(device, corpus, settings).unwrap()
+}
+
+fn small() -> Settings {
+    Settings { hidden: 20, lanes: 5, truncation: Truncation::Regular(24), ..Settings::default() }
+}
+
+#[test]
+fn the_loss_falls_and_the_same_run_gives_the_same_bits() {
+    for (device, updates) in both().into_iter().zip([300, 60]) {
+        let run = || {
+            let mut trainer = trainer(&device, small());
+            trainer.step().unwrap();
+            let first = trainer.metrics().unwrap().unwrap().loss;
+            for _ in 1..updates {
+                trainer.step().unwrap();
+            }
+            let (last, validation) = (trainer.metrics().unwrap().unwrap().loss, trainer.validate().unwrap().unwrap());
+            assert!(last < 0.9 * first && validation < 0.9 * f64::from(first), "{device}: {first} -> {last}, {validation}");
+            (trainer.engine.parameters().unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>(), validation.to_bits())
+        };
+        assert!(run() == run(), "{device}: bits differ");
+    }
+}
+
+/// An epoch is all windows once, and validation leaves the training state as it was.
+#[test]
+fn windows_pass_over_the_text_in_order() {
+    let mut trainer = trainer(&cpu(), small());
+    let (steps, per_epoch) = (trainer.corpus().train.steps(), trainer.updates_per_epoch());
+    let mut at = 0;
+    for _ in 0..per_epoch {
+        let w = trainer.next_window();
+        assert_eq!(w.start, at);
+        at = w.end;
+        trainer.step().unwrap();
+    }
+    assert_eq!((at, trainer.next_window().start), (steps, 0));
+    assert_eq!(trainer.tokens(), u64::from(steps) * 5);
+    let before = trainer.engine.state().unwrap();
+    trainer.validate().unwrap();
+    assert!(trainer.engine.state().unwrap() == before, "validation changed the state");
+}
+
+#[test]
+fn the_full_window_equals_a_regular_one_as_long_as_the_lane() {
+    for device in both() {
+        let bits = |truncation| {
+            let mut trainer = trainer(&device, Settings { truncation, lanes: 100, hidden: 12, ..Settings::default() });
+            trainer.step().unwrap();
+            trainer.step().unwrap();
+            trainer.engine.parameters().unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        };
+        let lane = trainer(&device, Settings { lanes: 100, hidden: 12, ..small() }).corpus().train.steps();
+        assert!(bits(Truncation::Full) == bits(Truncation::Regular(lane)), "{device}: bits differ");
+    }
+}
+
+#[test]
+fn dispatches_per_window_do_not_depend_on_its_length() {
+    let count = |tau| trainer(&Device::Gpu(Box::new(gpu())), Settings { truncation: Truncation::Regular(tau), ..small() }).engine.dispatches_per_window();
+    assert_eq!(count(16), count(64));
+    assert!(count(16) <= 26, "{}", count(16));
+    let mut t = trainer(&cpu(), small());
+    let before = t.engine.counters().dispatches;
+    t.step().unwrap();
+    assert_eq!(t.engine.counters().dispatches - before, u64::from(t.engine.dispatches_per_window()), "as counted when run");
+}
+
+#[test]
+fn planned_and_allocated_bytes_are_equal() {
+    for device in both() {
+        for (layers, truncation) in [(1, Truncation::Regular(8)), (3, Truncation::Regular(30)), (2, Truncation::Full)] {
+            let [planned, allocated] = trainer(&device, Settings { layers, truncation, ..small() }).engine.device_bytes();
+            assert_eq!(planned, allocated, "{device}");
+        }
+    }
+}
+
+/// The evaluation adds up the same losses as the reference, one stream with carried state.
+#[test]
+fn validation_is_that_of_one_stream() {
+    let settings = small();
+    let text = Text::embedded();
+    let corpus = Corpus::new(&text.content[..8000], &text.name, &settings).unwrap();
+    let tokens = corpus.vocabulary.encode(&text.content[..8000]).unwrap();
+    let held = tokens[tokens.len() - tokens.len() / 10..].to_vec();
+    let config = Config { vocab: corpus.vocabulary.len(), hidden: 20, layers: 1, activation: Activation::Tanh, bias: true };
+    let mut trainer = Trainer::new(&cpu(), corpus, settings).unwrap();
+    let flat = Init::Xavier.parameters(&config, 3);
+    trainer.engine.set_parameters(&flat).unwrap();
+    let net = reference::Net { vocab: config.vocab as usize, hidden: 20, layers: 1, phi: reference::Phi::Tanh, bias: true };
+    let params = config.tensors().iter().map(|t| t.extract(&flat).iter().map(|&x| f64::from(x)).collect()).collect();
+    let ones = vec![1.0; held.len() - 1];
+    let window = reference::Window { steps: ones.len(), tokens: &held[..ones.len()], targets: &held[1..], keep: &ones, xi: &ones, weights: &ones, n: ones.len() as f64 };
+    let (expected, _) = reference::forward(&net, &params, &window, &[vec![0.0; 20]]);
+    let got = trainer.validate().unwrap().unwrap();
+    assert!((got - expected).abs() <= 1e-5 * expected, "{got} and {expected}");
+}
+
+#[test]
+fn the_plan_keeps_h_where_it_fits_and_recomputes_where_not() {
+    let caps = cpu().capabilities();
+    let dims = Config { vocab: 65, hidden: 256, layers: 1, activation: Activation::Tanh, bias: true }.dims(32);
+    let short = Plan::new(dims, 64, &caps).unwrap();
+    assert!(!short.recompute && short.extent.segments == 1 && short.extent.steps == 64);
+    let long = Plan::new(dims, 1_000_000, &caps).unwrap();
+    assert!(long.recompute && long.extent.places == 1);
+    let e = long.extent;
+    assert!(u64::from(e.steps) * u64::from(e.segments) >= 1_000_000);
+    let bytes = u64::from(dims.state()) * 4 * u64::from(3 * e.steps + e.segments);
+    assert!(bytes <= 300 << 20, "{bytes}");
+}
+
+/// Tiny Shakespeare lies beside a checkout, not in it.
+#[test]
+fn real_text_is_learned() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/tinyshakespeare.txt");
+    if !path.exists() {
+        eprintln!("skipped: {} is absent", path.display());
+        return;
+    }
+    let text = Text::read(&path).unwrap();
+    let settings = Settings { hidden: 64, ..Settings::default() };
+    let corpus = Corpus::new(&text.content, &text.name, &settings).unwrap();
+    let mut trainer = Trainer::new(&cpu(), corpus, settings).unwrap();
+    for _ in 0..200 {
+        trainer.step().unwrap();
+    }
+    let loss = trainer.validate().unwrap().unwrap();
+    assert!(loss < 2.5, "{loss}");
+}
