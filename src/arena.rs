@@ -89,6 +89,13 @@ impl Arena {
         self.add(name.into(), elements, purpose, false)
     }
 
+    /// The same slots, all persistent: for running a part of a program by itself.
+    #[must_use]
+    pub fn all_persistent(mut self) -> Self {
+        self.slots.iter_mut().for_each(|s| s.persistent = true);
+        self
+    }
+
     fn add(&mut self, name: String, elements: u32, purpose: Purpose, persistent: bool) -> Slot {
         assert!(elements > 0, "slot {name} is empty");
         self.slots.push(SlotInfo { name, elements, purpose, persistent });

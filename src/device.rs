@@ -76,7 +76,11 @@ impl Device {
         };
         let Some(adapter) = chosen else {
             let others = list(&found);
-            let others = if others.is_empty() { "no GPU adapter was found".to_string() } else { format!("no hardware GPU was found; also there, with --device gpu: {others}") };
+            let others = if others.is_empty() {
+                "no GPU adapter was found".to_string()
+            } else {
+                format!("no hardware GPU was found; also there, with --device gpu: {others}")
+            };
             return Ok((cpu(), format!("device: {} ({others})", cpu())));
         };
         let gpu = GpuDevice::open(adapter)?;

@@ -24,7 +24,7 @@ impl Dims {
     /// Most layers that a model may have.
     pub const MAX_LAYERS: u32 = 8;
     /// Most elements that one tensor may have: offsets are 32-bit on every adapter, and bytes must be too.
-    const MAX_ELEMENTS: u64 = (u32::MAX / 4) as u64;
+    const MAX_ELEMENTS: u128 = (u32::MAX / 4) as u128;
 
     /// Checks the sizes.
     ///
@@ -39,15 +39,18 @@ impl Dims {
         if self.layers > Self::MAX_LAYERS {
             return Err(Error::Usage(format!("--layers {} is too many; give 1 to {}", self.layers, Self::MAX_LAYERS)));
         }
-        let (h, v, b) = (u64::from(self.hidden), u64::from(self.vocab), u64::from(self.lanes));
-        let parameters = h * (v + h) + h * (2 * h) * u64::from(self.layers - 1) + v * h;
+        let (h, v, b) = (u128::from(self.hidden), u128::from(self.vocab), u128::from(self.lanes));
+        let parameters = h * (v + h) + h * (2 * h) * u128::from(self.layers - 1) + v * h;
         for (what, flag, n) in [
             ("the parameters", "--hidden or --layers", parameters),
-            ("one step's state", "--batch or --hidden", b * h * u64::from(self.layers)),
+            ("one step's state", "--batch or --hidden", b * h * u128::from(self.layers)),
             ("one step's logits", "--batch", b * v),
         ] {
             if n > Self::MAX_ELEMENTS {
-                return Err(Error::Usage(format!("{what} would have {n} numbers, more than the {} that 32-bit offsets reach; lower {flag}", Self::MAX_ELEMENTS)));
+                return Err(Error::Usage(format!(
+                    "{what} would have {n} numbers, more than the {} that 32-bit offsets reach; lower {flag}",
+                    Self::MAX_ELEMENTS
+                )));
             }
         }
         Ok(self)

@@ -115,8 +115,25 @@ pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], 
     #[allow(unsafe_code)]
     unsafe {
         gemm::gemm(
-            rows, cols, inner, dst.as_mut_ptr(), 1, dst_ld as isize, accumulate, a.data.as_ptr(), a_cs, a_rs, b.data.as_ptr(), b_cs, b_rs,
-            1.0, 1.0, false, false, false, gemm::Parallelism::None,
+            rows,
+            cols,
+            inner,
+            dst.as_mut_ptr(),
+            1,
+            dst_ld as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a_cs,
+            a_rs,
+            b.data.as_ptr(),
+            b_cs,
+            b_rs,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
         );
     }
 }

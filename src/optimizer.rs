@@ -32,7 +32,11 @@ impl FromStr for Rule {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::Usage(format!("optimizer `{text}` is unknown; expected sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY, with MOMENTUM and ALPHA in [0,1), DECAY >= 0"));
+        let wrong = || {
+            Error::Usage(format!(
+                "optimizer `{text}` is unknown; expected sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY, with MOMENTUM and ALPHA in [0,1), DECAY >= 0"
+            ))
+        };
         let (name, number) = match text.split_once(':') {
             Some((name, n)) => (name, Some(n.parse::<f32>().ok().filter(|x| x.is_finite() && *x >= 0.0).ok_or_else(wrong)?)),
             None => (text, None),

@@ -134,15 +134,7 @@ pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>
     let params: Tensors = c.tensors().iter().map(|t| wide(&t.extract(&flat))).collect();
     let given = case.window();
     let (keep, xi, weights) = (wide(&given.keep), wide(&given.xi), wide(&given.weights));
-    let window = Window {
-        steps: case.steps as usize,
-        tokens: &given.tokens,
-        targets: &given.targets,
-        keep: &keep,
-        xi: &xi,
-        weights: &weights,
-        n: case.n(),
-    };
+    let window = Window { steps: case.steps as usize, tokens: &given.tokens, targets: &given.targets, keep: &keep, xi: &xi, weights: &weights, n: case.n() };
     let state: Vec<Vec<f64>> = case.state().iter().map(|s| unpad(s, c.hidden)).collect();
     f(&net, &params, &window, &state)
 }

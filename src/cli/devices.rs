@@ -30,7 +30,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 let c = &gpu.capabilities;
                 let widest = c.workgroup_bytes / 4 / 4;
                 if !args.json {
-                    println!("  kernels ({}): matmul tile {} by {} invocations, scan tile {}; scans up to hidden {widest} in one dispatch", gpu.calibration, c.matmul.tile, c.matmul.width, c.scan);
+                    println!(
+                        "  kernels ({}): matmul tile {} by {} invocations, scan tile {}; scans up to hidden {widest} in one dispatch",
+                        gpu.calibration, c.matmul.tile, c.matmul.width, c.scan
+                    );
                 }
                 json!({"calibration": gpu.calibration, "matmul_tile": c.matmul.tile.to_string(), "matmul_width": c.matmul.width, "scan_tile": c.scan.to_string(), "scan_hidden_max": widest})
             }

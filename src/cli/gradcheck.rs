@@ -41,7 +41,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
         for layers in [1, 3] {
             let odd = Case::odd(activation, layers, true);
             let smooth = Case { cuts: false, ..odd };
-            let name = |c: &Case| format!("{activation:?} {layers} layer{} {}", if layers == 1 { "" } else { "s" }, if c.cuts { "resets, cuts, weights" } else { "resets, weights" });
+            let name = |c: &Case| {
+                format!(
+                    "{activation:?} {layers} layer{} {}",
+                    if layers == 1 { "" } else { "s" },
+                    if c.cuts { "resets, cuts, weights" } else { "resets, weights" }
+                )
+            };
             // Central differences of every parameter: a smaller net, since each costs two passes.
             let mut small = smooth;
             small.config.hidden = 7;

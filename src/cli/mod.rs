@@ -10,7 +10,9 @@ use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(name = "retrograd", version, about = "Trains recurrent networks by backpropagation through time on any GPU, or on the CPU")]
-#[command(after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd devices                                    what there is to train on")]
+#[command(
+    after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd devices                                    what there is to train on"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

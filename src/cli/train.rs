@@ -166,13 +166,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 fn announce(trainer: &Trainer, name: &str, settings: &Settings) {
     let (config, train) = (&trainer.engine.config, &trainer.corpus().train);
-    eprintln!(
-        "text: {name}: {} symbols, {} lanes of {} characters; model: {} parameters",
-        config.vocab,
-        train.lanes(),
-        train.steps(),
-        config.parameters()
-    );
+    eprintln!("text: {name}: {} symbols, {} lanes of {} characters; model: {} parameters", config.vocab, train.lanes(), train.steps(), config.parameters());
     if let Truncation::Regular(tau) = settings.truncation
         && tau >= train.steps()
     {

@@ -22,7 +22,8 @@ impl Lanes {
     /// [`Error::Input`] if there is less than one step for every lane.
     pub fn new(tokens: Vec<u32>, lanes: u32, what: &str) -> Result<Self> {
         let steps = (tokens.len() as u64).saturating_sub(1) / u64::from(lanes);
-        let short = || Error::Input(format!("{what} has {} characters, too short for {lanes} lanes: at least {} are needed; lower --batch", tokens.len(), lanes + 1));
+        let short =
+            || Error::Input(format!("{what} has {} characters, too short for {lanes} lanes: at least {} are needed; lower --batch", tokens.len(), lanes + 1));
         let steps = u32::try_from(steps).ok().filter(|s| *s > 0).ok_or_else(short)?;
         Ok(Lanes { tokens, lanes, steps, warm_up: 0 })
     }

@@ -53,18 +53,26 @@ impl GpuExecutor {
     pub fn new(gpu: GpuDevice, program: Program) -> Result<Self> {
         use wgpu::BufferUsages as U;
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let buffer = |label: &str, size: u64, usage| gpu.device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false });
+        let buffer =
+            |label: &str, size: u64, usage| gpu.device.create_buffer(&wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false });
         let mut banks = Vec::new();
         for (i, &elements) in program.layout.banks.iter().enumerate() {
             let size = u64::from(elements) * 4;
             if size > gpu.info.buffer_bytes {
-                return Err(Error::Device(format!("a buffer of {size} bytes is needed, {} allows {}; lower --batch, --hidden or the window", gpu.info, gpu.info.buffer_bytes)));
+                return Err(Error::Device(format!(
+                    "a buffer of {size} bytes is needed, {} allows {}; lower --batch, --hidden or the window",
+                    gpu.info, gpu.info.buffer_bytes
+                )));
             }
             banks.push(buffer(&format!("bank {i}"), size, U::STORAGE | U::COPY_SRC | U::COPY_DST));
         }
         let uniforms = buffer("args", (ARGS_STRIDE * ARGS_SLOTS) as u64, U::UNIFORM | U::COPY_DST);
         if let Some(e) = pollster::block_on(scope.pop()) {
-            return Err(Error::Device(format!("{}: out of memory for {} bytes ({e}); lower --batch, --hidden or the window", gpu.info, program.layout.bytes())));
+            return Err(Error::Device(format!(
+                "{}: out of memory for {} bytes ({e}); lower --batch, --hidden or the window",
+                gpu.info,
+                program.layout.bytes()
+            )));
         }
         let description = gpu.info.to_string();
         let mut executor = GpuExecutor {
@@ -112,9 +120,16 @@ impl GpuExecutor {
             let gpu = &self.gpu;
             if size > gpu.info.binding_bytes {
                 let name = self.program.arena.name(*slot);
-                return Err(Error::Device(format!("{name} needs {size} bytes in one piece, {} binds {}; lower --batch, --hidden or the window", gpu.info, gpu.info.binding_bytes)));
+                return Err(Error::Device(format!(
+                    "{name} needs {size} bytes in one piece, {} binds {}; lower --batch, --hidden or the window",
+                    gpu.info, gpu.info.binding_bytes
+                )));
             }
-            let binding = wgpu::BufferBinding { buffer: &self.banks[place.bank], offset: u64::from(place.offset) * 4, size: wgpu::BufferSize::new(size.next_multiple_of(16)) };
+            let binding = wgpu::BufferBinding {
+                buffer: &self.banks[place.bank],
+                offset: u64::from(place.offset) * 4,
+                size: wgpu::BufferSize::new(size.next_multiple_of(16)),
+            };
             entries.push(wgpu::BindGroupEntry { binding: i, resource: wgpu::BindingResource::Buffer(binding) });
         }
         let binding = wgpu::BufferBinding { buffer: &self.uniforms, offset: 0, size: wgpu::BufferSize::new(args_bytes(d.kernel)) };

@@ -13,8 +13,22 @@ pub static KERNEL: Kernel = Kernel {
     tiled: true,
     bindings: &[read("a"), read("b"), read("mask"), write("c")],
     args: &[
-        "rows", "cols", "inner", "a_offset", "a_ld", "a_stride", "b_offset", "b_ld", "b_stride", "c_offset", "c_ld", "c_stride", "mask_offset",
-        "accumulate", "batch", "form",
+        "rows",
+        "cols",
+        "inner",
+        "a_offset",
+        "a_ld",
+        "a_stride",
+        "b_offset",
+        "b_ld",
+        "b_stride",
+        "c_offset",
+        "c_ld",
+        "c_stride",
+        "mask_offset",
+        "accumulate",
+        "batch",
+        "form",
     ],
     constants,
     grid,
@@ -102,8 +116,22 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
         label: label.to_string(),
         bindings: vec![a.slot, b.slot, mask.0, o.c.slot],
         args: vec![
-            rows, cols, inner, a.offset.quarter(), q(a.ld), q(batch.strides[0]), b.offset.quarter(), q(b.ld), q(batch.strides[1]), o.c.offset.quarter(),
-            q(o.c.ld), q(batch.strides[2]), mask.1, o.accumulate, batch.count.into(), (o.form as u32).into(),
+            rows,
+            cols,
+            inner,
+            a.offset.quarter(),
+            q(a.ld),
+            q(batch.strides[0]),
+            b.offset.quarter(),
+            q(b.ld),
+            q(batch.strides[1]),
+            o.c.offset.quarter(),
+            q(o.c.ld),
+            q(batch.strides[2]),
+            mask.1,
+            o.accumulate,
+            batch.count.into(),
+            (o.form as u32).into(),
         ],
         variant,
         repeat: Repeat::Once,
@@ -166,7 +194,9 @@ fn product(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usi
     let mut rest = c;
     let tasks = host::split(rows, threads).into_iter().map(|range| {
         let (part, tail) = std::mem::take(&mut rest).split_at_mut(if range.end == rows { 0 } else { range.len() * c_ld });
-        let part = if range.end == rows { tail } else {
+        let part = if range.end == rows {
+            tail
+        } else {
             rest = tail;
             part
         };

@@ -12,9 +12,7 @@ pub static KERNEL: Kernel = Kernel {
     source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/step_forward.wgsl")),
     tiled: true,
     bindings: &[read("pre"), read("w"), read("keep"), write("states"), write("h")],
-    args: &[
-        "index", "steps", "lanes", "hidden4", "phi", "pre_offset", "w_offset", "bias", "bias_offset", "keep_offset", "state_in", "state_out", "h_offset",
-    ],
+    args: &["index", "steps", "lanes", "hidden4", "phi", "pre_offset", "w_offset", "bias", "bias_offset", "keep_offset", "state_in", "state_out", "h_offset"],
     constants,
     grid,
     cpu,

@@ -143,15 +143,8 @@ pub struct ModelProgram {
 /// Records everything that a model does.
 pub fn record(config: &Config, extent: Extent, update: &Update, capabilities: &Capabilities) -> ModelProgram {
     let recorder = Recorder::new(config, extent, update, *capabilities);
-    let recordings = vec![
-        recorder.prepare(),
-        recorder.forward(),
-        recorder.backward(),
-        recorder.evaluate(),
-        recorder.logits(),
-        recorder.update(update),
-        recorder.carry(),
-    ];
+    let recordings =
+        vec![recorder.prepare(), recorder.forward(), recorder.backward(), recorder.evaluate(), recorder.logits(), recorder.update(update), recorder.carry()];
     let (slots, inputs) = (recorder.slots, recorder.inputs);
     ModelProgram { program: Program::new(recorder.arena, recordings, capabilities.binding_bytes), slots, inputs, extent }
 }

@@ -87,11 +87,7 @@ pub fn forward_mode(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f
         starts.push(starts[starts.len() - 1] + tensor.len());
     }
     let mut gradient = vec![0.0; starts[params.len()]];
-    let unrolled = Unrolled {
-        net,
-        params,
-        starts,
-    };
+    let unrolled = Unrolled { net, params, starts };
     for b in 0..lanes {
         let rows = b * net.hidden..(b + 1) * net.hidden;
         let start = |h: &Vec<f64>| Tangent::constant(h[rows.clone()].to_vec());
@@ -112,8 +108,7 @@ pub fn forward_mode(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f
         }
     }
     let ends = unrolled.starts.windows(2);
-    ends.map(|ends| gradient[ends[0]..ends[1]].to_vec())
-        .collect()
+    ends.map(|ends| gradient[ends[0]..ends[1]].to_vec()).collect()
 }
 
 /// The network as a function of its P parameters in one list.
@@ -157,8 +152,7 @@ impl Unrolled<'_> {
                 Phi::Relu | Phi::Identity => (a, 1.0),
             };
             next.value.push(h);
-            next.slope
-                .push(da.iter().map(|value| derivative * value).collect());
+            next.slope.push(da.iter().map(|value| derivative * value).collect());
         }
         next
     }
@@ -191,13 +185,7 @@ impl Unrolled<'_> {
 
 /// `(L(p + s) - L(p - s)) / 2s` for every parameter p by itself, with the step `s = eps * max(1, |p|)`. Meaningful only where
 /// `xi = 1`, since the loss does not depend on xi. `state`: per layer `[B,H]`. Returns shapes and order of [`Net::tensors`].
-pub fn central_differences(
-    net: &Net,
-    params: &Tensors,
-    window: &Window,
-    state: &[Vec<f64>],
-    eps: f64,
-) -> Tensors {
+pub fn central_differences(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>], eps: f64) -> Tensors {
     let mut moved = params.clone();
     let mut gradients = params.clone();
     for k in 0..params.len() {

@@ -181,12 +181,7 @@ impl<'a> Inputs<'a> {
     /// Panics where a shape does not fit. `state`: per layer `[B,H]`.
     fn new(net: &'a Net, params: &'a Tensors, window: &'a Window, state: &[Vec<f64>]) -> Self {
         let lanes = checks::shapes(net, params, window, state);
-        Inputs {
-            net,
-            params,
-            window,
-            lanes,
-        }
+        Inputs { net, params, window, lanes }
     }
 
     /// `[H]` one row of `[T,B,H]` or `[T+1,B,H]`.
@@ -299,12 +294,7 @@ impl<'a> Inputs<'a> {
 
 /// The loss `1/N sum_{t,b} w_t loss(o_t, y_t)` in nats and the final state, per layer `[B,H]`.
 /// `state`: per layer `[B,H]`, `h_0`. `xi` has no influence.
-pub fn forward(
-    net: &Net,
-    params: &Tensors,
-    window: &Window,
-    state: &[Vec<f64>],
-) -> (f64, Vec<Vec<f64>>) {
+pub fn forward(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]) -> (f64, Vec<Vec<f64>>) {
     let inputs = Inputs::new(net, params, window, state);
     let (h, last) = inputs.forward_states(state);
     let row_loss = |row| inputs.head(&h[net.layers - 1], row).0;
@@ -316,13 +306,7 @@ pub fn forward(
 ///
 /// `state`: per layer `[B,H]`, `h_0`. `carry`: per layer `[B,H]`, dL/dh_T as it flows in from the following segment (zeros
 /// when none). A segment before this one takes the returned `carry`; gradients and losses of segments add up.
-pub fn backward(
-    net: &Net,
-    params: &Tensors,
-    window: &Window,
-    state: &[Vec<f64>],
-    carry: &[Vec<f64>],
-) -> Backward {
+pub fn backward(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>], carry: &[Vec<f64>]) -> Backward {
     let inputs = Inputs::new(net, params, window, state);
     checks::layers("carry", net, carry, inputs.lanes);
     let (h, state) = inputs.forward_states(state);
@@ -338,12 +322,5 @@ pub fn backward(
         let below = |delta| times_transposed(delta, &own[0]);
         d_h = delta[k].chunks(net.hidden).flat_map(below).collect();
     }
-    Backward {
-        loss,
-        gradients,
-        state,
-        carry,
-        delta,
-        h,
-    }
+    Backward { loss, gradients, state, carry, delta, h }
 }

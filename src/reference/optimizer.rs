@@ -55,15 +55,8 @@ pub struct State {
 impl State {
     /// All moments 0 and no update applied; shapes as `params`.
     pub fn new(params: &Tensors) -> State {
-        let zeros: Tensors = params
-            .iter()
-            .map(|tensor| vec![0.0; tensor.len()])
-            .collect();
-        State {
-            first: zeros.clone(),
-            second: zeros,
-            updates: 0,
-        }
+        let zeros: Tensors = params.iter().map(|tensor| vec![0.0; tensor.len()]).collect();
+        State { first: zeros.clone(), second: zeros, updates: 0 }
     }
 }
 
@@ -91,31 +84,11 @@ impl Clip {
 
 /// Applies one update in place and returns the global norm `sqrt(sum g^2)` before clipping. `params` and `gradients` have the
 /// same shapes. With a norm that is not finite nothing changes and nothing is counted.
-pub fn update(
-    rule: &Rule,
-    state: &mut State,
-    params: &mut Tensors,
-    gradients: &Tensors,
-    lr: f64,
-    clip: &Clip,
-) -> f64 {
+pub fn update(rule: &Rule, state: &mut State, params: &mut Tensors, gradients: &Tensors, lr: f64, clip: &Clip) -> f64 {
     let lengths = |tensors: &Tensors| tensors.iter().map(Vec::len).collect::<Vec<_>>();
-    assert_eq!(
-        lengths(params),
-        lengths(gradients),
-        "reference: lengths of parameters and gradients"
-    );
-    assert_eq!(
-        lengths(params),
-        lengths(&state.first),
-        "reference: lengths of parameters and moments"
-    );
-    let norm = gradients
-        .iter()
-        .flatten()
-        .map(|g| g * g)
-        .sum::<f64>()
-        .sqrt();
+    assert_eq!(lengths(params), lengths(gradients), "reference: lengths of parameters and gradients");
+    assert_eq!(lengths(params), lengths(&state.first), "reference: lengths of parameters and moments");
+    let norm = gradients.iter().flatten().map(|g| g * g).sum::<f64>().sqrt();
     if !norm.is_finite() {
         return norm;
     }
@@ -144,23 +117,9 @@ fn step(rule: &Rule, p: f64, g: f64, m: &mut f64, v: &mut f64, t: u64, lr: f64) 
         Rule::Adam { beta1, beta2, eps } => {
             *m = beta1 * *m + (1.0 - beta1) * g;
             *v = beta2 * *v + (1.0 - beta2) * g * g;
-            let (correction1, correction2) =
-                (1.0 - beta1.powf(t as f64), 1.0 - beta2.powf(t as f64));
+            let (correction1, correction2) = (1.0 - beta1.powf(t as f64), 1.0 - beta2.powf(t as f64));
             p - lr / correction1 * *m / (v.sqrt() / correction2.sqrt() + eps)
         }
-        Rule::AdamW {
-            beta1,
-            beta2,
-            eps,
-            decay,
-        } => step(
-            &Rule::Adam { beta1, beta2, eps },
-            p * (1.0 - lr * decay),
-            g,
-            m,
-            v,
-            t,
-            lr,
-        ),
+        Rule::AdamW { beta1, beta2, eps, decay } => step(&Rule::Adam { beta1, beta2, eps }, p * (1.0 - lr * decay), g, m, v, t, lr),
     }
 }

@@ -1,0 +1,34 @@
+#!/bin/sh
+# All checks: formatting, lints, tests, documentation. Needs a Vulkan driver: the GPU tests fail without one.
+set -eu
+cd "$(dirname "$0")/.."
+
+have_vulkan() {
+    # The loader's driver lists, where a distribution or VK_ICD_FILENAMES puts them.
+    [ -n "${VK_ICD_FILENAMES:-}${VK_DRIVER_FILES:-}" ] && return 0
+    for folder in /usr/share/vulkan/icd.d /usr/local/share/vulkan/icd.d /etc/vulkan/icd.d "${HOME:-/root}/.local/share/vulkan/icd.d"; do
+        ls "$folder"/*.json >/dev/null 2>&1 && return 0
+    done
+    return 1
+}
+
+if [ "$(uname -s)" = Linux ] && ! { have_vulkan && ldconfig -p 2>/dev/null | grep -q libvulkan.so.1; }; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        echo "no Vulkan driver was found: installing the software one (apt-get install mesa-vulkan-drivers)"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mesa-vulkan-drivers
+    else
+        echo "no Vulkan driver was found; the GPU tests need one. On Debian or Ubuntu:" >&2
+        echo "    sudo apt-get install mesa-vulkan-drivers" >&2
+        exit 1
+    fi
+fi
+
+echo "== cargo fmt --check"
+cargo fmt --check
+echo "== cargo clippy"
+cargo clippy --all-targets --quiet -- -D warnings
+echo "== cargo doc"
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+echo "== cargo test"
+cargo test --quiet
