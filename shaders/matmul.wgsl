@@ -39,6 +39,7 @@ struct Args {
 // whole tile, which takes drivers seconds to compile.
 var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
 var<private> lane: u32;
+var<private> leader: bool;
 var<private> row4: u32;
 var<private> col4: u32;
 var<private> a_base: u32;
@@ -54,7 +55,19 @@ fn inner_row(k: u32, at: u32) -> vec4f {
     if MASKED {
         live = live && mask[args.mask_offset + min(k, args.inner - 1u)] != 0.0;
     }
-    return select(vec4f(), a[at], live);
+    var x = vec4f();
+    if leader {
+        x = select(x, a[at], live);
+    }
+    return from_leader(x);
+}
+
+fn row(at: u32) -> vec4f {
+    var x = vec4f();
+    if leader {
+        x = a[at];
+    }
+    return from_leader(x);
 }
 
 fn a_block(r: u32, k: u32) -> mat4x4f {
@@ -73,10 +86,10 @@ fn a_block(r: u32, k: u32) -> mat4x4f {
     let last = args.rows - 1u;
     let at = a_base + k;
     return mat4x4f(
-        a[at + min(i, last) * args.a_ld],
-        a[at + min(i + 1u, last) * args.a_ld],
-        a[at + min(i + 2u, last) * args.a_ld],
-        a[at + min(i + 3u, last) * args.a_ld],
+        row(at + min(i, last) * args.a_ld),
+        row(at + min(i + 1u, last) * args.a_ld),
+        row(at + min(i + 2u, last) * args.a_ld),
+        row(at + min(i + 3u, last) * args.a_ld),
     );
 }
 
@@ -114,6 +127,7 @@ fn store_block(r: u32, v: u32, block: mat4x4f) {
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
+    leader = leads();
     let column_groups = ((args.cols + 3u) / 4u + WIDTH * TILE_COLS4 - 1u) / (WIDTH * TILE_COLS4);
     let index = group.y * groups.x + group.x;
     col4 = (index % column_groups) * (WIDTH * TILE_COLS4) + lane;

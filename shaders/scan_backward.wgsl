@@ -30,14 +30,23 @@ const ROWS = TILE_ROWS4 * 4u;
 // delta_t before the product, delta_t W_hh^T behind it.
 var<workgroup> flow: array<vec4f, ROWS * HIDDEN4>;
 var<private> lane: u32;
+var<private> leader: bool;
 
 fn column(v: u32) -> u32 {
     return min(lane + v * WIDTH, HIDDEN4 - 1u);
 }
 
+fn row(at: u32) -> vec4f {
+    var x = vec4f();
+    if leader {
+        x = flow[at];
+    }
+    return from_leader(x);
+}
+
 fn a_block(r: u32, k: u32) -> mat4x4f {
     let at = r * 4u * HIDDEN4 + k;
-    return mat4x4f(flow[at], flow[at + HIDDEN4], flow[at + 2u * HIDDEN4], flow[at + 3u * HIDDEN4]);
+    return mat4x4f(row(at), row(at + HIDDEN4), row(at + 2u * HIDDEN4), row(at + 3u * HIDDEN4));
 }
 
 fn b_block(k: u32, v: u32) -> mat4x4f {
@@ -69,6 +78,7 @@ fn edge(t: u32, row: u32) -> f32 {
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
+    leader = leads();
     let first = group.x * ROWS;
     let rows = min(ROWS, args.lanes - first);
     let block = args.lanes * HIDDEN4;

@@ -30,14 +30,23 @@ struct Args {
 const ROWS = TILE_ROWS4 * 4u;
 var<workgroup> hp: array<vec4f, ROWS * HIDDEN4>;
 var<private> lane: u32;
+var<private> leader: bool;
 
 fn column(v: u32) -> u32 {
     return min(lane + v * WIDTH, HIDDEN4 - 1u);
 }
 
+fn row(at: u32) -> vec4f {
+    var x = vec4f();
+    if leader {
+        x = hp[at];
+    }
+    return from_leader(x);
+}
+
 fn a_block(r: u32, k: u32) -> mat4x4f {
     let at = r * 4u * HIDDEN4 + k;
-    return mat4x4f(hp[at], hp[at + HIDDEN4], hp[at + 2u * HIDDEN4], hp[at + 3u * HIDDEN4]);
+    return mat4x4f(row(at), row(at + HIDDEN4), row(at + 2u * HIDDEN4), row(at + 3u * HIDDEN4));
 }
 
 fn b_block(k: u32, v: u32) -> mat4x4f {
@@ -64,6 +73,7 @@ fn store_block(r: u32, v: u32, block: mat4x4f) {
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
+    leader = leads();
     let first = group.x * ROWS;
     let rows = min(ROWS, args.lanes - first);
     let block = args.lanes * HIDDEN4;

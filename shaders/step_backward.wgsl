@@ -28,6 +28,7 @@ struct Args {
 
 var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
 var<private> lane: u32;
+var<private> leader: bool;
 var<private> row: u32;
 var<private> col4: u32;
 var<private> after: u32; // step t + 1
@@ -36,8 +37,16 @@ fn delta_row(i: u32, k: u32) -> vec4f {
     return delta[args.delta_offset + (after * args.lanes + min(row + i, args.lanes - 1u)) * args.hidden4 + k];
 }
 
+fn shared_row(i: u32, k: u32) -> vec4f {
+    var x = vec4f();
+    if leader {
+        x = delta_row(i, k);
+    }
+    return from_leader(x);
+}
+
 fn a_block(r: u32, k: u32) -> mat4x4f {
-    return mat4x4f(delta_row(r * 4u, k), delta_row(r * 4u + 1u, k), delta_row(r * 4u + 2u, k), delta_row(r * 4u + 3u, k));
+    return mat4x4f(shared_row(r * 4u, k), shared_row(r * 4u + 1u, k), shared_row(r * 4u + 2u, k), shared_row(r * 4u + 3u, k));
 }
 
 fn b_block(k: u32, v: u32) -> mat4x4f {
@@ -59,6 +68,7 @@ fn store_block(r: u32, v: u32, block: mat4x4f) {
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
+    leader = leads();
     col4 = group.x * (WIDTH * TILE_COLS4) + lane;
     row = group.y * TILE_ROWS4 * 4u;
     after = args.steps - args.index;

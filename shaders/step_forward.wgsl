@@ -28,6 +28,7 @@ struct Args {
 
 var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
 var<private> lane: u32;
+var<private> leader: bool;
 var<private> row: u32;
 var<private> col4: u32;
 
@@ -43,8 +44,16 @@ fn hp(i: u32, k: u32) -> vec4f {
     return h[args.h_offset + (args.index * args.lanes + lane_row) * args.hidden4 + k];
 }
 
+fn shared_row(i: u32, k: u32) -> vec4f {
+    var x = vec4f();
+    if leader {
+        x = hp(i, k);
+    }
+    return from_leader(x);
+}
+
 fn a_block(r: u32, k: u32) -> mat4x4f {
-    return mat4x4f(hp(r * 4u, k), hp(r * 4u + 1u, k), hp(r * 4u + 2u, k), hp(r * 4u + 3u, k));
+    return mat4x4f(shared_row(r * 4u, k), shared_row(r * 4u + 1u, k), shared_row(r * 4u + 2u, k), shared_row(r * 4u + 3u, k));
 }
 
 fn b_block(k: u32, v: u32) -> mat4x4f {
@@ -66,6 +75,7 @@ fn store_block(r: u32, v: u32, block: mat4x4f) {
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
+    leader = leads();
     col4 = group.x * (WIDTH * TILE_COLS4) + lane;
     row = group.y * TILE_ROWS4 * 4u;
     tile_product(args.hidden4);

@@ -2,7 +2,7 @@
 
 use crate::arena::Slot;
 use crate::error::{Error, Result};
-use crate::kernel::{Access, Bound, Call, Capabilities, Tile, Values, Var, Variant};
+use crate::kernel::{Access, Bound, Call, Capabilities, Loads, Tile, Values, Var, Variant};
 use crate::recording::{Counters, Executor, Program, Repeat};
 
 /// Replays a program on the CPU.
@@ -17,8 +17,9 @@ pub struct CpuExecutor {
 /// What the CPU executor can do. Scans of any width walk a whole segment; the variant is of no consequence.
 pub fn capabilities() -> Capabilities {
     Capabilities {
-        matmul: Variant { tile: Tile::T16x16, width: 8 },
+        matmul: Variant { tile: Tile::T16x16, loads: Loads::Each, width: 8 },
         scan: Tile::T16x16,
+        scan_loads: Loads::Each,
         workgroup_bytes: u32::MAX,
         workgroup_invocations: u32::MAX,
         binding_bytes: 1 << 34,

@@ -79,11 +79,32 @@ impl fmt::Display for Tile {
     }
 }
 
+/// How a workgroup of a tiled kernel loads what all its invocations read at one address; `shaders/load_*.wgsl` holds the code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub enum Loads {
+    /// Each invocation for itself.
+    Each,
+    /// One invocation of each subgroup, for all of it; needs an adapter with subgroup operations.
+    Once,
+}
+
+impl Loads {
+    /// The WGSL text that goes with it.
+    pub const fn source(self) -> &'static str {
+        match self {
+            Loads::Each => include_str!("../shaders/load_each.wgsl"),
+            Loads::Once => include_str!("../shaders/load_once.wgsl"),
+        }
+    }
+}
+
 /// Which form of a kernel a dispatch uses, fixed when it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Variant {
     /// Register tile; ignored by kernels that are not tiled.
     pub tile: Tile,
+    /// How shared rows are loaded; likewise.
+    pub loads: Loads,
     /// Invocations of a matmul workgroup along the columns: the adapter's subgroup size, so that loads coalesce.
     pub width: u32,
 }
@@ -95,6 +116,8 @@ pub struct Capabilities {
     pub matmul: Variant,
     /// Tile that the scans would like; a smaller one is used where workgroup memory does not hold its rows.
     pub scan: Tile,
+    /// How the scans load shared rows.
+    pub scan_loads: Loads,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
     /// Most invocations of a workgroup.
@@ -111,7 +134,7 @@ impl Capabilities {
             .into_iter()
             .filter(|t| t.rows() <= self.scan.rows())
             .find(|t| t.rows() * hidden * 4 <= self.workgroup_bytes && hidden.div_ceil(t.cols()) <= self.workgroup_invocations)
-            .map(|tile| Variant { tile, width: hidden.div_ceil(tile.cols()) })
+            .map(|tile| Variant { tile, loads: self.scan_loads, width: hidden.div_ceil(tile.cols()) })
     }
 }
 
@@ -296,9 +319,9 @@ pub type Constant = (&'static str, f64);
 pub struct Kernel {
     /// Stem of the shader file; also the pipeline's label and the bench's row.
     pub name: &'static str,
-    /// The WGSL text; for a tiled kernel the tile's text is put behind it.
+    /// The WGSL text; for a tiled kernel those of its tile and loads are put behind it, see [`Kernel::text`].
     pub source: &'static str,
-    /// Whether it is built on a [`Tile`].
+    /// Whether it is built on a [`Tile`] and [`Loads`].
     pub tiled: bool,
     /// Storage bindings; the arguments' uniform follows as the last binding.
     pub bindings: &'static [Binding],
@@ -312,6 +335,13 @@ pub struct Kernel {
     pub cpu: fn(&mut Call<'_, '_>),
     /// What a dispatch does at least, for figures.
     pub work: fn(&[u32]) -> Work,
+}
+
+impl Kernel {
+    /// The whole WGSL text in a variant.
+    pub fn text(&self, variant: Variant) -> String {
+        if self.tiled { [self.source, variant.tile.source(), variant.loads.source()].concat() } else { self.source.to_string() }
+    }
 }
 
 impl fmt::Debug for Kernel {

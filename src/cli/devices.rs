@@ -4,6 +4,7 @@ use super::print_json;
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{GpuDevice, adapters};
+use crate::kernel::Loads;
 use serde_json::json;
 
 /// Flags of `devices`.
@@ -31,11 +32,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 let widest = c.workgroup_bytes / 4 / 4;
                 if !args.json {
                     println!(
-                        "  kernels ({}): matmul tile {} by {} invocations, scan tile {}; scans up to hidden {widest} in one dispatch",
-                        gpu.calibration, c.matmul.tile, c.matmul.width, c.scan
+                        "  kernels ({}): matmul {} by {} invocations, scan {}, rows loaded by {}; scans up to hidden {widest} in one dispatch",
+                        gpu.calibration,
+                        c.matmul.tile,
+                        c.matmul.width,
+                        c.scan,
+                        loads(c.matmul.loads)
                     );
                 }
-                json!({"calibration": gpu.calibration, "matmul_tile": c.matmul.tile.to_string(), "matmul_width": c.matmul.width, "scan_tile": c.scan.to_string(), "scan_hidden_max": widest})
+                json!({"calibration": gpu.calibration, "matmul_tile": c.matmul.tile.to_string(), "matmul_width": c.matmul.width, "matmul_loads": loads(c.matmul.loads), "scan_tile": c.scan.to_string(), "scan_loads": loads(c.scan_loads), "scan_hidden_max": widest})
             }
             Err(e) => {
                 if !args.json {
@@ -58,4 +63,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     println!("cpu    {threads} threads");
     Ok(())
+}
+
+fn loads(loads: Loads) -> &'static str {
+    match loads {
+        Loads::Each => "each invocation",
+        Loads::Once => "one of a subgroup",
+    }
 }

@@ -6,7 +6,7 @@ use super::device::GpuDevice;
 use super::executor::GpuExecutor;
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::error::{Error, Result};
-use crate::kernel::{Capabilities, Tile, Values, Var, Variant, Word};
+use crate::kernel::{Capabilities, Loads, Tile, Values, Var, Variant, Word};
 use crate::kernels::{Activation, matmul, scan_forward};
 use crate::recording::{Executor, Program, Recording};
 use serde::{Deserialize, Serialize};
@@ -18,14 +18,18 @@ use std::time::Instant;
 pub struct Variants {
     /// Tile of the matmuls.
     pub matmul: Tile,
+    /// How the matmuls load shared rows.
+    pub matmul_loads: Loads,
     /// Tile of the scans.
     pub scan: Tile,
+    /// How the scans load shared rows.
+    pub scan_loads: Loads,
 }
 
 impl Variants {
     pub(super) fn apply(self, capabilities: &mut Capabilities) {
-        capabilities.matmul.tile = self.matmul;
-        capabilities.scan = self.scan;
+        (capabilities.matmul.tile, capabilities.matmul.loads) = (self.matmul, self.matmul_loads);
+        (capabilities.scan, capabilities.scan_loads) = (self.scan, self.scan_loads);
     }
 }
 
@@ -40,8 +44,9 @@ pub(super) fn default_capabilities(info: &AdapterInfo) -> Capabilities {
     let tile = if info.kind == Kind::Software { Tile::T16x16 } else { Tile::T8x8 };
     Capabilities {
         // A subgroup of invocations side by side reads whole cache lines; a workgroup smaller than 8 wastes wider units.
-        matmul: Variant { tile, width: info.subgroup[0].clamp(8, 64) },
+        matmul: Variant { tile, loads: Loads::Each, width: info.subgroup[0].clamp(8, 64) },
         scan: tile,
+        scan_loads: Loads::Each,
         workgroup_bytes: info.workgroup_bytes,
         workgroup_invocations: info.workgroup_invocations,
         binding_bytes: info.binding_bytes.min(info.buffer_bytes),
@@ -99,25 +104,36 @@ const SIZE: u32 = 128;
 const LANES: u32 = 32;
 const STEPS: u32 = 4;
 
-/// Times a matmul and a scan with every tile that the adapter's limits allow.
+/// Times a matmul with every tile that the adapter's limits allow, then with the other way of loading; likewise a scan. A software
+/// driver takes a second to compile a scan, and what limits it is what limits its matmul: there the scan takes the matmul's choice.
 fn measure(gpu: &GpuDevice) -> Result<Variants> {
-    let best = |times: &[(Tile, f64)]| times.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|t| t.0);
-    let mut times = [Vec::new(), Vec::new()];
-    for tile in Tile::ALL {
-        let variant = Variant { tile, width: gpu.capabilities.matmul.width };
-        let parked = variant.width * tile.rows() * tile.cols() * 4;
-        let caps = Capabilities { matmul: variant, scan: tile, ..gpu.capabilities };
-        if parked <= caps.workgroup_bytes {
-            times[0].push((tile, time(gpu, |r, f| record_matmul(r, variant, f))?));
-        }
-        if caps.scan_variant(SIZE).is_some_and(|v| v.tile == tile) {
-            times[1].push((tile, time(gpu, |r, f| record_scan(r, &caps, f))?));
+    let width = gpu.capabilities.matmul.width;
+    let tiles = |fits: &dyn Fn(Tile) -> bool| Tile::ALL.into_iter().filter(|t| fits(*t)).collect::<Vec<_>>();
+    let parked = |tile: Tile| width * tile.rows() * tile.cols() * 4 <= gpu.capabilities.workgroup_bytes;
+    let scans = |tile: Tile| Capabilities { scan: tile, ..gpu.capabilities }.scan_variant(SIZE).is_some_and(|v| v.tile == tile);
+    let (matmul, matmul_loads) = fastest(gpu, &tiles(&parked), |tile, loads, r, f| record_matmul(r, Variant { tile, loads, width }, f))?;
+    let (scan, scan_loads) = if gpu.info.kind == Kind::Software {
+        (matmul, matmul_loads)
+    } else {
+        fastest(gpu, &tiles(&scans), |tile, loads, r, f| record_scan(r, &Capabilities { scan: tile, scan_loads: loads, ..gpu.capabilities }, f))?
+    };
+    Ok(Variants { matmul, matmul_loads, scan, scan_loads })
+}
+
+/// The fastest tile, and whether to load shared rows once.
+fn fastest(gpu: &GpuDevice, tiles: &[Tile], record: impl Fn(Tile, Loads, &mut Recording, &Fixture)) -> Result<(Tile, Loads)> {
+    let mut best: Option<(f64, Tile)> = None;
+    for &tile in tiles {
+        let seconds = time(gpu, |r, f| record(tile, Loads::Each, r, f))?;
+        if best.is_none_or(|(least, _)| seconds < least) {
+            best = Some((seconds, tile));
         }
     }
-    match (best(&times[0]), best(&times[1])) {
-        (Some(matmul), Some(scan)) => Ok(Variants { matmul, scan }),
-        _ => Err(Error::Device(format!("{}: {} bytes of workgroup memory hold no kernel variant", gpu.info, gpu.info.workgroup_bytes))),
-    }
+    let Some((least, tile)) = best else {
+        return Err(Error::Device(format!("{}: {} bytes of workgroup memory hold no kernel variant", gpu.info, gpu.info.workgroup_bytes)));
+    };
+    let once = gpu.info.features.contains(&"subgroups") && time(gpu, |r, f| record(tile, Loads::Once, r, f))? < least;
+    Ok((tile, if once { Loads::Once } else { Loads::Each }))
 }
 
 /// The slots that are timed: x `[STEPS * LANES, SIZE]`, w `[SIZE, SIZE]`, y one block longer than x.

@@ -43,6 +43,7 @@ impl GpuDevice {
         let info = adapter.info.clone();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("retrograd"),
+            required_features: adapter.inner.features() & wgpu::Features::SUBGROUP,
             required_limits: adapter.inner.limits(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()

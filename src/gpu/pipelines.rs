@@ -1,10 +1,10 @@
 //! Compute pipelines and their layouts, built once each.
 
-use crate::kernel::{Access, Constant, Kernel, Variant};
+use crate::kernel::{Access, Constant, Kernel, Loads, Tile, Variant};
 use std::collections::HashMap;
 
 /// What tells two pipelines of one kernel apart.
-type Key = (&'static str, Option<crate::kernel::Tile>, Vec<(&'static str, u64)>);
+type Key = (&'static str, Option<(Tile, Loads)>, Vec<(&'static str, u64)>);
 
 /// The pipelines of a device.
 pub(super) struct Pipelines {
@@ -16,11 +16,6 @@ pub(super) struct Pipelines {
 /// Bytes of a kernel's `Args` as a uniform.
 pub(super) fn args_bytes(kernel: &Kernel) -> u64 {
     (kernel.args.len() as u64 * 4).next_multiple_of(16)
-}
-
-/// The whole WGSL text of a kernel in a variant.
-pub(super) fn source(kernel: &Kernel, variant: Variant) -> String {
-    if kernel.tiled { format!("{}{}", kernel.source, variant.tile.source()) } else { kernel.source.to_string() }
 }
 
 impl Pipelines {
@@ -58,14 +53,14 @@ impl Pipelines {
     /// The pipeline of a kernel in a variant, for these (first) arguments.
     pub(super) fn pipeline(&mut self, kernel: &'static Kernel, variant: Variant, args: &[u32]) -> wgpu::ComputePipeline {
         let constants: Vec<Constant> = (kernel.constants)(args, variant);
-        let key: Key = (kernel.name, kernel.tiled.then_some(variant.tile), constants.iter().map(|(n, v)| (*n, v.to_bits())).collect());
+        let key: Key = (kernel.name, kernel.tiled.then_some((variant.tile, variant.loads)), constants.iter().map(|(n, v)| (*n, v.to_bits())).collect());
         if let Some(pipeline) = self.pipelines.get(&key) {
             return pipeline.clone();
         }
         let layout = self.layout(kernel).1.clone();
         let module = self
             .device
-            .create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(source(kernel, variant).into()) });
+            .create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(kernel.text(variant).into()) });
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(kernel.name),
             layout: Some(&layout),

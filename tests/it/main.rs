@@ -6,11 +6,11 @@ mod cli;
 mod devices;
 // Whole models against the f64 reference.
 mod gradients;
+// What tells a wrong number from a right one, and tests of that.
+mod compare;
 // Every kernel and variant, GPU and CPU, against naive f64 loops.
-#[cfg(any())]
 mod kernels;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.
-#[cfg(any())]
 mod shaders;
 // Training: losses update by update, guards, plans, figures.
 mod training;

@@ -1,0 +1,44 @@
+//! The table of kernels: one row each, which runs the kernel over random numbers in awkward sizes on both executors and in every
+//! variant, and holds the plainest possible f64 loop as the oracle. The rows share no code with the crate beyond recording.
+
+mod carry_state;
+mod case;
+mod loss;
+mod matmul;
+mod optimizer;
+mod run;
+mod scan_backward;
+mod scan_forward;
+mod sums;
+mod tokens;
+mod update;
+
+use retrograd::kernels::KERNELS;
+
+/// One row a kernel. Each is a test by itself.
+const TABLE: [(&str, fn()); 15] = [
+    ("carry_state", carry_state::carry_state),
+    ("col_sum", sums::col_sum),
+    ("finish", update::finish),
+    ("gather", tokens::gather),
+    ("gather_backward", tokens::gather_backward),
+    ("loss", loss::loss),
+    ("matmul", matmul::matmul),
+    ("norm", update::norm),
+    ("optimizer", optimizer::optimizer),
+    ("row_sum", sums::row_sum),
+    ("scan_backward", scan_backward::scan_backward),
+    ("scan_forward", scan_forward::scan_forward),
+    ("step_backward", scan_backward::step_backward),
+    ("step_forward", scan_forward::step_forward),
+    ("transpose", sums::transpose),
+];
+
+#[test]
+fn every_kernel_has_a_row() {
+    let mut rows: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
+    let mut kernels: Vec<&str> = KERNELS.iter().map(|k| k.name).collect();
+    rows.sort_unstable();
+    kernels.sort_unstable();
+    assert_eq!(rows, kernels);
+}

@@ -1,0 +1,157 @@
+//! Runs a case on the CPU with 1, 2 and 3 threads and on the GPU in every variant, and compares all of its slots.
+
+use super::case::Case;
+use crate::compare::{Want, compare};
+use retrograd::arena::Slot;
+use retrograd::cpu::{self, CpuExecutor};
+use retrograd::gpu::{GpuDevice, GpuExecutor, Variants, adapters};
+use retrograd::kernel::{Capabilities, Kernel, Tile, Values, Variant, linear_grid};
+use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, row_sum, transpose};
+use retrograd::recording::{Executor, Program, Recording};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// Columns of invocations that a workgroup of a matmul is tried with.
+const WIDTHS: [u32; 2] = [8, 32];
+
+/// Which variants of a kernel there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forms {
+    /// One.
+    Plain,
+    /// Every tile and width of `Capabilities::matmul`.
+    Matmul,
+    /// Every tile of `Capabilities::scan` that the adapter holds for rows of so many padded columns.
+    Scan(u32),
+}
+
+/// The words of every slot after a run.
+pub(super) type After = BTreeMap<Slot, Vec<u32>>;
+
+/// What records the dispatches of a case for an executor.
+pub(super) type Record<'a> = &'a dyn Fn(&mut Recording, &Capabilities);
+
+/// The GPU that all tests share.
+///
+/// # Panics
+/// If there is none: a test that needs one must not pass without.
+pub(crate) fn gpu() -> &'static GpuDevice {
+    static GPU: OnceLock<GpuDevice> = OnceLock::new();
+    GPU.get_or_init(|| {
+        let all = adapters().expect("the adapters");
+        let first = all.first().expect("no GPU adapter; a software one will do: apt-get install mesa-vulkan-drivers (Debian)");
+        GpuDevice::open_with(first, Some(Variants { matmul: Tile::T8x8, scan: Tile::T8x8 })).expect("the GPU opens")
+    })
+}
+
+/// Runs and compares.
+pub(super) fn check(what: &str, case: &Case, forms: Forms, values: &Values, record: Record<'_>) {
+    assert!(case.contents.values().any(|c| c.wants.iter().any(|w| w.is_output())), "{what}: nothing is compared");
+    check_with(what, case, forms, values, record, &|_, _| {});
+}
+
+/// As [`check`], with a further look at all the words.
+pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values, record: Record<'_>, look: &dyn Fn(&str, &After)) {
+    for threads in 1..=3 {
+        let program = program(case, record, &cpu::capabilities(), false);
+        let mut executor = CpuExecutor::new(program, threads).expect("a CPU executor");
+        run(&format!("{what}, CPU, threads {threads}"), case, &mut executor, values, look);
+    }
+    for (name, capabilities) in variants(forms) {
+        for folded in [false, true] {
+            // One variant is enough to see that the grid may be folded.
+            if folded && (capabilities.matmul.tile != Tile::T8x8 || matches!(forms, Forms::Scan(_))) {
+                continue;
+            }
+            let program = program(case, record, &capabilities, folded);
+            let mut executor = GpuExecutor::new(gpu().clone(), program).expect("a GPU executor");
+            let grid = if folded { ", folded grid" } else { "" };
+            run(&format!("{what}, GPU{name}{grid}"), case, &mut executor, values, look);
+        }
+    }
+}
+
+/// The forms of a kernel on this adapter, with their names.
+fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
+    let base = gpu().capabilities;
+    let pairs = || Tile::ALL.into_iter().flat_map(|tile| WIDTHS.map(|width| Variant { tile, width }));
+    let found: Vec<_> = match forms {
+        Forms::Plain => vec![(String::new(), base)],
+        Forms::Matmul => pairs()
+            .filter(|v| v.width * v.tile.rows() * v.tile.cols() * 4 <= base.workgroup_bytes && v.width <= base.workgroup_invocations)
+            .map(|v| (format!(" {} by {}", v.tile, v.width), Capabilities { matmul: v, ..base }))
+            .collect(),
+        Forms::Scan(columns) => Tile::ALL
+            .into_iter()
+            .map(|tile| (format!(" {tile}"), Capabilities { scan: tile, ..base }))
+            .filter(|(_, c)| c.scan_variant(columns).is_some_and(|v| v.tile == c.scan))
+            .collect(),
+    };
+    assert!(!found.is_empty(), "{} holds no variant of {forms:?}", gpu().info);
+    found
+}
+
+fn program(case: &Case, record: Record<'_>, capabilities: &Capabilities, folded: bool) -> Program {
+    let mut recording = Recording::new("case");
+    record(&mut recording, capabilities);
+    for dispatch in &mut recording.dispatches {
+        if let Some(twin) = FOLDED.iter().find(|k| folded && k.name == dispatch.kernel.name) {
+            dispatch.kernel = twin;
+        }
+    }
+    Program::new(case.arena.clone(), vec![recording], capabilities.binding_bytes)
+}
+
+fn run(what: &str, case: &Case, executor: &mut dyn Executor, values: &Values, look: &dyn Fn(&str, &After)) {
+    for (&slot, content) in &case.contents {
+        executor.upload(slot, 0, &content.words).expect("an upload");
+    }
+    executor.run(0, values).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let mut after = After::new();
+    for (&slot, content) in &case.contents {
+        let mut words = vec![0; content.words.len()];
+        executor.download(slot, 0, &mut words).unwrap_or_else(|e| panic!("{what}: {e}"));
+        compare(&format!("{what}, {}", case.arena.name(slot)), &content.words, &words, &content.wants);
+        after.insert(slot, words);
+    }
+    look(what, &after);
+}
+
+/// Kernels whose grid is folded into two dimensions where one would pass 65,535 workgroups, folded whatever the size: so small
+/// cases show that they find their way in such a grid, and leave the surplus workgroups idle.
+static FOLDED: [Kernel; 8] = [
+    folded(&carry_state::KERNEL, |a, v| fold((carry_state::KERNEL.grid)(a, v))),
+    folded(&gather::KERNEL, |a, v| fold((gather::KERNEL.grid)(a, v))),
+    folded(&gather_backward::KERNEL, |a, v| fold((gather_backward::KERNEL.grid)(a, v))),
+    folded(&loss::KERNEL, |a, v| fold((loss::KERNEL.grid)(a, v))),
+    folded(&matmul::KERNEL, |a, v| fold((matmul::KERNEL.grid)(a, v))),
+    folded(&optimizer::KERNEL, |a, v| fold((optimizer::KERNEL.grid)(a, v))),
+    folded(&row_sum::KERNEL, |a, v| fold((row_sum::KERNEL.grid)(a, v))),
+    folded(&transpose::KERNEL, |a, v| fold((transpose::KERNEL.grid)(a, v))),
+];
+
+const fn folded(kernel: &Kernel, grid: fn(&[u32], Variant) -> [u32; 3]) -> Kernel {
+    Kernel { grid, ..*kernel }
+}
+
+fn fold([x, y, z]: [u32; 3]) -> [u32; 3] {
+    [x.div_ceil(2), 2 * y, z]
+}
+
+#[test]
+#[should_panic(expected = "nothing is compared")]
+fn a_case_without_outputs_fails() {
+    let mut case = Case::new(1);
+    let m = case.matrix("x", 1, 1);
+    case.want(m.slot, m.offset, Want::Free);
+    check("empty", &case, Forms::Plain, &Values::default(), &|_, _| {});
+}
+
+#[test]
+fn a_grid_reaches_every_workgroup_within_the_limits() {
+    for groups in [0, 1, 65_535, 65_536, 1_000_001, u32::MAX / 64] {
+        let [x, y, z] = linear_grid(groups);
+        assert!(x <= 65_535 && y <= 65_535 && z == 1, "{groups}");
+        assert!((u64::from(groups)..u64::from(groups) + 65_536).contains(&(u64::from(x) * u64::from(y))), "{groups}");
+    }
+}
