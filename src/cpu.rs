@@ -2,6 +2,7 @@
 
 use crate::arena::Slot;
 use crate::error::{Error, Result};
+use crate::host;
 use crate::kernel::{Access, Bound, Call, Capabilities, Loads, Tile, Values, Var, Variant};
 use crate::recording::{Counters, Executor, Program, Repeat};
 
@@ -37,6 +38,11 @@ impl CpuExecutor {
     /// # Errors
     /// [`Error::Device`] if threads can't be started or memory is short.
     pub fn new(program: Program, threads: usize) -> Result<Self> {
+        // Memory that is promised but not there would end the process without a word.
+        let (needed, there) = (program.layout.bytes(), host::total_memory());
+        if needed > there {
+            return Err(Error::Device(format!("out of memory: the model needs {needed} bytes, the machine has {there}; lower --hidden, --layers or --batch")));
+        }
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .build()

@@ -3,6 +3,13 @@
 
 use std::ops::Range;
 
+/// Bytes of memory that the machine has.
+pub fn total_memory() -> u64 {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    system.total_memory()
+}
+
 /// Splits `0..n` into at most `parts` contiguous, near-equal ranges, none empty.
 pub fn split(n: usize, parts: usize) -> Vec<Range<usize>> {
     let parts = parts.clamp(1, n.max(1));

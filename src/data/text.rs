@@ -26,8 +26,9 @@ impl Text {
     pub fn read(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot read {name}: {e}; give the path of a UTF-8 text file"));
-        if path.is_dir() {
-            return Err(failed(&"it is a directory"));
+        let kind = std::fs::metadata(path).map_err(|e| failed(&e))?;
+        if !kind.is_file() {
+            return Err(failed(&if kind.is_dir() { "it is a directory" } else { "it is not a regular file" }));
         }
         let bytes = std::fs::read(path).map_err(|e| failed(&e))?;
         if bytes.is_empty() {

@@ -150,7 +150,8 @@ impl Block<'_> {
         }
         let mut factor = [0f32; BLOCK];
         for (r, w) in weights.iter().enumerate() {
-            factor[r] = w * self.scale / self.sum[r];
+            // Not 0 times what may be a NaN.
+            factor[r] = if *w == 0.0 { 0.0 } else { w * self.scale / self.sum[r] };
         }
         for z in z.iter_mut() {
             for (z, f) in z[part.clone()].iter_mut().zip(&factor) {

@@ -189,22 +189,24 @@ fn masked_rows(a: &[f32], ld: usize, mask: &[f32]) -> Vec<f32> {
     copy
 }
 
-/// Rows of C over threads.
+/// Rows of C over threads; padding columns of C become zero, as A's or B's are.
 fn product(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
-    let mut rest = c;
+    let padded = cols.next_multiple_of(4);
+    let mut rest = &mut c[..(rows - 1) * c_ld + padded];
     let tasks = host::split(rows, threads).into_iter().map(|range| {
-        let (part, tail) = std::mem::take(&mut rest).split_at_mut(if range.end == rows { 0 } else { range.len() * c_ld });
-        let part = if range.end == rows {
-            tail
-        } else {
-            rest = tail;
-            part
-        };
+        let len = rest.len();
+        let (part, tail) = std::mem::take(&mut rest).split_at_mut((range.len() * c_ld).min(len));
+        rest = tail;
         let first = if a.transposed { range.start } else { range.start * a.ld };
         let a = Mat { data: &a.data[first..], ..a };
-        move || host::product(part, c_ld, [range.len(), cols, inner], a, b, accumulate)
+        move || {
+            host::product(part, c_ld, [range.len(), cols, inner], a, b, accumulate);
+            if !accumulate && cols < padded {
+                part.chunks_mut(c_ld).for_each(|row| row[cols..padded].fill(0.0));
+            }
+        }
     });
-    host::parallel(tasks.collect::<Vec<_>>());
+    host::parallel(tasks);
 }
 
 fn work(args: &[u32]) -> Work {

@@ -2,10 +2,10 @@
 
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 use retrograd::cpu;
-use retrograd::kernel::{self, Access, Kernel, Tile, Variant};
+use retrograd::kernel::{self, Access, Kernel, Loads, Tile, Variant};
 use retrograd::kernels::KERNELS;
 
 /// What WebGPU grants everywhere: bytes of workgroup memory, invocations of a workgroup, and storage bindings, of which Metal
@@ -15,57 +15,72 @@ const INVOCATIONS: u32 = 256;
 const STORAGE_BINDINGS: usize = 7;
 /// Columns of the rows that the scans must hold within these limits.
 const HIDDEN: u32 = 256;
+/// Every way of loading.
+const LOADS: [Loads; 2] = [Loads::Each, Loads::Once];
 
 /// One text that is handed to a device.
 struct Shader {
     kernel: &'static Kernel,
-    tile: Tile,
+    variant: Variant,
+    /// Kernel and variant, for messages.
+    what: String,
     module: Module,
     info: ModuleInfo,
 }
 
-/// All kernels, the tiled ones with every tile.
+/// All kernels, the tiled ones with every tile and way of loading.
 fn shaders() -> Vec<Shader> {
-    let tiles = |k: &Kernel| if k.tiled { &Tile::ALL[..] } else { &Tile::ALL[..1] };
-    KERNELS.iter().flat_map(|k| tiles(k).iter().map(|tile| parse(k, *tile))).collect()
+    KERNELS.iter().flat_map(|k| variants().into_iter().take(if k.tiled { 6 } else { 1 }).map(|v| parse(k, v))).collect()
 }
 
-fn parse(kernel: &'static Kernel, tile: Tile) -> Shader {
-    let text = format!("{}{}", kernel.source, if kernel.tiled { tile.source() } else { "" });
-    let what = |e: String| format!("{} {tile}: {e}", kernel.name);
-    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{}", what(e.emit_to_string(&text))));
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{}", what(e.emit_to_string(&text))));
-    Shader { kernel, tile, module, info }
+fn variants() -> Vec<Variant> {
+    Tile::ALL.into_iter().flat_map(|tile| LOADS.map(|loads| Variant { tile, loads, width: 8 })).collect()
+}
+
+fn parse(kernel: &'static Kernel, variant: Variant) -> Shader {
+    let text = kernel.text(variant);
+    let what = if kernel.tiled { format!("{} {} {:?}", kernel.name, variant.tile, variant.loads) } else { kernel.name.to_string() };
+    let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
+    // Only what loads once for a subgroup may need more than WebGPU grants everywhere.
+    let mut validator = Validator::new(ValidationFlags::all(), if subgroups(variant) { Capabilities::SUBGROUP } else { Capabilities::empty() });
+    if subgroups(variant) {
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+    }
+    let info = validator.validate(&module).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
+    Shader { kernel, variant, what, module, info }
+}
+
+fn subgroups(variant: Variant) -> bool {
+    variant.loads == Loads::Once
 }
 
 #[test]
 fn bindings_are_as_in_rust() {
-    for Shader { kernel, tile, module, .. } in shaders() {
+    for Shader { kernel, what, module, .. } in shaders() {
         let mut found = Vec::new();
         for (_, variable) in module.global_variables.iter() {
             let Some(binding) = &variable.binding else { continue };
-            assert_eq!(binding.group, 0, "{} {tile}", kernel.name);
+            assert_eq!(binding.group, 0, "{what}");
             found.push((binding.binding, variable.name.clone().unwrap_or_default(), variable.space));
         }
         found.sort_by_key(|f| f.0);
         let access = |a: Access| if a == Access::Read { StorageAccess::LOAD } else { StorageAccess::LOAD | StorageAccess::STORE };
         let storage = kernel.bindings.iter().map(|b| (b.name.to_string(), AddressSpace::Storage { access: access(b.access) }));
         let expected = storage.chain([("args".to_string(), AddressSpace::Uniform)]);
-        assert_eq!(found, (0..).zip(expected).map(|(i, (name, space))| (i, name, space)).collect::<Vec<_>>(), "{} {tile}", kernel.name);
+        assert_eq!(found, (0..).zip(expected).map(|(i, (name, space))| (i, name, space)).collect::<Vec<_>>(), "{what}");
         assert!(kernel.bindings.len() <= STORAGE_BINDINGS, "{}: too many storage bindings", kernel.name);
     }
 }
 
 #[test]
 fn arguments_are_as_in_rust() {
-    for Shader { kernel, tile, module, .. } in shaders() {
+    for Shader { kernel, what, module, .. } in shaders() {
         let (_, args) = module.types.iter().find(|(_, t)| t.name.as_deref() == Some("Args")).expect("a struct Args");
         let uniform = module.global_variables.iter().find(|(_, v)| v.space == AddressSpace::Uniform).expect("a uniform").1;
         assert_eq!(module.types[uniform.ty].name, args.name, "{}: type of the uniform", kernel.name);
         let TypeInner::Struct { members, .. } = &args.inner else { panic!("{}: Args is no struct", kernel.name) };
         let names: Vec<&str> = members.iter().filter_map(|m| m.name.as_deref()).collect();
-        assert_eq!(names, kernel.args, "{} {tile}", kernel.name);
+        assert_eq!(names, kernel.args, "{what}");
         for (i, member) in (0..).zip(members) {
             let TypeInner::Scalar(scalar) = module.types[member.ty].inner else { panic!("{}: {:?} is no scalar", kernel.name, member.name) };
             assert!(scalar.width == 4 && matches!(scalar.kind, ScalarKind::Uint | ScalarKind::Float), "{}: {:?}", kernel.name, member.name);
@@ -77,13 +92,14 @@ fn arguments_are_as_in_rust() {
 /// The texts with their overrides set as for rows of 256 columns: with the variant that a device of WebGPU's limits takes, and
 /// each form of the matmul.
 fn specialized(shader: &Shader) -> Vec<(String, Module, ModuleInfo)> {
-    let Shader { kernel, tile, module, info } = shader;
-    let limits = kernel::Capabilities { scan: *tile, workgroup_bytes: WORKGROUP_BYTES, workgroup_invocations: INVOCATIONS, ..cpu::capabilities() };
+    let Shader { kernel, variant, what, module, info } = shader;
+    let (scan, scan_loads) = (variant.tile, variant.loads);
+    let limits = kernel::Capabilities { scan, scan_loads, workgroup_bytes: WORKGROUP_BYTES, workgroup_invocations: INVOCATIONS, ..cpu::capabilities() };
     let variant = match kernel.name {
         "scan_forward" | "scan_backward" => limits.scan_variant(HIDDEN).expect("the smallest tile's rows fit"),
-        _ => Variant { tile: *tile, width: 8 },
+        _ => *variant,
     };
-    assert_eq!(variant.tile, *tile, "{}: every tile holds 256 columns", kernel.name);
+    assert_eq!(variant.tile, scan, "{what}: every tile holds 256 columns");
     let forms = if kernel.args.contains(&"form") { 0..4 } else { 0..1 };
     let specialize = |form| {
         let value = |name: &&str| match *name {
@@ -93,7 +109,7 @@ fn specialized(shader: &Shader) -> Vec<(String, Module, ModuleInfo)> {
         };
         let args: Vec<u32> = kernel.args.iter().map(value).collect();
         let constants: PipelineConstants = (kernel.constants)(&args, variant).into_iter().map(|(name, value)| (name.to_string(), value)).collect();
-        let what = format!("{} {tile} {constants:?}", kernel.name);
+        let what = format!("{what} {constants:?}");
         let (module, info) = process_overrides(module, info, Some((ShaderStage::Compute, "main")), &constants).unwrap_or_else(|e| panic!("{what}: {e}"));
         (what, module.into_owned(), info.into_owned())
     };
@@ -120,43 +136,67 @@ fn workgroups_are_within_the_limits_of_webgpu() {
 fn every_shader_translates() {
     for shader in shaders() {
         for (what, module, info) in specialized(&shader) {
-            let text = translations(&module, &info).unwrap_or_else(|e| panic!("{what}: {e}"));
-            assert!(text.iter().all(|t| !t.is_empty()), "{what}: an empty translation");
+            let target = Target { module: &module, info: &info, subgroups: subgroups(shader.variant) };
+            let texts = [target.spirv(), target.metal(), target.direct(), target.open(glsl::Version::new_gles(310)), target.open(glsl::Version::Desktop(430))];
+            for (language, text) in ["SPIR-V", "MSL", "HLSL", "GLSL ES 3.1", "GLSL 4.3"].iter().zip(texts) {
+                let bytes = text.unwrap_or_else(|e| panic!("{what}: {language}: {e}"));
+                assert!(bytes > 0, "{what}: {language}: nothing");
+            }
         }
     }
 }
 
-/// SPIR-V, MSL, HLSL and GLSL (OpenGL ES 3.1, and OpenGL 4.3) of a module.
-fn translations(module: &Module, info: &ModuleInfo) -> Result<[Vec<u8>; 5], String> {
-    let stage = ShaderStage::Compute;
-    let entry = || Some((stage, "main".to_string()));
-    let checks = BoundsCheckPolicies { index: BoundsCheckPolicy::Restrict, buffer: BoundsCheckPolicy::Restrict, ..Default::default() };
+/// A module to be translated; each translation gives its length.
+struct Target<'a> {
+    module: &'a Module,
+    info: &'a ModuleInfo,
+    /// Subgroup operations ask for newer versions.
+    subgroups: bool,
+}
 
-    let options = spv::Options { bounds_check_policies: checks, ..Default::default() };
-    let pipeline = spv::PipelineOptions { shader_stage: stage, entry_point: "main".to_string() };
-    let words = spv::write_vec(module, info, &options, Some(&pipeline)).map_err(|e| format!("SPIR-V: {e}"))?;
+const STAGE: ShaderStage = ShaderStage::Compute;
+const CHECKS: BoundsCheckPolicies = BoundsCheckPolicies {
+    index: BoundsCheckPolicy::Restrict,
+    buffer: BoundsCheckPolicy::Restrict,
+    image_load: BoundsCheckPolicy::Unchecked,
+    binding_array: BoundsCheckPolicy::Unchecked,
+};
 
-    let options = msl::Options { lang_version: (2, 0), bounds_check_policies: checks, ..Default::default() };
-    let pipeline = msl::PipelineOptions { entry_point: entry(), ..Default::default() };
-    let (metal, translated) = msl::write_string(module, info, &options, &pipeline).map_err(|e| format!("MSL: {e}"))?;
+impl Target<'_> {
+    fn spirv(&self) -> Result<usize, String> {
+        let lang_version = if self.subgroups { (1, 3) } else { (1, 0) };
+        let options = spv::Options { lang_version, bounds_check_policies: CHECKS, ..Default::default() };
+        let pipeline = spv::PipelineOptions { shader_stage: STAGE, entry_point: "main".to_string() };
+        spv::write_vec(self.module, self.info, &options, Some(&pipeline)).map(|words| words.len()).map_err(|e| e.to_string())
+    }
 
-    translated.entry_point_names.into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| format!("MSL: {e}"))?;
+    fn metal(&self) -> Result<usize, String> {
+        let lang_version = if self.subgroups { (2, 1) } else { (2, 0) };
+        let options = msl::Options { lang_version, bounds_check_policies: CHECKS, ..Default::default() };
+        let pipeline = msl::PipelineOptions { entry_point: Some((STAGE, "main".to_string())), ..Default::default() };
+        let (text, translated) = msl::write_string(self.module, self.info, &options, &pipeline).map_err(|e| e.to_string())?;
+        translated.entry_point_names.into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        Ok(text.len())
+    }
 
-    let mut direct = String::new();
-    let (options, pipeline) = (hlsl::Options::default(), hlsl::PipelineOptions { entry_point: entry() });
-    let reflection = hlsl::Writer::new(&mut direct, &options, &pipeline).write(module, info, None).map_err(|e| format!("HLSL: {e}"))?;
-    reflection.entry_point_names.into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| format!("HLSL: {e}"))?;
-
-    let mut open = [glsl::Version::new_gles(310), glsl::Version::Desktop(430)].into_iter().map(|version| {
+    fn direct(&self) -> Result<usize, String> {
+        let shader_model = if self.subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
+        let options = hlsl::Options { shader_model, ..Default::default() };
+        let pipeline = hlsl::PipelineOptions { entry_point: Some((STAGE, "main".to_string())) };
         let mut text = String::new();
+        let reflection = hlsl::Writer::new(&mut text, &options, &pipeline).write(self.module, self.info, None).map_err(|e| e.to_string())?;
+        reflection.entry_point_names.into_iter().collect::<Result<Vec<_>, _>>().map_err(|e| e.to_string())?;
+        Ok(text.len())
+    }
+
+    fn open(&self, version: glsl::Version) -> Result<usize, String> {
         let options = glsl::Options { version, ..Default::default() };
-        let pipeline = glsl::PipelineOptions { shader_stage: stage, entry_point: "main".to_string(), multiview: None };
-        let mut writer = glsl::Writer::new(&mut text, module, info, &options, &pipeline, checks).map_err(|e| format!("GLSL {version:?}: {e}"))?;
-        writer.write().map_err(|e| format!("GLSL {version:?}: {e}"))?;
-        Ok::<_, String>(text.into_bytes())
-    });
-    let mut next = || open.next().expect("two versions");
-    Ok([words.iter().flat_map(|w| w.to_le_bytes()).collect(), metal.into_bytes(), direct.into_bytes(), next()?, next()?])
+        let pipeline = glsl::PipelineOptions { shader_stage: STAGE, entry_point: "main".to_string(), multiview: None };
+        let mut text = String::new();
+        let mut writer = glsl::Writer::new(&mut text, self.module, self.info, &options, &pipeline, CHECKS).map_err(|e| e.to_string())?;
+        writer.write().map_err(|e| e.to_string())?;
+        Ok(text.len())
+    }
 }
 
 #[test]
@@ -168,21 +208,15 @@ fn every_file_is_used() {
         assert_eq!(path.extension().and_then(|e| e.to_str()), Some("wgsl"), "{}", path.display());
         let stem = path.file_stem().and_then(|s| s.to_str()).expect("a name in UTF-8").to_string();
         let text = std::fs::read_to_string(&path).expect("a readable shader");
-        assert!(users(&stem).iter().any(|source| source.ends_with(&text) || stem == "phi" && source.starts_with(&text)), "{stem} is used by nothing");
+        // A kernel's file by this kernel, any other by some.
+        let own = KERNELS.iter().any(|k| k.name == stem);
+        let mut users = KERNELS.iter().filter(|k| !own || k.name == stem);
+        assert!(users.any(|k| variants().iter().any(|v| k.text(*v).contains(&text))), "{stem} is used by nothing");
         stems.push(stem);
     }
     stems.sort_unstable();
-    let mut expected: Vec<String> = KERNELS.iter().map(|k| k.name.to_string()).chain(Tile::ALL.map(tile_stem)).chain(["phi".to_string()]).collect();
+    let shared = Tile::ALL.map(|t| format!("tile_{t}")).into_iter().chain(["load_each", "load_once", "phi"].map(String::from));
+    let mut expected: Vec<String> = KERNELS.iter().map(|k| k.name.to_string()).chain(shared).collect();
     expected.sort_unstable();
     assert_eq!(stems, expected);
-}
-
-fn tile_stem(tile: Tile) -> String {
-    format!("tile_{tile}")
-}
-
-/// The texts that may contain the file of this stem.
-fn users(stem: &str) -> Vec<&'static str> {
-    let tile = Tile::ALL.into_iter().filter(|t| tile_stem(*t) == stem).map(Tile::source);
-    KERNELS.iter().filter(|k| stem == "phi" || k.name == stem).map(|k| k.source).chain(tile).collect()
 }

@@ -216,7 +216,8 @@ fn validation_is_that_of_one_stream() {
     let net = reference::Net { vocab: config.vocab as usize, hidden: 20, layers: 1, phi: reference::Phi::Tanh, bias: true };
     let params = config.tensors().iter().map(|t| t.extract(&flat).iter().map(|&x| f64::from(x)).collect()).collect();
     let ones = vec![1.0; held.len() - 1];
-    let window = reference::Window { steps: ones.len(), tokens: &held[..ones.len()], targets: &held[1..], keep: &ones, xi: &ones, weights: &ones, n: ones.len() as f64 };
+    let window =
+        reference::Window { steps: ones.len(), tokens: &held[..ones.len()], targets: &held[1..], keep: &ones, xi: &ones, weights: &ones, n: ones.len() as f64 };
     let (expected, _) = reference::forward(&net, &params, &window, &[vec![0.0; 20]]);
     let got = trainer.validate().unwrap().unwrap();
     assert!((got - expected).abs() <= 1e-5 * expected, "{got} and {expected}");

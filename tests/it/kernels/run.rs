@@ -2,14 +2,14 @@
 
 use super::case::Case;
 use crate::compare::{Want, compare};
+use crate::devices::gpu;
 use retrograd::arena::Slot;
 use retrograd::cpu::{self, CpuExecutor};
-use retrograd::gpu::{GpuDevice, GpuExecutor, Variants, adapters};
-use retrograd::kernel::{Capabilities, Kernel, Tile, Values, Variant, linear_grid};
+use retrograd::gpu::GpuExecutor;
+use retrograd::kernel::{Capabilities, Kernel, Loads, Tile, Values, Variant, linear_grid};
 use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, row_sum, transpose};
 use retrograd::recording::{Executor, Program, Recording};
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
 
 /// Columns of invocations that a workgroup of a matmul is tried with.
 const WIDTHS: [u32; 2] = [8, 32];
@@ -31,19 +31,6 @@ pub(super) type After = BTreeMap<Slot, Vec<u32>>;
 /// What records the dispatches of a case for an executor.
 pub(super) type Record<'a> = &'a dyn Fn(&mut Recording, &Capabilities);
 
-/// The GPU that all tests share.
-///
-/// # Panics
-/// If there is none: a test that needs one must not pass without.
-pub(crate) fn gpu() -> &'static GpuDevice {
-    static GPU: OnceLock<GpuDevice> = OnceLock::new();
-    GPU.get_or_init(|| {
-        let all = adapters().expect("the adapters");
-        let first = all.first().expect("no GPU adapter; a software one will do: apt-get install mesa-vulkan-drivers (Debian)");
-        GpuDevice::open_with(first, Some(Variants { matmul: Tile::T8x8, scan: Tile::T8x8 })).expect("the GPU opens")
-    })
-}
-
 /// Runs and compares.
 pub(super) fn check(what: &str, case: &Case, forms: Forms, values: &Values, record: Record<'_>) {
     assert!(case.contents.values().any(|c| c.wants.iter().any(|w| w.is_output())), "{what}: nothing is compared");
@@ -64,7 +51,7 @@ pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values,
                 continue;
             }
             let program = program(case, record, &capabilities, folded);
-            let mut executor = GpuExecutor::new(gpu().clone(), program).expect("a GPU executor");
+            let mut executor = GpuExecutor::new(gpu(), program).expect("a GPU executor");
             let grid = if folded { ", folded grid" } else { "" };
             run(&format!("{what}, GPU{name}{grid}"), case, &mut executor, values, look);
         }
@@ -74,16 +61,19 @@ pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values,
 /// The forms of a kernel on this adapter, with their names.
 fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
     let base = gpu().capabilities;
-    let pairs = || Tile::ALL.into_iter().flat_map(|tile| WIDTHS.map(|width| Variant { tile, width }));
+    let ways = if gpu().info.features.contains(&"subgroups") { vec![Loads::Each, Loads::Once] } else { vec![Loads::Each] };
+    let pairs = || Tile::ALL.into_iter().flat_map(|tile| ways.iter().map(move |&loads| (tile, loads)));
     let found: Vec<_> = match forms {
         Forms::Plain => vec![(String::new(), base)],
         Forms::Matmul => pairs()
+            // A second way of loading needs no second width: shaders take long to compile.
+            .flat_map(|(tile, loads)| WIDTHS.map(|width| Variant { tile, loads, width }))
+            .filter(|v| v.loads == Loads::Each || v.width == WIDTHS[1])
             .filter(|v| v.width * v.tile.rows() * v.tile.cols() * 4 <= base.workgroup_bytes && v.width <= base.workgroup_invocations)
-            .map(|v| (format!(" {} by {}", v.tile, v.width), Capabilities { matmul: v, ..base }))
+            .map(|v| (format!(" {} by {} {:?}", v.tile, v.width, v.loads), Capabilities { matmul: v, ..base }))
             .collect(),
-        Forms::Scan(columns) => Tile::ALL
-            .into_iter()
-            .map(|tile| (format!(" {tile}"), Capabilities { scan: tile, ..base }))
+        Forms::Scan(columns) => pairs()
+            .map(|(tile, loads)| (format!(" {tile} {loads:?}"), Capabilities { scan: tile, scan_loads: loads, ..base }))
             .filter(|(_, c)| c.scan_variant(columns).is_some_and(|v| v.tile == c.scan))
             .collect(),
     };

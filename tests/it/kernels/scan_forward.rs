@@ -5,7 +5,7 @@ use super::run::{Forms, check};
 use crate::compare::Want;
 use retrograd::arena::{Slot, View};
 use retrograd::cpu;
-use retrograd::kernel::{Capabilities, Tile, Values, Var, Variant, Word};
+use retrograd::kernel::{Capabilities, Loads, Tile, Values, Var, Variant, Word};
 use retrograd::kernels::scan_forward::{Operands, record};
 use retrograd::kernels::{self, Activation};
 use retrograd::recording::Recording;
@@ -231,7 +231,7 @@ fn a_scan_takes_the_tile_that_fits() {
         [Some(Tile::T16x16), Some(Tile::T16x16), Some(Tile::T8x8), Some(Tile::T8x8), Some(Tile::T4x16), Some(Tile::T4x16)]
     );
     assert_eq!(caps.scan_variant(1028), None);
-    assert_eq!(caps.scan_variant(40), Some(Variant { tile: Tile::T16x16, width: 3 }));
+    assert_eq!(caps.scan_variant(40), Some(Variant { tile: Tile::T16x16, loads: Loads::Each, width: 3 }));
     assert_eq!(tile(40, Capabilities { scan: Tile::T8x8, ..caps }), Some(Tile::T8x8));
     assert_eq!(tile(40, Capabilities { workgroup_invocations: 2, ..caps }), None);
 
