@@ -8,7 +8,8 @@
 override WIDTH: u32;
 override TRANSPOSE_A: bool;
 override TRANSPOSE_B: bool;
-override MASKED: bool;
+
+const MASKED = 3u;
 
 struct Args {
     rows: u32,
@@ -26,7 +27,7 @@ struct Args {
     mask_offset: u32, // elements
     accumulate: u32,
     batch: u32,
-    form: u32, // the overrides say the same; for the CPU implementation
+    form: u32, // 0 AB, 1 AB^T, 2 A^T B, 3 A^T B under a mask; the overrides say the same but for the mask
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
@@ -52,7 +53,7 @@ fn column(v: u32) -> u32 {
 // Row k of the inner dimension, or zero if it is masked or beyond the end.
 fn inner_row(k: u32, at: u32) -> vec4f {
     var live = k < args.inner;
-    if MASKED {
+    if args.form == MASKED {
         live = live && mask[args.mask_offset + min(k, args.inner - 1u)] != 0.0;
     }
     var x = vec4f();

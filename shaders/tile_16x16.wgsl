@@ -1,6 +1,7 @@
 // A register tile of 16 rows by 16 columns: sixteen mat4x4, named one by one because a dynamically indexed array would
 // leave the registers. Block r,c holds rows 4r..4r+3 (its columns, in WGSL's sense) by columns 4c..4c+3.
-// The kernel in front of this text defines a_block(row block, k4), b_block(k4, column block) and store_block(r, c, block).
+// The kernel in front of this text defines a_block(row block, k4), b_block(k4, column block), tile_ready() and
+// store_block(r, c, block).
 
 const TILE_ROWS4 = 4u;
 const TILE_COLS4 = 4u;

@@ -5,7 +5,7 @@ use super::adapter::{AdapterInfo, Kind};
 use super::device::GpuDevice;
 use super::executor::GpuExecutor;
 use crate::arena::{Arena, Purpose, Slot, View};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kernel::{Capabilities, Loads, Tile, Values, Var, Variant, Word};
 use crate::kernels::{Activation, matmul, scan_forward};
 use crate::recording::{Executor, Program, Recording};
@@ -104,36 +104,31 @@ const SIZE: u32 = 128;
 const LANES: u32 = 32;
 const STEPS: u32 = 4;
 
-/// Times a matmul with every tile that the adapter's limits allow, then with the other way of loading; likewise a scan. A software
-/// driver takes a second to compile a scan, and what limits it is what limits its matmul: there the scan takes the matmul's choice.
+/// Times the two ways of loading with a small tile, which drivers compile fast, then the tiles. A software driver takes seconds to
+/// compile scans, and what limits them is what limits its matmul: there a scan takes the matmul's tile, and the loads that compile
+/// fastest.
 fn measure(gpu: &GpuDevice) -> Result<Variants> {
     let width = gpu.capabilities.matmul.width;
-    let tiles = |fits: &dyn Fn(Tile) -> bool| Tile::ALL.into_iter().filter(|t| fits(*t)).collect::<Vec<_>>();
-    let parked = |tile: Tile| width * tile.rows() * tile.cols() * 4 <= gpu.capabilities.workgroup_bytes;
-    let scans = |tile: Tile| Capabilities { scan: tile, ..gpu.capabilities }.scan_variant(SIZE).is_some_and(|v| v.tile == tile);
-    let (matmul, matmul_loads) = fastest(gpu, &tiles(&parked), |tile, loads, r, f| record_matmul(r, Variant { tile, loads, width }, f))?;
-    let (scan, scan_loads) = if gpu.info.kind == Kind::Software {
-        (matmul, matmul_loads)
-    } else {
-        fastest(gpu, &tiles(&scans), |tile, loads, r, f| record_scan(r, &Capabilities { scan: tile, scan_loads: loads, ..gpu.capabilities }, f))?
-    };
-    Ok(Variants { matmul, matmul_loads, scan, scan_loads })
+    let matmul = |tile, loads| time(gpu, |r, f| record_matmul(r, Variant { tile, loads, width }, f));
+    let parked = |tile: &Tile| width * tile.rows() * tile.cols() * 4 <= gpu.capabilities.workgroup_bytes;
+    let loads =
+        if gpu.info.features.contains(&"subgroups") && matmul(Tile::T8x8, Loads::Once)? < matmul(Tile::T8x8, Loads::Each)? { Loads::Once } else { Loads::Each };
+    // A tile of 4 rows is for rows that are too long for the others.
+    let tile = fastest([Tile::T16x16, Tile::T8x8].into_iter().filter(parked), |tile| matmul(tile, loads))?.unwrap_or(Tile::T4x16);
+    if gpu.info.kind == Kind::Software {
+        return Ok(Variants { matmul: tile, matmul_loads: loads, scan: tile, scan_loads: Loads::Each });
+    }
+    let with = |scan| Capabilities { scan, scan_loads: loads, ..gpu.capabilities };
+    let holds = |tile: &Tile| with(*tile).scan_variant(SIZE).is_some_and(|v| v.tile == *tile);
+    let scan = fastest(Tile::ALL.into_iter().filter(holds), |tile| time(gpu, |r, f| record_scan(r, &with(tile), f)))?;
+    Ok(Variants { matmul: tile, matmul_loads: loads, scan: scan.unwrap_or(Tile::T4x16), scan_loads: loads })
 }
 
-/// The fastest tile, and whether to load shared rows once.
-fn fastest(gpu: &GpuDevice, tiles: &[Tile], record: impl Fn(Tile, Loads, &mut Recording, &Fixture)) -> Result<(Tile, Loads)> {
-    let mut best: Option<(f64, Tile)> = None;
-    for &tile in tiles {
-        let seconds = time(gpu, |r, f| record(tile, Loads::Each, r, f))?;
-        if best.is_none_or(|(least, _)| seconds < least) {
-            best = Some((seconds, tile));
-        }
-    }
-    let Some((least, tile)) = best else {
-        return Err(Error::Device(format!("{}: {} bytes of workgroup memory hold no kernel variant", gpu.info, gpu.info.workgroup_bytes)));
-    };
-    let once = gpu.info.features.contains(&"subgroups") && time(gpu, |r, f| record(tile, Loads::Once, r, f))? < least;
-    Ok((tile, if once { Loads::Once } else { Loads::Each }))
+/// The tile that takes the least time.
+fn fastest(tiles: impl Iterator<Item = Tile>, seconds: impl Fn(Tile) -> Result<f64>) -> Result<Option<Tile>> {
+    let mut times = tiles.map(|tile| Ok((seconds(tile)?, tile))).collect::<Result<Vec<_>>>()?;
+    times.sort_by(|a, b| a.0.total_cmp(&b.0));
+    Ok(times.first().map(|t| t.1))
 }
 
 /// The slots that are timed: x `[STEPS * LANES, SIZE]`, w `[SIZE, SIZE]`, y one block longer than x.

@@ -36,7 +36,7 @@ pub static KERNEL: Kernel = Kernel {
     work,
 };
 
-/// Which operands are transposed, and whether A's rows are masked.
+/// Which operands are transposed, and whether A's rows are masked; numbered as in the shader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     /// A B
@@ -141,12 +141,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
 fn constants(args: &[u32], variant: Variant) -> Vec<Constant> {
     let form = Form::from_word(args[15]);
     let flag = |b: bool| f64::from(u8::from(b));
-    vec![
-        ("WIDTH", f64::from(variant.width)),
-        ("TRANSPOSE_A", flag(form.transposes_a())),
-        ("TRANSPOSE_B", flag(form == Form::Nt)),
-        ("MASKED", flag(form == Form::TnMasked)),
-    ]
+    vec![("WIDTH", f64::from(variant.width)), ("TRANSPOSE_A", flag(form.transposes_a())), ("TRANSPOSE_B", flag(form == Form::Nt))]
 }
 
 fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
