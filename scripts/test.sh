@@ -31,4 +31,6 @@ cargo clippy --all-targets --quiet -- -D warnings
 echo "== cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 echo "== cargo test"
-cargo test --quiet
+cargo test --quiet --doc
+cargo test --quiet --lib --bins
+cargo test --quiet --test it

@@ -36,11 +36,6 @@ struct Args {
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> args: Args;
 
-// Accumulators are parked here before they are stored: storing them from registers would unroll the edge checks over the
-// whole tile, which takes drivers seconds to compile.
-var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
-var<private> lane: u32;
-var<private> leader: bool;
 var<private> row4: u32;
 var<private> col4: u32;
 var<private> a_base: u32;
@@ -115,16 +110,6 @@ fn b_block(k: u32, v: u32) -> mat4x4f {
     );
 }
 
-fn tile_ready() {}
-
-fn store_block(r: u32, v: u32, block: mat4x4f) {
-    let at = ((r * TILE_COLS4 + v) * 4u) * WIDTH + lane;
-    parked[at] = block[0];
-    parked[at + WIDTH] = block[1];
-    parked[at + 2u * WIDTH] = block[2];
-    parked[at + 3u * WIDTH] = block[3];
-}
-
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
@@ -146,7 +131,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
             let j = col4 + v * WIDTH;
             if i < args.rows && j * 4u < args.cols {
                 let at = c_base + i * args.c_ld + j;
-                var sum = parked[((r / 4u * TILE_COLS4 + v) * 4u + r % 4u) * WIDTH + lane];
+                var sum = parked_row(r, v);
                 if args.accumulate != 0u {
                     sum += c[at];
                 }

@@ -26,9 +26,6 @@ struct Args {
 @group(0) @binding(4) var<storage, read_write> carry: array<vec4f>;
 @group(0) @binding(5) var<uniform> args: Args;
 
-var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
-var<private> lane: u32;
-var<private> leader: bool;
 var<private> row: u32;
 var<private> col4: u32;
 var<private> after: u32; // step t + 1
@@ -55,16 +52,6 @@ fn b_block(k: u32, v: u32) -> mat4x4f {
     return mat4x4f(w[at], w[at + args.hidden4], w[at + 2u * args.hidden4], w[at + 3u * args.hidden4]);
 }
 
-fn tile_ready() {}
-
-fn store_block(r: u32, v: u32, block: mat4x4f) {
-    let at = ((r * TILE_COLS4 + v) * 4u) * WIDTH + lane;
-    parked[at] = block[0];
-    parked[at + WIDTH] = block[1];
-    parked[at + 2u * WIDTH] = block[2];
-    parked[at + 3u * WIDTH] = block[3];
-}
-
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
@@ -85,7 +72,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
                 if args.index > 0u {
                     let at = after * args.lanes + i;
                     let weight = edges[args.keep_offset + at] * edges[args.xi_offset + at];
-                    flow = select(flow, weight * parked[((r / 4u * TILE_COLS4 + v) * 4u + r % 4u) * WIDTH + lane], weight != 0.0);
+                    flow = select(flow, weight * parked_row(r, v), weight != 0.0);
                 } else if args.carry_in != 0u {
                     flow = carry[carry_at];
                 }

@@ -26,9 +26,6 @@ struct Args {
 @group(0) @binding(4) var<storage, read_write> h: array<vec4f>;
 @group(0) @binding(5) var<uniform> args: Args;
 
-var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
-var<private> lane: u32;
-var<private> leader: bool;
 var<private> row: u32;
 var<private> col4: u32;
 
@@ -62,16 +59,6 @@ fn b_block(k: u32, v: u32) -> mat4x4f {
     return mat4x4f(w[at], w[at + args.hidden4], w[at + 2u * args.hidden4], w[at + 3u * args.hidden4]);
 }
 
-fn tile_ready() {}
-
-fn store_block(r: u32, v: u32, block: mat4x4f) {
-    let at = ((r * TILE_COLS4 + v) * 4u) * WIDTH + lane;
-    parked[at] = block[0];
-    parked[at + WIDTH] = block[1];
-    parked[at + 2u * WIDTH] = block[2];
-    parked[at + 3u * WIDTH] = block[3];
-}
-
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
@@ -85,7 +72,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
             let j = col4 + v * WIDTH;
             if i < args.lanes && j < args.hidden4 {
                 let at = (args.index * args.lanes + i) * args.hidden4 + j;
-                var x = parked[((r / 4u * TILE_COLS4 + v) * 4u + r % 4u) * WIDTH + lane] + pre[args.pre_offset + at];
+                var x = parked_row(r, v) + pre[args.pre_offset + at];
                 if args.bias != 0u {
                     x += w[args.bias_offset + j];
                 }

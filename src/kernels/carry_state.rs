@@ -1,4 +1,4 @@
-//! states[.., last] -> states[.., 0] for every layer and lane; a lane that is not finite is reset to zero.
+//! `states[.., last]` -> `states[.., 0]` for every layer and lane; a lane that is not finite is reset to zero.
 
 use super::{slices, words};
 use crate::arena::Slot;

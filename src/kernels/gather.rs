@@ -1,4 +1,4 @@
-//! out[r] = w[token_r]: rows of W_xh picked by one-hot tokens.
+//! `out[r]` = `w[token_r]`: rows of W_xh picked by one-hot tokens.
 
 use super::{from_vec4, from_vec4_mut, slices, words};
 use crate::arena::View;
@@ -19,7 +19,7 @@ pub static KERNEL: Kernel = Kernel {
     work: |args| Work { flops: 0.0, bytes: 8.0 * 4.0 * f64::from(args[0]) * f64::from(args[1]) },
 };
 
-/// Records out = w[tokens]; tokens `[rows, 1]` of u32, w `[V, n]`, out `[rows, n]`.
+/// Records out = `w[tokens]`; tokens `[rows, 1]` of u32, w `[V, n]`, out `[rows, n]`.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, tokens: View, w: View, out: View) {
     assert!(w.cols == out.cols && w.ld == out.ld && tokens.rows == out.rows, "{label}: shapes");
     recording.push(Dispatch {

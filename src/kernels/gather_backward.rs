@@ -1,4 +1,4 @@
-//! d_w[v] (+)= sum of delta[r] over the rows r whose token is v, in rising order of r.
+//! `d_w[v]` (+)= sum of `delta[r]` over the rows r whose token is v, in rising order of r.
 
 use super::{from_vec4, from_vec4_mut, slices, words};
 use crate::arena::View;

@@ -1,4 +1,4 @@
-//! Weighted softmax cross-entropy over logits `[V, rows]`: loss[r] = w_r (log sum_v exp(z_v) - z_target), z = logits + b_y; and
+//! Weighted softmax cross-entropy over logits `[V, rows]`: `loss[r]` = w_r (log sum_v exp(z_v) - z_target), z = logits + b_y; and
 //! d_logits = w_r / N (softmax(z) - onehot) in place.
 
 use super::{float, slices, words};

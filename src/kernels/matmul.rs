@@ -1,4 +1,4 @@
-//! C (+)= op(A) op(B), batched; op is the identity or the transpose; with a mask, row k of A^T counts only where mask[k] != 0.
+//! C (+)= op(A) op(B), batched; op is the identity or the transpose; with a mask, row k of A^T counts only where `mask[k]` != 0.
 
 use super::{from_vec4, from_vec4_mut, slices, words};
 use crate::arena::View;
@@ -9,7 +9,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "matmul",
-    source: include_str!("../../shaders/matmul.wgsl"),
+    source: concat!(include_str!("../../shaders/matmul.wgsl"), include_str!("../../shaders/parked.wgsl")),
     tiled: true,
     bindings: &[read("a"), read("b"), read("mask"), write("c")],
     args: &[

@@ -1,4 +1,4 @@
-//! Sum of squares in parts, and whether a number that is not finite was seen: part[2g] and part[2g + 1].
+//! Sum of squares in parts, and whether a number that is not finite was seen: `part[2g]` and `part[2g + 1]`.
 
 use super::{slices, words};
 use crate::arena::{Slot, View};

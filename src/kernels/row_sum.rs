@@ -1,4 +1,4 @@
-//! out[r] (+)= sum of row r of x.
+//! `out[r]` (+)= sum of row r of x.
 
 use super::{from_vec4, slices, words};
 use crate::arena::View;

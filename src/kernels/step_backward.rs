@@ -11,7 +11,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "step_backward",
-    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/step_backward.wgsl")),
+    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/step_backward.wgsl"), include_str!("../../shaders/parked.wgsl")),
     tiled: true,
     bindings: &[read("h"), read("w"), read("edges"), write("delta"), write("carry")],
     args: &["index", "steps", "lanes", "hidden4", "phi", "h_offset", "w_offset", "keep_offset", "xi_offset", "delta_offset", "carry_offset", "carry_in"],

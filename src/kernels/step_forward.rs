@@ -9,7 +9,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "step_forward",
-    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/step_forward.wgsl")),
+    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/step_forward.wgsl"), include_str!("../../shaders/parked.wgsl")),
     tiled: true,
     bindings: &[read("pre"), read("w"), read("keep"), write("states"), write("h")],
     args: &["index", "steps", "lanes", "hidden4", "phi", "pre_offset", "w_offset", "bias", "bias_offset", "keep_offset", "state_in", "state_out", "h_offset"],

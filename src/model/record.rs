@@ -1,8 +1,10 @@
 //! The equations, as recordings: the only place that knows them. Forward and backward mirror each other.
 //!
-//!     forward     a_t = x_t W_xh + hp_t W_hh + b_h,  hp_t = keep_t h_{t-1},  h_t = phi(a_t),  o_t = h_t W_hy + b_y
-//!     backward    delta_t = (dL/do_t W_hy^T + carry_t) phi'(a_t),  carry_{t-1} = keep_t xi_t (delta_t W_hh^T)
-//!                 dW_hh = sum hp_t^T delta_t,  dW_xh = sum x_t^T delta_t,  db_h = sum delta_t,  dW_hy = sum h_t^T dL/do_t
+//! ```text
+//! forward     a_t = x_t W_xh + hp_t W_hh + b_h,  hp_t = keep_t h_{t-1},  h_t = phi(a_t),  o_t = h_t W_hy + b_y
+//! backward    delta_t = (dL/do_t W_hy^T + carry_t) phi'(a_t),  carry_{t-1} = keep_t xi_t (delta_t W_hh^T)
+//!             dW_hh = sum hp_t^T delta_t,  dW_xh = sum x_t^T delta_t,  db_h = sum delta_t,  dW_hy = sum h_t^T dL/do_t
+//! ```
 //!
 //! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`, block 0 the state that flows in.
 

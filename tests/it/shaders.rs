@@ -215,7 +215,7 @@ fn every_file_is_used() {
         stems.push(stem);
     }
     stems.sort_unstable();
-    let shared = Tile::ALL.map(|t| format!("tile_{t}")).into_iter().chain(["load_each", "load_once", "phi"].map(String::from));
+    let shared = Tile::ALL.map(|t| format!("tile_{t}")).into_iter().chain(["load_each", "load_once", "parked", "phi"].map(String::from));
     let mut expected: Vec<String> = KERNELS.iter().map(|k| k.name.to_string()).chain(shared).collect();
     expected.sort_unstable();
     assert_eq!(stems, expected);
