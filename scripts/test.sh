@@ -12,7 +12,14 @@ have_vulkan() {
     return 1
 }
 
-if [ "$(uname -s)" = Linux ] && ! { have_vulkan && ldconfig -p 2>/dev/null | grep -q libvulkan.so.1; }; then
+have_loader() {
+    # /usr/sbin is not on every user's path; where there is no ldconfig, nothing can be said.
+    libraries=$(PATH="$PATH:/sbin:/usr/sbin" ldconfig -p 2>/dev/null) || return 0
+    case "$libraries" in *libvulkan.so.1*) return 0 ;; esac
+    return 1
+}
+
+if [ "$(uname -s)" = Linux ] && ! { have_vulkan && have_loader; }; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
         echo "no Vulkan driver was found: installing the software one (apt-get install mesa-vulkan-drivers)"
         apt-get update -qq

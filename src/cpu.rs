@@ -23,7 +23,7 @@ pub fn capabilities() -> Capabilities {
         scan_loads: Loads::Each,
         workgroup_bytes: u32::MAX,
         workgroup_invocations: u32::MAX,
-        binding_bytes: 1 << 34,
+        binding_bytes: (1 << 34) - 256,
     }
 }
 
@@ -40,13 +40,11 @@ impl CpuExecutor {
     pub fn new(program: Program, threads: usize) -> Result<Self> {
         // Memory that is promised but not there would end the process without a word.
         let (needed, there) = (program.layout.bytes(), host::total_memory());
-        if needed > there {
+        if there.is_some_and(|there| needed > there) {
+            let there = there.unwrap_or_default();
             return Err(Error::Device(format!("out of memory: the model needs {needed} bytes, the machine has {there}; lower --hidden, --layers or --batch")));
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build()
-            .map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}; give fewer with --threads")))?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
         let mut banks = Vec::new();
         for &elements in &program.layout.banks {
             let mut bank: Vec<f32> = Vec::new();

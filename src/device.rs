@@ -132,6 +132,9 @@ fn list(adapters: &[Adapter]) -> String {
 }
 
 fn no_adapter(what: &str, found: &[Adapter]) -> Error {
-    let there = if found.is_empty() { "none is there".to_string() } else { format!("there: {}", list(found)) };
-    Error::Device(format!("{what} ({there}); install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers), or use --device cpu"))
+    if found.is_empty() {
+        return Error::Device(format!("{what}; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers), or use --device cpu"));
+    }
+    let there: Vec<String> = found.iter().enumerate().map(|(i, a)| format!("gpu:{i} {}", a.info)).collect();
+    Error::Device(format!("{what}; there: {}; see `retrograd devices`", there.join(", ")))
 }

@@ -3,11 +3,12 @@
 
 use std::ops::Range;
 
-/// Bytes of memory that the machine has.
-pub fn total_memory() -> u64 {
+/// Bytes of memory that this process may have: the machine's, or less in a container; none if unknown.
+pub fn total_memory() -> Option<u64> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
-    system.total_memory()
+    let all = Some(system.total_memory()).filter(|n| *n > 0)?;
+    Some(system.cgroup_limits().map_or(all, |c| all.min(c.total_memory)))
 }
 
 /// Splits `0..n` into at most `parts` contiguous, near-equal ranges, none empty.

@@ -283,16 +283,6 @@ pub enum Bound<'a> {
     Write(&'a mut [f32]),
 }
 
-impl Bound<'_> {
-    /// The numbers, whichever way they are bound.
-    pub fn data(&self) -> &[f32] {
-        match self {
-            Bound::Read(s) => s,
-            Bound::Write(s) => s,
-        }
-    }
-}
-
 /// One call of a CPU implementation.
 pub struct Call<'a, 'b> {
     /// The evaluated `Args`, as words.

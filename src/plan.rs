@@ -23,6 +23,9 @@ const ACTIVATION_BYTES: u64 = 256 << 20;
 const HEAD_BYTES: u64 = 16 << 20;
 /// Longest segment: what one submission works through.
 const LONGEST_SEGMENT: u32 = 1024;
+/// Floating-point operations of a segment, so that no submission runs long enough for a driver to think that it hangs: a fifth of a
+/// second on a small integrated GPU, some seconds in software.
+const SEGMENT_FLOPS: u64 = 20_000_000_000;
 
 impl Plan {
     /// Plans for windows of at most `window` steps.
@@ -32,7 +35,7 @@ impl Plan {
     pub fn new(dims: Dims, window: u32, capabilities: &Capabilities) -> Result<Self> {
         let unit = u64::from(dims.state()) * 4;
         let layers = u64::from(dims.layers);
-        let longest = window.min(LONGEST_SEGMENT);
+        let longest = window.min(LONGEST_SEGMENT).min(Self::affordable(dims));
         let keep = Self::with(dims, window, longest, false);
         let fits = |p: &Plan| p.largest_slot(dims) <= capabilities.binding_bytes;
         if fits(&keep) && unit * (layers + 2) * u64::from(window) <= ACTIVATION_BYTES {
@@ -41,7 +44,8 @@ impl Plan {
         // One state per layer and segment, and (layers + 2) S of work: least where S is about sqrt(window); more if it is free.
         let cost = |s: u32| unit * (layers * u64::from(window.div_ceil(s)) + (layers + 2) * u64::from(s));
         let least = (f64::from(window) * layers as f64 / (layers as f64 + 2.0)).sqrt().ceil().max(1.0) as u32;
-        let best = (least..=longest.max(least)).rev().find(|&s| cost(s) <= ACTIVATION_BYTES && fits(&Self::with(dims, window, s, true))).unwrap_or(least);
+        let least = least.min(longest);
+        let best = (least..=longest).rev().find(|&s| cost(s) <= ACTIVATION_BYTES && fits(&Self::with(dims, window, s, true))).unwrap_or(least);
         let plan = Self::with(dims, window, best, true);
         if !fits(&plan) {
             return Err(Error::Usage(format!(
@@ -51,6 +55,14 @@ impl Plan {
             )));
         }
         Ok(plan)
+    }
+
+    /// Steps that [`SEGMENT_FLOPS`] allow: three products of `[B,H]` and `[H,H]` per layer and step (two of them above the first layer
+    /// again for W_xh), three of the head.
+    fn affordable(dims: Dims) -> u32 {
+        let [h, v, b, l] = [dims.hidden, dims.vocab, dims.lanes, dims.layers].map(u64::from);
+        let step = (6 * b * h * h).saturating_mul(2 * l - 1).saturating_add(6 * b * h * v);
+        u32::try_from(SEGMENT_FLOPS / step).unwrap_or(u32::MAX).max(1)
     }
 
     /// The plan with segments of `steps` steps.
@@ -63,13 +75,15 @@ impl Plan {
         Plan { extent, window, recompute }
     }
 
-    /// Bytes of the largest slot of activations.
+    /// Bytes of the largest slot.
     fn largest_slot(&self, dims: Dims) -> u64 {
         let e = &self.extent;
         let unit = u64::from(dims.state()) * 4;
         let history = unit * u64::from(e.places) * u64::from(e.steps + 1);
         let states = unit * u64::from(dims.layers) * u64::from(e.segments + 1);
-        history.max(states)
+        let inputs = 4 * (6 * u64::from(e.rows() + 4) + u64::from(dims.vocab));
+        let parameters = 4 * u64::from(dims.hidden_padded()) * u64::from(dims.vocab.max(dims.hidden) + 4);
+        history.max(states).max(inputs).max(parameters)
     }
 
     /// The segments of a window.

@@ -96,7 +96,14 @@ impl Corpus {
         // A window must fit where one was asked for by its length: a shorter one would be another gradient than the one chosen.
         let steps = if let Truncation::Regular(tau) = settings.truncation { u64::from(tau) } else { 1 };
         let need = u64::from(settings.lanes) * steps + 1;
-        if (cut as u64) < need || held == 1 {
+        if settings.val_fraction > 0.0 && held < 2 {
+            return Err(Error::Input(format!(
+                "{name} has {} characters, of which --val-fraction {} holds out {held}; at least 2 are needed; raise it, or give 0",
+                tokens.len(),
+                settings.val_fraction
+            )));
+        }
+        if (cut as u64) < need {
             let total = ((need as f64 / (1.0 - settings.val_fraction)).ceil() as u64).max(need);
             return Err(Error::Input(format!(
                 "{name} has {} characters, {cut} of them for training; {} lanes of a window of {steps} need {need}, that is a text of at least {total}; lower --batch, --truncation or --val-fraction",
@@ -185,7 +192,8 @@ impl Trainer {
         self.updates.checked_sub(1).map(|u| self.engine.metrics(u)).transpose()
     }
 
-    /// Mean loss of the held-out part, nats per character, as one stream whose state is carried; none if nothing is held out.
+    /// Mean loss of the held-out part, nats per character, every character scored once; none if nothing is held out. The part is read
+    /// in B lanes; each starts with 256 characters before its own, unscored, so that it differs little from one stream's.
     ///
     /// # Errors
     /// If the device fails.

@@ -1,6 +1,6 @@
 //! `retrograd devices`
 
-use super::print_json;
+use super::{print_json, say};
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{GpuDevice, adapters};
@@ -21,30 +21,41 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let opened = GpuDevice::open(adapter);
         let a = &adapter.info;
         if !args.json {
-            println!("gpu:{index}  {a}");
-            println!("  workgroup: {} KiB, {} invocations; subgroup {} to {}", a.workgroup_bytes / 1024, a.workgroup_invocations, a.subgroup[0], a.subgroup[1]);
-            println!("  largest binding {} MiB, largest buffer {} MiB; {} storage bindings", a.binding_bytes >> 20, a.buffer_bytes >> 20, a.storage_bindings);
-            println!("  features: {}", if a.features.is_empty() { "none".to_string() } else { a.features.join(", ") });
+            say(&format!("gpu:{index}  {a}"));
+            say(&format!(
+                "  workgroup: {} KiB, {} invocations; subgroup {} to {}",
+                a.workgroup_bytes / 1024,
+                a.workgroup_invocations,
+                a.subgroup[0],
+                a.subgroup[1]
+            ));
+            say(&format!(
+                "  largest binding {} MiB, largest buffer {} MiB; {} storage bindings",
+                a.binding_bytes >> 20,
+                a.buffer_bytes >> 20,
+                a.storage_bindings
+            ));
+            say(&format!("  features: {}", if a.features.is_empty() { "none".to_string() } else { a.features.join(", ") }));
         }
         let variants = match &opened {
             Ok(gpu) => {
                 let c = &gpu.capabilities;
-                let widest = c.workgroup_bytes / 4 / 4;
+                let widest = (c.workgroup_bytes / 16).min(16 * c.workgroup_invocations);
                 if !args.json {
-                    println!(
+                    say(&format!(
                         "  kernels ({}): matmul {} by {} invocations, scan {}, rows loaded by {}; scans up to hidden {widest} in one dispatch",
                         gpu.calibration,
                         c.matmul.tile,
                         c.matmul.width,
                         c.scan,
                         loads(c.matmul.loads)
-                    );
+                    ));
                 }
                 json!({"calibration": gpu.calibration, "matmul_tile": c.matmul.tile.to_string(), "matmul_width": c.matmul.width, "matmul_loads": loads(c.matmul.loads), "scan_tile": c.scan.to_string(), "scan_loads": loads(c.scan_loads), "scan_hidden_max": widest})
             }
             Err(e) => {
                 if !args.json {
-                    println!("  cannot be opened: {e}");
+                    say(&format!("  cannot be opened: {e}"));
                 }
                 json!({"error": e.to_string()})
             }
@@ -59,9 +70,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return print_json(&json!({"adapters": list, "cpu": {"threads": threads}}));
     }
     if list.is_empty() {
-        println!("no GPU adapter; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers for a software one)");
+        say(&format!("no GPU adapter; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers for a software one)"));
     }
-    println!("cpu    {threads} threads");
+    say(&format!("cpu    {threads} threads"));
     Ok(())
 }
 

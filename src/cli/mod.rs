@@ -32,13 +32,17 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprintln!("error: no command given; expected train, devices or gradcheck; see `retrograd --help`");
+            return ExitCode::from(2);
+        }
         Err(e) if e.use_stderr() => {
             eprintln!("error: {}", one_line(&e));
             return ExitCode::from(2);
         }
         Err(e) => {
             // --help or --version.
-            print!("{e}");
+            say(&e.to_string());
             return ExitCode::SUCCESS;
         }
     };
@@ -64,10 +68,16 @@ fn one_line(e: &clap::Error) -> String {
     format!("{}; see `retrograd --help`", line.trim_start_matches("error: "))
 }
 
+/// Prints a line on standard output. Whoever reads it may have seen enough and closed it: that is no error.
+fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{}", line.trim_end_matches('\n'));
+}
+
 /// Prints one JSON object.
 fn print_json(value: &serde_json::Value) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
-    println!("{text}");
+    say(&text);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `retrograd train`
 
-use super::{number, print_json};
+use super::{number, print_json, say};
 use crate::data::Text;
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result};
@@ -71,7 +71,7 @@ pub(super) struct Args {
     /// Updates from one report of the loss to the next
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     log_every: u64,
-    /// Characters of the sample that is printed at the end; 0 for none
+    /// Characters of the sample that is printed at the end (under `sample` with --json); 0 for none
     #[arg(long, default_value_t = 400, value_name = "N")]
     sample: usize,
     /// Print one JSON object with the results on standard output
@@ -129,7 +129,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut trainer = Trainer::new(&device, corpus, settings)?;
     announce(&trainer, &text.name, &settings);
     let seconds_setup = start.elapsed().as_secs_f64();
-    let total = args.updates.unwrap_or_else(|| args.epochs.map_or(1000, |e| e * trainer.updates_per_epoch()));
+    let epochs = |e: u64| e.checked_mul(trainer.updates_per_epoch()).ok_or_else(|| Error::Usage(format!("--epochs {e} is too many")));
+    let total = args.updates.map_or_else(|| args.epochs.map_or(Ok(1000), epochs), Ok)?;
     let submits = trainer.engine.counters().submits;
     let (start, first) = (Instant::now(), train(&mut trainer, total, args.log_every)?);
     let seconds_training = start.elapsed().as_secs_f64();
@@ -156,10 +157,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "activation_bytes_planned": activations, "activation_bytes_allocated": (activations + allocated).saturating_sub(planned),
             "dispatches_per_window": trainer.engine.dispatches_per_window(), "submits_per_window": number(submits as f64 / total as f64),
             "skipped_updates": skipped, "seconds_setup": number(seconds_setup), "seconds_training": number(seconds_training),
-            "run_dir": serde_json::Value::Null,
+            "sample": sample(&mut trainer, args)?, "run_dir": serde_json::Value::Null,
         }))?;
     } else if args.sample > 0 {
-        println!("{}", sample(&mut trainer, args)?);
+        say(&sample(&mut trainer, args)?);
     }
     Ok(())
 }
@@ -206,7 +207,7 @@ fn train(trainer: &mut Trainer, total: u64, log_every: u64) -> Result<f32> {
     Ok(first)
 }
 
-/// A sample that begins with the first line of the text's vocabulary order: no prompt.
+/// A sample without a prompt: the first character is drawn from the head's bias alone.
 fn sample(trainer: &mut Trainer, args: &Args) -> Result<String> {
     let parameters = trainer.engine.parameters()?;
     let mut sampler = Sampler::new(trainer.engine.config, &parameters, 0.8, args.seed)?;

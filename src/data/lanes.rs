@@ -52,9 +52,6 @@ impl Lanes {
 
     /// Steps and lanes that are scored in a range of steps.
     pub fn scored(&self, steps: Range<u32>) -> u64 {
-        if self.warm_up == 0 {
-            return u64::from(steps.end - steps.start) * u64::from(self.lanes);
-        }
         (0..self.lanes).flat_map(|b| steps.clone().map(move |t| (t, b))).filter(|&(t, b)| self.at(t, b).is_some_and(|(_, live)| live)).count() as u64
     }
 
@@ -108,11 +105,6 @@ pub struct Given {
 }
 
 impl Given {
-    /// T.
-    pub fn steps(&self) -> u32 {
-        self.tokens.len() as u32 / self.lanes
-    }
-
     /// The inputs of the steps in `range`.
     pub fn inputs(&self, places: &InputPlaces, range: Range<u32>) -> SegmentInputs {
         let rows = (range.start * self.lanes) as usize..(range.end * self.lanes) as usize;

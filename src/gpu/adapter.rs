@@ -94,11 +94,12 @@ fn on(backends: wgpu::Backends) -> Vec<Adapter> {
     found
 }
 
-/// An adapter with compute shaders and the bindings that the kernels need.
+/// An adapter with compute shaders and the bindings, invocations and workgroup memory that the kernels need.
 fn usable(inner: wgpu::Adapter) -> Option<Adapter> {
     let compute = inner.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS);
     let (info, limits, features) = (inner.get_info(), inner.limits(), inner.features());
-    if !compute || limits.max_storage_buffers_per_shader_stage < STORAGE_BINDINGS {
+    let large_enough = limits.max_compute_invocations_per_workgroup >= 256 && limits.max_compute_workgroup_storage_size >= 16 << 10;
+    if !compute || !large_enough || limits.max_storage_buffers_per_shader_stage < STORAGE_BINDINGS {
         return None;
     }
     let kind = if info.device_type == wgpu::DeviceType::Cpu || info.name.to_lowercase().contains("llvmpipe") { Kind::Software } else { Kind::Hardware };

@@ -43,8 +43,9 @@ struct Remembered {
 pub(super) fn default_capabilities(info: &AdapterInfo) -> Capabilities {
     let tile = if info.kind == Kind::Software { Tile::T16x16 } else { Tile::T8x8 };
     Capabilities {
-        // A subgroup of invocations side by side reads whole cache lines; a workgroup smaller than 8 wastes wider units.
-        matmul: Variant { tile, loads: Loads::Each, width: info.subgroup[0].clamp(8, 64) },
+        // A subgroup of invocations side by side reads whole cache lines. What adapters report as the smallest is often no more
+        // than what they could do: real ones run 32 or 64 in step.
+        matmul: Variant { tile, loads: Loads::Each, width: info.subgroup[0].clamp(if info.kind == Kind::Software { 8 } else { 32 }, 64) },
         scan: tile,
         scan_loads: Loads::Each,
         workgroup_bytes: info.workgroup_bytes,

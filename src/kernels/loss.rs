@@ -119,10 +119,7 @@ impl Block<'_> {
                     }
                 }
                 for (r, (&t, &w)) in targets.iter().zip(weights).enumerate() {
-                    loss[r] = self.top[r] - z[t as usize][part.start + r];
-                    if w == 0.0 {
-                        loss[r] = 0.0;
-                    }
+                    loss[r] = if w == 0.0 { 0.0 } else { self.top[r] - z[t as usize][part.start + r] };
                 }
                 for z in z.iter_mut() {
                     for ((z, top), sum) in z[part.clone()].iter_mut().zip(&self.top).zip(&mut self.sum) {
@@ -159,7 +156,9 @@ impl Block<'_> {
             }
         }
         for (r, (&t, w)) in targets.iter().zip(weights).enumerate() {
-            z[t as usize][part.start + r] -= w * self.scale;
+            if *w != 0.0 {
+                z[t as usize][part.start + r] -= w * self.scale;
+            }
         }
     }
 }

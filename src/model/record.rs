@@ -32,6 +32,11 @@ pub struct Extent {
 }
 
 impl Extent {
+    /// Elements from row to row of the logits of one step.
+    pub fn logits_ld(&self) -> u32 {
+        pad4(self.lanes)
+    }
+
     /// Rows of a whole segment.
     pub fn rows(&self) -> u32 {
         self.steps * self.lanes
@@ -59,7 +64,7 @@ pub const FORWARD: usize = 1;
 pub const BACKWARD: usize = 2;
 /// Recording that makes a segment's loss alone.
 pub const EVALUATE: usize = 3;
-/// Recording that makes the logits of a segment that fits one head chunk.
+/// Recording that makes the logits of a segment's first step.
 pub const LOGITS: usize = 4;
 /// Recording that ends an update: norm, clip, optimizer.
 pub const UPDATE: usize = 5;
@@ -125,7 +130,7 @@ pub struct HostSlots {
     pub states: Slot,
     /// `[layers, B, H]`.
     pub carry: Slot,
-    /// `[V, head_rows]`: what [`LOGITS`] makes, without b_y.
+    /// `[V, B]`, rows padded to a multiple of 4: what [`LOGITS`] makes, without b_y.
     pub logits: Slot,
 }
 
@@ -166,7 +171,7 @@ struct Recorder {
     /// a_t without its recurrent part, `[S*B, H]`.
     pre: Slot,
     /// d_h, then delta, `[S*B, H]`; of even and of odd layers.
-    delta: [Slot; 2],
+    delta: Vec<Slot>,
     /// Logits, then d_logits, `[V, head_rows]`, of the backward sweep and of the evaluation.
     scores: [Slot; 2],
     /// Weighted losses, `[S*B]`, likewise.
@@ -185,6 +190,7 @@ impl Recorder {
         let mut moment = |name: &str, used| arena.persistent(name, if used { elements } else { 4 }, Purpose::Moments);
         let moments = [moment("m", update.moments[0]), moment("v", update.moments[1])];
         let head = config.vocab * extent.head_rows;
+        let logits = config.vocab * extent.logits_ld();
         let slots = HostSlots {
             params: arena.persistent("params", elements, Purpose::Parameters),
             gradients: arena.persistent("gradients", elements, Purpose::Gradients),
@@ -194,7 +200,7 @@ impl Recorder {
             inputs: arena.persistent("inputs", inputs.words(), Purpose::Inputs),
             states: arena.persistent("states", config.layers * (extent.segments + 1) * state, Purpose::Activations),
             carry: arena.persistent("carry", config.layers * state, Purpose::Activations),
-            logits: arena.transient("logits", head, Purpose::Activations),
+            logits: arena.persistent("logits", logits, Purpose::Activations),
         };
         let layers = 0..config.layers;
         let history = extent.places * (extent.steps + 1) * state;
@@ -203,7 +209,11 @@ impl Recorder {
             h: layers.clone().map(|k| arena.persistent(format!("h.{k}"), history, Purpose::Activations)).collect(),
             w_t: layers.map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
             pre: arena.transient("pre", rows * hidden, Purpose::Activations),
-            delta: ["even", "odd"].map(|n| arena.transient(format!("delta.{n}"), rows * hidden, Purpose::Activations)),
+            delta: ["even", "odd"]
+                .iter()
+                .take(config.layers as usize)
+                .map(|n| arena.transient(format!("delta.{n}"), rows * hidden, Purpose::Activations))
+                .collect(),
             scores: ["backward", "evaluate"].map(|n| arena.transient(format!("scores.{n}"), head, Purpose::Activations)),
             row_loss: ["backward", "evaluate"].map(|n| arena.transient(format!("row_loss.{n}"), pad4(rows), Purpose::Activations)),
             parts: arena.transient("parts", 2 * norm::PARTS, Purpose::Status),
@@ -351,7 +361,7 @@ impl Recorder {
             let part = Word::part(Var::Steps, self.extent.lanes, first, chunk);
             let rows = |v: View| v.from_row(first).with_rows(part);
             let h = rows(self.h(self.config.layers - 1, 1));
-            let scores = self.scores(r, self.scores[sweep], h);
+            let scores = self.scores(r, self.scores[sweep], h, chunk);
             let operands = loss::Operands {
                 targets: rows(self.input(self.inputs.targets())),
                 weights: rows(self.input(self.inputs.weights())),
@@ -373,8 +383,8 @@ impl Recorder {
     }
 
     /// logits[v, r] = W_hy[v] . h[r]; b_y is added where they are read.
-    fn scores(&self, r: &mut Recording, slot: Slot, h: View) -> View {
-        let scores = View { slot, offset: 0.into(), rows: self.config.vocab.into(), cols: h.rows, ld: self.extent.head_rows };
+    fn scores(&self, r: &mut Recording, slot: Slot, h: View, ld: u32) -> View {
+        let scores = View { slot, offset: 0.into(), rows: self.config.vocab.into(), cols: h.rows, ld };
         let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");
         self.product(r, "logits", Form::Nt, [w, h, scores], 0.into());
         scores
@@ -398,8 +408,9 @@ impl Recorder {
 
     fn logits(&self) -> Recording {
         let mut r = Recording::new("logits");
-        let h = self.h(self.config.layers - 1, 1);
-        self.scores(&mut r, self.slots.logits, h.with_rows(Word::part(Var::Steps, self.extent.lanes, 0, self.extent.head_rows)));
+        let ld = self.extent.logits_ld();
+        let h = self.h(self.config.layers - 1, 1).with_rows(Word::part(Var::Steps, self.extent.lanes, 0, self.extent.lanes));
+        self.scores(&mut r, self.slots.logits, h, ld);
         r
     }
 

@@ -1,4 +1,4 @@
-//! The f64 reference: the equations of DESIGN.md section 1 in plain loops, which everything else is tested against.
+//! The f64 reference: the equations of ARCHITECTURE.md in plain loops, which everything else is tested against.
 //! Per layer, lane and step, with row vectors:
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //!             dW_hy = sum dL/do_t^T h_t    db_y  = sum dL/do_t
 //! ```
 //!
-//! Here `w_hy` is stored as `[V,H]`, the transpose of the formula in DESIGN.md. `loss` is the cross entropy of
+//! Here `w_hy` is stored as `[V,H]`, the transpose of the formula in ARCHITECTURE.md. `loss` is the cross entropy of
 //! softmax(o_t) in nats. A factor (`keep`, `xi`, `w`) of exactly 0 contributes exactly 0, whatever it multiplies: a reset
 //! drops even a state that is not finite, and the target of a step with weight 0 is never read.
 #![forbid(unsafe_code)]

@@ -139,5 +139,5 @@ fn bad_settings_are_refused() {
     }
     refused(&["train", "--updates=3", "--epochs=1"], 2, &["--updates", "--epochs"]);
     refused(&["train", "--device", "gpu:99"], 1, &["no adapter 99", "there:"]);
-    refused(&[], 2, &[]);
+    refused(&[], 2, &["no command given", "train"]);
 }

@@ -24,19 +24,23 @@ struct Product {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Mask {
-    Some,
-    All,
-    None,
+    /// Some rows do not count.
+    Mixed,
+    /// No row counts.
+    Empty,
+    /// Every row counts.
+    Full,
 }
 
 impl Product {
     fn new(form: Form, shape: [u32; 3]) -> Self {
-        Product { form, shape, accumulate: false, count: 1, shared: false, gap: 0, mask: Mask::Some }
+        Product { form, shape, accumulate: false, count: 1, shared: false, gap: 0, mask: Mask::Mixed }
     }
 }
 
-/// One element, less than a tile, one past a tile, one past a workgroup's columns for both widths, whole tiles, a long inner sum.
-const SHAPES: [[u32; 3]; 8] = [[1, 1, 1], [17, 37, 5], [3, 129, 2], [9, 515, 3], [5, 2, 133], [33, 7, 4], [16, 32, 8], [1, 17, 21]];
+/// One element, less than a tile, one past a tile, one past a workgroup's columns for both widths, whole tiles, a long inner sum,
+/// a square.
+const SHAPES: [[u32; 3]; 9] = [[1, 1, 1], [17, 37, 5], [3, 129, 2], [9, 515, 3], [5, 2, 133], [33, 7, 4], [16, 32, 8], [1, 17, 21], [13, 13, 13]];
 
 #[test]
 pub(super) fn matmul() {
@@ -51,7 +55,7 @@ pub(super) fn matmul() {
         check_product(Product { count: 3, shared: true, accumulate: false, ..base });
     }
     for accumulate in [false, true] {
-        for mask in [Mask::All, Mask::None] {
+        for mask in [Mask::Empty, Mask::Full] {
             check_product(Product { mask, accumulate, ..Product::new(Form::TnMasked, [6, 10, 7]) });
         }
     }
@@ -123,9 +127,9 @@ fn masked(case: &mut Case, a: &mut Stack, kind: Mask) -> Matrix {
     for k in 0..rows {
         let weight = [0.0, 1.0, 2.5, 1.0, 0.0][k as usize % 5];
         let weight = match kind {
-            Mask::Some if rows > 1 => weight,
-            Mask::Some | Mask::None => 1.0,
-            Mask::All => 0.0,
+            Mask::Mixed if rows > 1 => weight,
+            Mask::Mixed | Mask::Full => 1.0,
+            Mask::Empty => 0.0,
         };
         case.set(&mut mask, k, 0, weight);
         for a in a.each.iter_mut().filter(|_| weight == 0.0) {
