@@ -4,7 +4,8 @@ use crate::arena::Slot;
 use crate::error::{Error, Result};
 use crate::host;
 use crate::kernel::{Access, Bound, Call, Capabilities, Loads, Tile, Values, Var, Variant};
-use crate::recording::{Counters, Executor, Program, Repeat};
+use crate::layout::Program;
+use crate::recording::{Counters, Executor, Repeat};
 
 /// Replays a program on the CPU.
 pub struct CpuExecutor {

@@ -4,7 +4,8 @@ use crate::cpu::{self, CpuExecutor};
 use crate::error::{Error, Result};
 use crate::gpu::{Adapter, GpuDevice, GpuExecutor, Kind, adapters};
 use crate::kernel::Capabilities;
-use crate::recording::{Executor, Program};
+use crate::layout::Program;
+use crate::recording::Executor;
 use std::fmt;
 use std::str::FromStr;
 

@@ -8,9 +8,11 @@ pub mod dims;
 
 pub mod kernel;
 
+pub mod arena;
+
 pub mod recording;
 
-pub mod arena;
+pub mod layout;
 
 pub mod host;
 

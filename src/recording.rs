@@ -1,7 +1,7 @@
 //! Work as data: an ordered list of kernel dispatches over named slots. A recording calls no device, so it can be tested
 //! and printed without one; an [`Executor`] resolves it once and replays it.
 
-use crate::arena::{Arena, Layout, Slot};
+use crate::arena::{Arena, Slot};
 use crate::error::Result;
 use crate::kernel::{Access, Kernel, Values, Variant, Word};
 use std::fmt::Write;
@@ -97,25 +97,6 @@ impl Recording {
             text.push_str(if d.repeat == Repeat::Once { "\n" } else { " (each step)\n" });
         }
         text
-    }
-}
-
-/// Everything that an executor needs to get ready: recordings and where their slots lie.
-#[derive(Debug, Clone)]
-pub struct Program {
-    /// The slots.
-    pub arena: Arena,
-    /// Where they lie.
-    pub layout: Layout,
-    /// The recordings; [`Executor::run`] takes an index into this list.
-    pub recordings: Vec<Recording>,
-}
-
-impl Program {
-    /// Packs the arena for the recordings, no bank larger than `bank_bytes` unless one slot alone is.
-    pub fn new(arena: Arena, recordings: Vec<Recording>, bank_bytes: u64) -> Self {
-        let layout = arena.pack(&recordings.iter().collect::<Vec<_>>(), bank_bytes);
-        Program { arena, layout, recordings }
     }
 }
 

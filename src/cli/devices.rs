@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return print_json(&json!({"adapters": list, "cpu": {"threads": threads}}));
     }
     if list.is_empty() {
-        say(&format!("no GPU adapter; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers for a software one)"));
+        say("no GPU adapter; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers for a software one)");
     }
     say(&format!("cpu    {threads} threads"));
     Ok(())

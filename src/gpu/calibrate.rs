@@ -5,10 +5,12 @@ use super::adapter::{AdapterInfo, Kind};
 use super::device::GpuDevice;
 use super::executor::GpuExecutor;
 use crate::arena::{Arena, Purpose, Slot, View};
-use crate::error::Result;
+use crate::cpu::CpuExecutor;
+use crate::error::{Error, Result};
 use crate::kernel::{Capabilities, Loads, Tile, Values, Var, Variant, Word};
 use crate::kernels::{Activation, matmul, scan_forward};
-use crate::recording::{Executor, Program, Recording};
+use crate::layout::Program;
+use crate::recording::{Executor, Recording, download_f32, upload_f32};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -101,6 +103,8 @@ fn write(path: &std::path::Path, all: &[Remembered]) -> std::io::Result<()> {
     std::fs::rename(temporary, path)
 }
 
+/// Dispatches of one submission that is timed on hardware, where one alone is lost in the latency of a submission.
+const REPEATS: u32 = 20;
 const SIZE: u32 = 128;
 const LANES: u32 = 32;
 const STEPS: u32 = 4;
@@ -115,19 +119,24 @@ fn measure(gpu: &GpuDevice) -> Result<Variants> {
     let loads =
         if gpu.info.features.contains(&"subgroups") && matmul(Tile::T8x8, Loads::Once)? < matmul(Tile::T8x8, Loads::Each)? { Loads::Once } else { Loads::Each };
     // A tile of 4 rows is for rows that are too long for the others.
-    let tile = fastest([Tile::T16x16, Tile::T8x8].into_iter().filter(parked), |tile| matmul(tile, loads))?.unwrap_or(Tile::T4x16);
+    let tile = fastest([Tile::T16x16, Tile::T8x8].into_iter().filter(parked), |tile| matmul(tile, loads))?.ok_or_else(|| no_variant(gpu))?;
     if gpu.info.kind == Kind::Software {
         return Ok(Variants { matmul: tile, matmul_loads: loads, scan: tile, scan_loads: Loads::Each });
     }
     let with = |scan| Capabilities { scan, scan_loads: loads, ..gpu.capabilities };
     let holds = |tile: &Tile| with(*tile).scan_variant(SIZE).is_some_and(|v| v.tile == *tile);
     let scan = fastest(Tile::ALL.into_iter().filter(holds), |tile| time(gpu, |r, f| record_scan(r, &with(tile), f)))?;
-    Ok(Variants { matmul: tile, matmul_loads: loads, scan: scan.unwrap_or(Tile::T4x16), scan_loads: loads })
+    Ok(Variants { matmul: tile, matmul_loads: loads, scan: scan.ok_or_else(|| no_variant(gpu))?, scan_loads: loads })
+}
+
+fn no_variant(gpu: &GpuDevice) -> Error {
+    Error::Device(format!("{}: no variant of a kernel gives right results; use --device cpu", gpu.info))
 }
 
 /// The tile that takes the least time.
 fn fastest(tiles: impl Iterator<Item = Tile>, seconds: impl Fn(Tile) -> Result<f64>) -> Result<Option<Tile>> {
     let mut times = tiles.map(|tile| Ok((seconds(tile)?, tile))).collect::<Result<Vec<_>>>()?;
+    times.retain(|t| t.0.is_finite());
     times.sort_by(|a, b| a.0.total_cmp(&b.0));
     Ok(times.first().map(|t| t.1))
 }
@@ -163,7 +172,8 @@ fn record_scan(recording: &mut Recording, capabilities: &Capabilities, f: &Fixtu
     scan_forward::record(recording, "calibrate", capabilities, o);
 }
 
-/// Median seconds of a replay, after one that warms up (drivers compile at the first dispatch).
+/// Median seconds of a dispatch, after one that warms up (drivers compile at the first dispatch); infinite if its result is not that
+/// of the CPU: a variant that a driver gets wrong is never chosen.
 fn time(gpu: &GpuDevice, record: impl FnOnce(&mut Recording, &Fixture)) -> Result<f64> {
     let mut arena = Arena::default();
     let rows = STEPS * LANES;
@@ -180,16 +190,36 @@ fn time(gpu: &GpuDevice, record: impl FnOnce(&mut Recording, &Fixture)) -> Resul
     let mut recording = Recording::new("calibrate");
     record(&mut recording, &fixture);
     let program = Program::new(arena, vec![recording], gpu.capabilities.binding_bytes);
-    let mut executor = GpuExecutor::new(gpu.clone(), program)?;
-    let values = Values::default().with(Var::Steps, STEPS);
-    let mut times = Vec::new();
-    for _ in 0..6 {
-        let start = Instant::now();
-        executor.run(0, &values)?;
-        executor.wait()?;
-        times.push(start.elapsed().as_secs_f64());
+    let mut executor = GpuExecutor::new(gpu.clone(), program.clone())?;
+    if !agree(&mut executor, &mut CpuExecutor::new(program, 1)?, &fixture)? {
+        return Ok(f64::INFINITY);
     }
-    times.remove(0);
+    let repeats = if gpu.info.kind == Kind::Hardware { REPEATS } else { 1 };
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = Instant::now();
+        (0..repeats).try_for_each(|_| executor.run(0, &values()))?;
+        executor.wait()?;
+        times.push(start.elapsed().as_secs_f64() / f64::from(repeats));
+    }
     times.sort_by(f64::total_cmp);
     Ok(times[times.len() / 2])
+}
+
+/// Whether two executors make the same y of the same x and w.
+fn agree<'a>(a: &'a mut dyn Executor, b: &'a mut dyn Executor, f: &Fixture) -> Result<bool> {
+    let numbers = |count: u32, scale: f32| (0..count).map(|i| ((i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5) * scale).collect::<Vec<f32>>();
+    let mut results = Vec::new();
+    for e in [a, b] {
+        upload_f32(e, f.x.slot, 0, &numbers(STEPS * LANES * SIZE, 1.0))?;
+        upload_f32(e, f.w.slot, 0, &numbers(SIZE * SIZE, 0.2))?;
+        upload_f32(e, f.keep.slot, 0, &[1.0; (STEPS * LANES) as usize])?;
+        e.run(0, &values())?;
+        results.push(download_f32(e, f.y.slot, 0, STEPS * LANES * SIZE)?);
+    }
+    Ok(results[0].iter().zip(&results[1]).all(|(x, y)| (x - y).abs() <= 1e-3))
+}
+
+fn values() -> Values {
+    Values::default().with(Var::Steps, STEPS)
 }

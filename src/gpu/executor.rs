@@ -5,7 +5,8 @@ use super::pipelines::args_bytes;
 use crate::arena::Slot;
 use crate::error::{Error, Result};
 use crate::kernel::{Kernel, Values, Var, Variant, Word};
-use crate::recording::{Counters, Dispatch, Executor, Program, Repeat};
+use crate::layout::Program;
+use crate::recording::{Counters, Dispatch, Executor, Repeat};
 use std::collections::{HashMap, VecDeque};
 
 /// Bytes from one dispatch's arguments to the next: the largest alignment of a dynamic offset.

@@ -99,14 +99,27 @@ fn orthogonal(n: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
         let row = &mut rest[..n];
         for _ in 0..2 {
             for other in done.chunks_exact(n) {
-                let dot: f64 = row.iter().zip(other).map(|(a, b)| a * b).sum();
+                let dot = dot(row, other);
                 row.iter_mut().zip(other).for_each(|(a, b)| *a -= dot * b);
             }
         }
-        let norm = row.iter().map(|a| a * a).sum::<f64>().sqrt();
+        let norm = dot(row, row).sqrt();
         row.iter_mut().for_each(|a| *a /= norm);
     }
     q.into_iter().map(|x| x as f32).collect()
+}
+
+/// In 8 strands, which the compiler can keep side by side.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut strands = [0f64; 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a8.zip(b8) {
+        for i in 0..8 {
+            strands[i] += a[i] * b[i];
+        }
+    }
+    strands.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

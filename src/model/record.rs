@@ -13,7 +13,8 @@ use crate::arena::{Arena, Purpose, Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Var, Word};
 use crate::kernels::{carry_state, col_sum, finish, gather, gather_backward, loss, matmul, norm, optimizer, row_sum, scan_backward, scan_forward, transpose};
-use crate::recording::{Program, Recording};
+use crate::layout::Program;
+use crate::recording::Recording;
 use matmul::{Batch, Form};
 
 /// How much of a window is held at once, decided by the plan.

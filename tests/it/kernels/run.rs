@@ -8,7 +8,8 @@ use retrograd::cpu::{self, CpuExecutor};
 use retrograd::gpu::GpuExecutor;
 use retrograd::kernel::{Capabilities, Kernel, Loads, Tile, Values, Variant, linear_grid};
 use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, row_sum, transpose};
-use retrograd::recording::{Executor, Program, Recording};
+use retrograd::layout::Program;
+use retrograd::recording::{Executor, Recording};
 use std::collections::BTreeMap;
 
 /// Columns of invocations that a workgroup of a matmul is tried with.
