@@ -37,13 +37,14 @@ pub struct Operands {
     pub loss: View,
     /// 1/N as the bits of an f32.
     pub inverse_n: Word,
-    /// Whether d_logits overwrites the logits.
+    /// Whether d_logits overwrites the logits; if not, what is left in their place is of no use.
     pub gradient: bool,
 }
 
 /// Records the loss and, if asked for, d_logits.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
     assert!(o.targets.rows == o.loss.rows && o.weights.rows == o.loss.rows && o.targets.slot == o.weights.slot, "{label}: shapes");
+    assert!(o.logits.offset == Word::from(0), "{label}: the logits begin their slot");
     let vocab = o.logits.rows.constant().expect("the vocabulary is a constant");
     assert!(o.bias.is_none_or(|b| b.cols == Word::from(vocab) && b.slot == o.params), "{label}: bias");
     recording.push(Dispatch {

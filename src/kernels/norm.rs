@@ -24,6 +24,7 @@ pub const PARTS: u32 = 64;
 
 /// Records the parts of the squared norm of all of x `[1, n]`, n a multiple of 4; `part` holds 2 * [`PARTS`] numbers.
 pub fn record(recording: &mut Recording, variant: Variant, x: View, part: Slot) {
+    assert!(x.offset == Word::from(0) && x.cols == Word::from(x.ld), "norm: all of a slot from its start");
     recording.push(Dispatch {
         kernel: &KERNEL,
         label: "norm".to_string(),
