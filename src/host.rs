@@ -17,6 +17,14 @@ pub fn split(n: usize, parts: usize) -> Vec<Range<usize>> {
     (0..parts).map(|i| n * i / parts..n * (i + 1) / parts).filter(|r| !r.is_empty()).collect()
 }
 
+/// Cuts the first `len` numbers off `data`, or all there are.
+pub fn take<'a>(data: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let at = len.min(data.len());
+    let (head, tail) = std::mem::take(data).split_at_mut(at);
+    *data = tail;
+    head
+}
+
 /// Runs the tasks on the current thread pool and waits for all.
 pub fn parallel<F: FnOnce() + Send>(tasks: impl IntoIterator<Item = F>) {
     let mut tasks: Vec<F> = tasks.into_iter().collect();
@@ -36,9 +44,7 @@ pub fn cut_blocks<'a>(data: &'a mut [f32], width: usize, unit: usize, ranges: &[
     for block in data.chunks_exact_mut(width) {
         let mut rest = block;
         for (range, part) in ranges.iter().zip(&mut parts) {
-            let (head, tail) = rest.split_at_mut(range.len() * unit);
-            part.push(head);
-            rest = tail;
+            part.push(take(&mut rest, range.len() * unit));
         }
     }
     parts

@@ -39,8 +39,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let x = &from_vec4(x, x_offset)[..rows as usize * n];
     let mut rest = &mut from_vec4_mut(out, out_offset)[..n];
     let tasks = host::split(n, call.threads).into_iter().map(|range| {
-        let (part, tail) = std::mem::take(&mut rest).split_at_mut(range.len());
-        rest = tail;
+        let part = host::take(&mut rest, range.len());
         move || {
             host::vectorized(
                 #[inline(always)]

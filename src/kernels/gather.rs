@@ -40,8 +40,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let w = from_vec4(w, w_offset);
     let mut rest = &mut from_vec4_mut(out, out_offset)[..rows * n];
     let tasks = host::split(rows, call.threads).into_iter().map(|range| {
-        let (part, tail) = std::mem::take(&mut rest).split_at_mut(range.len() * n);
-        rest = tail;
+        let part = host::take(&mut rest, range.len() * n);
         move || {
             for (row, &token) in part.chunks_exact_mut(n).zip(&tokens[range]) {
                 row.copy_from_slice(&w[token as usize * n..][..n]);

@@ -60,8 +60,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let delta = from_vec4(delta, delta_offset);
     let mut rest = &mut from_vec4_mut(out, out_offset)[..vocab * n];
     let tasks = balanced(starts, call.threads).into_iter().map(|range| {
-        let (part, tail) = std::mem::take(&mut rest).split_at_mut(range.len() * n);
-        rest = tail;
+        let part = host::take(&mut rest, range.len() * n);
         move || {
             host::vectorized(
                 #[inline(always)]

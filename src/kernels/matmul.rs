@@ -189,9 +189,7 @@ fn product(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usi
     let padded = cols.next_multiple_of(4);
     let mut rest = &mut c[..(rows - 1) * c_ld + padded];
     let tasks = host::split(rows, threads).into_iter().map(|range| {
-        let len = rest.len();
-        let (part, tail) = std::mem::take(&mut rest).split_at_mut((range.len() * c_ld).min(len));
-        rest = tail;
+        let part = host::take(&mut rest, range.len() * c_ld);
         let first = if a.transposed { range.start } else { range.start * a.ld };
         let a = Mat { data: &a.data[first..], ..a };
         move || {

@@ -43,8 +43,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     out[..2 * parts].fill(0.0);
     let mut rest = &mut out[..2 * pieces.len()];
     let tasks = host::split(pieces.len(), call.threads).into_iter().map(|range| {
-        let (part, tail) = std::mem::take(&mut rest).split_at_mut(2 * range.len());
-        rest = tail;
+        let part = host::take(&mut rest, 2 * range.len());
         let pieces = &pieces[range];
         move || {
             for (out, piece) in part.chunks_exact_mut(2).zip(pieces) {

@@ -96,20 +96,12 @@ fn cpu(call: &mut Call<'_, '_>) {
     let tasks: Vec<_> = ranges
         .into_iter()
         .map(|range| {
-            let parts = [take_part(&mut p, range.len()), take_part(&mut m, range.len()), take_part(&mut v, range.len())];
+            let parts = [host::take(&mut p, range.len()), host::take(&mut m, range.len()), host::take(&mut v, range.len())];
             let g = &gradients[range];
             move || update.apply(g, parts)
         })
         .collect();
     host::parallel(tasks);
-}
-
-/// Cuts the first `len` numbers off, or all there are: a moment that the rule does not use is shorter.
-fn take_part<'a>(data: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
-    let at = len.min(data.len());
-    let (head, tail) = std::mem::take(data).split_at_mut(at);
-    *data = tail;
-    head
 }
 
 #[derive(Clone, Copy)]

@@ -39,8 +39,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let (rows, cols, ld) = (rows as usize, cols as usize, x_ld as usize * 4);
     let mut rest = &mut out[out_offset as usize..][..rows];
     let tasks = host::split(rows, call.threads).into_iter().map(|range| {
-        let (part, tail) = std::mem::take(&mut rest).split_at_mut(range.len());
-        rest = tail;
+        let part = host::take(&mut rest, range.len());
         move || {
             for (out, r) in part.iter_mut().zip(range) {
                 let sum = sum(&x[r * ld..][..cols]);

@@ -71,8 +71,8 @@ fn cpu(call: &mut Call<'_, '_>) {
     let mut now = if i < steps { &mut before[(after - 1) * block..] } else { &mut [] };
     let (mut flow, behind) = (carry, &*behind);
     host::parallel(host::split(lanes, call.threads).into_iter().map(|range| {
-        let now = take(&mut now, range.len() * n);
-        let flow = take(&mut flow, range.len() * n);
+        let now = host::take(&mut now, range.len() * n);
+        let flow = host::take(&mut flow, range.len() * n);
         let scan = &scan;
         move || {
             if i > 0 {
@@ -83,12 +83,4 @@ fn cpu(call: &mut Call<'_, '_>) {
             }
         }
     }));
-}
-
-/// Cuts the first `len` numbers off, or all there are.
-fn take<'a>(data: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
-    let at = len.min(data.len());
-    let (head, tail) = std::mem::take(data).split_at_mut(at);
-    *data = tail;
-    head
 }

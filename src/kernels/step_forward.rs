@@ -80,8 +80,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let before = &*before;
     let mut rest = &mut *now;
     host::parallel(host::split(lanes, call.threads).into_iter().map(|range| {
-        let (part, tail) = std::mem::take(&mut rest).split_at_mut(range.len() * n);
-        rest = tail;
+        let part = host::take(&mut rest, range.len() * n);
         let (scan, before) = (&scan, &before[range.start * n..range.end * n]);
         move || scan.step(t, range, before, part, &mut vec![0f32; before.len()])
     }));

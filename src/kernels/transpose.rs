@@ -42,8 +42,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     // Blocks of 16 columns: 16 lines of the result stay in the nearest cache while rows of x pass by.
     let tasks = host::split(cols.div_ceil(16), call.threads).into_iter().map(|range| {
         let columns = range.start * 16..(range.end * 16).min(cols);
-        let (part, tail) = std::mem::take(&mut rest).split_at_mut(columns.len() * rows);
-        rest = tail;
+        let part = host::take(&mut rest, columns.len() * rows);
         move || {
             for from in columns.clone().step_by(16) {
                 let to = (from + 16).min(columns.end);

@@ -144,8 +144,6 @@ pub struct ModelProgram {
     pub slots: HostSlots,
     /// Places within the inputs.
     pub inputs: InputPlaces,
-    /// The extent that it was recorded for.
-    pub extent: Extent,
 }
 
 /// Records everything that a model does.
@@ -154,7 +152,7 @@ pub fn record(config: &Config, extent: Extent, update: &Update, capabilities: &C
     let recordings =
         vec![recorder.prepare(), recorder.forward(), recorder.backward(), recorder.evaluate(), recorder.logits(), recorder.update(update), recorder.carry()];
     let (slots, inputs) = (recorder.slots, recorder.inputs);
-    ModelProgram { program: Program::new(recorder.arena, recordings, capabilities.binding_bytes), slots, inputs, extent }
+    ModelProgram { program: Program::new(recorder.arena, recordings, capabilities.binding_bytes), slots, inputs }
 }
 
 struct Recorder {
