@@ -6,7 +6,7 @@
 
 use retrograd::analysis::gradcheck::{Case, executor, reference, relative_error};
 use retrograd::arena::{Arena, Purpose, Slot, View};
-use retrograd::data::Text;
+use retrograd::data::{Kind, Symbols, Text};
 use retrograd::device::{Device, Wish};
 use retrograd::kernel::{Capabilities, Kernel, Values, Var, Variant, Word};
 use retrograd::kernels::{self, Activation, matmul};
@@ -17,6 +17,7 @@ use retrograd::optimizer::{Clip, Rule};
 use retrograd::recording::{Dispatch, Executor, Recording, Repeat};
 use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Sizes of the rows: H, B, T, V.
@@ -197,9 +198,9 @@ fn median(times: &mut [f64]) -> f64 {
 /// Whole updates on real text: a block of updates, several times.
 fn bench_training(device: &Device, hidden: u32) {
     let settings = Settings { hidden, truncation: Truncation::Regular(64), val_fraction: 0.0, ..Settings::default() };
-    let text = Text::embedded();
-    let corpus = Corpus::new(&text.content, &text.name, &settings).expect("the text is long enough");
-    let vocab = corpus.vocabulary.len();
+    let symbols = Arc::new(Symbols::new(Text::embedded(), Kind::Characters).expect("the text is UTF-8"));
+    let vocab = symbols.vocabulary().len();
+    let corpus = Corpus::new(symbols, None, &settings).expect("the text is long enough");
     let mut trainer = Trainer::new(device, corpus, settings).expect("the model fits");
     let mut block = |updates: u32| {
         let (start, tokens) = (Instant::now(), trainer.tokens());

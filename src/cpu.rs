@@ -6,6 +6,7 @@ use crate::host;
 use crate::kernel::{Access, Bound, Call, Capabilities, Loads, Tile, Values, Var, Variant};
 use crate::layout::Program;
 use crate::recording::{Counters, Executor, Repeat};
+use std::collections::VecDeque;
 
 /// Replays a program on the CPU.
 pub struct CpuExecutor {
@@ -14,6 +15,7 @@ pub struct CpuExecutor {
     pool: rayon::ThreadPool,
     description: String,
     counters: Counters,
+    answers: VecDeque<Vec<u32>>,
 }
 
 /// What the CPU executor can do. Scans of any width walk a whole segment; the variant is of no consequence.
@@ -55,7 +57,7 @@ impl CpuExecutor {
             banks.push(bank);
         }
         let description = format!("CPU, {threads} thread{}", if threads == 1 { "" } else { "s" });
-        Ok(CpuExecutor { program, banks, pool, description, counters: Counters::default() })
+        Ok(CpuExecutor { program, banks, pool, description, counters: Counters::default(), answers: VecDeque::new() })
     }
 
     fn words(&self, slot: Slot, offset: u32, count: usize) -> (usize, std::ops::Range<usize>) {
@@ -122,6 +124,17 @@ impl Executor for CpuExecutor {
         let (bank, range) = self.words(slot, offset, words.len());
         words.copy_from_slice(bytemuck::cast_slice(&self.banks[bank][range]));
         Ok(())
+    }
+
+    fn request(&mut self, slot: Slot, offset: u32, count: u32) -> Result<()> {
+        let mut words = vec![0; count as usize];
+        self.download(slot, offset, &mut words)?;
+        self.answers.push_back(words);
+        Ok(())
+    }
+
+    fn collect(&mut self, _wait: bool) -> Result<Option<Vec<u32>>> {
+        Ok(self.answers.pop_front())
     }
 
     fn submit(&mut self) -> Result<()> {

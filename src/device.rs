@@ -2,10 +2,11 @@
 
 use crate::cpu::{self, CpuExecutor};
 use crate::error::{Error, Result};
-use crate::gpu::{Adapter, GpuDevice, GpuExecutor, Kind, adapters};
+use crate::gpu::{Adapter, GpuDevice, GpuExecutor, Kind, Variants, adapters};
 use crate::kernel::Capabilities;
 use crate::layout::Program;
 use crate::recording::Executor;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
@@ -59,13 +60,33 @@ pub enum Device {
     },
 }
 
+/// What was chosen when a device was opened and could change a bit of a result, so that it can be chosen again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choices {
+    /// Adapter, driver, backend; or the CPU's threads.
+    pub description: String,
+    /// Kernel variants of an adapter.
+    pub variants: Option<Variants>,
+    /// Threads of the CPU.
+    pub threads: Option<usize>,
+}
+
 impl Device {
-    /// Opens what is asked for.
+    /// Opens what is asked for, with a line that says what was taken and what else is there.
     ///
     /// # Errors
     /// [`Error::Device`] if it isn't there or doesn't open, [`Error::Usage`] if an environment variable names nothing.
     pub fn open(wish: Wish) -> Result<(Self, String)> {
-        let cpu = || Device::Cpu { threads: cpu::default_threads() };
+        Self::open_again(wish, None)
+    }
+
+    /// As [`Device::open`], as it was opened before where that is the same device.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_again(wish: Wish, before: Option<&Choices>) -> Result<(Self, String)> {
+        let threads = before.and_then(|b| b.threads).unwrap_or_else(cpu::default_threads);
+        let cpu = || Device::Cpu { threads };
         if wish == Wish::Cpu {
             return Ok((cpu(), format!("device: {}", cpu())));
         }
@@ -84,7 +105,8 @@ impl Device {
             };
             return Ok((cpu(), format!("device: {} ({others})", cpu())));
         };
-        let gpu = GpuDevice::open(adapter)?;
+        let same = before.filter(|b| b.description == adapter.info.to_string());
+        let gpu = GpuDevice::open_with(adapter, same.and_then(|b| b.variants))?;
         let others: Vec<Adapter> = found.into_iter().filter(|a| a.info != gpu.info).collect();
         let others = if others.is_empty() { String::new() } else { format!("{}, ", list(&others)) };
         let line = format!("device: {} (also there: {others}{} with --device cpu)", gpu.info, cpu());
@@ -97,6 +119,15 @@ impl Device {
             Device::Gpu(gpu) => gpu.capabilities,
             Device::Cpu { .. } => cpu::capabilities(),
         }
+    }
+
+    /// What was chosen.
+    pub fn choices(&self) -> Choices {
+        let (variants, threads) = match self {
+            Device::Gpu(gpu) => (Some(gpu.variants()), None),
+            Device::Cpu { threads } => (None, Some(*threads)),
+        };
+        Choices { description: self.to_string(), variants, threads }
     }
 
     /// vulkan, metal, dx12, gl, or cpu.

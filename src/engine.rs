@@ -23,6 +23,7 @@ pub struct Engine {
     inputs: InputPlaces,
     planned: [u64; 2],
     dispatches_per_window: u32,
+    moments: [bool; 2],
 }
 
 /// One row of the ring of metrics: what the device noted of an update.
@@ -38,6 +39,17 @@ pub struct Metrics {
     pub applied: u32,
 }
 
+/// What training goes on from, besides the parameters.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Memory {
+    /// First and second moments, flat as the parameters; empty where the rule has none.
+    pub moments: [Vec<f32>; 2],
+    /// Updates applied, updates skipped.
+    pub counts: [u32; 2],
+    /// See [`Engine::state`].
+    pub state: Vec<Vec<f32>>,
+}
+
 impl Engine {
     /// Makes buffers and pipelines and runs everything once on zeros, so that drivers have compiled before anything is timed.
     ///
@@ -51,7 +63,7 @@ impl Engine {
         let dispatches_per_window = window.iter().map(|&r| recorded.program.recordings[r].dispatch_count(plan.extent.steps)).sum();
         let (slots, inputs) = (recorded.slots, recorded.inputs);
         let executor = device.executor(recorded.program)?;
-        let mut engine = Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window };
+        let mut engine = Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window, moments: update.moments };
         engine.warm_up()?;
         Ok(engine)
     }
@@ -154,8 +166,8 @@ impl Engine {
     /// Loss and gradients of a window from the present state, left on the device; `inputs` gives the inputs of a segment, `n` is N.
     ///
     /// # Errors
-    /// If the device fails.
-    pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> SegmentInputs, n: f64) -> Result<()> {
+    /// If the device fails, or what `inputs` gives; parameters, moments and state are then what they were.
+    pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>, n: f64) -> Result<()> {
         let segments = self.plan.segments(window);
         let last = segments.len() - 1;
         self.executor.run(record::PREPARE, &Values::default())?;
@@ -177,8 +189,8 @@ impl Engine {
         Ok(())
     }
 
-    fn upload(&mut self, inputs: &impl Fn(&InputPlaces, Range<u32>) -> SegmentInputs, segment: &Range<u32>) -> Result<()> {
-        let words = inputs(&self.inputs, segment.clone()).words;
+    fn upload(&mut self, inputs: &impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>, segment: &Range<u32>) -> Result<()> {
+        let words = inputs(&self.inputs, segment.clone())?.words;
         self.executor.upload(self.slots.inputs, 0, &words)
     }
 
@@ -206,27 +218,59 @@ impl Engine {
         self.executor.run(record::CARRY, &Values::default().with(Var::Segment, last as u32))
     }
 
-    /// The sum of the weighted losses of `steps` steps from the present state, which moves on.
+    /// The weighted losses of `steps` steps from the present state, which moves on: `losses` gets them segment by segment, `[S, B]`.
+    ///
+    /// # Errors
+    /// If the device fails, or what `inputs` gives.
+    pub fn evaluate(
+        &mut self,
+        steps: u32,
+        inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>,
+        mut losses: impl FnMut(Range<u32>, &[f32]),
+    ) -> Result<()> {
+        for segment in self.plan.segments(0..steps) {
+            self.upload(&inputs, &segment)?;
+            let values = self.values(0, &segment);
+            for recording in [record::FORWARD, record::EVALUATE, record::CARRY] {
+                self.executor.run(recording, &values)?;
+            }
+            let rows = (segment.end - segment.start) * self.plan.extent.lanes;
+            losses(segment, &download_f32(&mut *self.executor, self.slots.row_loss, 0, rows)?);
+        }
+        Ok(())
+    }
+
+    /// Everything that training goes on from, besides the parameters: moments (flat, empty where the rule has none), counts of applied
+    /// and skipped updates, and the state.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn evaluate(&mut self, steps: u32, inputs: impl Fn(&InputPlaces, Range<u32>) -> SegmentInputs) -> Result<f64> {
-        // The device adds up in f32: only over a few segments, so that long texts lose nothing.
-        let mut sum = 0.0;
-        for segments in self.plan.segments(0..steps).chunks(64) {
-            for (i, segment) in segments.iter().enumerate() {
-                self.upload(&inputs, segment)?;
-                let values = self.values(0, segment);
-                self.executor.run(record::FORWARD, &values)?;
-                self.executor.run(record::EVALUATE, &values.with(Var::Accumulate, u32::from(i > 0)))?;
-                self.executor.run(record::CARRY, &values)?;
+    pub fn memory(&mut self) -> Result<Memory> {
+        let elements = self.config.elements();
+        let mut moments = [Vec::new(), Vec::new()];
+        for ((moment, slot), used) in moments.iter_mut().zip(self.slots.moments).zip(self.moments) {
+            if used {
+                *moment = download_f32(&mut *self.executor, slot, 0, elements)?;
             }
-            sum += self.loss_sum()?;
         }
-        Ok(sum)
+        let mut counts = [0; 2];
+        self.executor.download(self.slots.status, finish::APPLIED as u32, &mut counts)?;
+        Ok(Memory { moments, counts, state: self.state()? })
     }
 
-    /// The sum of the weighted losses of the last window or evaluation.
+    /// Goes on from there.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn set_memory(&mut self, memory: &Memory) -> Result<()> {
+        for (slot, moment) in self.slots.moments.into_iter().zip(&memory.moments) {
+            upload_f32(&mut *self.executor, slot, 0, moment)?;
+        }
+        self.executor.upload(self.slots.status, finish::APPLIED as u32, &memory.counts)?;
+        self.set_state(&memory.state)
+    }
+
+    /// The sum of the weighted losses of the last window.
     ///
     /// # Errors
     /// If the device fails.
@@ -249,15 +293,43 @@ impl Engine {
         Ok(all.chunks_exact(ld as usize).flat_map(|row| row[..self.plan.extent.lanes as usize].iter().copied()).collect())
     }
 
-    /// What the device noted of update number `update` (from 0), one of the last 1,024.
+    /// Asks for what the device noted of `count` updates from number `first` on (from 0), of the last 1,024; without waiting for it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn request_metrics(&mut self, first: u64, count: u32) -> Result<()> {
+        let rows = u64::from(finish::RING_ROWS);
+        let row = (first % rows) as u32;
+        let before_end = count.min(finish::RING_ROWS - row);
+        for (row, count) in [(row, before_end), (0, count - before_end)] {
+            if count > 0 {
+                self.executor.request(self.slots.status, finish::RING + row * finish::RING_WORDS, count * finish::RING_WORDS)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The answers to the requests that have arrived, in order; all of them if `wait`.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn collect_metrics(&mut self, wait: bool) -> Result<Vec<Metrics>> {
+        let mut all = Vec::new();
+        while let Some(words) = self.executor.collect(wait)? {
+            let one = |w: &[u32]| Metrics { loss: f32::from_bits(w[0]), norm: f32::from_bits(w[1]), applies: w[2] != 0, applied: w[3] };
+            all.extend(words.chunks_exact(finish::RING_WORDS as usize).map(one));
+        }
+        Ok(all)
+    }
+
+    /// What the device noted of update number `update` (from 0), one of the last 1,024; waits for it.
     ///
     /// # Errors
     /// If the device fails.
     pub fn metrics(&mut self, update: u64) -> Result<Metrics> {
-        let row = (update % u64::from(finish::RING_ROWS)) as u32;
-        let mut words = [0u32; finish::RING_WORDS as usize];
-        self.executor.download(self.slots.status, finish::RING + row * finish::RING_WORDS, &mut words)?;
-        Ok(Metrics { loss: f32::from_bits(words[0]), norm: f32::from_bits(words[1]), applies: words[2] != 0, applied: words[3] })
+        self.request_metrics(update, 1)?;
+        let found = self.collect_metrics(true)?.pop();
+        found.ok_or_else(|| crate::error::Error::Device(format!("{}: no answer to a request for metrics", self.executor.description())))
     }
 
     /// Updates that were skipped because a gradient was not finite.

@@ -11,17 +11,20 @@ pub enum Error {
     Input(String),
     /// The device is missing, lost or out of memory; exit code 1.
     Device(String),
+    /// The user asked to stop; exit code 130.
+    Interrupted,
 }
 
 /// Result with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// The process exit code that goes with this error: 2 for bad usage, else 1.
+    /// The process exit code that goes with this error: 2 for bad usage, 130 for an interrupt, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
             Error::Input(_) | Error::Device(_) => 1,
+            Error::Interrupted => 130,
         }
     }
 }
@@ -30,6 +33,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(m) | Error::Input(m) | Error::Device(m) => f.write_str(m),
+            Error::Interrupted => f.write_str("interrupted"),
         }
     }
 }

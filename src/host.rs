@@ -107,6 +107,11 @@ impl<'a> Mat<'a> {
         Mat { transposed: !self.transposed, ..self }
     }
 
+    /// The operand from element `from` of the inner dimension on: its rows for the right one of a product, its columns for the left.
+    fn from_inner(self, from: usize, rows: bool) -> Self {
+        Mat { data: &self.data[if rows == self.transposed { from } else { from * self.ld }..], ..self }
+    }
+
     /// Row and column strides, after a check that `rows x cols` lies inside.
     fn strides(&self, rows: usize, cols: usize) -> (isize, isize) {
         let (r, c) = if self.transposed { (cols, rows) } else { (rows, cols) };
@@ -115,12 +120,46 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// dst (+)= a b, with dst `[rows, cols]` row-major, on the calling thread. The library adds along `inner` in an order that
-/// depends on the sizes alone.
+/// Largest part of the inner size that the library is given at once: it adds the products of so many numbers in their order, and of
+/// more in parts whose length depends on the caches and on the other sizes.
+const INNER: usize = 512;
+/// A result of so many numbers or less, of a transposed b, is made in another way, with another order of the sum.
+const SMALL: usize = 256;
+
+/// dst (+)= a b, with dst `[rows, cols]` row-major, on the calling thread. What stands in a row depends on that row of a and on b alone,
+/// to the bit, however many other rows there are; and in a column, if b is a transpose, on that column of b.
 pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
     if rows == 0 || cols == 0 || inner == 0 {
         return;
     }
+    if rows == 1 && !a.transposed {
+        // One row alone would be added up in another order: beside it, a row of zeros.
+        let mut two = vec![0f32; 2 * inner];
+        two[..inner].copy_from_slice(&a.data[..inner]);
+        let mut result = vec![0f32; 2 * cols];
+        result[..cols].copy_from_slice(&dst[..cols]);
+        product(&mut result, cols, [2, cols, inner], Mat::new(&two, inner), b, accumulate);
+        dst[..cols].copy_from_slice(&result[..cols]);
+        return;
+    }
+    if b.transposed && !a.transposed && rows * cols <= SMALL {
+        let wide = SMALL / rows + 1;
+        let mut more = vec![0f32; wide * inner];
+        more.chunks_exact_mut(inner).zip(b.data.chunks(b.ld)).take(cols).for_each(|(to, from)| to.copy_from_slice(&from[..inner]));
+        let mut result = vec![0f32; rows * wide];
+        result.chunks_exact_mut(wide).zip(dst.chunks(dst_ld)).for_each(|(to, from)| to[..cols].copy_from_slice(&from[..cols]));
+        product(&mut result, wide, [rows, wide, inner], a, Mat::new(&more, inner).t(), accumulate);
+        result.chunks_exact(wide).zip(dst.chunks_mut(dst_ld)).for_each(|(from, to)| to[..cols].copy_from_slice(&from[..cols]));
+        return;
+    }
+    for from in (0..inner).step_by(INNER) {
+        let part = INNER.min(inner - from);
+        gemm_product(dst, dst_ld, [rows, cols, part], a.from_inner(from, false), b.from_inner(from, true), accumulate || from > 0);
+    }
+}
+
+/// dst (+)= a b by the library, which adds along `inner` in the order of its numbers while that is at most [`INNER`].
+fn gemm_product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
     assert!(cols <= dst_ld && (rows - 1) * dst_ld + cols <= dst.len(), "result {rows}x{cols}, ld {dst_ld} in {} numbers", dst.len());
     let (a_rs, a_cs) = a.strides(rows, inner);
     let (b_rs, b_cs) = b.strides(inner, cols);
@@ -162,6 +201,36 @@ mod tests {
             for parts in 1..6 {
                 let all: Vec<usize> = split(n, parts).into_iter().flatten().collect();
                 assert_eq!(all, (0..n).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    /// The first and the last row of a product, or column of b^T, have the same bits whatever stands between them.
+    #[test]
+    fn a_row_of_a_product_does_not_depend_on_the_others() {
+        let number = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5;
+        let numbers = |n: usize, from: usize| (from..from + n).map(number).collect::<Vec<f32>>();
+        for inner in [3, 64, 300, 700, 1500] {
+            let (one, w) = (numbers(inner, 7), numbers(inner * 48, 1000));
+            let bits = |count: usize, place: usize, transposed: bool| {
+                let mut many = numbers(inner * count, 55);
+                many[place * inner..][..inner].copy_from_slice(&one);
+                let mut dst = vec![0.25; 48 * count];
+                if transposed {
+                    product(&mut dst, count, [48, count, inner], Mat::new(&w, inner), Mat::new(&many, inner).t(), true);
+                    dst.chunks_exact(count).map(|row| row[place].to_bits()).collect::<Vec<_>>()
+                } else {
+                    product(&mut dst, 48, [count, 48, inner], Mat::new(&many, inner), Mat::new(&w, 48), true);
+                    dst[place * 48..][..48].iter().map(|x| x.to_bits()).collect()
+                }
+            };
+            for transposed in [false, true] {
+                let alone = bits(1, 0, transposed);
+                for count in [2, 3, 5, 6, 8, 16, 33, 64, 65, 257] {
+                    for place in [0, count / 2, count - 1] {
+                        assert!(bits(count, place, transposed) == alone, "inner {inner}, place {place} of {count}, transposed {transposed}");
+                    }
+                }
             }
         }
     }

@@ -6,6 +6,8 @@ pub mod error;
 
 pub mod dims;
 
+pub mod files;
+
 pub mod kernel;
 
 pub mod arena;
@@ -31,8 +33,14 @@ pub mod plan;
 pub mod truncation;
 
 pub mod engine;
+pub mod evaluate;
 pub mod sample;
 pub mod trainer;
+
+pub mod store;
+
+pub mod metrics;
+pub mod run;
 
 pub mod analysis;
 

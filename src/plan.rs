@@ -7,7 +7,7 @@ use crate::kernel::Capabilities;
 use crate::model::record::Extent;
 
 /// A plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
     /// What is held at once.
     pub extent: Extent,

@@ -132,6 +132,18 @@ pub trait Executor {
     /// As for [`Executor::run`].
     fn download(&mut self, slot: Slot, offset: u32, words: &mut [u32]) -> Result<()>;
 
+    /// Asks for `count` words of a slot from element `offset` on, as they are after everything that was run before, without waiting.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    fn request(&mut self, slot: Slot, offset: u32, count: u32) -> Result<()>;
+
+    /// The answer to the oldest request that has none yet; nothing if it has not arrived (unless `wait`) or there is none.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    fn collect(&mut self, wait: bool) -> Result<Option<Vec<u32>>>;
+
     /// Hands all work over to the device without waiting for it.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Text from a model: one lane, one step at a time, on the CPU (a step is too little work for a GPU).
 
-use crate::data::{SegmentInputs, Vocabulary};
+use crate::data::SegmentInputs;
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
@@ -10,28 +10,74 @@ use crate::plan::Plan;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
+/// How symbols are drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Probabilities are softmax(scores / temperature); 0 takes the likeliest symbol.
+    pub temperature: f32,
+    /// Only so many of the likeliest symbols are drawn from; 0 for all.
+    pub top_k: usize,
+    /// Seed of the draws.
+    pub seed: u64,
+    /// The symbols that end a sequence: the state is zero at the start and behind each, as in training. Empty for a stream.
+    pub separator: Vec<u32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { temperature: 0.8, top_k: 0, seed: 0, separator: Vec::new() }
+    }
+}
+
 /// Draws symbols from a model.
 pub struct Sampler {
     engine: Engine,
     bias: Vec<f32>,
     rng: ChaCha8Rng,
-    temperature: f32,
-    /// Probabilities of the next symbol are softmax(scores / temperature).
+    options: Options,
     scores: Vec<f32>,
-    started: bool,
+    /// Whether the state goes on, and is not zero.
+    goes_on: bool,
+    /// The last symbols, as many as the separator has.
+    last: Vec<u32>,
 }
 
 impl Sampler {
-    /// A sampler over the flat parameters of a model; temperature 0 takes the likeliest symbol.
+    /// A sampler over the flat parameters of a model.
     ///
     /// # Errors
     /// If memory is short.
-    pub fn new(config: Config, parameters: &[f32], temperature: f32, seed: u64) -> Result<Self> {
+    pub fn new(config: Config, parameters: &[f32], options: Options) -> Result<Self> {
         let plan = Plan::with(config.dims(1), 1, 1, false);
         let mut engine = Engine::new(&Device::Cpu { threads: 1 }, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
         engine.set_parameters(parameters)?;
         let bias = config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; config.vocab as usize], |t| t.extract(parameters));
-        Ok(Sampler { engine, scores: bias.clone(), bias, rng: ChaCha8Rng::seed_from_u64(seed), temperature, started: false })
+        let rng = ChaCha8Rng::seed_from_u64(options.seed);
+        let mut sampler = Sampler { engine, scores: bias.clone(), bias, rng, options, goes_on: false, last: Vec::new() };
+        sampler.begin()?;
+        Ok(sampler)
+    }
+
+    /// Begins a sequence, where there are sequences.
+    fn begin(&mut self) -> Result<()> {
+        self.last.clear();
+        if let Some(&end) = self.options.separator.last() {
+            self.goes_on = false;
+            self.step(end)?;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, token: u32) -> Result<()> {
+        let places = *self.engine.inputs();
+        let mut words = vec![0u32; places.words() as usize];
+        let keep = f32::from(u8::from(self.goes_on));
+        words[places.tokens() as usize] = token;
+        words[places.keep() as usize] = keep.to_bits();
+        self.scores = self.engine.step(&SegmentInputs::sorted(words, &places, 1))?;
+        self.scores.iter_mut().zip(&self.bias).for_each(|(s, b)| *s += b);
+        self.goes_on = true;
+        Ok(())
     }
 
     /// Reads a symbol.
@@ -39,15 +85,14 @@ impl Sampler {
     /// # Errors
     /// If the engine fails.
     pub fn read(&mut self, token: u32) -> Result<()> {
-        let places = *self.engine.inputs();
-        let mut words = vec![0u32; places.words() as usize];
-        let keep = f32::from(u8::from(self.started));
-        words[places.tokens() as usize] = token;
-        words[places.keep() as usize] = keep.to_bits();
-        self.scores = self.engine.step(&SegmentInputs::sorted(words, &places, 1))?;
-        self.scores.iter_mut().zip(&self.bias).for_each(|(s, b)| *s += b);
-        self.started = true;
-        Ok(())
+        self.last.push(token);
+        if self.options.separator.is_empty() || !self.last.ends_with(&self.options.separator) {
+            let more = self.last.len().saturating_sub(self.options.separator.len().max(1));
+            self.last.drain(..more);
+            self.step(token)
+        } else {
+            self.begin()
+        }
     }
 
     /// Draws the next symbol and reads it.
@@ -55,31 +100,19 @@ impl Sampler {
     /// # Errors
     /// If the engine fails.
     pub fn draw(&mut self) -> Result<u32> {
-        let top = self.scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let weight = |s: f32| f64::from((s - top) / self.temperature).exp();
-        let token = if self.temperature == 0.0 {
-            self.scores.iter().position(|s| *s == top).unwrap_or(0)
-        } else {
-            let sum: f64 = self.scores.iter().map(|&s| weight(s)).sum();
-            let mut rest = self.rng.random::<f64>() * sum;
-            let passed = |&s: &f32| {
-                rest -= weight(s);
-                rest < 0.0
-            };
-            self.scores.iter().position(passed).unwrap_or(self.scores.len() - 1)
+        let mut order: Vec<usize> = (0..self.scores.len()).collect();
+        order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));
+        let k = if self.options.temperature == 0.0 { 1 } else { self.options.top_k };
+        order.truncate(if k == 0 { order.len() } else { k });
+        let top = self.scores[order[0]];
+        let weight = |i: usize| if i == order[0] { 1.0 } else { f64::from((self.scores[i] - top) / self.options.temperature).exp() };
+        let mut rest = self.rng.random::<f64>() * order.iter().map(|&i| weight(i)).sum::<f64>();
+        let passed = |&&i: &&usize| {
+            rest -= weight(i);
+            rest < 0.0
         };
-        self.read(token as u32)?;
-        Ok(token as u32)
-    }
-
-    /// Draws `length` symbols after the first `prompt` has been read, as text.
-    ///
-    /// # Errors
-    /// If the engine fails, or the prompt has a character that the vocabulary lacks.
-    pub fn text(&mut self, vocabulary: &Vocabulary, prompt: &str, length: usize) -> Result<String> {
-        for token in vocabulary.encode(prompt)? {
-            self.read(token)?;
-        }
-        (0..length).map(|_| self.draw().map(|t| vocabulary.symbol(t).unwrap_or(char::REPLACEMENT_CHARACTER))).collect()
+        let token = order.iter().find(passed).or(order.last()).map_or(0, |&i| i as u32);
+        self.read(token)?;
+        Ok(token)
     }
 }

@@ -1,14 +1,17 @@
-//! The training loop: windows over lanes, updates, validation.
+//! Training: windows over lanes or sequences, updates, validation.
 
-use crate::data::{Lanes, Vocabulary};
+use crate::data::{Lanes, Packing, Sequences, Symbols, WARM_UP};
 use crate::device::Device;
-use crate::engine::{Engine, Metrics};
+use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
+use crate::evaluate::Held;
 use crate::model::{Config, Init};
-use crate::optimizer::{Clip, Rule};
+use crate::optimizer::{Clip, Rule, Schedule};
 use crate::plan::Plan;
 use crate::truncation::Truncation;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What a training run is made of, besides the text.
 #[derive(Debug, Clone, Copy)]
@@ -33,10 +36,25 @@ pub struct Settings {
     pub clip: Clip,
     /// Learning rate.
     pub lr: f32,
-    /// Seed of the initial parameters.
+    /// How it changes.
+    pub schedule: Schedule,
+    /// Updates over which it rises from 0.
+    pub warmup: u64,
+    /// Where training ends: the learning rate's schedule depends on it.
+    pub goal: Goal,
+    /// Seed of the initial parameters and of all that is drawn.
     pub seed: u64,
     /// Part of the text held out at its end, 0 for none.
     pub val_fraction: f64,
+}
+
+/// Where training ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// After so many updates.
+    Updates(u64),
+    /// After so many passes over the training text.
+    Epochs(u64),
 }
 
 impl Settings {
@@ -63,58 +81,92 @@ impl Default for Settings {
             rule: Rule::Adam,
             clip: Clip::Norm(1.0),
             lr: 2e-3,
+            schedule: Schedule::Constant,
+            warmup: 0,
+            goal: Goal::Updates(1000),
             seed: 0,
             val_fraction: 0.1,
         }
     }
 }
 
-/// Steps that a lane of the validation text reads, unscored, before its part begins.
-const WARM_UP: u32 = 256;
+/// What is trained on.
+pub enum Source {
+    /// One stream in lanes; the state is carried from window to window.
+    Stream(Lanes),
+    /// Finite sequences, packed anew each epoch.
+    Sequences(Sequences),
+}
 
-/// A text, parted into training lanes and a held-out tail.
+/// A text, parted into what is trained on and a held-out tail.
 pub struct Corpus {
-    /// The symbols.
-    pub vocabulary: Vocabulary,
+    /// All symbols.
+    pub symbols: Arc<Symbols>,
     /// The training part.
-    pub train: Lanes,
+    pub train: Source,
     /// The held-out part; none if nothing is held out.
-    pub validation: Option<Lanes>,
+    pub validation: Option<Held>,
 }
 
 impl Corpus {
-    /// Parts a text as the settings say. The vocabulary is that of the whole text.
+    /// Parts a text as the settings say, into one stream or, with a separator, into sequences.
     ///
     /// # Errors
-    /// [`Error::Input`] if the text is too short, saying how long it must be.
-    pub fn new(text: &str, name: &str, settings: &Settings) -> Result<Self> {
-        let vocabulary = Vocabulary::of(text);
-        settings.config(vocabulary.len())?;
-        let tokens = vocabulary.encode(text)?;
-        let held = (tokens.len() as f64 * settings.val_fraction).floor() as usize;
-        let cut = tokens.len() - held;
-        // A window must fit where one was asked for by its length: a shorter one would be another gradient than the one chosen.
-        let steps = if let Truncation::Regular(tau) = settings.truncation { u64::from(tau) } else { 1 };
-        let need = u64::from(settings.lanes) * steps + 1;
-        if settings.val_fraction > 0.0 && held < 2 {
-            return Err(Error::Input(format!(
-                "{name} has {} characters, of which --val-fraction {} holds out {held}; at least 2 are needed; raise it, or give 0",
-                tokens.len(),
-                settings.val_fraction
-            )));
+    /// [`Error::Input`] if the text is too short, saying how long it must be, or the separator never occurs.
+    pub fn new(symbols: Arc<Symbols>, separator: Option<&str>, settings: &Settings) -> Result<Self> {
+        settings.config(symbols.vocabulary().len())?;
+        let (name, unit, fraction) = (symbols.text().name.clone(), symbols.unit(), settings.val_fraction);
+        let none_left = |held: u64| {
+            Error::Input(format!(
+                "{name} has {} {unit}, of which --val-fraction {fraction} holds out {held}; at least 2 are needed; raise it, or give 0",
+                symbols.len()
+            ))
+        };
+        if let Some(separator) = separator {
+            let (train, held) = Sequences::new(symbols.clone(), separator)?.hold_out(fraction);
+            if fraction > 0.0 && held.is_none() {
+                return Err(none_left(0));
+            }
+            let validation = held.map(|held| Held::sequences(held, settings.lanes));
+            return Ok(Corpus { symbols, train: Source::Sequences(train), validation });
         }
-        if (cut as u64) < need {
-            let total = ((need as f64 / (1.0 - settings.val_fraction)).ceil() as u64).max(need);
-            return Err(Error::Input(format!(
-                "{name} has {} characters, {cut} of them for training; {} lanes of a window of {steps} need {need}, that is a text of at least {total}; lower --batch, --truncation or --val-fraction",
-                tokens.len(),
-                settings.lanes
-            )));
+        let held = (symbols.len() as f64 * fraction).floor() as u64;
+        let cut = symbols.len() - held;
+        if fraction > 0.0 && held < 2 {
+            return Err(none_left(held));
         }
-        let validation = (held > 0).then(|| Lanes::overlapping(tokens[cut..].to_vec(), settings.lanes, WARM_UP, name)).transpose()?;
-        let train = Lanes::new(tokens[..cut].to_vec(), settings.lanes, name)?;
-        Ok(Corpus { vocabulary, train, validation })
+        let train = Lanes::new(symbols.clone(), 0..cut, settings.lanes)?;
+        let lanes = Lanes::for_evaluation(held.saturating_sub(1), settings.lanes);
+        let tail = |_| Lanes::overlapping(symbols.clone(), cut..symbols.len(), lanes, settings.lanes, WARM_UP).map(Held::Stream);
+        let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?;
+        Ok(Corpus { symbols, train: Source::Stream(train), validation })
     }
+
+    /// Steps of the longest window.
+    pub fn longest(&self, truncation: Truncation) -> u32 {
+        match &self.train {
+            Source::Stream(lanes) => truncation.longest(lanes.steps()),
+            Source::Sequences(sequences) => Packing::longest(sequences),
+        }
+    }
+}
+
+/// A place in the training text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Cursor {
+    /// Whole passes done.
+    pub epoch: u64,
+    /// Of a stream, the step at which the next window begins; of sequences, the number of the next window.
+    pub place: u32,
+}
+
+/// The window of one update.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Its steps, of a stream counted from the lane's start.
+    pub steps: Range<u32>,
+    /// Steps and lanes that are scored: N.
+    pub scored: u64,
 }
 
 /// Trains a model on a corpus.
@@ -123,10 +175,24 @@ pub struct Trainer {
     pub engine: Engine,
     corpus: Corpus,
     settings: Settings,
-    /// Step at which the next window begins.
-    position: u32,
+    cursor: Cursor,
+    /// The packing of the cursor's epoch; empty for a stream.
+    packing: Option<(u64, Packing)>,
     updates: u64,
     tokens: u64,
+    last_learning_rate: f32,
+    interrupt: Arc<AtomicBool>,
+}
+
+/// How far training has come: all that the host remembers of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Counters {
+    /// Updates, skipped ones included.
+    pub updates: u64,
+    /// Symbols trained on.
+    pub tokens: u64,
+    /// Where the next window begins.
+    pub cursor: Cursor,
 }
 
 impl Trainer {
@@ -135,11 +201,46 @@ impl Trainer {
     /// # Errors
     /// If sizes are wrong or the device refuses.
     pub fn new(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
-        let config = settings.config(corpus.vocabulary.len())?;
-        let plan = Plan::new(config.dims(settings.lanes), settings.truncation.longest(corpus.train.steps()), &device.capabilities())?;
+        let config = settings.config(corpus.symbols.vocabulary().len())?;
+        let plan = Plan::new(config.dims(settings.lanes), corpus.longest(settings.truncation), &device.capabilities())?;
+        let parameters = settings.init.parameters(&config, settings.seed);
+        Self::with_plan(device, corpus, settings, plan, &parameters)
+    }
+
+    /// As [`Trainer::new`] with a plan and flat parameters that were saved.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_plan(device: &Device, corpus: Corpus, settings: Settings, plan: Plan, parameters: &[f32]) -> Result<Self> {
+        let config = settings.config(corpus.symbols.vocabulary().len())?;
         let mut engine = Engine::new(device, config, plan, &settings.rule.update(settings.clip))?;
-        engine.set_parameters(&settings.init.parameters(&config, settings.seed))?;
-        Ok(Trainer { engine, corpus, settings, position: 0, updates: 0, tokens: 0 })
+        engine.set_parameters(parameters)?;
+        let interrupt = Arc::new(AtomicBool::new(false));
+        Ok(Trainer { engine, corpus, settings, cursor: Cursor::default(), packing: None, updates: 0, tokens: 0, last_learning_rate: 0.0, interrupt })
+    }
+
+    /// Goes on from a saved place.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn restore(&mut self, counters: Counters, memory: &Memory) -> Result<()> {
+        Counters { updates: self.updates, tokens: self.tokens, cursor: self.cursor } = counters;
+        self.engine.set_memory(memory)
+    }
+
+    /// How far training has come.
+    pub fn counters(&self) -> Counters {
+        Counters { updates: self.updates, tokens: self.tokens, cursor: self.cursor }
+    }
+
+    /// Once this is true, what is under way ends at the next segment with [`Error::Interrupted`]; its window is dropped.
+    pub fn interrupt(&self) -> Arc<AtomicBool> {
+        self.interrupt.clone()
+    }
+
+    /// Asks the same flag of somebody else.
+    pub fn set_interrupt(&mut self, flag: Arc<AtomicBool>) {
+        self.interrupt = flag;
     }
 
     /// The corpus.
@@ -147,44 +248,126 @@ impl Trainer {
         &self.corpus
     }
 
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Updates so far, skipped ones included.
     pub fn updates(&self) -> u64 {
         self.updates
     }
 
-    /// Tokens trained on so far.
+    /// Symbols trained on so far.
     pub fn tokens(&self) -> u64 {
         self.tokens
     }
 
-    /// Updates of one pass over the training text.
-    pub fn updates_per_epoch(&self) -> u64 {
-        self.settings.truncation.windows(self.corpus.train.steps())
+    /// Passes over the training text so far, with the part of the present one.
+    pub fn epochs(&mut self) -> f64 {
+        let all = match &self.corpus.train {
+            Source::Stream(lanes) => lanes.steps(),
+            Source::Sequences(_) => self.packing().map_or(1, |p| p.len() as u32),
+        };
+        self.cursor.epoch as f64 + f64::from(self.cursor.place) / f64::from(all)
+    }
+
+    /// The part of the way to the goal that is done, 1 when it is reached.
+    pub fn fraction(&mut self) -> f64 {
+        match self.settings.goal {
+            Goal::Updates(n) => self.updates as f64 / n as f64,
+            Goal::Epochs(n) => self.epochs() / n as f64,
+        }
+    }
+
+    /// Whether the goal is reached.
+    pub fn done(&self) -> bool {
+        match self.settings.goal {
+            Goal::Updates(n) => self.updates >= n,
+            Goal::Epochs(n) => self.cursor.epoch >= n,
+        }
+    }
+
+    /// Whether the last update ended a pass over the training text.
+    pub fn at_epoch_end(&self) -> bool {
+        self.updates > 0 && self.cursor.place == 0
+    }
+
+    /// The packing of the present epoch.
+    fn packing(&mut self) -> Option<&Packing> {
+        let Source::Sequences(sequences) = &self.corpus.train else { return None };
+        let epoch = self.cursor.epoch;
+        if self.packing.as_ref().is_none_or(|p| p.0 != epoch) {
+            self.packing = Some((epoch, sequences.pack(self.settings.lanes, Some((self.settings.seed, epoch)))));
+        }
+        self.packing.as_ref().map(|p| &p.1)
+    }
+
+    /// The part of the present epoch's steps that is idle.
+    pub fn idle(&mut self) -> f64 {
+        self.packing().map_or(0.0, Packing::idle)
     }
 
     /// The window of the next update.
-    pub fn next_window(&self) -> Range<u32> {
-        self.settings.truncation.window(self.position, self.corpus.train.steps())
+    pub fn next_window(&mut self) -> Window {
+        let place = self.cursor.place;
+        if let Some(packing) = self.packing() {
+            return Window { steps: 0..packing.steps(place as usize), scored: packing.scored(place as usize) };
+        }
+        let Source::Stream(lanes) = &self.corpus.train else { unreachable!("sequences have a packing") };
+        let steps = self.settings.truncation.window(place, lanes.steps());
+        Window { scored: lanes.scored(steps.clone()), steps }
+    }
+
+    /// The learning rate of the next update.
+    pub fn learning_rate(&mut self) -> f32 {
+        let fraction = self.fraction();
+        let factor = self.settings.schedule.factor(fraction);
+        let warm = if self.updates < self.settings.warmup { (self.updates + 1) as f64 / self.settings.warmup as f64 } else { 1.0 };
+        (f64::from(self.settings.lr) * factor * warm) as f32
+    }
+
+    /// The learning rate of the last update.
+    pub fn last_learning_rate(&self) -> f32 {
+        self.last_learning_rate
     }
 
     /// One update. The work may still be under way when this returns.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails, the text can't be read, or the interrupt flag is set; nothing has changed then.
     pub fn step(&mut self) -> Result<()> {
-        let (window, truncation, lanes) = (self.next_window(), self.settings.truncation, &self.corpus.train);
-        let scored = lanes.scored(window.clone());
-        let (n, first) = (scored as f64, window.start);
-        self.engine.gradient(window.clone(), |places, segment| lanes.inputs(places, segment, |t| truncation.edge(t, first)), n)?;
-        self.engine.update(self.updates, self.settings.lr, n)?;
-        self.engine.carry(window.clone())?;
-        self.position = if window.end == lanes.steps() { 0 } else { window.end };
+        let window = self.next_window();
+        let (n, lr) = (window.scored as f64, self.learning_rate());
+        let Trainer { engine, corpus, packing, settings, cursor, interrupt, .. } = self;
+        let truncation = settings.truncation;
+        let go_on = || if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
+        let steps = window.steps.clone();
+        let last = match (&corpus.train, packing) {
+            (Source::Sequences(sequences), Some((_, packing))) => {
+                let place = cursor.place as usize;
+                let inputs = |places: &_, segment| go_on().and_then(|()| sequences.inputs(packing, place, places, segment, |_, d| truncation.xi(d)));
+                engine.gradient(steps.clone(), inputs, n)?;
+                place + 1 == packing.len()
+            }
+            (Source::Stream(lanes), _) => {
+                let edge = |t: u32| (f32::from(u8::from(t > 0)), truncation.xi(t - steps.start));
+                engine.gradient(steps.clone(), |places, segment| go_on().and_then(|()| lanes.inputs(places, segment, edge)), n)?;
+                steps.end == lanes.steps()
+            }
+            _ => unreachable!("sequences have a packing"),
+        };
+        engine.update(self.updates, lr, n)?;
+        self.last_learning_rate = lr;
+        self.engine.carry(steps.clone())?;
+        let next = if matches!(self.corpus.train, Source::Stream(_)) { steps.end } else { self.cursor.place + 1 };
+        self.cursor = if last { Cursor { epoch: self.cursor.epoch + 1, place: 0 } } else { Cursor { place: next, ..self.cursor } };
         self.updates += 1;
-        self.tokens += scored;
+        self.tokens += window.scored;
         Ok(())
     }
 
-    /// What the device noted of the last update.
+    /// What the device noted of the last update; waits for it.
     ///
     /// # Errors
     /// If the device fails.
@@ -192,16 +375,18 @@ impl Trainer {
         self.updates.checked_sub(1).map(|u| self.engine.metrics(u)).transpose()
     }
 
-    /// Mean loss of the held-out part, nats per character, every character scored once; none if nothing is held out. The part is read
-    /// in B lanes; each starts with 256 characters before its own, unscored, so that it differs little from one stream's.
+    /// Mean loss of the held-out part, nats per symbol, every symbol scored once; none if nothing is held out. A short stream is read in
+    /// one lane, a longer one in up to B, each of which starts with 256 symbols before its own, unscored, so that the result differs
+    /// little from one lane's.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails, the text can't be read, or the interrupt flag is set.
     pub fn validate(&mut self) -> Result<Option<f64>> {
-        let Some(lanes) = &self.corpus.validation else { return Ok(None) };
+        let Some(held) = &self.corpus.validation else { return Ok(None) };
         let state = self.engine.state()?;
-        let sum = self.engine.evaluate(lanes.steps(), |places, segment| lanes.inputs(places, segment, |t| (f32::from(u8::from(t > 0)), 1.0)))?;
+        let interrupt = &self.interrupt;
+        let found = held.evaluate(&mut self.engine, || if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) });
         self.engine.set_state(&state)?;
-        Ok(Some(sum / lanes.scored(0..lanes.steps()) as f64))
+        found.map(|e| Some(e.loss))
     }
 }

@@ -61,11 +61,13 @@ impl Truncation {
         u64::from(lane.div_ceil(self.longest(lane)))
     }
 
-    /// keep and xi of step t, in a window that starts at `first`: the state is reset at the lane's start, and the gradient cut
-    /// at the window's.
-    pub fn edge(&self, t: u32, first: u32) -> (f32, f32) {
-        let unless = |b: bool| f32::from(u8::from(!b));
-        (unless(t == 0), unless(t == first))
+    /// xi of the edge before step d, counted from the start of a window of a stream, or of a finite sequence.
+    pub fn xi(&self, d: u32) -> f32 {
+        let cut = match self {
+            Truncation::Full => d == 0,
+            Truncation::Regular(tau) => d.is_multiple_of(*tau),
+        };
+        f32::from(u8::from(!cut))
     }
 }
 

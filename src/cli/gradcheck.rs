@@ -1,11 +1,12 @@
 //! `retrograd gradcheck`
 
-use super::{number, print_json, say};
+use super::{print_json, say};
 use crate::analysis::gradcheck::{Case, Gradients, differences, executor, reference, relative_error};
 use crate::cpu;
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result};
 use crate::gpu::{GpuDevice, adapters};
+use crate::metrics::number;
 use crate::model::Activation;
 use serde_json::{Value, json};
 

@@ -1,17 +1,22 @@
 //! The command line.
 
 mod devices;
+mod eval;
 mod gradcheck;
+mod model;
+mod progress;
+mod sample;
 mod train;
 
 use crate::error::{Error, Result};
-use clap::{Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 #[derive(Parser)]
 #[command(name = "retrograd", version, about = "Trains recurrent networks by backpropagation through time on any GPU, or on the CPU")]
 #[command(
-    after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd devices                                    what there is to train on"
+    after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd train --resume runs/book                   go on after an interruption\n  retrograd sample runs/book --prompt 'It was'         write text with a trained model\n  retrograd eval runs/book other.txt                   how well it predicts another text\n  retrograd devices                                    what there is to train on"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -20,8 +25,12 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a character model on a text and print a sample of what it writes
-    Train(train::Args),
+    /// Train a character model on a text, in a folder of its own, and print a sample of what it writes
+    Train(Box<train::Args>),
+    /// The loss of a trained model on a text
+    Eval(eval::Args),
+    /// Write text with a trained model
+    Sample(sample::Args),
     /// List the adapters, their limits and the kernel variants chosen
     Devices(devices::Args),
     /// Compare gradients of the CPU and of every adapter with an f64 reference, and that with finite differences
@@ -30,10 +39,11 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, given(&matches))));
+    let (cli, given) = match parsed {
+        Ok(parsed) => parsed,
         Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            eprintln!("error: no command given; expected train, devices or gradcheck; see `retrograd --help`");
+            eprintln!("error: no command given; expected train, eval, sample, devices or gradcheck; see `retrograd --help`");
             return ExitCode::from(2);
         }
         Err(e) if e.use_stderr() => {
@@ -47,17 +57,28 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        Command::Train(args) => train::run(&args),
+        Command::Train(args) => train::run(&args, &given),
+        Command::Eval(args) => eval::run(&args),
+        Command::Sample(args) => sample::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Gradcheck(args) => gradcheck::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Said already.
+        Err(e @ Error::Interrupted) => ExitCode::from(e.exit_code()),
         Err(e) => {
             eprintln!("error: {e}");
             ExitCode::from(e.exit_code())
         }
     }
+}
+
+/// The names of the arguments that stand on the command line, of the subcommand.
+fn given(matches: &ArgMatches) -> Vec<String> {
+    let Some((_, matches)) = matches.subcommand() else { return Vec::new() };
+    let stands = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    matches.ids().filter(stands).map(|id| id.as_str().to_string()).collect()
 }
 
 /// What clap found wrong, in one line.
@@ -81,7 +102,33 @@ fn print_json(value: &serde_json::Value) -> Result<()> {
     Ok(())
 }
 
-/// A JSON number; null if it is not finite.
-fn number(x: f64) -> serde_json::Value {
-    serde_json::Number::from_f64(x).map_or(serde_json::Value::Null, serde_json::Value::Number)
+fn finite(text: &str) -> std::result::Result<f64, String> {
+    text.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| "expected a finite number".to_string())
+}
+
+fn positive(text: &str) -> std::result::Result<f64, String> {
+    finite(text).and_then(|x| if x > 0.0 { Ok(x) } else { Err("expected a number above 0".to_string()) })
+}
+
+fn not_negative(text: &str) -> std::result::Result<f64, String> {
+    finite(text).and_then(|x| if x >= 0.0 { Ok(x) } else { Err("expected 0 or a number above 0".to_string()) })
+}
+
+/// A string in which \n, \t, \r and \\ stand for what they do in programs.
+fn separator(text: &str) -> std::result::Result<String, String> {
+    let mut out = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('n') => out.push('\n'),
+                Some('t') => out.push('\t'),
+                Some('r') => out.push('\r'),
+                Some('\\') => out.push('\\'),
+                other => return Err(format!("\\{} is unknown; expected \\n, \\t, \\r or \\\\", other.map_or(String::new(), String::from))),
+            },
+            c => out.push(c),
+        }
+    }
+    if out.is_empty() { Err("expected at least one character".to_string()) } else { Ok(out) }
 }

@@ -1,215 +1,416 @@
 //! `retrograd train`
 
-use super::{number, print_json, say};
-use crate::data::Text;
+use super::progress::Progress;
+use super::{finite, not_negative, positive, print_json, say, separator};
+use crate::data::Symbols;
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Init};
-use crate::optimizer::{Clip, Rule};
-use crate::sample::Sampler;
-use crate::trainer::{Corpus, Settings, Trainer};
+use crate::optimizer::{Rule, Schedule};
+use crate::run::{End, Folder, Run, RunConfig};
+use crate::sample::{Options, Sampler};
+use crate::store::Snapshot;
+use crate::trainer::{Corpus, Goal, Source, Trainer};
 use crate::truncation::Truncation;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::json;
-use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Flags of `train`.
 #[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  retrograd train                                          the embedded text, in runs/embedded
+  retrograd train book.txt --hidden 512 --epochs 10        your own text; the run is in runs/book
+  retrograd train book.txt --schedule cosine --warmup 100  a learning rate that rises, then falls
+  retrograd train poems.txt --separator '\\n\\n' --epochs 20 poems apart from each other, none seen behind another
+  retrograd train program.exe --bytes                      any file, byte by byte
+  retrograd train --resume runs/book                       go on after Ctrl-C, a crash or a power cut, with the same bits
+  retrograd train --resume runs/book --updates 20000       go on beyond the first goal")]
 pub(super) struct Args {
     /// Text to train on, UTF-8; without one, the first book of Cicero's De finibus, which is built in
     text: Option<PathBuf>,
+    /// Read any file as bytes instead of UTF-8 characters; there are 256 symbols then
+    #[arg(long, help_heading = "Text")]
+    bytes: bool,
+    /// What stands between the sequences of the text, which are then independent of each other; \n, \t, \r and \\ are understood
+    #[arg(long, value_name = "STRING", value_parser = separator, help_heading = "Text")]
+    separator: Option<String>,
+    /// Each line is a sequence of its own
+    #[arg(long, conflicts_with = "separator", help_heading = "Text")]
+    lines: bool,
+    /// Part of the text, at its end, that is held out for validation
+    #[arg(long, default_value_t = 0.1, value_parser = fraction, value_name = "PART", help_heading = "Text")]
+    val_fraction: f64,
     /// Units per layer
-    #[arg(long, default_value_t = 256, value_name = "H")]
+    #[arg(long, default_value_t = 256, value_name = "H", help_heading = "Model")]
     hidden: u32,
     /// Layers, 1 to 8
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Model")]
     layers: u32,
-    /// Lanes of text trained side by side
-    #[arg(long, default_value_t = 32, value_name = "B")]
-    batch: u32,
-    /// How far back gradients flow: full, or regular:TAU for windows of TAU steps with the state carried on
-    #[arg(long, default_value = "regular:64")]
-    truncation: Truncation,
     /// Activation of the layers
-    #[arg(long, value_enum, default_value_t = Activation::Tanh)]
+    #[arg(long, value_enum, default_value_t = Activation::Tanh, help_heading = "Model")]
     activation: Activation,
     /// Train without biases
-    #[arg(long)]
+    #[arg(long, help_heading = "Model")]
     no_bias: bool,
     /// Initial weights: orthogonal, xavier, identity:A, normal:SIGMA, or uniform (PyTorch's default)
-    #[arg(long, default_value = "orthogonal")]
+    #[arg(long, default_value = "orthogonal", help_heading = "Model")]
     init: Init,
+    /// Lanes of text trained side by side
+    #[arg(long, default_value_t = 32, value_name = "B", help_heading = "Training")]
+    batch: u32,
+    /// How far back gradients flow: full, or regular:TAU for windows of TAU steps with the state carried on
+    #[arg(long, default_value = "regular:64", help_heading = "Training")]
+    truncation: Truncation,
     /// Stop after this many updates [default: 1000, unless --epochs is given]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "epochs")]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "epochs", value_name = "N", help_heading = "Training")]
     updates: Option<u64>,
     /// Stop after this many passes over the training text
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Training")]
     epochs: Option<u64>,
     /// sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY
-    #[arg(long, default_value = "adam")]
+    #[arg(long, default_value = "adam", value_name = "RULE", help_heading = "Training")]
     optimizer: Rule,
     /// Learning rate
-    #[arg(long, default_value_t = 2e-3, value_parser = positive)]
-    lr: f32,
+    #[arg(long, default_value_t = 2e-3, value_parser = positive, help_heading = "Training")]
+    lr: f64,
+    /// How the learning rate falls over the run: constant, cosine[:END] or exponential[:END], END the part of it that is left
+    #[arg(long, default_value = "constant", help_heading = "Training")]
+    schedule: Schedule,
+    /// Updates over which the learning rate rises from 0
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
+    warmup: u64,
     /// Scale gradients down to this global norm at most; 0 for no clipping
-    #[arg(long, default_value_t = 1.0, value_parser = not_negative, value_name = "NORM")]
-    clip_norm: f32,
+    #[arg(long, default_value_t = 1.0, value_parser = not_negative, value_name = "NORM", help_heading = "Training")]
+    clip_norm: f64,
     /// Clamp each gradient to plus or minus this instead
-    #[arg(long, value_parser = positive, value_name = "V", conflicts_with = "clip_norm")]
-    clip_value: Option<f32>,
-    /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
-    #[arg(long, default_value = "auto")]
-    device: Wish,
-    /// Seed of the initial weights and of the sample
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_parser = positive, value_name = "V", conflicts_with = "clip_norm", help_heading = "Training")]
+    clip_value: Option<f64>,
+    /// Seed of the initial weights, of the order of sequences, and of the sample
+    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
     seed: u64,
-    /// Part of the text, at its end, that is held out for validation
-    #[arg(long, default_value_t = 0.1, value_parser = fraction)]
-    val_fraction: f64,
+    /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
+    #[arg(long, default_value = "auto", help_heading = "Training")]
+    device: Wish,
+    /// Updates from one validation to the next [default: at the end of each epoch, and of the run]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
+    val_every: Option<u64>,
+    /// Stop when so many validations in a row have not been better than the best before
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
+    patience: Option<u64>,
     /// Updates from one report of the loss to the next
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
     log_every: u64,
+    /// Updates from one snapshot to the next [default: about two a minute]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
+    save_every: Option<u64>,
+    /// Folder of the run; it must be new or empty [default: runs/NAME, after the text]
+    #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = "Run")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder; other flags must be those that it was started with, or be left out
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
+    resume: Option<PathBuf>,
     /// Characters of the sample that is printed at the end (under `sample` with --json); 0 for none
-    #[arg(long, default_value_t = 400, value_name = "N")]
+    #[arg(long, default_value_t = 400, value_name = "N", help_heading = "Run")]
     sample: usize,
+    /// No progress and no messages but warnings and errors
+    #[arg(long, help_heading = "Run")]
+    quiet: bool,
     /// Print one JSON object with the results on standard output
-    #[arg(long)]
+    #[arg(long, help_heading = "Run")]
     json: bool,
 }
 
-fn float(text: &str) -> std::result::Result<f32, String> {
-    text.parse::<f32>().ok().filter(|x| x.is_finite()).ok_or_else(|| "expected a finite number".to_string())
-}
-
-fn positive(text: &str) -> std::result::Result<f32, String> {
-    float(text).and_then(|x| if x > 0.0 { Ok(x) } else { Err("expected a number above 0".to_string()) })
-}
-
-fn not_negative(text: &str) -> std::result::Result<f32, String> {
-    float(text).and_then(|x| if x >= 0.0 { Ok(x) } else { Err("expected 0 or a number above 0".to_string()) })
-}
-
 fn fraction(text: &str) -> std::result::Result<f64, String> {
-    text.parse::<f64>().ok().filter(|x| (0.0..1.0).contains(x)).ok_or_else(|| "expected a number from 0 to below 1".to_string())
+    finite(text).and_then(|x| if (0.0..1.0).contains(&x) { Ok(x) } else { Err("expected a number from 0 to below 1".to_string()) })
 }
 
 impl Args {
-    fn settings(&self) -> Settings {
-        let clip = match (self.clip_value, self.clip_norm) {
-            (Some(v), _) => Clip::Value(v),
-            (None, 0.0) => Clip::None,
-            (None, n) => Clip::Norm(n),
-        };
-        Settings {
+    fn config(&self) -> RunConfig {
+        RunConfig {
+            format: RunConfig::format(),
+            text: self.text.clone(),
+            text_checksum: String::new(),
+            text_bytes: 0,
+            bytes: self.bytes,
+            separator: self.separator.clone().or(self.lines.then(|| "\n".to_string())),
             hidden: self.hidden,
             layers: self.layers,
-            lanes: self.batch,
-            activation: self.activation,
-            bias: !self.no_bias,
-            init: self.init,
+            batch: self.batch,
             truncation: self.truncation,
-            rule: self.optimizer,
-            clip,
+            activation: self.activation,
+            no_bias: self.no_bias,
+            init: self.init,
+            updates: if self.epochs.is_none() { Some(self.updates.unwrap_or(1000)) } else { None },
+            epochs: self.epochs,
+            optimizer: self.optimizer,
             lr: self.lr,
+            schedule: self.schedule,
+            warmup: self.warmup,
+            clip_norm: self.clip_norm,
+            clip_value: self.clip_value,
+            device: self.device,
             seed: self.seed,
             val_fraction: self.val_fraction,
+            val_every: self.val_every,
+            patience: self.patience,
+            log_every: self.log_every,
+            save_every: self.save_every,
+        }
+    }
+
+    fn note(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{line}");
         }
     }
 }
 
-pub(super) fn run(args: &Args) -> Result<()> {
+/// `given` names the flags on the command line.
+pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     let start = Instant::now();
-    let settings = args.settings();
-    let text = args.text.as_deref().map_or_else(|| Ok(Text::embedded()), Text::read)?;
-    let corpus = Corpus::new(&text.content, &text.name, &settings)?;
-    let (device, line) = Device::open(args.device)?;
-    eprintln!("{line}");
-    let mut trainer = Trainer::new(&device, corpus, settings)?;
-    announce(&trainer, &text.name, &settings);
+    let interrupt = interruptible()?;
+    let prepared = match &args.resume {
+        Some(path) => resume(args, given, path)?,
+        None => Some(begin(args)?),
+    };
+    let Some(mut run) = prepared else { return Ok(()) };
+    run.trainer.set_interrupt(interrupt);
+    announce(args, &mut run);
     let seconds_setup = start.elapsed().as_secs_f64();
-    let epochs = |e: u64| e.checked_mul(trainer.updates_per_epoch()).ok_or_else(|| Error::Usage(format!("--epochs {e} is too many")));
-    let total = args.updates.map_or_else(|| args.epochs.map_or(Ok(1000), epochs), Ok)?;
-    let submits = trainer.engine.counters().submits;
-    let (start, first) = (Instant::now(), train(&mut trainer, total, args.log_every)?);
-    let seconds_training = start.elapsed().as_secs_f64();
-    let submits = trainer.engine.counters().submits - submits;
-    let speed = trainer.tokens() as f64 / seconds_training;
-    let last = trainer.metrics()?.map_or(f32::NAN, |m| m.loss);
-    let val_loss = trainer.validate()?;
-    let skipped = trainer.engine.skipped()?;
-    let bpc = val_loss.map(|l| l / std::f64::consts::LN_2);
-    eprintln!("trained {total} updates in {seconds_training:.1} s, {speed:.0} characters/s; loss {first:.3} -> {last:.3} nats");
-    if let (Some(loss), Some(bpc)) = (val_loss, bpc) {
-        eprintln!("validation loss {loss:.4} nats, {bpc:.4} bits per character");
-    }
-    if skipped > 0 {
-        eprintln!("{skipped} updates were skipped because a gradient was not finite; lower --lr or --clip-norm");
-    }
+    let mut progress = Progress::new(&run, args.quiet);
+    let end = run.train(&mut |event| progress.show(event))?;
+    progress.finish();
+    let mut summary = run.summary(end, seconds_setup)?;
+    closing(args, &run, end);
+    let text = if args.sample > 0 && end != End::Interrupted { sample(args, &mut run)? } else { String::new() };
+    summary["sample"] = text.clone().into();
+    run.save_summary(&summary)?;
     if args.json {
-        let [planned, allocated] = trainer.engine.device_bytes();
-        let activations = trainer.engine.activation_bytes();
-        print_json(&json!({
-            "device": trainer.engine.description(), "backend": device.backend(), "updates": trainer.updates(), "tokens": trainer.tokens(),
-            "train_loss": number(last.into()), "val_loss": val_loss.map_or(serde_json::Value::Null, number), "val_bpc": bpc.map_or(serde_json::Value::Null, number),
-            "tokens_per_second": number(speed), "device_bytes_planned": planned, "device_bytes_allocated": allocated,
-            "activation_bytes_planned": activations, "activation_bytes_allocated": (activations + allocated).saturating_sub(planned),
-            "dispatches_per_window": trainer.engine.dispatches_per_window(), "submits_per_window": number(submits as f64 / total as f64),
-            "skipped_updates": skipped, "seconds_setup": number(seconds_setup), "seconds_training": number(seconds_training),
-            "sample": sample(&mut trainer, args)?, "run_dir": serde_json::Value::Null,
-        }))?;
-    } else if args.sample > 0 {
-        say(&sample(&mut trainer, args)?);
+        print_json(&summary)?;
+    } else if !text.is_empty() {
+        say(&text);
     }
-    Ok(())
+    if end == End::Interrupted { Err(Error::Interrupted) } else { Ok(()) }
 }
 
-fn announce(trainer: &Trainer, name: &str, settings: &Settings) {
-    let (config, train) = (&trainer.engine.config, &trainer.corpus().train);
-    eprintln!("text: {name}: {} symbols, {} lanes of {} characters; model: {} parameters", config.vocab, train.lanes(), train.steps(), config.parameters());
-    if let Truncation::Regular(tau) = settings.truncation
-        && tau >= train.steps()
-    {
-        eprintln!("note: a window of {tau} steps holds the whole lane of {}: this is the full gradient", train.steps());
-    }
-    if trainer.engine.plan.recompute {
-        let plan = &trainer.engine.plan;
-        eprintln!("note: windows of {} steps are trained in segments of {}, whose states are computed twice to save memory", plan.window, plan.extent.steps);
-    }
-}
-
-/// Runs the updates with a progress bar, or lines where there is no terminal; the first window's loss.
-fn train(trainer: &mut Trainer, total: u64, log_every: u64) -> Result<f32> {
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} updates  {msg}  {eta} left").map_err(|e| Error::Usage(e.to_string()))?;
-    bar.set_style(style);
-    let lines = !std::io::stderr().is_terminal();
-    let (start, mut first) = (Instant::now(), f32::NAN);
-    for update in 1..=total {
-        trainer.step()?;
-        bar.set_position(update);
-        if update == 1 || update % log_every == 0 || update == total {
-            let Some(m) = trainer.metrics()? else { continue };
-            let speed = trainer.tokens() as f64 / start.elapsed().as_secs_f64();
-            if update == 1 {
-                first = m.loss;
-            }
-            let message = format!("loss {:.4} nats  norm {:.3}  {speed:.0} characters/s", m.loss, m.norm);
-            if lines {
-                eprintln!("update {update}/{total}  {message}");
-            }
-            bar.set_message(message);
+/// A flag that Ctrl-C (or a request to end) sets; the second time, the process ends at once.
+fn interruptible() -> Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = flag.clone();
+    let handler = move || {
+        if set.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
         }
-    }
-    trainer.engine.wait()?;
-    bar.finish();
-    Ok(first)
+        eprintln!("\ninterrupted: saving; press Ctrl-C again to leave at once, without");
+    };
+    ctrlc::set_handler(handler).map_err(|e| Error::Device(format!("cannot listen for Ctrl-C: {e}")))?;
+    Ok(flag)
 }
 
-/// A sample without a prompt: the first character is drawn from the head's bias alone.
-fn sample(trainer: &mut Trainer, args: &Args) -> Result<String> {
-    let parameters = trainer.engine.parameters()?;
-    let mut sampler = Sampler::new(trainer.engine.config, &parameters, 0.8, args.seed)?;
-    sampler.text(&trainer.corpus().vocabulary, "", args.sample)
+fn begin(args: &Args) -> Result<Run> {
+    let mut config = args.config();
+    let symbols = config.open_text()?;
+    let corpus = Corpus::new(Arc::new(symbols), config.separator.as_deref(), &config.settings())?;
+    // What there is to refuse is refused before anything is made.
+    let folder = match &args.out {
+        Some(path) => Folder::create(path)?,
+        None => Folder::create_new(&run_name(args.text.as_deref()))?,
+    };
+    // From here on a run that is killed can be resumed; one that can't begin leaves nothing.
+    config.save(&folder.file("config.toml"))?;
+    let made = match Device::open(args.device).and_then(|(device, line)| {
+        args.note(&line);
+        Trainer::new(&device, corpus, config.settings()).map(|trainer| (device, trainer))
+    }) {
+        Err(e) => {
+            folder.discard();
+            return Err(e);
+        }
+        Ok(made) => made,
+    };
+    Run::begin(folder, config, made.0, made.1)
+}
+
+/// The name of a run after its text.
+fn run_name(text: Option<&Path>) -> String {
+    let stem = text.map_or(Some("embedded".into()), |t| t.file_stem().map(|s| s.to_string_lossy()));
+    stem.map(|s| s.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "-").trim_start_matches('.').to_string())
+        .filter(|s| !s.is_empty())
+        .unwrap_or("run".to_string())
+}
+
+/// The run in a folder; none if there is nothing left to do.
+fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
+    let folder = Folder::open(path)?;
+    let mut config = RunConfig::load(&folder.file("config.toml"))?;
+    let file = folder.file("snapshot.safetensors");
+    let snapshot = if file.exists() { Some(Snapshot::load(&file)?) } else { None };
+    let extended = apply(args, given, &mut config, snapshot.as_ref(), path)?;
+    let Some(mut snapshot) = snapshot else {
+        if folder.file("model.safetensors").exists() {
+            return Err(Error::Input(format!("{} has a model but no snapshot.safetensors: it cannot go on; begin again with another --out", path.display())));
+        }
+        return again(args, folder, config).map(Some);
+    };
+    if Run::finished(&config, &snapshot) && !extended {
+        args.note(&format!("{} is finished: {} updates; give more --updates (or --epochs) to go on", path.display(), snapshot.counters.updates));
+        if args.json {
+            let summary = crate::files::read(&folder.file("summary.json"))?;
+            let summary = serde_json::from_slice(&summary).map_err(|e| Error::Input(format!("{}: {e}", folder.file("summary.json").display())))?;
+            print_json(&summary)?;
+        }
+        return Ok(None);
+    }
+    if extended {
+        (snapshot.progress.stopped_early, snapshot.progress.since_best) = (false, 0);
+    }
+    let corpus = Corpus::new(Arc::new(find_text(&mut config)?), config.separator.as_deref(), &config.settings())?;
+    let (device, line) = Device::open_again(config.device, Some(&snapshot.choices))?;
+    args.note(&line);
+    if device.choices() != snapshot.choices {
+        args.note(&format!("note: the run was on {}; from here on bits may differ from those of a run that was not interrupted", snapshot.choices.description));
+    }
+    let metrics = std::fs::metadata(folder.file("metrics.jsonl")).map_or(0, |m| m.len());
+    if metrics < snapshot.progress.metrics_bytes {
+        eprintln!("warning: metrics.jsonl is shorter than it was when the snapshot was made; what is missing stays so");
+    }
+    args.note(&format!("going on behind update {}", snapshot.counters.updates));
+    Run::resume(folder, config, device, corpus, &snapshot).map(Some)
+}
+
+/// A run that was killed before its first snapshot begins again.
+fn again(args: &Args, folder: Folder, mut config: RunConfig) -> Result<Run> {
+    args.note("there is no snapshot yet: beginning again");
+    let corpus = Corpus::new(Arc::new(find_text(&mut config)?), config.separator.as_deref(), &config.settings())?;
+    let (device, line) = Device::open(config.device)?;
+    args.note(&line);
+    let trainer = Trainer::new(&device, corpus, config.settings())?;
+    Run::begin(folder, config, device, trainer)
+}
+
+fn find_text(config: &mut RunConfig) -> Result<Symbols> {
+    let symbols = config.find_text()?;
+    config.text.clone_from(&symbols.text().path);
+    Ok(symbols)
+}
+
+/// Flags that may change when a run goes on: what is trained does not depend on them.
+const FREE: [&str; 5] = ["updates", "epochs", "log-every", "save-every", "device"];
+
+/// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.
+fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option<&Snapshot>, path: &Path) -> Result<bool> {
+    let flags: Vec<String> = given.iter().map(|id| if id == "lines" { "separator".to_string() } else { id.replace('_', "-") }).collect();
+    let asked = args.config();
+    let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str()) && *f != "text").cloned().collect();
+    if let Some([flag, here, there]) = asked.differences(config, &keys).first() {
+        return Err(Error::Usage(format!(
+            "--{flag} {here} contradicts the run in {}, which was started with {there}; leave it out, or begin another run with --out",
+            path.display()
+        )));
+    }
+    let has = |name: &str| flags.iter().any(|f| f == name);
+    let before = config.goal();
+    if has("updates") || has("epochs") {
+        (config.updates, config.epochs) = (asked.updates, asked.epochs);
+    }
+    if has("log-every") {
+        config.log_every = asked.log_every;
+    }
+    if has("save-every") {
+        config.save_every = asked.save_every;
+    }
+    if has("device") {
+        config.device = asked.device;
+    }
+    if has("text") {
+        config.text = asked.text;
+    }
+    let done = snapshot.map_or((0, 0), |s| (s.counters.updates, s.counters.cursor.epoch));
+    let (what, goal, done) = match config.goal() {
+        Goal::Updates(n) => ("updates", n, done.0),
+        Goal::Epochs(n) => ("epochs", n, done.1),
+    };
+    if config.goal() != before && goal < done {
+        return Err(Error::Usage(format!("--{what} {goal} is less than the {done} that the run in {} has done; give more to go on", path.display())));
+    }
+    if config.goal() != before && config.schedule != Schedule::Constant {
+        args.note(&format!("note: the schedule {} now ends with the new goal", config.schedule));
+    }
+    Ok(config.goal() != before && goal > done)
+}
+
+fn announce(args: &Args, run: &mut Run) {
+    let (config, settings) = (run.trainer.engine.config, *run.trainer.settings());
+    let idle = run.trainer.idle();
+    let trainer = &run.trainer;
+    let symbols = &trainer.corpus().symbols;
+    let (name, unit) = (&symbols.text().name, symbols.unit());
+    let layout = match &trainer.corpus().train {
+        Source::Stream(lanes) => format!("{} lanes of {} {unit}", lanes.lanes(), lanes.steps()),
+        Source::Sequences(s) => format!("{} sequences of up to {} {unit}, {:.1}% of the steps idle", s.list().len(), s.longest(), 100.0 * idle),
+    };
+    args.note(&format!("text: {name}: {} symbols, {layout}; model: {} parameters; run: {}", config.vocab, config.parameters(), run.folder().path().display()));
+    let whole = match &trainer.corpus().train {
+        Source::Stream(lanes) => lanes.steps(),
+        Source::Sequences(s) => s.longest(),
+    };
+    if let Source::Sequences(s) = &trainer.corpus().train
+        && s.skipped() > 0
+    {
+        args.note(&format!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped()));
+    }
+    if let Truncation::Regular(tau) = settings.truncation
+        && tau >= whole
+    {
+        args.note(&format!("note: a window of {tau} steps holds all {whole} there are: this is the full gradient"));
+    }
+    let plan = &trainer.engine.plan;
+    if plan.recompute {
+        args.note(&format!(
+            "note: windows of {} steps are trained in segments of {}, whose states are computed twice to save memory",
+            plan.window, plan.extent.steps
+        ));
+    }
+}
+
+fn closing(args: &Args, run: &Run, end: End) {
+    let (p, trainer, folder) = (run.progress(), &run.trainer, run.folder().path().display());
+    let loss = |l: Option<f32>| l.map_or("not finite".to_string(), |l| format!("{l:.3}"));
+    let speed = trainer.tokens() as f64 / p.seconds;
+    args.note(&format!(
+        "trained {} updates in {:.1} s, {speed:.0} {}/s; loss {} -> {} nats",
+        trainer.updates(),
+        p.seconds,
+        trainer.corpus().symbols.unit(),
+        loss(p.first_loss),
+        loss(p.last_loss)
+    ));
+    if let Some(loss) = p.val_loss {
+        args.note(&format!(
+            "validation loss {loss:.4} nats, {:.4} bits per symbol; best {:.4} behind update {}",
+            crate::run::bits(loss),
+            p.best_loss.unwrap_or(loss),
+            p.best_update
+        ));
+    }
+    match end {
+        End::Done => args.note(&format!("saved in {folder}; `retrograd sample {folder}` writes text with it")),
+        End::StoppedEarly => args.note(&format!("stopped early: validation has not improved {} times in a row; saved in {folder}", p.since_best)),
+        End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),
+    }
+}
+
+/// A sample without a prompt.
+fn sample(args: &Args, run: &mut Run) -> Result<String> {
+    let model = run.model()?;
+    let separator = run.config().separator.as_deref().map_or(Ok(Vec::new()), |s| model.vocabulary.encode(s))?;
+    let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: run.config().seed, separator, ..Options::default() })?;
+    let mut text = Vec::new();
+    for _ in 0..args.sample {
+        model.vocabulary.write(sampler.draw()?, &mut text);
+    }
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -1,7 +1,15 @@
-//! Where symbols come from: texts, their vocabulary, and lanes of them.
+//! Where symbols come from: texts, their vocabulary, lanes of a stream, and finite sequences.
 
+mod inputs;
 mod lanes;
+mod sequences;
+mod symbols;
 mod text;
+mod vocabulary;
 
-pub use lanes::{Given, Lanes, SegmentInputs};
-pub use text::{Text, Vocabulary};
+pub use inputs::{Given, SegmentInputs};
+pub use lanes::{Lanes, WARM_UP};
+pub use sequences::{Item, Packing, Sequence, Sequences};
+pub use symbols::Symbols;
+pub use text::Text;
+pub use vocabulary::{Kind, Vocabulary};

@@ -82,6 +82,12 @@ impl GpuDevice {
         Ok(gpu)
     }
 
+    /// The variants in use.
+    pub fn variants(&self) -> calibrate::Variants {
+        let c = &self.capabilities;
+        calibrate::Variants { matmul: c.matmul.tile, matmul_loads: c.matmul.loads, scan: c.scan, scan_loads: c.scan_loads }
+    }
+
     /// The first error that the device has reported, if any.
     pub(super) fn check(&self) -> Result<()> {
         let fault = self.fault.lock().map_or(None, |f| f.clone());
@@ -89,6 +95,13 @@ impl GpuDevice {
             Some(message) => Err(Error::Device(format!("{}: {}", self.info, message.lines().collect::<Vec<_>>().join(" ")))),
             None => Ok(()),
         }
+    }
+
+    /// Lets what is done call back, without waiting.
+    pub(super) fn poll(&self) -> Result<()> {
+        let polled = self.device.poll(wgpu::PollType::Poll);
+        self.check()?;
+        polled.map(|_| ()).map_err(|e| Error::Device(format!("{}: {e}", self.info)))
     }
 
     /// Waits for a submission, or for all.

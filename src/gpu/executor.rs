@@ -8,6 +8,8 @@ use crate::kernel::{Kernel, Values, Var, Variant, Word};
 use crate::layout::Program;
 use crate::recording::{Counters, Dispatch, Executor, Repeat};
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 /// Bytes from one dispatch's arguments to the next: the largest alignment of a dynamic offset.
 const ARGS_STRIDE: usize = 256;
@@ -31,6 +33,26 @@ struct Pending {
     grid: [u32; 3],
 }
 
+type MapResult = std::result::Result<(), wgpu::BufferAsyncError>;
+
+/// Words on their way to the host.
+struct Reading {
+    buffer: wgpu::Buffer,
+    size: u64,
+    submission: wgpu::SubmissionIndex,
+    receiver: futures_intrusive::channel::shared::OneshotReceiver<MapResult>,
+}
+
+impl Reading {
+    /// Whether it could be mapped, once that is known.
+    fn answer(&self) -> Option<MapResult> {
+        match pin!(self.receiver.receive()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => None,
+        }
+    }
+}
+
 /// Replays a program on a GPU.
 pub struct GpuExecutor {
     gpu: GpuDevice,
@@ -41,7 +63,10 @@ pub struct GpuExecutor {
     args: Vec<u8>,
     pending: Vec<Pending>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
-    staging: Option<wgpu::Buffer>,
+    /// What is being read back, oldest first.
+    readings: VecDeque<Reading>,
+    /// Staging buffers that are free again.
+    spare: Vec<wgpu::Buffer>,
     description: String,
     counters: Counters,
 }
@@ -85,7 +110,8 @@ impl GpuExecutor {
             args: Vec::new(),
             pending: Vec::new(),
             in_flight: VecDeque::new(),
-            staging: None,
+            readings: VecDeque::new(),
+            spare: Vec::new(),
             description,
             counters: Counters::default(),
         };
@@ -137,6 +163,45 @@ impl GpuExecutor {
         entries.push(wgpu::BindGroupEntry { binding: d.bindings.len() as u32, resource: wgpu::BindingResource::Buffer(binding) });
         let layout = self.pipelines().layout(d.kernel).0.clone();
         Ok(self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&d.label), layout: &layout, entries: &entries }))
+    }
+
+    /// Has words copied to a buffer that the host may map, behind everything that was run before.
+    fn start_reading(&mut self, slot: Slot, offset: u32, count: usize) -> Result<Reading> {
+        self.submit()?;
+        let (bank, at) = self.bytes(slot, offset, count);
+        let size = count as u64 * 4;
+        let fits = |b: &wgpu::Buffer| (size..=size.saturating_mul(2)).contains(&b.size());
+        let buffer = match self.spare.iter().position(fits) {
+            Some(i) => self.spare.swap_remove(i),
+            None => {
+                self.spare.clear();
+                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+                self.gpu.device.create_buffer(&wgpu::BufferDescriptor { label: Some("staging"), size, usage, mapped_at_creation: false })
+            }
+        };
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&self.banks[bank], at, &buffer, 0, size);
+        let submission = self.gpu.queue.submit([encoder.finish()]);
+        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+        buffer.map_async(wgpu::MapMode::Read, 0..size, move |result| {
+            // Fails only if nobody waits any more.
+            let _ = sender.send(result);
+        });
+        Ok(Reading { buffer, size, submission, receiver })
+    }
+
+    fn finish_reading(&mut self, reading: Reading, answer: MapResult) -> Result<Vec<u32>> {
+        answer.map_err(|e| self.cannot_read(e))?;
+        let view = reading.buffer.get_mapped_range(0..reading.size).map_err(|e| self.cannot_read(e))?;
+        let words = bytemuck::pod_collect_to_vec(&view);
+        drop(view);
+        reading.buffer.unmap();
+        self.spare.push(reading.buffer);
+        Ok(words)
+    }
+
+    fn cannot_read(&self, why: impl std::fmt::Display) -> Error {
+        Error::Device(format!("{}: cannot read from the device: {why}", self.gpu.info))
     }
 
     fn pipelines(&self) -> std::sync::MutexGuard<'_, super::pipelines::Pipelines> {
@@ -198,35 +263,31 @@ impl Executor for GpuExecutor {
     }
 
     fn download(&mut self, slot: Slot, offset: u32, words: &mut [u32]) -> Result<()> {
-        self.submit()?;
-        let (bank, at) = self.bytes(slot, offset, words.len());
-        let size = words.len() as u64 * 4;
-        if self.staging.as_ref().is_none_or(|s| s.size() < size) {
-            let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-            self.staging = Some(self.gpu.device.create_buffer(&wgpu::BufferDescriptor { label: Some("staging"), size, usage, mapped_at_creation: false }));
-        }
-        let Some(staging) = &self.staging else { return Ok(()) };
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&self.banks[bank], at, staging, 0, size);
-        let submission = self.gpu.queue.submit([encoder.finish()]);
-        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
-        staging.map_async(wgpu::MapMode::Read, 0..size, move |result| {
-            // Fails only if nobody waits any more.
-            let _ = sender.send(result);
-        });
-        self.gpu.wait(Some(submission))?;
+        let reading = self.start_reading(slot, offset, words.len())?;
+        self.gpu.wait(Some(reading.submission.clone()))?;
         self.in_flight.clear();
-        let failed = |e: String| Error::Device(format!("{}: cannot read from the device: {e}", self.gpu.info));
-        match pollster::block_on(receiver.receive()) {
-            Some(Ok(())) => {}
-            Some(Err(e)) => return Err(failed(e.to_string())),
-            None => return Err(failed("no answer".to_string())),
-        }
-        let view = staging.get_mapped_range(0..size).map_err(|e| failed(e.to_string()))?;
-        words.copy_from_slice(bytemuck::cast_slice(&view));
-        drop(view);
-        staging.unmap();
+        let answer = reading.answer().ok_or_else(|| self.cannot_read("no answer"))?;
+        words.copy_from_slice(&self.finish_reading(reading, answer)?);
         Ok(())
+    }
+
+    fn request(&mut self, slot: Slot, offset: u32, count: u32) -> Result<()> {
+        let reading = self.start_reading(slot, offset, count as usize)?;
+        self.readings.push_back(reading);
+        Ok(())
+    }
+
+    fn collect(&mut self, wait: bool) -> Result<Option<Vec<u32>>> {
+        let Some(oldest) = self.readings.front() else { return Ok(None) };
+        if wait {
+            self.gpu.wait(Some(oldest.submission.clone()))?;
+        } else {
+            self.gpu.poll()?;
+        }
+        let Some(answer) = oldest.answer() else {
+            return if wait { Err(self.cannot_read("no answer")) } else { Ok(None) };
+        };
+        self.readings.pop_front().map(|reading| self.finish_reading(reading, answer)).transpose()
     }
 
     fn submit(&mut self) -> Result<()> {

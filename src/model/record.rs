@@ -18,7 +18,7 @@ use crate::recording::Recording;
 use matmul::{Batch, Form};
 
 /// How much of a window is held at once, decided by the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Extent {
     /// B.
     pub lanes: u32,
@@ -63,7 +63,7 @@ pub const PREPARE: usize = 0;
 pub const FORWARD: usize = 1;
 /// Recording that adds a segment's gradients and loss.
 pub const BACKWARD: usize = 2;
-/// Recording that makes a segment's loss alone.
+/// Recording that makes a segment's losses alone.
 pub const EVALUATE: usize = 3;
 /// Recording that makes the logits of a segment's first step.
 pub const LOGITS: usize = 4;
@@ -125,6 +125,8 @@ pub struct HostSlots {
     pub status: Slot,
     /// Sum of the weighted losses since it was last replaced.
     pub loss: Slot,
+    /// `[S*B]`: the weighted losses of the segment that [`EVALUATE`] ran on.
+    pub row_loss: Slot,
     /// A segment's inputs, see [`InputPlaces`].
     pub inputs: Slot,
     /// `[layers, segments + 1, B, H]`: the state at the start of every segment, and behind the last.
@@ -173,8 +175,8 @@ struct Recorder {
     delta: Vec<Slot>,
     /// Logits, then d_logits, `[V, head_rows]`, of the backward sweep and of the evaluation.
     scores: [Slot; 2],
-    /// Weighted losses, `[S*B]`, likewise.
-    row_loss: [Slot; 2],
+    /// Weighted losses of the backward sweep, `[S*B]`.
+    row_loss: Slot,
     /// Parts of the squared norm.
     parts: Slot,
 }
@@ -196,6 +198,7 @@ impl Recorder {
             moments,
             status: arena.persistent("status", ring, Purpose::Status),
             loss: arena.persistent("loss", 4, Purpose::Status),
+            row_loss: arena.persistent("row_loss.evaluate", pad4(rows), Purpose::Activations),
             inputs: arena.persistent("inputs", inputs.words(), Purpose::Inputs),
             states: arena.persistent("states", config.layers * (extent.segments + 1) * state, Purpose::Activations),
             carry: arena.persistent("carry", config.layers * state, Purpose::Activations),
@@ -214,7 +217,7 @@ impl Recorder {
                 .map(|n| arena.transient(format!("delta.{n}"), rows * hidden, Purpose::Activations))
                 .collect(),
             scores: ["backward", "evaluate"].map(|n| arena.transient(format!("scores.{n}"), head, Purpose::Activations)),
-            row_loss: ["backward", "evaluate"].map(|n| arena.transient(format!("row_loss.{n}"), pad4(rows), Purpose::Activations)),
+            row_loss: arena.transient("row_loss.backward", pad4(rows), Purpose::Activations),
             parts: arena.transient("parts", 2 * norm::PARTS, Purpose::Status),
             config: *config,
             extent,
@@ -314,7 +317,7 @@ impl Recorder {
 
     fn backward(&self) -> Recording {
         let mut r = Recording::new("backward");
-        self.head(&mut r, 0, true);
+        self.head(&mut r, true);
         for k in (0..self.config.layers).rev() {
             let delta = self.delta(k);
             let operands = scan_backward::Operands {
@@ -351,16 +354,18 @@ impl Recorder {
         }
     }
 
-    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; with their gradients if asked for.
-    fn head(&self, r: &mut Recording, sweep: usize, gradient: bool) {
+    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; if asked for, also their gradients and the
+    /// sum of the losses.
+    fn head(&self, r: &mut Recording, gradient: bool) {
         let (chunk, variant) = (self.extent.head_rows, self.capabilities.matmul);
         let accumulate = Word::var(Var::Accumulate);
-        let row_loss = View { slot: self.row_loss[sweep], offset: 0.into(), rows: self.rows(), cols: 1.into(), ld: 1 };
+        let (scores, losses) = if gradient { (self.scores[0], self.row_loss) } else { (self.scores[1], self.slots.row_loss) };
+        let row_loss = View { slot: losses, offset: 0.into(), rows: self.rows(), cols: 1.into(), ld: 1 };
         for (i, first) in (0..self.extent.rows()).step_by(chunk as usize).enumerate() {
             let part = Word::part(Var::Steps, self.extent.lanes, first, chunk);
             let rows = |v: View| v.from_row(first).with_rows(part);
             let h = rows(self.h(self.config.layers - 1, 1));
-            let scores = self.scores(r, self.scores[sweep], h, chunk);
+            let scores = self.scores(r, scores, h, chunk);
             let operands = loss::Operands {
                 targets: rows(self.input(self.inputs.targets())),
                 weights: rows(self.input(self.inputs.weights())),
@@ -375,6 +380,9 @@ impl Recorder {
             if gradient {
                 self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() }, rows(self.delta(self.config.layers - 1)));
             }
+        }
+        if !gradient {
+            return;
         }
         let losses = View { slot: row_loss.slot, offset: 0.into(), rows: 1.into(), cols: self.rows(), ld: pad4(self.extent.rows()) };
         let total = View { slot: self.slots.loss, offset: 0.into(), rows: 1.into(), cols: 1.into(), ld: 4 };
@@ -401,7 +409,7 @@ impl Recorder {
 
     fn evaluate(&self) -> Recording {
         let mut r = Recording::new("evaluate");
-        self.head(&mut r, 1, false);
+        self.head(&mut r, false);
         r
     }
 

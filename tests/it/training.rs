@@ -2,15 +2,16 @@
 
 use crate::devices::{both, cpu, gpu};
 use retrograd::analysis::gradcheck::{Case, with_reference};
-use retrograd::data::{Given, Text};
+use retrograd::data::{Given, Kind, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
 use retrograd::model::{Activation, Config, Init};
 use retrograd::optimizer::{Clip, Rule};
 use retrograd::plan::Plan;
 use retrograd::reference::{self, optimizer as oracle};
-use retrograd::trainer::{Corpus, Settings, Trainer};
+use retrograd::trainer::{Corpus, Settings, Source, Trainer};
 use retrograd::truncation::Truncation;
+use std::sync::Arc;
 
 const UPDATES: u64 = 20;
 
@@ -119,10 +120,20 @@ fn a_gradient_that_is_not_finite_is_skipped_and_counted() {
     }
 }
 
-fn trainer(device: &Device, settings: Settings) -> Trainer {
+/// The first bytes of the embedded text.
+fn head(bytes: usize) -> Arc<Symbols> {
     let text = Text::embedded();
-    let corpus = Corpus::new(&text.content[..20_000], &text.name, &settings).unwrap();
-    Trainer::new(device, corpus, settings).unwrap()
+    Arc::new(Symbols::new(Text::given(&text.name, &text.utf8().unwrap()[..bytes]), Kind::Characters).unwrap())
+}
+
+fn trainer(device: &Device, settings: Settings) -> Trainer {
+    Trainer::new(device, Corpus::new(head(20_000), None, &settings).unwrap(), settings).unwrap()
+}
+
+/// Steps of the training lanes.
+fn lane_steps(trainer: &Trainer) -> u32 {
+    let Source::Stream(lanes) = &trainer.corpus().train else { panic!("a stream") };
+    lanes.steps()
 }
 
 fn small() -> Settings {
@@ -151,15 +162,15 @@ fn the_loss_falls_and_the_same_run_gives_the_same_bits() {
 #[test]
 fn windows_pass_over_the_text_in_order() {
     let mut trainer = trainer(&cpu(), small());
-    let (steps, per_epoch) = (trainer.corpus().train.steps(), trainer.updates_per_epoch());
+    let steps = lane_steps(&trainer);
     let mut at = 0;
-    for _ in 0..per_epoch {
-        let w = trainer.next_window();
+    while trainer.counters().cursor.epoch == 0 {
+        let w = trainer.next_window().steps;
         assert_eq!(w.start, at);
         at = w.end;
         trainer.step().unwrap();
     }
-    assert_eq!((at, trainer.next_window().start), (steps, 0));
+    assert_eq!((at, trainer.next_window().steps.start), (steps, 0));
     assert_eq!(trainer.tokens(), u64::from(steps) * 5);
     let before = trainer.engine.state().unwrap();
     trainer.validate().unwrap();
@@ -175,7 +186,7 @@ fn the_full_window_equals_a_regular_one_as_long_as_the_lane() {
             trainer.step().unwrap();
             trainer.engine.parameters().unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
         };
-        let lane = trainer(&device, Settings { lanes: 100, hidden: 12, ..small() }).corpus().train.steps();
+        let lane = lane_steps(&trainer(&device, Settings { lanes: 100, hidden: 12, ..small() }));
         assert!(bits(Truncation::Full) == bits(Truncation::Regular(lane)), "{device}: bits differ");
     }
 }
@@ -205,11 +216,12 @@ fn planned_and_allocated_bytes_are_equal() {
 #[test]
 fn validation_is_that_of_one_stream() {
     let settings = small();
-    let text = Text::embedded();
-    let corpus = Corpus::new(&text.content[..8000], &text.name, &settings).unwrap();
-    let tokens = corpus.vocabulary.encode(&text.content[..8000]).unwrap();
+    let symbols = head(8000);
+    let mut tokens = vec![0; 8000];
+    symbols.read(0, &mut tokens).unwrap();
     let held = tokens[tokens.len() - tokens.len() / 10..].to_vec();
-    let config = Config { vocab: corpus.vocabulary.len(), hidden: 20, layers: 1, activation: Activation::Tanh, bias: true };
+    let corpus = Corpus::new(symbols.clone(), None, &settings).unwrap();
+    let config = Config { vocab: symbols.vocabulary().len(), hidden: 20, layers: 1, activation: Activation::Tanh, bias: true };
     let mut trainer = Trainer::new(&cpu(), corpus, settings).unwrap();
     let flat = Init::Xavier.parameters(&config, 3);
     trainer.engine.set_parameters(&flat).unwrap();
@@ -245,9 +257,9 @@ fn real_text_is_learned() {
         eprintln!("skipped: {} is absent", path.display());
         return;
     }
-    let text = Text::read(&path).unwrap();
+    let symbols = Arc::new(Symbols::new(Text::open(&path).unwrap(), Kind::Characters).unwrap());
     let settings = Settings { hidden: 64, ..Settings::default() };
-    let corpus = Corpus::new(&text.content, &text.name, &settings).unwrap();
+    let corpus = Corpus::new(symbols, None, &settings).unwrap();
     let mut trainer = Trainer::new(&cpu(), corpus, settings).unwrap();
     for _ in 0..200 {
         trainer.step().unwrap();

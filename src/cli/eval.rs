@@ -1,0 +1,129 @@
+//! `retrograd eval`
+
+use super::model::Source;
+use super::{print_json, say, separator};
+use crate::data::{Lanes, Sequences, Symbols, Text, WARM_UP};
+use crate::device::{Device, Wish};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::evaluate::{Evaluation, Held};
+use crate::files;
+use crate::metrics::number;
+use crate::optimizer::{Clip, Rule};
+use crate::plan::Plan;
+use crate::run::bits;
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Flags of `eval`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+The loss is the mean over all symbols, each scored once. Without --lanes a short text is read as one stream; a longer one in up to 32
+lanes side by side, which is faster. Each lane but the first reads the 256 symbols before its own without scoring them, so that its state
+has forgotten that it began at zero: the loss then differs little from that of one stream (--lanes 1).
+
+Examples:
+  retrograd eval runs/book other.txt            how well the run's last model predicts another text
+  retrograd eval runs/book other.txt --best     the model with the lowest validation loss instead
+  retrograd eval runs/poems poems.txt --sequences losses.jsonl   the loss of each sequence")]
+pub(super) struct Args {
+    /// Folder of a run, or a model file
+    run: PathBuf,
+    /// Text to evaluate on
+    text: PathBuf,
+    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
+    #[arg(long)]
+    best: bool,
+    /// What stands between the sequences of the text [default: as the run was trained]
+    #[arg(long, value_name = "STRING", value_parser = separator)]
+    separator: Option<String>,
+    /// Each line is a sequence of its own
+    #[arg(long, conflicts_with = "separator")]
+    lines: bool,
+    /// Read the text as one stream, even if the run was trained on sequences
+    #[arg(long, conflicts_with_all = ["separator", "lines"])]
+    stream: bool,
+    /// Lanes read side by side [default: 1 for up to 1023 symbols, more for longer texts, at most 32]
+    #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..))]
+    lanes: Option<u32>,
+    /// Write the loss of each sequence to this file, one JSON object a line; it must not exist
+    #[arg(long, value_name = "FILE")]
+    sequences: Option<PathBuf>,
+    /// Where to compute: auto, gpu, gpu:INDEX or cpu
+    #[arg(long, default_value = "auto")]
+    device: Wish,
+    /// No messages but errors
+    #[arg(long)]
+    quiet: bool,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lanes, where the user does not say.
+const LANES: u32 = 32;
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let source = Source::find(&args.run, args.best)?;
+    let model = source.load()?;
+    let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
+    if args.sequences.is_some() && separator.is_none() {
+        return Err(Error::Usage("--sequences needs a text of sequences; give --separator or --lines".to_string()));
+    }
+    if let Some(path) = args.sequences.as_deref().filter(|p| p.exists()) {
+        return Err(Error::Usage(format!("{} exists; give another file for --sequences", path.display())));
+    }
+    let symbols = Arc::new(Symbols::with(Text::open(&args.text)?, model.vocabulary.clone())?);
+    let (unit, count) = (symbols.unit(), symbols.len());
+    let (held, lanes) = match &separator {
+        Some(s) => {
+            let lanes = args.lanes.unwrap_or(LANES);
+            (Held::sequences(Sequences::new(symbols, s)?, lanes), lanes)
+        }
+        None => {
+            let lanes = args.lanes.unwrap_or(Lanes::for_evaluation(count.saturating_sub(1), LANES));
+            (Held::Stream(Lanes::overlapping(symbols, 0..count, lanes, lanes, WARM_UP)?), lanes)
+        }
+    };
+    let (device, line) = Device::open(args.device)?;
+    if !args.quiet {
+        eprintln!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.file.display(), model.config.parameters());
+        if let Held::Sequences(s, _) = &held
+            && s.skipped() > 0
+        {
+            eprintln!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped());
+        }
+    }
+    let plan = Plan::new(model.config.dims(lanes), held.longest(), &device.capabilities())?;
+    let mut engine = Engine::new(&device, model.config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
+    engine.set_parameters(&model.parameters)?;
+    let start = Instant::now();
+    let found = held.evaluate(&mut engine, || Ok(()))?;
+    let seconds = start.elapsed().as_secs_f64();
+    if let (Some(path), Held::Sequences(s, _)) = (&args.sequences, &held) {
+        write_sequences(path, s, &found)?;
+    }
+    if args.json {
+        let (sequences, skipped) = if let Held::Sequences(s, _) = &held { (s.list().len(), s.skipped()) } else { (1, 0) };
+        return print_json(&json!({
+            "loss": number(found.loss), "bpc": number(bits(found.loss)), "tokens": found.scored, "lanes": lanes, "sequences": sequences,
+            "skipped_sequences": skipped, "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
+            "tokens_per_second": number(found.scored as f64 / seconds),
+        }));
+    }
+    say(&format!("loss {:.4} nats, {:.4} bits per symbol, over {} {unit}", found.loss, bits(found.loss), found.scored));
+    Ok(())
+}
+
+/// One line per sequence, in the order of the text.
+fn write_sequences(path: &std::path::Path, sequences: &Sequences, found: &Evaluation) -> Result<()> {
+    let mut text = String::new();
+    for (i, (s, sum)) in sequences.list().iter().zip(&found.sums).enumerate() {
+        let line = json!({ "sequence": i, "start": s.start, "tokens": s.len, "nats": number(*sum), "loss": number(sum / f64::from(s.len)) });
+        text.push_str(&line.to_string());
+        text.push('\n');
+    }
+    files::replace(path, text.as_bytes())
+}

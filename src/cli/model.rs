@@ -1,0 +1,39 @@
+//! Finding the model that a command is given: the folder of a run, or a file.
+
+use crate::error::{Error, Result};
+use crate::run::RunConfig;
+use crate::store::Model;
+use std::path::{Path, PathBuf};
+
+pub(super) struct Source {
+    /// The model's file.
+    pub file: PathBuf,
+    /// What stood between sequences in training; none for a stream, or if that is not known.
+    pub separator: Option<String>,
+}
+
+impl Source {
+    pub(super) fn find(path: &Path, best: bool) -> Result<Self> {
+        if path.is_file() {
+            if best {
+                return Err(Error::Usage(format!("--best chooses among the models of a run; {} is a file", path.display())));
+            }
+            return Ok(Source { file: path.to_path_buf(), separator: None });
+        }
+        if !path.is_dir() {
+            return Err(Error::Input(format!("{} is not there; give the folder of a run, or a model file", path.display())));
+        }
+        let file = path.join(if best { "best.safetensors" } else { "model.safetensors" });
+        if !file.is_file() {
+            let why = if best { "no validation has been made yet" } else { "it is not the folder of a run, or nothing has been saved yet" };
+            return Err(Error::Input(format!("{} is not there: {why}", file.display())));
+        }
+        let config = path.join("config.toml");
+        let separator = if config.is_file() { RunConfig::load(&config)?.separator } else { None };
+        Ok(Source { file, separator })
+    }
+
+    pub(super) fn load(&self) -> Result<Model> {
+        Model::load(&self.file)
+    }
+}

@@ -1,0 +1,87 @@
+//! What is seen of a run while it goes on: a bar in a terminal, lines elsewhere.
+
+use crate::run::{Event, Run, bits};
+use crate::trainer::Goal;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+
+/// Parts of a bar whose goal is not a number of updates.
+const PARTS: u64 = 1000;
+
+pub(super) struct Progress {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    goal: String,
+    unit: &'static str,
+    parts: u64,
+}
+
+impl Progress {
+    pub(super) fn new(run: &Run, quiet: bool) -> Self {
+        let (parts, what, goal) = match run.trainer.settings().goal {
+            Goal::Updates(n) => (n, "{pos}/{len} updates", n.to_string()),
+            Goal::Epochs(n) => (PARTS, "{percent}%", format!("{n} epochs")),
+        };
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(parts), ProgressDrawTarget::stderr());
+            // The template is fixed, so that it is right is seen in any run.
+            let style = ProgressStyle::with_template(&format!("{{bar:24}} {what}  {{msg}}  {{eta}} left")).unwrap_or(ProgressStyle::default_bar());
+            bar.set_style(style);
+            bar
+        });
+        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.corpus().symbols.unit(), parts };
+        let settings = run.trainer.settings();
+        let done = match settings.goal {
+            Goal::Updates(n) => run.trainer.updates() as f64 / n as f64,
+            Goal::Epochs(n) => run.trainer.counters().cursor.epoch as f64 / n as f64,
+        };
+        progress.step(done);
+        if let Some(bar) = &progress.bar {
+            bar.reset_eta();
+        }
+        progress
+    }
+
+    fn step(&mut self, done: f64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position((done * self.parts as f64).round() as u64);
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    pub(super) fn show(&mut self, event: Event<'_>) {
+        match event {
+            Event::Warning(text) => self.line(&format!("warning: {text}")),
+            _ if self.quiet => {}
+            Event::Step(done) => self.step(done),
+            Event::Report(r) => {
+                let message = format!("loss {:.4} nats  norm {:.3}  {:.0} {}/s", r.mean_loss, r.norm, r.speed, self.unit);
+                match &self.bar {
+                    Some(bar) => bar.set_message(message),
+                    None => eprintln!("update {}/{}  {message}", r.mark.counters.updates, self.goal),
+                }
+            }
+            Event::Validating => {
+                if let Some(bar) = &self.bar {
+                    bar.set_message("validating");
+                }
+            }
+            Event::Validated(loss, best) => {
+                let best = if best { ", the best so far" } else { "" };
+                self.line(&format!("validation: {loss:.4} nats, {:.4} bits per symbol{best}", bits(loss)));
+            }
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.abandon();
+        }
+    }
+}

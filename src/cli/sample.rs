@@ -1,0 +1,80 @@
+//! `retrograd sample`
+
+use super::model::Source;
+use super::{not_negative, print_json};
+use crate::error::Result;
+use crate::sample::{Options, Sampler};
+use serde_json::json;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Flags of `sample`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+The state is carried from symbol to symbol, from the start of the prompt on. A run that was trained on sequences begins a new one, and
+again whenever it has written the separator.
+
+Examples:
+  retrograd sample runs/book                                   500 symbols
+  retrograd sample runs/book --prompt 'ROMEO:' --length 2000   go on from a beginning
+  retrograd sample runs/book --temperature 0.5                 safer and duller; 1 is what the model has learned, more is wilder
+  retrograd sample runs/book --top-k 5 --seed 7                from the 5 likeliest symbols at each place, another draw")]
+pub(super) struct Args {
+    /// Folder of a run, or a model file
+    run: PathBuf,
+    /// Symbols to write
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    length: u64,
+    /// 0 always takes the likeliest symbol; below 1 prefers likely ones, above 1 unlikely ones
+    #[arg(long, default_value_t = 0.8, value_parser = not_negative, value_name = "T")]
+    temperature: f64,
+    /// Draw from so many of the likeliest symbols only [default: all]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
+    top_k: Option<u64>,
+    /// Text to go on from
+    #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
+    prompt: String,
+    /// Seed of the draws
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
+    #[arg(long)]
+    best: bool,
+    /// Print one JSON object on standard output, when all is written
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let source = Source::find(&args.run, args.best)?;
+    let model = source.load()?;
+    let vocabulary = &model.vocabulary;
+    let prompt = vocabulary.encode(&args.prompt).map_err(|e| crate::error::Error::Input(format!("--prompt: {e}")))?;
+    let separator = source.separator.as_deref().map_or(Ok(Vec::new()), |s| vocabulary.encode(s))?;
+    let options = Options { temperature: args.temperature as f32, top_k: args.top_k.map_or(0, |k| k as usize), seed: args.seed, separator };
+    let mut sampler = Sampler::new(model.config, &model.parameters, options)?;
+    prompt.iter().try_for_each(|&t| sampler.read(t))?;
+    if args.json {
+        let mut text = Vec::new();
+        for _ in 0..args.length {
+            vocabulary.write(sampler.draw()?, &mut text);
+        }
+        let text = String::from_utf8_lossy(&text).into_owned();
+        return print_json(&json!({
+            "prompt": args.prompt, "text": text, "length": args.length, "temperature": args.temperature, "top_k": args.top_k, "seed": args.seed,
+            "model": source.file.display().to_string(),
+        }));
+    }
+    let mut out = std::io::stdout().lock();
+    let mut bytes = args.prompt.clone().into_bytes();
+    for _ in 0..args.length {
+        vocabulary.write(sampler.draw()?, &mut bytes);
+        // Who reads may have seen enough and closed: that is no error.
+        if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
+            return Ok(());
+        }
+        bytes.clear();
+    }
+    let _ = writeln!(out);
+    Ok(())
+}

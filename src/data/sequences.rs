@@ -1,0 +1,355 @@
+//! Finite sequences: a text cut at a separator, packed whole into the lanes of windows.
+//!
+//! A sequence is what stands between two separators, with the separator behind it: its characters are predicted one by one, the
+//! first from the separator's last character and a state of zero, and at its end the separator. So every character of the text is
+//! scored exactly once.
+
+use super::inputs::{Cell, Grid};
+use super::{SegmentInputs, Symbols};
+use crate::error::{Error, Result};
+use crate::model::record::InputPlaces;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One sequence: its place among the text's symbols and its steps, all scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sequence {
+    /// First symbol.
+    pub start: u64,
+    /// Symbols, the separator behind it included.
+    pub len: u32,
+}
+
+/// The sequences of a text, or of a part of it.
+#[derive(Clone)]
+pub struct Sequences {
+    symbols: Arc<Symbols>,
+    list: Vec<Sequence>,
+    /// What the first step of each reads: the separator's last symbol.
+    before: u32,
+    /// Sequences that were left out because they have less than 2 symbols, or none but the separator.
+    skipped: u64,
+}
+
+impl Sequences {
+    /// Cuts a text at a separator.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the separator never occurs, or no sequence is left.
+    pub fn new(symbols: Arc<Symbols>, separator: &str) -> Result<Self> {
+        let name = &symbols.text().name;
+        let parts = symbols.split(separator);
+        if !parts.iter().any(|(text, end)| text.end != *end) {
+            return Err(Error::Input(format!(
+                "{name}: the separator {separator:?} never occurs; without --separator and --lines the text is one stream, or give another"
+            )));
+        }
+        let before = symbols.vocabulary().encode(separator)?.pop().unwrap_or(0);
+        let too_long = |_| Error::Input(format!("{name}: a sequence of more than {} {} is too long; give another separator", u32::MAX, symbols.unit()));
+        let mut list = Vec::new();
+        let mut skipped = 0;
+        for (text, end) in parts {
+            if text.is_empty() || end - text.start < 2 {
+                skipped += 1;
+            } else {
+                list.push(Sequence { start: text.start, len: u32::try_from(end - text.start).map_err(too_long)? });
+            }
+        }
+        if list.is_empty() {
+            return Err(Error::Input(format!("{name}: all {skipped} sequences are empty or shorter than 2 {}; give another separator", symbols.unit())));
+        }
+        Ok(Sequences { symbols, list, before, skipped })
+    }
+
+    /// Parts them: the last sequences that hold at least `fraction` of the symbols, held out, and those before.
+    pub fn hold_out(mut self, fraction: f64) -> (Self, Option<Self>) {
+        let goal = self.scored() as f64 * fraction;
+        let (mut held, mut at) = (0.0, self.list.len());
+        while at > 1 && held < goal {
+            at -= 1;
+            held += f64::from(self.list[at].len);
+        }
+        let tail = self.list.split_off(at);
+        let tail = Sequences { symbols: self.symbols.clone(), list: tail, before: self.before, skipped: 0 };
+        (self, Some(tail).filter(|t| !t.list.is_empty()))
+    }
+
+    /// The sequences, in the order of the text.
+    pub fn list(&self) -> &[Sequence] {
+        &self.list
+    }
+
+    /// How many were left out because they are empty or have less than 2 symbols.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// Steps that are scored: all there are.
+    pub fn scored(&self) -> u64 {
+        self.list.iter().map(|s| u64::from(s.len)).sum()
+    }
+
+    /// Steps of the longest.
+    pub fn longest(&self) -> u32 {
+        self.list.iter().map(|s| s.len).max().unwrap_or(0)
+    }
+
+    /// Packs all sequences into windows of B lanes, in an order drawn from a seed and the number of the epoch; without a seed in an
+    /// order of their lengths.
+    pub fn pack(&self, lanes: u32, draw: Option<(u64, u64)>) -> Packing {
+        let mut order: Vec<u32> = (0..self.list.len() as u32).collect();
+        let mut rng = draw.map(|(seed, epoch)| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(epoch + 1);
+            rng
+        });
+        if let Some(rng) = &mut rng {
+            order.shuffle(rng);
+        }
+        let mut packing = Packing { lanes, windows: Vec::new(), items: Vec::new() };
+        for pool in order.chunks((POOL * lanes as usize).max(MIN_POOL)) {
+            packing.add(&self.list, pool);
+        }
+        if let Some(rng) = &mut rng {
+            packing.windows.shuffle(rng);
+        }
+        packing
+    }
+
+    /// The inputs of the steps in `range` of a window; `xi` gives the scale of the edge before step d of a sequence.
+    ///
+    /// # Errors
+    /// If the text can't be read.
+    pub fn inputs(&self, packing: &Packing, window: usize, places: &InputPlaces, range: Range<u32>, xi: impl Fn(u32, u32) -> f32) -> Result<SegmentInputs> {
+        let mut grid = Grid::new(places, range.clone(), packing.lanes);
+        let mut read = Vec::new();
+        for item in packing.items(window) {
+            let s = self.list[item.sequence as usize];
+            let live = item.from.max(range.start)..(item.from + s.len).min(range.end);
+            if live.is_empty() {
+                continue;
+            }
+            // The symbol before the first that is predicted here, and those.
+            let first = live.start - item.from;
+            read.resize((live.end - live.start) as usize + 1, 0);
+            if first == 0 {
+                read[0] = self.before;
+                self.symbols.read(s.start, &mut read[1..])?;
+            } else {
+                self.symbols.read(s.start + u64::from(first) - 1, &mut read)?;
+            }
+            for ((t, d), pair) in live.zip(first..).zip(read.windows(2)) {
+                let keep = f32::from(u8::from(d > 0));
+                grid.set(t, item.lane, Cell { token: pair[0], target: pair[1], keep, xi: xi(item.sequence, d), weight: 1.0 });
+            }
+        }
+        Ok(grid.finish())
+    }
+}
+
+/// Sequences that are sorted by length and packed together, per lane: enough for close fits, few enough that an epoch's order is not
+/// one of lengths.
+const POOL: usize = 64;
+/// At least as many.
+const MIN_POOL: usize = 4096;
+/// Steps of a window of sequences that are all shorter: so many short ones follow each other in a lane.
+const SHORT: u32 = 64;
+
+/// A sequence's place in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Item {
+    /// Its index in the list.
+    pub sequence: u32,
+    /// Its lane.
+    pub lane: u32,
+    /// Its first step.
+    pub from: u32,
+}
+
+/// Sequences packed into windows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packing {
+    lanes: u32,
+    windows: Vec<PackedWindow>,
+    items: Vec<Item>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PackedWindow {
+    steps: u32,
+    scored: u64,
+    items: Range<usize>,
+}
+
+impl Packing {
+    /// Windows.
+    pub fn len(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+
+    /// Steps of a window.
+    pub fn steps(&self, window: usize) -> u32 {
+        self.windows[window].steps
+    }
+
+    /// Steps and lanes that are scored in a window.
+    pub fn scored(&self, window: usize) -> u64 {
+        self.windows[window].scored
+    }
+
+    /// The sequences of a window.
+    pub fn items(&self, window: usize) -> &[Item] {
+        &self.items[self.windows[window].items.clone()]
+    }
+
+    /// The longest window that a packing may have, whatever the order.
+    pub fn longest(sequences: &Sequences) -> u32 {
+        sequences.longest().max(SHORT)
+    }
+
+    /// The part of all steps and lanes that is idle.
+    pub fn idle(&self) -> f64 {
+        let all: u64 = self.windows.iter().map(|w| u64::from(w.steps) * u64::from(self.lanes)).sum();
+        1.0 - self.windows.iter().map(|w| w.scored).sum::<u64>() as f64 / all.max(1) as f64
+    }
+
+    /// Packs a pool of sequences: a window is as long as its longest one, and each lane takes the longest that still fits, again and
+    /// again. So lanes begin with sequences of similar lengths, and short ones fill what is left.
+    fn add(&mut self, list: &[Sequence], pool: &[u32]) {
+        let mut by_length: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        // Reversed, since the last is taken first.
+        pool.iter().rev().for_each(|&i| by_length.entry(list[i as usize].len).or_default().push(i));
+        let mut left: u64 = pool.iter().map(|&i| u64::from(list[i as usize].len)).sum();
+        while let Some((&longest, _)) = by_length.last_key_value() {
+            let share = u32::try_from(left.div_ceil(u64::from(self.lanes))).unwrap_or(u32::MAX);
+            let (steps, first) = (longest.max(share.min(SHORT)), self.items.len());
+            let mut scored = 0;
+            for lane in 0..self.lanes {
+                let mut from = 0;
+                while let Some(sequence) = take_longest(&mut by_length, steps - from) {
+                    self.items.push(Item { sequence, lane, from });
+                    from += list[sequence as usize].len;
+                }
+                scored += u64::from(from);
+            }
+            left -= scored;
+            self.windows.push(PackedWindow { steps, scored, items: first..self.items.len() });
+        }
+    }
+}
+
+/// Takes the longest sequence of at most `most` steps.
+fn take_longest(by_length: &mut BTreeMap<u32, Vec<u32>>, most: u32) -> Option<u32> {
+    let (&len, list) = by_length.range_mut(..=most).next_back()?;
+    let sequence = list.pop();
+    if list.is_empty() {
+        by_length.remove(&len);
+    }
+    sequence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Kind, Text};
+    use rand::RngExt;
+
+    fn sequences(text: &str, separator: &str) -> Result<Sequences> {
+        Sequences::new(Arc::new(Symbols::new(Text::given("text", text), Kind::Characters).unwrap()), separator)
+    }
+
+    /// Lines of 1 to `most` characters.
+    fn lines(count: usize, most: usize) -> String {
+        let mut rng = ChaCha8Rng::seed_from_u64(5);
+        (0..count).map(|_| (0..rng.random_range(1..=most)).map(|_| rng.random_range('a'..='z')).collect::<String>() + "\n").collect()
+    }
+
+    #[test]
+    fn every_character_is_scored_once_behind_the_one_before_it() {
+        let text = "ab\n\nc\nlonger line\nx";
+        let s = sequences(text, "\n").unwrap();
+        assert_eq!((s.skipped(), s.scored()), (2, 17));
+        let symbols: Vec<u32> = s.symbols.vocabulary().encode(text).unwrap();
+        for lanes in [1, 2, 5] {
+            let packing = s.pack(lanes, Some((1, 2)));
+            let mut seen = vec![0; symbols.len()];
+            for w in 0..packing.len() {
+                let rows = packing.steps(w) * lanes;
+                let places = InputPlaces { rows: rows.next_multiple_of(4), vocab: s.symbols.vocabulary().len() };
+                // In two segments, as one.
+                let cut = packing.steps(w) / 2;
+                let whole = s.inputs(&packing, w, &places, 0..packing.steps(w), |_, d| d as f32).unwrap().words;
+                let tail = s.inputs(&packing, w, &places, cut..packing.steps(w), |_, d| d as f32).unwrap().words;
+                let at = |words: &[u32], place: u32, t: u32, b: u32| words[(place + t * lanes + b) as usize];
+                let mut live = vec![false; rows as usize];
+                for item in packing.items(w) {
+                    let one = s.list()[item.sequence as usize];
+                    for d in 0..one.len {
+                        let (t, b, place) = (item.from + d, item.lane, one.start as usize + d as usize);
+                        let before = if d == 0 { s.before } else { symbols[place - 1] };
+                        let expected = [before, symbols[place], f32::from(u8::from(d > 0)).to_bits(), (d as f32).to_bits(), 1f32.to_bits()];
+                        let columns = [places.tokens(), places.targets(), places.keep(), places.xi(), places.weights()];
+                        assert_eq!(columns.map(|c| at(&whole, c, t, b)), expected);
+                        if t >= cut {
+                            assert_eq!(columns.map(|c| at(&tail, c, t - cut, b)), expected);
+                        }
+                        seen[place] += 1;
+                        live[(t * lanes + b) as usize] = true;
+                    }
+                }
+                let weights = &whole[places.weights() as usize..][..rows as usize];
+                assert!(weights.iter().zip(&live).all(|(w, l)| (*w != 0) == *l), "idle steps are not scored");
+                assert_eq!(packing.scored(w), live.iter().filter(|l| **l).count() as u64);
+            }
+            let once: Vec<u32> = [1, 1, 1, 0].into_iter().chain([1; 14]).chain([0]).collect();
+            assert_eq!(seen, once, "{lanes} lanes");
+        }
+    }
+
+    #[test]
+    fn few_steps_are_idle() {
+        for (count, most, lanes) in [(1000, 300, 32), (1000, 300, 7), (5000, 10, 32), (10_000, 80, 64), (3000, 1000, 16)] {
+            let s = sequences(&lines(count, most), "\n").unwrap();
+            let packing = s.pack(lanes, Some((0, 0)));
+            assert!(packing.idle() < 0.05, "{count} lines of up to {most}, {lanes} lanes: {} idle", packing.idle());
+            assert_eq!((0..packing.len()).map(|w| packing.scored(w)).sum::<u64>(), s.scored());
+            assert!((0..packing.len()).all(|w| packing.steps(w) <= Packing::longest(&s)));
+            let mut all: Vec<u32> = packing.items.iter().map(|i| i.sequence).collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..count as u32).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn an_order_is_that_of_its_seed_and_epoch() {
+        let s = sequences(&lines(2000, 50), "\n").unwrap();
+        assert!(s.pack(8, Some((3, 4))) == s.pack(8, Some((3, 4))));
+        assert!(s.pack(8, Some((3, 4))) != s.pack(8, Some((3, 5))));
+        assert!(s.pack(8, Some((3, 4))) != s.pack(8, Some((4, 4))));
+    }
+
+    #[test]
+    fn the_tail_is_held_out_by_whole_sequences() {
+        let (train, held) = sequences(&"abc\n".repeat(10), "\n").unwrap().hold_out(0.25);
+        let held = held.unwrap();
+        assert_eq!((train.list().len(), held.list().len()), (7, 3));
+        assert!(sequences("ab\ncd\n", "\n").unwrap().hold_out(0.0).1.is_none());
+    }
+
+    #[test]
+    fn separators_that_cut_nothing_are_refused() {
+        for (text, separator, word) in [("abc", "\n", "never occurs"), ("abc", "xyz", "never occurs"), ("\n\n\n", "\n", "shorter than 2")] {
+            let e = sequences(text, separator).err().unwrap().to_string();
+            assert!(e.contains(word), "{e}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The symbols of a text and their indices.
+
+use crate::error::{Error, Result};
+
+/// What a symbol is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A character of a UTF-8 text.
+    #[default]
+    Characters,
+    /// A byte of any file.
+    Bytes,
+}
+
+/// The symbols of a model in the order of their indices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vocabulary {
+    kind: Kind,
+    symbols: Vec<char>,
+}
+
+impl Vocabulary {
+    /// All characters of a text, in the order of their code points.
+    pub fn of(text: &str) -> Self {
+        let mut seen = vec![false; char::MAX as usize + 1];
+        if text.is_ascii() {
+            text.bytes().for_each(|b| seen[b as usize] = true);
+        } else {
+            text.chars().for_each(|c| seen[c as usize] = true);
+        }
+        let symbols = (0..).zip(seen).filter(|(_, s)| *s).filter_map(|(c, _)| char::from_u32(c)).collect();
+        Vocabulary { kind: Kind::Characters, symbols }
+    }
+
+    /// All 256 bytes.
+    pub fn bytes() -> Self {
+        Vocabulary { kind: Kind::Bytes, symbols: (0..=255u8).map(char::from).collect() }
+    }
+
+    /// The symbols given as text, in the order of their indices; a byte as the character with its number.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they are not what a vocabulary of this kind holds.
+    pub fn new(kind: Kind, symbols: &[String]) -> Result<Self> {
+        let one = |s: &String| {
+            let mut chars = s.chars();
+            chars.next().filter(|_| chars.next().is_none()).ok_or_else(|| Error::Input(format!("the vocabulary's symbol {s:?} is not one character")))
+        };
+        let symbols = symbols.iter().map(one).collect::<Result<Vec<char>>>()?;
+        if !symbols.is_sorted_by(|a, b| a < b) {
+            return Err(Error::Input("the vocabulary's symbols are not in the order of their code points, each once".to_string()));
+        }
+        if kind == Kind::Bytes && symbols != Self::bytes().symbols {
+            return Err(Error::Input("the vocabulary is not that of all 256 bytes".to_string()));
+        }
+        Ok(Vocabulary { kind, symbols })
+    }
+
+    /// What a symbol is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Number of symbols.
+    pub fn len(&self) -> u32 {
+        self.symbols.len() as u32
+    }
+
+    /// Whether there is no symbol.
+    pub fn is_empty(&self) -> bool {
+        self.symbols.is_empty()
+    }
+
+    /// The symbols as text, in the order of their indices.
+    pub fn symbols(&self) -> Vec<String> {
+        self.symbols.iter().map(char::to_string).collect()
+    }
+
+    /// The index of a character; for bytes, of the one with this number.
+    pub fn index(&self, symbol: char) -> Option<u32> {
+        self.symbols.binary_search(&symbol).ok().map(|i| i as u32)
+    }
+
+    /// Appends the UTF-8 text of a character, or a byte.
+    pub fn write(&self, index: u32, out: &mut Vec<u8>) {
+        let Some(&symbol) = self.symbols.get(index as usize) else { return };
+        match self.kind {
+            Kind::Characters => out.extend_from_slice(symbol.encode_utf8(&mut [0; 4]).as_bytes()),
+            Kind::Bytes => out.push(symbol as u8),
+        }
+    }
+
+    /// The indices of a short text's symbols.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the first character that is not in the vocabulary, and where it stands.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        match self.kind {
+            Kind::Bytes => Ok(text.bytes().map(u32::from).collect()),
+            Kind::Characters => text.char_indices().map(|(at, c)| self.index(c).ok_or_else(|| self.unknown(text, at, c))).collect(),
+        }
+    }
+
+    /// The message for a character that is not in the vocabulary.
+    pub(super) fn unknown(&self, text: &str, at: usize, c: char) -> Error {
+        let line = text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
+        Error::Input(format!(
+            "character {c:?} (U+{:04X}) at byte {at}, line {line}, is not among the {} symbols that the model was trained on",
+            c as u32,
+            self.len()
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodes_characters_in_code_point_order() {
+        let v = Vocabulary::of("héllo\n");
+        assert_eq!(v.len(), 5);
+        assert_eq!(v.encode("\nhé").unwrap(), [0, 1, 4]);
+        let e = v.encode("h\nx").unwrap_err().to_string();
+        assert!(e.contains("'x' (U+0078) at byte 2, line 2"), "{e}");
+        let again = Vocabulary::new(Kind::Characters, &v.symbols()).unwrap();
+        assert_eq!(again, v);
+        assert_eq!(Vocabulary::of("abca").symbols(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn bytes_are_their_numbers() {
+        let v = Vocabulary::bytes();
+        assert_eq!(v.encode("é").unwrap(), [0xc3, 0xa9]);
+        let mut out = Vec::new();
+        [0xc3, 0xa9].into_iter().for_each(|i| v.write(i, &mut out));
+        assert_eq!(out, "é".as_bytes());
+        assert_eq!(Vocabulary::new(Kind::Bytes, &v.symbols()).unwrap(), v);
+    }
+
+    #[test]
+    fn damaged_vocabularies_are_refused() {
+        for bad in [&["a", "bc"][..], &["b", "a"], &["a", "a"], &["a", ""]] {
+            let bad: Vec<String> = bad.iter().map(|s| (*s).to_string()).collect();
+            assert!(Vocabulary::new(Kind::Characters, &bad).is_err(), "{bad:?}");
+            assert!(Vocabulary::new(Kind::Bytes, &bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The loss of a model on a text, every symbol scored once.
+
+use crate::data::{Lanes, Packing, Sequences};
+use crate::engine::Engine;
+use crate::error::Result;
+
+/// What is evaluated, laid out in lanes.
+pub enum Held {
+    /// A stream, in one lane or in several that overlap.
+    Stream(Lanes),
+    /// Finite sequences.
+    Sequences(Sequences, Packing),
+}
+
+/// What an evaluation found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Mean loss, nats.
+    pub loss: f64,
+    /// Symbols scored.
+    pub scored: u64,
+    /// The sum of the losses of each sequence, in the order of the list; of a stream, one sum.
+    pub sums: Vec<f64>,
+}
+
+impl Held {
+    /// Lays out sequences.
+    pub fn sequences(sequences: Sequences, lanes: u32) -> Self {
+        let packing = sequences.pack(lanes, None);
+        Held::Sequences(sequences, packing)
+    }
+
+    /// Steps of the longest stretch that is read at once, where a plan is made for it alone.
+    pub fn longest(&self) -> u32 {
+        match self {
+            Held::Stream(lanes) => lanes.steps(),
+            Held::Sequences(sequences, _) => Packing::longest(sequences),
+        }
+    }
+
+    /// Evaluates a model; `check` is asked before every segment whether to go on. The engine's state is lost.
+    ///
+    /// # Errors
+    /// If the device fails, the text can't be read, or `check` says so.
+    pub fn evaluate(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Evaluation> {
+        let (sums, scored) = match self {
+            Held::Stream(lanes) => {
+                let mut sum = 0.0;
+                let inputs = |places: &_, segment| check().and_then(|()| lanes.inputs(places, segment, |t| (f32::from(u8::from(t > 0)), 0.0)));
+                engine.evaluate(lanes.steps(), inputs, |_, losses| sum += losses.iter().map(|&l| f64::from(l)).sum::<f64>())?;
+                (vec![sum], lanes.scored(0..lanes.steps()))
+            }
+            Held::Sequences(sequences, packing) => {
+                let mut sums = vec![0.0; sequences.list().len()];
+                for w in 0..packing.len() {
+                    let inputs = |places: &_, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, |_, _| 0.0));
+                    let lanes = engine.plan.extent.lanes;
+                    engine.evaluate(packing.steps(w), inputs, |segment, losses| {
+                        for item in packing.items(w) {
+                            let live = item.from.max(segment.start)..(item.from + sequences.list()[item.sequence as usize].len).min(segment.end);
+                            sums[item.sequence as usize] += live.map(|t| f64::from(losses[((t - segment.start) * lanes + item.lane) as usize])).sum::<f64>();
+                        }
+                    })?;
+                }
+                (sums, sequences.scored())
+            }
+        };
+        Ok(Evaluation { loss: sums.iter().sum::<f64>() / scored as f64, scored, sums })
+    }
+}

@@ -1,0 +1,53 @@
+//! Files that are whole or not there: written under a temporary name, synced, renamed.
+
+use crate::error::{Error, Result};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+/// Replaces a file by `bytes`. Whoever reads it, also after a crash, sees the old content or the new.
+///
+/// # Errors
+/// [`Error::Input`] if the disk is full, the folder read-only, ...; the old content then stays.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        sync_folder(path)
+    };
+    write().map_err(|e: std::io::Error| {
+        // Nothing of value is in it, and it may be what fills the disk.
+        let _ = fs::remove_file(&temporary);
+        Error::Input(format!("cannot write {}: {e}; free space or make the folder writable", path.display()))
+    })
+}
+
+/// Makes the renaming itself last, where folders can be synced.
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    if cfg!(unix)
+        && let Some(folder) = path.parent()
+    {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// [`Error::Input`] if it can't be read.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|e| Error::Input(format!("cannot read {}: {e}", path.display())))
+}
+
+/// A checksum that tells changed bytes from equal ones (XXH3, 128 bits), as hexadecimal digits.
+pub fn checksum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    parts.into_iter().for_each(|p| hasher.update(p));
+    format!("{:032x}", hasher.digest128())
+}

@@ -1,0 +1,175 @@
+//! The figures of a run: what the device noted of each update, gathered into one line a report, without ever waiting for it.
+
+use crate::engine::Metrics;
+use crate::store::Progress;
+use crate::trainer::Counters;
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+
+/// A JSON number; null if it is not finite.
+pub fn number(x: impl Into<f64>) -> Value {
+    serde_json::Number::from_f64(x.into()).map_or(Value::Null, Value::Number)
+}
+
+/// As [`number`], with the digits that tell it from other f32.
+pub fn single(x: f32) -> Value {
+    number(x.to_string().parse().unwrap_or(f64::from(x)))
+}
+
+/// As [`number`], null if there is none.
+pub fn optional(x: Option<f64>) -> Value {
+    x.map_or(Value::Null, number)
+}
+
+/// What the host knows of an update when it issues it, kept until the device's figures arrive.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mark {
+    /// Behind this update.
+    pub counters: Counters,
+    /// Passes over the text.
+    pub epochs: f64,
+    /// Its learning rate.
+    pub learning_rate: f32,
+    /// Seconds of training alone up to here.
+    pub seconds: f64,
+}
+
+/// One report: the last window, and all since the report before.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Report {
+    /// The update that it is made behind.
+    pub mark: Mark,
+    /// Mean loss of the last window, nats.
+    pub loss: f32,
+    /// Mean loss of all windows since the last report.
+    pub mean_loss: f64,
+    /// Norm of the last window's gradient, before clipping.
+    pub norm: f32,
+    /// Symbols per second since the last report.
+    pub speed: f64,
+    /// Updates skipped since the last report.
+    pub skipped: u64,
+    /// The loss that was reached, if this one has jumped far above it.
+    pub jumped_from: Option<f64>,
+}
+
+impl Report {
+    /// The line of `metrics.jsonl`.
+    pub fn line(&self) -> Value {
+        let m = &self.mark;
+        json!({
+            "update": m.counters.updates, "tokens": m.counters.tokens, "epoch": number(m.epochs), "train_loss": single(self.loss),
+            "mean_loss": number(self.mean_loss), "val_loss": Value::Null, "val_bpc": Value::Null, "grad_norm": single(self.norm),
+            "learning_rate": single(m.learning_rate), "tokens_per_second": number(self.speed), "skipped_updates": self.skipped,
+            "seconds": number(m.seconds),
+        })
+    }
+}
+
+/// Gathers figures as they arrive, in the order of the updates.
+#[derive(Debug, Clone)]
+pub struct Meter {
+    /// Reports that are due, oldest first.
+    due: VecDeque<Mark>,
+    /// Updates whose figures have arrived.
+    arrived: u64,
+    last: Option<Mark>,
+    /// What a uniform guess costs, nats.
+    guess: f64,
+}
+
+impl Meter {
+    /// A meter for updates behind `mark`, over `vocab` symbols.
+    pub fn new(mark: Mark, vocab: u32) -> Self {
+        Meter { due: VecDeque::new(), arrived: mark.counters.updates, last: Some(mark), guess: f64::from(vocab).ln() }
+    }
+
+    /// Makes a report due behind this update.
+    pub fn report_at(&mut self, mark: Mark) {
+        self.due.push_back(mark);
+    }
+
+    /// Updates whose figures have arrived.
+    pub fn arrived(&self) -> u64 {
+        self.arrived
+    }
+
+    /// Takes the figures of the next update; a report, if one is due behind it.
+    pub fn take(&mut self, m: Metrics, progress: &mut Progress) -> Option<Report> {
+        self.arrived += 1;
+        let loss = Some(m.loss).filter(|l| l.is_finite());
+        progress.first_loss = progress.first_loss.or(loss);
+        progress.last_loss = loss;
+        if m.applies {
+            progress.since_loss += f64::from(m.loss);
+            progress.since_applied += 1;
+            progress.skipped_in_a_row = 0;
+        } else {
+            progress.since_skipped += 1;
+            progress.skipped_in_a_row += 1;
+        }
+        let mark = self.due.pop_front_if(|mark| mark.counters.updates == self.arrived)?;
+        let mean_loss = std::mem::take(&mut progress.since_loss) / std::mem::take(&mut progress.since_applied) as f64;
+        let skipped = std::mem::take(&mut progress.since_skipped);
+        let last = self.last.replace(mark);
+        let tokens = mark.counters.tokens - last.map_or(0, |l| l.counters.tokens);
+        let speed = tokens as f64 / (mark.seconds - last.map_or(0.0, |l| l.seconds));
+        let jumped_from = self.jump(mean_loss, progress);
+        Some(Report { mark, loss: m.loss, mean_loss, norm: m.norm, speed, skipped, jumped_from })
+    }
+
+    /// A loss that has lost half of what was gained over a uniform guess, and at least a fifth of the guess, has jumped; reported once
+    /// until it comes back.
+    fn jump(&self, mean_loss: f64, progress: &mut Progress) -> Option<f64> {
+        let lowest = progress.lowest_loss.unwrap_or(f64::INFINITY);
+        let jumped = mean_loss > lowest + (0.5 * (self.guess - lowest)).max(0.2 * self.guess);
+        if mean_loss < lowest {
+            progress.lowest_loss = Some(mean_loss);
+        }
+        let before = std::mem::replace(&mut progress.exploded, jumped);
+        progress.explosions += u64::from(jumped && !before);
+        Some(lowest).filter(|_| jumped && !before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(updates: u64) -> Mark {
+        Mark { counters: Counters { updates, tokens: updates * 10, ..Counters::default() }, epochs: 0.0, learning_rate: 0.1, seconds: updates as f64 * 0.5 }
+    }
+
+    fn metrics(loss: f32, applies: bool) -> Metrics {
+        Metrics { loss, norm: 1.0, applies, applied: 0 }
+    }
+
+    #[test]
+    fn reports_gather_what_came_since_the_last() {
+        let (mut meter, mut progress) = (Meter::new(mark(0), 50), Progress::default());
+        meter.report_at(mark(1));
+        meter.report_at(mark(4));
+        let first = meter.take(metrics(4.0, true), &mut progress).unwrap();
+        assert_eq!((first.mean_loss, first.speed), (4.0, 20.0));
+        assert!(meter.take(metrics(3.0, true), &mut progress).is_none());
+        assert!(meter.take(metrics(f32::NAN, false), &mut progress).is_none());
+        assert_eq!((progress.skipped_in_a_row, progress.last_loss), (1, None));
+        let second = meter.take(metrics(2.0, true), &mut progress).unwrap();
+        assert_eq!((second.mean_loss, second.loss, second.skipped, second.speed), (2.5, 2.0, 1, 20.0));
+        assert_eq!((progress.skipped_in_a_row, progress.first_loss), (0, Some(4.0)));
+        assert_eq!(second.line()["update"], 4);
+    }
+
+    #[test]
+    fn a_jump_of_the_loss_is_noticed_once() {
+        let (mut meter, mut progress) = (Meter::new(mark(0), 55), Progress::default());
+        let mut jumps = Vec::new();
+        for (i, loss) in (1..).zip([4.0, 2.0, 1.5, 2.2, 3.5, 3.9, 1.6, 9.0]) {
+            meter.report_at(mark(i));
+            if meter.take(metrics(loss, true), &mut progress).unwrap().jumped_from.is_some() {
+                jumps.push(loss);
+            }
+        }
+        assert_eq!((jumps, progress.explosions), (vec![3.5, 9.0], 2));
+    }
+}

@@ -1,0 +1,211 @@
+//! What a run was started with: `config.toml`, whose keys are the flags of `train`.
+
+use crate::data::{Kind, Symbols, Text};
+use crate::device::Wish;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::{Activation, Init};
+use crate::optimizer::{Clip, Rule, Schedule};
+use crate::trainer::{Goal, Settings};
+use crate::truncation::Truncation;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Newest format that this program reads.
+const FORMAT: u32 = 1;
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct RunConfig {
+    /// Version of this list of keys.
+    pub format: u32,
+    /// Path of the text; none for the embedded one.
+    pub text: Option<PathBuf>,
+    /// Its checksum.
+    pub text_checksum: String,
+    /// Its bytes.
+    pub text_bytes: u64,
+    /// Whether symbols are bytes.
+    pub bytes: bool,
+    /// What stands between finite sequences; none for one stream.
+    pub separator: Option<String>,
+    /// H.
+    pub hidden: u32,
+    /// Layers.
+    pub layers: u32,
+    /// B.
+    pub batch: u32,
+    /// Strategy.
+    #[serde(with = "as_text")]
+    pub truncation: Truncation,
+    /// phi.
+    pub activation: Activation,
+    /// No biases.
+    pub no_bias: bool,
+    /// Initial weights.
+    #[serde(with = "as_text")]
+    pub init: Init,
+    /// Updates to stop after, unless `epochs` is given.
+    pub updates: Option<u64>,
+    /// Passes over the text to stop after.
+    pub epochs: Option<u64>,
+    /// Optimizer.
+    #[serde(with = "as_text")]
+    pub optimizer: Rule,
+    /// Learning rate.
+    pub lr: f64,
+    /// How it changes.
+    #[serde(with = "as_text")]
+    pub schedule: Schedule,
+    /// Updates over which it rises from 0.
+    pub warmup: u64,
+    /// Bound of the gradient's norm, 0 for none.
+    pub clip_norm: f64,
+    /// Bound of each gradient instead.
+    pub clip_value: Option<f64>,
+    /// Device asked for.
+    #[serde(with = "as_text")]
+    pub device: Wish,
+    /// Seed.
+    pub seed: u64,
+    /// Part held out.
+    pub val_fraction: f64,
+    /// Updates from one validation to the next; none for the end of each epoch.
+    pub val_every: Option<u64>,
+    /// Validations without a gain after which training stops.
+    pub patience: Option<u64>,
+    /// Updates from one report to the next.
+    pub log_every: u64,
+    /// Updates from one snapshot to the next; none for about two a minute.
+    pub save_every: Option<u64>,
+}
+
+/// Values that are written as they are given on the command line.
+mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl RunConfig {
+    /// The trainer's settings.
+    pub fn settings(&self) -> Settings {
+        let clip = match self.clip_value {
+            Some(v) => Clip::Value(v as f32),
+            None if self.clip_norm == 0.0 => Clip::None,
+            None => Clip::Norm(self.clip_norm as f32),
+        };
+        Settings {
+            hidden: self.hidden,
+            layers: self.layers,
+            lanes: self.batch,
+            activation: self.activation,
+            bias: !self.no_bias,
+            init: self.init,
+            truncation: self.truncation,
+            rule: self.optimizer,
+            clip,
+            lr: self.lr as f32,
+            schedule: self.schedule,
+            warmup: self.warmup,
+            goal: self.goal(),
+            seed: self.seed,
+            val_fraction: self.val_fraction,
+        }
+    }
+
+    /// Where training ends.
+    pub fn goal(&self) -> Goal {
+        match (self.updates, self.epochs) {
+            (None, Some(n)) => Goal::Epochs(n),
+            (n, _) => Goal::Updates(n.unwrap_or(1000)),
+        }
+    }
+
+    /// Opens the text and notes what tells it from others.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn open_text(&mut self) -> Result<Symbols> {
+        let symbols = Symbols::new(self.raw_text()?, self.kind())?;
+        self.text.clone_from(&symbols.text().path);
+        self.text_checksum = symbols.text().checksum();
+        self.text_bytes = symbols.text().bytes().len() as u64;
+        Ok(symbols)
+    }
+
+    /// Opens the text again.
+    ///
+    /// # Errors
+    /// If it is gone, or has changed.
+    pub fn find_text(&self) -> Result<Symbols> {
+        let text = self.raw_text().map_err(|e| Error::Input(format!("{e}; if the text has moved, give its new path before --resume")))?;
+        if text.checksum() != self.text_checksum {
+            return Err(Error::Input(format!(
+                "{} is not the text that this run was trained on: it has {} bytes, checksum {}; the run's had {}, {}; give the path of the right one before --resume",
+                text.name,
+                text.bytes().len(),
+                text.checksum(),
+                self.text_bytes,
+                self.text_checksum
+            )));
+        }
+        Symbols::new(text, self.kind())
+    }
+
+    fn raw_text(&self) -> Result<Text> {
+        self.text.as_deref().map_or_else(|| Ok(Text::embedded()), Text::open)
+    }
+
+    fn kind(&self) -> Kind {
+        if self.bytes { Kind::Bytes } else { Kind::Characters }
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).map_err(|e| Error::Input(format!("cannot write {}: {e}", path.display())))?;
+        files::replace(path, format!("# What this run was started with, by the flags of `retrograd train`; --resume reads it.\n{text}").as_bytes())
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not that of a run.
+    pub fn load(path: &Path) -> Result<Self> {
+        let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("{}: {}", path.display(), e.to_string().split_whitespace().collect::<Vec<_>>().join(" ")));
+        let bytes = files::read(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|e| wrong(&e))?;
+        let table: toml::Table = text.parse().map_err(|e| wrong(&e))?;
+        match table.get("format").and_then(toml::Value::as_integer) {
+            Some(n) if n > i64::from(FORMAT) => {
+                Err(wrong(&format!("it was written by a newer program (format {n}; this one reads up to {FORMAT}); update retrograd")))
+            }
+            _ => toml::from_str(text).map_err(|e| wrong(&e)),
+        }
+    }
+
+    /// The flags among `given` whose values differ in `other`: name, value here, value there.
+    pub fn differences(&self, other: &Self, given: &[String]) -> Vec<[String; 3]> {
+        let table = |c: &Self| toml::Table::try_from(c).unwrap_or_default();
+        let (mine, theirs) = (table(self), table(other));
+        let show = |v: Option<&toml::Value>| v.map_or("not given".to_string(), |v| v.as_str().map_or_else(|| v.to_string(), str::to_string));
+        given.iter().filter(|k| mine.get(*k) != theirs.get(*k)).map(|k| [k.clone(), show(mine.get(k)), show(theirs.get(k))]).collect()
+    }
+
+    /// The format that is written.
+    pub const fn format() -> u32 {
+        FORMAT
+    }
+}

@@ -1,0 +1,158 @@
+//! The folder of a run.
+
+use crate::error::{Error, Result};
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// An existing folder that no other process trains in.
+pub struct Folder {
+    path: PathBuf,
+    /// Whether it was made here.
+    new: bool,
+    /// Locked as long as it is open, also if this process is killed.
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes a folder, whole path.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it exists and is not empty: nothing is ever overwritten.
+    pub fn create(path: &Path) -> Result<Self> {
+        let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot make the folder {}: {e}; choose another with --out", path.display()));
+        let new = !path.exists();
+        fs::create_dir_all(path).map_err(|e| failed(&e))?;
+        let mut entries = fs::read_dir(path).map_err(|e| failed(&e))?;
+        if entries.next().is_some() {
+            return Err(Error::Usage(format!(
+                "{} exists and is not empty; choose another --out, or go on with what is there by --resume {}",
+                path.display(),
+                path.display()
+            )));
+        }
+        Self::locked(path, new)
+    }
+
+    /// Makes `runs/NAME`, or `runs/NAME-2`, ... if that is taken.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it can't be made.
+    pub fn create_new(name: &str) -> Result<Self> {
+        let failed = |e: std::io::Error| Error::Input(format!("cannot make a folder under runs: {e}; choose one with --out"));
+        fs::create_dir_all("runs").map_err(failed)?;
+        for i in 1.. {
+            let path = Path::new("runs").join(if i == 1 { name.to_string() } else { format!("{name}-{i}") });
+            match fs::create_dir(&path) {
+                Ok(()) => return Self::locked(&path, true),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(failed(e)),
+            }
+        }
+        unreachable!("there are more numbers than folders")
+    }
+
+    /// Opens the folder of a run.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not there, not one, or in use.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.is_dir() {
+            return Err(Error::Input(format!("{} is not a folder; give that of a run", path.display())));
+        }
+        if !path.join("config.toml").is_file() {
+            return Err(Error::Input(format!("{} is not the folder of a run: it has no config.toml", path.display())));
+        }
+        Self::locked(path, false)
+    }
+
+    fn locked(path: &Path, new: bool) -> Result<Self> {
+        let name = path.join(".lock");
+        let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot write {}: {e}; make the folder writable", name.display()));
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(|e| failed(&e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Folder { path: path.to_path_buf(), new, _lock: file }),
+            Err(fs::TryLockError::WouldBlock) => Err(Error::Input(format!("another process is training in {}; wait for it, or stop it", path.display()))),
+            Err(fs::TryLockError::Error(e)) => Err(failed(&e)),
+        }
+    }
+
+    /// Takes back what was made of a run that could not begin.
+    pub fn discard(self) {
+        // What can't be removed does no harm.
+        for name in ["config.toml", "metrics.jsonl", ".lock"] {
+            let _ = fs::remove_file(self.file(name));
+        }
+        if self.new {
+            let _ = fs::remove_dir(&self.path);
+        }
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// A file of lines that grows, and is cut back where a write failed or a run went on from before its end.
+pub(super) struct Lines {
+    path: PathBuf,
+    file: File,
+    /// Bytes that were written and belong to it.
+    good: u64,
+    waiting: Vec<u8>,
+}
+
+impl Lines {
+    /// Opens a file whose first `good` bytes stay.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it can't be opened.
+    pub(super) fn open(path: PathBuf, good: u64) -> Result<Self> {
+        let failed = |e: std::io::Error| Error::Input(format!("cannot write {}: {e}", path.display()));
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+        let there = file.metadata().map_err(failed)?.len();
+        let good = good.min(there);
+        file.set_len(good).map_err(failed)?;
+        Ok(Lines { file, good, waiting: Vec::new(), path })
+    }
+
+    /// Adds a line, and tries to write what waits.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it can't be written; the lines then wait for the next time.
+    pub(super) fn push(&mut self, line: &str) -> Result<()> {
+        self.waiting.extend(line.bytes().chain([b'\n']));
+        self.write()
+    }
+
+    fn write(&mut self) -> Result<()> {
+        let mut write = || {
+            if self.waiting.is_empty() {
+                return Ok(());
+            }
+            self.file.set_len(self.good)?;
+            self.file.seek(SeekFrom::Start(self.good))?;
+            self.file.write_all(&self.waiting)
+        };
+        write().map_err(|e: std::io::Error| Error::Input(format!("cannot write {}: {e}; free space", self.path.display())))?;
+        self.good += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Writes what waits and syncs; the bytes that are there then.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it can't be written.
+    pub(super) fn sync(&mut self) -> Result<u64> {
+        self.write()?;
+        self.file.sync_data().map_err(|e| Error::Input(format!("cannot write {}: {e}; free space", self.path.display())))?;
+        Ok(self.good)
+    }
+}

@@ -1,0 +1,384 @@
+//! A run: training with reports, validation and snapshots, in a folder of its own.
+
+mod config;
+mod folder;
+
+pub use config::RunConfig;
+pub use folder::Folder;
+
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::metrics::{Mark, Meter, Report, number, optional, single};
+use crate::model::Config;
+use crate::store::{Model, Progress, Snapshot};
+use crate::trainer::{Corpus, Goal, Trainer};
+use folder::Lines;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// What happens during a run.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// An update was issued; the part of the way that is done.
+    Step(f64),
+    /// Figures of some updates.
+    Report(&'a Report),
+    /// A validation begins.
+    Validating,
+    /// It ended with this loss, nats; whether that is the lowest so far.
+    Validated(f64, bool),
+    /// Something that the user should know, and training goes on.
+    Warning(&'a str),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Its goal is reached.
+    Done,
+    /// Validation did not improve any more.
+    StoppedEarly,
+    /// The user asked for it.
+    Interrupted,
+}
+
+/// Seconds between snapshots, if not given in updates; more where saving takes long.
+const SAVE_SECONDS: u64 = 30;
+/// Updates whose figures are asked for at once at the latest: the device remembers the last 1,024.
+const FIGURES: u64 = 256;
+/// Updates skipped in a row after which training can't be expected to recover.
+const HOPELESS: u64 = 100;
+
+/// A run.
+pub struct Run {
+    folder: Folder,
+    config: RunConfig,
+    device: Device,
+    /// What is trained.
+    pub trainer: Trainer,
+    progress: Progress,
+    meter: Meter,
+    lines: Lines,
+    /// Updates whose figures have been asked for.
+    requested: u64,
+    /// Since when training goes on without a pause.
+    clock: Option<Instant>,
+    saved_at: Option<u64>,
+    last_save: (Instant, Duration),
+    /// Updates and submissions when this process began.
+    first: [u64; 2],
+}
+
+impl Run {
+    /// Begins a run in a folder that has nothing but `config.toml`.
+    ///
+    /// # Errors
+    /// If the folder can't be written, or the device fails.
+    pub fn begin(folder: Folder, config: RunConfig, device: Device, trainer: Trainer) -> Result<Self> {
+        let mut run = Self::with(folder, config, device, trainer, Progress::default())?;
+        run.save()?;
+        Ok(run)
+    }
+
+    /// Goes on from a snapshot.
+    ///
+    /// # Errors
+    /// If it does not fit the text and the settings, or the device refuses.
+    pub fn resume(folder: Folder, config: RunConfig, device: Device, corpus: Corpus, snapshot: &Snapshot) -> Result<Self> {
+        let settings = config.settings();
+        if settings.config(corpus.symbols.vocabulary().len())? != snapshot.config || snapshot.plan.extent.lanes != settings.lanes {
+            return Err(Error::Input(format!("{}: config.toml and snapshot.safetensors are not of the same model", folder.path().display())));
+        }
+        let mut trainer = Trainer::with_plan(&device, corpus, settings, snapshot.plan, &snapshot.parameters)?;
+        trainer.restore(snapshot.counters, &snapshot.memory)?;
+        config.save(&folder.file("config.toml"))?;
+        let mut run = Self::with(folder, config, device, trainer, snapshot.progress)?;
+        run.saved_at = Some(snapshot.counters.updates);
+        Ok(run)
+    }
+
+    fn with(folder: Folder, config: RunConfig, device: Device, mut trainer: Trainer, progress: Progress) -> Result<Self> {
+        let counters = trainer.counters();
+        let mark = Mark { counters, epochs: trainer.epochs(), learning_rate: 0.0, seconds: progress.seconds };
+        let meter = Meter::new(mark, trainer.engine.config.vocab);
+        let lines = Lines::open(folder.file("metrics.jsonl"), progress.metrics_bytes)?;
+        let first = [counters.updates, trainer.engine.counters().submits];
+        let last_save = (Instant::now(), Duration::ZERO);
+        Ok(Run { folder, config, device, trainer, progress, meter, lines, requested: counters.updates, clock: None, saved_at: None, last_save, first })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// What it was started with.
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// What it knows of itself.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether a snapshot is of a run that has nothing left to do.
+    pub fn finished(config: &RunConfig, snapshot: &Snapshot) -> bool {
+        let goal = match config.goal() {
+            Goal::Updates(n) => snapshot.counters.updates >= n,
+            Goal::Epochs(n) => snapshot.counters.cursor.epoch >= n,
+        };
+        let validated = config.val_fraction == 0.0 || snapshot.progress.validated_at == Some(snapshot.counters.updates);
+        (goal || snapshot.progress.stopped_early) && validated
+    }
+
+    /// Trains until the goal, an early stop, or an interrupt; then everything is saved.
+    ///
+    /// # Errors
+    /// If the device fails, the text can't be read, or what was trained can't be saved.
+    pub fn train(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<End> {
+        self.clock = Some(Instant::now());
+        let end = loop {
+            if self.validation_due() {
+                match self.validate(observer) {
+                    Err(Error::Interrupted) => break End::Interrupted,
+                    done => done?,
+                }
+                self.save_or_warn(observer)?;
+            }
+            if self.progress.stopped_early {
+                break End::StoppedEarly;
+            }
+            if self.trainer.done() {
+                break End::Done;
+            }
+            match self.trainer.step() {
+                Err(Error::Interrupted) => break End::Interrupted,
+                done => done?,
+            }
+            self.ask_for_figures()?;
+            self.take_figures(false, observer)?;
+            observer(Event::Step(self.trainer.fraction()));
+            if self.progress.skipped_in_a_row >= HOPELESS {
+                self.save()?;
+                return Err(Error::Input(format!(
+                    "the last {} updates were skipped because a gradient was not finite; saved in {}; begin again with a lower --lr or --clip-norm",
+                    self.progress.skipped_in_a_row,
+                    self.folder.path().display()
+                )));
+            }
+            if self.save_due() {
+                self.save_or_warn(observer)?;
+            }
+        };
+        self.take_figures(true, observer)?;
+        self.save().map_err(|e| match e {
+            Error::Input(message) => {
+                let last = self.saved_at.map_or("there is none".to_string(), |u| format!("the last good one is of update {u}"));
+                let folder = self.folder.path().display();
+                Error::Input(format!("{message}; the snapshot was not saved, {last}; then go on with `retrograd train --resume {folder}`"))
+            }
+            other => other,
+        })?;
+        Ok(end)
+    }
+
+    fn mark(&mut self, learning_rate: f32) -> Mark {
+        Mark { counters: self.trainer.counters(), epochs: self.trainer.epochs(), learning_rate, seconds: self.seconds() }
+    }
+
+    /// Seconds of training alone.
+    fn seconds(&self) -> f64 {
+        self.progress.seconds + self.clock.map_or(0.0, |c| c.elapsed().as_secs_f64())
+    }
+
+    /// Stops the clock once the device has done what it was given.
+    fn pause(&mut self) -> Result<()> {
+        self.trainer.engine.wait()?;
+        self.progress.seconds = self.seconds();
+        self.clock = None;
+        Ok(())
+    }
+
+    /// Asks for the figures of the last updates if a report is due or many have gathered.
+    fn ask_for_figures(&mut self) -> Result<()> {
+        let updates = self.trainer.updates();
+        let due = updates == 1 || updates.is_multiple_of(self.config.log_every) || self.trainer.done();
+        if due {
+            let rate = self.trainer.last_learning_rate();
+            let mark = self.mark(rate);
+            self.meter.report_at(mark);
+        }
+        if due || updates - self.requested >= FIGURES {
+            self.trainer.engine.request_metrics(self.requested, (updates - self.requested) as u32)?;
+            self.requested = updates;
+        }
+        Ok(())
+    }
+
+    /// Takes the figures that have arrived; all that there are, if `wait`.
+    fn take_figures(&mut self, wait: bool, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if wait && self.requested < self.trainer.updates() {
+            self.trainer.engine.request_metrics(self.requested, (self.trainer.updates() - self.requested) as u32)?;
+            self.requested = self.trainer.updates();
+        }
+        if self.meter.arrived() == self.requested {
+            return Ok(());
+        }
+        for figures in self.trainer.engine.collect_metrics(wait)? {
+            if let Some(report) = self.meter.take(figures, &mut self.progress) {
+                if let Err(e) = self.lines.push(&report.line().to_string()) {
+                    observer(Event::Warning(&e.to_string()));
+                }
+                if let Some(lowest) = report.jumped_from {
+                    observer(Event::Warning(&format!(
+                        "the loss has jumped from {lowest:.3} to {:.3} nats at update {}; if it stays, begin again with a lower --lr or --clip-norm, best.safetensors has the best model",
+                        report.mean_loss, report.mark.counters.updates
+                    )));
+                }
+                observer(Event::Report(&report));
+            }
+        }
+        Ok(())
+    }
+
+    fn validation_due(&self) -> bool {
+        let (trainer, updates) = (&self.trainer, self.trainer.updates());
+        let due = match self.config.val_every {
+            Some(n) => updates.is_multiple_of(n),
+            None => trainer.at_epoch_end(),
+        };
+        updates > 0 && (due || trainer.done()) && trainer.corpus().validation.is_some() && self.progress.validated_at != Some(updates)
+    }
+
+    fn validate(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        self.take_figures(true, observer)?;
+        self.pause()?;
+        observer(Event::Validating);
+        let Some(loss) = self.trainer.validate()? else { return Ok(()) };
+        let updates = self.trainer.updates();
+        let finite = Some(loss).filter(|l| l.is_finite());
+        let mut best = finite.is_some() && self.progress.best_loss.is_none_or(|b| loss < b);
+        if best && let Err(e) = self.model()?.save(&self.folder.file("best.safetensors")) {
+            observer(Event::Warning(&e.to_string()));
+            best = false;
+        }
+        let p = &mut self.progress;
+        (p.validated_at, p.val_loss) = (Some(updates), finite);
+        if best {
+            (p.best_loss, p.best_update, p.since_best) = (finite, updates, 0);
+        } else {
+            p.since_best += 1;
+        }
+        p.stopped_early = self.config.patience.is_some_and(|n| p.since_best >= n) && !self.trainer.done();
+        let line = json!({
+            "update": updates, "tokens": self.trainer.tokens(), "epoch": number(self.trainer.epochs()), "train_loss": Value::Null, "mean_loss": Value::Null,
+            "val_loss": optional(finite), "val_bpc": optional(finite.map(bits)), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
+            "tokens_per_second": Value::Null, "seconds": number(self.progress.seconds),
+        });
+        if let Err(e) = self.lines.push(&line.to_string()) {
+            observer(Event::Warning(&e.to_string()));
+        }
+        observer(Event::Validated(loss, best));
+        self.clock = Some(Instant::now());
+        Ok(())
+    }
+
+    fn save_due(&self) -> bool {
+        let (at, took) = self.last_save;
+        match self.config.save_every {
+            Some(n) => self.trainer.updates().is_multiple_of(n),
+            None => at.elapsed() >= Duration::from_secs(SAVE_SECONDS).max(100 * took),
+        }
+    }
+
+    /// The model as it is.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn model(&mut self) -> Result<Model> {
+        let (config, vocabulary): (Config, _) = (self.trainer.engine.config, self.trainer.corpus().symbols.vocabulary().clone());
+        Ok(Model { config, vocabulary, parameters: self.trainer.engine.parameters()? })
+    }
+
+    /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.
+    fn save_or_warn(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        self.take_figures(true, observer)?;
+        match self.save() {
+            Err(Error::Input(message)) => {
+                observer(Event::Warning(&format!("{message}; training goes on, and the snapshot is tried again later")));
+                self.last_save.0 = Instant::now();
+                self.clock.get_or_insert_with(Instant::now);
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Writes the model and the snapshot, unless they are there. The clock goes on if it did.
+    fn save(&mut self) -> Result<()> {
+        let updates = self.trainer.updates();
+        let running = self.clock.is_some();
+        self.pause()?;
+        let start = Instant::now();
+        self.progress.metrics_bytes = self.lines.sync()?;
+        let model = self.model()?;
+        model.save(&self.folder.file("model.safetensors"))?;
+        let snapshot = Snapshot {
+            config: model.config,
+            plan: self.trainer.engine.plan,
+            choices: self.device.choices(),
+            counters: self.trainer.counters(),
+            progress: self.progress,
+            parameters: model.parameters,
+            memory: self.trainer.engine.memory()?,
+        };
+        snapshot.save(&self.folder.file("snapshot.safetensors"))?;
+        self.saved_at = Some(updates);
+        self.last_save = (Instant::now(), start.elapsed());
+        self.clock = running.then(Instant::now);
+        Ok(())
+    }
+
+    /// The figures of the run: what `train --json` prints and `summary.json` holds.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn summary(&mut self, end: End, seconds_setup: f64) -> Result<Value> {
+        let p = self.progress;
+        let epochs = self.trainer.epochs();
+        let idle = self.trainer.idle();
+        let skipped = self.trainer.engine.skipped()?;
+        let engine = &self.trainer.engine;
+        let [planned, allocated] = engine.device_bytes();
+        let activations = engine.activation_bytes();
+        let here = self.trainer.updates() - self.first[0];
+        let submits = (engine.counters().submits - self.first[1]) as f64 / here as f64;
+        let best = optional(p.best_loss);
+        Ok(json!({
+            "device": engine.description(), "backend": self.device.backend(), "updates": self.trainer.updates(), "tokens": self.trainer.tokens(),
+            "epochs": number(epochs), "train_loss": p.last_loss.map_or(Value::Null, single), "val_loss": optional(p.val_loss),
+            "val_bpc": optional(p.val_loss.map(bits)), "best_val_loss": best, "best_update": if best.is_null() { Value::Null } else { json!(p.best_update) },
+            "tokens_per_second": number(self.trainer.tokens() as f64 / p.seconds), "device_bytes_planned": planned, "device_bytes_allocated": allocated,
+            "activation_bytes_planned": activations, "activation_bytes_allocated": (activations + allocated).saturating_sub(planned),
+            "dispatches_per_window": engine.dispatches_per_window(), "submits_per_window": number(submits),
+            "skipped_updates": skipped, "loss_explosions": p.explosions, "idle_fraction": number(idle),
+            "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
+            "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early,
+        }))
+    }
+
+    /// Writes `summary.json`.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn save_summary(&self, summary: &Value) -> Result<()> {
+        files::replace(&self.folder.file("summary.json"), format!("{summary:#}\n").as_bytes())
+    }
+}
+
+/// Nats as bits.
+pub fn bits(nats: f64) -> f64 {
+    nats / std::f64::consts::LN_2
+}

@@ -1,0 +1,213 @@
+//! A model as a file: tensors, vocabulary and architecture, nothing else, so that equal models are equal files.
+//!
+//! Names and shapes are those of the `state_dict` of a PyTorch module with `rnn = nn.RNN(V, H, layers)` and
+//! `head = nn.Linear(H, V)`: matrices there multiply columns, so the recurrent ones are the transposes of ours. Its two biases per
+//! layer are added; ours is written as the first, the second is zero.
+
+use super::container::{Container, in_file};
+use crate::data::{Kind, Vocabulary};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::{Activation, Config, Tensor};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::path::Path;
+
+/// Newest format of the config that this program reads.
+const FORMAT: u32 = 1;
+
+/// A model apart from any device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// The architecture.
+    pub config: Config,
+    /// The symbols.
+    pub vocabulary: Vocabulary,
+    /// The flat parameters, see [`Config::tensors`].
+    pub parameters: Vec<f32>,
+}
+
+/// The metadata `config`.
+#[derive(Serialize, Deserialize)]
+struct Architecture {
+    format: u32,
+    architecture: String,
+    symbols: Kind,
+    hidden: u32,
+    layers: u32,
+    activation: Activation,
+    bias: bool,
+}
+
+/// A tensor's name in the file, and whether it is stored transposed.
+fn file_name(tensor: &Tensor) -> (String, bool) {
+    match tensor.name.split_once('.') {
+        Some(("w_xh", k)) => (format!("rnn.weight_ih_l{k}"), true),
+        Some(("w_hh", k)) => (format!("rnn.weight_hh_l{k}"), true),
+        Some((_, k)) => (format!("rnn.bias_ih_l{k}"), false),
+        None if tensor.name == "w_hy" => ("head.weight".to_string(), false),
+        None => ("head.bias".to_string(), false),
+    }
+}
+
+/// The transpose of a `[rows, cols]` matrix.
+fn transpose(numbers: &[f32], rows: u32, cols: u32) -> Vec<f32> {
+    let (rows, cols) = (rows as usize, cols as usize);
+    (0..cols).flat_map(|c| (0..rows).map(move |r| numbers[r * cols + c])).collect()
+}
+
+impl Model {
+    /// The content of its file.
+    pub fn to_container(&self) -> Container {
+        let c = &self.config;
+        let architecture = Architecture {
+            format: FORMAT,
+            architecture: "rnn".to_string(),
+            symbols: self.vocabulary.kind(),
+            hidden: c.hidden,
+            layers: c.layers,
+            activation: c.activation,
+            bias: c.bias,
+        };
+        let mut container = Container::default();
+        container.metadata.insert("config".to_string(), json!(architecture).to_string());
+        container.metadata.insert("vocabulary".to_string(), json!(self.vocabulary.symbols()).to_string());
+        for tensor in c.tensors() {
+            let numbers = tensor.extract(&self.parameters);
+            match file_name(&tensor) {
+                (name, true) => container.put(name, &[tensor.cols, tensor.rows], transpose(&numbers, tensor.rows, tensor.cols)),
+                (name, false) if tensor.rows > 1 || tensor.name == "w_hy" => container.put(name, &[tensor.rows, tensor.cols], numbers),
+                (name, false) => {
+                    if name.starts_with("rnn.") {
+                        container.put(name.replace("_ih_", "_hh_"), &[tensor.cols], vec![0.0; tensor.cols as usize]);
+                    }
+                    container.put(name, &[tensor.cols], numbers);
+                }
+            }
+        }
+        container
+    }
+
+    /// The model in a file's content.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not one of this program, or of a newer one.
+    pub fn from_container(mut container: Container) -> Result<Self> {
+        let wrong = |what: &str, e: &dyn std::fmt::Display| Error::Input(format!("its metadata `{what}` is not that of a model of this program ({e})"));
+        let config = container.text("config")?;
+        let format: serde_json::Value = serde_json::from_str(config).map_err(|e| wrong("config", &e))?;
+        let format = format.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        if format > u64::from(FORMAT) {
+            return Err(Error::Input(format!("it was written by a newer program (format {format}; this one reads up to {FORMAT}); update retrograd")));
+        }
+        let a: Architecture = serde_json::from_str(config).map_err(|e| wrong("config", &e))?;
+        if a.architecture != "rnn" {
+            return Err(wrong("config", &format!("architecture {:?}, not \"rnn\"", a.architecture)));
+        }
+        let symbols: Vec<String> = serde_json::from_str(container.text("vocabulary")?).map_err(|e| wrong("vocabulary", &e))?;
+        let vocabulary = Vocabulary::new(a.symbols, &symbols)?;
+        let config = Config { vocab: vocabulary.len(), hidden: a.hidden, layers: a.layers, activation: a.activation, bias: a.bias };
+        config.dims(1).checked().map_err(|e| Error::Input(e.to_string()))?;
+        let found: u64 = container.tensors.values().map(|(_, numbers)| numbers.len() as u64).sum();
+        if found < config.parameters() {
+            return Err(Error::Input(format!("it holds {found} numbers, a model of its architecture has {}", config.parameters())));
+        }
+        let mut parameters = vec![0.0; config.elements() as usize];
+        for tensor in config.tensors() {
+            let numbers = match file_name(&tensor) {
+                (name, true) => transpose(&container.take(&name, &[tensor.cols, tensor.rows])?, tensor.cols, tensor.rows),
+                (name, false) if tensor.name == "w_hy" => container.take(&name, &[tensor.rows, tensor.cols])?,
+                (name, false) => {
+                    let mut numbers = container.take(&name, &[tensor.cols])?;
+                    if name.starts_with("rnn.") {
+                        let second = container.take(&name.replace("_ih_", "_hh_"), &[tensor.cols])?;
+                        numbers.iter_mut().zip(second).for_each(|(x, y)| *x += y);
+                    }
+                    numbers
+                }
+            };
+            tensor.insert(&mut parameters, &numbers);
+        }
+        match container.tensors.keys().next() {
+            Some(name) => Err(Error::Input(format!("tensor {name} does not belong to a model of {} layers", config.layers))),
+            None => Ok(Model { config, vocabulary, parameters }),
+        }
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it can't be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        files::replace(path, &self.to_container().to_bytes())
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not a whole model.
+    pub fn load(path: &Path) -> Result<Self> {
+        Container::read(path).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Init;
+
+    fn model(layers: u32, bias: bool) -> Model {
+        let vocabulary = Vocabulary::of("añ\"\n");
+        let config = Config { vocab: 4, hidden: 5, layers, activation: Activation::Relu, bias };
+        Model { config, vocabulary, parameters: Init::Uniform.parameters(&config, 3) }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (layers, bias) in [(1, true), (3, true), (2, false)] {
+            let m = model(layers, bias);
+            assert_eq!(Model::from_container(Container::from_bytes(&m.to_container().to_bytes()).unwrap()).unwrap(), m);
+        }
+    }
+
+    /// `[H,V]`, `[H,H]`: what PyTorch multiplies columns by.
+    #[test]
+    fn names_and_shapes_are_those_of_pytorch() {
+        let m = model(2, true);
+        let c = m.to_container();
+        let shapes: Vec<(&str, &[usize])> = c.tensors.iter().map(|(n, (s, _))| (n.as_str(), &s[..])).collect();
+        let expected: [(&str, &[usize]); 10] = [
+            ("head.bias", &[4]),
+            ("head.weight", &[4, 5]),
+            ("rnn.bias_hh_l0", &[5]),
+            ("rnn.bias_hh_l1", &[5]),
+            ("rnn.bias_ih_l0", &[5]),
+            ("rnn.bias_ih_l1", &[5]),
+            ("rnn.weight_hh_l0", &[5, 5]),
+            ("rnn.weight_hh_l1", &[5, 5]),
+            ("rnn.weight_ih_l0", &[5, 4]),
+            ("rnn.weight_ih_l1", &[5, 5]),
+        ];
+        assert_eq!(shapes, expected);
+        let w_hh = m.config.tensors()[1].extract(&m.parameters);
+        assert_eq!(c.tensors["rnn.weight_hh_l0"].1[5], w_hh[1], "row 1, column 0 is our row 0, column 1");
+        assert_eq!(c.metadata["vocabulary"], r#"["\n","\"","a","ñ"]"#);
+    }
+
+    #[test]
+    fn foreign_and_newer_files_are_refused() {
+        let check = |change: &dyn Fn(&mut Container), word: &str| {
+            let mut c = model(1, true).to_container();
+            change(&mut c);
+            let e = Model::from_container(c).unwrap_err().to_string();
+            assert!(e.contains(word), "{e}");
+        };
+        check(&|c| c.metadata.clear(), "no `config`");
+        check(&|c| drop(c.metadata.insert("config".into(), r#"{"format":2,"what":1}"#.into())), "newer program (format 2");
+        check(&|c| drop(c.metadata.insert("config".into(), r#"{"a":1}"#.into())), "config");
+        check(&|c| drop(c.metadata.insert("vocabulary".into(), r#"["b","a"]"#.into())), "order");
+        check(&|c| drop(c.tensors.remove("head.weight")), "head.weight [4, 5] is missing");
+        check(&|c| c.put("extra", &[1], vec![0.0]), "extra");
+        check(&|c| c.put("rnn.weight_hh_l0", &[5, 4], vec![0.0; 20]), "[5, 4], not [5, 5]");
+    }
+}

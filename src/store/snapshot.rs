@@ -1,0 +1,216 @@
+//! Everything that training needs to go on exactly: parameters, moments, counts, state, place in the text, figures so far, and the
+//! choices that could change a bit (plan, kernel variants, threads).
+
+use super::container::{Container, in_file};
+use crate::device::Choices;
+use crate::engine::Memory;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::Config;
+use crate::plan::Plan;
+use crate::trainer::Counters;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::path::Path;
+
+/// Newest format that this program reads.
+const FORMAT: u32 = 1;
+
+/// What a run knows of itself besides what is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Seconds of training alone.
+    pub seconds: f64,
+    /// Mean loss of the first window and of the last one, nats; none if not finite.
+    pub first_loss: Option<f32>,
+    /// See there.
+    pub last_loss: Option<f32>,
+    /// Lowest mean loss from one report to the next.
+    pub lowest_loss: Option<f64>,
+    /// Whether the loss has jumped since and not come back.
+    pub exploded: bool,
+    /// How often the loss jumped.
+    pub explosions: u64,
+    /// Sum of the mean losses of the updates applied since the last report.
+    pub since_loss: f64,
+    /// How many these are.
+    pub since_applied: u64,
+    /// Updates skipped since the last report.
+    pub since_skipped: u64,
+    /// Updates skipped since the last one that was applied.
+    pub skipped_in_a_row: u64,
+    /// Update behind which the last validation was made.
+    pub validated_at: Option<u64>,
+    /// Its loss.
+    pub val_loss: Option<f64>,
+    /// The lowest validation loss.
+    pub best_loss: Option<f64>,
+    /// Update behind which it was found.
+    pub best_update: u64,
+    /// Validations since then.
+    pub since_best: u64,
+    /// Whether training ended before its goal, because validation did not improve.
+    pub stopped_early: bool,
+    /// Bytes of the metrics that were written up to here.
+    pub metrics_bytes: u64,
+}
+
+/// A snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The architecture.
+    pub config: Config,
+    /// The plan.
+    pub plan: Plan,
+    /// What ran it.
+    pub choices: Choices,
+    /// How far training has come.
+    pub counters: Counters,
+    /// What the run knows besides.
+    pub progress: Progress,
+    /// The flat parameters.
+    pub parameters: Vec<f32>,
+    /// Moments, counts and state.
+    pub memory: Memory,
+}
+
+/// The metadata `snapshot`.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    config: Config,
+    plan: Plan,
+    choices: Choices,
+    counters: Counters,
+    progress: Progress,
+    counts: [u32; 2],
+}
+
+const MOMENTS: [&str; 2] = ["m", "v"];
+
+impl Snapshot {
+    fn to_container(&self) -> Container {
+        let (config, mut container) = (&self.config, Container::default());
+        let header = Header {
+            format: FORMAT,
+            config: *config,
+            plan: self.plan,
+            choices: self.choices.clone(),
+            counters: self.counters,
+            progress: self.progress,
+            counts: self.memory.counts,
+        };
+        container.metadata.insert("snapshot".to_string(), json!(header).to_string());
+        for tensor in config.tensors() {
+            let shape = [tensor.rows, tensor.cols];
+            container.put(format!("param.{}", tensor.name), &shape, tensor.extract(&self.parameters));
+            for (name, moment) in MOMENTS.iter().zip(&self.memory.moments).filter(|(_, m)| !m.is_empty()) {
+                container.put(format!("{name}.{}", tensor.name), &shape, tensor.extract(moment));
+            }
+        }
+        for (k, state) in self.memory.state.iter().enumerate() {
+            container.put(format!("state.{k}"), &[state.len() as u32], state.clone());
+        }
+        container
+    }
+
+    fn from_container(mut container: Container) -> Result<Self> {
+        let text = container.text("snapshot")?;
+        let wrong = |e: serde_json::Error| Error::Input(format!("its metadata is not that of a snapshot ({e})"));
+        let format: serde_json::Value = serde_json::from_str(text).map_err(wrong)?;
+        let format = format.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+        if format > u64::from(FORMAT) {
+            return Err(Error::Input(format!("it was written by a newer program (format {format}; this one reads up to {FORMAT}); update retrograd")));
+        }
+        let h: Header = serde_json::from_str(text).map_err(wrong)?;
+        let config = h.config;
+        config.dims(h.plan.extent.lanes).checked().map_err(|e| Error::Input(e.to_string()))?;
+        let found: u64 = container.tensors.values().map(|(_, numbers)| numbers.len() as u64).sum();
+        if found < config.parameters() {
+            return Err(Error::Input(format!("it holds {found} numbers, a model of its architecture has {}", config.parameters())));
+        }
+        let elements = config.elements() as usize;
+        let mut parameters = vec![0.0; elements];
+        let mut moments = [Vec::new(), Vec::new()];
+        for tensor in config.tensors() {
+            let shape = [tensor.rows, tensor.cols];
+            tensor.insert(&mut parameters, &container.take(&format!("param.{}", tensor.name), &shape)?);
+            for (name, moment) in MOMENTS.iter().zip(&mut moments) {
+                let name = format!("{name}.{}", tensor.name);
+                if container.tensors.contains_key(&name) {
+                    moment.resize(elements, 0.0);
+                    tensor.insert(moment, &container.take(&name, &shape)?);
+                }
+            }
+        }
+        let state = config.dims(h.plan.extent.lanes).state();
+        let state = (0..config.layers).map(|k| container.take(&format!("state.{k}"), &[state])).collect::<Result<_>>()?;
+        let memory = Memory { moments, counts: h.counts, state };
+        Ok(Snapshot { config, plan: h.plan, choices: h.choices, counters: h.counters, progress: h.progress, parameters, memory })
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it can't be written; the one before then stays.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        files::replace(path, &self.to_container().to_bytes())
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not a whole snapshot.
+    pub fn load(path: &Path) -> Result<Self> {
+        Container::read(path).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::Device;
+    use crate::model::{Activation, Init};
+    use crate::trainer::Cursor;
+
+    fn snapshot() -> Snapshot {
+        let config = Config { vocab: 5, hidden: 7, layers: 2, activation: Activation::Tanh, bias: true };
+        let flat = |seed| Init::Uniform.parameters(&config, seed);
+        let progress = Progress { seconds: 0.1 + 0.2, best_loss: Some(1.0 / 3.0), val_loss: Some(2f64.sqrt()), last_loss: Some(0.1), ..Progress::default() };
+        Snapshot {
+            config,
+            plan: Plan::with(config.dims(3), 16, 8, true),
+            choices: Device::Cpu { threads: 2 }.choices(),
+            counters: Counters { updates: 7, tokens: 300, cursor: Cursor { epoch: 2, place: 16 } },
+            progress,
+            parameters: flat(1),
+            memory: Memory { moments: [flat(2), Vec::new()], counts: [6, 1], state: vec![vec![0.5; 24], vec![-0.25; 24]] },
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let s = snapshot();
+        assert_eq!(Snapshot::from_container(Container::from_bytes(&s.to_container().to_bytes()).unwrap()).unwrap(), s);
+    }
+
+    #[test]
+    fn floats_go_through_json_unchanged() {
+        let mut bits = 0x1234_5678_9abc_def1u64;
+        for _ in 0..10_000 {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let x = f64::from_bits(bits >> 2);
+            let again: f64 = serde_json::from_str(&json!(x).to_string()).unwrap();
+            assert!(again.to_bits() == x.to_bits(), "{x:e} and {again:e}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_no_snapshot_and_a_newer_one_is_named() {
+        let mut c = snapshot().to_container();
+        c.metadata.insert("snapshot".into(), r#"{"format":9}"#.into());
+        assert!(Snapshot::from_container(c).unwrap_err().to_string().contains("newer program (format 9"));
+        let e = Snapshot::from_container(Container::default()).unwrap_err().to_string();
+        assert!(e.contains("no `snapshot`"), "{e}");
+    }
+}
