@@ -108,7 +108,7 @@ impl<'a> Mat<'a> {
     }
 
     /// The operand from element `from` of the inner dimension on: its rows for the right one of a product, its columns for the left.
-    fn from_inner(self, from: usize, rows: bool) -> Self {
+    fn skip_inner(self, from: usize, rows: bool) -> Self {
         Mat { data: &self.data[if rows == self.transposed { from } else { from * self.ld }..], ..self }
     }
 
@@ -154,7 +154,7 @@ pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], 
     }
     for from in (0..inner).step_by(INNER) {
         let part = INNER.min(inner - from);
-        gemm_product(dst, dst_ld, [rows, cols, part], a.from_inner(from, false), b.from_inner(from, true), accumulate || from > 0);
+        gemm_product(dst, dst_ld, [rows, cols, part], a.skip_inner(from, false), b.skip_inner(from, true), accumulate || from > 0);
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { temperature: 0.8, top_k: 0, seed: 0, separator: Vec::new() }
+        Options { temperature: 0.7, top_k: 0, seed: 0, separator: Vec::new() }
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 500, value_name = "N")]
     length: u64,
     /// 0 always takes the likeliest symbol; below 1 prefers likely ones, above 1 unlikely ones
-    #[arg(long, default_value_t = 0.8, value_parser = not_negative, value_name = "T")]
+    #[arg(long, default_value_t = 0.7, value_parser = not_negative, value_name = "T")]
     temperature: f64,
     /// Draw from so many of the likeliest symbols only [default: all]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]

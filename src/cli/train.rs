@@ -258,9 +258,7 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
     if Run::finished(&config, &snapshot) && !extended {
         args.note(&format!("{} is finished: {} updates; give more --updates (or --epochs) to go on", path.display(), snapshot.counters.updates));
         if args.json {
-            let summary = crate::files::read(&folder.file("summary.json"))?;
-            let summary = serde_json::from_slice(&summary).map_err(|e| Error::Input(format!("{}: {e}", folder.file("summary.json").display())))?;
-            print_json(&summary)?;
+            say(&String::from_utf8_lossy(&crate::files::read(&folder.file("summary.json"))?));
         }
         return Ok(None);
     }

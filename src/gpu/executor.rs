@@ -44,6 +44,11 @@ struct Reading {
 }
 
 impl Reading {
+    /// Waits for it; the copy has been waited for, but whoever polled may still be about to call back.
+    fn wait(&self) -> MapResult {
+        pollster::block_on(self.receiver.receive()).unwrap_or(Err(wgpu::BufferAsyncError))
+    }
+
     /// Whether it could be mapped, once that is known.
     fn answer(&self) -> Option<MapResult> {
         match pin!(self.receiver.receive()).poll(&mut Context::from_waker(Waker::noop())) {
@@ -266,7 +271,7 @@ impl Executor for GpuExecutor {
         let reading = self.start_reading(slot, offset, words.len())?;
         self.gpu.wait(Some(reading.submission.clone()))?;
         self.in_flight.clear();
-        let answer = reading.answer().ok_or_else(|| self.cannot_read("no answer"))?;
+        let answer = reading.wait();
         words.copy_from_slice(&self.finish_reading(reading, answer)?);
         Ok(())
     }
@@ -279,14 +284,14 @@ impl Executor for GpuExecutor {
 
     fn collect(&mut self, wait: bool) -> Result<Option<Vec<u32>>> {
         let Some(oldest) = self.readings.front() else { return Ok(None) };
-        if wait {
+        let answer = if wait {
             self.gpu.wait(Some(oldest.submission.clone()))?;
+            Some(oldest.wait())
         } else {
             self.gpu.poll()?;
-        }
-        let Some(answer) = oldest.answer() else {
-            return if wait { Err(self.cannot_read("no answer")) } else { Ok(None) };
+            oldest.answer()
         };
+        let Some(answer) = answer else { return Ok(None) };
         self.readings.pop_front().map(|reading| self.finish_reading(reading, answer)).transpose()
     }
 

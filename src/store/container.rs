@@ -78,16 +78,19 @@ impl Container {
         bytes
     }
 
-    /// Reads bytes. A checksum, if there is one (files of other programs have none), must be right.
+    /// Reads bytes whose metadata have these names, besides the checksum, which must be right; a file of another program has none.
     ///
     /// # Errors
     /// [`Error::Input`] if they are damaged, cut off, or of another format.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+    pub fn from_bytes(bytes: &[u8], names: &[&str]) -> Result<Self> {
         let damaged = |e: &dyn std::fmt::Display| Error::Input(format!("not a whole safetensors file ({e})"));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
         let mut container = Container { metadata: header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(), ..Container::default() };
         let checksum = container.metadata.remove(CHECKSUM);
+        if let Some(name) = container.metadata.keys().find(|k| !names.contains(&k.as_str())) {
+            return Err(Error::Input(format!("its metadata has {name:?}, expected {}: it is damaged, or of another program", names.join(", "))));
+        }
         for (name, tensor) in file.tensors() {
             if tensor.dtype() != Dtype::F32 {
                 return Err(Error::Input(format!("tensor {name} holds {:?}, not F32; convert it", tensor.dtype())));
@@ -104,8 +107,8 @@ impl Container {
     ///
     /// # Errors
     /// [`Error::Input`] naming the file.
-    pub fn read(path: &Path) -> Result<Self> {
-        Self::from_bytes(&files::read(path)?).map_err(|e| in_file(path, e))
+    pub fn read(path: &Path, names: &[&str]) -> Result<Self> {
+        Self::from_bytes(&files::read(path)?, names).map_err(|e| in_file(path, e))
     }
 }
 
@@ -132,7 +135,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let bytes = container().to_bytes();
-        assert_eq!(Container::from_bytes(&bytes).unwrap(), container());
+        assert_eq!(Container::from_bytes(&bytes, &["a", "z"]).unwrap(), container());
         assert_eq!(bytes, container().to_bytes());
     }
 
@@ -141,15 +144,15 @@ mod tests {
     fn damage_is_noticed() {
         let good = container().to_bytes();
         for end in 0..good.len() {
-            assert!(Container::from_bytes(&good[..end]).is_err(), "cut at {end}");
+            assert!(Container::from_bytes(&good[..end], &["a", "z"]).is_err(), "cut at {end}");
         }
         for i in 0..good.len() * 8 {
             let mut bad = good.clone();
             bad[i / 8] ^= 1 << (i % 8);
-            let read = Container::from_bytes(&bad);
+            let read = Container::from_bytes(&bad, &["a", "z"]);
             assert!(read.is_err() || read.as_ref().is_ok_and(|r| *r == container()), "bit {i}: {read:?}");
         }
-        assert!(Container::from_bytes(b"not this format at all").is_err());
+        assert!(Container::from_bytes(b"not this format at all", &[]).is_err());
     }
 
     #[test]

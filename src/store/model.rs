@@ -16,6 +16,9 @@ use std::path::Path;
 /// Newest format of the config that this program reads.
 const FORMAT: u32 = 1;
 
+/// Names of the metadata.
+const NAMES: [&str; 2] = ["config", "vocabulary"];
+
 /// A model apart from any device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
@@ -147,7 +150,7 @@ impl Model {
     /// # Errors
     /// [`Error::Input`] if it is not a whole model.
     pub fn load(path: &Path) -> Result<Self> {
-        Container::read(path).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
+        Container::read(path, &NAMES).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
     }
 }
 
@@ -166,7 +169,7 @@ mod tests {
     fn what_is_written_is_read() {
         for (layers, bias) in [(1, true), (3, true), (2, false)] {
             let m = model(layers, bias);
-            assert_eq!(Model::from_container(Container::from_bytes(&m.to_container().to_bytes()).unwrap()).unwrap(), m);
+            assert_eq!(Model::from_container(Container::from_bytes(&m.to_container().to_bytes(), &NAMES).unwrap()).unwrap(), m);
         }
     }
 
@@ -206,8 +209,9 @@ mod tests {
         check(&|c| drop(c.metadata.insert("config".into(), r#"{"format":2,"what":1}"#.into())), "newer program (format 2");
         check(&|c| drop(c.metadata.insert("config".into(), r#"{"a":1}"#.into())), "config");
         check(&|c| drop(c.metadata.insert("vocabulary".into(), r#"["b","a"]"#.into())), "order");
-        check(&|c| drop(c.tensors.remove("head.weight")), "head.weight [4, 5] is missing");
+        check(&|c| drop(c.tensors.remove("rnn.weight_hh_l0")), "numbers, a model of its architecture has 74");
+        check(&|c| drop(c.tensors.remove("rnn.bias_hh_l0")), "rnn.bias_hh_l0 [5] is missing");
         check(&|c| c.put("extra", &[1], vec![0.0]), "extra");
-        check(&|c| c.put("rnn.weight_hh_l0", &[5, 4], vec![0.0; 20]), "[5, 4], not [5, 5]");
+        check(&|c| c.put("rnn.weight_hh_l0", &[5, 6], vec![0.0; 30]), "[5, 6], not [5, 5]");
     }
 }

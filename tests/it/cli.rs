@@ -3,12 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-fn retrograd(args: &[&str]) -> Output {
+/// A folder of this process, so that runs in `runs/` are found nowhere else.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("it-{}", std::process::id())).join(name);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+pub(crate) fn retrograd(args: &[&str]) -> Output {
     run(Command::new(env!("CARGO_BIN_EXE_retrograd")).args(args))
 }
 
-fn run(command: &mut Command) -> Output {
-    command.output().expect("the program starts")
+pub(crate) fn run(command: &mut Command) -> Output {
+    command.current_dir(folder("cli")).output().expect("the program starts")
 }
 
 /// A driver list that names none: as on a machine without Vulkan.
@@ -17,12 +24,12 @@ fn without_adapters(args: &[&str]) -> Output {
     run(command.args(args).env("VK_ICD_FILENAMES", "/nonexistent").env("VK_DRIVER_FILES", "/nonexistent").env("WGPU_BACKEND", "vulkan"))
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn file(name: &str, content: &[u8]) -> PathBuf {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+pub(crate) fn file(name: &str, content: &[u8]) -> PathBuf {
+    let path = folder("files").join(name);
     std::fs::write(&path, content).unwrap();
     path
 }
@@ -82,7 +89,7 @@ fn without_an_adapter_gpu_fails_and_says_what_to_install() {
 }
 
 /// One clear line on standard error, the exit code, no panic, nothing on standard output.
-fn refused(args: &[&str], code: i32, words: &[&str]) {
+pub(crate) fn refused(args: &[&str], code: i32, words: &[&str]) {
     let out = retrograd(args);
     let message = text(&out.stderr);
     assert_eq!(out.status.code(), Some(code), "{args:?}: {message}");
@@ -100,15 +107,17 @@ fn bad_texts_are_refused() {
     let folder = env!("CARGO_TARGET_TMPDIR");
     let empty = file("empty.txt", b"");
     let broken = file("broken.txt", b"good text\xff more");
-    let short = file("short.txt", "abc ".repeat(100).as_bytes());
+    let short = file("short.txt", "abc ".repeat(8).as_bytes());
     let tiny = file("tiny.txt", b"ab");
     let train = |path: &Path, code, words: &[&str]| refused(&["train", path.to_str().unwrap(), "--device", "cpu"], code, words);
     train(Path::new("/no/such/file.txt"), 1, &["/no/such/file.txt", "cannot read"]);
     train(Path::new(folder), 1, &["directory"]);
     train(&empty, 1, &["empty"]);
     train(&broken, 1, &["not UTF-8", "offset 9", "0xff"]);
-    train(&short, 1, &["400 characters", "at least 2277", "--batch"]);
+    train(&short, 1, &["29 characters", "at least 33", "--batch"]);
     train(&tiny, 1, &["2 characters"]);
+    refused(&["train", short.to_str().unwrap(), "--device=cpu", "--separator=xyz"], 1, &["never occurs", "xyz"]);
+    refused(&["train", file("empty lines.txt", b"\n\n\n").to_str().unwrap(), "--device=cpu", "--lines"], 1, &["shorter than 2"]);
 }
 
 #[test]
@@ -128,6 +137,10 @@ fn bad_settings_are_refused() {
         ("--activation", "gelu", &["gelu", "tanh", "relu", "identity"]),
         ("--device", "quantum", &["quantum", "auto", "cpu"]),
         ("--device", "gpu:x", &["gpu:x"]),
+        ("--schedule", "linear", &["linear", "cosine", "exponential"]),
+        ("--separator", "", &["--separator", "at least one"]),
+        ("--separator", "\\q", &["\\q", "\\n"]),
+        ("--patience", "0", &["--patience"]),
         ("--lr", "0", &["--lr", "above 0"]),
         ("--lr", "NaN", &["--lr", "finite"]),
         ("--clip-norm", "-1", &["--clip-norm"]),
@@ -137,6 +150,8 @@ fn bad_settings_are_refused() {
     ] {
         refused(&["train", &format!("{flag}={value}")], 2, words);
     }
+    refused(&["train", "--lines", "--separator=x"], 2, &["--lines", "--separator"]);
+    refused(&["train", "--out=a", "--resume=b"], 2, &["--out", "--resume"]);
     refused(&["train", "--updates=3", "--epochs=1"], 2, &["--updates", "--epochs"]);
     refused(&["train", "--device", "gpu:99"], 1, &["no adapter 99", "there:"]);
     refused(&[], 2, &["no command given", "train"]);

@@ -10,6 +10,8 @@ mod gradients;
 mod compare;
 // Every kernel and variant, GPU and CPU, against naive f64 loops.
 mod kernels;
+// Runs: their folder, going on after an end of any kind, what is refused.
+mod runs;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.
 mod shaders;
 // Training: losses update by update, guards, plans, figures.

@@ -1,0 +1,269 @@
+//! Runs: what is in their folder, going on after an end of any kind, what is refused.
+
+use crate::cli::{file, folder, refused, retrograd, run, text};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A small model on the embedded text, into a folder of its own.
+fn small<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["train", "--hidden=12", "--batch=4", "--truncation=regular:16", "--sample=0", "--device=cpu", "--out", out];
+    args.extend(more);
+    args
+}
+
+fn train(out: &Path, more: &[&str]) {
+    let done = retrograd(&small(out.to_str().unwrap(), more));
+    assert!(done.status.success(), "{}", text(&done.stderr));
+}
+
+fn fresh(name: &str) -> PathBuf {
+    folder("runs").join(name)
+}
+
+fn lines(run: &Path) -> Vec<Value> {
+    let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let strip = |l: &str| {
+        let mut v: Value = serde_json::from_str(l).unwrap();
+        // What depends on the clock.
+        v.as_object_mut().unwrap().retain(|k, _| k != "seconds" && k != "tokens_per_second");
+        v
+    };
+    lines.lines().map(strip).collect()
+}
+
+fn same(a: &Path, b: &Path) {
+    for name in ["model.safetensors", "best.safetensors"] {
+        assert!(std::fs::read(a.join(name)).unwrap() == std::fs::read(b.join(name)).unwrap(), "{name} differs");
+    }
+    assert_eq!(lines(a), lines(b));
+}
+
+/// Starts, waits until a file of the run is there and some time more, and ends it by a signal; its exit code.
+fn stop(mut command: Command, run: &Path, signal: &str, after: Duration) -> Option<i32> {
+    let mut child = command.current_dir(folder("cli")).stderr(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    while !run.join("snapshot.safetensors").exists() && start.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(after);
+    // The shell's own: there may be no other.
+    let killed = Command::new("sh").args(["-c", &format!("kill {signal} {}", child.id())]).status();
+    assert!(killed.unwrap().success());
+    child.wait().unwrap().code()
+}
+
+/// Killed or interrupted several times and resumed, a run ends with the bytes of one that was not; likewise the same command twice.
+#[test]
+fn interrupted_runs_end_with_the_same_bytes() {
+    let poems: String = (0..300).map(|i| format!("{}{}", "to be or not, ".repeat(i % 5 + 1), "\n")).collect();
+    let poems = file("poems.txt", poems.as_bytes());
+    let stream = ["--updates=3000", "--save-every=200", "--schedule=cosine", "--warmup=50"];
+    let sequences = [poems.to_str().unwrap(), "--epochs=150", "--lines", "--val-every=500", "--layers=2"];
+    for (name, more) in [("stream", &stream[..]), ("sequences", &sequences[..])] {
+        let (whole, again) = (fresh(&format!("{name} whole")), fresh(&format!("{name} again")));
+        train(&whole, more);
+        train(&again, more);
+        same(&whole, &again);
+        for signal in ["-KILL", "-INT"] {
+            let part = fresh(&format!("{name} {signal}"));
+            let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));
+            command.args(small(part.to_str().unwrap(), more));
+            let codes: Vec<Option<i32>> = (0..3)
+                .map(|i| {
+                    let code =
+                        stop(std::mem::replace(&mut command, Command::new(env!("CARGO_BIN_EXE_retrograd"))), &part, signal, Duration::from_millis(40 * i + 20));
+                    command.args(["train", "--sample=0", "--resume", part.to_str().unwrap()]);
+                    code
+                })
+                .collect();
+            // A fast machine may be done before the last signal.
+            assert!(codes[0] == if signal == "-INT" { Some(130) } else { None }, "{name} {signal}: {codes:?}");
+            let done = run(&mut command);
+            assert!(done.status.success(), "{}", text(&done.stderr));
+            same(&whole, &part);
+        }
+    }
+}
+
+#[test]
+fn a_run_on_the_gpu_goes_on_with_the_same_bytes() {
+    let (whole, part) = (fresh("gpu whole"), fresh("gpu part"));
+    let gpu = |out: &Path, updates: &str| {
+        let args = small(out.to_str().unwrap(), &["--val-every=40", updates]);
+        let done = retrograd(&args.iter().map(|a| if *a == "--device=cpu" { "--device=gpu" } else { a }).collect::<Vec<_>>());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    };
+    gpu(&whole, "--updates=120");
+    gpu(&part, "--updates=70");
+    let done = retrograd(&["train", "--resume", part.to_str().unwrap(), "--updates=120", "--sample=0"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(std::fs::read(whole.join("model.safetensors")).unwrap() == std::fs::read(part.join("model.safetensors")).unwrap());
+}
+
+#[test]
+fn a_finished_run_says_so_and_more_updates_continue_it() {
+    let (short, long) = (fresh("short"), fresh("long"));
+    train(&short, &["--updates=100"]);
+    train(&long, &["--updates=170"]);
+    let resume = |more: &[&str]| retrograd(&[&["train", "--resume", short.to_str().unwrap(), "--sample=0"], more].concat());
+    let before = std::fs::read(short.join("model.safetensors")).unwrap();
+    let done = resume(&[]);
+    assert!(done.status.success() && text(&done.stderr).contains("is finished: 100 updates"), "{}", text(&done.stderr));
+    assert!(std::fs::read(short.join("model.safetensors")).unwrap() == before);
+    assert!(resume(&["--updates=170"]).status.success());
+    assert!(std::fs::read(short.join("model.safetensors")).unwrap() == std::fs::read(long.join("model.safetensors")).unwrap());
+    assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(short.join("summary.json")).unwrap()).unwrap()["updates"], 170);
+    let args = |more: &'static str| ["train", "--resume", short.to_str().unwrap(), more].map(str::to_string);
+    for (more, words) in
+        [("--updates=50", &["less than the 170"][..]), ("--hidden=13", &["--hidden 13", "12"]), ("--lines", &["--separator"]), ("--seed=1", &["--seed"])]
+    {
+        refused(&args(more).each_ref().map(String::as_str), 2, words);
+    }
+    refused(&["train", "--out", short.to_str().unwrap()], 2, &["exists", "--resume"]);
+}
+
+#[test]
+fn early_stop_ends_when_validation_does_not_improve() {
+    let out = fresh("early");
+    let done = retrograd(&small(out.to_str().unwrap(), &["--updates=5000", "--val-every=20", "--patience=3", "--lr=0.3", "--json"]));
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let summary: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(summary["stopped_early"], true);
+    let (updates, best) = (summary["updates"].as_u64().unwrap(), summary["best_update"].as_u64().unwrap());
+    assert_eq!(updates, best + 60);
+    let validations: Vec<f64> = lines(&out).iter().filter_map(|l| l["val_loss"].as_f64()).collect();
+    assert_eq!(validations.iter().copied().fold(f64::INFINITY, f64::min), summary["best_val_loss"].as_f64().unwrap());
+}
+
+/// What is wrong with a run's files is said, and nothing of the run is touched.
+#[test]
+fn damaged_foreign_and_missing_files_are_refused() {
+    let book = file("book.txt", "the quick brown fox jumps over the lazy dog\n".repeat(40).as_bytes());
+    let out = fresh("damaged");
+    train(&out, &[book.to_str().unwrap(), "--updates=60"]);
+    let path = out.to_str().unwrap();
+    let snapshot = out.join("snapshot.safetensors");
+    let good = std::fs::read(&snapshot).unwrap();
+    let resume = ["train", "--resume", path, "--updates=80"];
+    let with = |content: &[u8], words: &[&str]| {
+        std::fs::write(&snapshot, content).unwrap();
+        refused(&resume, 1, &[&["snapshot.safetensors"], words].concat());
+        assert!(std::fs::read(&snapshot).unwrap() == content);
+    };
+    with(&good[..good.len() / 2], &["not a whole"]);
+    with(&[], &["not a whole"]);
+    let mut flipped = good.clone();
+    flipped[good.len() - 5] ^= 4;
+    with(&flipped, &["checksum"]);
+    with(&std::fs::read(out.join("model.safetensors")).unwrap(), &["expected snapshot"]);
+    std::fs::remove_file(&snapshot).unwrap();
+    refused(&resume, 1, &["no snapshot.safetensors"]);
+    std::fs::write(&snapshot, &good).unwrap();
+    std::fs::write(&book, "another text, and a longer one\n".repeat(60)).unwrap();
+    refused(&resume, 1, &["book.txt", "not the text", "checksum"]);
+    std::fs::remove_file(&book).unwrap();
+    refused(&resume, 1, &["book.txt", "cannot read", "new path"]);
+    // Where the text has moved to, its new path does.
+    let moved = file("moved.txt", "the quick brown fox jumps over the lazy dog\n".repeat(40).as_bytes());
+    let done = retrograd(&["train", moved.to_str().unwrap(), "--resume", path, "--updates=80", "--sample=0"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let config = std::fs::read_to_string(out.join("config.toml")).unwrap();
+    std::fs::write(out.join("config.toml"), config.replace("format = 1", "format = 2")).unwrap();
+    refused(&resume, 1, &["config.toml", "newer program"]);
+    std::fs::write(out.join("config.toml"), config.replace("hidden = 12", "hidden = \"x\"")).unwrap();
+    refused(&resume, 1, &["config.toml"]);
+    std::fs::write(out.join("config.toml"), config.replace("hidden = 12", "hidden = 16")).unwrap();
+    refused(&["train", "--resume", path, "--updates=90"], 1, &["not of the same model"]);
+    refused(&["train", "--resume", "/no/such/run"], 1, &["/no/such/run"]);
+    refused(&["train", "--resume", folder("files").to_str().unwrap()], 1, &["config.toml"]);
+}
+
+#[test]
+fn models_are_evaluated_and_sampled() {
+    let book = file("eval book.txt", "she sells sea shells on the sea shore\n".repeat(60).as_bytes());
+    let out = fresh("eval");
+    train(&out, &[book.to_str().unwrap(), "--updates=200", "--val-fraction=0"]);
+    let run = out.to_str().unwrap();
+    let eval = |more: &[&str]| -> Value {
+        let done = retrograd(&[&["eval", run, book.to_str().unwrap(), "--device=cpu", "--json"], more].concat());
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        serde_json::from_slice(&done.stdout).unwrap()
+    };
+    let (one, eight) = (eval(&["--lanes=1"]), eval(&["--lanes=8"]));
+    let difference = one["loss"].as_f64().unwrap() - eight["loss"].as_f64().unwrap();
+    assert!(difference.abs() < 1e-3 && one["tokens"] == eight["tokens"] && one["tokens"] == 38 * 60 - 1, "{one} {eight}");
+    assert!((one["bpc"].as_f64().unwrap() - one["loss"].as_f64().unwrap() / 2f64.ln()).abs() < 1e-12);
+    let sample = |more: &[&str]| text(&retrograd(&[&["sample", run, "--length=50"], more].concat()).stdout);
+    assert_eq!(sample(&["--seed=3"]), sample(&["--seed=3"]));
+    assert_ne!(sample(&["--seed=3"]), sample(&["--seed=4"]));
+    assert_eq!(sample(&["--top-k=1", "--seed=3"]), sample(&["--temperature=0"]));
+    let with_prompt = sample(&["--prompt", "she s"]);
+    assert!(with_prompt.starts_with("she s") && with_prompt.trim_end_matches('\n').chars().count() >= 54, "{with_prompt:?}");
+    refused(&["sample", run, "--prompt", "she ß"], 1, &["--prompt", "'ß' (U+00DF) at byte 4"]);
+    let foreign = file("foreign.txt", "she\nQells".as_bytes());
+    refused(&["eval", run, foreign.to_str().unwrap()], 1, &["foreign.txt", "'Q' (U+0051) at byte 4, line 2"]);
+    refused(&["eval", run, "/no/such/text"], 1, &["/no/such/text"]);
+    refused(&["sample", run, "--best"], 1, &["best.safetensors", "no validation"]);
+    refused(&["sample", run, "--temperature=-1"], 2, &["--temperature"]);
+    refused(&["sample", book.to_str().unwrap()], 1, &["eval book.txt", "not a whole safetensors"]);
+    refused(&["eval", "/no/such/run", run], 1, &["/no/such/run"]);
+}
+
+/// The losses of sequences do not depend on the lanes, to the bit, and are those of each sequence alone.
+#[test]
+fn losses_of_sequences_do_not_depend_on_their_neighbours() {
+    let all: Vec<String> =
+        (0..60).map(|i| format!("{}\n", "abcdefg hij".chars().cycle().skip(i).step_by(i % 3 + 1).take(i * 7 % 90 + 1).collect::<String>())).collect();
+    let book = file("sequences.txt", all.concat().as_bytes());
+    let out = fresh("sequences");
+    train(&out, &[book.to_str().unwrap(), "--lines", "--epochs=2"]);
+    let losses = |book: &Path, device: &str, lanes: &str| -> Vec<(u64, String)> {
+        let to = folder("files").join(format!("losses {device} {lanes} {}.jsonl", book.file_stem().unwrap().display()));
+        let args = ["eval", out.to_str().unwrap(), book.to_str().unwrap(), "--device", device, "--lanes", lanes, "--sequences", to.to_str().unwrap()];
+        let done = retrograd(&args);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+        let lines = std::fs::read_to_string(&to).unwrap();
+        lines.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()).map(|v| (v["tokens"].as_u64().unwrap(), v["nats"].to_string())).collect()
+    };
+    for device in ["cpu", "gpu"] {
+        let many = losses(&book, device, "32");
+        assert!(many.len() == 60 && many.iter().zip(&all).all(|(m, s)| m.0 == s.len() as u64), "every character is scored once");
+        for lanes in ["1", "2", "7"] {
+            assert_eq!(losses(&book, device, lanes), many, "{device}, {lanes} lanes");
+        }
+        for i in [0, 11, 59] {
+            let alone = file(&format!("alone {i}.txt"), all[i].as_bytes());
+            assert_eq!(losses(&alone, device, "3"), many[i..=i], "{device}: sequence {i} alone");
+        }
+    }
+}
+
+/// The last good snapshot stays when a disk is full; here a file-size limit takes its place.
+#[test]
+fn a_full_disk_leaves_the_last_snapshot() {
+    let out = fresh("full disk");
+    train(&out, &["--updates=50"]);
+    let good = std::fs::read(out.join("snapshot.safetensors")).unwrap();
+    let script = format!("ulimit -f 4; exec '{}' train --resume '{}' --updates=90 --sample=0", env!("CARGO_BIN_EXE_retrograd"), out.display());
+    // A file that would pass the limit gives an error, not a signal.
+    let done = run(Command::new("sh").args(["-c", &format!("trap '' XFSZ; {script}")]));
+    let message = text(&done.stderr);
+    assert!(done.status.code() == Some(1) && message.contains("cannot write") && message.contains("last good one is of update 50"), "{message}");
+    assert!(std::fs::read(out.join("snapshot.safetensors")).unwrap() == good);
+    assert!(std::fs::read_dir(&out).unwrap().all(|f| !f.unwrap().file_name().to_string_lossy().ends_with(".tmp")));
+    assert!(retrograd(&["train", "--resume", out.to_str().unwrap(), "--updates=90", "--sample=0"]).status.success());
+}
+
+#[test]
+fn bytes_of_any_file_are_trained_on() {
+    let any: Vec<u8> = (0..4000u32).map(|i| (i * i / 7) as u8).collect();
+    let any = file("any.bin", &any);
+    let out = fresh("bytes");
+    train(&out, &[any.to_str().unwrap(), "--bytes", "--updates=20"]);
+    let eval = retrograd(&["eval", out.to_str().unwrap(), any.to_str().unwrap(), "--device=cpu", "--json"]);
+    assert_eq!(serde_json::from_slice::<Value>(&eval.stdout).unwrap()["tokens"], 3999);
+    assert_eq!(retrograd(&["sample", out.to_str().unwrap(), "--length=40"]).stdout.len(), 41);
+    refused(&["train", any.to_str().unwrap()], 1, &["not UTF-8", "--bytes"]);
+}
