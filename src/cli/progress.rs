@@ -14,6 +14,8 @@ pub(super) struct Progress {
     goal: String,
     unit: &'static str,
     parts: u64,
+    /// The last figures.
+    message: String,
 }
 
 impl Progress {
@@ -29,7 +31,7 @@ impl Progress {
             bar.set_style(style);
             bar
         });
-        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.corpus().symbols.unit(), parts };
+        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.corpus().symbols.unit(), parts, message: String::new() };
         let settings = run.trainer.settings();
         let done = match settings.goal {
             Goal::Updates(n) => run.trainer.updates() as f64 / n as f64,
@@ -63,9 +65,10 @@ impl Progress {
             Event::Report(r) => {
                 let message = format!("loss {:.4} nats  norm {:.3}  {:.0} {}/s", r.mean_loss, r.norm, r.speed, self.unit);
                 match &self.bar {
-                    Some(bar) => bar.set_message(message),
+                    Some(bar) => bar.set_message(message.clone()),
                     None => eprintln!("update {}/{}  {message}", r.mark.counters.updates, self.goal),
                 }
+                self.message = message;
             }
             Event::Validating => {
                 if let Some(bar) = &self.bar {
@@ -74,6 +77,9 @@ impl Progress {
             }
             Event::Validated(loss, best) => {
                 let best = if best { ", the best so far" } else { "" };
+                if let Some(bar) = &self.bar {
+                    bar.set_message(self.message.clone());
+                }
                 self.line(&format!("validation: {loss:.4} nats, {:.4} bits per symbol{best}", bits(loss)));
             }
         }

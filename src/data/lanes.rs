@@ -60,7 +60,7 @@ impl Lanes {
 
     /// Lanes of an evaluation: one as long as that is short, then more, so that what the warm-ups cost stays small.
     pub fn for_evaluation(scored: u64, most: u32) -> u32 {
-        u32::try_from(scored / (16 * u64::from(WARM_UP))).unwrap_or(u32::MAX).clamp(1, most)
+        u32::try_from(scored / (2 * u64::from(WARM_UP))).unwrap_or(u32::MAX).clamp(1, most)
     }
 
     /// L: steps of a lane.
@@ -178,6 +178,6 @@ mod tests {
 
     #[test]
     fn short_evaluations_take_one_lane() {
-        assert_eq!([100, 8191, 8192, 10_000_000].map(|n| Lanes::for_evaluation(n, 32)), [1, 1, 2, 32]);
+        assert_eq!([100, 1023, 1024, 10_000_000].map(|n| Lanes::for_evaluation(n, 32)), [1, 1, 2, 32]);
     }
 }
