@@ -1,3 +1,4 @@
-//! Looking into gradients.
+//! Analyses of gradients and of strategies.
 
+pub mod comparison;
 pub mod gradcheck;
