@@ -1,12 +1,13 @@
-// The state that a window ends with becomes the state that the next one starts from: states[.., last] -> states[.., 0], for
-// every layer and lane. A lane that holds a number that is not finite is reset to zero.
+// A state is copied to another place: states[.., from] -> states[.., to], for every layer and lane. So the state that a window ends
+// with becomes the one that the next starts from, and past states are kept. A lane that holds a number that is not finite is reset to zero.
 
 struct Args {
     layers: u32,
     lanes: u32,
     hidden4: u32,
     layer_stride: u32, // vec4
-    last: u32,         // vec4 from a layer's first state to its last
+    src: u32,          // vec4 from a layer's first state to the one that is copied
+    dst: u32,          // likewise, to the one that it becomes
 }
 
 @group(0) @binding(0) var<storage, read_write> states: array<vec4f>;
@@ -20,7 +21,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let at = (row / args.lanes) * args.layer_stride + (row % args.lanes) * args.hidden4;
     var bad = 0u;
     for (var j = local.x; j < args.hidden4; j += 64u) {
-        let exponent = bitcast<vec4u>(states[at + args.last + j]) & vec4u(0x7f800000u);
+        let exponent = bitcast<vec4u>(states[at + args.src + j]) & vec4u(0x7f800000u);
         bad |= select(0u, 1u, any(exponent == vec4u(0x7f800000u)));
     }
     broken[local.x] = bad;
@@ -29,6 +30,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         bad |= broken[i];
     }
     for (var j = local.x; j < args.hidden4; j += 64u) {
-        states[at + j] = select(states[at + args.last + j], vec4f(), bad != 0u);
+        states[at + args.dst + j] = select(states[at + args.src + j], vec4f(), bad != 0u);
     }
 }

@@ -48,6 +48,8 @@ pub struct Memory {
     pub counts: [u32; 2],
     /// See [`Engine::state`].
     pub state: Vec<Vec<f32>>,
+    /// Per layer, the ring of past states, `[ring, B, Hp]`.
+    pub ring: Vec<Vec<f32>>,
 }
 
 impl Engine {
@@ -160,7 +162,7 @@ impl Engine {
 
     fn state_sizes(&self) -> (u32, u32) {
         let state = self.plan.extent.lanes * pad4(self.config.hidden);
-        (state, state * (self.plan.extent.segments + 1))
+        (state, state * self.plan.extent.states())
     }
 
     /// Loss and gradients of a window from the present state, left on the device; `inputs` gives the inputs of a segment, `n` is N.
@@ -168,7 +170,21 @@ impl Engine {
     /// # Errors
     /// If the device fails, or what `inputs` gives; parameters, moments and state are then what they were.
     pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>, n: f64) -> Result<()> {
-        let segments = self.plan.segments(window);
+        self.gradient_over(&self.plan.segments(window), inputs, n, false)
+    }
+
+    /// As [`Engine::gradient`] over segments that follow each other, each at most as long as the plan's; added to the loss and the
+    /// gradients that are there, if `accumulate`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn gradient_over(
+        &mut self,
+        segments: &[Range<u32>],
+        inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>,
+        n: f64,
+        accumulate: bool,
+    ) -> Result<()> {
         let last = segments.len() - 1;
         self.executor.run(record::PREPARE, &Values::default())?;
         for (s, segment) in segments.iter().enumerate() {
@@ -183,8 +199,8 @@ impl Engine {
                     self.executor.run(record::FORWARD, &values)?;
                 }
             }
-            let more = u32::from(s < last);
-            self.executor.run(record::BACKWARD, &values.with(Var::Accumulate, more).with(Var::CarryIn, more).with_f32(Var::InverseN, (1.0 / n) as f32))?;
+            let more = values.with(Var::Accumulate, u32::from(accumulate || s < last)).with(Var::CarryIn, u32::from(s < last));
+            self.executor.run(record::BACKWARD, &more.with_f32(Var::InverseN, (1.0 / n) as f32))?;
         }
         Ok(())
     }
@@ -209,13 +225,32 @@ impl Engine {
         self.executor.run(record::UPDATE, &values)
     }
 
-    /// Makes the state behind a window's last segment the one that flows into the next window.
+    /// Makes the state behind the last of `segments` segments the one that flows into the next window.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn carry(&mut self, window: Range<u32>) -> Result<()> {
-        let last = self.plan.segments(window).len() - 1;
-        self.executor.run(record::CARRY, &Values::default().with(Var::Segment, last as u32))
+    pub fn carry(&mut self, segments: u32) -> Result<()> {
+        self.copy_state(segments, 0)
+    }
+
+    /// Keeps the state at the start of segment `at` (or behind the last) in a slot of the ring of past states.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn save_state(&mut self, at: u32, slot: u32) -> Result<()> {
+        self.copy_state(at, self.plan.extent.segments + 1 + slot)
+    }
+
+    /// Makes the state in a slot of the ring the one that flows into the next window.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn load_state(&mut self, slot: u32) -> Result<()> {
+        self.copy_state(self.plan.extent.segments + 1 + slot, 0)
+    }
+
+    fn copy_state(&mut self, from: u32, to: u32) -> Result<()> {
+        self.executor.run(record::CARRY, &Values::default().with(Var::Segment, from).with(Var::Target, to))
     }
 
     /// The weighted losses of `steps` steps from the present state, which moves on: `losses` gets them segment by segment, `[S, B]`.
@@ -231,9 +266,9 @@ impl Engine {
         for segment in self.plan.segments(0..steps) {
             self.upload(&inputs, &segment)?;
             let values = self.values(0, &segment);
-            for recording in [record::FORWARD, record::EVALUATE, record::CARRY] {
-                self.executor.run(recording, &values)?;
-            }
+            self.executor.run(record::FORWARD, &values)?;
+            self.executor.run(record::EVALUATE, &values)?;
+            self.carry(1)?;
             let rows = (segment.end - segment.start) * self.plan.extent.lanes;
             losses(segment, &download_f32(&mut *self.executor, self.slots.row_loss, 0, rows)?);
         }
@@ -255,7 +290,11 @@ impl Engine {
         }
         let mut counts = [0; 2];
         self.executor.download(self.slots.status, finish::APPLIED as u32, &mut counts)?;
-        Ok(Memory { moments, counts, state: self.state()? })
+        let (size, stride) = self.state_sizes();
+        let past = (self.plan.extent.segments + 1) * size;
+        let ring = |k| download_f32(&mut *self.executor, self.slots.states, k * stride + past, self.plan.extent.ring * size);
+        let ring = if self.plan.extent.ring > 0 { (0..self.config.layers).map(ring).collect::<Result<_>>()? } else { Vec::new() };
+        Ok(Memory { moments, counts, state: self.state()?, ring })
     }
 
     /// Goes on from there.
@@ -267,6 +306,9 @@ impl Engine {
             upload_f32(&mut *self.executor, slot, 0, moment)?;
         }
         self.executor.upload(self.slots.status, finish::APPLIED as u32, &memory.counts)?;
+        let (size, stride) = self.state_sizes();
+        let past = (self.plan.extent.segments + 1) * size;
+        (0..).zip(&memory.ring).try_for_each(|(k, ring)| upload_f32(&mut *self.executor, self.slots.states, k * stride + past, ring))?;
         self.set_state(&memory.state)
     }
 
@@ -285,9 +327,9 @@ impl Engine {
     pub fn step(&mut self, inputs: &SegmentInputs) -> Result<Vec<f32>> {
         let values = self.values(0, &(0..1));
         self.executor.upload(self.slots.inputs, 0, &inputs.words)?;
-        for recording in [record::FORWARD, record::LOGITS, record::CARRY] {
-            self.executor.run(recording, &values)?;
-        }
+        self.executor.run(record::FORWARD, &values)?;
+        self.executor.run(record::LOGITS, &values)?;
+        self.carry(1)?;
         let ld = self.plan.extent.logits_ld();
         let all = download_f32(&mut *self.executor, self.slots.logits, 0, self.config.vocab * ld)?;
         Ok(all.chunks_exact(ld as usize).flat_map(|row| row[..self.plan.extent.lanes as usize].iter().copied()).collect())

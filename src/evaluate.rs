@@ -3,6 +3,8 @@
 use crate::data::{Lanes, Packing, Sequences};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::truncation::Edge;
+use std::ops::Range;
 
 /// What is evaluated, laid out in lanes.
 pub enum Held {
@@ -46,14 +48,15 @@ impl Held {
         let (sums, scored) = match self {
             Held::Stream(lanes) => {
                 let mut sum = 0.0;
-                let inputs = |places: &_, segment| check().and_then(|()| lanes.inputs(places, segment, |t| (f32::from(u8::from(t > 0)), 0.0)));
+                let inputs = |places: &_, segment| check().and_then(|()| lanes.inputs(places, segment, |t| (f32::from(u8::from(t > 0)), 0.0, 1.0)));
                 engine.evaluate(lanes.steps(), inputs, |_, losses| sum += losses.iter().map(|&l| f64::from(l)).sum::<f64>())?;
                 (vec![sum], lanes.scored(0..lanes.steps()))
             }
             Held::Sequences(sequences, packing) => {
+                let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
                 let mut sums = vec![0.0; sequences.list().len()];
                 for w in 0..packing.len() {
-                    let inputs = |places: &_, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, |_, _| 0.0));
+                    let inputs = |places: &_, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, all));
                     let lanes = engine.plan.extent.lanes;
                     engine.evaluate(packing.steps(w), inputs, |segment, losses| {
                         for item in packing.items(w) {

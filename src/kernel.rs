@@ -145,8 +145,11 @@ pub enum Var {
     Steps,
     /// Index of the block of the history that holds this segment's `h`.
     Place,
-    /// Index of this segment in its window; states flow from index `Segment` to `Segment + 1`.
+    /// Index of this segment in its window; states flow from index `Segment` to `Segment + 1`. Where a state is copied, that of the one
+    /// that is copied.
     Segment,
+    /// Index of the state that a copied one becomes.
+    Target,
     /// 1 if gradients and the loss add to what is there, 0 if they replace it.
     Accumulate,
     /// 1 if the carry that the following segment left is used, 0 if there is none.
@@ -163,7 +166,7 @@ pub enum Var {
 
 /// The run-time values of one replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Values([u32; 9]);
+pub struct Values([u32; 10]);
 
 impl Values {
     /// Sets a whole number.

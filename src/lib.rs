@@ -28,12 +28,16 @@ pub mod model;
 pub mod optimizer;
 pub mod reference;
 
+pub mod truncation;
+
 pub mod data;
 pub mod plan;
-pub mod truncation;
 
 pub mod engine;
 pub mod evaluate;
+pub mod feed;
+
+pub mod estimate;
 pub mod sample;
 pub mod trainer;
 

@@ -57,6 +57,24 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Plans for windows of at most `window` steps of which a segment may begin anywhere within one, and that many past states.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn with_ring(dims: Dims, window: u32, ring: u32, capabilities: &Capabilities) -> Result<Self> {
+        let mut plan = Self::new(dims, window, capabilities)?;
+        if ring > 0 {
+            // A window in several segments has one more where a segment begins out of turn: a short one wastes little.
+            if !plan.recompute {
+                plan = Self::with(dims, window, plan.extent.steps.min(window.div_ceil(4)), false);
+                plan.extent.places += 1;
+            }
+            plan.extent.segments += 1;
+            plan.extent.ring = ring;
+        }
+        Ok(plan)
+    }
+
     /// Steps that [`SEGMENT_FLOPS`] allow: three products of `[B,H]` and `[H,H]` per layer and step (two of them above the first layer
     /// again for W_xh), three of the head.
     fn affordable(dims: Dims) -> u32 {
@@ -71,7 +89,7 @@ impl Plan {
         let rows = pad4(steps * dims.lanes);
         let chunk = u32::try_from(HEAD_BYTES / 4 / u64::from(dims.vocab)).unwrap_or(u32::MAX).max(4) / 4 * 4;
         let places = if recompute { 1 } else { segments };
-        let extent = Extent { lanes: dims.lanes, steps, segments, places, head_rows: rows.min(chunk) };
+        let extent = Extent { lanes: dims.lanes, steps, segments, places, ring: 0, head_rows: rows.min(chunk) };
         Plan { extent, window, recompute }
     }
 
@@ -80,7 +98,7 @@ impl Plan {
         let e = &self.extent;
         let unit = u64::from(dims.state()) * 4;
         let history = unit * u64::from(e.places) * u64::from(e.steps + 1);
-        let states = unit * u64::from(dims.layers) * u64::from(e.segments + 1);
+        let states = unit * u64::from(dims.layers) * u64::from(e.states());
         let inputs = 4 * (6 * u64::from(e.rows() + 4) + u64::from(dims.vocab));
         let parameters = 4 * u64::from(dims.hidden_padded()) * u64::from(dims.vocab.max(dims.hidden) + 4);
         history.max(states).max(inputs).max(parameters)

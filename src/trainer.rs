@@ -5,11 +5,11 @@ use crate::device::Device;
 use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
 use crate::evaluate::Held;
+use crate::feed::{Cursor, Feed, Source, Window};
 use crate::model::{Config, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
 use crate::plan::Plan;
 use crate::truncation::Truncation;
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -90,14 +90,6 @@ impl Default for Settings {
     }
 }
 
-/// What is trained on.
-pub enum Source {
-    /// One stream in lanes; the state is carried from window to window.
-    Stream(Lanes),
-    /// Finite sequences, packed anew each epoch.
-    Sequences(Sequences),
-}
-
 /// A text, parted into what is trained on and a held-out tail.
 pub struct Corpus {
     /// All symbols.
@@ -141,45 +133,17 @@ impl Corpus {
         let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?;
         Ok(Corpus { symbols, train: Source::Stream(train), validation })
     }
-
-    /// Steps of the longest window.
-    pub fn longest(&self, truncation: Truncation) -> u32 {
-        match &self.train {
-            Source::Stream(lanes) => truncation.longest(lanes.steps()),
-            Source::Sequences(sequences) => Packing::longest(sequences),
-        }
-    }
-}
-
-/// A place in the training text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Cursor {
-    /// Whole passes done.
-    pub epoch: u64,
-    /// Of a stream, the step at which the next window begins; of sequences, the number of the next window.
-    pub place: u32,
-}
-
-/// The window of one update.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    /// Its steps, of a stream counted from the lane's start.
-    pub steps: Range<u32>,
-    /// Steps and lanes that are scored: N.
-    pub scored: u64,
 }
 
 /// Trains a model on a corpus.
 pub struct Trainer {
     /// The model on its device.
     pub engine: Engine,
-    corpus: Corpus,
+    symbols: Arc<Symbols>,
+    feed: Feed,
+    validation: Option<Held>,
     settings: Settings,
-    cursor: Cursor,
-    /// The packing of the cursor's epoch; empty for a stream.
-    packing: Option<(u64, Packing)>,
-    updates: u64,
-    tokens: u64,
+    counters: Counters,
     last_learning_rate: f32,
     interrupt: Arc<AtomicBool>,
 }
@@ -193,6 +157,12 @@ pub struct Counters {
     pub tokens: u64,
     /// Where the next window begins.
     pub cursor: Cursor,
+    /// Stretches from cut to cut that were trained on, of each lane of sequences and of all lanes of a stream together.
+    pub windows: u64,
+    /// Their steps.
+    pub window_steps: u64,
+    /// Those of the longest.
+    pub window_max: u32,
 }
 
 impl Trainer {
@@ -202,9 +172,10 @@ impl Trainer {
     /// If sizes are wrong or the device refuses.
     pub fn new(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
         let config = settings.config(corpus.symbols.vocabulary().len())?;
-        let plan = Plan::new(config.dims(settings.lanes), corpus.longest(settings.truncation), &device.capabilities())?;
+        let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
+        let plan = Plan::with_ring(config.dims(settings.lanes), feed.longest(), feed.ring(), &device.capabilities())?;
         let parameters = settings.init.parameters(&config, settings.seed);
-        Self::with_plan(device, corpus, settings, plan, &parameters)
+        Self::with_plan(device, Corpus { train: feed.into_source(), ..corpus }, settings, plan, &parameters)
     }
 
     /// As [`Trainer::new`] with a plan and flat parameters that were saved.
@@ -215,8 +186,9 @@ impl Trainer {
         let config = settings.config(corpus.symbols.vocabulary().len())?;
         let mut engine = Engine::new(device, config, plan, &settings.rule.update(settings.clip))?;
         engine.set_parameters(parameters)?;
-        let interrupt = Arc::new(AtomicBool::new(false));
-        Ok(Trainer { engine, corpus, settings, cursor: Cursor::default(), packing: None, updates: 0, tokens: 0, last_learning_rate: 0.0, interrupt })
+        let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
+        let (symbols, validation, interrupt) = (corpus.symbols, corpus.validation, Arc::new(AtomicBool::new(false)));
+        Ok(Trainer { engine, symbols, feed, validation, settings, counters: Counters::default(), last_learning_rate: 0.0, interrupt })
     }
 
     /// Goes on from a saved place.
@@ -224,13 +196,13 @@ impl Trainer {
     /// # Errors
     /// If the device fails.
     pub fn restore(&mut self, counters: Counters, memory: &Memory) -> Result<()> {
-        Counters { updates: self.updates, tokens: self.tokens, cursor: self.cursor } = counters;
+        self.counters = counters;
         self.engine.set_memory(memory)
     }
 
     /// How far training has come.
     pub fn counters(&self) -> Counters {
-        Counters { updates: self.updates, tokens: self.tokens, cursor: self.cursor }
+        self.counters
     }
 
     /// Once this is true, what is under way ends at the next segment with [`Error::Interrupted`]; its window is dropped.
@@ -243,9 +215,19 @@ impl Trainer {
         self.interrupt = flag;
     }
 
-    /// The corpus.
-    pub fn corpus(&self) -> &Corpus {
-        &self.corpus
+    /// The symbols of the text.
+    pub fn symbols(&self) -> &Symbols {
+        &self.symbols
+    }
+
+    /// What is trained on.
+    pub fn source(&self) -> &Source {
+        self.feed.source()
+    }
+
+    /// Whether a part of the text is held out.
+    pub fn validates(&self) -> bool {
+        self.validation.is_some()
     }
 
     /// The settings.
@@ -255,27 +237,23 @@ impl Trainer {
 
     /// Updates so far, skipped ones included.
     pub fn updates(&self) -> u64 {
-        self.updates
+        self.counters.updates
     }
 
     /// Symbols trained on so far.
     pub fn tokens(&self) -> u64 {
-        self.tokens
+        self.counters.tokens
     }
 
     /// Passes over the training text so far, with the part of the present one.
     pub fn epochs(&mut self) -> f64 {
-        let all = match &self.corpus.train {
-            Source::Stream(lanes) => lanes.steps(),
-            Source::Sequences(_) => self.packing().map_or(1, |p| p.len() as u32),
-        };
-        self.cursor.epoch as f64 + f64::from(self.cursor.place) / f64::from(all)
+        self.counters.cursor.epoch as f64 + self.feed.fraction(self.counters.cursor)
     }
 
     /// The part of the way to the goal that is done, 1 when it is reached.
     pub fn fraction(&mut self) -> f64 {
         match self.settings.goal {
-            Goal::Updates(n) => self.updates as f64 / n as f64,
+            Goal::Updates(n) => self.counters.updates as f64 / n as f64,
             Goal::Epochs(n) => self.epochs() / n as f64,
         }
     }
@@ -283,47 +261,31 @@ impl Trainer {
     /// Whether the goal is reached.
     pub fn done(&self) -> bool {
         match self.settings.goal {
-            Goal::Updates(n) => self.updates >= n,
-            Goal::Epochs(n) => self.cursor.epoch >= n,
+            Goal::Updates(n) => self.counters.updates >= n,
+            Goal::Epochs(n) => self.counters.cursor.epoch >= n,
         }
     }
 
     /// Whether the last update ended a pass over the training text.
     pub fn at_epoch_end(&self) -> bool {
-        self.updates > 0 && self.cursor.place == 0
-    }
-
-    /// The packing of the present epoch.
-    fn packing(&mut self) -> Option<&Packing> {
-        let Source::Sequences(sequences) = &self.corpus.train else { return None };
-        let epoch = self.cursor.epoch;
-        if self.packing.as_ref().is_none_or(|p| p.0 != epoch) {
-            self.packing = Some((epoch, sequences.pack(self.settings.lanes, Some((self.settings.seed, epoch)))));
-        }
-        self.packing.as_ref().map(|p| &p.1)
+        self.counters.updates > 0 && self.counters.cursor.place == 0
     }
 
     /// The part of the present epoch's steps that is idle.
     pub fn idle(&mut self) -> f64 {
-        self.packing().map_or(0.0, Packing::idle)
+        self.feed.packing(self.counters.cursor.epoch).map_or(0.0, Packing::idle)
     }
 
     /// The window of the next update.
     pub fn next_window(&mut self) -> Window {
-        let place = self.cursor.place;
-        if let Some(packing) = self.packing() {
-            return Window { steps: 0..packing.steps(place as usize), scored: packing.scored(place as usize) };
-        }
-        let Source::Stream(lanes) = &self.corpus.train else { unreachable!("sequences have a packing") };
-        let steps = self.settings.truncation.window(place, lanes.steps());
-        Window { scored: lanes.scored(steps.clone()), steps }
+        self.feed.window(self.counters.cursor)
     }
 
     /// The learning rate of the next update.
     pub fn learning_rate(&mut self) -> f32 {
         let fraction = self.fraction();
         let factor = self.settings.schedule.factor(fraction);
-        let warm = if self.updates < self.settings.warmup { (self.updates + 1) as f64 / self.settings.warmup as f64 } else { 1.0 };
+        let warm = if self.counters.updates < self.settings.warmup { (self.counters.updates + 1) as f64 / self.settings.warmup as f64 } else { 1.0 };
         (f64::from(self.settings.lr) * factor * warm) as f32
     }
 
@@ -338,32 +300,18 @@ impl Trainer {
     /// If the device fails, the text can't be read, or the interrupt flag is set; nothing has changed then.
     pub fn step(&mut self) -> Result<()> {
         let window = self.next_window();
-        let (n, lr) = (window.scored as f64, self.learning_rate());
-        let Trainer { engine, corpus, packing, settings, cursor, interrupt, .. } = self;
-        let truncation = settings.truncation;
-        let go_on = || if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
-        let steps = window.steps.clone();
-        let last = match (&corpus.train, packing) {
-            (Source::Sequences(sequences), Some((_, packing))) => {
-                let place = cursor.place as usize;
-                let inputs = |places: &_, segment| go_on().and_then(|()| sequences.inputs(packing, place, places, segment, |_, d| truncation.xi(d)));
-                engine.gradient(steps.clone(), inputs, n)?;
-                place + 1 == packing.len()
-            }
-            (Source::Stream(lanes), _) => {
-                let edge = |t: u32| (f32::from(u8::from(t > 0)), truncation.xi(t - steps.start));
-                engine.gradient(steps.clone(), |places, segment| go_on().and_then(|()| lanes.inputs(places, segment, edge)), n)?;
-                steps.end == lanes.steps()
-            }
-            _ => unreachable!("sequences have a packing"),
-        };
-        engine.update(self.updates, lr, n)?;
+        let lr = self.learning_rate();
+        self.feed.gradient(&mut self.engine, &window, window.n, false, go_on(&self.interrupt))?;
+        self.engine.update(self.counters.updates, lr, window.scored as f64)?;
+        self.feed.carry(&mut self.engine, &window)?;
         self.last_learning_rate = lr;
-        self.engine.carry(steps.clone())?;
-        let next = if matches!(self.corpus.train, Source::Stream(_)) { steps.end } else { self.cursor.place + 1 };
-        self.cursor = if last { Cursor { epoch: self.cursor.epoch + 1, place: 0 } } else { Cursor { place: next, ..self.cursor } };
-        self.updates += 1;
-        self.tokens += window.scored;
+        let c = &mut self.counters;
+        c.cursor = window.next;
+        c.updates += 1;
+        c.tokens += window.scored;
+        for length in window.lengths() {
+            (c.windows, c.window_steps, c.window_max) = (c.windows + 1, c.window_steps + u64::from(length), c.window_max.max(length));
+        }
         Ok(())
     }
 
@@ -372,7 +320,7 @@ impl Trainer {
     /// # Errors
     /// If the device fails.
     pub fn metrics(&mut self) -> Result<Option<Metrics>> {
-        self.updates.checked_sub(1).map(|u| self.engine.metrics(u)).transpose()
+        self.counters.updates.checked_sub(1).map(|u| self.engine.metrics(u)).transpose()
     }
 
     /// Mean loss of the held-out part, nats per symbol, every symbol scored once; none if nothing is held out. A short stream is read in
@@ -382,11 +330,15 @@ impl Trainer {
     /// # Errors
     /// If the device fails, the text can't be read, or the interrupt flag is set.
     pub fn validate(&mut self) -> Result<Option<f64>> {
-        let Some(held) = &self.corpus.validation else { return Ok(None) };
+        let Some(held) = &self.validation else { return Ok(None) };
         let state = self.engine.state()?;
-        let interrupt = &self.interrupt;
-        let found = held.evaluate(&mut self.engine, || if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) });
+        let found = held.evaluate(&mut self.engine, go_on(&self.interrupt));
         self.engine.set_state(&state)?;
         found.map(|e| Some(e.loss))
     }
+}
+
+/// Whether to go on, as a flag says.
+fn go_on(interrupt: &AtomicBool) -> impl Fn() -> Result<()> {
+    || if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }

@@ -31,7 +31,7 @@ impl Progress {
             bar.set_style(style);
             bar
         });
-        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.corpus().symbols.unit(), parts, message: String::new() };
+        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.symbols().unit(), parts, message: String::new() };
         let settings = run.trainer.settings();
         let done = match settings.goal {
             Goal::Updates(n) => run.trainer.updates() as f64 / n as f64,

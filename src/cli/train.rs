@@ -5,12 +5,13 @@ use super::{finite, not_negative, positive, print_json, say, separator};
 use crate::data::Symbols;
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result};
+use crate::feed::Source;
 use crate::model::{Activation, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::run::{End, Folder, Run, RunConfig};
 use crate::sample::{Options, Sampler};
 use crate::store::Snapshot;
-use crate::trainer::{Corpus, Goal, Source, Trainer};
+use crate::trainer::{Corpus, Goal, Trainer};
 use crate::truncation::Truncation;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -344,18 +345,18 @@ fn announce(args: &Args, run: &mut Run) {
     let (config, settings) = (run.trainer.engine.config, *run.trainer.settings());
     let idle = run.trainer.idle();
     let trainer = &run.trainer;
-    let symbols = &trainer.corpus().symbols;
+    let symbols = trainer.symbols();
     let (name, unit) = (&symbols.text().name, symbols.unit());
-    let layout = match &trainer.corpus().train {
+    let layout = match trainer.source() {
         Source::Stream(lanes) => format!("{} lanes of {} {unit}", lanes.lanes(), lanes.steps()),
         Source::Sequences(s) => format!("{} sequences of up to {} {unit}, {:.1}% of the steps idle", s.list().len(), s.longest(), 100.0 * idle),
     };
     args.note(&format!("text: {name}: {} symbols, {layout}; model: {} parameters; run: {}", config.vocab, config.parameters(), run.folder().path().display()));
-    let whole = match &trainer.corpus().train {
+    let whole = match trainer.source() {
         Source::Stream(lanes) => lanes.steps(),
         Source::Sequences(s) => s.longest(),
     };
-    if let Source::Sequences(s) = &trainer.corpus().train
+    if let Source::Sequences(s) = trainer.source()
         && s.skipped() > 0
     {
         args.note(&format!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped()));
@@ -382,7 +383,7 @@ fn closing(args: &Args, run: &Run, end: End) {
         "trained {} updates in {:.1} s, {speed:.0} {}/s; loss {} -> {} nats",
         trainer.updates(),
         p.seconds,
-        trainer.corpus().symbols.unit(),
+        trainer.symbols().unit(),
         loss(p.first_loss),
         loss(p.last_loss)
     ));

@@ -94,11 +94,11 @@ impl Lanes {
         limit(-origin)..limit(len - 1 - origin)
     }
 
-    /// The inputs of the steps in `range`, a segment, as the words that a model reads; `edge` gives keep and xi of step t.
+    /// The inputs of the steps in `range`, a segment, as the words that a model reads; `edge` gives keep, xi and weight of step t.
     ///
     /// # Errors
     /// If the text can't be read.
-    pub fn inputs(&self, places: &InputPlaces, range: Range<u32>, edge: impl Fn(u32) -> (f32, f32)) -> Result<SegmentInputs> {
+    pub fn inputs(&self, places: &InputPlaces, range: Range<u32>, edge: impl Fn(u32) -> (f32, f32, f32)) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), self.lanes);
         let mut read = Vec::new();
         for b in 0..self.lanes {
@@ -110,10 +110,10 @@ impl Lanes {
             let place = self.origin(b) + i64::from(live.start);
             self.symbols.read(self.stream.start + place as u64, &mut read)?;
             for (t, pair) in live.clone().zip(read.windows(2)) {
-                let (keep, xi) = edge(t);
+                let (keep, xi, weight) = edge(t);
                 // The stream's first step starts from zero, in whichever lane it is read.
                 let keep = if place + i64::from(t - live.start) == 0 { 0.0 } else { keep };
-                let weight = f32::from(u8::from(t >= self.warm_up));
+                let weight = if t >= self.warm_up { weight } else { 0.0 };
                 grid.set(t, b, Cell { token: pair[0], target: pair[1], keep, xi, weight });
             }
         }
@@ -138,7 +138,7 @@ mod tests {
     fn words(lanes: &Lanes, range: Range<u32>) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
         let rows = (range.end - range.start) * lanes.lanes();
         let places = InputPlaces { rows: rows.next_multiple_of(4), vocab: 256 };
-        let w = lanes.inputs(&places, range, |_| (1.0, 1.0)).unwrap().words;
+        let w = lanes.inputs(&places, range, |_| (1.0, 1.0, 1.0)).unwrap().words;
         let cut = |at: u32| w[at as usize..][..rows as usize].to_vec();
         (cut(places.tokens()), cut(places.targets()), cut(places.weights()).into_iter().map(f32::from_bits).collect())
     }

@@ -8,6 +8,7 @@ use super::inputs::{Cell, Grid};
 use super::{SegmentInputs, Symbols};
 use crate::error::{Error, Result};
 use crate::model::record::InputPlaces;
+use crate::truncation::Edge;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
@@ -29,7 +30,7 @@ pub struct Sequence {
 pub struct Sequences {
     symbols: Arc<Symbols>,
     list: Vec<Sequence>,
-    /// What the first step of each reads: the separator's last symbol.
+    /// What the first step of the text's first sequence reads: the separator's last symbol, as those of the others do.
     before: u32,
     /// Sequences that were left out because they have less than 2 symbols, or none but the separator.
     skipped: u64,
@@ -63,6 +64,25 @@ impl Sequences {
             return Err(Error::Input(format!("{name}: all {skipped} sequences are empty or shorter than 2 {}; give another separator", symbols.unit())));
         }
         Ok(Sequences { symbols, list, before, skipped })
+    }
+
+    /// Cuts a part of a text into pieces of `len` symbols, each predicted from a state of zero and the symbol before it; what is left over
+    /// at the end is left out.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is shorter than one piece.
+    pub fn pieces(symbols: Arc<Symbols>, part: Range<u64>, len: u32) -> Result<Self> {
+        let count = (part.end - part.start).saturating_sub(1) / u64::from(len);
+        if count == 0 {
+            return Err(Error::Input(format!(
+                "{}: {} {} are less than one piece of {len} and the one before it; lower --length",
+                symbols.text().name,
+                part.end - part.start,
+                symbols.unit()
+            )));
+        }
+        let list = (0..count).map(|i| Sequence { start: part.start + 1 + i * u64::from(len), len }).collect();
+        Ok(Sequences { symbols, list, before: 0, skipped: 0 })
     }
 
     /// Parts them: the last sequences that hold at least `fraction` of the symbols, held out, and those before.
@@ -120,14 +140,21 @@ impl Sequences {
         packing
     }
 
-    /// The inputs of the steps in `range` of a window; `xi` gives the scale of the edge before step d of a sequence.
+    /// The inputs of the steps in `range` of a window; `edges` gives what the strategy gives steps of an item of its list.
     ///
     /// # Errors
     /// If the text can't be read.
-    pub fn inputs(&self, packing: &Packing, window: usize, places: &InputPlaces, range: Range<u32>, xi: impl Fn(u32, u32) -> f32) -> Result<SegmentInputs> {
+    pub fn inputs(
+        &self,
+        packing: &Packing,
+        window: usize,
+        places: &InputPlaces,
+        range: Range<u32>,
+        edges: impl Fn(usize, Range<u32>) -> Vec<Edge>,
+    ) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), packing.lanes);
         let mut read = Vec::new();
-        for item in packing.items(window) {
+        for (i, item) in packing.items(window).iter().enumerate() {
             let s = self.list[item.sequence as usize];
             let live = item.from.max(range.start)..(item.from + s.len).min(range.end);
             if live.is_empty() {
@@ -136,15 +163,16 @@ impl Sequences {
             // The symbol before the first that is predicted here, and those.
             let first = live.start - item.from;
             read.resize((live.end - live.start) as usize + 1, 0);
-            if first == 0 {
+            if s.start == 0 && first == 0 {
                 read[0] = self.before;
                 self.symbols.read(s.start, &mut read[1..])?;
             } else {
                 self.symbols.read(s.start + u64::from(first) - 1, &mut read)?;
             }
-            for ((t, d), pair) in live.zip(first..).zip(read.windows(2)) {
-                let keep = f32::from(u8::from(d > 0));
-                grid.set(t, item.lane, Cell { token: pair[0], target: pair[1], keep, xi: xi(item.sequence, d), weight: 1.0 });
+            let edges = edges(i, first..first + (live.end - live.start));
+            for (((t, d), pair), edge) in live.zip(first..).zip(read.windows(2)).zip(edges) {
+                let (keep, weight) = (f32::from(u8::from(d > 0)), f32::from(u8::from(edge.scored)));
+                grid.set(t, item.lane, Cell { token: pair[0], target: pair[1], keep, xi: edge.xi, weight });
             }
         }
         Ok(grid.finish())
@@ -286,9 +314,10 @@ mod tests {
                 let rows = packing.steps(w) * lanes;
                 let places = InputPlaces { rows: rows.next_multiple_of(4), vocab: s.symbols.vocabulary().len() };
                 // In two segments, as one.
+                let edges = |_: usize, d: Range<u32>| d.map(|d| Edge { xi: d as f32, scored: true }).collect::<Vec<_>>();
                 let cut = packing.steps(w) / 2;
-                let whole = s.inputs(&packing, w, &places, 0..packing.steps(w), |_, d| d as f32).unwrap().words;
-                let tail = s.inputs(&packing, w, &places, cut..packing.steps(w), |_, d| d as f32).unwrap().words;
+                let whole = s.inputs(&packing, w, &places, 0..packing.steps(w), edges).unwrap().words;
+                let tail = s.inputs(&packing, w, &places, cut..packing.steps(w), edges).unwrap().words;
                 let at = |words: &[u32], place: u32, t: u32, b: u32| words[(place + t * lanes + b) as usize];
                 let mut live = vec![false; rows as usize];
                 for item in packing.items(w) {

@@ -28,6 +28,8 @@ pub struct Extent {
     pub segments: u32,
     /// Segments whose h is held at once: all of them, or one if h is recomputed.
     pub places: u32,
+    /// Past states that are kept besides, behind those of the segments.
+    pub ring: u32,
     /// Rows of the head that are worked on at once.
     pub head_rows: u32,
 }
@@ -36,6 +38,11 @@ impl Extent {
     /// Elements from row to row of the logits of one step.
     pub fn logits_ld(&self) -> u32 {
         pad4(self.lanes)
+    }
+
+    /// States of a layer that are kept: at the start of every segment, behind the last, and past ones.
+    pub fn states(&self) -> u32 {
+        self.segments + 1 + self.ring
     }
 
     /// Rows of a whole segment.
@@ -69,7 +76,7 @@ pub const EVALUATE: usize = 3;
 pub const LOGITS: usize = 4;
 /// Recording that ends an update: norm, clip, optimizer.
 pub const UPDATE: usize = 5;
-/// Recording that carries the last state over to the next window.
+/// Recording that copies state `Segment` to state `Target`: so the last becomes the first of the next window.
 pub const CARRY: usize = 6;
 
 /// Places of a segment's inputs within their slot, one word each; R rows.
@@ -129,7 +136,7 @@ pub struct HostSlots {
     pub row_loss: Slot,
     /// A segment's inputs, see [`InputPlaces`].
     pub inputs: Slot,
-    /// `[layers, segments + 1, B, H]`: the state at the start of every segment, and behind the last.
+    /// `[layers, segments + 1 + ring, B, H]`: the state at the start of every segment, behind the last, and past ones.
     pub states: Slot,
     /// `[layers, B, H]`.
     pub carry: Slot,
@@ -200,7 +207,7 @@ impl Recorder {
             loss: arena.persistent("loss", 4, Purpose::Status),
             row_loss: arena.persistent("row_loss.evaluate", pad4(rows), Purpose::Activations),
             inputs: arena.persistent("inputs", inputs.words(), Purpose::Inputs),
-            states: arena.persistent("states", config.layers * (extent.segments + 1) * state, Purpose::Activations),
+            states: arena.persistent("states", config.layers * extent.states() * state, Purpose::Activations),
             carry: arena.persistent("carry", config.layers * state, Purpose::Activations),
             logits: arena.persistent("logits", logits, Purpose::Activations),
         };
@@ -297,7 +304,7 @@ impl Recorder {
             } else {
                 self.product(&mut r, &format!("pre.{k}"), Form::Nn, [self.h(k - 1, 1), self.param("w_xh", k), pre], 0.into());
             }
-            let state = k * (self.extent.segments + 1) * self.state();
+            let state = k * self.extent.states() * self.state();
             let operands = scan_forward::Operands {
                 pre,
                 w: self.param("w_hh", k),
@@ -434,12 +441,12 @@ impl Recorder {
         r
     }
 
-    /// The state behind segment `Segment` becomes the state before segment 0.
+    /// State `Segment` becomes state `Target`.
     fn carry(&self) -> Recording {
         let mut r = Recording::new("carry");
         let sizes = [self.config.layers, self.extent.lanes, pad4(self.config.hidden)];
-        let last = Word::scaled(Var::Segment, self.state()).plus(self.state());
-        carry_state::record(&mut r, self.capabilities.matmul, self.slots.states, sizes, (self.extent.segments + 1) * self.state(), last);
+        let places = [Var::Segment, Var::Target].map(|v| Word::scaled(v, self.state()));
+        carry_state::record(&mut r, self.capabilities.matmul, self.slots.states, sizes, self.extent.states() * self.state(), places);
         r
     }
 }

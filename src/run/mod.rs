@@ -249,7 +249,7 @@ impl Run {
             Some(n) => updates.is_multiple_of(n),
             None => trainer.at_epoch_end(),
         };
-        updates > 0 && (due || trainer.done()) && trainer.corpus().validation.is_some() && self.progress.validated_at != Some(updates)
+        updates > 0 && (due || trainer.done()) && trainer.validates() && self.progress.validated_at != Some(updates)
     }
 
     fn validate(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
@@ -298,7 +298,7 @@ impl Run {
     /// # Errors
     /// If the device fails.
     pub fn model(&mut self) -> Result<Model> {
-        let (config, vocabulary): (Config, _) = (self.trainer.engine.config, self.trainer.corpus().symbols.vocabulary().clone());
+        let (config, vocabulary): (Config, _) = (self.trainer.engine.config, self.trainer.symbols().vocabulary().clone());
         Ok(Model { config, vocabulary, parameters: self.trainer.engine.parameters()? })
     }
 
@@ -365,6 +365,7 @@ impl Run {
             "dispatches_per_window": engine.dispatches_per_window(), "submits_per_window": number(submits),
             "skipped_updates": skipped, "loss_explosions": p.explosions, "idle_fraction": number(idle),
             "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
+            "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
             "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early,
         }))
     }

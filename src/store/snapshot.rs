@@ -110,6 +110,9 @@ impl Snapshot {
         for (k, state) in self.memory.state.iter().enumerate() {
             container.put(format!("state.{k}"), &[state.len() as u32], state.clone());
         }
+        for (k, ring) in self.memory.ring.iter().enumerate() {
+            container.put(format!("ring.{k}"), &[ring.len() as u32], ring.clone());
+        }
         Ok(container)
     }
 
@@ -143,8 +146,10 @@ impl Snapshot {
             }
         }
         let state = config.dims(h.plan.extent.lanes).state();
+        let past = state * h.plan.extent.ring;
+        let ring = if past > 0 { (0..config.layers).map(|k| container.take(&format!("ring.{k}"), &[past])).collect::<Result<_>>()? } else { Vec::new() };
         let state = (0..config.layers).map(|k| container.take(&format!("state.{k}"), &[state])).collect::<Result<_>>()?;
-        let memory = Memory { moments, counts: h.counts, state };
+        let memory = Memory { moments, counts: h.counts, state, ring };
         Ok(Snapshot { config, plan: h.plan, choices: h.choices, counters: h.counters, progress: h.progress, parameters, memory })
     }
 
@@ -169,8 +174,8 @@ impl Snapshot {
 mod tests {
     use super::*;
     use crate::device::Device;
+    use crate::feed::Cursor;
     use crate::model::{Activation, Init};
-    use crate::trainer::Cursor;
 
     fn snapshot() -> Snapshot {
         let config = Config { vocab: 5, hidden: 7, layers: 2, activation: Activation::Tanh, bias: true };
@@ -178,12 +183,21 @@ mod tests {
         let progress = Progress { seconds: 0.1 + 0.2, best_loss: Some(1.0 / 3.0), val_loss: Some(2f64.sqrt()), last_loss: Some(0.1), ..Progress::default() };
         Snapshot {
             config,
-            plan: Plan::with(config.dims(3), 16, 8, true),
+            plan: {
+                let mut plan = Plan::with(config.dims(3), 16, 8, true);
+                plan.extent.ring = 2;
+                plan
+            },
             choices: Device::Cpu { threads: 2 }.choices(),
-            counters: Counters { updates: 7, tokens: 300, cursor: Cursor { epoch: 2, place: 16 } },
+            counters: Counters { updates: 7, tokens: 300, cursor: Cursor { epoch: 2, place: 16 }, windows: 7, window_steps: 112, window_max: 16 },
             progress,
             parameters: flat(1),
-            memory: Memory { moments: [flat(2), Vec::new()], counts: [6, 1], state: vec![vec![0.5; 24], vec![-0.25; 24]] },
+            memory: Memory {
+                moments: [flat(2), Vec::new()],
+                counts: [6, 1],
+                state: vec![vec![0.5; 24], vec![-0.25; 24]],
+                ring: vec![vec![1.0; 48], vec![2.0; 48]],
+            },
         }
     }
 

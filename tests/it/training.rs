@@ -5,11 +5,12 @@ use retrograd::analysis::gradcheck::{Case, with_reference};
 use retrograd::data::{Given, Kind, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
+use retrograd::feed::Source;
 use retrograd::model::{Activation, Config, Init};
 use retrograd::optimizer::{Clip, Rule};
 use retrograd::plan::Plan;
 use retrograd::reference::{self, optimizer as oracle};
-use retrograd::trainer::{Corpus, Settings, Source, Trainer};
+use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ fn losses(device: &Device, case: &Case, rule: Rule, clip: Clip, lr: f32) -> Vec<
         let given = window(case, i);
         engine.gradient(all.clone(), |places, range| given.inputs(places, range), case.n()).unwrap();
         engine.update(i, lr, case.n()).unwrap();
-        engine.carry(all.clone()).unwrap();
+        engine.carry(case.plan().segments(all.clone()).len() as u32).unwrap();
     }
     (0..UPDATES).map(|i| f64::from(engine.metrics(i).unwrap().loss)).collect()
 }
@@ -101,7 +102,7 @@ fn a_gradient_that_is_not_finite_is_skipped_and_counted() {
         let run = |engine: &mut Engine, i| {
             engine.gradient(0..case.steps, |places, range| given.inputs(places, range), case.n()).unwrap();
             engine.update(i, 1e-2, case.n()).unwrap();
-            engine.carry(0..case.steps).unwrap();
+            engine.carry(case.plan().segments(0..case.steps).len() as u32).unwrap();
         };
         run(&mut engine, 0);
         assert!(engine.parameters().unwrap() == params, "{device}: a skipped update changed parameters");
@@ -132,7 +133,7 @@ fn trainer(device: &Device, settings: Settings) -> Trainer {
 
 /// Steps of the training lanes.
 fn lane_steps(trainer: &Trainer) -> u32 {
-    let Source::Stream(lanes) = &trainer.corpus().train else { panic!("a stream") };
+    let Source::Stream(lanes) = trainer.source() else { panic!("a stream") };
     lanes.steps()
 }
 

@@ -1,4 +1,4 @@
-//! The last state of a window becomes the first of the next.
+//! The last state of a window becomes the first of the next, or another.
 
 use super::case::Case;
 use super::run::{Forms, check};
@@ -14,12 +14,13 @@ pub(super) fn carry_state() {
     // Layers, states of each layer, lanes, columns; 265 and more columns take a workgroup two passes.
     for [layers, states, lanes, hidden] in [[1, 2, 1, 1], [3, 4, 5, 37], [2, 3, 17, 16], [1, 2, 3, 265]] {
         for broken in [false, true] {
-            carry([layers, states, lanes, hidden], broken);
+            carry([layers, states, lanes, hidden], broken, 0);
         }
+        carry([layers, states.max(3), lanes, hidden], true, states.max(3) - 1);
     }
 }
 
-fn carry([layers, states, lanes, hidden]: [u32; 4], broken: bool) {
+fn carry([layers, states, lanes, hidden]: [u32; 4], broken: bool, target: u32) {
     let mut case = Case::new(u64::from(lanes * hidden));
     let ld = hidden.next_multiple_of(4);
     let (state, stride) = (lanes * ld, states * lanes * ld);
@@ -29,7 +30,7 @@ fn carry([layers, states, lanes, hidden]: [u32; 4], broken: bool) {
         // Not the very last state: what lies behind it is not this window's.
         let last = states.max(3) - 2;
         let from = case.matrix_at(slot, layer * stride + last * state, [lanes, hidden, ld]);
-        let to = case.blank_at(slot, layer * stride, [lanes, hidden, ld]);
+        let to = case.blank_at(slot, layer * stride + target * state, [lanes, hidden, ld]);
         let reset = |b: u32| broken && (b + layer).is_multiple_of(2);
         for b in (0..lanes).filter(|&b| reset(b)) {
             // At the first element of a lane, or the last, or in the middle.
@@ -39,8 +40,8 @@ fn carry([layers, states, lanes, hidden]: [u32; 4], broken: bool) {
         case.expect_each(&to, |b, c| if reset(b) { Want::Bits(0) } else { Want::Bits((from.at(b, c) as f32).to_bits()) });
     }
     let last = states.max(3) - 2;
-    let values = Values::default().with(Var::Segment, last);
-    check(&format!("carry_state {layers} {states} {lanes} {hidden} {broken}"), &case, Forms::Plain, &values, &|r, caps| {
-        kernels::carry_state::record(r, caps.matmul, slot, [layers, lanes, ld], stride, Word::scaled(Var::Segment, state));
+    let values = Values::default().with(Var::Segment, last).with(Var::Target, target);
+    check(&format!("carry_state {layers} {states} {lanes} {hidden} {broken} to {target}"), &case, Forms::Plain, &values, &|r, caps| {
+        kernels::carry_state::record(r, caps.matmul, slot, [layers, lanes, ld], stride, [Word::scaled(Var::Segment, state), Word::scaled(Var::Target, state)]);
     });
 }

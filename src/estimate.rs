@@ -1,0 +1,70 @@
+//! The gradient of a whole text at fixed parameters, as a strategy gives it: for tests, comparisons and research.
+
+use crate::device::Device;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::feed::{Cursor, Feed, Source};
+use crate::model::Config;
+use crate::optimizer::{Clip, Rule};
+use crate::plan::Plan;
+use crate::truncation::Truncation;
+
+/// A model at fixed parameters over a text under a strategy.
+pub struct Estimator {
+    engine: Engine,
+    feed: Feed,
+}
+
+/// One estimate. Every window is divided by the same N, the scored steps of the whole text, whatever the strategy: so estimates of
+/// different strategies can be compared, and the mean of those that are drawn at random is the full gradient.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Estimate {
+    /// Mean loss over the text, nats.
+    pub loss: f64,
+    /// The flat gradients, see [`Config::tensors`].
+    pub gradients: Vec<f32>,
+    /// Steps from cut to cut, in the order of the windows.
+    pub lengths: Vec<u32>,
+}
+
+impl Estimator {
+    /// Gets a model ready. `lanes` is B; `seed` is that of all draws.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn new(device: &Device, config: Config, parameters: &[f32], source: Source, truncation: Truncation, lanes: u32, seed: u64) -> Result<Self> {
+        let feed = Feed::new(source, truncation, lanes, seed);
+        let plan = Plan::with_ring(config.dims(lanes), feed.longest(), feed.ring(), &device.capabilities())?;
+        let mut engine = Engine::new(device, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
+        engine.set_parameters(parameters)?;
+        Ok(Estimator { engine, feed })
+    }
+
+    /// The architecture.
+    pub fn config(&self) -> &Config {
+        &self.engine.config
+    }
+
+    /// One pass over the text; `draw` numbers the drawings of cuts (and the order of sequences), which are independent of each other.
+    ///
+    /// # Errors
+    /// If the device fails or the text can't be read.
+    pub fn estimate(&mut self, draw: u64) -> Result<Estimate> {
+        let n = self.feed.scored() as f64;
+        let mut cursor = Cursor { epoch: draw, place: 0 };
+        let mut lengths = Vec::new();
+        while cursor.epoch == draw {
+            let window = self.feed.window(cursor);
+            self.feed.gradient(&mut self.engine, &window, n, cursor.place > 0, || Ok(()))?;
+            self.feed.carry(&mut self.engine, &window)?;
+            lengths.extend(window.lengths());
+            cursor = window.next;
+        }
+        Ok(Estimate { loss: self.engine.loss_sum()? / n, gradients: self.engine.gradients()?, lengths })
+    }
+
+    /// The gradients as named tensors, row-major without padding.
+    pub fn tensors(&self, estimate: &Estimate) -> Vec<(String, Vec<f32>)> {
+        self.engine.config.tensors().into_iter().map(|t| (t.name.clone(), t.extract(&estimate.gradients))).collect()
+    }
+}

@@ -1,0 +1,215 @@
+//! The windows of a text, one after the other, and their gradients: what training and gradient estimates have in common.
+
+use crate::data::{Item, Lanes, Packing, Sequences};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::model::record::InputPlaces;
+use crate::truncation::{Cuts, Draw, Truncation};
+use std::ops::Range;
+
+/// What is trained on.
+pub enum Source {
+    /// One stream in lanes; the state is carried from window to window.
+    Stream(Lanes),
+    /// Finite sequences, packed anew each epoch; a window is a batch of whole ones.
+    Sequences(Sequences),
+}
+
+/// A place in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Cursor {
+    /// Whole passes done.
+    pub epoch: u64,
+    /// Of a stream, the first step that is not scored yet; of sequences, the number of the next window.
+    pub place: u32,
+}
+
+/// The window of one update.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// Where it begins.
+    pub cursor: Cursor,
+    /// Where the next one begins.
+    pub next: Cursor,
+    /// Its steps, of a stream counted from the lane's start.
+    pub steps: Range<u32>,
+    /// Of a stream, the first step whose loss belongs to it.
+    pub scored_from: u32,
+    /// Steps and lanes that are scored.
+    pub scored: u64,
+    /// N: what the sum of the losses is divided by in the gradient.
+    pub n: f64,
+    /// Of sequences, where each is cut, in the order of the packing.
+    cuts: Vec<Cuts>,
+}
+
+impl Window {
+    /// Steps from cut to cut.
+    pub fn lengths(&self) -> Vec<u32> {
+        if self.cuts.is_empty() { vec![self.steps.end - self.steps.start] } else { self.cuts.iter().flat_map(Cuts::lengths).collect() }
+    }
+}
+
+/// A text under a strategy.
+pub struct Feed {
+    source: Source,
+    truncation: Truncation,
+    lanes: u32,
+    seed: u64,
+    /// The packing of an epoch; none for a stream.
+    packing: Option<(u64, Packing)>,
+}
+
+impl Feed {
+    /// The windows of a source; `seed` is that of packings and cuts.
+    pub fn new(source: Source, truncation: Truncation, lanes: u32, seed: u64) -> Self {
+        Feed { source, truncation, lanes, seed, packing: None }
+    }
+
+    /// What was read, given back.
+    pub fn into_source(self) -> Source {
+        self.source
+    }
+
+    /// What is read.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The strategy.
+    pub fn truncation(&self) -> Truncation {
+        self.truncation
+    }
+
+    /// Steps and lanes that are scored in one pass.
+    pub fn scored(&self) -> u64 {
+        match &self.source {
+            Source::Stream(lanes) => lanes.scored(0..lanes.steps()),
+            Source::Sequences(sequences) => sequences.scored(),
+        }
+    }
+
+    /// Steps of the longest window.
+    pub fn longest(&self) -> u32 {
+        match &self.source {
+            Source::Stream(lanes) => self.truncation.longest(lanes.steps()),
+            Source::Sequences(sequences) => Packing::longest(sequences),
+        }
+    }
+
+    /// Past states that must be kept: one for each window that has been reached and not begun.
+    pub fn ring(&self) -> u32 {
+        match (&self.source, self.truncation) {
+            (Source::Stream(_), Truncation::Overlapping { k1, k2 }) => k2 / k1,
+            _ => 0,
+        }
+    }
+
+    /// The packing of an epoch.
+    pub fn packing(&mut self, epoch: u64) -> Option<&Packing> {
+        let Source::Sequences(sequences) = &self.source else { return None };
+        if self.packing.as_ref().is_none_or(|p| p.0 != epoch) {
+            self.packing = Some((epoch, sequences.pack(self.lanes, Some((self.seed, epoch)))));
+        }
+        self.packing.as_ref().map(|p| &p.1)
+    }
+
+    /// The part of a pass that lies before a place.
+    pub fn fraction(&mut self, cursor: Cursor) -> f64 {
+        let all = match &self.source {
+            Source::Stream(lanes) => lanes.steps(),
+            Source::Sequences(_) => self.packing(cursor.epoch).map_or(1, |p| p.len() as u32),
+        };
+        f64::from(cursor.place) / f64::from(all)
+    }
+
+    /// The window at a place.
+    pub fn window(&mut self, cursor: Cursor) -> Window {
+        let (draw, truncation) = (Draw { seed: self.seed, epoch: cursor.epoch }, self.truncation);
+        self.packing(cursor.epoch);
+        let (steps, scored_from, scored, n, next, cuts) = match (&self.source, &self.packing) {
+            (Source::Sequences(sequences), Some((_, packing))) => {
+                let w = cursor.place as usize;
+                let cuts = |item: &Item| truncation.cuts(sequences.list()[item.sequence as usize].len, item.sequence, draw);
+                let scored = packing.scored(w);
+                let last = w + 1 == packing.len();
+                (0..packing.steps(w), 0, scored, scored as f64, if last { 0 } else { cursor.place + 1 }, packing.items(w).iter().map(cuts).collect())
+            }
+            (Source::Stream(lanes), _) => {
+                let w = truncation.window(cursor.place, lanes.steps(), draw);
+                let scored = lanes.scored(w.scored_from..w.steps.end);
+                let n = truncation.normalizer(scored, lanes.steps(), self.lanes);
+                let next = if w.steps.end == lanes.steps() { 0 } else { w.steps.end };
+                (w.steps, w.scored_from, scored, n, next, Vec::new())
+            }
+            _ => unreachable!("sequences have a packing"),
+        };
+        let next = Cursor { epoch: cursor.epoch + u64::from(next == 0), place: next };
+        Window { cursor, next, steps, scored_from, scored, n, cuts }
+    }
+
+    /// Loss and gradient of a window from the present state, divided by `n`, added to what is there or in its place. Then the state is
+    /// moved on to where the next window begins; see [`Feed::carry`].
+    ///
+    /// # Errors
+    /// If the device fails, the text can't be read, or `check`, which is asked before every segment, says so.
+    pub fn gradient(&self, engine: &mut Engine, window: &Window, n: f64, accumulate: bool, check: impl Fn() -> Result<()>) -> Result<()> {
+        let segments = self.segments(engine, window);
+        match (&self.source, &self.packing) {
+            (Source::Stream(lanes), _) => {
+                if let Some(slot) = self.ring_slot(window).filter(|_| window.steps.start > 0) {
+                    engine.load_state(slot)?;
+                }
+                let edge = |t: u32| {
+                    let xi = self.truncation.xi(t - window.steps.start);
+                    (f32::from(u8::from(t > 0)), xi, f32::from(u8::from(t >= window.scored_from)))
+                };
+                let inputs = |places: &InputPlaces, segment| check().and_then(|()| lanes.inputs(places, segment, edge));
+                engine.gradient_over(&segments, inputs, n, accumulate)
+            }
+            (Source::Sequences(sequences), Some((_, packing))) => (0..self.truncation.passes()).try_for_each(|pass| {
+                let edges = |item: usize, range| window.cuts[item].edges(range, pass);
+                let w = window.cursor.place as usize;
+                let inputs = |places: &InputPlaces, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, edges));
+                engine.gradient_over(&segments, inputs, n, accumulate || pass > 0)
+            }),
+            _ => unreachable!("sequences have a packing"),
+        }
+    }
+
+    /// Moves the state on to where the next window begins.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn carry(&self, engine: &mut Engine, window: &Window) -> Result<()> {
+        let segments = self.segments(engine, window);
+        match self.ring_slot(window) {
+            Some(slot) => {
+                let at = self.boundary(window).and_then(|t| segments.iter().position(|s| s.start == t));
+                engine.save_state(at.unwrap_or(segments.len()) as u32, slot)
+            }
+            None => engine.carry(segments.len() as u32),
+        }
+    }
+
+    /// The ring's slot of the state that a window begins with, which becomes that of the one that takes its place.
+    fn ring_slot(&self, window: &Window) -> Option<u32> {
+        let Truncation::Overlapping { k1, .. } = self.truncation else { return None };
+        Some(self.ring()).filter(|r| *r > 0).map(|r| window.cursor.place / k1 % r)
+    }
+
+    /// The step within a window at which a later window begins, if that is not behind its end: a segment must begin there.
+    fn boundary(&self, window: &Window) -> Option<u32> {
+        let (Truncation::Overlapping { k1, k2 }, Source::Stream(_)) = (self.truncation, &self.source) else { return None };
+        let t = (u64::from(window.scored_from) + u64::from(k1)).checked_sub(u64::from(k2 % k1))? as u32;
+        Some(t).filter(|t| (window.scored_from + 1..window.steps.end).contains(t))
+    }
+
+    fn segments(&self, engine: &Engine, window: &Window) -> Vec<Range<u32>> {
+        let plan = &engine.plan;
+        match self.boundary(window) {
+            Some(t) => [plan.segments(window.steps.start..t), plan.segments(t..window.steps.end)].concat(),
+            None => plan.segments(window.steps.clone()),
+        }
+    }
+}
