@@ -16,3 +16,5 @@ mod runs;
 mod shaders;
 // Training: losses update by update, guards, plans, figures.
 mod training;
+// Truncation strategies: equal bits, where gradients stop, the sums written out.
+mod truncation;

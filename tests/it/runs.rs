@@ -8,8 +8,11 @@ use std::time::{Duration, Instant};
 
 /// A small model on the embedded text, into a folder of its own.
 fn small<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let mut args = vec!["train", "--hidden=12", "--batch=4", "--truncation=regular:16", "--sample=0", "--device=cpu", "--out", out];
+    let mut args = vec!["train", "--hidden=12", "--batch=4", "--sample=0", "--device=cpu", "--out", out];
     args.extend(more);
+    if !more.iter().any(|a| a.starts_with("--truncation")) {
+        args.push("--truncation=regular:16");
+    }
     args
 }
 
@@ -61,7 +64,9 @@ fn interrupted_runs_end_with_the_same_bytes() {
     let poems = file("poems.txt", poems.as_bytes());
     let stream = ["--updates=3000", "--save-every=200", "--schedule=cosine", "--warmup=50"];
     let sequences = [poems.to_str().unwrap(), "--epochs=150", "--lines", "--val-every=500", "--layers=2"];
-    for (name, more) in [("stream", &stream[..]), ("sequences", &sequences[..])] {
+    let ring = ["--updates=2500", "--truncation=regular:3,8", "--val-every=700"];
+    let random = ["--updates=3000", "--truncation=random-tail:8,4", "--optimizer=sgd:0.9"];
+    for (name, more) in [("stream", &stream[..]), ("sequences", &sequences), ("ring", &ring), ("random", &random)] {
         let (whole, again) = (fresh(&format!("{name} whole")), fresh(&format!("{name} again")));
         train(&whole, more);
         train(&again, more);

@@ -1,0 +1,275 @@
+//! Truncation strategies: which are equal to the bit, where gradients stop, and what the sums are, written out naively.
+
+use crate::devices::{both, cpu};
+use retrograd::analysis::gradcheck::relative_error;
+use retrograd::data::{Given, Kind, Lanes, Sequences, Symbols, Text};
+use retrograd::device::Device;
+use retrograd::engine::Engine;
+use retrograd::estimate::Estimator;
+use retrograd::feed::Source;
+use retrograd::model::{Activation, Config, Init};
+use retrograd::optimizer::{Clip, Rule};
+use retrograd::plan::Plan;
+use retrograd::reference::{self, Net, Phi, Tensors, Window};
+use retrograd::trainer::{Corpus, Settings, Trainer};
+use retrograd::truncation::Truncation;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Lines of 2 to 23 letters.
+fn symbols() -> Arc<Symbols> {
+    let line = |i: usize| "abcdefghij".chars().cycle().skip(i * i % 7).step_by(i % 3 + 1).take(i * 5 % 22 + 1).chain(['\n']).collect::<String>();
+    let text: String = (0..24).map(line).collect();
+    Arc::new(Symbols::new(Text::given("lines", text), Kind::Characters).unwrap())
+}
+
+fn settings(truncation: Truncation) -> Settings {
+    Settings { hidden: 9, lanes: 3, truncation, val_fraction: 0.0, ..Settings::default() }
+}
+
+/// Parameters behind some updates, as bits.
+fn trained(device: &Device, truncation: Truncation, separator: Option<&str>) -> Vec<u32> {
+    let corpus = Corpus::new(symbols(), separator, &settings(truncation)).unwrap();
+    let mut trainer = Trainer::new(device, corpus, settings(truncation)).unwrap();
+    (0..5).for_each(|_| trainer.step().unwrap());
+    trainer.engine.parameters().unwrap().iter().map(|x| x.to_bits()).collect()
+}
+
+#[test]
+fn strategies_that_cut_nothing_equal_the_full_gradient_to_the_bit() {
+    for device in both() {
+        for separator in [None, Some("\n")] {
+            let full = trained(&device, Truncation::Full, separator);
+            for text in ["regular:100", "regular:1000000", "regular:100,100", "random:1"] {
+                let truncation: Truncation = text.parse().unwrap();
+                assert!(trained(&device, truncation, separator) == full, "{device}, {text}, {separator:?}: bits differ");
+            }
+            let two = ["regular:4", "regular:4,4"].map(|t| trained(&device, t.parse().unwrap(), separator));
+            assert!(two[0] == two[1] && two[0] != full, "{device}, {separator:?}: bits differ");
+        }
+    }
+}
+
+fn config(bias: bool, activation: Activation, vocab: u32) -> Config {
+    Config { vocab, hidden: 6, layers: 1, activation, bias }
+}
+
+fn net(c: &Config) -> Net {
+    let phi = if c.activation == Activation::Tanh { Phi::Tanh } else { Phi::Identity };
+    Net { vocab: c.vocab as usize, hidden: c.hidden as usize, layers: c.layers as usize, phi, bias: c.bias }
+}
+
+fn wide(c: &Config, flat: &[f32]) -> Tensors {
+    c.tensors().iter().map(|t| t.extract(flat).iter().map(|&x| f64::from(x)).collect()).collect()
+}
+
+/// Gradient of the losses of the steps `scored` over the steps `steps` of one lane, from a state, cut at its start; and the state behind.
+fn naive(net: &Net, params: &Tensors, tokens: &[u32], steps: Range<usize>, scored: Range<usize>, state: &[Vec<f64>], n: f64) -> reference::Backward {
+    let (count, first) = (steps.len(), steps.start);
+    let flag = |b: bool| f64::from(u8::from(b));
+    let keep: Vec<f64> = steps.clone().map(|t| flag(t > 0)).collect();
+    let xi: Vec<f64> = steps.clone().map(|t| flag(t > first)).collect();
+    let weights: Vec<f64> = steps.clone().map(|t| flag(scored.contains(&t))).collect();
+    let window =
+        Window { steps: count, tokens: &tokens[steps.clone()], targets: &tokens[steps.start + 1..=steps.end], keep: &keep, xi: &xi, weights: &weights, n };
+    reference::backward(net, params, &window, state, &vec![vec![0.0; net.hidden]; net.layers])
+}
+
+fn zero(net: &Net) -> Vec<Vec<f64>> {
+    vec![vec![0.0; net.hidden]; net.layers]
+}
+
+fn add(sum: &mut Tensors, more: &Tensors) {
+    sum.iter_mut().zip(more).for_each(|(s, m)| s.iter_mut().zip(m).for_each(|(s, m)| *s += m));
+}
+
+/// The double sum cut off: for every block of K1 losses, what reaches back to the start of the K2 steps that end with it.
+fn double_sum(net: &Net, params: &Tensors, tokens: &[u32], k1: usize, k2: usize, n: f64) -> Tensors {
+    let len = tokens.len() - 1;
+    let mut sum: Tensors = params.iter().map(|p| vec![0.0; p.len()]).collect();
+    for from in (0..len).step_by(k1) {
+        let start = (from + k1).saturating_sub(k2);
+        let before = naive(net, params, tokens, 0..start.max(1), 0..0, &zero(net), n);
+        let state = if start == 0 { zero(net) } else { before.state };
+        let end = (from + k1).min(len);
+        add(&mut sum, &naive(net, params, tokens, start..end, from..end, &state, n).gradients);
+    }
+    sum
+}
+
+/// `regular:1,TAU` is the textbook's sum cut off after TAU terms, on a stream and on sequences; so are the other forms of it.
+#[test]
+fn overlapping_windows_equal_the_double_sum_written_out() {
+    let symbols = symbols();
+    let c = config(true, Activation::Tanh, symbols.vocabulary().len());
+    let flat = Init::Xavier.parameters(&c, 4);
+    let (net, params) = (net(&c), wide(&c, &flat));
+    let mut all = vec![0; 61];
+    symbols.read(0, &mut all).unwrap();
+    for device in both() {
+        for (k1, k2) in [(1, 1), (1, 5), (2, 5), (3, 7), (4, 8), (1, 200), (7, 7)] {
+            let truncation: Truncation = format!("regular:{k1},{k2}").parse().unwrap();
+            let estimate = |source, lanes| {
+                let mut e = Estimator::new(&device, c, &flat, source, truncation, lanes, 0).unwrap();
+                let found = e.estimate(0).unwrap();
+                wide(&c, &found.gradients)
+            };
+            let check = |what: &str, found: Tensors, expected: &Tensors| {
+                for ((t, g), e) in c.tensors().iter().zip(&found).zip(expected) {
+                    assert!(relative_error(g, e) <= 1e-5, "{device}, {truncation}, {what}: {} is off by {:e}", t.name, relative_error(g, e));
+                }
+            };
+            let stream = estimate(Source::Stream(Lanes::new(symbols.clone(), 0..61, 3).unwrap()), 3);
+            let mut expected: Tensors = params.iter().map(|p| vec![0.0; p.len()]).collect();
+            (0..3).for_each(|b| add(&mut expected, &double_sum(&net, &params, &all[b * 20..=b * 20 + 20], k1, k2, 60.0)));
+            check("stream", stream, &expected);
+            let sequences = Sequences::new(symbols.clone(), "\n").unwrap();
+            let (list, n) = (sequences.list().to_vec(), sequences.scored() as f64);
+            let found = estimate(Source::Sequences(sequences), 3);
+            let mut expected: Tensors = params.iter().map(|p| vec![0.0; p.len()]).collect();
+            for s in list {
+                let mut own = vec![symbols.vocabulary().index('\n').unwrap(); s.len as usize + 1];
+                symbols.read(s.start, &mut own[1..]).unwrap();
+                add(&mut expected, &double_sum(&net, &params, &own, k1, k2, n));
+            }
+            check("sequences", found, &expected);
+        }
+    }
+}
+
+/// Training with overlapping windows: the state at the start of the K2 steps is the state as it was when first reached.
+#[test]
+fn overlapping_windows_begin_with_states_as_first_reached() {
+    let symbols = symbols();
+    for device in both() {
+        for (k1, k2) in [(2, 5), (1, 4), (3, 6), (5, 7)] {
+            let settings = Settings { lanes: 1, lr: 0.5, rule: Rule::Sgd { momentum: 0.0 }, clip: Clip::None, ..settings(Truncation::Overlapping { k1, k2 }) };
+            let mut trainer = Trainer::new(&device, Corpus::new(symbols.clone(), None, &settings).unwrap(), settings).unwrap();
+            let c = trainer.engine.config;
+            let (net, mut params) = (net(&c), wide(&c, &trainer.engine.parameters().unwrap()));
+            let mut tokens = vec![0; symbols.len() as usize];
+            symbols.read(0, &mut tokens).unwrap();
+            let (k1, k2) = (k1 as usize, k2 as usize);
+            // The state before step t, from when it was first reached.
+            let mut reached = BTreeMap::from([(0, zero(&net))]);
+            for u in 0..12 {
+                trainer.step().unwrap();
+                let (from, end) = (u * k1, (u + 1) * k1);
+                let start = end.saturating_sub(k2);
+                let back = naive(&net, &params, &tokens, start..end, from..end, &reached[&start], k1 as f64);
+                for t in from + 1..=end {
+                    let at = (t - start) * net.hidden;
+                    reached.insert(t, back.h.iter().map(|h| h[at..at + net.hidden].to_vec()).collect());
+                }
+                params.iter_mut().zip(&back.gradients).for_each(|(p, g)| p.iter_mut().zip(g).for_each(|(p, g)| *p -= 0.5 * g));
+            }
+            for (t, (p, e)) in c.tensors().iter().zip(wide(&c, &trainer.engine.parameters().unwrap()).iter().zip(&params)) {
+                assert!(relative_error(p, e) <= 1e-5, "{device}, {k1},{k2}: {} is off by {:e}", t.name, relative_error(p, e));
+            }
+        }
+    }
+}
+
+/// One lane of T steps over T + 1 different symbols: row t of dW_xh is then delta_t.
+fn distinct(c: &Config, steps: u32, cut: Option<u32>, weights: impl Fn(u32) -> f32) -> Given {
+    let flag = |b: bool| f32::from(u8::from(b));
+    assert!(c.vocab > steps);
+    Given {
+        lanes: 1,
+        tokens: (0..steps).collect(),
+        targets: (1..=steps).collect(),
+        keep: (0..steps).map(|t| flag(t > 0)).collect(),
+        xi: (0..steps).map(|t| flag(t > 0 && Some(t) != cut)).collect(),
+        weights: (0..steps).map(weights).collect(),
+    }
+}
+
+fn gradients(device: &Device, c: &Config, flat: &[f32], given: &Given) -> Tensors {
+    let steps = given.tokens.len() as u32;
+    let mut engine = Engine::new(device, *c, Plan::with(c.dims(1), steps, 5, false), &Rule::Adam.update(Clip::None)).unwrap();
+    engine.set_parameters(flat).unwrap();
+    engine.gradient(0..steps, |places, range| given.inputs(places, range), 1.0).unwrap();
+    wide(c, &engine.gradients().unwrap())
+}
+
+#[test]
+fn the_gradient_stops_exactly_at_a_cut() {
+    let (steps, cut) = (13, 7);
+    let c = config(true, Activation::Tanh, steps + 1);
+    let flat = Init::Xavier.parameters(&c, 5);
+    let given = distinct(&c, steps, Some(cut), |t| f32::from(u8::from(t == 12)));
+    for device in both() {
+        let found = gradients(&device, &c, &flat, &given);
+        for (t, row) in found[0].chunks(c.hidden as usize).take(steps as usize).enumerate() {
+            assert_eq!(row.iter().all(|x| *x == 0.0), t < cut as usize, "{device}: input {t}");
+            assert!(t < cut as usize || row.iter().all(|x| *x != 0.0), "{device}: input {t}");
+        }
+        // W_hh receives hp_t^T delta_t of the cut step itself.
+        let (net, params) = (net(&c), wide(&c, &flat));
+        let before = naive(&net, &params, &(0..=steps).collect::<Vec<_>>(), 0..13, 12..13, &zero(&net), 1.0);
+        let (h, n) = (&before.h[0], net.hidden);
+        let sum = |from: usize| -> Vec<f64> {
+            let term = |t: usize, i: usize, j: usize| h[t * n + i] * before.delta[0][t * n + j];
+            (0..n * n).map(|x| (from..13).map(|t| term(t, x / n, x % n)).sum()).collect()
+        };
+        assert!(relative_error(&found[1], &sum(cut as usize)) < 1e-5, "{device}: W_hh");
+        assert!(relative_error(&found[1], &sum(cut as usize + 1)) > 1e-2, "{device}: the term of the cut step does not matter here");
+    }
+}
+
+/// Row vector times matrix.
+fn times(x: &[f64], m: &[f64], transposed: bool) -> Vec<f64> {
+    let cols = m.len() / x.len();
+    let at = |i: usize, j: usize| if transposed { m[j * x.len() + i] } else { m[i * cols + j] };
+    (0..cols).map(|j| (0..x.len()).map(|i| x[i] * at(i, j)).sum()).collect()
+}
+
+/// phi = identity without bias: dL/dh_t = sum over s >= t of (dL/do_s W_hy) (W_hh^T)^(s-t), with h_t a sum of powers, too.
+#[test]
+fn linear_nets_have_gradients_of_powers() {
+    let steps = 11usize;
+    let c = config(false, Activation::Identity, steps as u32 + 1);
+    let flat = Init::Xavier.parameters(&c, 6);
+    let params = wide(&c, &flat);
+    let [w_xh, w_hh, w_hy] = [&params[0], &params[1], &params[2]];
+    let n = c.hidden as usize;
+    let power = |mut x: Vec<f64>, times_: usize, transposed| {
+        (0..times_).for_each(|_| x = times(&x, w_hh, transposed));
+        x
+    };
+    let sum = |rows: Vec<Vec<f64>>| (0..n).map(|j| rows.iter().map(|r| r[j]).sum::<f64>()).collect::<Vec<f64>>();
+    let h = |t: usize| sum((0..=t).map(|s| power(w_xh[s * n..(s + 1) * n].to_vec(), t - s, false)).collect());
+    let g: Vec<Vec<f64>> = (0..steps)
+        .map(|t| {
+            let logits = times(&h(t), w_hy, true);
+            let all: f64 = logits.iter().map(|z| z.exp()).sum();
+            let d: Vec<f64> = logits.iter().enumerate().map(|(v, z)| z.exp() / all - f64::from(u8::from(v == t + 1))).collect();
+            times(&d, w_hy, false)
+        })
+        .collect();
+    let given = distinct(&c, steps as u32, None, |_| 1.0);
+    for device in both() {
+        let found = gradients(&device, &c, &flat, &given);
+        for (t, row) in found[0].chunks(n).take(steps).enumerate() {
+            let expected = sum((t..steps).map(|s| power(g[s].clone(), s - t, true)).collect());
+            assert!(relative_error(row, &expected) <= 1e-5, "{device}: dL/dh_{t} is off by {:e}", relative_error(row, &expected));
+        }
+    }
+}
+
+/// Windows of random length are as long as they are drawn, also beyond what is computed at once.
+#[test]
+fn random_windows_are_never_capped() {
+    let text: String = (0..6000).map(|i| char::from(b'a' + (i * i % 11) as u8)).collect();
+    let symbols = Arc::new(Symbols::new(Text::given("long", text), Kind::Characters).unwrap());
+    let settings = settings(Truncation::Random(0.999));
+    let mut trainer = Trainer::new(&cpu(), Corpus::new(symbols, None, &settings).unwrap(), settings).unwrap();
+    while trainer.counters().cursor.epoch < 3 {
+        let window = trainer.next_window();
+        trainer.step().unwrap();
+        assert_eq!(window.n, settings.truncation.expected_window(1999) * 3.0, "N is a constant");
+    }
+    let c = trainer.counters();
+    assert!(c.window_max > trainer.engine.plan.extent.steps && c.window_steps == 3 * 1999 && c.windows == c.updates, "{c:?}");
+}
