@@ -48,4 +48,6 @@ pub mod run;
 
 pub mod analysis;
 
+pub mod report;
+
 pub mod cli;

@@ -100,12 +100,30 @@ pub struct Corpus {
     pub validation: Option<Held>,
 }
 
+/// How the training part of a text is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout<'a> {
+    /// One stream.
+    Stream,
+    /// Finite sequences with this between them.
+    Separated(&'a str),
+    /// Finite sequences of so many symbols each, wherever that cuts the text.
+    Pieces(u32),
+}
+
+impl<'a> From<Option<&'a str>> for Layout<'a> {
+    fn from(separator: Option<&'a str>) -> Self {
+        separator.map_or(Layout::Stream, Layout::Separated)
+    }
+}
+
 impl Corpus {
-    /// Parts a text as the settings say, into one stream or, with a separator, into sequences.
+    /// Parts a text as the settings say.
     ///
     /// # Errors
     /// [`Error::Input`] if the text is too short, saying how long it must be, or the separator never occurs.
-    pub fn new(symbols: Arc<Symbols>, separator: Option<&str>, settings: &Settings) -> Result<Self> {
+    pub fn new<'a>(symbols: Arc<Symbols>, layout: impl Into<Layout<'a>>, settings: &Settings) -> Result<Self> {
+        let layout = layout.into();
         settings.config(symbols.vocabulary().len())?;
         let (name, unit, fraction) = (symbols.text().name.clone(), symbols.unit(), settings.val_fraction);
         let none_left = |held: u64| {
@@ -114,7 +132,7 @@ impl Corpus {
                 symbols.len()
             ))
         };
-        if let Some(separator) = separator {
+        if let Layout::Separated(separator) = layout {
             let (train, held) = Sequences::new(symbols.clone(), separator)?.hold_out(fraction);
             if fraction > 0.0 && held.is_none() {
                 return Err(none_left(0));
@@ -127,11 +145,14 @@ impl Corpus {
         if fraction > 0.0 && held < 2 {
             return Err(none_left(held));
         }
-        let train = Lanes::new(symbols.clone(), 0..cut, settings.lanes)?;
+        let train = match layout {
+            Layout::Pieces(len) => Source::Sequences(Sequences::pieces(symbols.clone(), 0..cut, len)?),
+            _ => Source::Stream(Lanes::new(symbols.clone(), 0..cut, settings.lanes)?),
+        };
         let lanes = Lanes::for_evaluation(held.saturating_sub(1), settings.lanes);
         let tail = |_| Lanes::overlapping(symbols.clone(), cut..symbols.len(), lanes, settings.lanes, WARM_UP).map(Held::Stream);
         let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?;
-        Ok(Corpus { symbols, train: Source::Stream(train), validation })
+        Ok(Corpus { symbols, train, validation })
     }
 }
 

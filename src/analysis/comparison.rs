@@ -54,7 +54,8 @@ pub struct Strategy {
     pub relative_bias_error: f64,
     /// Root mean square of norm(single draw - mean of draws) / norm of the full gradient; 0 where nothing is drawn.
     pub relative_spread: f64,
-    /// Activation bytes that one lane-window of its mean length would take if all of it were kept, times the lanes.
+    /// Activation bytes that the longest window that occurred takes on a stream, where a window is all that is held: the states of every
+    /// layer and two work buffers, of all lanes.
     pub bytes: u64,
     /// Mean steps from cut to cut.
     pub window_mean: f64,

@@ -1,4 +1,5 @@
 //! Analyses of gradients and of strategies.
 
+pub mod compare;
 pub mod comparison;
 pub mod gradcheck;

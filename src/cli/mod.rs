@@ -1,5 +1,6 @@
 //! The command line.
 
+mod compare;
 mod devices;
 mod eval;
 mod gradcheck;
@@ -31,6 +32,8 @@ enum Command {
     Eval(eval::Args),
     /// Write text with a trained model
     Sample(sample::Args),
+    /// Truncation strategies side by side on the same model and text: a table, compare.json and report.html
+    Compare(compare::Args),
     /// List the adapters, their limits and the kernel variants chosen
     Devices(devices::Args),
     /// Compare gradients of the CPU and of every adapter with an f64 reference, and that with finite differences
@@ -43,7 +46,7 @@ pub fn main() -> ExitCode {
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,
         Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            eprintln!("error: no command given; expected train, eval, sample, devices or gradcheck; see `retrograd --help`");
+            eprintln!("error: no command given; expected train, eval, sample, compare, devices or gradcheck; see `retrograd --help`");
             return ExitCode::from(2);
         }
         Err(e) if e.use_stderr() => {
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, &given),
         Command::Eval(args) => eval::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Gradcheck(args) => gradcheck::run(&args),
     };

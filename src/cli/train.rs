@@ -21,6 +21,15 @@ use std::time::Instant;
 /// Flags of `train`.
 #[derive(clap::Args)]
 #[command(after_help = "\
+How far back gradients flow (--truncation):
+  full                 through the whole lane or sequence: exact, one update a lane
+  regular:TAU          in windows of TAU steps; the state is carried on, the gradient is cut. Cheap, and blind beyond TAU steps
+  regular:K1,K2        an update every K1 steps that reaches back K2 steps; costs K2/K1 as much
+  random:PI            at each step the gradient goes on with probability PI, scaled by 1/PI, or is cut: unbiased, windows of 1/(1-PI) steps in
+                       the mean. The price is variance, which is finite only while the state forgets faster than sqrt(PI) a step
+  random-tail:L0,ALPHA unbiased too, mean length L0, with rare long windows (ALPHA 4 or 6; up to 3 the lengths have no variance)
+  Clipping and Adam are not linear in the gradient: they make the random strategies biased again. `retrograd compare` shows all of this.
+
 Examples:
   retrograd train                                          the embedded text, in runs/embedded
   retrograd train book.txt --hidden 512 --epochs 10        your own text; the run is in runs/book
@@ -62,8 +71,8 @@ pub(super) struct Args {
     /// Lanes of text trained side by side
     #[arg(long, default_value_t = 32, value_name = "B", help_heading = "Training")]
     batch: u32,
-    /// How far back gradients flow: full, or regular:TAU for windows of TAU steps with the state carried on
-    #[arg(long, default_value = "regular:64", help_heading = "Training")]
+    /// How far back gradients flow, see below
+    #[arg(long, default_value = "regular:64", value_name = "STRATEGY", help_heading = "Training")]
     truncation: Truncation,
     /// Stop after this many updates [default: 1000, unless --epochs is given]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "epochs", value_name = "N", help_heading = "Training")]
@@ -236,7 +245,7 @@ fn begin(args: &Args) -> Result<Run> {
 }
 
 /// The name of a run after its text.
-fn run_name(text: Option<&Path>) -> String {
+pub(super) fn run_name(text: Option<&Path>) -> String {
     let stem = text.map_or(Some("embedded".into()), |t| t.file_stem().map(|s| s.to_string_lossy()));
     stem.map(|s| s.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "-").trim_start_matches('.').to_string())
         .filter(|s| !s.is_empty())

@@ -1,0 +1,221 @@
+//! Strategies side by side: the same model, the same initial weights, the same symbols in the same order, the same number of updates.
+//!
+//! The text is cut into sequences of one length, so that the full gradient has as many updates as the others. Each strategy trains on
+//! them; then, at the weights that the full gradient has reached, the gradient of one batch is taken as each strategy gives it, many times
+//! where it draws, and compared with the full one.
+
+use super::comparison::{Comparison, Parameter, Point, Strategy};
+use crate::data::{Sequences, Symbols};
+use crate::device::Device;
+use crate::dims::pad4;
+use crate::error::Result;
+use crate::estimate::Estimator;
+use crate::feed::Source;
+use crate::model::{Config, Tensor};
+use crate::trainer::{Corpus, Goal, Layout, Settings, Trainer};
+use crate::truncation::{Draw, Truncation};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is compared.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The strategies; the full gradient is put first if it is not among them.
+    pub strategies: Vec<Truncation>,
+    /// Everything but the strategy; the goal is a number of updates.
+    pub settings: Settings,
+    /// Updates of each strategy.
+    pub updates: u64,
+    /// Symbols of a sequence.
+    pub length: u32,
+    /// Gradients drawn of each random strategy.
+    pub draws: u32,
+}
+
+/// What happens meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// A strategy has made so many updates; the loss, nats, if it is finite.
+    Trained(Truncation, u64, Option<f64>),
+    /// A strategy has made all.
+    Finished(&'a Strategy),
+    /// So many gradients of a strategy have been drawn.
+    Drawn(Truncation, u32),
+}
+
+/// Reports of the training loss, and validations, that a curve has.
+const POINTS: u64 = 60;
+const VALIDATIONS: u64 = 12;
+/// Symbols of the stretch whose cuts are shown.
+const STRETCH: u32 = 96;
+
+/// Compares.
+///
+/// # Errors
+/// If the text is too short, the device fails, or `observer` says so.
+pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &mut dyn FnMut(Event<'_>)) -> Result<Comparison> {
+    let mut strategies: Vec<Truncation> = vec![Truncation::Full];
+    plan.strategies.iter().for_each(|s| {
+        if !strategies.contains(s) {
+            strategies.push(*s)
+        }
+    });
+    let config = plan.settings.config(symbols.vocabulary().len())?;
+    let mut weights = Vec::new();
+    let mut found = Vec::new();
+    for &truncation in &strategies {
+        let (strategy, parameters) = train(device, symbols, plan, truncation, observer)?;
+        if truncation == Truncation::Full {
+            weights = parameters;
+        }
+        observer(Event::Finished(&strategy));
+        found.push(strategy);
+    }
+    let batch = plan.settings.lanes.min(u32::try_from(symbols.len() / u64::from(plan.length)).unwrap_or(u32::MAX)).max(1);
+    let tokens = u64::from(batch) * u64::from(plan.length);
+    let full = gradients(device, symbols, plan, &config, &weights, (Truncation::Full, batch), observer)?;
+    for (strategy, &truncation) in found.iter_mut().zip(&strategies) {
+        let drawn = gradients(device, symbols, plan, &config, &weights, (truncation, batch), observer)?;
+        judge(strategy, &config.tensors(), &drawn, &full[0]);
+    }
+    let mut stretch = vec![0; STRETCH.min(plan.length) as usize];
+    symbols.read(1, &mut stretch)?;
+    let mut text = Vec::new();
+    stretch.iter().for_each(|&s| symbols.vocabulary().write(s, &mut text));
+    Ok(Comparison {
+        text: symbols.text().name.clone(),
+        device: device.to_string(),
+        parameters: config.parameters(),
+        hidden: config.hidden,
+        layers: config.layers,
+        batch: plan.settings.lanes,
+        length: plan.length,
+        seed: plan.settings.seed,
+        draws: plan.draws,
+        gradient_tokens: tokens,
+        stretch: String::from_utf8_lossy(&text).into_owned(),
+        strategies: found,
+    })
+}
+
+/// Trains with one strategy; what was found, and the weights.
+fn train(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, truncation: Truncation, observer: &mut dyn FnMut(Event<'_>)) -> Result<(Strategy, Vec<f32>)> {
+    let settings = Settings { truncation, goal: Goal::Updates(plan.updates), ..plan.settings };
+    let mut trainer = Trainer::new(device, Corpus::new(symbols.clone(), Layout::Pieces(plan.length), &settings)?, settings)?;
+    let due = |parts: u64, update: u64| update == plan.updates || update.is_multiple_of(plan.updates.div_ceil(parts));
+    let (mut curve, mut seconds, mut asked, mut val_loss) = (Vec::new(), 0.0, 0, None);
+    let mut clock = Instant::now();
+    for update in 1..=plan.updates {
+        trainer.step()?;
+        if !due(POINTS, update) && !due(VALIDATIONS, update) && update - asked < 256 {
+            continue;
+        }
+        trainer.engine.request_metrics(asked, (update - asked) as u32)?;
+        asked = update;
+        let losses: Vec<f64> = trainer.engine.collect_metrics(true)?.iter().map(|m| f64::from(m.loss)).collect();
+        trainer.engine.wait()?;
+        seconds += clock.elapsed().as_secs_f64();
+        let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+        let train_loss = Some(mean).filter(|l| l.is_finite());
+        let validated = if due(VALIDATIONS, update) { trainer.validate()?.filter(|l| l.is_finite()) } else { None };
+        val_loss = validated.or(val_loss);
+        curve.push(Point { update, tokens: trainer.tokens(), seconds, train_loss, val_loss: validated });
+        observer(Event::Trained(truncation, update, train_loss));
+        clock = Instant::now();
+    }
+    let c = trainer.counters();
+    let config = trainer.engine.config;
+    let state = 4 * u64::from(plan.settings.lanes) * u64::from(pad4(config.hidden));
+    let cuts = truncation.cuts(plan.length, 0, Draw { seed: settings.seed, epoch: 0 }).edges(0..STRETCH.min(plan.length), 0);
+    let strategy = Strategy {
+        truncation: truncation.to_string(),
+        updates: c.updates,
+        tokens: c.tokens,
+        seconds,
+        tokens_per_second: c.tokens as f64 / seconds,
+        val_loss,
+        cosine: 1.0,
+        relative_bias: 0.0,
+        relative_bias_error: 0.0,
+        relative_spread: 0.0,
+        bytes: state * u64::from(config.layers + 2) * u64::from(c.window_max),
+        window_mean: c.window_steps as f64 / c.windows as f64,
+        window_max: c.window_max,
+        per_parameter: Vec::new(),
+        curve,
+        cuts: cuts.iter().map(|e| e.xi).collect(),
+    };
+    Ok((strategy, trainer.engine.parameters()?))
+}
+
+/// The flat gradients of one batch as a strategy gives them: one, or as many as are drawn.
+fn gradients(
+    device: &Device,
+    symbols: &Arc<Symbols>,
+    plan: &Plan,
+    config: &Config,
+    weights: &[f32],
+    (truncation, batch): (Truncation, u32),
+    observer: &mut dyn FnMut(Event<'_>),
+) -> Result<Vec<Vec<f32>>> {
+    let sequences = Sequences::pieces(symbols.clone(), 0..1 + u64::from(batch) * u64::from(plan.length), plan.length)?;
+    let mut estimator = Estimator::new(device, *config, weights, Source::Sequences(sequences), truncation, batch, plan.settings.seed)?;
+    let draws = if truncation.is_random() { plan.draws } else { 1 };
+    let mut all = Vec::new();
+    for draw in 0..draws {
+        all.push(estimator.estimate(u64::from(draw))?.gradients);
+        observer(Event::Drawn(truncation, draw + 1));
+    }
+    Ok(all)
+}
+
+/// Bias and spread of gradients against the full one, for all parameters and for each.
+fn judge(strategy: &mut Strategy, tensors: &[Tensor], drawn: &[Vec<f32>], full: &[f32]) {
+    let all = figures("", drawn, full);
+    (strategy.cosine, strategy.relative_bias) = (all.cosine, all.relative_bias);
+    (strategy.relative_bias_error, strategy.relative_spread) = (all.relative_bias_error, all.relative_spread);
+    let part = |t: &Tensor| {
+        let drawn: Vec<Vec<f32>> = drawn.iter().map(|g| t.extract(g)).collect();
+        figures(&t.name, &drawn, &t.extract(full))
+    };
+    strategy.per_parameter = tensors.iter().map(part).collect();
+}
+
+fn figures(name: &str, drawn: &[Vec<f32>], full: &[f32]) -> Parameter {
+    let count = drawn.len() as f64;
+    let mut mean = vec![0.0f64; full.len()];
+    drawn.iter().for_each(|g| mean.iter_mut().zip(g).for_each(|(m, x)| *m += f64::from(*x) / count));
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    let wide = |g: &[f32]| g.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+    let less = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x - y).collect::<Vec<f64>>();
+    let full = wide(full);
+    let norm = dot(&full, &full).sqrt();
+    let deviations: f64 = drawn.iter().map(|g| less(&wide(g), &mean)).map(|d| dot(&d, &d)).sum();
+    let spread = if drawn.len() > 1 { (deviations / (count - 1.0)).sqrt() / norm } else { 0.0 };
+    let bias = less(&mean, &full);
+    Parameter {
+        name: name.to_string(),
+        cosine: dot(&mean, &full) / (dot(&mean, &mean).sqrt() * norm),
+        relative_bias: dot(&bias, &bias).sqrt() / norm,
+        relative_bias_error: spread / count.sqrt(),
+        relative_spread: spread,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bias_and_spread_of_known_gradients() {
+        let full = [3.0, 4.0];
+        let one = figures("w", &[full.to_vec()], &full);
+        assert_eq!((one.cosine, one.relative_bias, one.relative_spread, one.relative_bias_error), (1.0, 0.0, 0.0, 0.0));
+        // Mean (3, 4): no bias; deviations of (+-5, 0).
+        let two = figures("w", &[vec![8.0, 4.0], vec![-2.0, 4.0]], &full);
+        assert!(two.relative_bias < 1e-12 && (two.relative_spread - 2f64.sqrt()).abs() < 1e-12 && (two.relative_bias_error - 1.0).abs() < 1e-12);
+        // A right angle, of the same length.
+        let off = figures("w", &[vec![-4.0, 3.0]], &full);
+        assert!(off.cosine.abs() < 1e-12 && (off.relative_bias - 2f64.sqrt()).abs() < 1e-12);
+    }
+}

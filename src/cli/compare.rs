@@ -1,0 +1,227 @@
+//! `retrograd compare`
+
+use super::{finite, positive, print_json, say};
+use crate::analysis::compare::{self, Event, Plan};
+use crate::analysis::comparison::Comparison;
+use crate::data::{Kind, Symbols, Text};
+use crate::device::{Device, Wish};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::{Activation, Init};
+use crate::optimizer::{Clip, Rule, Schedule};
+use crate::run::Folder;
+use crate::trainer::{Goal, Settings};
+use crate::truncation::Truncation;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Flags of `compare`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+The text is cut into sequences of --length symbols, so that the full gradient has as many updates as the others; all strategies see the same
+symbols in the same order, from the same weights. Then, at the weights that the full gradient has reached, the gradient of one batch is
+compared with the full one: its bias, and for random strategies the spread of single draws. A random strategy is unbiased, and pays by
+spread; clipping and Adam make any of them biased in the end. Where cuts are likely and the state forgets slowly the spread may have no bound.
+
+Examples:
+  retrograd compare                                                   the default strategies on the embedded text
+  retrograd compare book.txt --hidden 128                             on your own text
+  retrograd compare book.txt --strategies full regular:8 regular:1,8 random:0.9 random-tail:8,4")]
+pub(super) struct Args {
+    /// Text to train on, UTF-8; without one, the first book of Cicero's De finibus, which is built in
+    text: Option<PathBuf>,
+    /// Strategies, as for `train --truncation`; `full` is always among them
+    #[arg(long, num_args = 1.., value_name = "STRATEGY", default_values_t = ["full", "regular:4", "regular:16", "regular:64", "random:0.9375", "random-tail:16,4"].map(String::from))]
+    strategies: Vec<String>,
+    /// Symbols of a sequence
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..), value_name = "T")]
+    length: u32,
+    /// Updates of each strategy
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
+    updates: u64,
+    /// Gradients drawn of each random strategy, for bias and spread
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..), value_name = "N")]
+    draws: u32,
+    /// Units per layer
+    #[arg(long, default_value_t = 128, value_name = "H")]
+    hidden: u32,
+    /// Layers, 1 to 8
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    layers: u32,
+    /// Sequences of an update
+    #[arg(long, default_value_t = 32, value_name = "B")]
+    batch: u32,
+    /// Activation of the layers
+    #[arg(long, value_enum, default_value_t = Activation::Tanh)]
+    activation: Activation,
+    /// Initial weights, as for `train`
+    #[arg(long, default_value = "orthogonal")]
+    init: Init,
+    /// Optimizer, as for `train`
+    #[arg(long, default_value = "adam", value_name = "RULE")]
+    optimizer: Rule,
+    /// Learning rate
+    #[arg(long, default_value_t = 4e-3, value_parser = positive)]
+    lr: f64,
+    /// Bound of the gradient's norm; 0 for none
+    #[arg(long, default_value_t = 1.0, value_parser = super::not_negative, value_name = "NORM")]
+    clip_norm: f64,
+    /// Part of the text, at its end, that is held out for validation
+    #[arg(long, default_value_t = 0.1, value_parser = held_out, value_name = "PART")]
+    val_fraction: f64,
+    /// Seed of weights, order and cuts
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Where to train: auto, gpu, gpu:INDEX or cpu
+    #[arg(long, default_value = "auto")]
+    device: Wish,
+    /// Folder for compare.json and report.html; it must be new or empty [default: runs/compare-NAME, after the text]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// No progress and no messages but warnings and errors
+    #[arg(long)]
+    quiet: bool,
+    /// Print the content of compare.json, and the folder, as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+fn held_out(text: &str) -> std::result::Result<f64, String> {
+    finite(text)
+        .and_then(|x| if x > 0.0 && x < 1.0 { Ok(x) } else { Err("expected a number between 0 and 1: strategies are judged by validation".to_string()) })
+}
+
+/// Strategies apart by spaces, semicolons or commas; a number behind a comma belongs to the strategy before it.
+fn strategies(words: &[String]) -> Result<Vec<Truncation>> {
+    let mut names: Vec<String> = Vec::new();
+    for word in words.iter().flat_map(|w| w.split([' ', ';'])).filter(|w| !w.is_empty()) {
+        for (i, part) in word.split(',').enumerate() {
+            match names.last_mut() {
+                Some(last) if i > 0 && part.starts_with(|c: char| c.is_ascii_digit()) => *last = format!("{last},{part}"),
+                _ => names.push(part.to_string()),
+            }
+        }
+    }
+    names.iter().map(|n| n.parse()).collect()
+}
+
+impl Args {
+    fn plan(&self) -> Result<Plan> {
+        let settings = Settings {
+            hidden: self.hidden,
+            layers: self.layers,
+            lanes: self.batch,
+            activation: self.activation,
+            bias: true,
+            init: self.init,
+            truncation: Truncation::Full,
+            rule: self.optimizer,
+            clip: if self.clip_norm == 0.0 { Clip::None } else { Clip::Norm(self.clip_norm as f32) },
+            lr: self.lr as f32,
+            schedule: Schedule::Constant,
+            warmup: 0,
+            goal: Goal::Updates(self.updates),
+            seed: self.seed,
+            val_fraction: self.val_fraction,
+        };
+        Ok(Plan { strategies: strategies(&self.strategies)?, settings, updates: self.updates, length: self.length, draws: self.draws })
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let plan = args.plan()?;
+    let text = args.text.as_deref().map_or_else(|| Ok(Text::embedded()), Text::open)?;
+    let symbols = Arc::new(Symbols::new(text, Kind::Characters)?);
+    let folder = match &args.out {
+        Some(path) => Folder::create(path)?,
+        None => Folder::create_new(&format!("compare-{}", super::train::run_name(args.text.as_deref())))?,
+    };
+    let found = Device::open(args.device).and_then(|(device, line)| {
+        if !args.quiet {
+            eprintln!("{line}");
+        }
+        let bar = progress(args, &plan);
+        let mut finished = 0;
+        let found = compare::compare(&device, &symbols, &plan, &mut |event| show(&bar, args.quiet, &mut finished, event));
+        bar.finish_and_clear();
+        found
+    });
+    let found = match found {
+        Ok(found) => found,
+        Err(e) => {
+            folder.discard();
+            return Err(e);
+        }
+    };
+    let mut json = serde_json::to_value(&found).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
+    files::replace(&folder.file("compare.json"), format!("{json:#}\n").as_bytes())?;
+    files::replace(&folder.file("report.html"), crate::report::compare::html(&found).as_bytes())?;
+    if args.json {
+        json["run_dir"] = folder.path().display().to_string().into();
+        return print_json(&json);
+    }
+    say(&table(&found));
+    if !args.quiet {
+        eprintln!("saved in {}: compare.json, report.html", folder.path().display());
+    }
+    Ok(())
+}
+
+fn progress(args: &Args, plan: &Plan) -> ProgressBar {
+    let hidden = args.quiet || !std::io::stderr().is_terminal();
+    let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let strategies = plan.strategies.len() as u64 + u64::from(!plan.strategies.contains(&Truncation::Full));
+    let bar = ProgressBar::with_draw_target(Some(strategies * plan.updates), target);
+    bar.set_style(ProgressStyle::with_template("{bar:24} {percent}%  {msg}  {eta} left").unwrap_or(ProgressStyle::default_bar()));
+    bar
+}
+
+/// `finished` counts the updates of the strategies that are done.
+fn show(bar: &ProgressBar, quiet: bool, finished: &mut u64, event: Event<'_>) {
+    match event {
+        Event::Trained(truncation, update, loss) => {
+            bar.set_position(*finished + update);
+            bar.set_message(format!("{truncation}: update {update}, loss {}", nats(loss)));
+        }
+        Event::Finished(s) => {
+            *finished += s.updates;
+            let line = format!("{}: {} updates in {:.1} s, validation loss {}", s.truncation, s.updates, s.seconds, nats(s.val_loss));
+            match (quiet, bar.is_hidden()) {
+                (true, _) => {}
+                (false, true) => eprintln!("{line}"),
+                (false, false) => bar.println(line),
+            }
+        }
+        Event::Drawn(truncation, draws) => bar.set_message(format!("{truncation}: gradient {draws}")),
+    }
+}
+
+fn nats(loss: Option<f64>) -> String {
+    loss.map_or("not finite".to_string(), |l| format!("{l:.4} nats"))
+}
+
+/// The table of the terminal.
+fn table(c: &Comparison) -> String {
+    let mut lines = vec![format!(
+        "{:<18} {:>9} {:>9} {:>10} {:>8} {:>15} {:>8} {:>11} {:>9}",
+        "strategy", "val loss", "symbols/s", "activ. MiB", "cosine", "relative bias", "spread", "mean window", "longest"
+    )];
+    for s in &c.strategies {
+        let val = s.val_loss.map_or("not finite".to_string(), |l| format!("{l:.4}"));
+        let bias =
+            if s.relative_bias_error > 0.0 { format!("{:.4} +- {:.4}", s.relative_bias, s.relative_bias_error) } else { format!("{:.4}", s.relative_bias) };
+        lines.push(format!(
+            "{:<18} {val:>9} {:>9.0} {:>10.1} {:>8.4} {bias:>15} {:>8.4} {:>11.1} {:>9}",
+            s.truncation,
+            s.tokens_per_second,
+            s.bytes as f64 / f64::from(1 << 20),
+            s.cosine,
+            s.relative_spread,
+            s.window_mean,
+            s.window_max
+        ));
+    }
+    lines.join("\n")
+}
