@@ -29,6 +29,12 @@ impl Error {
     }
 }
 
+/// Says something on standard error. Whoever read it may be gone (a closed terminal, a full disk): that must not end a training.
+pub fn tell(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

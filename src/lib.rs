@@ -2,6 +2,9 @@
 //!
 //! The modules are listed in layers: each imports only from those above it, and `wgpu` is named in [`gpu`] alone.
 
+// Whoever reads the output may be gone; what prints must not panic then.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 pub mod error;
 
 pub mod dims;

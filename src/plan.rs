@@ -75,6 +75,17 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Plans for an evaluation, which reads a text segment by segment and keeps nothing of those before.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn for_evaluation(dims: Dims, longest: u32, capabilities: &Capabilities) -> Result<Self> {
+        let unit = u64::from(dims.state()) * 4 * (u64::from(dims.layers) + 2);
+        let fitting = u32::try_from(ACTIVATION_BYTES / 4 / unit).unwrap_or(u32::MAX).max(1);
+        let steps = longest.min(LONGEST_SEGMENT).min(Self::affordable(dims)).min(fitting);
+        Self::new(dims, steps, capabilities)
+    }
+
     /// Steps that [`SEGMENT_FLOPS`] allow: three products of `[B,H]` and `[H,H]` per layer and step (two of them above the first layer
     /// again for W_xh), three of the head.
     fn affordable(dims: Dims) -> u32 {

@@ -133,10 +133,13 @@ impl Corpus {
             ))
         };
         if let Layout::Separated(separator) = layout {
-            let (train, held) = Sequences::new(symbols.clone(), separator)?.hold_out(fraction);
-            if fraction > 0.0 && held.is_none() {
-                return Err(none_left(0));
+            let all = Sequences::new(symbols.clone(), separator)?;
+            if fraction > 0.0 && all.list().len() < 2 {
+                return Err(Error::Input(format!(
+                    "{name} is one sequence; at least 2 are needed to hold one out; give --val-fraction 0, or another separator"
+                )));
             }
+            let (train, held) = all.hold_out(fraction);
             let validation = held.map(|held| Held::sequences(held, settings.lanes));
             return Ok(Corpus { symbols, train: Source::Sequences(train), validation });
         }
@@ -292,9 +295,10 @@ impl Trainer {
         self.counters.updates > 0 && self.counters.cursor.place == 0
     }
 
-    /// The part of the present epoch's steps that is idle.
+    /// The part of the steps that is idle, of the epoch that the last update belongs to.
     pub fn idle(&mut self) -> f64 {
-        self.feed.packing(self.counters.cursor.epoch).map_or(0.0, Packing::idle)
+        let Cursor { epoch, place } = self.counters.cursor;
+        self.feed.packing(if place == 0 { epoch.saturating_sub(1) } else { epoch }).map_or(0.0, Packing::idle)
     }
 
     /// The window of the next update.
@@ -344,7 +348,7 @@ impl Trainer {
         self.counters.updates.checked_sub(1).map(|u| self.engine.metrics(u)).transpose()
     }
 
-    /// Mean loss of the held-out part, nats per symbol, every symbol scored once; none if nothing is held out. A short stream is read in
+    /// Mean loss of the held-out part, nats per symbol, every symbol behind the first scored once; none if nothing is held out. A short stream is read in
     /// one lane, a longer one in up to B, each of which starts with 256 symbols before its own, unscored, so that the result differs
     /// little from one lane's.
     ///

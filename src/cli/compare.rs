@@ -5,7 +5,7 @@ use crate::analysis::compare::{self, Event, Plan};
 use crate::analysis::comparison::Comparison;
 use crate::data::{Kind, Symbols, Text};
 use crate::device::{Device, Wish};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, tell};
 use crate::files;
 use crate::model::{Activation, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
@@ -134,37 +134,30 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let plan = args.plan()?;
     let text = args.text.as_deref().map_or_else(|| Ok(Text::embedded()), Text::open)?;
     let symbols = Arc::new(Symbols::new(text, Kind::Characters)?);
-    let folder = match &args.out {
+    let mut folder = match &args.out {
         Some(path) => Folder::create(path)?,
         None => Folder::create_new(&format!("compare-{}", super::train::run_name(args.text.as_deref())))?,
     };
-    let found = Device::open(args.device).and_then(|(device, line)| {
-        if !args.quiet {
-            eprintln!("{line}");
-        }
-        let bar = progress(args, &plan);
-        let mut finished = 0;
-        let found = compare::compare(&device, &symbols, &plan, &mut |event| show(&bar, args.quiet, &mut finished, event));
-        bar.finish_and_clear();
-        found
-    });
-    let found = match found {
-        Ok(found) => found,
-        Err(e) => {
-            folder.discard();
-            return Err(e);
-        }
-    };
+    let (device, line) = Device::open(args.device)?;
+    if !args.quiet {
+        tell(&line);
+    }
+    let bar = progress(args, &plan);
+    let mut finished = 0;
+    let found = compare::compare(&device, &symbols, &plan, &mut |event| show(&bar, args.quiet, &mut finished, event));
+    bar.finish_and_clear();
+    let found = found?;
     let mut json = serde_json::to_value(&found).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
     files::replace(&folder.file("compare.json"), format!("{json:#}\n").as_bytes())?;
     files::replace(&folder.file("report.html"), crate::report::compare::html(&found).as_bytes())?;
+    folder.keep();
     if args.json {
         json["run_dir"] = folder.path().display().to_string().into();
         return print_json(&json);
     }
     say(&table(&found));
     if !args.quiet {
-        eprintln!("saved in {}: compare.json, report.html", folder.path().display());
+        tell(&format!("saved in {}: compare.json, report.html", folder.path().display()));
     }
     Ok(())
 }
@@ -190,7 +183,7 @@ fn show(bar: &ProgressBar, quiet: bool, finished: &mut u64, event: Event<'_>) {
             let line = format!("{}: {} updates in {:.1} s, validation loss {}", s.truncation, s.updates, s.seconds, nats(s.val_loss));
             match (quiet, bar.is_hidden()) {
                 (true, _) => {}
-                (false, true) => eprintln!("{line}"),
+                (false, true) => tell(&line),
                 (false, false) => bar.println(line),
             }
         }

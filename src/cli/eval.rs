@@ -5,7 +5,7 @@ use super::{print_json, say, separator};
 use crate::data::{Lanes, Sequences, Symbols, Text, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, tell};
 use crate::evaluate::{Evaluation, Held};
 use crate::files;
 use crate::metrics::number;
@@ -46,7 +46,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with_all = ["separator", "lines"])]
     stream: bool,
     /// Lanes read side by side [default: 1 for up to 1023 symbols, more for longer texts, at most 32]
-    #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..=65536))]
     lanes: Option<u32>,
     /// Write the loss of each sequence to this file, one JSON object a line; it must not exist
     #[arg(long, value_name = "FILE")]
@@ -75,6 +75,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(path) = args.sequences.as_deref().filter(|p| p.exists()) {
         return Err(Error::Usage(format!("{} exists; give another file for --sequences", path.display())));
     }
+    if let Some(folder) = args.sequences.as_deref().and_then(|p| p.parent()).filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
+        return Err(Error::Usage(format!("{} is not a folder; give another file for --sequences", folder.display())));
+    }
     let symbols = Arc::new(Symbols::with(Text::open(&args.text)?, model.vocabulary.clone())?);
     let (unit, count) = (symbols.unit(), symbols.len());
     let (held, lanes) = match &separator {
@@ -89,32 +92,38 @@ pub(super) fn run(args: &Args) -> Result<()> {
     };
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
-        eprintln!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.file.display(), model.config.parameters());
+        tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.file.display(), model.config.parameters()));
         if let Held::Sequences(s, _) = &held
             && s.skipped() > 0
         {
-            eprintln!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped());
+            tell(&format!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped()));
         }
     }
-    let plan = Plan::new(model.config.dims(lanes), held.longest(), &device.capabilities())?;
+    let plan = Plan::for_evaluation(model.config.dims(lanes).checked().map_err(fewer)?, held.longest(), &device.capabilities()).map_err(fewer)?;
     let mut engine = Engine::new(&device, model.config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
     engine.set_parameters(&model.parameters)?;
     let start = Instant::now();
     let found = held.evaluate(&mut engine, || Ok(()))?;
     let seconds = start.elapsed().as_secs_f64();
-    if let (Some(path), Held::Sequences(s, _)) = (&args.sequences, &held) {
-        write_sequences(path, s, &found)?;
-    }
     if args.json {
         let (sequences, skipped) = if let Held::Sequences(s, _) = &held { (s.list().len(), s.skipped()) } else { (1, 0) };
-        return print_json(&json!({
+        print_json(&json!({
             "loss": number(found.loss), "bpc": number(bits(found.loss)), "tokens": found.scored, "lanes": lanes, "sequences": sequences,
             "skipped_sequences": skipped, "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
             "tokens_per_second": number(found.scored as f64 / seconds),
-        }));
+        }))?;
+    } else {
+        say(&format!("loss {:.4} nats, {:.4} bits per symbol, over {} {unit}", found.loss, bits(found.loss), found.scored));
     }
-    say(&format!("loss {:.4} nats, {:.4} bits per symbol, over {} {unit}", found.loss, bits(found.loss), found.scored));
-    Ok(())
+    match (&args.sequences, &held) {
+        (Some(path), Held::Sequences(s, _)) => write_sequences(path, s, &found),
+        _ => Ok(()),
+    }
+}
+
+/// The message for sizes that are too large, for this command.
+fn fewer(e: Error) -> Error {
+    Error::Usage(format!("{}; give fewer --lanes", e.to_string().split(';').next().unwrap_or_default()))
 }
 
 /// One line per sequence, in the order of the text.

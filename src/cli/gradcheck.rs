@@ -4,7 +4,7 @@ use super::{print_json, say};
 use crate::analysis::gradcheck::{Case, Gradients, differences, executor, reference, relative_error};
 use crate::cpu;
 use crate::device::{Device, Wish};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, tell};
 use crate::gpu::{GpuDevice, adapters};
 use crate::metrics::number;
 use crate::model::Activation;
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                     let worst = match &got {
                         Ok(got) => worst(&case, got, &expected),
                         Err(e) => {
-                            eprintln!("{device}: {e}");
+                            tell(&format!("{device}: {e}"));
                             ("no result".to_string(), f64::INFINITY)
                         }
                     };
@@ -87,7 +87,7 @@ fn devices(wish: Option<Wish>) -> Result<Vec<Device>> {
         devices.push(Device::Gpu(Box::new(GpuDevice::open(&adapter)?)));
     }
     if devices.len() == 1 {
-        eprintln!("note: no GPU adapter was found, so only the CPU is checked (Debian: apt-get install mesa-vulkan-drivers)");
+        tell("note: no GPU adapter was found, so only the CPU is checked (Debian: apt-get install mesa-vulkan-drivers)");
     }
     Ok(devices)
 }

@@ -9,7 +9,7 @@ mod progress;
 mod sample;
 mod train;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, tell};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
@@ -46,11 +46,11 @@ pub fn main() -> ExitCode {
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,
         Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            eprintln!("error: no command given; expected train, eval, sample, compare, devices or gradcheck; see `retrograd --help`");
+            tell("error: no command given; expected train, eval, sample, compare, devices or gradcheck; see `retrograd --help`");
             return ExitCode::from(2);
         }
         Err(e) if e.use_stderr() => {
-            eprintln!("error: {}", one_line(&e));
+            tell(&format!("error: {}", one_line(&e)));
             return ExitCode::from(2);
         }
         Err(e) => {
@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
         // Said already.
         Err(e @ Error::Interrupted) => ExitCode::from(e.exit_code()),
         Err(e) => {
-            eprintln!("error: {e}");
+            tell(&format!("error: {e}"));
             ExitCode::from(e.exit_code())
         }
     }
@@ -111,7 +111,7 @@ fn finite(text: &str) -> std::result::Result<f64, String> {
 }
 
 fn positive(text: &str) -> std::result::Result<f64, String> {
-    finite(text).and_then(|x| if x > 0.0 { Ok(x) } else { Err("expected a number above 0".to_string()) })
+    finite(text).and_then(|x| if x as f32 > 0.0 && (x as f32).is_finite() { Ok(x) } else { Err("expected a number above 0 that an f32 holds".to_string()) })
 }
 
 fn not_negative(text: &str) -> std::result::Result<f64, String> {

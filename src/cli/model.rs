@@ -24,7 +24,7 @@ impl Source {
             return Err(Error::Input(format!("{} is not there; give the folder of a run, or a model file", path.display())));
         }
         let file = path.join(if best { "best.safetensors" } else { "model.safetensors" });
-        if !file.is_file() {
+        if !file.exists() {
             let why = if best { "no validation has been made yet" } else { "it is not the folder of a run, or nothing has been saved yet" };
             return Err(Error::Input(format!("{} is not there: {why}", file.display())));
         }

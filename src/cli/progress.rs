@@ -1,5 +1,6 @@
 //! What is seen of a run while it goes on: a bar in a terminal, lines elsewhere.
 
+use crate::error::tell;
 use crate::run::{Event, Run, bits};
 use crate::trainer::Goal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -53,7 +54,7 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
+            None => tell(text),
         }
     }
 
@@ -66,7 +67,7 @@ impl Progress {
                 let message = format!("loss {:.4} nats  norm {:.3}  {:.0} {}/s", r.mean_loss, r.norm, r.speed, self.unit);
                 match &self.bar {
                     Some(bar) => bar.set_message(message.clone()),
-                    None => eprintln!("update {}/{}  {message}", r.mark.counters.updates, self.goal),
+                    None => tell(&format!("update {}/{}  {message}", r.mark.counters.updates, self.goal)),
                 }
                 self.message = message;
             }

@@ -66,7 +66,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }));
     }
     let mut out = std::io::stdout().lock();
-    let mut bytes = args.prompt.clone().into_bytes();
+    let mut bytes = Vec::new();
+    if out.write_all(args.prompt.as_bytes()).is_err() {
+        return Ok(());
+    }
     for _ in 0..args.length {
         vocabulary.write(sampler.draw()?, &mut bytes);
         // Who reads may have seen enough and closed: that is no error.

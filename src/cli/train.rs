@@ -4,7 +4,7 @@ use super::progress::Progress;
 use super::{finite, not_negative, positive, print_json, say, separator};
 use crate::data::Symbols;
 use crate::device::{Device, Wish};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, tell};
 use crate::feed::Source;
 use crate::model::{Activation, Init};
 use crate::optimizer::{Rule, Schedule};
@@ -16,7 +16,7 @@ use crate::truncation::Truncation;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Flags of `train`.
 #[derive(clap::Args)]
@@ -173,7 +173,7 @@ impl Args {
 
     fn note(&self, line: &str) {
         if !self.quiet {
-            eprintln!("{line}");
+            tell(line);
         }
     }
 }
@@ -187,7 +187,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
         None => Some(begin(args)?),
     };
     let Some(mut run) = prepared else { return Ok(()) };
-    run.trainer.set_interrupt(interrupt);
+    run.trainer.set_interrupt(interrupt.clone());
     announce(args, &mut run);
     let seconds_setup = start.elapsed().as_secs_f64();
     let mut progress = Progress::new(&run, args.quiet);
@@ -195,26 +195,34 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     progress.finish();
     let mut summary = run.summary(end, seconds_setup)?;
     closing(args, &run, end);
-    let text = if args.sample > 0 && end != End::Interrupted { sample(args, &mut run)? } else { String::new() };
+    let mut saved = run.save_summary(&summary);
+    let text = if args.sample > 0 && end != End::Interrupted { sample(args, &mut run, &interrupt)? } else { String::new() };
     summary["sample"] = text.clone().into();
-    run.save_summary(&summary)?;
+    saved = saved.and_then(|()| run.save_summary(&summary));
     if args.json {
         print_json(&summary)?;
     } else if !text.is_empty() {
         say(&text);
     }
-    if end == End::Interrupted { Err(Error::Interrupted) } else { Ok(()) }
+    saved?;
+    if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 
 /// A flag that Ctrl-C (or a request to end) sets; the second time, the process ends at once.
 fn interruptible() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
+    let first = std::sync::OnceLock::new();
     let handler = move || {
         if set.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            // One request may come as two signals, to the process and to its group.
+            if first.get_or_init(Instant::now).elapsed() > Duration::from_millis(100) {
+                std::process::exit(130);
+            }
+            return;
         }
-        eprintln!("\ninterrupted: saving; press Ctrl-C again to leave at once, without");
+        first.get_or_init(Instant::now);
+        tell("\ninterrupted: saving; press Ctrl-C again to leave at once, without");
     };
     ctrlc::set_handler(handler).map_err(|e| Error::Device(format!("cannot listen for Ctrl-C: {e}")))?;
     Ok(flag)
@@ -222,6 +230,7 @@ fn interruptible() -> Result<Arc<AtomicBool>> {
 
 fn begin(args: &Args) -> Result<Run> {
     let mut config = args.config();
+    config.check()?;
     let symbols = config.open_text()?;
     let corpus = Corpus::new(Arc::new(symbols), config.separator.as_deref(), &config.settings())?;
     // What there is to refuse is refused before anything is made.
@@ -231,17 +240,10 @@ fn begin(args: &Args) -> Result<Run> {
     };
     // From here on a run that is killed can be resumed; one that can't begin leaves nothing.
     config.save(&folder.file("config.toml"))?;
-    let made = match Device::open(args.device).and_then(|(device, line)| {
-        args.note(&line);
-        Trainer::new(&device, corpus, config.settings()).map(|trainer| (device, trainer))
-    }) {
-        Err(e) => {
-            folder.discard();
-            return Err(e);
-        }
-        Ok(made) => made,
-    };
-    Run::begin(folder, config, made.0, made.1)
+    let (device, line) = Device::open(args.device)?;
+    args.note(&line);
+    let trainer = Trainer::new(&device, corpus, config.settings())?;
+    Run::begin(folder, config, device, trainer)
 }
 
 /// The name of a run after its text.
@@ -266,14 +268,25 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
         return again(args, folder, config).map(Some);
     };
     if Run::finished(&config, &snapshot) && !extended {
-        args.note(&format!("{} is finished: {} updates; give more --updates (or --epochs) to go on", path.display(), snapshot.counters.updates));
-        if args.json {
-            say(&String::from_utf8_lossy(&crate::files::read(&folder.file("summary.json"))?));
+        if args.text.is_some() {
+            find_text(&mut config)?;
         }
-        return Ok(None);
+        args.note(&format!("{} is finished: {} updates; give more --updates (or --epochs) to go on", path.display(), snapshot.counters.updates));
+        let text = summary(&folder, snapshot.counters.updates);
+        if args.json
+            && let Some(text) = &text
+        {
+            say(text);
+        }
+        // Killed before its summary was written, it ends once more.
+        if text.is_some() || !args.json {
+            return Ok(None);
+        }
     }
-    if extended {
+    if extended && snapshot.progress.stopped_early {
         (snapshot.progress.stopped_early, snapshot.progress.since_best) = (false, 0);
+        // Before the new goal is: killed between the two, the run is not taken for finished.
+        snapshot.save(&file)?;
     }
     let corpus = Corpus::new(Arc::new(find_text(&mut config)?), config.separator.as_deref(), &config.settings())?;
     let (device, line) = Device::open_again(config.device, Some(&snapshot.choices))?;
@@ -283,15 +296,23 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
     }
     let metrics = std::fs::metadata(folder.file("metrics.jsonl")).map_or(0, |m| m.len());
     if metrics < snapshot.progress.metrics_bytes {
-        eprintln!("warning: metrics.jsonl is shorter than it was when the snapshot was made; what is missing stays so");
+        tell("warning: metrics.jsonl is shorter than it was when the snapshot was made; what is missing stays so");
     }
     args.note(&format!("going on behind update {}", snapshot.counters.updates));
     Run::resume(folder, config, device, corpus, &snapshot).map(Some)
 }
 
+/// The text of `summary.json`, if it is that of a run that ended behind so many updates.
+fn summary(folder: &Folder, updates: u64) -> Option<String> {
+    let text = String::from_utf8(crate::files::read(&folder.file("summary.json")).ok()?).ok()?;
+    let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+    (value["updates"] == updates && value["interrupted"] == false).then_some(text)
+}
+
 /// A run that was killed before its first snapshot begins again.
 fn again(args: &Args, folder: Folder, mut config: RunConfig) -> Result<Run> {
     args.note("there is no snapshot yet: beginning again");
+    config.save(&folder.file("config.toml"))?;
     let corpus = Corpus::new(Arc::new(find_text(&mut config)?), config.separator.as_deref(), &config.settings())?;
     let (device, line) = Device::open(config.device)?;
     args.note(&line);
@@ -312,10 +333,16 @@ const FREE: [&str; 5] = ["updates", "epochs", "log-every", "save-every", "device
 fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option<&Snapshot>, path: &Path) -> Result<bool> {
     let flags: Vec<String> = given.iter().map(|id| if id == "lines" { "separator".to_string() } else { id.replace('_', "-") }).collect();
     let asked = args.config();
+    asked.check()?;
     let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str()) && *f != "text").cloned().collect();
-    if let Some([flag, here, there]) = asked.differences(config, &keys).first() {
+    if let Some([key, here, there]) = asked.differences(config, &keys).first() {
+        let flag = match (key.as_str(), here.as_str()) {
+            ("separator", _) if args.lines => "--lines".to_string(),
+            (_, "true") => format!("--{key}"),
+            _ => format!("--{key} {here}"),
+        };
         return Err(Error::Usage(format!(
-            "--{flag} {here} contradicts the run in {}, which was started with {there}; leave it out, or begin another run with --out",
+            "{flag} contradicts the run in {}, whose {key} is {there}; leave it out, or begin another run with --out",
             path.display()
         )));
     }
@@ -411,13 +438,13 @@ fn closing(args: &Args, run: &Run, end: End) {
     }
 }
 
-/// A sample without a prompt.
-fn sample(args: &Args, run: &mut Run) -> Result<String> {
+/// A sample without a prompt; what there is of it, if the user asks to stop.
+fn sample(args: &Args, run: &mut Run, interrupt: &AtomicBool) -> Result<String> {
     let model = run.model()?;
     let separator = run.config().separator.as_deref().map_or(Ok(Vec::new()), |s| model.vocabulary.encode(s))?;
     let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: run.config().seed, separator, ..Options::default() })?;
     let mut text = Vec::new();
-    for _ in 0..args.sample {
+    for _ in (0..args.sample).take_while(|_| !interrupt.load(Ordering::Relaxed)) {
         model.vocabulary.write(sampler.draw()?, &mut text);
     }
     Ok(String::from_utf8_lossy(&text).into_owned())

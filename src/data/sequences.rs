@@ -1,8 +1,8 @@
 //! Finite sequences: a text cut at a separator, packed whole into the lanes of windows.
 //!
 //! A sequence is what stands between two separators, with the separator behind it: its characters are predicted one by one, the
-//! first from the separator's last character and a state of zero, and at its end the separator. So every character of the text is
-//! scored exactly once.
+//! first from the separator's last character and a state of zero, and at its end the separator. So every character is scored exactly
+//! once, but those of sequences that are left out because they are empty.
 
 use super::inputs::{Cell, Grid};
 use super::{SegmentInputs, Symbols};
@@ -46,7 +46,7 @@ impl Sequences {
         let parts = symbols.split(separator);
         if !parts.iter().any(|(text, end)| text.end != *end) {
             return Err(Error::Input(format!(
-                "{name}: the separator {separator:?} never occurs; without --separator and --lines the text is one stream, or give another"
+                "{name}: the separator {separator:?} never occurs; give the right one, or leave it out (eval: --stream) to read the text as one stream"
             )));
         }
         let before = symbols.vocabulary().encode(separator)?.pop().unwrap_or(0);

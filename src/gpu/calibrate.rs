@@ -6,7 +6,7 @@ use super::device::GpuDevice;
 use super::executor::GpuExecutor;
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::cpu::CpuExecutor;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, tell};
 use crate::kernel::{Capabilities, Loads, Tile, Values, Var, Variant, Word};
 use crate::kernels::{Activation, matmul, scan_forward};
 use crate::layout::Program;
@@ -64,7 +64,10 @@ pub(super) fn choose(gpu: &mut GpuDevice) -> Result<()> {
     let mut all: Vec<Remembered> = match known.as_deref().map(serde_json::from_slice) {
         Some(Ok(all)) => all,
         Some(Err(e)) => {
-            eprintln!("note: the calibration cache {} is damaged ({e}); measuring again", path.as_ref().map(|p| p.display().to_string()).unwrap_or_default());
+            tell(&format!(
+                "note: the calibration cache {} is damaged ({e}); measuring again",
+                path.as_ref().map(|p| p.display().to_string()).unwrap_or_default()
+            ));
             Vec::new()
         }
         None => Vec::new(),

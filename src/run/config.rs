@@ -175,7 +175,7 @@ impl RunConfig {
     /// # Errors
     /// If it can't be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let text = toml::to_string(self).map_err(|e| Error::Input(format!("cannot write {}: {e}", path.display())))?;
+        let text = self.text()?;
         files::replace(path, format!("# What this run was started with, by the flags of `retrograd train`; --resume reads it.\n{text}").as_bytes())
     }
 
@@ -192,15 +192,80 @@ impl RunConfig {
             Some(n) if n > i64::from(FORMAT) => {
                 Err(wrong(&format!("it was written by a newer program (format {n}; this one reads up to {FORMAT}); update retrograd")))
             }
-            _ => toml::from_str(text).map_err(|e| wrong(&e)),
+            _ => Self::parse(text).map_err(|e| wrong(&e)),
         }
+    }
+
+    /// Reads its text.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if a key is missing, unknown, or has a value that no flag takes.
+    pub fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|e| Error::Input(e.message().to_string()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The text of the file.
+    ///
+    /// # Errors
+    /// If the text's path is not UTF-8.
+    pub fn text(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Input(format!("what the run was started with can't be written down: {e}")))
+    }
+
+    /// What flags check by themselves, and what only goes together.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for the first value that is not possible.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::Usage(what));
+        let positive = |x: f64| (x as f32) > 0.0 && (x as f32).is_finite();
+        if !positive(self.lr) {
+            return wrong(format!("--lr {} is not a number above 0 that an f32 holds", self.lr));
+        }
+        if self.clip_norm != 0.0 && !positive(self.clip_norm) {
+            return wrong(format!("--clip-norm {} is not 0 or a number above 0 that an f32 holds", self.clip_norm));
+        }
+        if let Some(v) = self.clip_value.filter(|v| !positive(*v)) {
+            return wrong(format!("--clip-value {v} is not a number above 0 that an f32 holds"));
+        }
+        if !(0.0..1.0).contains(&self.val_fraction) {
+            return wrong(format!("--val-fraction {} is not from 0 to below 1", self.val_fraction));
+        }
+        for (flag, n) in
+            [("updates", self.updates), ("epochs", self.epochs), ("val-every", self.val_every), ("patience", self.patience), ("save-every", self.save_every)]
+        {
+            if n == Some(0) {
+                return wrong(format!("--{flag} is 0; expected at least 1"));
+            }
+        }
+        if self.log_every == 0 {
+            return wrong("--log-every is 0; expected at least 1".to_string());
+        }
+        if self.separator.as_deref() == Some("") {
+            return wrong("--separator is empty; expected at least one character".to_string());
+        }
+        if self.val_fraction == 0.0 && (self.patience.is_some() || self.val_every.is_some()) {
+            return wrong("--patience and --val-every need a held-out part; give --val-fraction above 0".to_string());
+        }
+        if self.text.as_deref().is_some_and(|t| t.to_str().is_none()) {
+            return wrong("the path of the text is not UTF-8, so a run could not find it again; rename it".to_string());
+        }
+        Ok(())
+    }
+
+    /// The keys that decide what is trained, and must not change during a run.
+    pub fn keys(&self) -> Vec<String> {
+        let free = ["updates", "epochs", "log-every", "save-every", "device", "text", "format"];
+        toml::Table::try_from(self).unwrap_or_default().keys().filter(|k| !free.contains(&k.as_str())).cloned().collect()
     }
 
     /// The flags among `given` whose values differ in `other`: name, value here, value there.
     pub fn differences(&self, other: &Self, given: &[String]) -> Vec<[String; 3]> {
         let table = |c: &Self| toml::Table::try_from(c).unwrap_or_default();
         let (mine, theirs) = (table(self), table(other));
-        let show = |v: Option<&toml::Value>| v.map_or("not given".to_string(), |v| v.as_str().map_or_else(|| v.to_string(), str::to_string));
+        let show = |v: Option<&toml::Value>| v.map_or("not given".to_string(), |v| v.as_str().map_or_else(|| v.to_string(), |s| s.escape_debug().to_string()));
         given.iter().filter(|k| mine.get(*k) != theirs.get(*k)).map(|k| [k.clone(), show(mine.get(k)), show(theirs.get(k))]).collect()
     }
 

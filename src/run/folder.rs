@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 /// An existing folder that no other process trains in.
 pub struct Folder {
     path: PathBuf,
-    /// Whether it was made here.
+    /// Whether it was made here, and nothing in it is worth keeping yet.
     new: bool,
+    unfinished: bool,
     /// Locked as long as it is open, also if this process is killed.
     _lock: File,
 }
@@ -24,14 +25,14 @@ impl Folder {
         let new = !path.exists();
         fs::create_dir_all(path).map_err(|e| failed(&e))?;
         let mut entries = fs::read_dir(path).map_err(|e| failed(&e))?;
-        if entries.next().is_some() {
+        if entries.any(|e| e.is_ok_and(|e| e.file_name() != ".lock")) {
             return Err(Error::Usage(format!(
                 "{} exists and is not empty; choose another --out, or go on with what is there by --resume {}",
                 path.display(),
                 path.display()
             )));
         }
-        Self::locked(path, new)
+        Self::locked(path, new, true)
     }
 
     /// Makes `runs/NAME`, or `runs/NAME-2`, ... if that is taken.
@@ -44,7 +45,7 @@ impl Folder {
         for i in 1.. {
             let path = Path::new("runs").join(if i == 1 { name.to_string() } else { format!("{name}-{i}") });
             match fs::create_dir(&path) {
-                Ok(()) => return Self::locked(&path, true),
+                Ok(()) => return Self::locked(&path, true, true),
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(failed(e)),
             }
@@ -63,29 +64,31 @@ impl Folder {
         if !path.join("config.toml").is_file() {
             return Err(Error::Input(format!("{} is not the folder of a run: it has no config.toml", path.display())));
         }
-        Self::locked(path, false)
+        let folder = Self::locked(path, false, false)?;
+        // What a process that was killed while it wrote has left.
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with('.') && name.to_string_lossy().ends_with(".tmp") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(folder)
     }
 
-    fn locked(path: &Path, new: bool) -> Result<Self> {
+    fn locked(path: &Path, new: bool, unfinished: bool) -> Result<Self> {
         let name = path.join(".lock");
         let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot write {}: {e}; make the folder writable", name.display()));
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(|e| failed(&e))?;
         match file.try_lock() {
-            Ok(()) => Ok(Folder { path: path.to_path_buf(), new, _lock: file }),
+            Ok(()) => Ok(Folder { path: path.to_path_buf(), new, unfinished, _lock: file }),
             Err(fs::TryLockError::WouldBlock) => Err(Error::Input(format!("another process is training in {}; wait for it, or stop it", path.display()))),
             Err(fs::TryLockError::Error(e)) => Err(failed(&e)),
         }
     }
 
-    /// Takes back what was made of a run that could not begin.
-    pub fn discard(self) {
-        // What can't be removed does no harm.
-        for name in ["config.toml", "metrics.jsonl", ".lock"] {
-            let _ = fs::remove_file(self.file(name));
-        }
-        if self.new {
-            let _ = fs::remove_dir(&self.path);
-        }
+    /// From here on what is in it stays, however this process ends.
+    pub fn keep(&mut self) {
+        self.unfinished = false;
     }
 
     /// The path.
@@ -96,6 +99,21 @@ impl Folder {
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+}
+
+/// Takes back what was made of a run that could not begin.
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.unfinished {
+            // What can't be removed does no harm.
+            for name in ["config.toml", "metrics.jsonl", "model.safetensors", ".lock"] {
+                let _ = fs::remove_file(self.file(name));
+            }
+            if self.new {
+                let _ = fs::remove_dir(&self.path);
+            }
+        }
     }
 }
 

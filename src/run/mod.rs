@@ -66,6 +66,8 @@ pub struct Run {
     clock: Option<Instant>,
     saved_at: Option<u64>,
     last_save: (Instant, Duration),
+    /// Whether the metrics, and the snapshot, could not be written the last time.
+    failing: [bool; 2],
     /// Updates and submissions when this process began.
     first: [u64; 2],
 }
@@ -78,6 +80,7 @@ impl Run {
     pub fn begin(folder: Folder, config: RunConfig, device: Device, trainer: Trainer) -> Result<Self> {
         let mut run = Self::with(folder, config, device, trainer, Progress::default())?;
         run.save()?;
+        run.folder.keep();
         Ok(run)
     }
 
@@ -87,8 +90,16 @@ impl Run {
     /// If it does not fit the text and the settings, or the device refuses.
     pub fn resume(folder: Folder, config: RunConfig, device: Device, corpus: Corpus, snapshot: &Snapshot) -> Result<Self> {
         let settings = config.settings();
+        let begun = RunConfig::parse(&snapshot.settings)?;
+        let keys: Vec<String> = config.keys().into_iter().chain(begun.keys()).collect();
+        if let Some([key, here, there]) = config.differences(&begun, &keys).first() {
+            return Err(Error::Input(format!(
+                "{}: {key} is {here}, but the run was started with {there}; put it back, or begin another run",
+                folder.file("config.toml").display()
+            )));
+        }
         if settings.config(corpus.symbols.vocabulary().len())? != snapshot.config || snapshot.plan.extent.lanes != settings.lanes {
-            return Err(Error::Input(format!("{}: config.toml and snapshot.safetensors are not of the same model", folder.path().display())));
+            return Err(Error::Input(format!("{}: snapshot.safetensors is of another model than the run's", folder.path().display())));
         }
         let mut trainer = Trainer::with_plan(&device, corpus, settings, snapshot.plan, &snapshot.parameters)?;
         trainer.restore(snapshot.counters, &snapshot.memory)?;
@@ -105,7 +116,21 @@ impl Run {
         let lines = Lines::open(folder.file("metrics.jsonl"), progress.metrics_bytes)?;
         let first = [counters.updates, trainer.engine.counters().submits];
         let last_save = (Instant::now(), Duration::ZERO);
-        Ok(Run { folder, config, device, trainer, progress, meter, lines, requested: counters.updates, clock: None, saved_at: None, last_save, first })
+        Ok(Run {
+            folder,
+            config,
+            device,
+            trainer,
+            progress,
+            meter,
+            lines,
+            requested: counters.updates,
+            clock: None,
+            saved_at: None,
+            last_save,
+            failing: [false; 2],
+            first,
+        })
     }
 
     /// The folder.
@@ -147,6 +172,15 @@ impl Run {
                 }
                 self.save_or_warn(observer)?;
             }
+            if self.progress.skipped_in_a_row >= HOPELESS {
+                self.take_figures(true, observer)?;
+                self.save()?;
+                return Err(Error::Input(format!(
+                    "the last {} updates were skipped because a gradient was not finite; saved in {}; begin again with a lower --lr or --clip-norm",
+                    self.progress.skipped_in_a_row,
+                    self.folder.path().display()
+                )));
+            }
             if self.progress.stopped_early {
                 break End::StoppedEarly;
             }
@@ -160,14 +194,6 @@ impl Run {
             self.ask_for_figures()?;
             self.take_figures(false, observer)?;
             observer(Event::Step(self.trainer.fraction()));
-            if self.progress.skipped_in_a_row >= HOPELESS {
-                self.save()?;
-                return Err(Error::Input(format!(
-                    "the last {} updates were skipped because a gradient was not finite; saved in {}; begin again with a lower --lr or --clip-norm",
-                    self.progress.skipped_in_a_row,
-                    self.folder.path().display()
-                )));
-            }
             if self.save_due() {
                 self.save_or_warn(observer)?;
             }
@@ -228,19 +254,33 @@ impl Run {
         }
         for figures in self.trainer.engine.collect_metrics(wait)? {
             if let Some(report) = self.meter.take(figures, &mut self.progress) {
-                if let Err(e) = self.lines.push(&report.line().to_string()) {
-                    observer(Event::Warning(&e.to_string()));
-                }
+                self.write_line(&report.line(), observer);
                 if let Some(lowest) = report.jumped_from {
                     observer(Event::Warning(&format!(
-                        "the loss has jumped from {lowest:.3} to {:.3} nats at update {}; if it stays, begin again with a lower --lr or --clip-norm, best.safetensors has the best model",
-                        report.mean_loss, report.mark.counters.updates
+                        "the loss has jumped from {lowest:.3} to {:.3} nats at update {}; if it stays, begin again with a lower --lr or --clip-norm{}",
+                        report.mean_loss,
+                        report.mark.counters.updates,
+                        if self.progress.best_loss.is_some() { "; best.safetensors has the best model" } else { "" }
                     )));
                 }
                 observer(Event::Report(&report));
             }
         }
         Ok(())
+    }
+
+    /// Adds a line to the metrics; where that fails, it is said once, and tried again with the next.
+    fn write_line(&mut self, line: &Value, observer: &mut dyn FnMut(Event<'_>)) {
+        match self.lines.push(&line.to_string()) {
+            Ok(()) => self.failing[0] = false,
+            Err(e) => self.warn_once(0, &e.to_string(), observer),
+        }
+    }
+
+    fn warn_once(&mut self, what: usize, text: &str, observer: &mut dyn FnMut(Event<'_>)) {
+        if !std::mem::replace(&mut self.failing[what], true) {
+            observer(Event::Warning(text));
+        }
     }
 
     fn validation_due(&self) -> bool {
@@ -259,10 +299,9 @@ impl Run {
         let Some(loss) = self.trainer.validate()? else { return Ok(()) };
         let updates = self.trainer.updates();
         let finite = Some(loss).filter(|l| l.is_finite());
-        let mut best = finite.is_some() && self.progress.best_loss.is_none_or(|b| loss < b);
+        let best = finite.is_some() && self.progress.best_loss.is_none_or(|b| loss < b);
         if best && let Err(e) = self.model()?.save(&self.folder.file("best.safetensors")) {
-            observer(Event::Warning(&e.to_string()));
-            best = false;
+            observer(Event::Warning(&format!("{e}; best.safetensors is not the best model now")));
         }
         let p = &mut self.progress;
         (p.validated_at, p.val_loss) = (Some(updates), finite);
@@ -277,9 +316,7 @@ impl Run {
             "val_loss": optional(finite), "val_bpc": optional(finite.map(bits)), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
             "tokens_per_second": Value::Null, "seconds": number(self.progress.seconds),
         });
-        if let Err(e) = self.lines.push(&line.to_string()) {
-            observer(Event::Warning(&e.to_string()));
-        }
+        self.write_line(&line, observer);
         observer(Event::Validated(loss, best));
         self.clock = Some(Instant::now());
         Ok(())
@@ -307,16 +344,19 @@ impl Run {
         self.take_figures(true, observer)?;
         match self.save() {
             Err(Error::Input(message)) => {
-                observer(Event::Warning(&format!("{message}; training goes on, and the snapshot is tried again later")));
+                self.warn_once(1, &format!("{message}; training goes on, and the snapshot is tried again later"), observer);
                 self.last_save.0 = Instant::now();
                 self.clock.get_or_insert_with(Instant::now);
                 Ok(())
             }
-            done => done,
+            done => {
+                self.failing[1] = false;
+                done
+            }
         }
     }
 
-    /// Writes the model and the snapshot, unless they are there. The clock goes on if it did.
+    /// Writes the model and the snapshot. The clock goes on if it did.
     fn save(&mut self) -> Result<()> {
         let updates = self.trainer.updates();
         let running = self.clock.is_some();
@@ -331,6 +371,7 @@ impl Run {
             choices: self.device.choices(),
             counters: self.trainer.counters(),
             progress: self.progress,
+            settings: self.config.text()?,
             parameters: model.parameters,
             memory: self.trainer.engine.memory()?,
         };

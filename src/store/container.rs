@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Key of the checksum among the metadata.
-const CHECKSUM: &str = "checksum";
+pub(super) const CHECKSUM: &str = "checksum";
 
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -78,7 +78,8 @@ impl Container {
         bytes
     }
 
-    /// Reads bytes whose metadata have these names, besides the checksum, which must be right; a file of another program has none.
+    /// Reads bytes. With a checksum, it must be right. Without one (a file of another program), the metadata may have no names but these,
+    /// and it is refused if the checksum is among them.
     ///
     /// # Errors
     /// [`Error::Input`] if they are damaged, cut off, or of another format.
@@ -88,9 +89,6 @@ impl Container {
         let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
         let mut container = Container { metadata: header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(), ..Container::default() };
         let checksum = container.metadata.remove(CHECKSUM);
-        if let Some(name) = container.metadata.keys().find(|k| !names.contains(&k.as_str())) {
-            return Err(Error::Input(format!("its metadata has {name:?}, expected {}: it is damaged, or of another program", names.join(", "))));
-        }
         for (name, tensor) in file.tensors() {
             if tensor.dtype() != Dtype::F32 {
                 return Err(Error::Input(format!("tensor {name} holds {:?}, not F32; convert it", tensor.dtype())));
@@ -99,7 +97,12 @@ impl Container {
         }
         match checksum {
             Some(sum) if sum != container.checksum() => Err(Error::Input("its content does not fit its checksum: it is damaged".to_string())),
-            _ => Ok(container),
+            Some(_) => Ok(container),
+            None if names.contains(&CHECKSUM) => Err(Error::Input("it has no checksum: it is damaged, or of another program".to_string())),
+            None => match container.metadata.keys().find(|k| !names.contains(&k.as_str())) {
+                Some(name) => Err(Error::Input(format!("its metadata has {name:?}, expected {}: it is damaged, or of another program", names.join(", ")))),
+                None => Ok(container),
+            },
         }
     }
 

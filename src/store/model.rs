@@ -16,8 +16,8 @@ use std::path::Path;
 /// Newest format of the config that this program reads.
 const FORMAT: u32 = 1;
 
-/// Names of the metadata.
-const NAMES: [&str; 2] = ["config", "vocabulary"];
+/// Names of the metadata; `format` is what PyTorch's tools write.
+const NAMES: [&str; 3] = ["config", "format", "vocabulary"];
 
 /// A model apart from any device.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,6 +130,9 @@ impl Model {
                 }
             };
             tensor.insert(&mut parameters, &numbers);
+        }
+        if !parameters.iter().all(|x| x.is_finite()) {
+            return Err(Error::Input("it holds numbers that are not finite: its training has diverged".to_string()));
         }
         match container.tensors.keys().next() {
             Some(name) => Err(Error::Input(format!("tensor {name} does not belong to a model of {} layers", config.layers))),

@@ -1,7 +1,7 @@
 //! Everything that training needs to go on exactly: parameters, moments, counts, state, place in the text, figures so far, and the
 //! choices that could change a bit (plan, kernel variants, threads).
 
-use super::container::{Container, in_file};
+use super::container::{CHECKSUM, Container, in_file};
 use crate::device::Choices;
 use crate::engine::Memory;
 use crate::error::{Error, Result};
@@ -54,6 +54,9 @@ pub struct Progress {
     pub metrics_bytes: u64,
 }
 
+/// Names of the metadata; unlike a model, a snapshot is written by this program alone, so it must have its checksum.
+const NAMES: [&str; 2] = ["snapshot", CHECKSUM];
+
 /// A snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Snapshot {
@@ -67,6 +70,8 @@ pub struct Snapshot {
     pub counters: Counters,
     /// What the run knows besides.
     pub progress: Progress,
+    /// What the run was started with, as its own text.
+    pub settings: String,
     /// The flat parameters.
     pub parameters: Vec<f32>,
     /// Moments, counts and state.
@@ -83,6 +88,7 @@ struct Header {
     counters: Counters,
     progress: Progress,
     counts: [u32; 2],
+    settings: String,
 }
 
 const MOMENTS: [&str; 2] = ["m", "v"];
@@ -98,6 +104,7 @@ impl Snapshot {
             counters: self.counters,
             progress: self.progress,
             counts: self.memory.counts,
+            settings: self.settings.clone(),
         };
         container.metadata.insert("snapshot".to_string(), toml::to_string(&header).map_err(|e| Error::Input(format!("cannot write a snapshot: {e}")))?);
         for tensor in config.tensors() {
@@ -150,7 +157,7 @@ impl Snapshot {
         let ring = if past > 0 { (0..config.layers).map(|k| container.take(&format!("ring.{k}"), &[past])).collect::<Result<_>>()? } else { Vec::new() };
         let state = (0..config.layers).map(|k| container.take(&format!("state.{k}"), &[state])).collect::<Result<_>>()?;
         let memory = Memory { moments, counts: h.counts, state, ring };
-        Ok(Snapshot { config, plan: h.plan, choices: h.choices, counters: h.counters, progress: h.progress, parameters, memory })
+        Ok(Snapshot { config, plan: h.plan, choices: h.choices, counters: h.counters, progress: h.progress, settings: h.settings, parameters, memory })
     }
 
     /// Writes the file, whole or not at all.
@@ -166,7 +173,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Input`] if it is not a whole snapshot.
     pub fn load(path: &Path) -> Result<Self> {
-        Container::read(path, &["snapshot"]).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
+        Container::read(path, &NAMES).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
     }
 }
 
@@ -191,6 +198,7 @@ mod tests {
             choices: Device::Cpu { threads: 2 }.choices(),
             counters: Counters { updates: 7, tokens: 300, cursor: Cursor { epoch: 2, place: 16 }, windows: 7, window_steps: 112, window_max: 16 },
             progress,
+            settings: "a = 1".to_string(),
             parameters: flat(1),
             memory: Memory {
                 moments: [flat(2), Vec::new()],
@@ -204,7 +212,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let s = snapshot();
-        assert_eq!(Snapshot::from_container(Container::from_bytes(&s.to_container().unwrap().to_bytes(), &["snapshot"]).unwrap()).unwrap(), s);
+        assert_eq!(Snapshot::from_container(Container::from_bytes(&s.to_container().unwrap().to_bytes(), &NAMES).unwrap()).unwrap(), s);
     }
 
     #[test]

@@ -148,11 +148,13 @@ fn bad_settings_are_refused() {
         ("--lr", "NaN", &["--lr", "finite"]),
         ("--clip-norm", "-1", &["--clip-norm"]),
         ("--updates", "0", &["--updates"]),
+        ("--lr", "1e39", &["--lr", "f32"]),
         ("--val-fraction", "1", &["--val-fraction", "below 1"]),
         ("--no-such-flag", "1", &["--no-such-flag"]),
     ] {
         refused(&["train", &format!("{flag}={value}")], 2, words);
     }
+    refused(&["train", "--val-fraction=0", "--patience=2"], 2, &["--patience", "--val-fraction"]);
     refused(&["train", "--lines", "--separator=x"], 2, &["--lines", "--separator"]);
     refused(&["train", "--out=a", "--resume=b"], 2, &["--out", "--resume"]);
     refused(&["train", "--updates=3", "--epochs=1"], 2, &["--updates", "--epochs"]);

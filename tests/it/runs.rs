@@ -121,9 +121,12 @@ fn a_finished_run_says_so_and_more_updates_continue_it() {
     assert!(std::fs::read(short.join("model.safetensors")).unwrap() == std::fs::read(long.join("model.safetensors")).unwrap());
     assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(short.join("summary.json")).unwrap()).unwrap()["updates"], 170);
     let args = |more: &'static str| ["train", "--resume", short.to_str().unwrap(), more].map(str::to_string);
-    for (more, words) in
-        [("--updates=50", &["less than the 170"][..]), ("--hidden=13", &["--hidden 13", "12"]), ("--lines", &["--separator"]), ("--seed=1", &["--seed"])]
-    {
+    for (more, words) in [
+        ("--updates=50", &["less than the 170"][..]),
+        ("--hidden=13", &["--hidden 13", "12"]),
+        ("--lines", &["--lines", "separator"]),
+        ("--seed=1", &["--seed"]),
+    ] {
         refused(&args(more).each_ref().map(String::as_str), 2, words);
     }
     refused(&["train", "--out", short.to_str().unwrap()], 2, &["exists", "--resume"]);
@@ -162,7 +165,7 @@ fn damaged_foreign_and_missing_files_are_refused() {
     let mut flipped = good.clone();
     flipped[good.len() - 5] ^= 4;
     with(&flipped, &["checksum"]);
-    with(&std::fs::read(out.join("model.safetensors")).unwrap(), &["expected snapshot"]);
+    with(&std::fs::read(out.join("model.safetensors")).unwrap(), &["no `snapshot`"]);
     std::fs::remove_file(&snapshot).unwrap();
     refused(&resume, 1, &["no snapshot.safetensors"]);
     std::fs::write(&snapshot, &good).unwrap();
@@ -179,8 +182,20 @@ fn damaged_foreign_and_missing_files_are_refused() {
     refused(&resume, 1, &["config.toml", "newer program"]);
     std::fs::write(out.join("config.toml"), config.replace("hidden = 12", "hidden = \"x\"")).unwrap();
     refused(&resume, 1, &["config.toml"]);
-    std::fs::write(out.join("config.toml"), config.replace("hidden = 12", "hidden = 16")).unwrap();
-    refused(&["train", "--resume", path, "--updates=90"], 1, &["not of the same model"]);
+    let edits = [
+        ("hidden = 12", "hidden = 16", "put it back"),
+        ("optimizer = \"adam\"", "optimizer = \"sgd\"", "optimizer is sgd, but the run was started with adam"),
+        ("truncation = \"regular:16\"", "truncation = \"full\"", "put it back"),
+        ("no-bias = false", "no-bias = false\nseparator = \"\\n\"", "separator is \\n, but"),
+        ("lr = 0.002", "lr = -1.0", "--lr -1"),
+        ("log-every = 50", "log-every = 0", "--log-every is 0"),
+        ("val-fraction = 0.1", "val-fraction = nan", "--val-fraction NaN"),
+    ];
+    for (from, to, word) in edits {
+        assert!(config.contains(from), "{config}");
+        std::fs::write(out.join("config.toml"), config.replace(from, to)).unwrap();
+        refused(&["train", "--resume", path, "--updates=90"], 1, &["config.toml", word]);
+    }
     refused(&["train", "--resume", "/no/such/run"], 1, &["/no/such/run"]);
     refused(&["train", "--resume", folder("files").to_str().unwrap()], 1, &["config.toml"]);
 }
@@ -211,6 +226,7 @@ fn models_are_evaluated_and_sampled() {
     refused(&["eval", run, foreign.to_str().unwrap()], 1, &["foreign.txt", "'Q' (U+0051) at byte 4, line 2"]);
     refused(&["eval", run, "/no/such/text"], 1, &["/no/such/text"]);
     refused(&["sample", run, "--best"], 1, &["best.safetensors", "no validation"]);
+    refused(&["eval", run, book.to_str().unwrap(), "--lanes=999999999"], 2, &["--lanes"]);
     refused(&["sample", run, "--temperature=-1"], 2, &["--temperature"]);
     refused(&["sample", book.to_str().unwrap()], 1, &["eval book.txt", "not a whole safetensors"]);
     refused(&["eval", "/no/such/run", run], 1, &["/no/such/run"]);
@@ -259,6 +275,38 @@ fn a_full_disk_leaves_the_last_snapshot() {
     assert!(std::fs::read(out.join("snapshot.safetensors")).unwrap() == good);
     assert!(std::fs::read_dir(&out).unwrap().all(|f| !f.unwrap().file_name().to_string_lossy().ends_with(".tmp")));
     assert!(retrograd(&["train", "--resume", out.to_str().unwrap(), "--updates=90", "--sample=0"]).status.success());
+}
+
+/// Nobody may be there to read what is said: training goes on, and is saved.
+#[test]
+fn a_closed_standard_error_does_not_end_a_run() {
+    let out = fresh("unheard");
+    let args = small(out.to_str().unwrap(), &["--updates=200", "--log-every=1"]).join("' '");
+    for ending in ["2>/dev/full", "2>&1 >/dev/null | head -n 1"] {
+        let _ = std::fs::remove_dir_all(&out);
+        run(Command::new("sh").args(["-c", &format!("'{}' '{args}' {ending}", env!("CARGO_BIN_EXE_retrograd"))]));
+        let summary: Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
+        assert_eq!(summary["updates"], 200, "{ending}");
+    }
+}
+
+/// A run that can't begin leaves nothing behind, and one that was killed before its first snapshot begins again.
+#[test]
+fn runs_that_do_not_begin() {
+    let out = fresh("no device");
+    refused(&["train", "--device=gpu:99", "--out", out.to_str().unwrap()], 1, &["no adapter 99"]);
+    assert!(!out.exists());
+    let (out, whole) = (fresh("begun"), fresh("begun whole"));
+    train(&out, &["--updates=30"]);
+    train(&whole, &["--updates=40"]);
+    for name in ["snapshot.safetensors", "model.safetensors", "best.safetensors", "summary.json", "metrics.jsonl"] {
+        std::fs::remove_file(out.join(name)).unwrap();
+    }
+    let done = retrograd(&["train", "--resume", out.to_str().unwrap(), "--updates=40", "--sample=0"]);
+    assert!(done.status.success() && text(&done.stderr).contains("beginning again"), "{}", text(&done.stderr));
+    same(&out, &whole);
+    let again = retrograd(&["train", "--resume", out.to_str().unwrap(), "--json"]);
+    assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap()["updates"], 40, "{}", text(&again.stderr));
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! A comparison as it might come out, for tests.
+
+use crate::analysis::comparison::{Comparison, Parameter, Point, Strategy};
+
+const STRETCH: &str = "Non eram nescius, Brute, cum, quae summis ingeniis exquisitaque doctrina philosophi Graeco sermone tractavissent,\n\
+                       ea Latinis litteris mandaremus, fore ut hic noster labor in varias reprehensiones incurreret.";
+
+/// Numbers between 0 and 1 that look random.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+/// Five strategies on one text.
+pub(super) fn comparison() -> Comparison {
+    let kinds = [
+        ("full", 0.0, 0.0, 512.0, 41_000.0, 0.0),
+        ("regular:16", 0.34, 0.0, 16.0, 52_000.0, 0.05),
+        ("regular:64", 0.071, 0.0, 64.0, 50_500.0, 0.011),
+        ("random:0.9", 0.031, 0.021, 10.0, 47_200.0, 0.118),
+        ("random-tail:16,1.5", 0.012, 0.0078, 42.0, 45_800.0, 0.034),
+    ];
+    let strategies = kinds.iter().enumerate().map(|(i, kind)| strategy(i as u64, *kind)).collect();
+    Comparison {
+        text: "Cicero, De finibus (embedded)".into(),
+        device: "llvmpipe (LLVM 15.0.6, 256 bits), Mesa 22.3.6, Vulkan".into(),
+        parameters: 79_918,
+        hidden: 256,
+        layers: 1,
+        batch: 32,
+        length: 512,
+        seed: 7,
+        draws: 64,
+        gradient_tokens: 65_536,
+        stretch: STRETCH.into(),
+        strategies,
+    }
+}
+
+fn strategy(i: u64, (name, bias, error, mean, speed, worse): (&str, f64, f64, f64, f64, f64)) -> Strategy {
+    let mut noise = Noise(i + 1);
+    let random = name.starts_with("random");
+    let spread = if random { 30.0 * error * (2.0 + error * 40.0) } else { 0.0 };
+    let tensors = [("w_xh.0", 0.6), ("w_hh.0", 1.9), ("b_h.0", 1.2), ("w_hy", 0.08), ("b_y", 0.0)];
+    let parameter = |&(name, times): &(&str, f64)| Parameter {
+        name: name.into(),
+        cosine: 1.0 - 0.5 * (bias * times).powi(2),
+        relative_bias: bias * times,
+        relative_bias_error: error * times,
+        relative_spread: spread * times,
+    };
+    Strategy {
+        truncation: name.into(),
+        updates: 400,
+        tokens: 400 * 32 * 512,
+        seconds: 400.0 * 32.0 * 512.0 / speed,
+        tokens_per_second: speed,
+        val_loss: Some(1.934 + worse),
+        cosine: 1.0 - 0.5 * f64::powi(bias, 2),
+        relative_bias: bias,
+        relative_bias_error: error,
+        relative_spread: spread,
+        bytes: (mean * 32.0 * 256.0 * 4.0) as u64,
+        window_mean: mean,
+        window_max: match name {
+            "random:0.9" => 97,
+            "random-tail:16,1.5" => 512,
+            _ => mean as u32,
+        },
+        per_parameter: tensors.iter().map(parameter).collect(),
+        curve: (0..=100).map(|k| point(k, speed, worse, &mut noise)).collect(),
+        cuts: cuts(name, mean as usize, &mut noise),
+    }
+}
+
+/// Report k of 100; every fifth validates.
+fn point(k: u64, speed: f64, worse: f64, noise: &mut Noise) -> Point {
+    let tokens = k * 4 * 32 * 512;
+    let part = k as f64 / 100.0;
+    let loss = 1.934 + worse * (0.3 + 0.7 * part) + 1.6 * (-6.0 * part).exp() * (1.0 + 2.0 * worse) + 0.25 * (1.0 - part);
+    Point {
+        update: k * 4,
+        tokens,
+        seconds: tokens as f64 / speed,
+        train_loss: (k > 0).then_some(loss - 0.06 + 0.09 * (noise.next() - 0.5)),
+        val_loss: k.is_multiple_of(5).then_some(if k == 0 { 4.03 } else { loss + 0.02 * (noise.next() - 0.5) }),
+    }
+}
+
+fn cuts(name: &str, window: usize, noise: &mut Noise) -> Vec<f32> {
+    let mut length = 0;
+    let mut xi = |i: usize| {
+        length += 1;
+        if i == 0 {
+            length = 0;
+            return 0.0;
+        }
+        // Probability that a box goes on behind so many symbols.
+        let live = match name {
+            "full" => 1.0,
+            "random:0.9" => 0.9,
+            "random-tail:16,1.5" if length >= 16 => 1.0 - 1.5 / length as f64,
+            "random-tail:16,1.5" => 1.0,
+            _ => f64::from(u8::from(length % window != 0)),
+        };
+        if noise.next() < live {
+            (1.0 / live) as f32
+        } else {
+            length = 0;
+            0.0
+        }
+    };
+    (0..STRETCH.chars().count()).map(&mut xi).collect()
+}
