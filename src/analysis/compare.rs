@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::feed::Source;
 use crate::model::{Config, Tensor};
+use crate::optimizer::Clip;
 use crate::trainer::{Corpus, Goal, Layout, Settings, Trainer};
 use crate::truncation::{Draw, Truncation};
 use std::sync::Arc;
@@ -91,11 +92,23 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
         batch: plan.settings.lanes,
         length: plan.length,
         seed: plan.settings.seed,
+        training: training(&plan.settings),
+        gradient_at: format!("the weights behind {} updates with the full gradient", plan.updates),
         draws: plan.draws,
         gradient_tokens: tokens,
         stretch: String::from_utf8_lossy(&text).into_owned(),
         strategies: found,
     })
+}
+
+/// How it is trained, in words.
+fn training(settings: &Settings) -> String {
+    let clip = match settings.clip {
+        Clip::None => "no clipping".to_string(),
+        Clip::Norm(n) => format!("gradients clipped to a norm of {n}"),
+        Clip::Value(v) => format!("gradients clipped to a size of {v}"),
+    };
+    format!("{}, learning rate {}, {clip}", settings.rule, settings.lr)
 }
 
 /// Trains with one strategy; what was found, and the weights.

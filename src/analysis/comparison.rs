@@ -21,6 +21,10 @@ pub struct Comparison {
     pub length: u32,
     /// Seed.
     pub seed: u64,
+    /// Optimizer, learning rate and clipping, in words.
+    pub training: String,
+    /// The weights at which gradients are compared, in words.
+    pub gradient_at: String,
     /// Single gradients that were drawn of each random strategy, to measure bias and spread.
     pub draws: u32,
     /// Symbols whose full gradient the strategies' gradients are compared with.

@@ -34,11 +34,12 @@ fn introduction(c: &Comparison) -> String {
     let batch = format!("batch {}, sequences of {}, seed {}", words::count(c.batch.into()), words::plural(c.length.into(), "symbol", "symbols"), c.seed);
     let many = words::plural(c.strategies.len() as u64, "strategy of truncation", "strategies of truncation");
     format!(
-        "Text: {}. Model: {model}; {batch}. {many} trained it from that seed, on {} symbols in {} updates each. Device: {}. \
+        "Text: {}. Model: {model}; {batch}. {many} trained it from that seed, on {} symbols in {} updates each ({}). Device: {}. \
          Each strategy was trained once, so what another seed would change is not seen here.",
         c.text,
         spans(|s| s.tokens),
         spans(|s| s.updates),
+        c.training,
         c.device
     )
 }

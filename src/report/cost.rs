@@ -28,7 +28,7 @@ const PANELS: [Panel; 4] = [
 ];
 
 pub(super) fn section(c: &Comparison) -> String {
-    let what = "Bars begin at 0. Activations are reckoned, not measured: what one window of the mean length would take if all of it were kept, in all \
+    let what = "Bars begin at 0. Activations are reckoned, not measured: what the longest window that occurred takes on a stream if all of it were kept, in all \
                 lanes. Windows are counted from cut to cut.";
     if c.strategies.is_empty() {
         return page::section("Cost", "No strategy was compared.", "");

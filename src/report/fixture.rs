@@ -34,6 +34,8 @@ pub(super) fn comparison() -> Comparison {
         batch: 32,
         length: 512,
         seed: 7,
+        training: "adam, learning rate 0.004".to_string(),
+        gradient_at: "the weights at the end".to_string(),
         draws: 64,
         gradient_tokens: 65_536,
         stretch: STRETCH.into(),

@@ -192,7 +192,8 @@ fn spreads(c: &Comparison) -> String {
 
 fn basis(c: &Comparison) -> String {
     let draws = words::plural(c.draws.into(), "draw", "draws");
-    format!("Measured against the full gradient of {}, with {draws} of each random strategy.", words::plural(c.gradient_tokens, "symbol", "symbols"))
+    let tokens = words::plural(c.gradient_tokens, "symbol", "symbols");
+    format!("Measured against the full gradient of {tokens} at {}, with {draws} of each random strategy.", escape(&c.gradient_at))
 }
 
 /// A table of all parameters, coloured where a bias is seen.

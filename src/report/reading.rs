@@ -17,7 +17,10 @@ const FIGURES: [(&str, &str); 10] = [
     ),
     ("Relative spread", "Root mean square of the norm of (single draw − mean of draws), divided by the norm of the full gradient. 0 where nothing is drawn."),
     ("Mean and longest window", "Steps from cut to cut: their mean, and the most that occurred."),
-    ("Activations", "Bytes of activations that one lane-window of the mean length would take if all of it were kept, times the lanes."),
+    (
+        "Activations",
+        "Bytes of activations that the longest window that occurred takes on a stream, where a window is all that is held: the states of every layer and two work buffers, of all lanes.",
+    ),
     ("Weight of an edge", "What the gradient is multiplied by as it flows back before a symbol: 0 is a cut, 1 leaves it as it is."),
 ];
 

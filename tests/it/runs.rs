@@ -277,6 +277,38 @@ fn a_full_disk_leaves_the_last_snapshot() {
     assert!(retrograd(&["train", "--resume", out.to_str().unwrap(), "--updates=90", "--sample=0"]).status.success());
 }
 
+/// A table, compare.json and a page, from the same weights and symbols for every strategy.
+#[test]
+fn strategies_are_compared() {
+    let out = fresh("compare");
+    let base = ["compare", "--hidden=10", "--batch=4", "--length=40", "--updates=12", "--draws=20", "--device=cpu"];
+    let done =
+        retrograd(&[&base[..], &["--out", out.to_str().unwrap(), "--json", "--strategies", "regular:5", "regular:2,6;random:0.8", "random-tail:6,4"]].concat());
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let value: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let strategies = value["strategies"].as_array().unwrap();
+    let names: Vec<&str> = strategies.iter().map(|s| s["truncation"].as_str().unwrap()).collect();
+    assert_eq!(names, ["full", "regular:5", "regular:2,6", "random:0.8", "random-tail:6,4"]);
+    for s in strategies {
+        assert_eq!((&s["updates"], &s["tokens"]), (&strategies[0]["updates"], &strategies[0]["tokens"]));
+        let of = |key: &str| s[key].as_f64().unwrap();
+        let keys = ["seconds", "val_loss", "cosine", "relative_bias", "relative_spread", "bytes", "window_mean", "window_max"];
+        assert!(keys.iter().all(|k| of(k).is_finite()) && !s["curve"].as_array().unwrap().is_empty());
+        // What is drawn spreads and has no bias that is seen; what is not has one, but for the full gradient.
+        let random = s["truncation"].as_str().unwrap().starts_with("random");
+        assert_eq!(random, of("relative_spread") > 0.0);
+        assert!(!random || of("relative_bias") < 2.0 * of("relative_bias_error"), "{s}");
+        assert!(random || (of("relative_bias") < 1e-6) == (s["truncation"] == "full"), "{s}");
+    }
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(names.iter().all(|n| page.contains(n)) && page.contains("<svg") && !page.contains("<script"), "{page}");
+    assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(out.join("compare.json")).unwrap()).unwrap()["strategies"], value["strategies"]);
+    refused(&["compare", "--strategies", "regular:9,2"], 2, &["K1 9"]);
+    refused(&["compare", "--out", out.to_str().unwrap()], 2, &["exists"]);
+    refused(&["compare", "--length=100000"], 1, &["--length"]);
+    refused(&["compare", "--val-fraction=0"], 2, &["--val-fraction"]);
+}
+
 /// Nobody may be there to read what is said: training goes on, and is saved.
 #[test]
 fn a_closed_standard_error_does_not_end_a_run() {
