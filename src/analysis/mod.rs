@@ -3,3 +3,4 @@
 pub mod compare;
 pub mod comparison;
 pub mod gradcheck;
+pub mod planned;
