@@ -65,7 +65,7 @@ fn check(device: &Device) {
 fn bench_kernels(device: &Device, [h, b, t, v]: [u32; 4]) {
     println!("{:<16} {:<12} {:<34} {:>10} {:>12} {:>9}", "kernel", "what", "shape", "median", "rate", "variant");
     let config = Config { vocab: v, hidden: h, layers: 2, activation: Activation::Tanh, bias: true };
-    let extent = Extent { lanes: b, steps: t, segments: 1, places: 1, ring: 0, head_rows: t * b };
+    let extent = Extent { lanes: b, steps: t, states: 3, places: 1, places_per_slot: 1, ring: 0, head_rows: t * b };
     let model = record::record(&config, extent, &Rule::Adam.update(Clip::Norm(1.0)), &device.capabilities());
     let values = Values::default().with(Var::Steps, t).with_f32(Var::InverseN, 1e-3).with_f32(Var::LearningRate, 1e-6);
     let mut seen = std::collections::BTreeSet::new();

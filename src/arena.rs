@@ -91,6 +91,11 @@ impl Arena {
         self
     }
 
+    /// Name and bytes of the largest slot.
+    pub fn largest(&self) -> (&str, u64) {
+        self.slots.iter().map(|s| (s.name.as_str(), u64::from(s.elements) * 4)).max_by_key(|s| s.1).unwrap_or(("", 0))
+    }
+
     fn add(&mut self, name: String, elements: u32, purpose: Purpose, persistent: bool) -> Slot {
         assert!(elements > 0, "slot {name} is empty");
         self.slots.push(SlotInfo { name, elements, purpose, persistent });

@@ -27,6 +27,9 @@ pub fn capabilities() -> Capabilities {
         workgroup_bytes: u32::MAX,
         workgroup_invocations: u32::MAX,
         binding_bytes: (1 << 34) - 256,
+        overhead_bytes: 0,
+        // A dispatch may take as long as it wants.
+        flops_per_second: 1e15,
     }
 }
 

@@ -10,6 +10,7 @@ use crate::model::Config;
 use crate::model::record::{self, HostSlots, InputPlaces, Update};
 use crate::plan::Plan;
 use crate::recording::{Counters, Executor, download_f32, upload_f32};
+use crate::schedule::Action;
 use std::ops::Range;
 
 /// A model on a device.
@@ -60,8 +61,8 @@ impl Engine {
     pub fn new(device: &Device, config: Config, plan: Plan, update: &Update) -> Result<Self> {
         let recorded = record::record(&config, plan.extent, update, &device.capabilities());
         let layout = &recorded.program.layout;
-        let planned = [layout.bytes(), layout.bytes_for(crate::arena::Purpose::Activations)];
-        let window = [record::PREPARE, record::FORWARD, record::BACKWARD, record::UPDATE, record::CARRY];
+        let planned = [layout.bytes() + device.capabilities().overhead_bytes, layout.bytes_for(crate::arena::Purpose::Activations)];
+        let window = [record::PREPARE, record::forward(0), record::backward(0), record::UPDATE, record::CARRY];
         let dispatches_per_window = window.iter().map(|&r| recorded.program.recordings[r].dispatch_count(plan.extent.steps)).sum();
         let (slots, inputs) = (recorded.slots, recorded.inputs);
         let executor = device.executor(recorded.program)?;
@@ -73,7 +74,8 @@ impl Engine {
     /// All parameters, inputs and weights are zero: so are all gradients, and nothing but the status changes.
     fn warm_up(&mut self) -> Result<()> {
         let values = Values::default().with(Var::Steps, 1);
-        for recording in [record::PREPARE, record::FORWARD, record::BACKWARD, record::EVALUATE, record::LOGITS, record::UPDATE, record::CARRY] {
+        // The groups of a history differ in their buffers alone.
+        for recording in [record::PREPARE, record::forward(0), record::backward(0), record::EVALUATE, record::LOGITS, record::UPDATE, record::CARRY] {
             self.executor.run(recording, &values)?;
         }
         self.executor.wait()?;
@@ -162,7 +164,7 @@ impl Engine {
 
     fn state_sizes(&self) -> (u32, u32) {
         let state = self.plan.extent.lanes * pad4(self.config.hidden);
-        (state, state * self.plan.extent.states())
+        (state, state * self.plan.extent.all_states())
     }
 
     /// Loss and gradients of a window from the present state, left on the device; `inputs` gives the inputs of a segment, `n` is N.
@@ -170,11 +172,12 @@ impl Engine {
     /// # Errors
     /// If the device fails, or what `inputs` gives; parameters, moments and state are then what they were.
     pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>, n: f64) -> Result<()> {
-        self.gradient_over(&self.plan.segments(window), inputs, n, false)
+        self.gradient_over(&self.plan.segments(window), inputs, n, false, None)
     }
 
     /// As [`Engine::gradient`] over segments that follow each other, each at most as long as the plan's; added to the loss and the
-    /// gradients that are there, if `accumulate`.
+    /// gradients that are there, if `accumulate`. The state at the start of segment `kept` (or behind the last) is set aside for
+    /// [`Engine::save_state`].
     ///
     /// # Errors
     /// As there.
@@ -184,23 +187,32 @@ impl Engine {
         inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>,
         n: f64,
         accumulate: bool,
+        mut kept: Option<u32>,
     ) -> Result<()> {
-        let last = segments.len() - 1;
         self.executor.run(record::PREPARE, &Values::default())?;
-        for (s, segment) in segments.iter().enumerate() {
-            self.upload(&inputs, segment)?;
-            self.executor.run(record::FORWARD, &self.values(s, segment))?;
-        }
-        for (s, segment) in segments.iter().enumerate().rev() {
-            let values = self.values(s, segment);
-            if s < last {
-                self.upload(&inputs, segment)?;
-                if self.plan.recompute {
-                    self.executor.run(record::FORWARD, &values)?;
+        let (mut more, count) = (accumulate, segments.len() as u32);
+        let mut reached = 0;
+        for action in self.plan.actions(count) {
+            match action {
+                Action::Forward { segment, from, to, place } => {
+                    self.upload(&inputs, &segments[segment as usize])?;
+                    let (group, values) = self.values(&segments[segment as usize], place);
+                    self.executor.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
+                    // The first sweep comes by every state once.
+                    reached += u32::from(segment == reached);
+                    if reached == segment + 1 && kept == Some(reached) {
+                        self.copy_state(to, self.plan.extent.states)?;
+                        kept = None;
+                    }
+                }
+                Action::Backward { segment, place } => {
+                    self.upload(&inputs, &segments[segment as usize])?;
+                    let (group, values) = self.values(&segments[segment as usize], place);
+                    let values = values.with(Var::Accumulate, u32::from(more)).with(Var::CarryIn, u32::from(segment + 1 < count));
+                    self.executor.run(record::backward(group), &values.with_f32(Var::InverseN, (1.0 / n) as f32))?;
+                    more = true;
                 }
             }
-            let more = values.with(Var::Accumulate, u32::from(accumulate || s < last)).with(Var::CarryIn, u32::from(s < last));
-            self.executor.run(record::BACKWARD, &more.with_f32(Var::InverseN, (1.0 / n) as f32))?;
         }
         Ok(())
     }
@@ -210,9 +222,10 @@ impl Engine {
         self.executor.upload(self.slots.inputs, 0, &words)
     }
 
-    fn values(&self, s: usize, segment: &Range<u32>) -> Values {
-        let place = if self.plan.recompute { 0 } else { s as u32 };
-        Values::default().with(Var::Steps, segment.end - segment.start).with(Var::Place, place).with(Var::Segment, s as u32)
+    /// The group of a place, and the values that belong to it and to a segment.
+    fn values(&self, segment: &Range<u32>, place: u32) -> (u32, Values) {
+        let per_slot = self.plan.extent.places_per_slot;
+        (place / per_slot, Values::default().with(Var::Steps, segment.end - segment.start).with(Var::Place, place % per_slot))
     }
 
     /// Ends an update: norm, clip, optimizer. Update number `update` (from 0) notes its metrics in the ring.
@@ -225,20 +238,20 @@ impl Engine {
         self.executor.run(record::UPDATE, &values)
     }
 
-    /// Makes the state behind the last of `segments` segments the one that flows into the next window.
+    /// Makes the state behind the last window the one that flows into the next.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn carry(&mut self, segments: u32) -> Result<()> {
-        self.copy_state(segments, 0)
+    pub fn carry(&mut self) -> Result<()> {
+        self.copy_state(self.plan.tail(), 0)
     }
 
-    /// Keeps the state at the start of segment `at` (or behind the last) in a slot of the ring of past states.
+    /// Keeps the state that was set aside in a slot of the ring of past states.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn save_state(&mut self, at: u32, slot: u32) -> Result<()> {
-        self.copy_state(at, self.plan.extent.segments + 1 + slot)
+    pub fn save_state(&mut self, slot: u32) -> Result<()> {
+        self.copy_state(self.plan.extent.states, self.plan.extent.states + 1 + slot)
     }
 
     /// Makes the state in a slot of the ring the one that flows into the next window.
@@ -246,11 +259,11 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn load_state(&mut self, slot: u32) -> Result<()> {
-        self.copy_state(self.plan.extent.segments + 1 + slot, 0)
+        self.copy_state(self.plan.extent.states + 1 + slot, 0)
     }
 
     fn copy_state(&mut self, from: u32, to: u32) -> Result<()> {
-        self.executor.run(record::CARRY, &Values::default().with(Var::Segment, from).with(Var::Target, to))
+        self.executor.run(record::CARRY, &Values::default().with(Var::From, from).with(Var::To, to))
     }
 
     /// The weighted losses of `steps` steps from the present state, which moves on: `losses` gets them segment by segment, `[S, B]`.
@@ -265,10 +278,10 @@ impl Engine {
     ) -> Result<()> {
         for segment in self.plan.segments(0..steps) {
             self.upload(&inputs, &segment)?;
-            let values = self.values(0, &segment);
-            self.executor.run(record::FORWARD, &values)?;
+            let (_, values) = self.values(&segment, 0);
+            self.executor.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
             self.executor.run(record::EVALUATE, &values)?;
-            self.carry(1)?;
+            self.carry()?;
             let rows = (segment.end - segment.start) * self.plan.extent.lanes;
             losses(segment, &download_f32(&mut *self.executor, self.slots.row_loss, 0, rows)?);
         }
@@ -291,7 +304,7 @@ impl Engine {
         let mut counts = [0; 2];
         self.executor.download(self.slots.status, finish::APPLIED as u32, &mut counts)?;
         let (size, stride) = self.state_sizes();
-        let past = (self.plan.extent.segments + 1) * size;
+        let past = self.plan.extent.states * size;
         let ring = |k| download_f32(&mut *self.executor, self.slots.states, k * stride + past, self.plan.extent.ring * size);
         let ring = if self.plan.extent.ring > 0 { (0..self.config.layers).map(ring).collect::<Result<_>>()? } else { Vec::new() };
         Ok(Memory { moments, counts, state: self.state()?, ring })
@@ -307,7 +320,7 @@ impl Engine {
         }
         self.executor.upload(self.slots.status, finish::APPLIED as u32, &memory.counts)?;
         let (size, stride) = self.state_sizes();
-        let past = (self.plan.extent.segments + 1) * size;
+        let past = self.plan.extent.states * size;
         (0..).zip(&memory.ring).try_for_each(|(k, ring)| upload_f32(&mut *self.executor, self.slots.states, k * stride + past, ring))?;
         self.set_state(&memory.state)
     }
@@ -325,11 +338,11 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn step(&mut self, inputs: &SegmentInputs) -> Result<Vec<f32>> {
-        let values = self.values(0, &(0..1));
+        let (_, values) = self.values(&(0..1), 0);
         self.executor.upload(self.slots.inputs, 0, &inputs.words)?;
-        self.executor.run(record::FORWARD, &values)?;
+        self.executor.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
         self.executor.run(record::LOGITS, &values)?;
-        self.carry(1)?;
+        self.carry()?;
         let ld = self.plan.extent.logits_ld();
         let all = download_f32(&mut *self.executor, self.slots.logits, 0, self.config.vocab * ld)?;
         Ok(all.chunks_exact(ld as usize).flat_map(|row| row[..self.plan.extent.lanes as usize].iter().copied()).collect())

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::feed::{Cursor, Feed, Source};
 use crate::model::Config;
 use crate::optimizer::{Clip, Rule};
-use crate::plan::Plan;
+use crate::plan::{self, Plan, Task};
 use crate::truncation::Truncation;
 
 /// A model at fixed parameters over a text under a strategy.
@@ -34,8 +34,9 @@ impl Estimator {
     /// If the device refuses.
     pub fn new(device: &Device, config: Config, parameters: &[f32], source: Source, truncation: Truncation, lanes: u32, seed: u64) -> Result<Self> {
         let feed = Feed::new(source, truncation, lanes, seed);
-        let plan = Plan::with_ring(config.dims(lanes), feed.longest(), feed.ring(), &device.capabilities())?;
-        let mut engine = Engine::new(device, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
+        let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
+        let task = Task { config, lanes, window: feed.longest(), ring: feed.ring(), update, budget: plan::default_budget() };
+        let mut engine = Engine::new(device, config, Plan::new(&task, &device.capabilities())?, &update)?;
         engine.set_parameters(parameters)?;
         Ok(Estimator { engine, feed })
     }

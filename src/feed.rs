@@ -160,18 +160,21 @@ impl Feed {
                 if let Some(slot) = self.ring_slot(window).filter(|_| window.steps.start > 0) {
                     engine.load_state(slot)?;
                 }
+                // The state with which a later window begins, as it is when it is first reached.
+                let place = |t| segments.iter().position(|s| s.start == t).unwrap_or(segments.len()) as u32;
+                let kept = self.ring_slot(window).map(|_| self.boundary(window).map_or(segments.len() as u32, place));
                 let edge = |t: u32| {
                     let xi = self.truncation.xi(t - window.steps.start);
                     (f32::from(u8::from(t > 0)), xi, f32::from(u8::from(t >= window.scored_from)))
                 };
                 let inputs = |places: &InputPlaces, segment| check().and_then(|()| lanes.inputs(places, segment, edge));
-                engine.gradient_over(&segments, inputs, n, accumulate)
+                engine.gradient_over(&segments, inputs, n, accumulate, kept)
             }
             (Source::Sequences(sequences), Some((_, packing))) => (0..self.truncation.passes()).try_for_each(|pass| {
                 let edges = |item: usize, range| window.cuts[item].edges(range, pass);
                 let w = window.cursor.place as usize;
                 let inputs = |places: &InputPlaces, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, edges));
-                engine.gradient_over(&segments, inputs, n, accumulate || pass > 0)
+                engine.gradient_over(&segments, inputs, n, accumulate || pass > 0, None)
             }),
             _ => unreachable!("sequences have a packing"),
         }
@@ -182,13 +185,9 @@ impl Feed {
     /// # Errors
     /// If the device fails.
     pub fn carry(&self, engine: &mut Engine, window: &Window) -> Result<()> {
-        let segments = self.segments(engine, window);
         match self.ring_slot(window) {
-            Some(slot) => {
-                let at = self.boundary(window).and_then(|t| segments.iter().position(|s| s.start == t));
-                engine.save_state(at.unwrap_or(segments.len()) as u32, slot)
-            }
-            None => engine.carry(segments.len() as u32),
+            Some(slot) => engine.save_state(slot),
+            None => engine.carry(),
         }
     }
 

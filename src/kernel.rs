@@ -109,6 +109,9 @@ pub struct Variant {
     pub width: u32,
 }
 
+/// Seconds that one dispatch, and one submission, may take: drivers take a device that is busy for some seconds for hung.
+pub const DISPATCH_SECONDS: f64 = 0.1;
+
 /// What an executor can do, as far as a recording depends on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capabilities {
@@ -124,6 +127,10 @@ pub struct Capabilities {
     pub workgroup_invocations: u32,
     /// Largest buffer and largest binding, in bytes.
     pub binding_bytes: u64,
+    /// Bytes that the executor takes besides the slots: arguments, and what it reads back through.
+    pub overhead_bytes: u64,
+    /// Speed of products, as measured; what is asked of one dispatch is bounded by it.
+    pub flops_per_second: f64,
 }
 
 impl Capabilities {
@@ -145,11 +152,10 @@ pub enum Var {
     Steps,
     /// Index of the block of the history that holds this segment's `h`.
     Place,
-    /// Index of this segment in its window; states flow from index `Segment` to `Segment + 1`. Where a state is copied, that of the one
-    /// that is copied.
-    Segment,
-    /// Index of the state that a copied one becomes.
-    Target,
+    /// Index of the state that flows into a segment, or that is copied.
+    From,
+    /// Index of the state that flows out of it, or that the copied one becomes.
+    To,
     /// 1 if gradients and the loss add to what is there, 0 if they replace it.
     Accumulate,
     /// 1 if the carry that the following segment left is used, 0 if there is none.

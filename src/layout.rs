@@ -206,8 +206,8 @@ mod tests {
         for _ in 0..50 {
             let mut n = |most: u32| rng.random_range(1..=most);
             let config = Config { vocab: n(90), hidden: n(70), layers: n(4), activation: Activation::Tanh, bias: n(2) == 1 };
-            let (lanes, steps, segments) = (n(9), n(20), n(4));
-            let extent = Extent { lanes, steps, segments, places: if n(2) == 1 { 1 } else { segments }, ring: n(3), head_rows: 4 * n(30) };
+            let (lanes, steps, places) = (n(9), n(20), n(4));
+            let extent = Extent { lanes, steps, states: 2 + n(4), places, places_per_slot: n(places), ring: n(3), head_rows: 4 * n(30) };
             let program = record(&config, extent, &Rule::Adam.update(Clip::None), &cpu::capabilities()).program;
             let recordings: Vec<&Recording> = program.recordings.iter().collect();
             let lives = program.arena.lives(&recordings);
@@ -237,15 +237,15 @@ mod tests {
     #[test]
     fn a_recording_prints_every_dispatch() {
         let config = Config { vocab: 7, hidden: 5, layers: 1, activation: Activation::Tanh, bias: true };
-        let extent = Extent { lanes: 2, steps: 3, segments: 1, places: 1, ring: 0, head_rows: 8 };
+        let extent = Extent { lanes: 2, steps: 3, states: 3, places: 1, places_per_slot: 1, ring: 0, head_rows: 8 };
         let program = record(&config, extent, &Rule::Adam.update(Clip::None), &cpu::capabilities()).program;
-        let forward = program.recordings[crate::model::record::FORWARD].print(&program.arena);
+        let forward = program.recordings[crate::model::record::forward(0)].print(&program.arena);
         let lines: Vec<&str> = forward.lines().collect();
         assert_eq!(lines.len(), 3, "{forward}");
         assert!(
             lines[1].contains("gather") && lines[1].contains("tokens=inputs") && lines[1].contains("out=pre*") && lines[1].contains("rows=2*Steps"),
             "{forward}"
         );
-        assert!(lines[2].contains("scan_forward") && lines[2].contains("h=h.0*") && lines[2].contains("tile=16x16"), "{forward}");
+        assert!(lines[2].contains("scan_forward") && lines[2].contains("h=h.0.0*") && lines[2].contains("tile=16x16"), "{forward}");
     }
 }

@@ -33,6 +33,8 @@ pub mod reference;
 
 pub mod truncation;
 
+pub mod schedule;
+
 pub mod data;
 pub mod plan;
 

@@ -1,10 +1,61 @@
-//! The plan: how much of a window is held at once. A window is worked through in segments of S steps; its activations are kept
-//! for all of them, or only the states between them, each segment then being computed a second time on the backward sweep.
+//! The plan: how a window of any length is worked through in a stated number of bytes.
+//!
+//! A window is parted into segments of S steps. The h of some is kept from the first sweep on; of the others only states at their
+//! starts are stored, at few of them if need be, and they are computed again, see [`crate::schedule`]. Among the plans that fit, the one
+//! that is predicted to be fastest is taken: the least recomputation, and of equals the largest S.
 
+use crate::arena::Purpose;
 use crate::dims::{Dims, pad4};
 use crate::error::{Error, Result};
-use crate::kernel::Capabilities;
-use crate::model::record::Extent;
+use crate::kernel::{Capabilities, DISPATCH_SECONDS};
+use crate::model::Config;
+use crate::model::record::{self, Extent, Update};
+use crate::schedule::{self, Action};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+/// A number of bytes, as people write it: `48MiB`, `2GiB`, `500KB`, `1000000`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Bytes(pub u64);
+
+const UNITS: [(&str, u64); 10] = [
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("KB", 1000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("B", 1),
+    ("", 1),
+];
+
+impl FromStr for Bytes {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = || Error::Usage(format!("`{text}` is no size in bytes; expected a number above 0 and KiB, MiB, GiB, KB, MB, GB or B, such as 48MiB"));
+        let number = |unit: &str| Some(text.len().checked_sub(unit.len())?).filter(|at| text[*at..].eq_ignore_ascii_case(unit)).map(|at| text[..at].trim_end());
+        if !text.is_ascii() {
+            return Err(wrong());
+        }
+        let (number, unit) = UNITS.iter().find_map(|(name, size)| number(name).map(|n| (n, *size))).ok_or_else(wrong)?;
+        let bytes = number.parse::<f64>().ok().filter(|x| *x > 0.0).map(|x| x * unit as f64).ok_or_else(wrong)?;
+        if bytes < 1.0 || bytes >= 2f64.powi(63) { Err(wrong()) } else { Ok(Bytes(bytes as u64)) }
+    }
+}
+
+impl fmt::Display for Bytes {
+    /// Rounded up, so that what is asked for is enough.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, size) = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)].into_iter().find(|u| self.0 >= u.1).unwrap_or(("B", 1));
+        let tenths = (self.0 as u128 * 10).div_ceil(u128::from(size));
+        if tenths.is_multiple_of(10) { write!(f, "{}{unit}", tenths / 10) } else { write!(f, "{}.{}{unit}", tenths / 10, tenths % 10) }
+    }
+}
 
 /// A plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -13,110 +64,321 @@ pub struct Plan {
     pub extent: Extent,
     /// Steps of the longest window that it was made for.
     pub window: u32,
-    /// Whether h is computed a second time on the backward sweep.
-    pub recompute: bool,
 }
 
-/// Bytes of activations that a plan may take; beyond, h is recomputed.
-const ACTIVATION_BYTES: u64 = 256 << 20;
-/// Bytes of one chunk of logits.
-const HEAD_BYTES: u64 = 16 << 20;
-/// Longest segment: what one submission works through.
+/// What a plan is made for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Task {
+    /// The model.
+    pub config: Config,
+    /// B.
+    pub lanes: u32,
+    /// Steps of the longest window.
+    pub window: u32,
+    /// Past states that are kept for windows that have been reached and not begun.
+    pub ring: u32,
+    /// What the optimizer keeps.
+    pub update: Update,
+    /// Bytes that all of it may take on the device.
+    pub budget: u64,
+}
+
+/// Longest segment.
 const LONGEST_SEGMENT: u32 = 1024;
-/// Floating-point operations of a segment, so that no submission runs long enough for a driver to think that it hangs: a fifth of a
-/// second on a small integrated GPU, some seconds in software.
-const SEGMENT_FLOPS: u64 = 20_000_000_000;
+/// Most bytes of one chunk of logits; less where the budget is small.
+const HEAD_BYTES: u64 = 16 << 20;
+/// What a sweep over a segment costs besides its steps, in steps.
+const SWEEP: f64 = 1.0;
+/// Most times that a segment may be computed again.
+const MOST_REPETITIONS: u32 = 8;
+
+/// The budget, where none is given: a quarter of the machine's memory, at most 2 GiB, which small GPUs have.
+pub fn default_budget() -> u64 {
+    crate::host::total_memory().map_or(1 << 30, |all| all / 4).min(2 << 30)
+}
 
 impl Plan {
-    /// Plans for windows of at most `window` steps.
+    /// The plan for a task.
     ///
     /// # Errors
-    /// [`Error::Usage`] if not even the smallest plan fits the adapter's limits.
-    pub fn new(dims: Dims, window: u32, capabilities: &Capabilities) -> Result<Self> {
-        let unit = u64::from(dims.state()) * 4;
-        let layers = u64::from(dims.layers);
-        let longest = window.min(LONGEST_SEGMENT).min(Self::affordable(dims));
-        let keep = Self::with(dims, window, longest, false);
-        let fits = |p: &Plan| p.largest_slot(dims) <= capabilities.binding_bytes;
-        if fits(&keep) && unit * (layers + 2) * u64::from(window) <= ACTIVATION_BYTES {
-            return Ok(keep);
-        }
-        // One state per layer and segment, and (layers + 2) S of work: least where S is about sqrt(window); more if it is free.
-        let cost = |s: u32| unit * (layers * u64::from(window.div_ceil(s)) + (layers + 2) * u64::from(s));
-        let least = (f64::from(window) * layers as f64 / (layers as f64 + 2.0)).sqrt().ceil().max(1.0) as u32;
-        let least = least.min(longest);
-        let best = (least..=longest).rev().find(|&s| cost(s) <= ACTIVATION_BYTES && fits(&Self::with(dims, window, s, true))).unwrap_or(least);
-        let plan = Self::with(dims, window, best, true);
-        if !fits(&plan) {
-            return Err(Error::Usage(format!(
-                "one buffer of the plan would take {} bytes, the device allows {}; lower --batch, --hidden or the window",
-                plan.largest_slot(dims),
-                capabilities.binding_bytes
-            )));
-        }
-        Ok(plan)
+    /// [`Error::Usage`] if none fits the budget, naming the smallest that would do, or the adapter's limits.
+    pub fn new(task: &Task, capabilities: &Capabilities) -> Result<Self> {
+        Planner::new(task, capabilities)?.plan()
     }
 
-    /// Plans for windows of at most `window` steps of which a segment may begin anywhere within one, and that many past states.
+    /// What other budgets would give, from least to most memory; and the plan that keeps everything last.
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn with_ring(dims: Dims, window: u32, ring: u32, capabilities: &Capabilities) -> Result<Self> {
-        let mut plan = Self::new(dims, window, capabilities)?;
-        if ring > 0 {
-            // A window in several segments has one more where a segment begins out of turn: a short one wastes little.
-            if !plan.recompute {
-                plan = Self::with(dims, window, plan.extent.steps.min(window.div_ceil(4)), false);
-                plan.extent.places += 1;
-            }
-            plan.extent.segments += 1;
-            plan.extent.ring = ring;
+    pub fn curve(task: &Task, capabilities: &Capabilities) -> Result<Vec<Self>> {
+        let planner = Planner::new(task, capabilities)?;
+        let mut plans: Vec<Self> = Vec::new();
+        let (mut budget, most) = (planner.least().1, planner.bytes(planner.roomy()));
+        while budget < most {
+            plans.extend(planner.best(budget));
+            budget = (budget as f64 * 1.12) as u64 + 1;
         }
-        Ok(plan)
+        plans.extend(planner.best(most));
+        plans.dedup();
+        Ok(plans)
     }
 
-    /// Plans for an evaluation, which reads a text segment by segment and keeps nothing of those before.
+    /// A plan for an evaluation, which reads a text segment by segment and keeps nothing of those before.
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn for_evaluation(dims: Dims, longest: u32, capabilities: &Capabilities) -> Result<Self> {
-        let unit = u64::from(dims.state()) * 4 * (u64::from(dims.layers) + 2);
-        let fitting = u32::try_from(ACTIVATION_BYTES / 4 / unit).unwrap_or(u32::MAX).max(1);
-        let steps = longest.min(LONGEST_SEGMENT).min(Self::affordable(dims)).min(fitting);
-        Self::new(dims, steps, capabilities)
+    pub fn for_evaluation(task: &Task, capabilities: &Capabilities) -> Result<Self> {
+        let short = Task { window: task.window.min(LONGEST_SEGMENT), ring: 0, ..*task };
+        let planner = Planner::new(&short, capabilities)?;
+        let steps = (1..=planner.longest()).rev().find(|&s| planner.bytes(planner.extent(s, 1, 1)) <= task.budget.min(64 << 20));
+        let plan = Plan { extent: planner.extent(steps.unwrap_or(1), 1, 1), window: task.window };
+        planner.checked(plan)
     }
 
-    /// Steps that [`SEGMENT_FLOPS`] allow: three products of `[B,H]` and `[H,H]` per layer and step (two of them above the first layer
-    /// again for W_xh), three of the head.
-    fn affordable(dims: Dims) -> u32 {
-        let [h, v, b, l] = [dims.hidden, dims.vocab, dims.lanes, dims.layers].map(u64::from);
-        let step = (6 * b * h * h).saturating_mul(2 * l - 1).saturating_add(6 * b * h * v);
-        u32::try_from(SEGMENT_FLOPS / step).unwrap_or(u32::MAX).max(1)
-    }
-
-    /// The plan with segments of `steps` steps.
+    /// The plan with segments of `steps` steps: h kept, or computed again once.
     pub fn with(dims: Dims, window: u32, steps: u32, recompute: bool) -> Self {
         let segments = window.div_ceil(steps);
-        let rows = pad4(steps * dims.lanes);
         let chunk = u32::try_from(HEAD_BYTES / 4 / u64::from(dims.vocab)).unwrap_or(u32::MAX).max(4) / 4 * 4;
-        let places = if recompute { 1 } else { segments };
-        let extent = Extent { lanes: dims.lanes, steps, segments, places, ring: 0, head_rows: rows.min(chunk) };
-        Plan { extent, window, recompute }
-    }
-
-    /// Bytes of the largest slot.
-    fn largest_slot(&self, dims: Dims) -> u64 {
-        let e = &self.extent;
-        let unit = u64::from(dims.state()) * 4;
-        let history = unit * u64::from(e.places) * u64::from(e.steps + 1);
-        let states = unit * u64::from(dims.layers) * u64::from(e.states());
-        let inputs = 4 * (6 * u64::from(e.rows() + 4) + u64::from(dims.vocab));
-        let parameters = 4 * u64::from(dims.hidden_padded()) * u64::from(dims.vocab.max(dims.hidden) + 4);
-        history.max(states).max(inputs).max(parameters)
+        let (stored, places) = if recompute { (segments, 1) } else { (1, segments) };
+        let head_rows = pad4(steps * dims.lanes).min(chunk);
+        let extent = Extent { lanes: dims.lanes, steps, states: schedule::states(stored), places, places_per_slot: places, ring: 0, head_rows };
+        Plan { extent, window }
     }
 
     /// The segments of a window.
-    pub fn segments(&self, window: std::ops::Range<u32>) -> Vec<std::ops::Range<u32>> {
-        window.clone().step_by(self.extent.steps as usize).map(|t| t..(t + self.extent.steps).min(window.end)).collect()
+    pub fn segments(&self, window: Range<u32>) -> Vec<Range<u32>> {
+        window.clone().step_by(self.extent.steps as usize).map(|t| t..t.saturating_add(self.extent.steps).min(window.end)).collect()
+    }
+
+    /// States that are stored: at the window's start, and at starts of segments.
+    pub fn stored(&self) -> u32 {
+        self.extent.states - 2
+    }
+
+    /// Index of the state that a window ends with.
+    pub fn tail(&self) -> u32 {
+        schedule::tail(self.stored())
+    }
+
+    /// The sweeps over a window of so many segments.
+    pub fn actions(&self, segments: u32) -> Vec<Action> {
+        schedule::schedule(segments, self.stored(), self.extent.places)
+    }
+
+    /// Segments of the longest window.
+    pub fn segment_count(&self) -> u32 {
+        self.window.div_ceil(self.extent.steps) + u32::from(self.extent.ring > 0)
+    }
+
+    /// Most times, and mean times, that a segment of the longest window is computed again.
+    pub fn recomputed(&self) -> (u32, f64) {
+        let segments = self.segment_count();
+        let (most, all) = schedule::repetitions(segments, self.stored(), self.extent.places);
+        (most, all as f64 / f64::from(segments))
+    }
+
+    /// Predicted time of an update over the longest window, as a multiple of that of a plan that keeps everything in long segments: by
+    /// operations, and a fixed cost of each sweep over a segment.
+    pub fn time_factor(&self, config: &Config) -> f64 {
+        let (forward, backward) = operations(config);
+        let longest = LONGEST_SEGMENT.min(self.window);
+        let (_, again) = self.recomputed();
+        let sweeps = |steps: u32, again: f64| SWEEP * forward * (2.0 + again) / f64::from(steps);
+        (forward * (1.0 + again) + backward + sweeps(self.extent.steps, again)) / (forward + backward + sweeps(longest, 0.0))
+    }
+
+    /// Bytes on the device, by what they are for.
+    pub fn bytes(&self, config: &Config, update: &Update, capabilities: &Capabilities) -> BTreeMap<Purpose, u64> {
+        let layout = record::record(config, self.extent, update, capabilities).program.layout;
+        let mut bytes: BTreeMap<Purpose, u64> = Purpose::ALL.iter().map(|p| (*p, layout.bytes_for(*p))).collect();
+        *bytes.entry(Purpose::Status).or_insert(0) += capabilities.overhead_bytes;
+        bytes
+    }
+}
+
+/// Floating-point operations of a step and lane, forward and backward: products with `[H,H]` and `[V,H]` matrices.
+fn operations(config: &Config) -> (f64, f64) {
+    let [h, v, l] = [config.hidden, config.vocab, config.layers].map(f64::from);
+    let forward = 2.0 * h * h * (2.0 * l - 1.0);
+    (forward, 2.0 * forward + 6.0 * h * v)
+}
+
+/// Looks for a plan.
+struct Planner<'a> {
+    task: &'a Task,
+    capabilities: &'a Capabilities,
+    dims: Dims,
+    /// Bytes of the state of one layer.
+    unit: u64,
+}
+
+impl<'a> Planner<'a> {
+    fn new(task: &'a Task, capabilities: &'a Capabilities) -> Result<Self> {
+        let dims = task.config.dims(task.lanes).checked()?;
+        Ok(Planner { task, capabilities, dims, unit: u64::from(dims.state()) * 4 })
+    }
+
+    /// Longest segment that one dispatch may work through, and one slot may hold.
+    fn longest(&self) -> u32 {
+        let [h, b] = [self.task.config.hidden, self.task.lanes].map(f64::from);
+        let affordable = DISPATCH_SECONDS * self.capabilities.flops_per_second / (2.0 * b * h * h);
+        let binding = self.capabilities.binding_bytes / self.unit;
+        let rows = self.capabilities.binding_bytes / 28 / u64::from(self.task.lanes);
+        let most = u64::from(self.task.window.min(LONGEST_SEGMENT)).min(affordable as u64).min(binding.saturating_sub(1)).min(rows);
+        u32::try_from(most).unwrap_or(1).max(1)
+    }
+
+    fn segments(&self, steps: u32) -> u32 {
+        self.task.window.div_ceil(steps) + u32::from(self.task.ring > 0)
+    }
+
+    /// The extent of a plan.
+    fn extent(&self, steps: u32, stored: u32, places: u32) -> Extent {
+        let bytes = HEAD_BYTES.min(self.task.budget / 16).max(1 << 16).min(self.capabilities.binding_bytes);
+        let chunk = u32::try_from(bytes / 4 / u64::from(self.dims.vocab)).unwrap_or(u32::MAX).max(4) / 4 * 4;
+        let per_slot = u32::try_from(self.capabilities.binding_bytes / (self.unit * u64::from(steps + 1))).unwrap_or(u32::MAX).max(1);
+        Extent {
+            lanes: self.task.lanes,
+            steps,
+            states: schedule::states(stored),
+            places,
+            places_per_slot: places.min(per_slot),
+            // One more, for the state that is set aside.
+            ring: if self.task.ring > 0 { self.task.ring + 1 } else { 0 },
+            head_rows: pad4(steps * self.task.lanes).min(chunk),
+        }
+    }
+
+    /// Bytes on the device, to some hundred bytes a slot; [`Planner::exact`] counts them all.
+    fn bytes(&self, e: Extent) -> u64 {
+        let (c, layers) = (&self.task.config, u64::from(self.task.config.layers));
+        let rows = u64::from(e.steps) * u64::from(e.lanes);
+        let moments = self.task.update.moments.iter().filter(|m| **m).count() as u64;
+        let (hidden, vocab) = (u64::from(self.dims.hidden_padded()), u64::from(c.vocab));
+        let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + vocab * u64::from(pad4(e.lanes)) * 4 + 24_000;
+        let inputs = 4 * (6 * rows + vocab) + 8 * rows + vocab * u64::from(e.head_rows) * 4;
+        let states = layers * (u64::from(e.all_states()) + 1 + u64::from(e.places) * u64::from(e.steps + 1)) + layers.min(2) * u64::from(e.steps);
+        fixed + inputs + states * self.unit + self.capabilities.overhead_bytes
+    }
+
+    /// All bytes on the device.
+    fn exact(&self, e: Extent) -> u64 {
+        record::record(&self.task.config, e, &self.task.update, self.capabilities).program.layout.bytes() + self.capabilities.overhead_bytes
+    }
+
+    /// The extent that keeps everything in the longest segments.
+    fn roomy(&self) -> Extent {
+        let steps = self.longest();
+        self.extent(steps, 1, self.segments(steps))
+    }
+
+    /// The fastest plan that fits so many bytes, by the estimate.
+    fn best(&self, budget: u64) -> Option<Plan> {
+        let mut best: Option<(f64, Plan)> = None;
+        for steps in (1..=self.longest()).rev() {
+            let Some(extent) = self.fitting(steps, budget) else { continue };
+            let plan = Plan { extent, window: self.task.window };
+            let time = plan.time_factor(&self.task.config);
+            if best.as_ref().is_none_or(|b| time < b.0) {
+                best = Some((time, plan));
+            }
+        }
+        best.map(|b| b.1)
+    }
+
+    /// The extent with segments of so many steps that fits and recomputes least.
+    fn fitting(&self, steps: u32, budget: u64) -> Option<Extent> {
+        let (segments, block) = (self.segments(steps), u64::from(steps + 1));
+        let left = budget.checked_sub(self.bytes(self.extent(steps, 1, 1)))? / (self.unit * u64::from(self.task.config.layers));
+        // Beyond one stored state and one place.
+        let left = left.min(self.capabilities.binding_bytes / (self.unit * u64::from(self.task.config.layers)) * u64::from(u32::MAX));
+        if u64::from(segments - 1) * block <= left {
+            return Some(self.extent(steps, 1, segments));
+        }
+        // With a state at the start of every segment that is not kept, the rest keeps h.
+        let places = 1 + left.checked_sub(u64::from(segments) - 2).map_or(0, |l| l / u64::from(steps)) as u32;
+        let most = self.most_stored();
+        let stored = u32::try_from(left + 1).unwrap_or(u32::MAX).min(most);
+        let (stored, places) = match segments.saturating_sub(places) {
+            needed if left + 2 >= u64::from(segments) && needed.max(1) <= most => (needed.max(1), places.min(segments)),
+            _ => (stored.min(segments - 1).max(1), 1),
+        };
+        let (repeats, _) = schedule::repetitions(segments, stored, places);
+        (repeats <= MOST_REPETITIONS).then(|| self.extent(steps, stored, places))
+    }
+
+    /// Most states that one slot holds.
+    fn most_stored(&self) -> u32 {
+        let all = self.capabilities.binding_bytes / (self.unit * u64::from(self.task.config.layers));
+        u32::try_from(all).unwrap_or(u32::MAX).saturating_sub(3 + if self.task.ring > 0 { self.task.ring + 1 } else { 0 }).max(1)
+    }
+
+    /// The plan that takes least memory, and its bytes.
+    fn least(&self) -> (Plan, u64) {
+        let small = |steps: u32| {
+            let segments = self.segments(steps);
+            let stored = (1..=self.most_stored()).find(|&s| schedule::repetitions(segments, s, 1).0 <= MOST_REPETITIONS).unwrap_or(1);
+            let extent = self.extent(steps, stored, 1);
+            (self.bytes(extent), extent)
+        };
+        let extent = (1..=self.longest().min(64)).map(small).min_by_key(|s| s.0).map_or_else(|| self.extent(1, 1, 1), |s| s.1);
+        (Plan { extent, window: self.task.window }, self.exact(extent))
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let mut budget = self.task.budget;
+        // The estimate may be off by the packing of slots: what is over is taken away, and it is tried again.
+        for _ in 0..20 {
+            let Some(plan) = self.best(budget) else { break };
+            let bytes = self.exact(plan.extent);
+            if bytes <= self.task.budget {
+                return self.checked(plan);
+            }
+            budget = budget.saturating_sub((bytes - self.task.budget).max(1 << 10));
+        }
+        let (least, bytes) = self.least();
+        if bytes <= self.task.budget {
+            return self.checked(least);
+        }
+        Err(Error::Usage(format!(
+            "--memory-budget {} is too small: this model needs at least {} with --batch {} and --hidden {}; give that, or lower one of them",
+            Bytes(self.task.budget),
+            Bytes(bytes),
+            self.task.lanes,
+            self.task.config.hidden
+        )))
+    }
+
+    /// The plan, if no slot is larger than what the adapter binds.
+    fn checked(&self, plan: Plan) -> Result<Plan> {
+        let program = record::record(&self.task.config, plan.extent, &self.task.update, self.capabilities).program;
+        let most = self.capabilities.binding_bytes;
+        match program.arena.largest() {
+            (name, bytes) if bytes > most => Err(Error::Usage(format!(
+                "{name} would take {} in one piece, the device binds at most {}; lower --batch, --hidden or the vocabulary",
+                Bytes(bytes),
+                Bytes(most)
+            ))),
+            _ => Ok(plan),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_parse_and_print() {
+        for (text, bytes) in [("64MiB", 64 << 20), ("1.5 GiB", 3 << 29), ("12mib", 12 << 20), ("500KB", 500_000), ("1000", 1000), ("7B", 7)] {
+            assert_eq!(text.parse::<Bytes>().unwrap(), Bytes(bytes), "{text}");
+        }
+        for text in ["", "MiB", "0", "-5MiB", "1e400", "12 apples", "NaN", "inf", "0.1B", "5é"] {
+            assert!(text.parse::<Bytes>().is_err(), "{text}");
+        }
+        assert_eq!([1u64 << 20, (1 << 20) + 1, 12_345, 7].map(|b| Bytes(b).to_string()), ["1MiB", "1.1MiB", "12.1KiB", "7B"]);
+        for bytes in [1u64, 1023, 1025, 123_456_789] {
+            assert!(Bytes(bytes).to_string().parse::<Bytes>().unwrap().0 >= bytes, "enough");
+        }
     }
 }

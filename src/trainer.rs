@@ -8,7 +8,7 @@ use crate::evaluate::Held;
 use crate::feed::{Cursor, Feed, Source, Window};
 use crate::model::{Config, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
-use crate::plan::Plan;
+use crate::plan::{self, Plan, Task};
 use crate::truncation::Truncation;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,6 +46,8 @@ pub struct Settings {
     pub seed: u64,
     /// Part of the text held out at its end, 0 for none.
     pub val_fraction: f64,
+    /// Bytes that training may take on the device; none for [`crate::plan::default_budget`].
+    pub memory_budget: Option<u64>,
 }
 
 /// Where training ends.
@@ -65,6 +67,18 @@ impl Settings {
     pub fn config(&self, vocab: u32) -> Result<Config> {
         let config = Config { vocab, hidden: self.hidden, layers: self.layers, activation: self.activation, bias: self.bias };
         config.dims(self.lanes).checked().map(|_| config)
+    }
+
+    /// What a plan is made for.
+    pub fn task(&self, config: Config, feed: &Feed) -> Task {
+        Task {
+            config,
+            lanes: self.lanes,
+            window: feed.longest(),
+            ring: feed.ring(),
+            update: self.rule.update(self.clip),
+            budget: self.memory_budget.unwrap_or_else(plan::default_budget),
+        }
     }
 }
 
@@ -86,6 +100,7 @@ impl Default for Settings {
             goal: Goal::Updates(1000),
             seed: 0,
             val_fraction: 0.1,
+            memory_budget: None,
         }
     }
 }
@@ -197,7 +212,7 @@ impl Trainer {
     pub fn new(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
         let config = settings.config(corpus.symbols.vocabulary().len())?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
-        let plan = Plan::with_ring(config.dims(settings.lanes), feed.longest(), feed.ring(), &device.capabilities())?;
+        let plan = Plan::new(&settings.task(config, &feed), &device.capabilities())?;
         let parameters = settings.init.parameters(&config, settings.seed);
         Self::with_plan(device, Corpus { train: feed.into_source(), ..corpus }, settings, plan, &parameters)
     }

@@ -99,7 +99,7 @@ pub fn executor(device: &Device, case: &Case) -> Result<(Gradients, Vec<f32>)> {
     let window = case.window();
     engine.gradient(0..case.steps, |places, range| window.inputs(places, range), case.n())?;
     let loss = engine.loss_sum()? / case.n();
-    engine.carry(case.plan().segments(0..case.steps).len() as u32)?;
+    engine.carry()?;
     let flat = engine.gradients()?;
     let tensors = case.config.tensors().iter().map(|t| wide(&t.extract(&flat))).collect();
     let h = case.config.hidden;

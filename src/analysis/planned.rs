@@ -1,5 +1,11 @@
 //! What the planner decided, for people: the content of `retrograd plan --json`, and of its picture.
 
+use crate::device::Device;
+use crate::error::Result;
+use crate::model::record;
+use crate::plan::{Plan, Task};
+use crate::schedule::Action;
+use crate::truncation::Truncation;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -84,4 +90,93 @@ pub struct Segment {
     pub held: bool,
     /// Times that it is computed again.
     pub recomputed: u32,
+}
+
+impl Planned {
+    /// What the planner decides for a task.
+    ///
+    /// # Errors
+    /// If nothing fits the budget.
+    pub fn new(task: &Task, truncation: Truncation, device: &Device) -> Result<Self> {
+        let capabilities = device.capabilities();
+        let plan = Plan::new(task, &capabilities)?;
+        let bytes = plan.bytes(&task.config, &task.update, &capabilities);
+        let (most_recomputed, recomputed_per_step) = plan.recomputed();
+        let c = &task.config;
+        let activations = |p: &Plan| p.bytes(c, &task.update, &capabilities).get(&crate::arena::Purpose::Activations).copied().unwrap_or(0);
+        let point = |p: &Plan| {
+            let (most_recomputed, recomputed_per_step) = p.recomputed();
+            CurvePoint {
+                device_bytes: p.bytes(c, &task.update, &capabilities).values().sum(),
+                activation_bytes: activations(p),
+                segment_steps: p.extent.steps,
+                held_segments: p.extent.places,
+                stored_states: p.stored(),
+                most_recomputed,
+                recomputed_per_step,
+                time_factor: p.time_factor(c),
+            }
+        };
+        let curve = Plan::curve(task, &capabilities)?.iter().map(point).collect();
+        Ok(Planned {
+            device: device.to_string(),
+            hidden: c.hidden,
+            layers: c.layers,
+            batch: task.lanes,
+            vocabulary: c.vocab,
+            truncation: truncation.to_string(),
+            budget: task.budget,
+            window: task.window,
+            segment_steps: plan.extent.steps,
+            segments: plan.segment_count(),
+            held_segments: plan.extent.places,
+            stored_states: plan.stored(),
+            most_recomputed,
+            recomputed_per_step,
+            time_factor: plan.time_factor(c),
+            dispatches: dispatches(task, &plan, device),
+            head_rows: plan.extent.head_rows,
+            device_bytes: bytes.values().sum(),
+            activation_bytes: activations(&plan),
+            bytes: bytes.into_iter().map(|(purpose, n)| (format!("{purpose:?}").to_lowercase(), n)).collect(),
+            curve,
+            graph: graph(&plan),
+        })
+    }
+}
+
+/// Dispatches of an update over the longest window.
+fn dispatches(task: &Task, plan: &Plan, device: &Device) -> u64 {
+    let program = record::record(&task.config, plan.extent, &task.update, &device.capabilities()).program;
+    let count = |recording: usize| u64::from(program.recordings[recording].dispatch_count(plan.extent.steps));
+    let sweep = |a: Action| if matches!(a, Action::Forward { .. }) { count(record::forward(0)) } else { count(record::backward(0)) };
+    let sweeps: u64 = plan.actions(plan.segment_count()).into_iter().map(sweep).sum();
+    sweeps + count(record::PREPARE) + count(record::UPDATE) + count(record::CARRY)
+}
+
+/// What happens to each segment of the longest window.
+fn graph(plan: &Plan) -> Vec<Segment> {
+    let count = plan.segment_count();
+    let of = |i: u32| plan.extent.steps.min(plan.window.saturating_sub(i * plan.extent.steps));
+    let mut graph: Vec<Segment> = (0..count).map(|i| Segment { steps: of(i), stored: i == 0, held: i + plan.extent.places >= count, recomputed: 0 }).collect();
+    let mut seen = vec![false; count as usize];
+    // Which segment's state lies where, until the first sweep is over.
+    let mut holds = vec![None; plan.extent.states as usize];
+    let mut first = true;
+    for action in plan.actions(count) {
+        match action {
+            Action::Forward { segment, to, .. } => {
+                let again = std::mem::replace(&mut seen[segment as usize], true);
+                graph[segment as usize].recomputed += u32::from(again);
+                holds[to as usize] = Some(segment + 1).filter(|_| first);
+            }
+            Action::Backward { .. } if first => {
+                first = false;
+                let stored = holds.iter().take(plan.stored() as usize).flatten();
+                stored.for_each(|&s| graph.get_mut(s as usize).into_iter().for_each(|g: &mut Segment| g.stored = true));
+            }
+            Action::Backward { .. } => {}
+        }
+    }
+    graph
 }

@@ -125,6 +125,7 @@ impl Args {
             goal: Goal::Updates(self.updates),
             seed: self.seed,
             val_fraction: self.val_fraction,
+            memory_budget: None,
         };
         Ok(Plan { strategies: strategies(&self.strategies)?, settings, updates: self.updates, length: self.length, draws: self.draws })
     }

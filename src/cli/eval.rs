@@ -10,7 +10,7 @@ use crate::evaluate::{Evaluation, Held};
 use crate::files;
 use crate::metrics::number;
 use crate::optimizer::{Clip, Rule};
-use crate::plan::Plan;
+use crate::plan::{self, Plan, Task};
 use crate::run::bits;
 use serde_json::json;
 use std::path::PathBuf;
@@ -99,8 +99,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
             tell(&format!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped()));
         }
     }
-    let plan = Plan::for_evaluation(model.config.dims(lanes).checked().map_err(fewer)?, held.longest(), &device.capabilities()).map_err(fewer)?;
-    let mut engine = Engine::new(&device, model.config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
+    let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
+    let task = Task { config: model.config, lanes, window: held.longest(), ring: 0, update, budget: plan::default_budget() };
+    let plan = Plan::for_evaluation(&task, &device.capabilities()).map_err(fewer)?;
+    let mut engine = Engine::new(&device, model.config, plan, &update)?;
     engine.set_parameters(&model.parameters)?;
     let start = Instant::now();
     let found = held.evaluate(&mut engine, || Ok(()))?;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result, tell};
 use crate::feed::Source;
 use crate::model::{Activation, Init};
 use crate::optimizer::{Rule, Schedule};
+use crate::plan::{self, Bytes};
 use crate::run::{End, Folder, Run, RunConfig};
 use crate::sample::{Options, Sampler};
 use crate::store::Snapshot;
@@ -98,6 +99,10 @@ pub(super) struct Args {
     /// Clamp each gradient to plus or minus this instead
     #[arg(long, value_parser = positive, value_name = "V", conflicts_with = "clip_norm", help_heading = "Training")]
     clip_value: Option<f64>,
+    /// Memory that training may take on the device, such as 48MiB; longer windows are then computed again in part, not refused
+    /// [default: a quarter of the machine's memory, at most 2GiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Training")]
+    memory_budget: Option<Bytes>,
     /// Seed of the initial weights, of the order of sequences, and of the sample
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
     seed: u64,
@@ -127,10 +132,10 @@ pub(super) struct Args {
     sample: usize,
     /// No progress and no messages but warnings and errors
     #[arg(long, help_heading = "Run")]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// Print one JSON object with the results on standard output
     #[arg(long, help_heading = "Run")]
-    json: bool,
+    pub(super) json: bool,
 }
 
 fn fraction(text: &str) -> std::result::Result<f64, String> {
@@ -138,7 +143,7 @@ fn fraction(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl Args {
-    fn config(&self) -> RunConfig {
+    pub(super) fn config(&self) -> RunConfig {
         RunConfig {
             format: RunConfig::format(),
             text: self.text.clone(),
@@ -164,6 +169,7 @@ impl Args {
             device: self.device,
             seed: self.seed,
             val_fraction: self.val_fraction,
+            memory_budget: self.memory_budget,
             val_every: self.val_every,
             patience: self.patience,
             log_every: self.log_every,
@@ -403,10 +409,13 @@ fn announce(args: &Args, run: &mut Run) {
         args.note(&format!("note: a window of {tau} steps holds all {whole} there are: this is the full gradient"));
     }
     let plan = &trainer.engine.plan;
-    if plan.recompute {
+    let (most, mean) = plan.recomputed();
+    if most > 0 {
         args.note(&format!(
-            "note: windows of {} steps are trained in segments of {}, whose states are computed twice to save memory",
-            plan.window, plan.extent.steps
+            "note: to stay within {}, windows of up to {} steps are trained in segments of {}, each computed again {mean:.2} times in the mean (at most {most})",
+            Bytes(settings.memory_budget.unwrap_or_else(plan::default_budget)),
+            plan.window,
+            plan.extent.steps
         ));
     }
 }

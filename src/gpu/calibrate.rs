@@ -3,7 +3,7 @@
 
 use super::adapter::{AdapterInfo, Kind};
 use super::device::GpuDevice;
-use super::executor::GpuExecutor;
+use super::executor::{GpuExecutor, OVERHEAD};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::cpu::CpuExecutor;
 use crate::error::{Error, Result, tell};
@@ -26,10 +26,18 @@ pub struct Variants {
     pub scan: Tile,
     /// How the scans load shared rows.
     pub scan_loads: Loads,
+    /// Speed of the matmuls, in millions of operations a second, rounded down to a power of 2 so that it is the same most times; 0 if it
+    /// was not measured.
+    #[serde(default)]
+    pub megaflops: u32,
 }
+
+/// Speed, where it was not measured: that of a slow integrated GPU.
+const SLOW: u32 = 1 << 14;
 
 impl Variants {
     pub(super) fn apply(self, capabilities: &mut Capabilities) {
+        capabilities.flops_per_second = f64::from(if self.megaflops == 0 { SLOW } else { self.megaflops }) * 1e6;
         (capabilities.matmul.tile, capabilities.matmul.loads) = (self.matmul, self.matmul_loads);
         (capabilities.scan, capabilities.scan_loads) = (self.scan, self.scan_loads);
     }
@@ -52,7 +60,9 @@ pub(super) fn default_capabilities(info: &AdapterInfo) -> Capabilities {
         scan_loads: Loads::Each,
         workgroup_bytes: info.workgroup_bytes,
         workgroup_invocations: info.workgroup_invocations,
-        binding_bytes: info.binding_bytes.min(info.buffer_bytes),
+        binding_bytes: info.binding_bytes.min(info.buffer_bytes) / 256 * 256,
+        overhead_bytes: OVERHEAD,
+        flops_per_second: f64::from(SLOW) * 1e6,
     }
 }
 
@@ -72,6 +82,7 @@ pub(super) fn choose(gpu: &mut GpuDevice) -> Result<()> {
         }
         None => Vec::new(),
     };
+    all.retain(|r| r.variants.megaflops > 0);
     if let Some(r) = all.iter().find(|r| r.adapter == key) {
         r.variants.apply(&mut gpu.capabilities);
         gpu.calibration = "remembered";
@@ -122,26 +133,28 @@ fn measure(gpu: &GpuDevice) -> Result<Variants> {
     let loads =
         if gpu.info.features.contains(&"subgroups") && matmul(Tile::T8x8, Loads::Once)? < matmul(Tile::T8x8, Loads::Each)? { Loads::Once } else { Loads::Each };
     // A tile of 4 rows is for rows that are too long for the others.
-    let tile = fastest([Tile::T16x16, Tile::T8x8].into_iter().filter(parked), |tile| matmul(tile, loads))?.ok_or_else(|| no_variant(gpu))?;
+    let (tile, seconds) = fastest([Tile::T16x16, Tile::T8x8].into_iter().filter(parked), |tile| matmul(tile, loads))?.ok_or_else(|| no_variant(gpu))?;
+    let operations = 2.0 * f64::from(STEPS * LANES) * f64::from(SIZE) * f64::from(SIZE);
+    let megaflops = 1 << ((operations / seconds / 1e6).max(1.0).log2().floor() as u32).min(31);
     if gpu.info.kind == Kind::Software {
-        return Ok(Variants { matmul: tile, matmul_loads: loads, scan: tile, scan_loads: Loads::Each });
+        return Ok(Variants { matmul: tile, matmul_loads: loads, scan: tile, scan_loads: Loads::Each, megaflops });
     }
     let with = |scan| Capabilities { scan, scan_loads: loads, ..gpu.capabilities };
     let holds = |tile: &Tile| with(*tile).scan_variant(SIZE).is_some_and(|v| v.tile == *tile);
     let scan = fastest(Tile::ALL.into_iter().filter(holds), |tile| time(gpu, |r, f| record_scan(r, &with(tile), f)))?;
-    Ok(Variants { matmul: tile, matmul_loads: loads, scan: scan.ok_or_else(|| no_variant(gpu))?, scan_loads: loads })
+    Ok(Variants { matmul: tile, matmul_loads: loads, scan: scan.ok_or_else(|| no_variant(gpu))?.0, scan_loads: loads, megaflops })
 }
 
 fn no_variant(gpu: &GpuDevice) -> Error {
     Error::Device(format!("{}: no variant of a kernel gives right results; use --device cpu", gpu.info))
 }
 
-/// The tile that takes the least time.
-fn fastest(tiles: impl Iterator<Item = Tile>, seconds: impl Fn(Tile) -> Result<f64>) -> Result<Option<Tile>> {
+/// The tile that takes the least time, and its seconds.
+fn fastest(tiles: impl Iterator<Item = Tile>, seconds: impl Fn(Tile) -> Result<f64>) -> Result<Option<(Tile, f64)>> {
     let mut times = tiles.map(|tile| Ok((seconds(tile)?, tile))).collect::<Result<Vec<_>>>()?;
     times.retain(|t| t.0.is_finite());
     times.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Ok(times.first().map(|t| t.1))
+    Ok(times.first().map(|t| (t.1, t.0)))
 }
 
 /// The slots that are timed: x `[STEPS * LANES, SIZE]`, w `[SIZE, SIZE]`, y one block longer than x.

@@ -85,7 +85,13 @@ impl GpuDevice {
     /// The variants in use.
     pub fn variants(&self) -> calibrate::Variants {
         let c = &self.capabilities;
-        calibrate::Variants { matmul: c.matmul.tile, matmul_loads: c.matmul.loads, scan: c.scan, scan_loads: c.scan_loads }
+        calibrate::Variants {
+            matmul: c.matmul.tile,
+            matmul_loads: c.matmul.loads,
+            scan: c.scan,
+            scan_loads: c.scan_loads,
+            megaflops: (c.flops_per_second / 1e6) as u32,
+        }
     }
 
     /// The first error that the device has reported, if any.

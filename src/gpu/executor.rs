@@ -14,7 +14,17 @@ use std::task::{Context, Poll, Waker};
 /// Bytes from one dispatch's arguments to the next: the largest alignment of a dynamic offset.
 const ARGS_STRIDE: usize = 256;
 /// Dispatches whose arguments fit one submission.
-const ARGS_SLOTS: usize = 4096;
+const ARGS_SLOTS: usize = 512;
+/// Bytes of the buffers through which answers to requests are read back.
+const ANSWER_BYTES: u64 = 16 << 10;
+/// How many of them there are.
+const ANSWERS: u64 = 4;
+/// Bytes of the buffer through which everything else is read back, in parts.
+const STAGING_BYTES: u64 = 256 << 10;
+/// Bytes of all buffers besides the slots'.
+pub(super) const OVERHEAD: u64 = (ARGS_STRIDE * ARGS_SLOTS) as u64 + ANSWERS * ANSWER_BYTES + STAGING_BYTES;
+/// Seconds of work, as far as it can be told from the adapter's speed, after which a submission is handed over.
+const SUBMIT_SECONDS: f64 = crate::kernel::DISPATCH_SECONDS;
 /// Submissions that may be under way before the host waits for the oldest.
 const IN_FLIGHT: usize = 3;
 
@@ -70,8 +80,12 @@ pub struct GpuExecutor {
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     /// What is being read back, oldest first.
     readings: VecDeque<Reading>,
-    /// Staging buffers that are free again.
+    /// Answers that were waited for because their buffers were needed, oldest first.
+    arrived: VecDeque<Vec<u32>>,
+    /// Buffers to read back through that are free.
     spare: Vec<wgpu::Buffer>,
+    /// Seconds that the pending dispatches may take.
+    seconds: f64,
     description: String,
     counters: Counters,
 }
@@ -98,6 +112,8 @@ impl GpuExecutor {
             banks.push(buffer(&format!("bank {i}"), size, U::STORAGE | U::COPY_SRC | U::COPY_DST));
         }
         let uniforms = buffer("args", (ARGS_STRIDE * ARGS_SLOTS) as u64, U::UNIFORM | U::COPY_DST);
+        let staging = |size| buffer("staging", size, U::MAP_READ | U::COPY_DST);
+        let spare: Vec<wgpu::Buffer> = (0..ANSWERS).map(|_| ANSWER_BYTES).chain([STAGING_BYTES]).map(staging).collect();
         if let Some(e) = pollster::block_on(scope.pop()) {
             return Err(Error::Device(format!(
                 "{}: out of memory for {} bytes ({e}); lower --batch, --hidden or the window",
@@ -116,7 +132,9 @@ impl GpuExecutor {
             pending: Vec::new(),
             in_flight: VecDeque::new(),
             readings: VecDeque::new(),
-            spare: Vec::new(),
+            arrived: VecDeque::new(),
+            spare,
+            seconds: 0.0,
             description,
             counters: Counters::default(),
         };
@@ -175,14 +193,18 @@ impl GpuExecutor {
         self.submit()?;
         let (bank, at) = self.bytes(slot, offset, count);
         let size = count as u64 * 4;
-        let fits = |b: &wgpu::Buffer| (size..=size.saturating_mul(2)).contains(&b.size());
-        let buffer = match self.spare.iter().position(fits) {
-            Some(i) => self.spare.swap_remove(i),
-            None => {
-                self.spare.clear();
-                let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
-                self.gpu.device.create_buffer(&wgpu::BufferDescriptor { label: Some("staging"), size, usage, mapped_at_creation: false })
+        let wanted = if size > ANSWER_BYTES { STAGING_BYTES } else { ANSWER_BYTES };
+        assert!(size <= STAGING_BYTES, "{count} words are read in parts");
+        // One of the small ones is waited for if all are on their way.
+        let buffer = loop {
+            if let Some(i) = self.spare.iter().position(|b| b.size() == wanted) {
+                break self.spare.swap_remove(i);
             }
+            let Some(oldest) = self.readings.pop_front() else { return Err(self.cannot_read("no buffer is free")) };
+            self.gpu.wait(Some(oldest.submission.clone()))?;
+            let answer = oldest.wait();
+            let words = self.finish_reading(oldest, answer)?;
+            self.arrived.push_back(words);
         };
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&self.banks[bank], at, &buffer, 0, size);
@@ -228,9 +250,11 @@ impl GpuExecutor {
             return Ok(());
         }
         let pending = Pending { pipeline: d.pipeline.clone(), group: d.group.clone(), grid };
-        if self.pending.len() == ARGS_SLOTS {
+        let seconds = (d.kernel.work)(&args).flops / self.gpu.capabilities.flops_per_second;
+        if self.pending.len() == ARGS_SLOTS || (self.seconds > 0.0 && self.seconds + seconds > SUBMIT_SECONDS) {
             self.submit()?;
         }
+        self.seconds += seconds;
         let at = self.args.len();
         self.args.extend_from_slice(bytemuck::cast_slice(&args));
         self.args.resize(at + ARGS_STRIDE, 0);
@@ -268,11 +292,14 @@ impl Executor for GpuExecutor {
     }
 
     fn download(&mut self, slot: Slot, offset: u32, words: &mut [u32]) -> Result<()> {
-        let reading = self.start_reading(slot, offset, words.len())?;
-        self.gpu.wait(Some(reading.submission.clone()))?;
-        self.in_flight.clear();
-        let answer = reading.wait();
-        words.copy_from_slice(&self.finish_reading(reading, answer)?);
+        const PART: usize = STAGING_BYTES as usize / 4;
+        for (part, at) in words.chunks_mut(PART).zip((offset..).step_by(PART)) {
+            let reading = self.start_reading(slot, at, part.len())?;
+            self.gpu.wait(Some(reading.submission.clone()))?;
+            self.in_flight.clear();
+            let answer = reading.wait();
+            part.copy_from_slice(&self.finish_reading(reading, answer)?);
+        }
         Ok(())
     }
 
@@ -283,6 +310,9 @@ impl Executor for GpuExecutor {
     }
 
     fn collect(&mut self, wait: bool) -> Result<Option<Vec<u32>>> {
+        if let Some(words) = self.arrived.pop_front() {
+            return Ok(Some(words));
+        }
         let Some(oldest) = self.readings.front() else { return Ok(None) };
         let answer = if wait {
             self.gpu.wait(Some(oldest.submission.clone()))?;
@@ -312,6 +342,7 @@ impl Executor for GpuExecutor {
         self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
         self.pending.clear();
         self.args.clear();
+        self.seconds = 0.0;
         self.counters.submits += 1;
         if self.in_flight.len() > IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
@@ -327,7 +358,8 @@ impl Executor for GpuExecutor {
     }
 
     fn allocated_bytes(&self) -> u64 {
-        self.banks.iter().map(wgpu::Buffer::size).sum()
+        let reading = self.readings.iter().map(|r| &r.buffer);
+        self.banks.iter().chain([&self.uniforms]).chain(&self.spare).chain(reading).map(wgpu::Buffer::size).sum()
     }
 
     fn counters(&self) -> Counters {

@@ -163,17 +163,43 @@ fn cpu(call: &mut Call<'_, '_>) {
     for i in 0..batch {
         let (a, a_ld) = (from_vec4(a, a_offset + i * a_stride), size(a_ld) * 4);
         let (b, b_ld) = (from_vec4(b, b_offset + i * b_stride), size(b_ld) * 4);
-        let c = from_vec4_mut(c, c_offset + i * c_stride);
-        let masked: Vec<f32>;
-        let a = if form == Form::TnMasked && mask[size(mask_offset)..][..size(inner)].contains(&0.0) {
-            masked = masked_rows(&a[..(size(inner) - 1) * a_ld + size(rows)], a_ld, &mask[size(mask_offset)..]);
-            Mat::new(&masked, a_ld)
-        } else {
-            Mat::new(a, a_ld)
-        };
-        let a = if form.transposes_a() { a.t() } else { a };
+        let (c, c_ld) = (from_vec4_mut(c, c_offset + i * c_stride), size(c_ld) * 4);
+        let sizes = [size(rows), size(cols), size(inner)];
+        if form == Form::TnMasked {
+            masked(call.threads, c, c_ld, sizes, (a, a_ld), (b, b_ld), &mask[size(mask_offset)..][..size(inner)], accumulate != 0);
+            continue;
+        }
+        let a = if form.transposes_a() { Mat::new(a, a_ld).t() } else { Mat::new(a, a_ld) };
         let b = if form == Form::Nt { Mat::new(b, b_ld).t() } else { Mat::new(b, b_ld) };
-        product(call.threads, c, size(c_ld) * 4, [size(rows), size(cols), size(inner)], a, b, accumulate != 0);
+        product(call.threads, c, c_ld, sizes, a, b, accumulate != 0);
+    }
+}
+
+/// Rows that are masked at once: only so many are copied.
+const PART: usize = 512;
+
+/// C (+)= A^T B over the rows whose mask is not 0.
+fn masked(
+    threads: usize,
+    c: &mut [f32],
+    c_ld: usize,
+    [rows, cols, inner]: [usize; 3],
+    (a, a_ld): (&[f32], usize),
+    (b, b_ld): (&[f32], usize),
+    mask: &[f32],
+    accumulate: bool,
+) {
+    for from in (0..inner).step_by(PART) {
+        let mask = &mask[from..inner.min(from + PART)];
+        let (part, b) = (&a[from * a_ld..][..(mask.len() - 1) * a_ld + rows], Mat::new(&b[from * b_ld..], b_ld));
+        let kept: Vec<f32>;
+        let part = if mask.contains(&0.0) {
+            kept = masked_rows(part, a_ld, mask);
+            Mat::new(&kept, a_ld)
+        } else {
+            Mat::new(part, a_ld)
+        };
+        product(threads, c, c_ld, [rows, cols, mask.len()], part.t(), b, accumulate || from > 0);
     }
 }
 

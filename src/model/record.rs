@@ -24,11 +24,13 @@ pub struct Extent {
     pub lanes: u32,
     /// S: most steps of a segment.
     pub steps: u32,
-    /// Most segments of a window; a state is kept for the start of each.
-    pub segments: u32,
-    /// Segments whose h is held at once: all of them, or one if h is recomputed.
+    /// States that the sweeps of a window store and pass through, see [`crate::schedule`].
+    pub states: u32,
+    /// Segments whose h is held at once.
     pub places: u32,
-    /// Past states that are kept besides, behind those of the segments.
+    /// Of these, those that one slot holds: a binding may not be larger than the adapter allows.
+    pub places_per_slot: u32,
+    /// Past states that are kept besides, behind those.
     pub ring: u32,
     /// Rows of the head that are worked on at once.
     pub head_rows: u32,
@@ -40,9 +42,14 @@ impl Extent {
         pad4(self.lanes)
     }
 
-    /// States of a layer that are kept: at the start of every segment, behind the last, and past ones.
-    pub fn states(&self) -> u32 {
-        self.segments + 1 + self.ring
+    /// All states of a layer.
+    pub fn all_states(&self) -> u32 {
+        self.states + self.ring
+    }
+
+    /// Slots that the history of a layer takes.
+    pub fn groups(&self) -> u32 {
+        self.places.div_ceil(self.places_per_slot)
     }
 
     /// Rows of a whole segment.
@@ -66,18 +73,24 @@ pub struct Update {
 
 /// Recording that makes W_hh^T, once an update.
 pub const PREPARE: usize = 0;
-/// Recording that makes h of a segment.
-pub const FORWARD: usize = 1;
-/// Recording that adds a segment's gradients and loss.
-pub const BACKWARD: usize = 2;
-/// Recording that makes a segment's losses alone.
-pub const EVALUATE: usize = 3;
-/// Recording that makes the logits of a segment's first step.
-pub const LOGITS: usize = 4;
+/// Recording that makes a segment's losses alone, of the h in place 0.
+pub const EVALUATE: usize = 1;
+/// Recording that makes the logits of a segment's first step, likewise.
+pub const LOGITS: usize = 2;
 /// Recording that ends an update: norm, clip, optimizer.
-pub const UPDATE: usize = 5;
-/// Recording that copies state `Segment` to state `Target`: so the last becomes the first of the next window.
-pub const CARRY: usize = 6;
+pub const UPDATE: usize = 3;
+/// Recording that copies state `From` to state `To`.
+pub const CARRY: usize = 4;
+
+/// Recording that makes h of a segment, from state `From` to state `To`, in place `Place` of a group.
+pub const fn forward(group: u32) -> usize {
+    5 + 2 * group as usize
+}
+
+/// Recording that adds a segment's gradients and loss, of the h in place `Place` of a group.
+pub const fn backward(group: u32) -> usize {
+    6 + 2 * group as usize
+}
 
 /// Places of a segment's inputs within their slot, one word each; R rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +149,7 @@ pub struct HostSlots {
     pub row_loss: Slot,
     /// A segment's inputs, see [`InputPlaces`].
     pub inputs: Slot,
-    /// `[layers, segments + 1 + ring, B, H]`: the state at the start of every segment, behind the last, and past ones.
+    /// `[layers, states + ring, B, H]`: state 0 is the one that flows into the window; the others see [`crate::schedule`]; then past ones.
     pub states: Slot,
     /// `[layers, B, H]`.
     pub carry: Slot,
@@ -158,10 +171,24 @@ pub struct ModelProgram {
 /// Records everything that a model does.
 pub fn record(config: &Config, extent: Extent, update: &Update, capabilities: &Capabilities) -> ModelProgram {
     let recorder = Recorder::new(config, extent, update, *capabilities);
-    let recordings =
-        vec![recorder.prepare(), recorder.forward(), recorder.backward(), recorder.evaluate(), recorder.logits(), recorder.update(update), recorder.carry()];
+    let mut recordings = vec![recorder.prepare(), recorder.evaluate(), recorder.logits(), recorder.update(update), recorder.carry()];
+    for group in 0..extent.groups() as usize {
+        recordings.extend([recorder.forward(group), recorder.backward(group)]);
+    }
     let (slots, inputs) = (recorder.slots, recorder.inputs);
     ModelProgram { program: Program::new(recorder.arena, recordings, capabilities.binding_bytes), slots, inputs }
+}
+
+/// Work space of the sweeps over a group.
+struct Work {
+    /// a_t without its recurrent part, `[S*B, H]`.
+    pre: Slot,
+    /// d_h, then delta, `[S*B, H]`; of even and of odd layers.
+    delta: Vec<Slot>,
+    /// Logits, then d_logits, `[V, head_rows]`.
+    scores: Slot,
+    /// Weighted losses, `[S*B]`.
+    row_loss: Slot,
 }
 
 struct Recorder {
@@ -172,18 +199,14 @@ struct Recorder {
     arena: Arena,
     slots: HostSlots,
     inputs: InputPlaces,
-    /// Per layer: h of every place, `[places, S+1, B, H]`.
-    h: Vec<Slot>,
+    /// Per group and layer: h of every place, `[places, S+1, B, H]`.
+    h: Vec<Vec<Slot>>,
     /// Per layer: W_hh^T.
     w_t: Vec<Slot>,
-    /// a_t without its recurrent part, `[S*B, H]`.
-    pre: Slot,
-    /// d_h, then delta, `[S*B, H]`; of even and of odd layers.
-    delta: Vec<Slot>,
-    /// Logits, then d_logits, `[V, head_rows]`, of the backward sweep and of the evaluation.
-    scores: [Slot; 2],
-    /// Weighted losses of the backward sweep, `[S*B]`.
-    row_loss: Slot,
+    /// Per group: what only one recording needs.
+    work: Vec<Work>,
+    /// Logits of the evaluation, `[V, head_rows]`.
+    scores: Slot,
     /// Parts of the squared norm.
     parts: Slot,
 }
@@ -207,24 +230,30 @@ impl Recorder {
             loss: arena.persistent("loss", 4, Purpose::Status),
             row_loss: arena.persistent("row_loss.evaluate", pad4(rows), Purpose::Activations),
             inputs: arena.persistent("inputs", inputs.words(), Purpose::Inputs),
-            states: arena.persistent("states", config.layers * extent.states() * state, Purpose::Activations),
+            states: arena.persistent("states", config.layers * extent.all_states() * state, Purpose::Activations),
             carry: arena.persistent("carry", config.layers * state, Purpose::Activations),
             logits: arena.persistent("logits", logits, Purpose::Activations),
         };
-        let layers = 0..config.layers;
-        let history = extent.places * (extent.steps + 1) * state;
+        let history = |group: u32| extent.places_per_slot.min(extent.places - group * extent.places_per_slot) * (extent.steps + 1) * state;
         Recorder {
             tensors: config.tensors(),
-            h: layers.clone().map(|k| arena.persistent(format!("h.{k}"), history, Purpose::Activations)).collect(),
-            w_t: layers.map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
-            pre: arena.transient("pre", rows * hidden, Purpose::Activations),
-            delta: ["even", "odd"]
-                .iter()
-                .take(config.layers as usize)
-                .map(|n| arena.transient(format!("delta.{n}"), rows * hidden, Purpose::Activations))
+            h: (0..extent.groups())
+                .map(|g| (0..config.layers).map(|k| arena.persistent(format!("h.{k}.{g}"), history(g), Purpose::Activations)).collect())
                 .collect(),
-            scores: ["backward", "evaluate"].map(|n| arena.transient(format!("scores.{n}"), head, Purpose::Activations)),
-            row_loss: arena.transient("row_loss.backward", pad4(rows), Purpose::Activations),
+            w_t: (0..config.layers).map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
+            work: (0..extent.groups())
+                .map(|g| Work {
+                    pre: arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations),
+                    delta: ["even", "odd"]
+                        .iter()
+                        .take(config.layers as usize)
+                        .map(|n| arena.transient(format!("delta.{n}.{g}"), rows * hidden, Purpose::Activations))
+                        .collect(),
+                    scores: arena.transient(format!("scores.{g}"), head, Purpose::Activations),
+                    row_loss: arena.transient(format!("row_loss.{g}"), pad4(rows), Purpose::Activations),
+                })
+                .collect(),
+            scores: arena.transient("scores.evaluate", head, Purpose::Activations),
             parts: arena.transient("parts", 2 * norm::PARTS, Purpose::Status),
             config: *config,
             extent,
@@ -263,13 +292,13 @@ impl Recorder {
     }
 
     /// h of layer k from block `from` on: block 0 is the state that flows in, so from 0 it is h_{t-1}, from 1 h_t.
-    fn h(&self, k: u32, from: u32) -> View {
+    fn h(&self, group: usize, k: u32, from: u32) -> View {
         let place = Word::scaled(Var::Place, (self.extent.steps + 1) * self.state());
-        self.hidden(self.h[k as usize], place.plus(from * self.state()), self.rows())
+        self.hidden(self.h[group][k as usize], place.plus(from * self.state()), self.rows())
     }
 
-    fn delta(&self, k: u32) -> View {
-        self.hidden(self.delta[k as usize % 2], 0.into(), self.rows())
+    fn delta(&self, group: usize, k: u32) -> View {
+        self.hidden(self.work[group].delta[k as usize % 2], 0.into(), self.rows())
     }
 
     fn w_t(&self, k: u32) -> View {
@@ -295,25 +324,25 @@ impl Recorder {
         r
     }
 
-    fn forward(&self) -> Recording {
+    fn forward(&self, group: usize) -> Recording {
         let mut r = Recording::new("forward");
         for k in 0..self.config.layers {
-            let pre = self.hidden(self.pre, 0.into(), self.rows());
+            let pre = self.hidden(self.work[group].pre, 0.into(), self.rows());
             if k == 0 {
                 gather::record(&mut r, "pre.0", self.capabilities.matmul, self.input(self.inputs.tokens()), self.param("w_xh", 0), pre);
             } else {
-                self.product(&mut r, &format!("pre.{k}"), Form::Nn, [self.h(k - 1, 1), self.param("w_xh", k), pre], 0.into());
+                self.product(&mut r, &format!("pre.{k}"), Form::Nn, [self.h(group, k - 1, 1), self.param("w_xh", k), pre], 0.into());
             }
-            let state = k * self.extent.states() * self.state();
+            let state = k * self.extent.all_states() * self.state();
             let operands = scan_forward::Operands {
                 pre,
                 w: self.param("w_hh", k),
                 bias: self.tensor(self.slots.params, &format!("b_h.{k}")),
                 keep: self.input(self.inputs.keep()),
                 states: self.slots.states,
-                state_in: Word::scaled(Var::Segment, self.state()).plus(state),
-                state_out: Word::scaled(Var::Segment, self.state()).plus(state + self.state()),
-                h: self.h(k, 0),
+                state_in: Word::scaled(Var::From, self.state()).plus(state),
+                state_out: Word::scaled(Var::To, self.state()).plus(state),
+                h: self.h(group, k, 0),
                 lanes: self.extent.lanes,
                 activation: self.config.activation,
             };
@@ -322,13 +351,13 @@ impl Recorder {
         r
     }
 
-    fn backward(&self) -> Recording {
+    fn backward(&self, group: usize) -> Recording {
         let mut r = Recording::new("backward");
-        self.head(&mut r, true);
+        self.head(&mut r, group, true);
         for k in (0..self.config.layers).rev() {
-            let delta = self.delta(k);
+            let delta = self.delta(group, k);
             let operands = scan_backward::Operands {
-                h: self.h(k, 0),
+                h: self.h(group, k, 0),
                 w_t: self.w_t(k),
                 keep: self.input(self.inputs.keep()),
                 xi: self.input(self.inputs.xi()),
@@ -339,22 +368,22 @@ impl Recorder {
                 activation: self.config.activation,
             };
             scan_backward::record(&mut r, &format!("delta.{k}"), &self.capabilities, operands);
-            self.weight_gradients(&mut r, k);
+            self.weight_gradients(&mut r, group, k);
             if k > 0 {
-                self.product(&mut r, &format!("d_h.{}", k - 1), Form::Nt, [delta, self.param("w_xh", k), self.delta(k - 1)], 0.into());
+                self.product(&mut r, &format!("d_h.{}", k - 1), Form::Nt, [delta, self.param("w_xh", k), self.delta(group, k - 1)], 0.into());
             }
         }
         r
     }
 
-    fn weight_gradients(&self, r: &mut Recording, k: u32) {
-        let (delta, more) = (self.delta(k), Word::var(Var::Accumulate));
-        self.product(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(k, 0), delta, self.gradient("w_hh", k)], more);
+    fn weight_gradients(&self, r: &mut Recording, group: usize, k: u32) {
+        let (delta, more) = (self.delta(group, k), Word::var(Var::Accumulate));
+        self.product(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(group, k, 0), delta, self.gradient("w_hh", k)], more);
         if k == 0 {
             let starts = self.input(self.inputs.starts());
             gather_backward::record(r, "d_w_xh.0", self.capabilities.matmul, starts, delta, self.gradient("w_xh", 0), more);
         } else {
-            self.product(r, &format!("d_w_xh.{k}"), Form::Tn, [self.h(k - 1, 1), delta, self.gradient("w_xh", k)], more);
+            self.product(r, &format!("d_w_xh.{k}"), Form::Tn, [self.h(group, k - 1, 1), delta, self.gradient("w_xh", k)], more);
         }
         if let Some(d_b) = self.tensor(self.slots.gradients, &format!("b_h.{k}")) {
             col_sum::record(r, &format!("d_b_h.{k}"), self.capabilities.matmul, delta, d_b, more);
@@ -363,15 +392,16 @@ impl Recorder {
 
     /// Logits and losses of all rows, in chunks so that logits never exist for all rows; if asked for, also their gradients and the
     /// sum of the losses.
-    fn head(&self, r: &mut Recording, gradient: bool) {
+    fn head(&self, r: &mut Recording, group: usize, gradient: bool) {
         let (chunk, variant) = (self.extent.head_rows, self.capabilities.matmul);
         let accumulate = Word::var(Var::Accumulate);
-        let (scores, losses) = if gradient { (self.scores[0], self.row_loss) } else { (self.scores[1], self.slots.row_loss) };
+        let work = &self.work[group];
+        let (scores, losses) = if gradient { (work.scores, work.row_loss) } else { (self.scores, self.slots.row_loss) };
         let row_loss = View { slot: losses, offset: 0.into(), rows: self.rows(), cols: 1.into(), ld: 1 };
         for (i, first) in (0..self.extent.rows()).step_by(chunk as usize).enumerate() {
             let part = Word::part(Var::Steps, self.extent.lanes, first, chunk);
             let rows = |v: View| v.from_row(first).with_rows(part);
-            let h = rows(self.h(self.config.layers - 1, 1));
+            let h = rows(self.h(group, self.config.layers - 1, 1));
             let scores = self.scores(r, scores, h, chunk);
             let operands = loss::Operands {
                 targets: rows(self.input(self.inputs.targets())),
@@ -385,7 +415,7 @@ impl Recorder {
             };
             loss::record(r, "loss", variant, operands);
             if gradient {
-                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() }, rows(self.delta(self.config.layers - 1)));
+                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() }, rows(self.delta(group, self.config.layers - 1)));
             }
         }
         if !gradient {
@@ -416,14 +446,14 @@ impl Recorder {
 
     fn evaluate(&self) -> Recording {
         let mut r = Recording::new("evaluate");
-        self.head(&mut r, false);
+        self.head(&mut r, 0, false);
         r
     }
 
     fn logits(&self) -> Recording {
         let mut r = Recording::new("logits");
         let ld = self.extent.logits_ld();
-        let h = self.h(self.config.layers - 1, 1).with_rows(Word::part(Var::Steps, self.extent.lanes, 0, self.extent.lanes));
+        let h = self.h(0, self.config.layers - 1, 1).with_rows(Word::part(Var::Steps, self.extent.lanes, 0, self.extent.lanes));
         self.scores(&mut r, self.slots.logits, h, ld);
         r
     }
@@ -441,12 +471,12 @@ impl Recorder {
         r
     }
 
-    /// State `Segment` becomes state `Target`.
+    /// State `From` becomes state `To`.
     fn carry(&self) -> Recording {
         let mut r = Recording::new("carry");
         let sizes = [self.config.layers, self.extent.lanes, pad4(self.config.hidden)];
-        let places = [Var::Segment, Var::Target].map(|v| Word::scaled(v, self.state()));
-        carry_state::record(&mut r, self.capabilities.matmul, self.slots.states, sizes, self.extent.states() * self.state(), places);
+        let places = [Var::From, Var::To].map(|v| Word::scaled(v, self.state()));
+        carry_state::record(&mut r, self.capabilities.matmul, self.slots.states, sizes, self.extent.all_states() * self.state(), places);
         r
     }
 }

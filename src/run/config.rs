@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
+use crate::plan::Bytes;
 use crate::trainer::{Goal, Settings};
 use crate::truncation::Truncation;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,9 @@ pub struct RunConfig {
     pub seed: u64,
     /// Part held out.
     pub val_fraction: f64,
+    /// Memory that training may take; none for a share of what there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_budget: Option<Bytes>,
     /// Updates from one validation to the next; none for the end of each epoch.
     pub val_every: Option<u64>,
     /// Validations without a gain after which training stops.
@@ -120,6 +124,7 @@ impl RunConfig {
             goal: self.goal(),
             seed: self.seed,
             val_fraction: self.val_fraction,
+            memory_budget: self.memory_budget.map(|b| b.0),
         }
     }
 

@@ -18,3 +18,5 @@ mod shaders;
 mod training;
 // Truncation strategies: equal bits, where gradients stop, the sums written out.
 mod truncation;
+// Random truncation has the full gradient as its mean, and mistakes in it are seen.
+mod unbiased;

@@ -8,7 +8,6 @@ use retrograd::engine::Engine;
 use retrograd::feed::Source;
 use retrograd::model::{Activation, Config, Init};
 use retrograd::optimizer::{Clip, Rule};
-use retrograd::plan::Plan;
 use retrograd::reference::{self, optimizer as oracle};
 use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
@@ -30,7 +29,7 @@ fn losses(device: &Device, case: &Case, rule: Rule, clip: Clip, lr: f32) -> Vec<
         let given = window(case, i);
         engine.gradient(all.clone(), |places, range| given.inputs(places, range), case.n()).unwrap();
         engine.update(i, lr, case.n()).unwrap();
-        engine.carry(case.plan().segments(all.clone()).len() as u32).unwrap();
+        engine.carry().unwrap();
     }
     (0..UPDATES).map(|i| f64::from(engine.metrics(i).unwrap().loss)).collect()
 }
@@ -102,7 +101,7 @@ fn a_gradient_that_is_not_finite_is_skipped_and_counted() {
         let run = |engine: &mut Engine, i| {
             engine.gradient(0..case.steps, |places, range| given.inputs(places, range), case.n()).unwrap();
             engine.update(i, 1e-2, case.n()).unwrap();
-            engine.carry(case.plan().segments(0..case.steps).len() as u32).unwrap();
+            engine.carry().unwrap();
         };
         run(&mut engine, 0);
         assert!(engine.parameters().unwrap() == params, "{device}: a skipped update changed parameters");
@@ -234,20 +233,6 @@ fn validation_is_that_of_one_stream() {
     let (expected, _) = reference::forward(&net, &params, &window, &[vec![0.0; 20]]);
     let got = trainer.validate().unwrap().unwrap();
     assert!((got - expected).abs() <= 1e-5 * expected, "{got} and {expected}");
-}
-
-#[test]
-fn the_plan_keeps_h_where_it_fits_and_recomputes_where_not() {
-    let caps = cpu().capabilities();
-    let dims = Config { vocab: 65, hidden: 256, layers: 1, activation: Activation::Tanh, bias: true }.dims(32);
-    let short = Plan::new(dims, 64, &caps).unwrap();
-    assert!(!short.recompute && short.extent.segments == 1 && short.extent.steps == 64);
-    let long = Plan::new(dims, 1_000_000, &caps).unwrap();
-    assert!(long.recompute && long.extent.places == 1);
-    let e = long.extent;
-    assert!(u64::from(e.steps) * u64::from(e.segments) >= 1_000_000);
-    let bytes = u64::from(dims.state()) * 4 * u64::from(3 * e.steps + e.segments);
-    assert!(bytes <= 300 << 20, "{bytes}");
 }
 
 /// Tiny Shakespeare lies beside a checkout, not in it.

@@ -40,8 +40,8 @@ fn carry([layers, states, lanes, hidden]: [u32; 4], broken: bool, target: u32) {
         case.expect_each(&to, |b, c| if reset(b) { Want::Bits(0) } else { Want::Bits((from.at(b, c) as f32).to_bits()) });
     }
     let last = states.max(3) - 2;
-    let values = Values::default().with(Var::Segment, last).with(Var::Target, target);
+    let values = Values::default().with(Var::From, last).with(Var::To, target);
     check(&format!("carry_state {layers} {states} {lanes} {hidden} {broken} to {target}"), &case, Forms::Plain, &values, &|r, caps| {
-        kernels::carry_state::record(r, caps.matmul, slot, [layers, lanes, ld], stride, [Word::scaled(Var::Segment, state), Word::scaled(Var::Target, state)]);
+        kernels::carry_state::record(r, caps.matmul, slot, [layers, lanes, ld], stride, [Word::scaled(Var::From, state), Word::scaled(Var::To, state)]);
     });
 }

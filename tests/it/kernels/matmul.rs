@@ -104,7 +104,7 @@ fn check_product(p: Product) {
     }
 
     // All sizes are known at run time only.
-    let [m, n, k] = [Var::Steps, Var::Segment, Var::Place].map(Word::var);
+    let [m, n, k] = [Var::Steps, Var::From, Var::Place].map(Word::var);
     let operands = Operands {
         form: p.form,
         a: if flip_a { a.view(k, m) } else { a.view(m, k) },
@@ -114,7 +114,7 @@ fn check_product(p: Product) {
         accumulate: Word::var(Var::Accumulate),
     };
     let batch = Batch { count: p.count, strides: [a.stride, if p.shared { 0 } else { b.stride }, c.stride] };
-    let sizes = Values::default().with(Var::Steps, rows).with(Var::Segment, cols).with(Var::Place, inner);
+    let sizes = Values::default().with(Var::Steps, rows).with(Var::From, cols).with(Var::Place, inner);
     let values = sizes.with(Var::Accumulate, p.accumulate.into());
     check(&format!("{p:?}"), &case, Forms::Matmul, &values, &|r, caps| record(r, "product", caps.matmul, operands, batch));
 }

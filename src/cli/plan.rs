@@ -1,0 +1,60 @@
+//! `retrograd plan`
+
+use super::{print_json, say, train};
+use crate::analysis::planned::Planned;
+use crate::device::Device;
+use crate::error::{Error, Result, tell};
+use crate::feed::Feed;
+use crate::files;
+use crate::report;
+use crate::trainer::Corpus;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Flags of `plan`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+The budget covers everything on the device: parameters, gradients, moments, activations, inputs, what is read back through. A window that is
+too long for it is worked through in segments, whose states are computed again, once if the budget allows it, else as seldom as it does.
+
+Examples:
+  retrograd plan book.txt --truncation full --memory-budget 16MiB                  can it be done, and what does it cost
+  retrograd plan book.txt --truncation full --memory-budget 16MiB --svg plan.svg   the same as a picture")]
+pub(super) struct Args {
+    #[command(flatten)]
+    train: train::Args,
+    /// Write a picture to this file: time against memory, and what is stored and computed again; it must not exist
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
+    let refused = ["out", "resume", "sample"];
+    if let Some(flag) = given.iter().find(|g| refused.contains(&g.as_str())) {
+        return Err(Error::Usage(format!("--{flag} has no meaning for plan, which trains nothing; leave it out")));
+    }
+    if let Some(path) = args.svg.as_deref().filter(|p| p.exists()) {
+        return Err(Error::Usage(format!("{} exists; give another file for --svg", path.display())));
+    }
+    let mut config = args.train.config();
+    config.check()?;
+    let symbols = Arc::new(config.open_text()?);
+    let settings = config.settings();
+    let model = settings.config(symbols.vocabulary().len())?;
+    let corpus = Corpus::new(symbols, config.separator.as_deref(), &settings)?;
+    let (device, line) = Device::open(config.device)?;
+    if !args.train.quiet {
+        tell(&line);
+    }
+    let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
+    let planned = Planned::new(&settings.task(model, &feed), settings.truncation, &device)?;
+    if let Some(path) = &args.svg {
+        files::replace(path, report::plan::svg(&planned).as_bytes())?;
+    }
+    if args.train.json {
+        let json = serde_json::to_value(&planned).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
+        return print_json(&json);
+    }
+    say(&report::plan::table(&planned));
+    Ok(())
+}

@@ -1,0 +1,437 @@
+//! Random truncation has the full gradient as its mean, and a test that finds three ways to get that wrong.
+//!
+//! A draw is a pass over the whole text with cuts of its own; draws are independent. Per tensor and direction, the mean over draws is
+//! compared with the full gradient in units of its standard error, z. Where long lags carry little of the gradient, any truncation is
+//! nearly unbiased and such a test proves nothing: so the net is one in which they carry much, and a test says so.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use retrograd::data::{Given, Kind, Lanes, Sequences, Symbols, Text};
+use retrograd::device::Device;
+use retrograd::engine::Engine;
+use retrograd::estimate::Estimator;
+use retrograd::feed::Source;
+use retrograd::model::{Activation, Config, Tensor};
+use retrograd::optimizer::{Clip, Rule};
+use retrograd::plan::Plan;
+use retrograd::reference::{self, Net, Phi, Window};
+use retrograd::truncation::{Draw, Truncation};
+use std::sync::Arc;
+
+/// H, and the number of places that a memory of `r` passes through.
+const HIDDEN: usize = 7;
+/// Spectral norm of W_hh: what each step leaves of a memory, and of a gradient.
+const DECAY: f64 = 0.5;
+/// Steps from `r` to the step at which it is read out, which is to predict `b`.
+const GAP: usize = 6;
+/// A sequence, its separator last: two times `r`, and `b` behind the step that lies GAP steps behind.
+const SEQUENCE: &str = "aaraaaaaabaraaaaaabaaaa.";
+/// The symbols in the order of their indices.
+const SYMBOLS: &str = ".abr";
+/// Seeds of the draws.
+const SEEDS: [u64; 3] = [1, 2, 3];
+/// Largest standard error, as a part of the gradient's norm.
+const MOST_ERROR: f64 = 0.02;
+/// Draws from this number on serve to find the bias of unweighted truncation and nothing else.
+const OTHER_DRAWS: u64 = 1 << 20;
+
+const CONFIG: Config = Config { vocab: 4, hidden: HIDDEN as u32, layers: 1, activation: Activation::Identity, bias: true };
+const DEVICE: Device = Device::Cpu { threads: 1 };
+
+/// Vectors of length 1 at right angles to each other.
+fn frame(rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
+    let mut frame: Vec<Vec<f64>> = Vec::new();
+    for _ in 0..HIDDEN {
+        let mut v: Vec<f64> = (0..HIDDEN).map(|_| rng.random_range(-1.0..1.0)).collect();
+        for u in &frame {
+            let along = dot(u, &v);
+            v.iter_mut().zip(u).for_each(|(v, u)| *v -= along * u);
+        }
+        let length = dot(&v, &v).sqrt();
+        frame.push(v.iter().map(|v| v / length).collect());
+    }
+    frame
+}
+
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
+fn norm(x: &[f64]) -> f64 {
+    dot(x, x).sqrt()
+}
+
+fn difference(x: &[f64], y: &[f64]) -> Vec<f64> {
+    x.iter().zip(y).map(|(x, y)| x - y).collect()
+}
+
+/// A net of long lags though its steps contract: `r` writes a large vector, W_hh turns it into the next of a frame and halves it, and
+/// GAP steps later the head reads it. The states before are larger by as much as the gradient that reaches them is smaller, so all lags
+/// up to GAP - 1 have equal parts in dW_hh. All other losses are nearly flat.
+fn parameters() -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let frame = frame(&mut rng);
+    let mut noise = |size: f64, n: usize| (0..n).map(|_| rng.random_range(-size..size)).collect::<Vec<f64>>();
+    let (mut w_xh, mut w_hy, b_h) = (noise(0.02, 4 * HIDDEN), noise(0.05, 4 * HIDDEN), noise(0.02, HIDDEN));
+    let mut w_hh = vec![0.0; HIDDEN * HIDDEN];
+    for (k, from) in frame.iter().enumerate() {
+        for (place, w) in w_hh.iter_mut().enumerate() {
+            *w += DECAY * from[place / HIDDEN] * frame[(k + 1) % HIDDEN][place % HIDDEN];
+        }
+    }
+    let row = |symbol| SYMBOLS.find(symbol).unwrap() * HIDDEN;
+    let read = 0.5;
+    for j in 0..HIDDEN {
+        w_xh[row('r') + j] += read * DECAY.powi(-(GAP as i32)) * frame[0][j];
+        w_hy[row('b') + j] += 6.0 / read * frame[GAP][j];
+    }
+    let b_y = vec![0.0, 5.0, -1.0, 0.0];
+    let mut flat = vec![0.0; CONFIG.elements() as usize];
+    for (tensor, values) in CONFIG.tensors().iter().zip([w_xh, w_hh, b_h, w_hy, b_y]) {
+        tensor.insert(&mut flat, &values.iter().map(|&x| x as f32).collect::<Vec<f32>>());
+    }
+    flat
+}
+
+/// Two ways to read a text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Layout {
+    /// Lanes that share their cuts.
+    Stream,
+    /// Sequences of their own cuts.
+    Sequences,
+}
+
+impl Layout {
+    /// Steps of a lane or sequence, and how many there are. The lanes of the stream begin at four places of a sequence.
+    fn sizes(self) -> (u32, u32) {
+        if self == Layout::Stream { (54, 4) } else { (SEQUENCE.len() as u32, 48) }
+    }
+
+    fn scored(self) -> f64 {
+        let (steps, lanes) = self.sizes();
+        f64::from(steps * lanes)
+    }
+
+    /// Begins with a separator, so that lane or sequence i reads the symbols from number i * steps on.
+    fn symbols(self) -> Arc<Symbols> {
+        let text = format!(".{}", SEQUENCE.repeat(self.scored() as usize / SEQUENCE.len()));
+        let symbols = Symbols::new(Text::given("text", text), Kind::Characters).unwrap();
+        assert_eq!(symbols.vocabulary().symbols().concat(), SYMBOLS);
+        Arc::new(symbols)
+    }
+
+    fn estimator(self, truncation: Truncation, seed: u64) -> Estimator {
+        let symbols = self.symbols();
+        let source = match self {
+            Layout::Stream => Source::Stream(Lanes::new(symbols.clone(), 0..symbols.len(), 4).unwrap()),
+            Layout::Sequences => Source::Sequences(Sequences::new(symbols, ".").unwrap()),
+        };
+        let lanes = if self == Layout::Stream { 4 } else { 24 };
+        Estimator::new(&DEVICE, CONFIG, &parameters(), source, truncation, lanes, seed).unwrap()
+    }
+
+    /// Steps from cut to cut, of each lane or sequence.
+    fn lengths(self, truncation: Truncation, draw: Draw) -> Vec<Vec<u32>> {
+        let (steps, lanes) = self.sizes();
+        if self == Layout::Sequences {
+            return (0..lanes).map(|i| truncation.cuts(steps, i, draw).lengths()).collect();
+        }
+        let (mut from, mut lengths) = (0, Vec::new());
+        while from < steps {
+            let w = truncation.window(from, steps, draw).steps;
+            lengths.push(w.end - w.start);
+            from = w.end;
+        }
+        vec![lengths; lanes as usize]
+    }
+
+    /// The whole text as one window without cuts.
+    fn whole(self) -> Given {
+        let (steps, lanes) = self.sizes();
+        let symbols = self.symbols();
+        let mut read = vec![0; symbols.len() as usize];
+        symbols.read(0, &mut read).unwrap();
+        let at = |shift: u32| (0..steps * lanes).map(|i| read[(i % lanes * steps + i / lanes + shift) as usize]).collect();
+        let edge = (0..steps * lanes).map(|i| f32::from(u8::from(i >= lanes))).collect::<Vec<f32>>();
+        Given { lanes, tokens: at(0), targets: at(1), keep: edge.clone(), xi: edge, weights: vec![1.0; (steps * lanes) as usize] }
+    }
+}
+
+/// What is done with the steps between two cuts, rightly or wrongly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Scaling {
+    /// Each step's edge has the scale of the strategy, 1/PI.
+    Right,
+    /// Wrong: the loss divided by the window's own length instead of one constant (times the mean length, so that only this is wrong).
+    OwnLength,
+    /// Wrong: xi = 1 at the steps, and the whole window's gradient times the product of their scales.
+    WholeWindow,
+    /// Wrong: xi = 1 at the steps, and nothing for it.
+    Unweighted,
+}
+
+/// Estimates by one sweep over the whole text with the cuts of a draw. A gradient is linear in the weights of the losses, and a window's
+/// part in it is that of its own losses: so a factor of a window is a weight of its steps.
+struct Sweep {
+    engine: Engine,
+    given: Given,
+    layout: Layout,
+    truncation: Truncation,
+    scaling: Scaling,
+}
+
+impl Sweep {
+    fn new(layout: Layout, truncation: Truncation, scaling: Scaling) -> Self {
+        let (steps, lanes) = layout.sizes();
+        let plan = Plan::with(CONFIG.dims(lanes), steps, steps, false);
+        let mut engine = Engine::new(&DEVICE, CONFIG, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
+        engine.set_parameters(&parameters()).unwrap();
+        Sweep { engine, given: layout.whole(), layout, truncation, scaling }
+    }
+
+    fn estimate(&mut self, draw: Draw) -> Vec<f32> {
+        let (steps, lanes) = self.layout.sizes();
+        let mean = self.truncation.expected_window(steps);
+        for (lane, lengths) in self.layout.lengths(self.truncation, draw).iter().enumerate() {
+            let mut t = 0;
+            for &length in lengths {
+                let weight = match self.scaling {
+                    Scaling::OwnLength => (mean / f64::from(length)) as f32,
+                    Scaling::WholeWindow => (1..length).map(|d| self.truncation.xi(d)).product(),
+                    Scaling::Right | Scaling::Unweighted => 1.0,
+                };
+                for d in 0..length {
+                    let i = ((t + d) * lanes) as usize + lane;
+                    let scaled = matches!(self.scaling, Scaling::Right | Scaling::OwnLength);
+                    self.given.xi[i] = if scaled || d == 0 { self.truncation.xi(d) } else { 1.0 };
+                    self.given.weights[i] = weight;
+                }
+                t += length;
+            }
+        }
+        let given = &self.given;
+        self.engine.gradient(0..steps, |places, range| given.inputs(places, range), self.layout.scored()).unwrap();
+        self.engine.gradients().unwrap()
+    }
+}
+
+fn wide(tensor: &Tensor, flat: &[f32]) -> Vec<f64> {
+    tensor.extract(flat).iter().map(|&x| f64::from(x)).collect()
+}
+
+/// Sums over the draws of what one tensor's estimates differ from its full gradient by.
+struct Tally {
+    tensor: Tensor,
+    full: Vec<f64>,
+    /// Of length 1.
+    directions: Vec<Vec<f64>>,
+    draws: f64,
+    /// Per element, then per direction: the sum and the sum of squares.
+    sums: Vec<[f64; 2]>,
+}
+
+impl Tally {
+    /// `bias` is the mean of unweighted truncation, less the full gradient.
+    fn new(tensor: Tensor, full: &[f32], bias: &[f64]) -> Self {
+        let full = wide(&tensor, full);
+        let mut rng = ChaCha8Rng::seed_from_u64(u64::from(tensor.offset));
+        let mut directions = vec![full.clone(), bias.to_vec()];
+        directions.extend((0..8).map(|_| full.iter().map(|_| rng.random_range(-1.0..1.0)).collect::<Vec<f64>>()));
+        for u in &mut directions {
+            let length = norm(u);
+            u.iter_mut().for_each(|x| *x /= length);
+        }
+        let sums = vec![[0.0; 2]; full.len() + directions.len()];
+        Tally { tensor, full, directions, draws: 0.0, sums }
+    }
+
+    fn add(&mut self, flat: &[f32]) {
+        let off = difference(&wide(&self.tensor, flat), &self.full);
+        let along = self.directions.iter().map(|u| dot(&off, u));
+        for (sum, x) in self.sums.iter_mut().zip(off.iter().copied().chain(along)) {
+            *sum = [sum[0] + x, sum[1] + x * x];
+        }
+        self.draws += 1.0;
+    }
+
+    /// Mean, and the square of its standard error.
+    fn mean(&self, [sum, squares]: [f64; 2]) -> (f64, f64) {
+        let mean = sum / self.draws;
+        (mean, (squares / self.draws - mean * mean) / (self.draws - 1.0))
+    }
+
+    /// The standard error of all elements together, as a part of the gradient's norm.
+    fn error(&self) -> f64 {
+        self.sums[..self.full.len()].iter().map(|s| self.mean(*s).1).sum::<f64>().sqrt() / norm(&self.full)
+    }
+
+    fn z(&self) -> Vec<f64> {
+        let z = |s: &[f64; 2]| {
+            let (mean, square) = self.mean(*s);
+            mean / square.sqrt()
+        };
+        self.sums[self.full.len()..].iter().map(z).collect()
+    }
+}
+
+/// Where truncation acts: on the tensors of the recurrence, which come first. Each step's part in those of the head is of lag 0.
+fn recurrence() -> Vec<Tensor> {
+    CONFIG.tensors().into_iter().filter(|t| !t.name.ends_with('y')).collect()
+}
+
+/// What draws are tallied against: the full gradient, and the bias of unweighted truncation.
+struct Target {
+    full: Vec<f32>,
+    bias: Vec<Vec<f64>>,
+}
+
+impl Target {
+    fn new(layout: Layout, truncation: Truncation, seed: u64, draws: u64) -> Self {
+        let full = layout.estimator(Truncation::Full, 0).estimate(0).unwrap().gradients;
+        let mut sweep = Sweep::new(layout, truncation, Scaling::Unweighted);
+        let mut sum = vec![0.0; full.len()];
+        for draw in 0..draws {
+            let g = sweep.estimate(Draw { seed, epoch: OTHER_DRAWS + draw });
+            sum.iter_mut().zip(g.iter().zip(&full)).for_each(|(s, (g, f))| *s += g - f);
+        }
+        let bias = recurrence().iter().map(|t| wide(t, &sum)).collect();
+        Target { full, bias }
+    }
+
+    fn tally(&self, draws: u64, mut estimate: impl FnMut(u64) -> Vec<f32>) -> Vec<Tally> {
+        let mut tallies: Vec<Tally> = recurrence().into_iter().zip(&self.bias).map(|(t, b)| Tally::new(t, &self.full, b)).collect();
+        for draw in 0..draws {
+            let g = estimate(draw);
+            tallies.iter_mut().for_each(|t| t.add(&g));
+        }
+        tallies
+    }
+}
+
+fn assert_near(what: &str, found: &[f64], expected: &[f64], bound: f64) {
+    let error = norm(&difference(found, expected)) / norm(expected);
+    assert!(error <= bound, "{what}: off by {error:e}");
+}
+
+/// The largest factor by which W lengthens a vector, by iterating W W^T.
+fn spectral_norm(w: &[f64]) -> f64 {
+    let mut x = vec![1.0; HIDDEN];
+    let mut length = 0.0;
+    for _ in 0..100 {
+        let y: Vec<f64> = (0..HIDDEN).map(|j| (0..HIDDEN).map(|i| x[i] * w[i * HIDDEN + j]).sum()).collect();
+        length = norm(&y) / norm(&x);
+        x = w.chunks_exact(HIDDEN).map(|row| dot(row, &y)).collect();
+    }
+    length
+}
+
+/// `full` is what it should be, and truncation matters: steps contract by about a half, and yet a fifth of the gradient and more has lags
+/// of 5 steps and more, which are what `regular:1,5` leaves out.
+#[test]
+fn long_lags_carry_a_fifth_of_the_gradient() {
+    let flat = parameters();
+    let params: Vec<Vec<f64>> = CONFIG.tensors().iter().map(|t| wide(t, &flat)).collect();
+    let contraction = spectral_norm(&params[1]);
+    assert!((0.4..=0.6).contains(&contraction), "{contraction}");
+    for layout in [Layout::Stream, Layout::Sequences] {
+        let (steps, lanes) = layout.sizes();
+        assert!(steps >= 24);
+        let gradient = |truncation| {
+            let mut estimator = layout.estimator(truncation, 0);
+            let flat = estimator.estimate(0).unwrap().gradients;
+            CONFIG.tensors().iter().map(|t| wide(t, &flat)).collect::<Vec<_>>()
+        };
+        let (full, short) = (gradient(Truncation::Full), gradient(Truncation::Overlapping { k1: 1, k2: 5 }));
+        let share = norm(&difference(&full.concat(), &short.concat())) / norm(&full.concat());
+        assert!(share >= 0.2, "{layout:?}: {share}");
+
+        let net = Net { vocab: CONFIG.vocab as usize, hidden: HIDDEN, layers: 1, phi: Phi::Identity, bias: true };
+        let (given, zeros) = (layout.whole(), [vec![0.0; lanes as usize * HIDDEN]]);
+        let [keep, xi, weights] = [&given.keep, &given.xi, &given.weights].map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
+        let (tokens, targets) = (&given.tokens[..], &given.targets[..]);
+        let window = Window { steps: steps as usize, tokens, targets, keep: &keep, xi: &xi, weights: &weights, n: layout.scored() };
+        let expected = reference::backward(&net, &params, &window, &zeros, &zeros).gradients;
+        for ((t, found), expected) in CONFIG.tensors().iter().zip(&full).zip(&expected) {
+            assert_near(&format!("{layout:?}, {}", t.name), found, expected, 1e-4);
+        }
+    }
+}
+
+/// Proves that a strategy is unbiased, and that it would be noticed if it were not.
+fn prove(layout: Layout, truncation: &str, draws: u64) {
+    let truncation: Truncation = truncation.parse().unwrap();
+    for seed in SEEDS {
+        let what = format!("{layout:?}, {truncation}, seed {seed}");
+        let target = Target::new(layout, truncation, seed, draws / 4);
+        let mut estimator = layout.estimator(truncation, seed);
+        let mut right = Sweep::new(layout, truncation, Scaling::Right);
+        let tallies = target.tally(draws, |draw| {
+            let g = estimator.estimate(draw).unwrap().gradients;
+            for t in &CONFIG.tensors()[recurrence().len()..] {
+                assert_near(&format!("{what}, {}, which no cut reaches", t.name), &wide(t, &g), &wide(t, &target.full), 1e-5);
+            }
+            // So the mistakes below differ from what is tested in the mistake and nothing else.
+            if draw < 3 {
+                let sweep = right.estimate(Draw { seed, epoch: draw });
+                for t in &CONFIG.tensors() {
+                    assert_near(&format!("{what}, {}, by windows and in one sweep", t.name), &wide(t, &g), &wide(t, &sweep), 1e-5);
+                }
+            }
+            g
+        });
+        for t in &tallies {
+            let (error, z, name) = (t.error(), t.z(), &t.tensor.name);
+            assert!(error <= MOST_ERROR, "{what}, {name}: a standard error of {error:.4} of the gradient proves little; more draws are needed");
+            assert!(z.iter().all(|z| z.abs() <= 4.0), "{what}, {name}: z {z:.1?}");
+        }
+        find_mistakes(&what, &target, |scaling| Sweep::new(layout, truncation, scaling), draws, seed);
+    }
+}
+
+/// Each planted mistake, with as many draws, is far beyond chance.
+fn find_mistakes(what: &str, target: &Target, sweep: impl Fn(Scaling) -> Sweep, draws: u64, seed: u64) {
+    for scaling in [Scaling::OwnLength, Scaling::WholeWindow, Scaling::Unweighted] {
+        let mut sweep = sweep(scaling);
+        let tallies = target.tally(draws, |draw| sweep.estimate(Draw { seed, epoch: draw }));
+        let z = tallies.iter().flat_map(Tally::z).fold(0.0, |most: f64, z| most.max(z.abs()));
+        if scaling == Scaling::WholeWindow && sweep.truncation == Truncation::Random(0.5) {
+            // Windows of n steps are 2^-n of all and are multiplied by 2^(n-1): the variance grows as 2^T, and the longest window among
+            // the draws decides z: 2 to 14, as it happens. The standard error never fails to show it.
+            let least = tallies.iter().map(Tally::error).fold(f64::INFINITY, f64::min);
+            assert!(least > 25.0 * MOST_ERROR, "{what}, {scaling:?}: a standard error of {least:.3}");
+            continue;
+        }
+        assert!(z > 8.0, "{what}, {scaling:?}: |z| is only {z:.1}");
+    }
+}
+
+#[test]
+fn random_half_on_a_stream() {
+    prove(Layout::Stream, "random:0.5", 2500);
+}
+
+#[test]
+fn random_half_on_sequences() {
+    prove(Layout::Sequences, "random:0.5", 400);
+}
+
+#[test]
+fn random_nine_tenths_on_a_stream() {
+    prove(Layout::Stream, "random:0.9", 2000);
+}
+
+#[test]
+fn random_nine_tenths_on_sequences() {
+    prove(Layout::Sequences, "random:0.9", 400);
+}
+
+#[test]
+fn random_tail_on_a_stream() {
+    prove(Layout::Stream, "random-tail:8,4", 2000);
+}
+
+#[test]
+fn random_tail_on_sequences() {
+    prove(Layout::Sequences, "random-tail:8,4", 400);
+}
