@@ -87,6 +87,8 @@ pub struct Task {
 const LONGEST_SEGMENT: u32 = 1024;
 /// Most bytes of one chunk of logits; less where the budget is small.
 const HEAD_BYTES: u64 = 16 << 20;
+/// No less, unless nothing else fits.
+const LEAST_HEAD_BYTES: u64 = 64 << 10;
 /// What a sweep over a segment costs besides its steps, in steps.
 const SWEEP: f64 = 1.0;
 /// Most times that a segment may be computed again.
@@ -234,7 +236,13 @@ impl<'a> Planner<'a> {
 
     /// The extent of a plan.
     fn extent(&self, steps: u32, stored: u32, places: u32) -> Extent {
-        let bytes = HEAD_BYTES.min(self.task.budget / 16).max(1 << 16).min(self.capabilities.binding_bytes);
+        let bytes = HEAD_BYTES.min(self.task.budget / 16).max(LEAST_HEAD_BYTES);
+        self.extent_with(steps, stored, places, bytes)
+    }
+
+    /// The same with chunks of the head of so many bytes, or of 4 rows.
+    fn extent_with(&self, steps: u32, stored: u32, places: u32, head_bytes: u64) -> Extent {
+        let bytes = head_bytes.min(self.capabilities.binding_bytes);
         let chunk = u32::try_from(bytes / 4 / u64::from(self.dims.vocab)).unwrap_or(u32::MAX).max(4) / 4 * 4;
         let per_slot = u32::try_from(self.capabilities.binding_bytes / (self.unit * u64::from(steps + 1))).unwrap_or(u32::MAX).max(1);
         Extent {
@@ -303,8 +311,8 @@ impl<'a> Planner<'a> {
             needed if left + 2 >= u64::from(segments) && needed.max(1) <= most => (needed.max(1), places.min(segments)),
             _ => (stored.min(segments - 1).max(1), 1),
         };
-        let (repeats, _) = schedule::repetitions(segments, stored, places);
-        (repeats <= MOST_REPETITIONS).then(|| self.extent(steps, stored, places))
+        let within = schedule::reach(stored, MOST_REPETITIONS) >= u64::from(segments - places + 1);
+        within.then(|| self.extent(steps, stored, places))
     }
 
     /// Most states that one slot holds.
@@ -317,11 +325,11 @@ impl<'a> Planner<'a> {
     fn least(&self) -> (Plan, u64) {
         let small = |steps: u32| {
             let segments = self.segments(steps);
-            let stored = (1..=self.most_stored()).find(|&s| schedule::repetitions(segments, s, 1).0 <= MOST_REPETITIONS).unwrap_or(1);
-            let extent = self.extent(steps, stored, 1);
+            let stored = (1..=self.most_stored()).find(|&s| schedule::reach(s, MOST_REPETITIONS) >= u64::from(segments)).unwrap_or(1);
+            let extent = self.extent_with(steps, stored, 1, 0);
             (self.bytes(extent), extent)
         };
-        let extent = (1..=self.longest().min(64)).map(small).min_by_key(|s| s.0).map_or_else(|| self.extent(1, 1, 1), |s| s.1);
+        let extent = (1..=self.longest().min(64)).map(small).min_by_key(|s| s.0).map_or_else(|| self.extent_with(1, 1, 1, 0), |s| s.1);
         (Plan { extent, window: self.task.window }, self.exact(extent))
     }
 

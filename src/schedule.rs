@@ -57,13 +57,23 @@ pub fn reach(stored: u32, repeats: u32) -> u64 {
     n
 }
 
+/// Least r for which [`reach`] is `units` or more.
+fn most(units: u64, stored: u32) -> u32 {
+    let (mut n, mut r) = (1u64, 0);
+    while n < units {
+        r += 1;
+        n = n.checked_mul(u64::from(stored) + u64::from(r)).map_or(u64::MAX, |n| n / u64::from(r));
+    }
+    r
+}
+
 /// Most and all repetitions of `segments` segments, of which the last `places` are kept.
 pub fn repetitions(segments: u32, stored: u32, places: u32) -> (u32, u64) {
     let units = u64::from(units(segments, places));
     if units == 1 {
         return (0, 0);
     }
-    let most = (1..).find(|&r| reach(stored, r) >= units).unwrap_or(u32::MAX);
+    let most = most(units, stored);
     (most, u64::from(most) * units - reach(stored + 1, most - 1))
 }
 
@@ -75,7 +85,7 @@ fn units(segments: u32, places: u32) -> u32 {
 /// Where a range of `n` units is parted: so many are computed from the state at its start once it is reached again. `stored` counts the
 /// places from that state on.
 fn part(n: u64, stored: u32) -> u64 {
-    let most = (1..).find(|&r| reach(stored, r) >= n).unwrap_or(1);
+    let most = most(n, stored);
     let before = |r: u32| if most > r { reach(stored, most - 1 - r) } else { 0 };
     let behind = |r: u32| reach(stored - 1, most - r);
     // Both sides as long as they may be without one more repetition, and no shorter than with one less.

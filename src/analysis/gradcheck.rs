@@ -93,7 +93,15 @@ pub struct Gradients {
 /// # Errors
 /// If the device fails.
 pub fn executor(device: &Device, case: &Case) -> Result<(Gradients, Vec<f32>)> {
-    let mut engine = Engine::new(device, case.config, case.plan(), &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
+    executor_with(device, case, case.plan())
+}
+
+/// As [`executor`], within another plan.
+///
+/// # Errors
+/// If the device fails.
+pub fn executor_with(device: &Device, case: &Case, plan: Plan) -> Result<(Gradients, Vec<f32>)> {
+    let mut engine = Engine::new(device, case.config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
     engine.set_parameters(&case.parameters())?;
     engine.set_state(&case.state())?;
     let window = case.window();

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 /// Flags of `plan`.
 #[derive(clap::Args)]
+#[group(id = "plan")]
 #[command(after_help = "\
 The budget covers everything on the device: parameters, gradients, moments, activations, inputs, what is read back through. A window that is
 too long for it is worked through in segments, whose states are computed again, once if the budget allows it, else as seldom as it does.

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 /// Flags of `train`.
 #[derive(clap::Args)]
+#[group(id = "train")]
 #[command(after_help = "\
 How far back gradients flow (--truncation):
   full                 through the whole lane or sequence: exact, one update a lane

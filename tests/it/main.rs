@@ -10,6 +10,8 @@ mod gradients;
 mod compare;
 // Every kernel and variant, GPU and CPU, against naive f64 loops.
 mod kernels;
+// Memory: budgets that hold, and the same gradients within them.
+mod memory;
 // Runs: their folder, going on after an end of any kind, what is refused.
 mod runs;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.

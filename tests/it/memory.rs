@@ -1,0 +1,230 @@
+//! Memory: plans hold what they promise, and what is recomputed is the same.
+
+use crate::cli::{file, folder, refused, retrograd, text};
+use crate::devices::{both, cpu, gpu};
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use retrograd::analysis::gradcheck::{Case, executor, relative_error};
+use retrograd::data::{Kind, Symbols, Text};
+use retrograd::device::Device;
+use retrograd::estimate::Estimator;
+use retrograd::kernel::Capabilities;
+use retrograd::model::record::Extent;
+use retrograd::model::{Activation, Config, Init};
+use retrograd::optimizer::{Clip, Rule};
+use retrograd::plan::{Plan, Task};
+use retrograd::schedule;
+use retrograd::trainer::{Corpus, Layout, Settings, Trainer};
+use retrograd::truncation::Truncation;
+use std::sync::Arc;
+use std::time::Instant;
+
+fn task(config: Config, lanes: u32, window: u32, budget: u64) -> Task {
+    Task { config, lanes, window, ring: 0, update: Rule::Adam.update(Clip::Norm(1.0)), budget }
+}
+
+/// What limits an adapter: bindings of 128 MiB, and buffers besides the slots.
+fn adapter() -> Capabilities {
+    Capabilities { binding_bytes: 128 << 20, overhead_bytes: 500_000, flops_per_second: 2e10, ..cpu().capabilities() }
+}
+
+/// 200 random tasks: what is planned is within the budget and the limits, or the smallest budget that is named is enough.
+#[test]
+fn plans_hold_the_budget_and_the_limits() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let (mut planned, mut refusals) = (0, 0);
+    for i in 0..200 {
+        let mut n = |least: u32, most: u32| (f64::from(least) * (f64::from(most) / f64::from(least)).powf(rng.random())) as u32;
+        let config = Config { vocab: n(2, 3000), hidden: n(1, 300), layers: n(1, 4), activation: Activation::Tanh, bias: n(1, 3) == 1 };
+        let (lanes, window, budget) = (n(1, 64), n(1, 1_000_000), u64::from(n(100, 200_000)) << 10);
+        let ring = if n(1, 4) == 1 { n(1, 20) } else { 0 };
+        let task = Task { ring, ..task(config, lanes, window, budget) };
+        let capabilities = if i % 2 == 0 { adapter() } else { cpu().capabilities() };
+        let plan = match Plan::new(&task, &capabilities) {
+            Ok(plan) => plan,
+            Err(e) => {
+                let message = e.to_string();
+                let least = message.split("needs at least ").nth(1).and_then(|m| m.split(' ').next()).unwrap_or_else(|| panic!("{message}"));
+                let enough = Task { budget: least.parse::<retrograd::plan::Bytes>().unwrap().0, ..task };
+                assert!(enough.budget > budget, "{message}");
+                refusals += 1;
+                Plan::new(&enough, &capabilities).unwrap_or_else(|e| panic!("{least} is not enough: {e}"))
+            }
+        };
+        planned += 1;
+        let bytes: u64 = plan.bytes(&config, &task.update, &capabilities).values().sum();
+        let budget = budget.max(if refusals > 0 { bytes } else { 0 });
+        assert!(bytes <= budget, "{bytes} of {budget}: {plan:?}");
+        let program = retrograd::model::record::record(&config, plan.extent, &task.update, &capabilities).program;
+        assert!(program.arena.largest().1 <= capabilities.binding_bytes, "{:?}", program.arena.largest());
+        assert!(u64::from(plan.segment_count()) <= schedule::reach(plan.stored(), 8).saturating_add(plan.extent.places.into()));
+    }
+    assert!(planned == 200 && (10..190).contains(&refusals), "{refusals} refused");
+}
+
+#[test]
+fn planning_a_million_steps_takes_no_time() {
+    let config = Config { vocab: 65, hidden: 256, layers: 2, activation: Activation::Tanh, bias: true };
+    let start = Instant::now();
+    let plan = Plan::new(&task(config, 32, 1_000_000, 100 << 20), &adapter()).unwrap();
+    // Some milliseconds; this bound is only for what would be a mistake.
+    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    assert!(plan.recomputed().0 <= 2, "{plan:?}");
+}
+
+/// The numbers that the program is judged by: H 256, B 32, one layer.
+#[test]
+fn long_windows_fit_small_budgets() {
+    let config = Config { vocab: 65, hidden: 256, layers: 1, activation: Activation::Tanh, bias: true };
+    for capabilities in [cpu().capabilities(), adapter()] {
+        for (window, mib, most) in [(10_000, 16, 1), (100_000, 48, 1), (100_000, 12, 2)] {
+            let plan = Plan::new(&task(config, 32, window, mib << 20), &capabilities).unwrap();
+            assert!(plan.recomputed().0 <= most, "{window} steps in {mib} MiB: {plan:?}");
+        }
+        let activations = |budget| {
+            let t = task(config, 32, 1000, budget);
+            let plan = Plan::new(&t, &capabilities).unwrap();
+            (plan.recomputed().0, plan.bytes(&config, &t.update, &capabilities)[&retrograd::arena::Purpose::Activations])
+        };
+        let (all, few) = (activations(1 << 30), activations(5_200_000 + capabilities.overhead_bytes));
+        assert!(all.0 == 0 && few.0 == 1 && few.1 * 20 <= all.1, "{all:?} {few:?}");
+    }
+}
+
+/// A plan of a case, with so many stored states and held segments.
+fn with(case: &Case, stored: u32, places: u32, per_slot: u32) -> Plan {
+    let mut plan = case.plan();
+    plan.extent = Extent { states: schedule::states(stored), places, places_per_slot: per_slot, ..plan.extent };
+    plan
+}
+
+/// Kept, in one slot or several, or computed again once or often: the same bits, at one segment length.
+#[test]
+fn gradients_do_not_depend_on_what_is_stored() {
+    for device in both() {
+        for layers in [1, 2] {
+            let case = Case { segment: 3, ..Case::odd(Activation::Tanh, layers, true) };
+            let (expected, bits) = executor(&device, &case).unwrap();
+            for (stored, places, per_slot) in [(1, 6, 2), (1, 1, 1), (2, 1, 1), (3, 1, 1), (3, 2, 1), (2, 4, 3), (6, 1, 1), (9, 9, 4)] {
+                let (_, again) = retrograd::analysis::gradcheck::executor_with(&device, &case, with(&case, stored, places, per_slot)).unwrap();
+                assert!(bits == again, "{device}, {layers} layers, {stored} stored, {places} held: bits differ");
+            }
+            for segment in [1, 4, 17] {
+                let (found, _) = executor(&device, &Case { segment, ..case }).unwrap();
+                for (x, y) in found.tensors.iter().zip(&expected.tensors) {
+                    assert!(relative_error(x, y) <= 1e-5, "{device}, segments of {segment}: {:e}", relative_error(x, y));
+                }
+            }
+        }
+    }
+}
+
+fn symbols(len: usize) -> Arc<Symbols> {
+    let text: String = (0..len).map(|i| char::from(b'a' + (i * i % 13) as u8)).collect();
+    Arc::new(Symbols::new(Text::given("text", text), Kind::Characters).unwrap())
+}
+
+/// Every strategy trains within a small budget, to nearly the same parameters as within a large one.
+#[test]
+fn every_strategy_trains_within_a_budget() {
+    let symbols = symbols(2400);
+    for device in both() {
+        for (text, layers) in [("full", 2), ("regular:300", 1), ("regular:7,100", 1), ("random:0.99", 2), ("random-tail:50,4", 1)] {
+            let parameters = |budget: Option<u64>| {
+                let truncation: Truncation = text.parse().unwrap();
+                let settings = Settings {
+                    hidden: 24,
+                    layers,
+                    lanes: 4,
+                    truncation,
+                    rule: Rule::Sgd { momentum: 0.9 },
+                    lr: 0.1,
+                    val_fraction: 0.0,
+                    memory_budget: budget,
+                    ..Settings::default()
+                };
+                let mut trainer = Trainer::new(&device, Corpus::new(symbols.clone(), Layout::Stream, &settings).unwrap(), settings).unwrap();
+                (0..3).for_each(|_| trainer.step().unwrap());
+                let [planned, allocated] = trainer.engine.device_bytes();
+                assert!(planned == allocated && budget.is_none_or(|b| allocated <= b), "{device}, {text}: {planned} {allocated}");
+                let recomputed = trainer.engine.plan.recomputed().0;
+                (trainer.engine.parameters().unwrap().iter().map(|&x| f64::from(x)).collect::<Vec<f64>>(), recomputed)
+            };
+            let overhead = device.capabilities().overhead_bytes;
+            let (all, few) = (parameters(None), parameters(Some(95_000 + overhead)));
+            assert!(all.1 == 0 && few.1 > 0, "{text}: {} {}", all.1, few.1);
+            assert!(relative_error(&few.0, &all.0) <= 1e-5, "{device}, {text}: {:e}", relative_error(&few.0, &all.0));
+        }
+    }
+}
+
+/// Logits of a large vocabulary exist only in chunks.
+#[test]
+fn a_vocabulary_of_50000_trains() {
+    let text: String =
+        (0..50_000u32).filter_map(|i| char::from_u32(0x4e00 + i)).filter(|c| !c.is_control()).chain("一丁七".chars().cycle().take(3000)).collect();
+    let symbols = Arc::new(Symbols::new(Text::given("characters", text), Kind::Characters).unwrap());
+    let settings =
+        Settings { hidden: 8, lanes: 8, truncation: Truncation::Regular(16), val_fraction: 0.0, memory_budget: Some(40 << 20), ..Settings::default() };
+    let mut trainer = Trainer::new(&cpu(), Corpus::new(symbols, Layout::Stream, &settings).unwrap(), settings).unwrap();
+    assert!(trainer.engine.config.vocab > 45_000 && trainer.engine.plan.extent.head_rows < 128, "{:?}", trainer.engine.plan);
+    trainer.step().unwrap();
+    let loss = trainer.metrics().unwrap().unwrap().loss;
+    assert!((f64::from(loss) - f64::from(trainer.engine.config.vocab).ln()).abs() < 0.5, "{loss}");
+}
+
+/// An estimate over windows that were not planned for: their schedule is made at run time.
+#[test]
+fn windows_longer_than_planned_for_stay_within_the_plan() {
+    let config = Config { vocab: 13, hidden: 9, layers: 1, activation: Activation::Tanh, bias: true };
+    let flat = Init::Xavier.parameters(&config, 2);
+    let (symbols, device) = (symbols(400), Device::Gpu(Box::new(gpu())));
+    let source = || retrograd::feed::Source::Stream(retrograd::data::Lanes::new(symbols.clone(), 0..400, 3).unwrap());
+    let full = |device: &Device| Estimator::new(device, config, &flat, source(), Truncation::Full, 3, 0).unwrap().estimate(0).unwrap().gradients;
+    let small = Plan { extent: Extent { states: schedule::states(2), ..Plan::with(config.dims(3), 20, 7, true).extent }, window: 20 };
+    for device in [cpu(), device] {
+        let mut engine = retrograd::engine::Engine::new(&device, config, small, &Rule::Adam.update(Clip::None)).unwrap();
+        engine.set_parameters(&flat).unwrap();
+        let lanes = retrograd::data::Lanes::new(symbols.clone(), 0..400, 3).unwrap();
+        let edge = |t: u32| (f32::from(u8::from(t > 0)), f32::from(u8::from(t > 0)), 1.0);
+        engine.gradient(0..133, |places, range| lanes.inputs(places, range, edge), 399.0).unwrap();
+        let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        let error = relative_error(&wide(&engine.gradients().unwrap()), &wide(&full(&device)));
+        assert!(error <= 1e-5, "{device}: {error:e}");
+    }
+}
+
+#[test]
+fn plan_prints_what_it_decides_and_trains_nothing() {
+    let book = file("plan book.txt", "what is planned is what is done ".repeat(100).as_bytes());
+    let svg = folder("files").join(format!("plan {}.svg", std::process::id()));
+    let base = ["plan", book.to_str().unwrap(), "--hidden=16", "--batch=2", "--truncation=full", "--device=cpu"];
+    let done = retrograd(&[&base[..], &["--memory-budget=60KiB", "--json", "--svg", svg.to_str().unwrap()]].concat());
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let value: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(value["device_bytes"].as_u64().unwrap() <= 60 << 10 && value["window"] == 1439, "{value}");
+    let sum: u64 = value["bytes"].as_object().unwrap().values().map(|v| v.as_u64().unwrap()).sum();
+    assert_eq!(sum, value["device_bytes"]);
+    let curve: Vec<(u64, f64)> =
+        value["curve"].as_array().unwrap().iter().map(|p| (p["device_bytes"].as_u64().unwrap(), p["time_factor"].as_f64().unwrap())).collect();
+    assert!(curve.len() > 5 && curve.windows(2).all(|w| w[0].0 <= w[1].0 && w[0].1 >= w[1].1 - 1e-9), "{curve:?}");
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+    let table = retrograd(&base);
+    assert!(text(&table.stdout).contains("computed again") || text(&table.stdout).contains("held"), "{}", text(&table.stdout));
+    for (flag, words) in [
+        ("--memory-budget=5KiB", &["5KiB is too small", "at least", "--batch"][..]),
+        ("--memory-budget=0", &["0", "MiB"]),
+        ("--memory-budget=lots", &["lots", "48MiB"]),
+        ("--resume=x", &["--resume", "plan"]),
+        ("--out=x", &["--out"]),
+    ] {
+        refused(&[&base[..], &[flag]].concat(), 2, words);
+    }
+    // A plan is what training does.
+    let out = folder("runs").join("planned");
+    let train = ["train", base[1], base[2], base[3], base[4], base[5], "--memory-budget=60KiB", "--updates=2", "--sample=0", "--json", "--out"];
+    let done = retrograd(&[&train[..], &[out.to_str().unwrap()]].concat());
+    let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(summary["device_bytes_planned"], value["device_bytes"]);
+    assert_eq!(summary["device_bytes_allocated"], value["device_bytes"]);
+}
