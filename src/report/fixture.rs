@@ -1,6 +1,7 @@
-//! A comparison as it might come out, for tests.
+//! A comparison and plans as they might come out, for tests.
 
 use crate::analysis::comparison::{Comparison, Parameter, Point, Strategy};
+use crate::analysis::planned::{CurvePoint, Planned, Segment};
 
 const STRETCH: &str = "Non eram nescius, Brute, cum, quae summis ingeniis exquisitaque doctrina philosophi Graeco sermone tractavissent,\n\
                        ea Latinis litteris mandaremus, fore ut hic noster labor in varias reprehensiones incurreret.";
@@ -117,4 +118,79 @@ fn cuts(name: &str, window: usize, noise: &mut Noise) -> Vec<f32> {
         }
     };
     (0..STRETCH.chars().count()).map(&mut xi).collect()
+}
+
+/// A plan for a window of `t` steps in segments of `steps`: the last is held, all others are computed again once.
+fn planned(t: u32, steps: u32, layers: u32) -> Planned {
+    let segments = t.div_ceil(steps);
+    let segment = |i: u32| Segment { steps: steps.min(t - i * steps), stored: true, held: i + 1 == segments, recomputed: u32::from(i + 1 < segments) };
+    let block = 4 * 32 * 256 * u64::from(layers);
+    let bytes = [("parameters", 327_672), ("optimizer's moments", 655_344), ("head", 8 << 20), ("inputs", 24 * 32 * u64::from(steps))];
+    let activations = block * u64::from(segments + 3 * steps);
+    let fixed: u64 = bytes.iter().map(|(_, n)| n).sum();
+    Planned {
+        device: "llvmpipe (LLVM 15.0.6, 256 bits), Mesa 22.3.6, Vulkan".into(),
+        hidden: 256,
+        layers,
+        batch: 32,
+        vocabulary: 96,
+        truncation: "full".into(),
+        budget: 24 << 20,
+        window: t,
+        segment_steps: steps,
+        segments,
+        held_segments: 1,
+        stored_states: segments,
+        most_recomputed: 1,
+        recomputed_per_step: 1.0 - 1.0 / f64::from(segments),
+        time_factor: 1.0 + (1.0 - 1.0 / f64::from(segments)) / 3.0,
+        dispatches: u64::from(segments) * 21,
+        head_rows: 2048,
+        bytes: bytes.iter().map(|(name, n)| ((*name).into(), *n)).chain([("activations".into(), activations)]).collect(),
+        device_bytes: fixed + activations,
+        activation_bytes: activations,
+        curve: (0..9).map(|i| curve_point((t, segments), i, (block, fixed))).collect(),
+        graph: (0..segments).map(segment).collect(),
+    }
+}
+
+/// Point i of 9: ever more memory, and ever less computed again.
+fn curve_point((t, segments): (u32, u32), i: u32, (block, fixed): (u64, u64)) -> CurvePoint {
+    let most = [5, 4, 3, 2, 2, 1, 1, 1, 0][i as usize];
+    let again = [4.6, 3.4, 2.5, 1.8, 1.4, 1.0 - 1.0 / f64::from(segments), 0.6, 0.3, 0.0][i as usize];
+    let steps = t.div_ceil(segments);
+    let (stored, held) = [(3, 1), (6, 1), (10, 1), (20, 1), (60, 1), (100, 40), (90, 70), (60, 85), (1, 100)][i as usize];
+    let part = |percent: u32| (segments * percent / 100).max(1);
+    let activations = block * u64::from(part(stored) + part(held) * steps + 2 * steps);
+    CurvePoint {
+        device_bytes: fixed + activations,
+        activation_bytes: activations,
+        segment_steps: steps,
+        held_segments: part(held),
+        stored_states: part(stored),
+        most_recomputed: most,
+        recomputed_per_step: again,
+        time_factor: 1.0 + again / 3.0,
+    }
+}
+
+/// A long window in many segments.
+pub(super) fn long_plan() -> Planned {
+    planned(10_000, 64, 1)
+}
+
+/// A window that is drawn step by step.
+pub(super) fn short_plan() -> Planned {
+    planned(12, 4, 2)
+}
+
+/// As [`long_plan`], with room for less: few states are stored, and segments are computed again up to three times.
+pub(super) fn frugal_plan() -> Planned {
+    let mut p = planned(1_500, 100, 1);
+    for (i, s) in p.graph.iter_mut().enumerate() {
+        s.stored = [0, 5, 9, 12].contains(&i);
+        s.recomputed = if s.held { 0 } else { [1, 2, 3, 3, 2, 1, 2, 2, 1, 1, 2, 1, 1, 1, 0][i] };
+    }
+    (p.stored_states, p.most_recomputed, p.recomputed_per_step, p.time_factor) = (4, 3, 1.53, 1.51);
+    p
 }

@@ -1,6 +1,7 @@
-//! Pages that show results: one self-contained HTML file each, pictures drawn as SVG, no scripts, nothing fetched.
+//! Pages that show results: one self-contained file each, HTML or SVG, pictures drawn as SVG, no scripts, nothing fetched.
 
 pub mod compare;
+pub mod plan;
 
 mod cost;
 mod curves;
@@ -8,7 +9,10 @@ mod cuts;
 #[cfg(test)]
 mod fixture;
 mod gradients;
+mod graph;
+mod memory;
 mod page;
 mod reading;
 mod svg;
+mod terminal;
 mod words;

@@ -173,6 +173,32 @@ impl Picture {
         self.body.push_str(&format!("<path class=\"{class}\" d=\"{}\"/>\n", marker(series, at)));
     }
 
+    /// An outline of its own: lines or areas that the other shapes don't give.
+    pub(super) fn path(&mut self, class: &str, d: &str) {
+        self.body.push_str(&format!("<path class=\"{class}\" d=\"{d}\"/>\n"));
+    }
+
+    pub(super) fn circle(&mut self, class: &str, (x, y): (f64, f64), r: f64) {
+        let [x, y, r] = [x, y, r].map(coordinate);
+        self.body.push_str(&format!("<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{r}\"/>\n"));
+    }
+
+    /// What follows, until [`Picture::close`], says this to those who point at it.
+    pub(super) fn hint(&mut self, text: &str) {
+        self.body.push_str(&format!("<g><title>{}</title>\n", escape(text)));
+    }
+
+    /// The picture as a file of its own, with its own style and definitions: no page gives it colours and fonts.
+    pub(super) fn standalone(self, height: f64, style: &str, definitions: &str) -> String {
+        let Picture { id, title, description, body } = self;
+        let height = coordinate(height);
+        format!(
+            "<svg role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
+             xmlns=\"http://www.w3.org/2000/svg\">\n<title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-desc\">{description}</desc>\n\
+             <style>\n{style}</style>\n<defs>{definitions}</defs>\n<rect class=\"paper\" x=\"0\" y=\"0\" width=\"{WIDTH}\" height=\"{height}\"/>\n{body}</svg>\n"
+        )
+    }
+
     /// The picture, whole.
     pub(super) fn finish(self, height: f64) -> String {
         let Picture { id, title, description, body } = self;

@@ -1,0 +1,173 @@
+//! A plan as a table for a terminal.
+
+use super::plan::{model, points, times};
+use super::words;
+use crate::analysis::planned::{CurvePoint, Planned};
+
+/// Characters of a line.
+const WIDTH: usize = 100;
+/// Rows of the curve.
+const ROWS: usize = 12;
+
+/// What is planned, what it takes, and what other budgets would give.
+pub fn table(p: &Planned) -> String {
+    let mut lines = vec![row("device", &p.device), row("model", &model(p)), String::new(), "plan".to_string()];
+    lines.extend(plan(p));
+    lines.extend([String::new(), "bytes on the device".to_string()]);
+    lines.extend(bytes(p));
+    lines.extend([String::new(), "from least to most memory; * is this plan".to_string()]);
+    lines.extend(curve(p));
+    lines.iter().map(|l| words::clipped(&plain(l), WIDTH) + "\n").collect()
+}
+
+/// No control characters: a terminal would obey them.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>().trim_end().to_string()
+}
+
+fn row(name: &str, text: &str) -> String {
+    format!("{name:<18} {text}")
+}
+
+fn plan(p: &Planned) -> Vec<String> {
+    let again = match p.most_recomputed {
+        0 => "nothing".to_string(),
+        most => format!("each step at most {most}x, {} in the mean", times(p.recomputed_per_step, "x")),
+    };
+    let steps = |n: u32| words::plural(n.into(), "step", "steps");
+    let rows = [
+        ("window", steps(p.window)),
+        ("segments", format!("{} of at most {}", words::count(p.segments.into()), steps(p.segment_steps))),
+        ("held at once", format!("h of {}", words::plural(p.held_segments.into(), "segment", "segments"))),
+        ("stored at once", format!("{} at segments' starts", words::plural(p.stored_states.into(), "state", "states"))),
+        ("computed again", again),
+        ("predicted time", format!("{} that of keeping everything", times(p.time_factor, "x"))),
+        ("dispatches", format!("{} a window", words::count(p.dispatches))),
+        ("head", format!("{} at once", words::plural(p.head_rows.into(), "row", "rows"))),
+    ];
+    rows.iter().map(|(name, text)| format!("  {}", row(name, text))).collect()
+}
+
+/// By purpose, most first.
+fn bytes(p: &Planned) -> Vec<String> {
+    let mut rows: Vec<(&str, u64)> = p.bytes.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+    rows.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    rows.extend([("total", p.device_bytes), ("budget", p.budget)]);
+    let rows: Vec<[String; 3]> = rows.iter().map(|(name, n)| [words::clipped(name, 40), words::bytes(*n), words::count(*n)]).collect();
+    columns(&rows).iter().map(|l| format!("  {l}")).collect()
+}
+
+fn curve(p: &Planned) -> Vec<String> {
+    let (points, chosen) = points(p);
+    let shown = evenly(points.len(), chosen);
+    let mut rows = vec![["", "device", "activations", "segment", "held", "stored", "again (mean)", "(most)", "time"].map(str::to_string)];
+    rows.extend(shown.iter().filter_map(|&i| Some(cells(points.get(i)?, i == chosen))));
+    let mut lines = columns(&rows);
+    if shown.len() < points.len() {
+        lines.push(format!("  ({} of {})", shown.len(), words::plural(points.len() as u64, "plan", "plans")));
+    }
+    lines
+}
+
+fn cells(q: &CurvePoint, chosen: bool) -> [String; 9] {
+    let count = |n: u32| words::count(n.into());
+    [
+        if chosen { "*" } else { "" }.to_string(),
+        words::bytes(q.device_bytes),
+        words::bytes(q.activation_bytes),
+        count(q.segment_steps),
+        count(q.held_segments),
+        count(q.stored_states),
+        times(q.recomputed_per_step, "x"),
+        format!("{}x", q.most_recomputed),
+        times(q.time_factor, "x"),
+    ]
+}
+
+/// Indices of so many rows at most, first and last among them, and the chosen one instead of its nearest.
+fn evenly(n: usize, chosen: usize) -> Vec<usize> {
+    if n <= ROWS {
+        return (0..n).collect();
+    }
+    let mut rows: Vec<usize> = (0..ROWS).map(|i| (i * (n - 1) + (ROWS - 1) / 2) / (ROWS - 1)).collect();
+    if !rows.contains(&chosen) {
+        // Neither the first nor the last.
+        if let Some(nearest) = rows[1..ROWS - 1].iter_mut().min_by_key(|i| i.abs_diff(chosen)) {
+            *nearest = chosen;
+        }
+    }
+    rows.sort_unstable();
+    rows
+}
+
+/// The first column begins at the left, all others end at the right.
+fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |r: &[String; N]| -> String {
+        let rest: String = (1..N).map(|i| format!("  {:>1$}", r[i], widths[i])).collect();
+        format!("{:<1$}", r[0], widths[0]) + &rest
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    /// All tables must hold this.
+    fn checked(p: &Planned) -> String {
+        let table = table(p);
+        assert!(table.lines().all(|l| l.chars().count() <= WIDTH), "{table}");
+        assert!(!table.contains("NaN") && !table.contains("inf"), "{table}");
+        assert!(!table.chars().any(|c| c.is_control() && c != '\n'), "{table}");
+        assert_eq!(table.lines().filter(|l| l.starts_with('*')).count(), 1, "{table}");
+        table
+    }
+
+    #[test]
+    fn a_whole_table() {
+        for p in [fixture::long_plan(), fixture::short_plan()] {
+            let table = checked(&p);
+            for words in ["device", "model", "window", "dispatches", "head", "total", "budget"] {
+                assert!(table.contains(words), "{words}");
+            }
+            assert!(p.bytes.keys().all(|name| table.contains(name.as_str())));
+        }
+    }
+
+    #[test]
+    fn anything_makes_a_table() {
+        let mut p = fixture::long_plan();
+        p.device = "\u{1b}[2J\n".repeat(60);
+        p.truncation = "long".repeat(60);
+        p.bytes.insert("\u{7}".repeat(90), u64::MAX);
+        for x in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0, 1e300, 1e-300] {
+            (p.time_factor, p.recomputed_per_step) = (x, x);
+            p.curve.iter_mut().for_each(|q| (q.time_factor, q.recomputed_per_step) = (x, x));
+            checked(&p);
+        }
+        for q in &mut p.curve {
+            (q.device_bytes, q.activation_bytes, q.segment_steps) = (u64::MAX, u64::MAX, u32::MAX);
+            (q.held_segments, q.stored_states, q.most_recomputed) = (u32::MAX, u32::MAX, u32::MAX);
+        }
+        checked(&p);
+        p.curve.clear();
+        p.graph.clear();
+        p.bytes.clear();
+        checked(&p);
+    }
+
+    #[test]
+    fn rows_are_even_and_hold_the_chosen() {
+        assert_eq!(evenly(3, 1), [0, 1, 2]);
+        for n in [12, 13, 24, 100, 1000] {
+            for chosen in 0..n {
+                let rows = evenly(n, chosen);
+                assert!(rows.len() == ROWS && rows[0] == 0 && rows[ROWS - 1] == n - 1 && rows.contains(&chosen), "{n} {chosen}: {rows:?}");
+                assert!(rows.windows(2).all(|w| w[0] < w[1]), "{n} {chosen}: {rows:?}");
+            }
+        }
+    }
+}
