@@ -243,7 +243,7 @@ mod tests {
         let lines: Vec<&str> = forward.lines().collect();
         assert_eq!(lines.len(), 3, "{forward}");
         assert!(
-            lines[1].contains("gather") && lines[1].contains("tokens=inputs") && lines[1].contains("out=pre*") && lines[1].contains("rows=2*Steps"),
+            lines[1].contains("gather") && lines[1].contains("tokens=inputs") && lines[1].contains("out=pre.0*") && lines[1].contains("rows=2*Steps"),
             "{forward}"
         );
         assert!(lines[2].contains("scan_forward") && lines[2].contains("h=h.0.0*") && lines[2].contains("tile=16x16"), "{forward}");
