@@ -56,6 +56,8 @@ pub struct Feed {
     truncation: Truncation,
     lanes: u32,
     seed: u64,
+    /// Mean length of a window, where lengths are random.
+    expected: f64,
     /// The packing of an epoch; none for a stream.
     packing: Option<(u64, Packing)>,
 }
@@ -63,12 +65,13 @@ pub struct Feed {
 impl Feed {
     /// The windows of a source; `seed` is that of packings and cuts.
     pub fn new(source: Source, truncation: Truncation, lanes: u32, seed: u64) -> Self {
-        Feed { source, truncation, lanes, seed, packing: None }
-    }
-
-    /// What was read, given back.
-    pub fn into_source(self) -> Source {
-        self.source
+        let longest = match &source {
+            Source::Stream(lanes) => lanes.steps(),
+            Source::Sequences(sequences) => sequences.longest(),
+        };
+        let truncation = truncation.within(longest);
+        let expected = if truncation.is_random() { truncation.expected_window(longest) } else { 0.0 };
+        Feed { source, truncation, lanes, seed, expected, packing: None }
     }
 
     /// What is read.
@@ -105,6 +108,16 @@ impl Feed {
         }
     }
 
+    /// Whether a segment may begin out of turn, where a later window begins.
+    pub fn splits(&self) -> bool {
+        matches!((&self.source, self.truncation), (Source::Stream(_), Truncation::Overlapping { k1, k2 }) if k2 % k1 != 0)
+    }
+
+    /// Forward and backward sweeps over a window.
+    pub fn passes(&self) -> u32 {
+        if let Source::Sequences(_) = self.source { self.truncation.passes() } else { 1 }
+    }
+
     /// The packing of an epoch.
     pub fn packing(&mut self, epoch: u64) -> Option<&Packing> {
         let Source::Sequences(sequences) = &self.source else { return None };
@@ -138,7 +151,7 @@ impl Feed {
             (Source::Stream(lanes), _) => {
                 let w = truncation.window(cursor.place, lanes.steps(), draw);
                 let scored = lanes.scored(w.scored_from..w.steps.end);
-                let n = truncation.normalizer(scored, lanes.steps(), self.lanes);
+                let n = if truncation.is_random() { self.expected * f64::from(self.lanes) } else { scored as f64 };
                 let next = if w.steps.end == lanes.steps() { 0 } else { w.steps.end };
                 (w.steps, w.scored_from, scored, n, next, Vec::new())
             }

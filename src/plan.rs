@@ -39,6 +39,7 @@ impl FromStr for Bytes {
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || Error::Usage(format!("`{text}` is no size in bytes; expected a number above 0 and KiB, MiB, GiB, KB, MB, GB or B, such as 48MiB"));
         let number = |unit: &str| Some(text.len().checked_sub(unit.len())?).filter(|at| text[*at..].eq_ignore_ascii_case(unit)).map(|at| text[..at].trim_end());
+        let text = text.trim();
         if !text.is_ascii() {
             return Err(wrong());
         }
@@ -64,6 +65,8 @@ pub struct Plan {
     pub extent: Extent,
     /// Steps of the longest window that it was made for.
     pub window: u32,
+    /// Whether a segment may begin out of turn.
+    pub split: bool,
 }
 
 /// What a plan is made for.
@@ -77,6 +80,8 @@ pub struct Task {
     pub window: u32,
     /// Past states that are kept for windows that have been reached and not begun.
     pub ring: u32,
+    /// Whether a segment may begin out of turn, see [`crate::feed::Feed::splits`].
+    pub split: bool,
     /// What the optimizer keeps.
     pub update: Update,
     /// Bytes that all of it may take on the device.
@@ -115,7 +120,7 @@ impl Plan {
     pub fn curve(task: &Task, capabilities: &Capabilities) -> Result<Vec<Self>> {
         let planner = Planner::new(task, capabilities)?;
         let mut plans: Vec<Self> = Vec::new();
-        let (mut budget, most) = (planner.least().1, planner.bytes(planner.roomy()));
+        let (mut budget, most) = (planner.least().map_or(0, |l| l.1), planner.bytes(planner.roomy()));
         while budget < most {
             plans.extend(planner.best(budget));
             budget = (budget as f64 * 1.12) as u64 + 1;
@@ -130,10 +135,10 @@ impl Plan {
     /// # Errors
     /// As [`Plan::new`].
     pub fn for_evaluation(task: &Task, capabilities: &Capabilities) -> Result<Self> {
-        let short = Task { window: task.window.min(LONGEST_SEGMENT), ring: 0, ..*task };
+        let short = Task { window: task.window.min(LONGEST_SEGMENT), ring: 0, split: false, ..*task };
         let planner = Planner::new(&short, capabilities)?;
         let steps = (1..=planner.longest()).rev().find(|&s| planner.bytes(planner.extent(s, 1, 1)) <= task.budget.min(64 << 20));
-        let plan = Plan { extent: planner.extent(steps.unwrap_or(1), 1, 1), window: task.window };
+        let plan = Plan { extent: planner.extent(steps.unwrap_or(1), 1, 1), window: task.window, split: false };
         planner.checked(plan)
     }
 
@@ -144,7 +149,7 @@ impl Plan {
         let (stored, places) = if recompute { (segments, 1) } else { (1, segments) };
         let head_rows = pad4(steps * dims.lanes).min(chunk);
         let extent = Extent { lanes: dims.lanes, steps, states: schedule::states(stored), places, places_per_slot: places, ring: 0, head_rows };
-        Plan { extent, window }
+        Plan { extent, window, split: false }
     }
 
     /// The segments of a window.
@@ -169,7 +174,7 @@ impl Plan {
 
     /// Segments of the longest window.
     pub fn segment_count(&self) -> u32 {
-        self.window.div_ceil(self.extent.steps) + u32::from(self.extent.ring > 0)
+        self.window.div_ceil(self.extent.steps) + u32::from(self.split)
     }
 
     /// Most times, and mean times, that a segment of the longest window is computed again.
@@ -212,12 +217,30 @@ struct Planner<'a> {
     dims: Dims,
     /// Bytes of the state of one layer.
     unit: u64,
+    /// What the estimate of bytes leaves out, and what it counts too much.
+    packing: i64,
 }
 
 impl<'a> Planner<'a> {
     fn new(task: &'a Task, capabilities: &'a Capabilities) -> Result<Self> {
         let dims = task.config.dims(task.lanes).checked()?;
-        Ok(Planner { task, capabilities, dims, unit: u64::from(dims.state()) * 4 })
+        let mut planner = Planner { task, capabilities, dims, unit: u64::from(dims.state()) * 4, packing: 0 };
+        let states = planner.unit * u64::from(task.config.layers) * (u64::from(task.ring) + 5);
+        if states > capabilities.binding_bytes {
+            return Err(Error::Usage(format!(
+                "the states of one step, and the {} past ones that are kept, would take {} in one piece, the device binds at most {}; lower --batch, --hidden or K2/K1",
+                task.ring,
+                Bytes(states),
+                Bytes(capabilities.binding_bytes)
+            )));
+        }
+        let small = planner.extent_with(1, 1, 1, 0);
+        planner.packing = planner.exact(small) as i64 - planner.bytes(small) as i64;
+        Ok(planner)
+    }
+
+    fn with(&self, extent: Extent) -> Plan {
+        Plan { extent, window: self.task.window, split: self.task.split }
     }
 
     /// Longest segment that one dispatch may work through, and one slot may hold.
@@ -231,7 +254,7 @@ impl<'a> Planner<'a> {
     }
 
     fn segments(&self, steps: u32) -> u32 {
-        self.task.window.div_ceil(steps) + u32::from(self.task.ring > 0)
+        self.task.window.div_ceil(steps) + u32::from(self.task.split)
     }
 
     /// The extent of a plan.
@@ -257,16 +280,16 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Bytes on the device, to some hundred bytes a slot; [`Planner::exact`] counts them all.
+    /// Bytes on the device, nearly; [`Planner::exact`] counts them all.
     fn bytes(&self, e: Extent) -> u64 {
         let (c, layers) = (&self.task.config, u64::from(self.task.config.layers));
         let rows = u64::from(e.steps) * u64::from(e.lanes);
         let moments = self.task.update.moments.iter().filter(|m| **m).count() as u64;
         let (hidden, vocab) = (u64::from(self.dims.hidden_padded()), u64::from(c.vocab));
-        let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + vocab * u64::from(pad4(e.lanes)) * 4 + 24_000;
+        let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + vocab * u64::from(pad4(e.lanes)) * 4;
         let inputs = 4 * (6 * rows + vocab) + 8 * rows + vocab * u64::from(e.head_rows) * 4;
         let states = layers * (u64::from(e.all_states()) + 1 + u64::from(e.places) * u64::from(e.steps + 1)) + layers.min(2) * u64::from(e.steps);
-        fixed + inputs + states * self.unit + self.capabilities.overhead_bytes
+        (fixed + inputs + states * self.unit + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
     }
 
     /// All bytes on the device.
@@ -285,7 +308,7 @@ impl<'a> Planner<'a> {
         let mut best: Option<(f64, Plan)> = None;
         for steps in (1..=self.longest()).rev() {
             let Some(extent) = self.fitting(steps, budget) else { continue };
-            let plan = Plan { extent, window: self.task.window };
+            let plan = self.with(extent);
             let time = plan.time_factor(&self.task.config);
             if best.as_ref().is_none_or(|b| time < b.0) {
                 best = Some((time, plan));
@@ -322,15 +345,15 @@ impl<'a> Planner<'a> {
     }
 
     /// The plan that takes least memory, and its bytes.
-    fn least(&self) -> (Plan, u64) {
+    fn least(&self) -> Option<(Plan, u64)> {
         let small = |steps: u32| {
-            let segments = self.segments(steps);
-            let stored = (1..=self.most_stored()).find(|&s| schedule::reach(s, MOST_REPETITIONS) >= u64::from(segments)).unwrap_or(1);
+            let segments = u64::from(self.segments(steps));
+            let stored = (1..=self.most_stored()).find(|&s| schedule::reach(s, MOST_REPETITIONS) >= segments)?;
             let extent = self.extent_with(steps, stored, 1, 0);
-            (self.bytes(extent), extent)
+            Some((self.bytes(extent), extent))
         };
-        let extent = (1..=self.longest().min(64)).map(small).min_by_key(|s| s.0).map_or_else(|| self.extent_with(1, 1, 1, 0), |s| s.1);
-        (Plan { extent, window: self.task.window }, self.exact(extent))
+        let extent = (1..=self.longest().min(64)).filter_map(small).min_by_key(|s| s.0)?.1;
+        Some((self.with(extent), self.exact(extent)))
     }
 
     fn plan(&self) -> Result<Plan> {
@@ -344,12 +367,18 @@ impl<'a> Planner<'a> {
             }
             budget = budget.saturating_sub((bytes - self.task.budget).max(1 << 10));
         }
-        let (least, bytes) = self.least();
+        let Some((least, bytes)) = self.least() else {
+            return Err(Error::Usage(format!(
+                "a window of {} steps needs more states than the device binds in one piece ({}); lower --batch, --hidden or the window",
+                self.task.window,
+                Bytes(self.capabilities.binding_bytes)
+            )));
+        };
         if bytes <= self.task.budget {
             return self.checked(least);
         }
         Err(Error::Usage(format!(
-            "--memory-budget {} is too small: this model needs at least {} with --batch {} and --hidden {}; give that, or lower one of them",
+            "a budget of {} is too small: this model needs at least {} with --batch {} and --hidden {}; give that as --memory-budget, or lower one of them",
             Bytes(self.task.budget),
             Bytes(bytes),
             self.task.lanes,

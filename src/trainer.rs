@@ -76,6 +76,7 @@ impl Settings {
             lanes: self.lanes,
             window: feed.longest(),
             ring: feed.ring(),
+            split: feed.splits(),
             update: self.rule.update(self.clip),
             budget: self.memory_budget.unwrap_or_else(plan::default_budget),
         }
@@ -142,10 +143,7 @@ impl Corpus {
         settings.config(symbols.vocabulary().len())?;
         let (name, unit, fraction) = (symbols.text().name.clone(), symbols.unit(), settings.val_fraction);
         let none_left = |held: u64| {
-            Error::Input(format!(
-                "{name} has {} {unit}, of which --val-fraction {fraction} holds out {held}; at least 2 are needed; raise it, or give 0",
-                symbols.len()
-            ))
+            Error::Input(format!("{name} has {} {unit}, of which --val-fraction {fraction} holds out {held}; at least 2 are needed; raise it", symbols.len()))
         };
         if let Layout::Separated(separator) = layout {
             let all = Sequences::new(symbols.clone(), separator)?;
@@ -211,21 +209,19 @@ impl Trainer {
     /// If sizes are wrong or the device refuses.
     pub fn new(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
         let config = settings.config(corpus.symbols.vocabulary().len())?;
-        let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
-        let plan = Plan::new(&settings.task(config, &feed), &device.capabilities())?;
-        let parameters = settings.init.parameters(&config, settings.seed);
-        Self::with_plan(device, Corpus { train: feed.into_source(), ..corpus }, settings, plan, &parameters)
+        Self::with_plan(device, corpus, settings, None, &settings.init.parameters(&config, settings.seed))
     }
 
-    /// As [`Trainer::new`] with a plan and flat parameters that were saved.
+    /// As [`Trainer::new`] with flat parameters, and perhaps a plan, that were saved.
     ///
     /// # Errors
     /// As there.
-    pub fn with_plan(device: &Device, corpus: Corpus, settings: Settings, plan: Plan, parameters: &[f32]) -> Result<Self> {
+    pub fn with_plan(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>, parameters: &[f32]) -> Result<Self> {
         let config = settings.config(corpus.symbols.vocabulary().len())?;
+        let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
+        let plan = plan.map_or_else(|| Plan::new(&settings.task(config, &feed), &device.capabilities()), Ok)?;
         let mut engine = Engine::new(device, config, plan, &settings.rule.update(settings.clip))?;
         engine.set_parameters(parameters)?;
-        let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
         let (symbols, validation, interrupt) = (corpus.symbols, corpus.validation, Arc::new(AtomicBool::new(false)));
         Ok(Trainer { engine, symbols, feed, validation, settings, counters: Counters::default(), last_learning_rate: 0.0, interrupt })
     }

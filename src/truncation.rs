@@ -49,6 +49,14 @@ impl FromStr for Truncation {
         let wrong = |why: &str| Error::Usage(format!("truncation `{text}`: {why}"));
         let (name, numbers) = text.split_once(':').map_or((text, None), |(name, rest)| (name, Some(rest)));
         let numbers: Option<Vec<&str>> = numbers.map(|n| n.split(',').collect());
+        let often = |t: Truncation| {
+            let goes_on = 1.0 - t.cut_probability(1);
+            if goes_on < 1e-6 {
+                Err(wrong("it would cut at practically every step; expected a gradient that goes on at least once in a million steps"))
+            } else {
+                Ok(t)
+            }
+        };
         match (name, numbers.as_deref()) {
             ("full", None) => Ok(Truncation::Full),
             ("regular", Some([tau])) => {
@@ -63,11 +71,11 @@ impl FromStr for Truncation {
                 _ => Err(wrong("expected regular:K1,K2 with whole numbers of at least 1 step")),
             },
             ("random", Some([pi])) => match pi.parse::<f64>() {
-                Ok(pi) if pi > 0.0 && pi <= 1.0 => Ok(Truncation::Random(pi)),
+                Ok(pi) if pi > 0.0 && pi <= 1.0 => often(Truncation::Random(pi)),
                 _ => Err(wrong("expected random:PI with PI above 0 and at most 1, the probability that the gradient goes on at a step, such as random:0.95")),
             },
             ("random-tail", Some([mean, alpha])) => match (mean.parse::<f64>(), alpha.parse::<f64>()) {
-                (Ok(mean), Ok(alpha)) if mean > 1.0 && mean.is_finite() && alpha > 2.0 && alpha.is_finite() => Ok(Truncation::RandomTail { mean, alpha }),
+                (Ok(mean), Ok(alpha)) if mean > 1.0 && mean.is_finite() && alpha > 2.0 && alpha.is_finite() => often(Truncation::RandomTail { mean, alpha }),
                 (Ok(mean), Ok(_)) if mean.is_nan() || mean <= 1.0 => {
                     Err(wrong("expected random-tail:L0,ALPHA with L0 above 1, the mean length of a window in steps; at 1 every step would be cut"))
                 }
@@ -178,9 +186,13 @@ impl Truncation {
         }
     }
 
-    /// N of a window of a stream: the scored steps, but where windows have random lengths their mean, the same for all of them.
-    pub fn normalizer(&self, scored: u64, lane: u32, lanes: u32) -> f64 {
-        if self.is_random() { self.expected_window(lane) * f64::from(lanes) } else { scored as f64 }
+    /// The same strategy for lanes or sequences of at most `longest` steps: reaching back further than they are long means nothing.
+    #[must_use]
+    pub fn within(self, longest: u32) -> Self {
+        match self {
+            Truncation::Overlapping { k1, k2 } => Truncation::Overlapping { k1, k2: k2.min(longest.saturating_add(k1)) },
+            other => other,
+        }
     }
 
     /// Mean length of a window that begins `steps` steps before the end of a lane: the sum over n < steps of the probability that none
@@ -275,7 +287,13 @@ impl Cuts {
     /// Steps from cut to cut; of windows that overlap, the steps of each.
     pub fn lengths(&self) -> Vec<u32> {
         match self.truncation {
-            Truncation::Overlapping { k1, k2 } => (0..self.len.div_ceil(k1)).map(|b| (b + 1).saturating_mul(k1).min(self.len).min(k2)).collect(),
+            Truncation::Overlapping { k1, k2 } => {
+                let length = |b: u32| {
+                    let end = u64::from(b + 1) * u64::from(k1);
+                    (end.min(self.len.into()) - end.saturating_sub(k2.into())) as u32
+                };
+                (0..self.len.div_ceil(k1)).map(length).collect()
+            }
             Truncation::Full => vec![self.len],
             Truncation::Regular(tau) => (0..self.len).step_by(tau as usize).map(|d| tau.min(self.len - d)).collect(),
             _ => {
@@ -332,6 +350,8 @@ mod tests {
             ("full:3", "expected full"),
             ("random:0", "above 0"),
             ("random:1.5", "at most 1"),
+            ("random:1e-300", "every step"),
+            ("random-tail:1.0000001,1e300", "every step"),
             ("random:NaN", "above 0"),
             ("random-tail:1,4", "L0 above 1"),
             ("random-tail:8,2", "ALPHA above 2"),
@@ -406,6 +426,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn overlapping_lengths_are_those_of_their_windows() {
+        for (k1, k2, len, expected) in [(5, 6, 6, &[5, 2][..]), (2, 5, 7, &[2, 4, 5, 4]), (4, 6, 5, &[4, 3]), (1, 3, 4, &[1, 2, 3, 3])] {
+            assert_eq!(Truncation::Overlapping { k1, k2 }.cuts(len, 0, DRAW).lengths(), expected, "{k1},{k2} of {len}");
+        }
+        let t: Truncation = "regular:2,4000000000".parse().unwrap();
+        assert_eq!(t.within(9), Truncation::Overlapping { k1: 2, k2: 11 });
     }
 
     /// In every pass, a loss reaches back exactly to the start of its K2 steps.

@@ -72,7 +72,7 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
         observer(Event::Finished(&strategy));
         found.push(strategy);
     }
-    let batch = plan.settings.lanes.min(u32::try_from(symbols.len() / u64::from(plan.length)).unwrap_or(u32::MAX)).max(1);
+    let batch = plan.settings.lanes.min(u32::try_from(symbols.len().saturating_sub(1) / u64::from(plan.length)).unwrap_or(u32::MAX)).max(1);
     let tokens = u64::from(batch) * u64::from(plan.length);
     let full = gradients(device, symbols, plan, &config, &weights, (Truncation::Full, batch), observer)?;
     for (strategy, &truncation) in found.iter_mut().zip(&strategies) {

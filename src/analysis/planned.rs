@@ -93,11 +93,11 @@ pub struct Segment {
 }
 
 impl Planned {
-    /// What the planner decides for a task.
+    /// What the planner decides for a task; `passes` sweeps forward and backward over each window.
     ///
     /// # Errors
     /// If nothing fits the budget.
-    pub fn new(task: &Task, truncation: Truncation, device: &Device) -> Result<Self> {
+    pub fn new(task: &Task, truncation: Truncation, passes: u32, device: &Device) -> Result<Self> {
         let capabilities = device.capabilities();
         let plan = Plan::new(task, &capabilities)?;
         let bytes = plan.bytes(&task.config, &task.update, &capabilities);
@@ -134,7 +134,7 @@ impl Planned {
             most_recomputed,
             recomputed_per_step,
             time_factor: plan.time_factor(c),
-            dispatches: dispatches(task, &plan, device),
+            dispatches: dispatches(task, &plan, passes, device),
             head_rows: plan.extent.head_rows,
             device_bytes: bytes.values().sum(),
             activation_bytes: activations(&plan),
@@ -146,12 +146,12 @@ impl Planned {
 }
 
 /// Dispatches of an update over the longest window.
-fn dispatches(task: &Task, plan: &Plan, device: &Device) -> u64 {
+fn dispatches(task: &Task, plan: &Plan, passes: u32, device: &Device) -> u64 {
     let program = record::record(&task.config, plan.extent, &task.update, &device.capabilities()).program;
     let count = |recording: usize| u64::from(program.recordings[recording].dispatch_count(plan.extent.steps));
     let sweep = |a: Action| if matches!(a, Action::Forward { .. }) { count(record::forward(0)) } else { count(record::backward(0)) };
     let sweeps: u64 = plan.actions(plan.segment_count()).into_iter().map(sweep).sum();
-    sweeps + count(record::PREPARE) + count(record::UPDATE) + count(record::CARRY)
+    u64::from(passes) * (sweeps + count(record::PREPARE)) + count(record::UPDATE) + count(record::CARRY)
 }
 
 /// What happens to each segment of the longest window.

@@ -97,7 +97,7 @@ fn held_out(text: &str) -> std::result::Result<f64, String> {
 fn strategies(words: &[String]) -> Result<Vec<Truncation>> {
     let mut names: Vec<String> = Vec::new();
     for word in words.iter().flat_map(|w| w.split([' ', ';'])).filter(|w| !w.is_empty()) {
-        for (i, part) in word.split(',').enumerate() {
+        for (i, part) in word.split(',').enumerate().filter(|(_, p)| !p.is_empty()) {
             match names.last_mut() {
                 Some(last) if i > 0 && part.starts_with(|c: char| c.is_ascii_digit()) => *last = format!("{last},{part}"),
                 _ => names.push(part.to_string()),
@@ -204,15 +204,15 @@ fn table(c: &Comparison) -> String {
     )];
     for s in &c.strategies {
         let val = s.val_loss.map_or("not finite".to_string(), |l| format!("{l:.4}"));
-        let bias =
-            if s.relative_bias_error > 0.0 { format!("{:.4} +- {:.4}", s.relative_bias, s.relative_bias_error) } else { format!("{:.4}", s.relative_bias) };
+        let figure = |x: f64| if x.is_finite() { format!("{x:.4}") } else { "-".to_string() };
+        let bias = if s.relative_bias_error > 0.0 { format!("{:.4} +- {:.4}", s.relative_bias, s.relative_bias_error) } else { figure(s.relative_bias) };
         lines.push(format!(
-            "{:<18} {val:>9} {:>9.0} {:>10.1} {:>8.4} {bias:>15} {:>8.4} {:>11.1} {:>9}",
+            "{:<18} {val:>9} {:>9.0} {:>10.1} {:>8} {bias:>15} {:>8} {:>11.1} {:>9}",
             s.truncation,
             s.tokens_per_second,
             s.bytes as f64 / f64::from(1 << 20),
-            s.cosine,
-            s.relative_spread,
+            figure(s.cosine),
+            figure(s.relative_spread),
             s.window_mean,
             s.window_max
         ));

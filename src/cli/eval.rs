@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
-    let task = Task { config: model.config, lanes, window: held.longest(), ring: 0, update, budget: plan::default_budget() };
+    let task = Task { config: model.config, lanes, window: held.longest(), ring: 0, split: false, update, budget: plan::default_budget() };
     let plan = Plan::for_evaluation(&task, &device.capabilities()).map_err(fewer)?;
     let mut engine = Engine::new(&device, model.config, plan, &update)?;
     engine.set_parameters(&model.parameters)?;

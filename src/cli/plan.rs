@@ -15,6 +15,7 @@ use std::sync::Arc;
 #[derive(clap::Args)]
 #[group(id = "plan")]
 #[command(after_help = "\
+The flags are those of train, so that one command line serves both; those that change neither the sizes nor the windows change nothing here.
 The budget covers everything on the device: parameters, gradients, moments, activations, inputs, what is read back through. A window that is
 too long for it is worked through in segments, whose states are computed again, once if the budget allows it, else as seldom as it does.
 
@@ -30,9 +31,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
-    let refused = ["out", "resume", "sample"];
-    if let Some(flag) = given.iter().find(|g| refused.contains(&g.as_str())) {
-        return Err(Error::Usage(format!("--{flag} has no meaning for plan, which trains nothing; leave it out")));
+    if given.iter().any(|g| g == "resume") {
+        return Err(Error::Usage("--resume has no meaning for plan, which trains nothing; a run goes on with the plan that it has".to_string()));
     }
     if let Some(path) = args.svg.as_deref().filter(|p| p.exists()) {
         return Err(Error::Usage(format!("{} exists; give another file for --svg", path.display())));
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
         tell(&line);
     }
     let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
-    let planned = Planned::new(&settings.task(model, &feed), settings.truncation, &device)?;
+    let planned = Planned::new(&settings.task(model, &feed), settings.truncation, feed.passes(), &device)?;
     if let Some(path) = &args.svg {
         files::replace(path, report::plan::svg(&planned).as_bytes())?;
     }

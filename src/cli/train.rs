@@ -104,7 +104,7 @@ pub(super) struct Args {
     /// [default: a quarter of the machine's memory, at most 2GiB]
     #[arg(long, value_name = "SIZE", help_heading = "Training")]
     memory_budget: Option<Bytes>,
-    /// Seed of the initial weights, of the order of sequences, and of the sample
+    /// Seed of the initial weights, of random cuts, of the order of sequences, and of the sample
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
     seed: u64,
     /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu

@@ -270,8 +270,13 @@ impl RunConfig {
     pub fn differences(&self, other: &Self, given: &[String]) -> Vec<[String; 3]> {
         let table = |c: &Self| toml::Table::try_from(c).unwrap_or_default();
         let (mine, theirs) = (table(self), table(other));
-        let show = |v: Option<&toml::Value>| v.map_or("not given".to_string(), |v| v.as_str().map_or_else(|| v.to_string(), |s| s.escape_debug().to_string()));
-        given.iter().filter(|k| mine.get(*k) != theirs.get(*k)).map(|k| [k.clone(), show(mine.get(k)), show(theirs.get(k))]).collect()
+        let size = |v: &toml::Value| v.as_integer().and_then(|n| u64::try_from(n).ok()).map_or_else(|| v.to_string(), |n| Bytes(n).to_string());
+        let show = |key: &str, v: Option<&toml::Value>| {
+            v.map_or("not given".to_string(), |v| {
+                v.as_str().map_or_else(|| if key == "memory-budget" { size(v) } else { v.to_string() }, |s| s.escape_debug().to_string())
+            })
+        };
+        given.iter().filter(|k| mine.get(*k) != theirs.get(*k)).map(|k| [k.clone(), show(k, mine.get(k)), show(k, theirs.get(k))]).collect()
     }
 
     /// The format that is written.

@@ -101,7 +101,9 @@ impl Run {
         if settings.config(corpus.symbols.vocabulary().len())? != snapshot.config || snapshot.plan.extent.lanes != settings.lanes {
             return Err(Error::Input(format!("{}: snapshot.safetensors is of another model than the run's", folder.path().display())));
         }
-        let mut trainer = Trainer::with_plan(&device, corpus, settings, snapshot.plan, &snapshot.parameters)?;
+        // Another device has other limits: bits differ there anyway.
+        let plan = Some(snapshot.plan).filter(|_| device.choices() == snapshot.choices);
+        let mut trainer = Trainer::with_plan(&device, corpus, settings, plan, &snapshot.parameters)?;
         trainer.restore(snapshot.counters, &snapshot.memory)?;
         config.save(&folder.file("config.toml"))?;
         let mut run = Self::with(folder, config, device, trainer, snapshot.progress)?;
