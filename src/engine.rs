@@ -40,16 +40,19 @@ pub struct Metrics {
     pub applied: u32,
 }
 
-/// What training goes on from, besides the parameters.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// What training goes on from, besides the parameters. As text (serde) it is its counts alone: the rest is large.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Memory {
     /// First and second moments, flat as the parameters; empty where the rule has none.
+    #[serde(skip)]
     pub moments: [Vec<f32>; 2],
     /// Updates applied, updates skipped.
     pub counts: [u32; 2],
     /// See [`Engine::state`].
+    #[serde(skip)]
     pub state: Vec<Vec<f32>>,
     /// Per layer, the ring of past states, `[ring, B, Hp]`.
+    #[serde(skip)]
     pub ring: Vec<Vec<f32>>,
 }
 
@@ -191,11 +194,15 @@ impl Engine {
     ) -> Result<()> {
         self.executor.run(record::PREPARE, &Values::default())?;
         let (mut more, count) = (accumulate, segments.len() as u32);
-        let mut reached = 0;
+        let (mut reached, mut uploaded) = (0, None);
         for action in self.plan.actions(count) {
+            let (Action::Forward { segment, .. } | Action::Backward { segment, .. }) = action;
+            // Where a backward sweep follows the forward one, its inputs are there.
+            if uploaded.replace(segment) != Some(segment) {
+                self.upload(&inputs, &segments[segment as usize])?;
+            }
             match action {
                 Action::Forward { segment, from, to, place } => {
-                    self.upload(&inputs, &segments[segment as usize])?;
                     let (group, values) = self.values(&segments[segment as usize], place);
                     self.executor.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
                     // The first sweep comes by every state once.
@@ -206,7 +213,6 @@ impl Engine {
                     }
                 }
                 Action::Backward { segment, place } => {
-                    self.upload(&inputs, &segments[segment as usize])?;
                     let (group, values) = self.values(&segments[segment as usize], place);
                     let values = values.with(Var::Accumulate, u32::from(more)).with(Var::CarryIn, u32::from(segment + 1 < count));
                     self.executor.run(record::backward(group), &values.with_f32(Var::InverseN, (1.0 / n) as f32))?;

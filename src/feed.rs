@@ -15,6 +15,16 @@ pub enum Source {
     Sequences(Sequences),
 }
 
+impl Source {
+    /// Steps of a lane, or of the longest sequence.
+    pub fn longest(&self) -> u32 {
+        match self {
+            Source::Stream(lanes) => lanes.steps(),
+            Source::Sequences(sequences) => sequences.longest(),
+        }
+    }
+}
+
 /// A place in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Cursor {
@@ -65,10 +75,7 @@ pub struct Feed {
 impl Feed {
     /// The windows of a source; `seed` is that of packings and cuts.
     pub fn new(source: Source, truncation: Truncation, lanes: u32, seed: u64) -> Self {
-        let longest = match &source {
-            Source::Stream(lanes) => lanes.steps(),
-            Source::Sequences(sequences) => sequences.longest(),
-        };
+        let longest = source.longest();
         let truncation = truncation.within(longest);
         let expected = if truncation.is_random() { truncation.expected_window(longest) } else { 0.0 };
         Feed { source, truncation, lanes, seed, expected, packing: None }
@@ -129,6 +136,10 @@ impl Feed {
 
     /// The part of a pass that lies before a place.
     pub fn fraction(&mut self, cursor: Cursor) -> f64 {
+        if cursor.place == 0 {
+            // An epoch that may never be read need not be packed.
+            return 0.0;
+        }
         let all = match &self.source {
             Source::Stream(lanes) => lanes.steps(),
             Source::Sequences(_) => self.packing(cursor.epoch).map_or(1, |p| p.len() as u32),
@@ -183,7 +194,7 @@ impl Feed {
                 let inputs = |places: &InputPlaces, segment| check().and_then(|()| lanes.inputs(places, segment, edge));
                 engine.gradient_over(&segments, inputs, n, accumulate, kept)
             }
-            (Source::Sequences(sequences), Some((_, packing))) => (0..self.truncation.passes()).try_for_each(|pass| {
+            (Source::Sequences(sequences), Some((_, packing))) => (0..self.passes()).try_for_each(|pass| {
                 let edges = |item: usize, range| window.cuts[item].edges(range, pass);
                 let w = window.cursor.place as usize;
                 let inputs = |places: &InputPlaces, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, edges));

@@ -73,7 +73,8 @@ pub struct Meter {
     due: VecDeque<Mark>,
     /// Updates whose figures have arrived.
     arrived: u64,
-    last: Option<Mark>,
+    /// Where the last report was made.
+    last: Mark,
     /// What a uniform guess costs, nats.
     guess: f64,
 }
@@ -81,7 +82,7 @@ pub struct Meter {
 impl Meter {
     /// A meter for updates behind `mark`, over `vocab` symbols.
     pub fn new(mark: Mark, vocab: u32) -> Self {
-        Meter { due: VecDeque::new(), arrived: mark.counters.updates, last: Some(mark), guess: f64::from(vocab).ln() }
+        Meter { due: VecDeque::new(), arrived: mark.counters.updates, last: mark, guess: f64::from(vocab).ln() }
     }
 
     /// Makes a report due behind this update.
@@ -111,9 +112,9 @@ impl Meter {
         let mark = self.due.pop_front_if(|mark| mark.counters.updates == self.arrived)?;
         let mean_loss = std::mem::take(&mut progress.since_loss) / std::mem::take(&mut progress.since_applied) as f64;
         let skipped = std::mem::take(&mut progress.since_skipped);
-        let last = self.last.replace(mark);
-        let tokens = mark.counters.tokens - last.map_or(0, |l| l.counters.tokens);
-        let speed = tokens as f64 / (mark.seconds - last.map_or(0.0, |l| l.seconds));
+        let last = std::mem::replace(&mut self.last, mark);
+        let tokens = mark.counters.tokens - last.counters.tokens;
+        let speed = tokens as f64 / (mark.seconds - last.seconds);
         let jumped_from = self.jump(mean_loss, progress);
         Some(Report { mark, loss: m.loss, mean_loss, norm: m.norm, speed, skipped, jumped_from })
     }

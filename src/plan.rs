@@ -320,9 +320,8 @@ impl<'a> Planner<'a> {
     /// The extent with segments of so many steps that fits and recomputes least.
     fn fitting(&self, steps: u32, budget: u64) -> Option<Extent> {
         let (segments, block) = (self.segments(steps), u64::from(steps + 1));
+        // In states of all layers, beyond one that is stored and one place.
         let left = budget.checked_sub(self.bytes(self.extent(steps, 1, 1)))? / (self.unit * u64::from(self.task.config.layers));
-        // Beyond one stored state and one place.
-        let left = left.min(self.capabilities.binding_bytes / (self.unit * u64::from(self.task.config.layers)) * u64::from(u32::MAX));
         if u64::from(segments - 1) * block <= left {
             return Some(self.extent(steps, 1, segments));
         }

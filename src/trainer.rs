@@ -240,12 +240,7 @@ impl Trainer {
         self.counters
     }
 
-    /// Once this is true, what is under way ends at the next segment with [`Error::Interrupted`]; its window is dropped.
-    pub fn interrupt(&self) -> Arc<AtomicBool> {
-        self.interrupt.clone()
-    }
-
-    /// Asks the same flag of somebody else.
+    /// Once this flag is true, what is under way ends at the next segment with [`Error::Interrupted`]; its window is dropped.
     pub fn set_interrupt(&mut self, flag: Arc<AtomicBool>) {
         self.interrupt = flag;
     }

@@ -53,7 +53,7 @@ const STRETCH: u32 = 96;
 /// Compares.
 ///
 /// # Errors
-/// If the text is too short, the device fails, or `observer` says so.
+/// If the text is too short, or the device fails.
 pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &mut dyn FnMut(Event<'_>)) -> Result<Comparison> {
     let mut strategies: Vec<Truncation> = vec![Truncation::Full];
     plan.strategies.iter().for_each(|s| {
@@ -76,7 +76,10 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
     let tokens = u64::from(batch) * u64::from(plan.length);
     let full = gradients(device, symbols, plan, &config, &weights, (Truncation::Full, batch), observer)?;
     for (strategy, &truncation) in found.iter_mut().zip(&strategies) {
-        let drawn = gradients(device, symbols, plan, &config, &weights, (truncation, batch), observer)?;
+        let drawn = match truncation {
+            Truncation::Full => full.clone(),
+            _ => gradients(device, symbols, plan, &config, &weights, (truncation, batch), observer)?,
+        };
         judge(strategy, &config.tensors(), &drawn, &full[0]);
     }
     let mut stretch = vec![0; STRETCH.min(plan.length) as usize];
@@ -139,7 +142,7 @@ fn train(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, truncation: Trunc
     let c = trainer.counters();
     let config = trainer.engine.config;
     let state = 4 * u64::from(plan.settings.lanes) * u64::from(pad4(config.hidden));
-    let cuts = truncation.cuts(plan.length, 0, Draw { seed: settings.seed, epoch: 0 }).edges(0..STRETCH.min(plan.length), 0);
+    let cuts = truncation.within(plan.length).cuts(plan.length, 0, Draw { seed: settings.seed, epoch: 0 }).edges(0..STRETCH.min(plan.length), 0);
     let strategy = Strategy {
         truncation: truncation.to_string(),
         updates: c.updates,

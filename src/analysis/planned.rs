@@ -1,5 +1,6 @@
 //! What the planner decided, for people: the content of `retrograd plan --json`, and of its picture.
 
+use crate::arena::Purpose;
 use crate::device::Device;
 use crate::error::Result;
 use crate::model::record;
@@ -103,12 +104,12 @@ impl Planned {
         let bytes = plan.bytes(&task.config, &task.update, &capabilities);
         let (most_recomputed, recomputed_per_step) = plan.recomputed();
         let c = &task.config;
-        let activations = |p: &Plan| p.bytes(c, &task.update, &capabilities).get(&crate::arena::Purpose::Activations).copied().unwrap_or(0);
         let point = |p: &Plan| {
             let (most_recomputed, recomputed_per_step) = p.recomputed();
+            let bytes = p.bytes(c, &task.update, &capabilities);
             CurvePoint {
-                device_bytes: p.bytes(c, &task.update, &capabilities).values().sum(),
-                activation_bytes: activations(p),
+                device_bytes: bytes.values().sum(),
+                activation_bytes: bytes[&Purpose::Activations],
                 segment_steps: p.extent.steps,
                 held_segments: p.extent.places,
                 stored_states: p.stored(),
@@ -137,7 +138,7 @@ impl Planned {
             dispatches: dispatches(task, &plan, passes, device),
             head_rows: plan.extent.head_rows,
             device_bytes: bytes.values().sum(),
-            activation_bytes: activations(&plan),
+            activation_bytes: bytes[&Purpose::Activations],
             bytes: bytes.into_iter().map(|(purpose, n)| (format!("{purpose:?}").to_lowercase(), n)).collect(),
             curve,
             graph: graph(&plan),

@@ -20,7 +20,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(run: &Run, quiet: bool) -> Self {
+    pub(super) fn new(run: &mut Run, quiet: bool) -> Self {
         let (parts, what, goal) = match run.trainer.settings().goal {
             Goal::Updates(n) => (n, "{pos}/{len} updates", n.to_string()),
             Goal::Epochs(n) => (PARTS, "{percent}%", format!("{n} epochs")),
@@ -33,12 +33,7 @@ impl Progress {
             bar
         });
         let mut progress = Progress { bar, quiet, goal, unit: run.trainer.symbols().unit(), parts, message: String::new() };
-        let settings = run.trainer.settings();
-        let done = match settings.goal {
-            Goal::Updates(n) => run.trainer.updates() as f64 / n as f64,
-            Goal::Epochs(n) => run.trainer.counters().cursor.epoch as f64 / n as f64,
-        };
-        progress.step(done);
+        progress.step(run.trainer.fraction());
         if let Some(bar) = &progress.bar {
             bar.reset_eta();
         }

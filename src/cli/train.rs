@@ -9,7 +9,7 @@ use crate::feed::Source;
 use crate::model::{Activation, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::{self, Bytes};
-use crate::run::{End, Folder, Run, RunConfig};
+use crate::run::{End, FREE, Folder, Run, RunConfig};
 use crate::sample::{Options, Sampler};
 use crate::store::Snapshot;
 use crate::trainer::{Corpus, Goal, Trainer};
@@ -197,7 +197,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     run.trainer.set_interrupt(interrupt.clone());
     announce(args, &mut run);
     let seconds_setup = start.elapsed().as_secs_f64();
-    let mut progress = Progress::new(&run, args.quiet);
+    let mut progress = Progress::new(&mut run, args.quiet);
     let end = run.train(&mut |event| progress.show(event))?;
     progress.finish();
     let mut summary = run.summary(end, seconds_setup)?;
@@ -245,9 +245,13 @@ fn begin(args: &Args) -> Result<Run> {
         Some(path) => Folder::create(path)?,
         None => Folder::create_new(&run_name(args.text.as_deref()))?,
     };
-    // From here on a run that is killed can be resumed; one that can't begin leaves nothing.
+    start(args, folder, config, corpus)
+}
+
+/// Begins a run. From here on one that is killed can be resumed; one that can't begin leaves nothing.
+fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus) -> Result<Run> {
     config.save(&folder.file("config.toml"))?;
-    let (device, line) = Device::open(args.device)?;
+    let (device, line) = Device::open(config.device)?;
     args.note(&line);
     let trainer = Trainer::new(&device, corpus, config.settings())?;
     Run::begin(folder, config, device, trainer)
@@ -272,7 +276,9 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
         if folder.file("model.safetensors").exists() {
             return Err(Error::Input(format!("{} has a model but no snapshot.safetensors: it cannot go on; begin again with another --out", path.display())));
         }
-        return again(args, folder, config).map(Some);
+        args.note("there is no snapshot yet: beginning again");
+        let corpus = find_corpus(&mut config)?;
+        return start(args, folder, config, corpus).map(Some);
     };
     if Run::finished(&config, &snapshot) && !extended {
         if args.text.is_some() {
@@ -295,7 +301,7 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
         // Before the new goal is: killed between the two, the run is not taken for finished.
         snapshot.save(&file)?;
     }
-    let corpus = Corpus::new(Arc::new(find_text(&mut config)?), config.separator.as_deref(), &config.settings())?;
+    let corpus = find_corpus(&mut config)?;
     let (device, line) = Device::open_again(config.device, Some(&snapshot.choices))?;
     args.note(&line);
     if device.choices() != snapshot.choices {
@@ -316,32 +322,23 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
     (value["updates"] == updates && value["interrupted"] == false).then_some(text)
 }
 
-/// A run that was killed before its first snapshot begins again.
-fn again(args: &Args, folder: Folder, mut config: RunConfig) -> Result<Run> {
-    args.note("there is no snapshot yet: beginning again");
-    config.save(&folder.file("config.toml"))?;
-    let corpus = Corpus::new(Arc::new(find_text(&mut config)?), config.separator.as_deref(), &config.settings())?;
-    let (device, line) = Device::open(config.device)?;
-    args.note(&line);
-    let trainer = Trainer::new(&device, corpus, config.settings())?;
-    Run::begin(folder, config, device, trainer)
-}
-
 fn find_text(config: &mut RunConfig) -> Result<Symbols> {
     let symbols = config.find_text()?;
     config.text.clone_from(&symbols.text().path);
     Ok(symbols)
 }
 
-/// Flags that may change when a run goes on: what is trained does not depend on them.
-const FREE: [&str; 5] = ["updates", "epochs", "log-every", "save-every", "device"];
+fn find_corpus(config: &mut RunConfig) -> Result<Corpus> {
+    let symbols = Arc::new(find_text(config)?);
+    Corpus::new(symbols, config.separator.as_deref(), &config.settings())
+}
 
 /// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.
 fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option<&Snapshot>, path: &Path) -> Result<bool> {
     let flags: Vec<String> = given.iter().map(|id| if id == "lines" { "separator".to_string() } else { id.replace('_', "-") }).collect();
     let asked = args.config();
     asked.check()?;
-    let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str()) && *f != "text").cloned().collect();
+    let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str())).cloned().collect();
     if let Some([key, here, there]) = asked.differences(config, &keys).first() {
         let flag = match (key.as_str(), here.as_str()) {
             ("separator", _) if args.lines => "--lines".to_string(),
@@ -395,10 +392,7 @@ fn announce(args: &Args, run: &mut Run) {
         Source::Sequences(s) => format!("{} sequences of up to {} {unit}, {:.1}% of the steps idle", s.list().len(), s.longest(), 100.0 * idle),
     };
     args.note(&format!("text: {name}: {} symbols, {layout}; model: {} parameters; run: {}", config.vocab, config.parameters(), run.folder().path().display()));
-    let whole = match trainer.source() {
-        Source::Stream(lanes) => lanes.steps(),
-        Source::Sequences(s) => s.longest(),
-    };
+    let whole = trainer.source().longest();
     if let Source::Sequences(s) = trainer.source()
         && s.skipped() > 0
     {

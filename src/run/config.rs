@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// Newest format that this program reads.
 const FORMAT: u32 = 1;
 
+/// Keys that may change when a run goes on: what is trained does not depend on them, or the text is the same by its checksum.
+pub(crate) const FREE: [&str; 6] = ["updates", "epochs", "log-every", "save-every", "device", "text"];
+
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -262,8 +265,7 @@ impl RunConfig {
 
     /// The keys that decide what is trained, and must not change during a run.
     pub fn keys(&self) -> Vec<String> {
-        let free = ["updates", "epochs", "log-every", "save-every", "device", "text", "format"];
-        toml::Table::try_from(self).unwrap_or_default().keys().filter(|k| !free.contains(&k.as_str())).cloned().collect()
+        toml::Table::try_from(self).unwrap_or_default().keys().filter(|k| !FREE.contains(&k.as_str()) && *k != "format").cloned().collect()
     }
 
     /// The flags among `given` whose values differ in `other`: name, value here, value there.

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 /// An existing folder that no other process trains in.
 pub struct Folder {
     path: PathBuf,
-    /// Whether it was made here, and nothing in it is worth keeping yet.
+    /// Whether it was made here.
     new: bool,
+    /// Whether nothing in it is worth keeping yet.
     unfinished: bool,
     /// Locked as long as it is open, also if this process is killed.
     _lock: File,

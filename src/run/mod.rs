@@ -3,6 +3,7 @@
 mod config;
 mod folder;
 
+pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use folder::Folder;
 

@@ -57,8 +57,8 @@ pub struct Progress {
 /// Names of the metadata; unlike a model, a snapshot is written by this program alone, so it must have its checksum.
 const NAMES: [&str; 2] = ["snapshot", CHECKSUM];
 
-/// A snapshot.
-#[derive(Debug, Clone, PartialEq)]
+/// A snapshot. All but its large numbers is the metadata `snapshot`, as TOML: what that holds is read back exactly, unlike JSON here.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The architecture.
     pub config: Config,
@@ -73,22 +73,10 @@ pub struct Snapshot {
     /// What the run was started with, as its own text.
     pub settings: String,
     /// The flat parameters.
+    #[serde(skip)]
     pub parameters: Vec<f32>,
     /// Moments, counts and state.
     pub memory: Memory,
-}
-
-/// The metadata `snapshot`, as TOML: its numbers are read back exactly, those of JSON are not.
-#[derive(Serialize, Deserialize)]
-struct Header {
-    format: u32,
-    config: Config,
-    plan: Plan,
-    choices: Choices,
-    counters: Counters,
-    progress: Progress,
-    counts: [u32; 2],
-    settings: String,
 }
 
 const MOMENTS: [&str; 2] = ["m", "v"];
@@ -96,17 +84,8 @@ const MOMENTS: [&str; 2] = ["m", "v"];
 impl Snapshot {
     fn to_container(&self) -> Result<Container> {
         let (config, mut container) = (&self.config, Container::default());
-        let header = Header {
-            format: FORMAT,
-            config: *config,
-            plan: self.plan,
-            choices: self.choices.clone(),
-            counters: self.counters,
-            progress: self.progress,
-            counts: self.memory.counts,
-            settings: self.settings.clone(),
-        };
-        container.metadata.insert("snapshot".to_string(), toml::to_string(&header).map_err(|e| Error::Input(format!("cannot write a snapshot: {e}")))?);
+        let header = toml::to_string(self).map_err(|e| Error::Input(format!("cannot write a snapshot: {e}")))?;
+        container.metadata.insert("snapshot".to_string(), format!("format = {FORMAT}\n{header}"));
         for tensor in config.tensors() {
             let shape = [tensor.rows, tensor.cols];
             container.put(format!("param.{}", tensor.name), &shape, tensor.extract(&self.parameters));
@@ -131,20 +110,19 @@ impl Snapshot {
         if format > i64::from(FORMAT) {
             return Err(Error::Input(format!("it was written by a newer program (format {format}; this one reads up to {FORMAT}); update retrograd")));
         }
-        let h: Header = toml::from_str(text).map_err(wrong)?;
-        let config = h.config;
-        config.dims(h.plan.extent.lanes).checked().map_err(|e| Error::Input(e.to_string()))?;
+        let mut snapshot: Snapshot = toml::from_str(text).map_err(wrong)?;
+        let (config, extent) = (snapshot.config, snapshot.plan.extent);
+        config.dims(extent.lanes).checked().map_err(|e| Error::Input(e.to_string()))?;
         let found: u64 = container.tensors.values().map(|(_, numbers)| numbers.len() as u64).sum();
         if found < config.parameters() {
             return Err(Error::Input(format!("it holds {found} numbers, a model of its architecture has {}", config.parameters())));
         }
         let elements = config.elements() as usize;
-        let mut parameters = vec![0.0; elements];
-        let mut moments = [Vec::new(), Vec::new()];
+        snapshot.parameters.resize(elements, 0.0);
         for tensor in config.tensors() {
             let shape = [tensor.rows, tensor.cols];
-            tensor.insert(&mut parameters, &container.take(&format!("param.{}", tensor.name), &shape)?);
-            for (name, moment) in MOMENTS.iter().zip(&mut moments) {
+            tensor.insert(&mut snapshot.parameters, &container.take(&format!("param.{}", tensor.name), &shape)?);
+            for (name, moment) in MOMENTS.iter().zip(&mut snapshot.memory.moments) {
                 let name = format!("{name}.{}", tensor.name);
                 if container.tensors.contains_key(&name) {
                     moment.resize(elements, 0.0);
@@ -152,12 +130,13 @@ impl Snapshot {
                 }
             }
         }
-        let state = config.dims(h.plan.extent.lanes).state();
-        let past = state * h.plan.extent.ring;
-        let ring = if past > 0 { (0..config.layers).map(|k| container.take(&format!("ring.{k}"), &[past])).collect::<Result<_>>()? } else { Vec::new() };
-        let state = (0..config.layers).map(|k| container.take(&format!("state.{k}"), &[state])).collect::<Result<_>>()?;
-        let memory = Memory { moments, counts: h.counts, state, ring };
-        Ok(Snapshot { config, plan: h.plan, choices: h.choices, counters: h.counters, progress: h.progress, settings: h.settings, parameters, memory })
+        let state = config.dims(extent.lanes).state();
+        let mut take = |name: &str, len: u32| (0..config.layers).map(|k| container.take(&format!("{name}.{k}"), &[len])).collect::<Result<Vec<_>>>();
+        snapshot.memory.state = take("state", state)?;
+        if extent.ring > 0 {
+            snapshot.memory.ring = take("ring", state * extent.ring)?;
+        }
+        Ok(snapshot)
     }
 
     /// Writes the file, whole or not at all.

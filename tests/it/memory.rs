@@ -17,7 +17,6 @@ use retrograd::schedule;
 use retrograd::trainer::{Corpus, Layout, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use std::sync::Arc;
-use std::time::Instant;
 
 fn task(config: Config, lanes: u32, window: u32, budget: u64) -> Task {
     Task { config, lanes, window, ring: 0, split: false, update: Rule::Adam.update(Clip::Norm(1.0)), budget }
@@ -40,6 +39,7 @@ fn plans_hold_the_budget_and_the_limits() {
         let ring = if n(1, 4) == 1 { n(1, 20) } else { 0 };
         let task = Task { ring, split: ring > 0, ..task(config, lanes, window, budget) };
         let capabilities = if i % 2 == 0 { adapter() } else { cpu().capabilities() };
+        let mut allowed = budget;
         let plan = match Plan::new(&task, &capabilities) {
             Ok(plan) => plan,
             Err(e) => {
@@ -47,14 +47,14 @@ fn plans_hold_the_budget_and_the_limits() {
                 let least = message.split("needs at least ").nth(1).and_then(|m| m.split(' ').next()).unwrap_or_else(|| panic!("{message}"));
                 let enough = Task { budget: least.parse::<retrograd::plan::Bytes>().unwrap().0, ..task };
                 assert!(enough.budget > budget, "{message}");
+                allowed = enough.budget;
                 refusals += 1;
                 Plan::new(&enough, &capabilities).unwrap_or_else(|e| panic!("{least} is not enough: {e}"))
             }
         };
         planned += 1;
         let bytes: u64 = plan.bytes(&config, &task.update, &capabilities).values().sum();
-        let budget = budget.max(if refusals > 0 { bytes } else { 0 });
-        assert!(bytes <= budget, "{bytes} of {budget}: {plan:?}");
+        assert!(bytes <= allowed, "{bytes} of {allowed}: {plan:?}");
         let program = retrograd::model::record::record(&config, plan.extent, &task.update, &capabilities).program;
         assert!(program.arena.largest().1 <= capabilities.binding_bytes, "{:?}", program.arena.largest());
         assert!(u64::from(plan.segment_count()) <= schedule::reach(plan.stored(), 8).saturating_add(plan.extent.places.into()));
@@ -63,12 +63,9 @@ fn plans_hold_the_budget_and_the_limits() {
 }
 
 #[test]
-fn planning_a_million_steps_takes_no_time() {
+fn a_million_steps_fit_100_mib() {
     let config = Config { vocab: 65, hidden: 256, layers: 2, activation: Activation::Tanh, bias: true };
-    let start = Instant::now();
     let plan = Plan::new(&task(config, 32, 1_000_000, 100 << 20), &adapter()).unwrap();
-    // Some milliseconds; this bound is only for what would be a mistake.
-    assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     assert!(plan.recomputed().0 <= 2, "{plan:?}");
 }
 
