@@ -1,5 +1,9 @@
 //! A model on a device: runs the sweeps of a window segment by segment, as the plan says.
 
+mod probe;
+
+pub use probe::LagNorms;
+
 use crate::data::SegmentInputs;
 use crate::device::Device;
 use crate::dims::pad4;
@@ -7,7 +11,7 @@ use crate::error::Result;
 use crate::kernel::{Values, Var};
 use crate::kernels::finish;
 use crate::model::Config;
-use crate::model::record::{self, HostSlots, InputPlaces, Update};
+use crate::model::record::{self, HostSlots, InputPlaces, ModelProgram, Update};
 use crate::plan::Plan;
 use crate::recording::{Counters, Executor, download_f32, upload_f32};
 use crate::schedule::Action;
@@ -25,6 +29,7 @@ pub struct Engine {
     planned: [u64; 2],
     dispatches_per_window: u32,
     moments: [bool; 2],
+    probe: Option<probe::Probe>,
 }
 
 /// One row of the ring of metrics: what the device noted of an update.
@@ -63,13 +68,17 @@ impl Engine {
     /// If the device refuses or is short of memory.
     pub fn new(device: &Device, config: Config, plan: Plan, update: &Update) -> Result<Self> {
         let recorded = record::record(&config, plan.extent, update, &device.capabilities());
+        Self::with(device, config, plan, update, recorded, None)
+    }
+
+    fn with(device: &Device, config: Config, plan: Plan, update: &Update, recorded: ModelProgram, probe: Option<probe::Probe>) -> Result<Self> {
         let layout = &recorded.program.layout;
         let planned = [layout.bytes() + device.capabilities().overhead_bytes, layout.bytes_for(crate::arena::Purpose::Activations)];
         let window = [record::PREPARE, record::forward(0), record::backward(0), record::UPDATE, record::CARRY];
         let dispatches_per_window = window.iter().map(|&r| recorded.program.recordings[r].dispatch_count(plan.extent.steps)).sum();
         let (slots, inputs) = (recorded.slots, recorded.inputs);
         let executor = device.executor(recorded.program)?;
-        let mut engine = Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window, moments: update.moments };
+        let mut engine = Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window, moments: update.moments, probe };
         engine.warm_up()?;
         Ok(engine)
     }

@@ -152,6 +152,25 @@ impl Plan {
         Plan { extent, window, split: false }
     }
 
+    /// The same plan with as many places to a slot as the device binds in one piece.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it does not bind even one.
+    pub fn fitted(mut self, capabilities: &Capabilities, dims: Dims) -> Result<Self> {
+        let place = u64::from(dims.state()) * 4 * u64::from(self.extent.steps + 1);
+        let most = u32::try_from(capabilities.binding_bytes / place).unwrap_or(u32::MAX);
+        if most == 0 {
+            return Err(Error::Usage(format!(
+                "{} steps take {} in one piece, the device binds at most {}; use fewer lanes",
+                self.extent.steps,
+                Bytes(place),
+                Bytes(capabilities.binding_bytes)
+            )));
+        }
+        self.extent.places_per_slot = self.extent.places.min(most);
+        Ok(self)
+    }
+
     /// The segments of a window.
     pub fn segments(&self, window: Range<u32>) -> Vec<Range<u32>> {
         window.clone().step_by(self.extent.steps as usize).map(|t| t..t.saturating_add(self.extent.steps).min(window.end)).collect()

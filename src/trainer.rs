@@ -91,7 +91,7 @@ impl Default for Settings {
             lanes: 32,
             activation: crate::model::Activation::Tanh,
             bias: true,
-            init: Init::Orthogonal,
+            init: Init::default(),
             truncation: Truncation::Regular(64),
             rule: Rule::Adam,
             clip: Clip::Norm(1.0),

@@ -2,5 +2,6 @@
 
 pub mod compare;
 pub mod comparison;
+pub mod flow;
 pub mod gradcheck;
 pub mod planned;

@@ -4,6 +4,7 @@ mod compare;
 mod devices;
 mod eval;
 mod gradcheck;
+mod gradflow;
 mod model;
 mod plan;
 mod progress;
@@ -35,6 +36,8 @@ enum Command {
     Sample(sample::Args),
     /// Truncation strategies side by side on the same model and text: a table, compare.json and report.html
     Compare(compare::Args),
+    /// How the gradient flows back through time: how fast it fades, why, and which window that suggests
+    Gradflow(Box<gradflow::Args>),
     /// What a memory budget buys: how a window is worked through, in how many bytes and how much time; trains nothing
     Plan(Box<plan::Args>),
     /// List the adapters, their limits and the kernel variants chosen
@@ -49,7 +52,7 @@ pub fn main() -> ExitCode {
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,
         Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            tell("error: no command given; expected train, eval, sample, compare, plan, devices or gradcheck; see `retrograd --help`");
+            tell("error: no command given; expected train, eval, sample, compare, gradflow, plan, devices or gradcheck; see `retrograd --help`");
             return ExitCode::from(2);
         }
         Err(e) if e.use_stderr() => {
@@ -67,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Eval(args) => eval::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Gradflow(args) => gradflow::run(&args),
         Command::Plan(args) => plan::run(&args, &given),
         Command::Devices(args) => devices::run(&args),
         Command::Gradcheck(args) => gradcheck::run(&args),

@@ -87,3 +87,11 @@ impl Progress {
         }
     }
 }
+
+/// A turning sign with a word beside it, in a terminal, for what has no known length.
+pub(super) fn spinner(quiet: bool) -> ProgressBar {
+    let hidden = quiet || !std::io::stderr().is_terminal();
+    let spinner = ProgressBar::with_draw_target(None, if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });
+    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
+    spinner
+}

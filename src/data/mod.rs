@@ -1,5 +1,6 @@
 //! Where symbols come from: texts, their vocabulary, lanes of a stream, and finite sequences.
 
+mod ends;
 mod inputs;
 mod lanes;
 mod sequences;
@@ -7,6 +8,7 @@ mod symbols;
 mod text;
 mod vocabulary;
 
+pub use ends::{End, Ends};
 pub use inputs::{Given, SegmentInputs};
 pub use lanes::{Lanes, WARM_UP};
 pub use sequences::{Item, Packing, Sequence, Sequences};

@@ -103,6 +103,16 @@ impl Sequences {
         &self.list
     }
 
+    /// The symbols of the whole text.
+    pub fn symbols(&self) -> &Arc<Symbols> {
+        &self.symbols
+    }
+
+    /// What the first step of a sequence that begins the text reads.
+    pub fn before(&self) -> u32 {
+        self.before
+    }
+
     /// How many were left out because they are empty or have less than 2 symbols.
     pub fn skipped(&self) -> u64 {
         self.skipped

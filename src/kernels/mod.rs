@@ -74,6 +74,24 @@ impl Activation {
         );
     }
 
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activation::Tanh => "tanh",
+            Activation::Relu => "relu",
+            Activation::Identity => "identity",
+        }
+    }
+
+    /// phi'(a), from h = phi(a).
+    pub fn slope(self, h: f32) -> f32 {
+        match self {
+            Activation::Tanh => 1.0 - h * h,
+            Activation::Relu => f32::from(u8::from(h > 0.0)),
+            Activation::Identity => 1.0,
+        }
+    }
+
     /// g *= phi'(a), element by element, as a function of y = phi(a).
     fn apply_slope(self, g: &mut [f32], y: &[f32]) {
         crate::host::vectorized(

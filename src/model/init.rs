@@ -8,11 +8,10 @@ use std::fmt;
 use std::str::FromStr;
 
 /// How parameters are initialised. Biases start at 0, except for [`Init::Uniform`].
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
-    /// W_hh a random orthogonal matrix (Haar), the others as for xavier.
-    #[default]
-    Orthogonal,
+    /// W_hh = a Q with Q a random orthogonal matrix (Haar), the others as for xavier.
+    Orthogonal(f32),
     /// Uniform in +-sqrt(6 / (rows + columns)).
     Xavier,
     /// W_hh = a I, the others as for xavier.
@@ -23,19 +22,26 @@ pub enum Init {
     Uniform,
 }
 
+impl Default for Init {
+    fn default() -> Self {
+        Init::Orthogonal(1.0)
+    }
+}
+
 impl FromStr for Init {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = || Error::Usage(format!("init `{text}` is unknown; expected orthogonal, xavier, identity:A, normal:SIGMA or uniform"));
+        let wrong = || Error::Usage(format!("init `{text}` is unknown; expected orthogonal, orthogonal:A, xavier, identity:A, normal:SIGMA or uniform"));
         let number = |n: &str| n.parse::<f32>().ok().filter(|x| x.is_finite());
         match text.split_once(':') {
             None => match text {
-                "orthogonal" => Ok(Init::Orthogonal),
+                "orthogonal" => Ok(Init::default()),
                 "xavier" => Ok(Init::Xavier),
                 "uniform" => Ok(Init::Uniform),
                 _ => Err(wrong()),
             },
+            Some(("orthogonal", a)) => number(a).map(Init::Orthogonal).ok_or_else(wrong),
             Some(("identity", a)) => number(a).map(Init::Identity).ok_or_else(wrong),
             Some(("normal", sigma)) => number(sigma).filter(|s| *s >= 0.0).map(Init::Normal).ok_or_else(wrong),
             Some(_) => Err(wrong()),
@@ -46,7 +52,8 @@ impl FromStr for Init {
 impl fmt::Display for Init {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Init::Orthogonal => f.write_str("orthogonal"),
+            Init::Orthogonal(1.0) => f.write_str("orthogonal"),
+            Init::Orthogonal(a) => write!(f, "orthogonal:{a}"),
             Init::Xavier => f.write_str("xavier"),
             Init::Identity(a) => write!(f, "identity:{a}"),
             Init::Normal(s) => write!(f, "normal:{s}"),
@@ -76,7 +83,7 @@ impl Init {
         match self {
             Init::Uniform => uniform(1.0 / (hidden as f32).sqrt()),
             _ if bias => vec![0.0; count],
-            Init::Orthogonal if recurrent => orthogonal(rows, rng),
+            Init::Orthogonal(a) if recurrent => orthogonal(rows, rng).into_iter().map(|x| x * a).collect(),
             Init::Identity(a) if recurrent => (0..count).map(|i| if i / cols == i % cols { *a } else { 0.0 }).collect(),
             Init::Normal(sigma) => (0..count).map(|_| normal(rng) as f32 * sigma).collect(),
             _ => uniform((6.0 / (rows + cols) as f32).sqrt()),
@@ -153,7 +160,7 @@ mod tests {
     fn padding_is_zero_and_scales_are_right() {
         let config = Config { vocab: 11, hidden: 37, layers: 2, activation: Activation::Tanh, bias: true };
         let tensors = config.tensors();
-        for init in [Init::Orthogonal, Init::Xavier, Init::Identity(0.5), Init::Normal(0.1), Init::Uniform] {
+        for init in [Init::Orthogonal(1.0), Init::Orthogonal(0.5), Init::Xavier, Init::Identity(0.5), Init::Normal(0.1), Init::Uniform] {
             let flat = init.parameters(&config, 7);
             let mut again = vec![0f32; flat.len()];
             tensors.iter().for_each(|t| t.insert(&mut again, &t.extract(&flat)));

@@ -8,6 +8,8 @@
 //!
 //! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`, block 0 the state that flows in.
 
+pub mod probe;
+
 use super::{Config, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::dims::pad4;
@@ -170,25 +172,29 @@ pub struct ModelProgram {
 
 /// Records everything that a model does.
 pub fn record(config: &Config, extent: Extent, update: &Update, capabilities: &Capabilities) -> ModelProgram {
-    let recorder = Recorder::new(config, extent, update, *capabilities);
-    let mut recordings = vec![recorder.prepare(), recorder.evaluate(), recorder.logits(), recorder.update(update), recorder.carry()];
-    for group in 0..extent.groups() as usize {
-        recordings.extend([recorder.forward(group), recorder.backward(group)]);
-    }
-    let (slots, inputs) = (recorder.slots, recorder.inputs);
-    ModelProgram { program: Program::new(recorder.arena, recordings, capabilities.binding_bytes), slots, inputs }
+    Recorder::new(config, extent, update, *capabilities).program(update, Vec::new())
 }
 
-/// Work space of the sweeps over a group.
+/// Work space of a backward sweep over a group.
 struct Work {
-    /// a_t without its recurrent part, `[S*B, H]`.
-    pre: Slot,
     /// d_h, then delta, `[S*B, H]`; of even and of odd layers.
     delta: Vec<Slot>,
     /// Logits, then d_logits, `[V, head_rows]`.
     scores: Slot,
     /// Weighted losses, `[S*B]`.
     row_loss: Slot,
+}
+
+impl Work {
+    fn new(arena: &mut Arena, config: &Config, extent: Extent, name: &str) -> Self {
+        let rows = extent.rows();
+        let mut slot = |what: &str, elements| arena.transient(format!("{what}.{name}"), elements, Purpose::Activations);
+        Work {
+            delta: ["delta.even", "delta.odd"].iter().take(config.layers as usize).map(|n| slot(n, rows * pad4(config.hidden))).collect(),
+            scores: slot("scores", config.vocab * extent.head_rows),
+            row_loss: slot("row_loss", pad4(rows)),
+        }
+    }
 }
 
 struct Recorder {
@@ -203,7 +209,9 @@ struct Recorder {
     h: Vec<Vec<Slot>>,
     /// Per layer: W_hh^T.
     w_t: Vec<Slot>,
-    /// Per group: what only one recording needs.
+    /// Per group: a_t without its recurrent part, `[S*B, H]`.
+    pre: Vec<Slot>,
+    /// Per group: what only the backward sweep needs.
     work: Vec<Work>,
     /// Logits of the evaluation, `[V, head_rows]`.
     scores: Slot,
@@ -211,7 +219,29 @@ struct Recorder {
     parts: Slot,
 }
 
+/// How far the head goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Head {
+    /// The losses of the rows.
+    Losses,
+    /// d_h as well.
+    Signal,
+    /// The head's own gradients too, and the sum of the losses.
+    Gradients,
+}
+
 impl Recorder {
+    /// The recordings of a model, and more behind them.
+    fn program(self, update: &Update, more: Vec<Recording>) -> ModelProgram {
+        let mut recordings = vec![self.prepare(), self.evaluate(), self.logits(), self.update(update), self.carry()];
+        for group in 0..self.extent.groups() as usize {
+            recordings.extend([self.forward(group), self.backward(group)]);
+        }
+        recordings.extend(more);
+        let (slots, inputs, binding_bytes) = (self.slots, self.inputs, self.capabilities.binding_bytes);
+        ModelProgram { program: Program::new(self.arena, recordings, binding_bytes), slots, inputs }
+    }
+
     fn new(config: &Config, extent: Extent, update: &Update, capabilities: Capabilities) -> Self {
         let mut arena = Arena::default();
         let (elements, hidden, rows) = (config.elements(), pad4(config.hidden), extent.rows());
@@ -241,18 +271,8 @@ impl Recorder {
                 .map(|g| (0..config.layers).map(|k| arena.persistent(format!("h.{k}.{g}"), history(g), Purpose::Activations)).collect())
                 .collect(),
             w_t: (0..config.layers).map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
-            work: (0..extent.groups())
-                .map(|g| Work {
-                    pre: arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations),
-                    delta: ["even", "odd"]
-                        .iter()
-                        .take(config.layers as usize)
-                        .map(|n| arena.transient(format!("delta.{n}.{g}"), rows * hidden, Purpose::Activations))
-                        .collect(),
-                    scores: arena.transient(format!("scores.{g}"), head, Purpose::Activations),
-                    row_loss: arena.transient(format!("row_loss.{g}"), pad4(rows), Purpose::Activations),
-                })
-                .collect(),
+            pre: (0..extent.groups()).map(|g| arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations)).collect(),
+            work: (0..extent.groups()).map(|g| Work::new(&mut arena, config, extent, &g.to_string())).collect(),
             scores: arena.transient("scores.evaluate", head, Purpose::Activations),
             parts: arena.transient("parts", 2 * norm::PARTS, Purpose::Status),
             config: *config,
@@ -297,8 +317,8 @@ impl Recorder {
         self.hidden(self.h[group][k as usize], place.plus(from * self.state()), self.rows())
     }
 
-    fn delta(&self, group: usize, k: u32) -> View {
-        self.hidden(self.work[group].delta[k as usize % 2], 0.into(), self.rows())
+    fn delta(&self, work: &Work, k: u32) -> View {
+        self.hidden(work.delta[k as usize % 2], 0.into(), self.rows())
     }
 
     fn w_t(&self, k: u32) -> View {
@@ -327,7 +347,7 @@ impl Recorder {
     fn forward(&self, group: usize) -> Recording {
         let mut r = Recording::new("forward");
         for k in 0..self.config.layers {
-            let pre = self.hidden(self.work[group].pre, 0.into(), self.rows());
+            let pre = self.hidden(self.pre[group], 0.into(), self.rows());
             if k == 0 {
                 gather::record(&mut r, "pre.0", self.capabilities.matmul, self.input(self.inputs.tokens()), self.param("w_xh", 0), pre);
             } else {
@@ -353,31 +373,38 @@ impl Recorder {
 
     fn backward(&self, group: usize) -> Recording {
         let mut r = Recording::new("backward");
-        self.head(&mut r, group, true);
+        let work = &self.work[group];
+        let d_h = self.delta(work, self.config.layers - 1);
+        self.head(&mut r, group, Head::Gradients, [work.scores, work.row_loss], &[d_h]);
         for k in (0..self.config.layers).rev() {
-            let delta = self.delta(group, k);
-            let operands = scan_backward::Operands {
-                h: self.h(group, k, 0),
-                w_t: self.w_t(k),
-                keep: self.input(self.inputs.keep()),
-                xi: self.input(self.inputs.xi()),
-                delta,
-                carry: self.hidden(self.slots.carry, (k * self.state()).into(), self.extent.lanes.into()),
-                carry_in: Word::var(Var::CarryIn),
-                lanes: self.extent.lanes,
-                activation: self.config.activation,
-            };
-            scan_backward::record(&mut r, &format!("delta.{k}"), &self.capabilities, operands);
-            self.weight_gradients(&mut r, group, k);
+            let delta = self.delta(work, k);
+            self.scan_backward(&mut r, group, k, delta);
+            self.weight_gradients(&mut r, group, k, delta);
             if k > 0 {
-                self.product(&mut r, &format!("d_h.{}", k - 1), Form::Nt, [delta, self.param("w_xh", k), self.delta(group, k - 1)], 0.into());
+                self.product(&mut r, &format!("d_h.{}", k - 1), Form::Nt, [delta, self.param("w_xh", k), self.delta(work, k - 1)], 0.into());
             }
         }
         r
     }
 
-    fn weight_gradients(&self, r: &mut Recording, group: usize, k: u32) {
-        let (delta, more) = (self.delta(group, k), Word::var(Var::Accumulate));
+    /// d_h of a layer becomes its delta.
+    fn scan_backward(&self, r: &mut Recording, group: usize, k: u32, delta: View) {
+        let operands = scan_backward::Operands {
+            h: self.h(group, k, 0),
+            w_t: self.w_t(k),
+            keep: self.input(self.inputs.keep()),
+            xi: self.input(self.inputs.xi()),
+            delta,
+            carry: self.hidden(self.slots.carry, (k * self.state()).into(), self.extent.lanes.into()),
+            carry_in: Word::var(Var::CarryIn),
+            lanes: self.extent.lanes,
+            activation: self.config.activation,
+        };
+        scan_backward::record(r, &format!("delta.{k}"), &self.capabilities, operands);
+    }
+
+    fn weight_gradients(&self, r: &mut Recording, group: usize, k: u32, delta: View) {
+        let more = Word::var(Var::Accumulate);
         self.product(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(group, k, 0), delta, self.gradient("w_hh", k)], more);
         if k == 0 {
             let starts = self.input(self.inputs.starts());
@@ -390,13 +417,11 @@ impl Recorder {
         }
     }
 
-    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; if asked for, also their gradients and the
-    /// sum of the losses.
-    fn head(&self, r: &mut Recording, group: usize, gradient: bool) {
-        let (chunk, variant) = (self.extent.head_rows, self.capabilities.matmul);
-        let accumulate = Word::var(Var::Accumulate);
-        let work = &self.work[group];
-        let (scores, losses) = if gradient { (work.scores, work.row_loss) } else { (self.scores, self.slots.row_loss) };
+    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; as far as asked for, what follows from them; d_h is written
+    /// to each of the places given.
+    fn head(&self, r: &mut Recording, group: usize, head: Head, work: [Slot; 2], d_h: &[View]) {
+        let (chunk, variant, accumulate) = (self.extent.head_rows, self.capabilities.matmul, Word::var(Var::Accumulate));
+        let [scores, losses] = work;
         let row_loss = View { slot: losses, offset: 0.into(), rows: self.rows(), cols: 1.into(), ld: 1 };
         for (i, first) in (0..self.extent.rows()).step_by(chunk as usize).enumerate() {
             let part = Word::part(Var::Steps, self.extent.lanes, first, chunk);
@@ -411,19 +436,22 @@ impl Recorder {
                 logits: scores,
                 loss: rows(row_loss),
                 inverse_n: Word::var(Var::InverseN),
-                gradient,
+                gradient: head != Head::Losses,
             };
             loss::record(r, "loss", variant, operands);
-            if gradient {
-                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() }, rows(self.delta(group, self.config.layers - 1)));
+            if head == Head::Gradients {
+                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() });
+            }
+            for d_h in d_h {
+                let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");
+                self.product(r, "d_h", Form::Tn, [scores, w, rows(*d_h)], 0.into());
             }
         }
-        if !gradient {
-            return;
+        if head == Head::Gradients {
+            let losses = View { slot: row_loss.slot, offset: 0.into(), rows: 1.into(), cols: self.rows(), ld: pad4(self.extent.rows()) };
+            let total = View { slot: self.slots.loss, offset: 0.into(), rows: 1.into(), cols: 1.into(), ld: 4 };
+            row_sum::record(r, "loss_sum", variant, losses, total, accumulate);
         }
-        let losses = View { slot: row_loss.slot, offset: 0.into(), rows: 1.into(), cols: self.rows(), ld: pad4(self.extent.rows()) };
-        let total = View { slot: self.slots.loss, offset: 0.into(), rows: 1.into(), cols: 1.into(), ld: 4 };
-        row_sum::record(r, "loss_sum", variant, losses, total, accumulate);
     }
 
     /// logits[v, r] = W_hy[v] . h[r]; b_y is added where they are read.
@@ -434,19 +462,17 @@ impl Recorder {
         scores
     }
 
-    fn head_gradients(&self, r: &mut Recording, scores: View, h: View, accumulate: Word, d_h: View) {
-        let (w, d_w) = (self.tensor(self.slots.params, "w_hy"), self.tensor(self.slots.gradients, "w_hy"));
-        let (w, d_w) = w.zip(d_w).expect("every model has a head");
+    fn head_gradients(&self, r: &mut Recording, scores: View, h: View, accumulate: Word) {
+        let d_w = self.tensor(self.slots.gradients, "w_hy").expect("every model has a head");
         self.product(r, "d_w_hy", Form::Nn, [scores, h, d_w], accumulate);
         if let Some(d_b) = self.tensor(self.slots.gradients, "b_y") {
             row_sum::record(r, "d_b_y", self.capabilities.matmul, scores, d_b, accumulate);
         }
-        self.product(r, "d_h", Form::Tn, [scores, w, d_h], 0.into());
     }
 
     fn evaluate(&self) -> Recording {
         let mut r = Recording::new("evaluate");
-        self.head(&mut r, 0, false);
+        self.head(&mut r, 0, Head::Losses, [self.scores, self.slots.row_loss], &[]);
         r
     }
 

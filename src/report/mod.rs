@@ -1,8 +1,11 @@
 //! Pages that show results: one self-contained file each, HTML or SVG, pictures drawn as SVG, no scripts, nothing fetched.
 
 pub mod compare;
+pub mod flow;
 pub mod plan;
+pub mod sweep;
 
+mod chart;
 mod cost;
 mod curves;
 mod cuts;

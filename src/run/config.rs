@@ -170,7 +170,11 @@ impl RunConfig {
         Symbols::new(text, self.kind())
     }
 
-    fn raw_text(&self) -> Result<Text> {
+    /// The text as it is there now, whatever it was.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub fn raw_text(&self) -> Result<Text> {
         self.text.as_deref().map_or_else(|| Ok(Text::embedded()), Text::open)
     }
 

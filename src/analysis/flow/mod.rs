@@ -1,0 +1,219 @@
+//! How the gradient flows back through time: how it vanishes or explodes, why, and what a window misses.
+
+pub mod jacobian;
+pub mod profile;
+pub mod sensitivity;
+pub mod sweep;
+
+use crate::data::{Ends, Lanes, Sequences, Symbols};
+use crate::device::Device;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::estimate::Estimator;
+use crate::feed::Source;
+use crate::model::Config;
+use crate::truncation::Truncation;
+use jacobian::Spectrum;
+pub use profile::{Layer, Options, Verdict};
+use sensitivity::Sensitivity;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What is looked at.
+pub struct Subject<'a> {
+    /// The model.
+    pub config: Config,
+    /// Its flat parameters.
+    pub parameters: &'a [f32],
+    /// The text.
+    pub symbols: Arc<Symbols>,
+    /// What parts it into sequences; none for one stream.
+    pub separator: Option<&'a str>,
+}
+
+/// Everything that is found, as gradflow.json holds it. Figures that stand alone are those of the layer under the head; `layers` has all.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Flow {
+    /// Name of the text.
+    pub text: String,
+    /// Device.
+    pub device: String,
+    /// Architecture.
+    pub model: Config,
+    /// Losses that were followed back.
+    pub places: u32,
+    /// Lags k, steps.
+    pub lags: Vec<u32>,
+    /// Of the layer under the head; see [`Layer`].
+    #[serde(flatten)]
+    pub top: Layer,
+    /// In a word.
+    pub verdict: Verdict,
+    /// Relative bias that a window may have.
+    pub tolerance: f64,
+    /// The smallest TAU whose estimated bias is at most the tolerance; none if the gradient does not decay.
+    pub suggested_tau: Option<u32>,
+    /// Its estimated relative bias; see [`profile::estimated_bias`].
+    pub estimated_bias: f64,
+    /// The relative bias that it has on a stretch of the text, measured against the full gradient.
+    pub measured_bias: f64,
+    /// The same for other windows.
+    pub bias: Vec<Bias>,
+    /// Symbols of that stretch.
+    pub bias_symbols: u64,
+    /// Largest modulus of an eigenvalue of W_hh.
+    pub spectral_radius: f64,
+    /// Largest singular value of W_hh.
+    pub spectral_norm: f64,
+    /// See [`Sensitivity::lyapunov`].
+    pub lyapunov: f64,
+    /// Singular values of products of one-step Jacobians.
+    pub singular_values: Vec<Spectrum>,
+    /// What a small move of h_0 does.
+    pub sensitivity: Sensitivity,
+    /// All layers, the one that reads the text first.
+    pub layers: Vec<Deep>,
+}
+
+/// A layer with what belongs to its weights.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Deep {
+    /// Its profile.
+    #[serde(flatten)]
+    pub profile: Layer,
+    /// In a word.
+    pub verdict: Verdict,
+    /// As [`Flow::spectral_radius`].
+    pub spectral_radius: f64,
+    /// As [`Flow::spectral_norm`].
+    pub spectral_norm: f64,
+    /// As [`Flow::singular_values`].
+    pub singular_values: Vec<Spectrum>,
+}
+
+/// The relative bias of one window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Bias {
+    /// Steps of the window.
+    pub tau: u32,
+    /// As the profile lets one expect it.
+    pub estimated: f64,
+    /// As it is.
+    pub measured: f64,
+}
+
+/// What is done meanwhile.
+pub type Observer<'a> = &'a mut dyn FnMut(&str);
+
+/// Steps over which sensitivity is measured, at most.
+const SENSITIVITY_STEPS: u32 = 128;
+/// Steps of the longest product of Jacobians; fewer where matrices are large.
+const PRODUCT: u32 = 32;
+
+/// Looks at a model on a text.
+///
+/// # Errors
+/// If the text is too short, or the device fails.
+pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f64, observer: Observer<'_>) -> Result<Flow> {
+    let sequences = subject.separator.map(|s| Sequences::new(subject.symbols.clone(), s)).transpose()?;
+    let ends = match &sequences {
+        Some(s) => Ends::of_sequences(s, o.places(), o.lags, o.seed)?,
+        None => Ends::of_stream(subject.symbols.clone(), o.places(), o.lags, o.seed)?,
+    };
+    observer("compiling");
+    let mut engine = Engine::with_probe(device, subject.config, o.lanes, o.lags + 1)?;
+    engine.set_parameters(subject.parameters)?;
+    observer("following losses back");
+    let layers = profile::measure(&mut engine, &ends, o)?;
+    observer("sensitivity to initial conditions");
+    let which = &ends.list()[..o.lanes as usize];
+    let steps = (o.lags + 1).min(SENSITIVITY_STEPS);
+    let sensitivity = sensitivity::measure(&mut engine, &ends, which, o.warm_up, steps, o.seed)?;
+    observer("singular values");
+    let layers = spectra(&mut engine, subject, &ends, o, layers)?;
+    drop(engine);
+    observer("bias of windows");
+    let profiles: Vec<Layer> = layers.iter().map(|l| l.profile.clone()).collect();
+    let suggested_tau = profile::suggested_tau(&profiles, tolerance);
+    let (bias_symbols, bias) = biases(device, subject, sequences.as_ref(), o, suggested_tau, &profiles)?;
+    let chosen = suggested_tau.and_then(|tau| bias.iter().find(|b| b.tau == tau));
+    let top = layers.last().cloned().expect("a model has a layer");
+    Ok(Flow {
+        text: subject.symbols.text().name.clone(),
+        device: device.to_string(),
+        model: subject.config,
+        places: o.places(),
+        lags: (0..=o.lags).collect(),
+        verdict: top.verdict,
+        tolerance,
+        suggested_tau,
+        estimated_bias: chosen.map_or(f64::NAN, |b| b.estimated),
+        measured_bias: chosen.map_or(f64::NAN, |b| b.measured),
+        bias,
+        bias_symbols,
+        spectral_radius: top.spectral_radius,
+        spectral_norm: top.spectral_norm,
+        lyapunov: sensitivity.lyapunov,
+        singular_values: top.singular_values.clone(),
+        sensitivity,
+        top: top.profile,
+        layers,
+    })
+}
+
+/// What belongs to the weights of each layer, and to the states of the first lane.
+fn spectra(engine: &mut Engine, subject: &Subject<'_>, ends: &Ends, o: &Options, layers: Vec<Layer>) -> Result<Vec<Deep>> {
+    let (config, which) = (subject.config, &ends.list()[..o.lanes as usize]);
+    let product = if config.hidden > 512 { PRODUCT / 4 } else { PRODUCT }.min(o.lags + 1);
+    let all = o.warm_up + product;
+    engine.set_state(&profile::zero_state(engine))?;
+    engine.advance(0..o.warm_up, |places, range| ends.inputs(which, all, places, range, |_| 0.0))?;
+    let states = jacobian::follow(engine, product, |engine, t| {
+        let at = o.warm_up + t;
+        engine.advance(at..at + 1, |places, range| ends.inputs(which, all, places, range, |_| 0.0))
+    })?;
+    let deep = |(k, profile): (u32, Layer)| {
+        let (spectral_radius, spectral_norm) = jacobian::of_weights(&config, subject.parameters, k)?;
+        let singular_values = jacobian::of_products(&config, subject.parameters, k, &states[k as usize])?;
+        Ok(Deep { verdict: profile.verdict(), profile, spectral_radius, spectral_norm, singular_values })
+    };
+    (0..).zip(layers).map(deep).collect()
+}
+
+/// The bias of windows of powers of 4 up to four times the suggested one, and of that, measured on a stretch in which many of them lie.
+fn biases(
+    device: &Device,
+    subject: &Subject<'_>,
+    sequences: Option<&Sequences>,
+    o: &Options,
+    suggested: Option<u32>,
+    profiles: &[Layer],
+) -> Result<(u64, Vec<Bias>)> {
+    let most = suggested.unwrap_or(64).clamp(16, 4096);
+    let mut taus: Vec<u32> = (0..).map(|i| 4u32.pow(i)).take_while(|t| *t <= 4 * most).chain(suggested).collect();
+    taus.sort_unstable();
+    taus.dedup();
+    let source = || -> Result<Source> {
+        if let Some(s) = sequences {
+            return Ok(Source::Sequences(s.clone()));
+        }
+        // The first symbols of the text: B lanes in which the suggested window occurs eight times or more, if it is long enough.
+        let wanted = u64::from(o.lanes) * u64::from((8 * most).max(1024)) + 1;
+        Ok(Source::Stream(Lanes::new(subject.symbols.clone(), 0..wanted.min(subject.symbols.len()), o.lanes)?))
+    };
+    let gradient = |truncation| -> Result<Vec<f64>> {
+        let mut estimator = Estimator::new(device, subject.config, subject.parameters, source()?, truncation, o.lanes, o.seed)?;
+        Ok(estimator.estimate(0)?.gradients.into_iter().map(f64::from).collect())
+    };
+    let longest = source()?.longest();
+    let full = gradient(Truncation::Full)?;
+    let bias = |tau: u32| -> Result<Bias> {
+        let measured = if tau >= longest { 0.0 } else { super::gradcheck::relative_error(&gradient(Truncation::Regular(tau))?, &full) };
+        Ok(Bias { tau, estimated: profile::estimated_bias(profiles, tau), measured })
+    };
+    let symbols = match source()? {
+        Source::Stream(lanes) => lanes.scored(0..lanes.steps()),
+        Source::Sequences(s) => s.scored(),
+    };
+    Ok((symbols, taus.into_iter().map(bias).collect::<Result<_>>()?))
+}

@@ -1,0 +1,227 @@
+//! The lag profile: |dL_t/dh_{t-k}| / |dL_t/dh_t| by lag k, how fast it decays, and which window that suggests.
+
+use crate::data::{End, Ends};
+use crate::engine::{Engine, LagNorms};
+use crate::error::Result;
+use serde::Serialize;
+
+/// How a profile is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// K: the longest lag.
+    pub lags: u32,
+    /// B: losses that one backward sweep follows.
+    pub lanes: u32,
+    /// Sweeps.
+    pub windows: u32,
+    /// Steps that are read before the first of the lags, so that the state is one of the text's.
+    pub warm_up: u32,
+    /// Seed of the places.
+    pub seed: u64,
+}
+
+impl Options {
+    /// Losses that are followed.
+    pub fn places(&self) -> u32 {
+        self.lanes * self.windows
+    }
+}
+
+/// What is seen of one layer. A figure is NaN (null in JSON) where too few places reach so far back, or a gradient is not finite.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Layer {
+    /// Median over the places of |dL_t/dh_{t-k}| / |dL_t/dh_t|, by lag k from 0.
+    pub median: Vec<f64>,
+    /// The tenth part of the places lies below this.
+    pub low: Vec<f64>,
+    /// The tenth part of the places lies above this.
+    pub high: Vec<f64>,
+    /// log10 of the median, also where that is too small for a number.
+    pub log10_median: Vec<f64>,
+    /// Mean over the places of |dL_t/dh_{t-k}|, not divided.
+    #[serde(skip)]
+    pub mean: Vec<f64>,
+    /// Factor a step of the geometric decay that fits the median best, over the lags from a quarter of them on.
+    pub decay_rate: f64,
+    /// Coefficient of determination of that fit to the logarithm; 1 is perfect.
+    pub decay_fit: f64,
+    /// Steps in which that halves; null if it does not decay.
+    pub half_life: Option<f64>,
+    /// Share of units and places at which phi' is below 0.1: what flows back through them is all but stopped.
+    pub saturation: f64,
+}
+
+/// What the gradient does on its way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Over the lags that were measured it falls below a half.
+    Vanishing,
+    /// It stays within a factor of 2.
+    Stable,
+    /// It more than doubles.
+    Exploding,
+}
+
+impl Layer {
+    /// In a word.
+    pub fn verdict(&self) -> Verdict {
+        let change = self.decay_rate.ln() * (self.median.len() - 1) as f64;
+        let two = std::f64::consts::LN_2;
+        if change < -two {
+            Verdict::Vanishing
+        } else if change > two || !self.decay_rate.is_finite() {
+            Verdict::Exploding
+        } else {
+            Verdict::Stable
+        }
+    }
+}
+
+/// Fewest places that a figure is taken from.
+const FEWEST: usize = 5;
+
+/// Measures the profile of every layer.
+///
+/// # Errors
+/// If the device fails, or the text can't be read.
+pub fn measure(engine: &mut Engine, ends: &Ends, o: &Options) -> Result<Vec<Layer>> {
+    let mut all: Vec<(LagNorms, Vec<End>)> = Vec::new();
+    let mut saturated = vec![(0u64, 0u64); engine.config.layers as usize];
+    for which in ends.list().chunks_exact(o.lanes as usize) {
+        let steps = o.warm_up + o.lags + 1;
+        engine.set_state(&zero_state(engine))?;
+        let last = |t: u32| f32::from(u8::from(t + 1 == steps));
+        engine.advance(0..o.warm_up, |places, range| ends.inputs(which, steps, places, range, last))?;
+        all.push((engine.lag_norms(o.warm_up..steps, |places, range| ends.inputs(which, steps, places, range, last))?, which.to_vec()));
+        // Where the sweep began: each lane's state of its own place of the text.
+        saturation(engine, &mut saturated)?;
+    }
+    let layers = 0..engine.config.layers as usize;
+    Ok(layers.map(|layer| summarize(layer, o.lags, &all, saturated[layer])).collect())
+}
+
+pub(super) fn zero_state(engine: &Engine) -> Vec<Vec<f32>> {
+    let size = engine.plan.extent.lanes * crate::dims::pad4(engine.config.hidden);
+    vec![vec![0.0; size as usize]; engine.config.layers as usize]
+}
+
+/// Counts units whose phi' is below 0.1, and all.
+fn saturation(engine: &mut Engine, counts: &mut [(u64, u64)]) -> Result<()> {
+    let hidden = engine.config.hidden as usize;
+    let activation = engine.config.activation;
+    for (state, (saturated, all)) in engine.state()?.iter().zip(counts) {
+        for row in state.chunks_exact(crate::dims::pad4(hidden as u32) as usize) {
+            *saturated += row[..hidden].iter().filter(|h| activation.slope(**h) < 0.1).count() as u64;
+            *all += hidden as u64;
+        }
+    }
+    Ok(())
+}
+
+fn summarize(layer: usize, lags: u32, all: &[(LagNorms, Vec<End>)], (saturated, units): (u64, u64)) -> Layer {
+    let mut l = Layer {
+        median: Vec::new(),
+        low: Vec::new(),
+        high: Vec::new(),
+        log10_median: Vec::new(),
+        mean: Vec::new(),
+        decay_rate: f64::NAN,
+        decay_fit: f64::NAN,
+        half_life: None,
+        saturation: saturated as f64 / units as f64,
+    };
+    for k in 0..=lags as usize {
+        let (mut ratios, mut sum, mut lost) = (Vec::new(), 0.0, 0);
+        for (norms, ends) in all {
+            for (lane, _) in ends.iter().enumerate().filter(|(_, e)| e.depth() >= k as u64) {
+                let at = |k: usize| norms.ln[layer][k * norms.lanes as usize + lane];
+                // Where the loss has no gradient at all there is nothing to follow.
+                if at(0) == f64::NEG_INFINITY {
+                    continue;
+                }
+                let ratio = at(k) - at(0);
+                lost += usize::from(ratio.is_nan());
+                ratios.push(if ratio.is_nan() { f64::INFINITY } else { ratio });
+                sum += at(k).exp();
+            }
+        }
+        ratios.sort_by(f64::total_cmp);
+        let enough = ratios.len() >= FEWEST;
+        // Not finite sorts above all: a quantile that meets one is not finite either.
+        let quantile = |q: f64| if enough { ratios[((ratios.len() - 1) as f64 * q).round() as usize] } else { f64::NAN };
+        let [low, median, high] = [0.1, 0.5, 0.9].map(|q| Some(quantile(q)).filter(|x| *x != f64::INFINITY).unwrap_or(f64::NAN));
+        (l.low.push(low.exp()), l.median.push(median.exp()), l.high.push(high.exp()));
+        l.log10_median.push(median / std::f64::consts::LN_10);
+        l.mean.push(if enough && lost == 0 { sum / ratios.len() as f64 } else { f64::NAN });
+    }
+    (l.decay_rate, l.decay_fit) = decay(&l.log10_median);
+    l.half_life = Some(-std::f64::consts::LN_2 / l.decay_rate.ln()).filter(|h| *h > 0.0 && h.is_finite());
+    l
+}
+
+/// The factor a step of the geometric decay that fits best, by least squares over the logarithms of the last three quarters of the lags, and the fit's
+/// coefficient of determination. NaN if there are less than 2 numbers.
+fn decay(log10: &[f64]) -> (f64, f64) {
+    let points: Vec<(f64, f64)> =
+        log10.iter().enumerate().skip(log10.len() / 4).filter(|(_, y)| y.is_finite()).map(|(k, y)| (k as f64, y * std::f64::consts::LN_10)).collect();
+    let n = points.len() as f64;
+    let mean = |f: fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>() / n;
+    let (mx, my) = (mean(|p| p.0), mean(|p| p.1));
+    let sum = |f: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>();
+    let (xx, xy, yy) = (sum(&|p| (p.0 - mx).powi(2)), sum(&|p| (p.0 - mx) * (p.1 - my)), sum(&|p| (p.1 - my).powi(2)));
+    if points.len() < 2 {
+        // A gradient that is zero from some lag on decays at once.
+        let gone = log10.iter().skip(1).all(|y| *y == f64::NEG_INFINITY);
+        return if gone && log10.len() > 1 { (0.0, 1.0) } else { (f64::NAN, f64::NAN) };
+    }
+    let slope = xy / xx;
+    // A level line is fitted perfectly.
+    let rest = (yy - slope * xy).max(0.0);
+    (slope.exp(), if yy <= 1e-12 * n { 1.0 } else { 1.0 - rest / yy })
+}
+
+/// The relative bias that `regular:TAU` has, as the profile lets one expect it. A loss that is d steps behind its window's start reaches back
+/// d lags, and all d from 0 to TAU - 1 are equally frequent: of what lag k contributes, the share min(k, TAU) / TAU is missing. What a lag
+/// contributes is taken to be proportional to the mean of |dL_t/dh_{t-k}|, and beyond the longest lag to decay as fitted (after Aicher, Foti and Fox,
+/// 2019, who bound the bias of a fixed lag in this way). NaN if the gradient does not decay.
+pub fn estimated_bias(layers: &[Layer], tau: u32) -> f64 {
+    layers.iter().map(|l| estimated_bias_of(l, f64::from(tau))).fold(0.0, |m, x| if x.is_nan() || f64::is_nan(m) { f64::NAN } else { m.max(x) })
+}
+
+fn estimated_bias_of(l: &Layer, tau: f64) -> f64 {
+    let (last, beta) = (*l.mean.last().unwrap_or(&f64::NAN), l.decay_rate);
+    if beta.is_nan() || beta >= 1.0 || l.mean.iter().any(|x| !x.is_finite()) {
+        return f64::NAN;
+    }
+    let missing = |k: f64| k.min(tau) / tau;
+    let (mut all, mut lost) = (0.0, 0.0);
+    for (k, x) in l.mean.iter().enumerate() {
+        (all, lost) = (all + x, lost + missing(k as f64) * x);
+    }
+    // Beyond the longest lag K: last * beta^j at lag K + j; the sums up to the window's length, then what is missing whole.
+    let longest = (l.mean.len() - 1) as f64;
+    let tail = last * beta / (1.0 - beta);
+    let inside = (tau - longest).max(0.0).floor();
+    let power = beta.powf(inside);
+    // sum over j = 1..=n of (K + j) beta^j, n = inside.
+    let ramp = longest * beta * (1.0 - power) / (1.0 - beta) + beta * (1.0 - (inside + 1.0) * power + inside * power * beta) / (1.0 - beta).powi(2);
+    lost += last * ramp / tau + tail * power;
+    lost / (all + tail)
+}
+
+/// The smallest TAU whose estimated bias is at most `tolerance`; none if there is none up to a million steps.
+pub fn suggested_tau(layers: &[Layer], tolerance: f64) -> Option<u32> {
+    const MOST: u32 = 1_000_000;
+    let good = |tau: u32| estimated_bias(layers, tau) <= tolerance;
+    if !good(MOST) {
+        return None;
+    }
+    // The estimate falls with TAU.
+    let (mut bad, mut enough) = (0, MOST);
+    while enough - bad > 1 {
+        let middle = bad + (enough - bad) / 2;
+        if good(middle) { enough = middle } else { bad = middle }
+    }
+    Some(enough)
+}

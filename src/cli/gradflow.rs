@@ -1,0 +1,322 @@
+//! `retrograd gradflow`
+
+use super::model::Source;
+use super::{not_negative, positive, print_json, say, separator};
+use crate::analysis::flow::sweep::{self, Grid, Sweep};
+use crate::analysis::flow::{self, Flow, Options, Subject, Verdict};
+use crate::data::{Kind, Symbols, Text};
+use crate::device::{Device, Wish};
+use crate::error::{Error, Result, tell};
+use crate::files;
+use crate::model::{Activation, Config, Init};
+use crate::run::{Folder, RunConfig};
+use crate::store::Model;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Flags of `gradflow`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+What is measured: the loss L_t of single steps is followed back, and |dL_t/dh_{t-k}| / |dL_t/dh_t| is noted for every lag k. Where it halves every few steps
+the gradient vanishes, and a window need not be long; where it grows it explodes. From that follow the window that is long enough (the smallest TAU for which
+regular:TAU misses less than --tolerance of the gradient, as estimated; what it really misses is measured beside it), and why it is so: singular values of
+what one and several steps do to a gradient, the spectrum of W_hh, units that are saturated, and what a small move of the first state does.
+
+Examples:
+  retrograd gradflow runs/book                      a trained model, on the text that it was trained on
+  retrograd gradflow runs/book other.txt --lags 500 on another text, further back
+  retrograd gradflow book.txt --init identity:0.9   a fresh model
+  retrograd gradflow --sweep                        fresh models of many spectral radii against the theory's |lambda|^k")]
+pub(super) struct Args {
+    /// Folder of a run or a model file (.safetensors); without one, a fresh model is looked at. A text may stand here alone
+    run: Option<PathBuf>,
+    /// Text to look at it on [default: the text of the run, or the embedded one]
+    text: Option<PathBuf>,
+    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
+    #[arg(long)]
+    best: bool,
+    /// Longest lag, steps
+    #[arg(long, default_value_t = 128, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    lags: u32,
+    /// Relative bias of the gradient that the suggested window may have
+    #[arg(long, default_value_t = 0.1, value_name = "PART", value_parser = tolerance)]
+    tolerance: f64,
+    /// Losses that are followed back at once
+    #[arg(long, default_value_t = 32, value_name = "B", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    lanes: u32,
+    /// How often, at other places of the text
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    windows: u32,
+    /// Steps that are read before the first lag, so that the state is one that occurs in the text
+    #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    warm_up: u32,
+    /// What stands between the sequences of the text [default: as the run was trained]
+    #[arg(long, value_name = "STRING", value_parser = separator)]
+    separator: Option<String>,
+    /// Each line is a sequence of its own
+    #[arg(long, conflicts_with = "separator")]
+    lines: bool,
+    /// Read the text as one stream, even if the run was trained on sequences
+    #[arg(long, conflicts_with_all = ["separator", "lines"])]
+    stream: bool,
+    /// Units per layer [default: 256; 128 with --sweep]
+    #[arg(long, value_name = "H", help_heading = "Fresh model")]
+    hidden: Option<u32>,
+    /// Layers, 1 to 8 [default: 1]
+    #[arg(long, value_name = "N", help_heading = "Fresh model")]
+    layers: Option<u32>,
+    /// Activation of the layers [default: tanh; with --sweep all]
+    #[arg(long, value_enum, help_heading = "Fresh model")]
+    activation: Option<Activation>,
+    /// Initial weights: orthogonal[:A], xavier, identity:A, normal:SIGMA or uniform [default: orthogonal]
+    #[arg(long, conflicts_with = "sweep", help_heading = "Fresh model")]
+    init: Option<Init>,
+    /// Without biases
+    #[arg(long, conflicts_with = "sweep", help_heading = "Fresh model")]
+    no_bias: bool,
+    /// Fresh models over spectral radius, initialisation and activation, instead of one
+    #[arg(long, conflicts_with_all = ["tolerance", "best", "separator", "lines", "stream"], help_heading = "Fresh model")]
+    sweep: bool,
+    /// Spectral radii of --sweep
+    #[arg(long, value_delimiter = ',', value_parser = positive, requires = "sweep", default_value = "0.5,0.7,0.8,0.9,0.95,1,1.05,1.1,1.2,1.5", value_name = "A,...", help_heading = "Fresh model")]
+    radii: Vec<f64>,
+    /// Seed of the places, of the moves and of fresh weights
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// Where to compute: auto, gpu, gpu:INDEX or cpu
+    #[arg(long, default_value = "auto")]
+    device: Wish,
+    /// Folder for gradflow.json and gradflow.html; it must be new or empty [default: the folder of the run, or runs/gradflow-NAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// No messages but warnings and errors
+    #[arg(long)]
+    quiet: bool,
+    /// Print the content of gradflow.json as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+fn tolerance(text: &str) -> std::result::Result<f64, String> {
+    not_negative(text).and_then(|x| if x > 0.0 && x < 1.0 { Ok(x) } else { Err("expected a number between 0 and 1, such as 0.1".to_string()) })
+}
+
+/// What is looked at, found by the two places on the command line.
+struct Found {
+    /// The model; none for a fresh one.
+    model: Option<Model>,
+    separator: Option<String>,
+    symbols: Arc<Symbols>,
+    /// Folder of the run.
+    run: Option<PathBuf>,
+}
+
+impl Args {
+    fn options(&self) -> Options {
+        Options { lags: self.lags, lanes: self.lanes, windows: self.windows, warm_up: self.warm_up, seed: self.seed }
+    }
+
+    /// Whether the first place names a model: a folder, or a file that is one by its name.
+    fn names_model(&self) -> bool {
+        self.run.as_deref().is_some_and(|p| p.is_dir() || self.text.is_some() || self.best || p.extension().is_some_and(|e| e == "safetensors"))
+    }
+
+    fn find(&self) -> Result<Found> {
+        let given = self.separator.clone().or(self.lines.then(|| "\n".to_string()));
+        let path = self.run.as_deref();
+        if !self.names_model() {
+            let text = path.map_or_else(|| Ok(Text::embedded()), Text::open)?;
+            let symbols = Arc::new(Symbols::new(text, Kind::Characters)?);
+            return Ok(Found { model: None, separator: given, symbols, run: None });
+        }
+        let path = path.unwrap_or(Path::new("."));
+        let fresh = [("hidden", self.hidden.is_some()), ("layers", self.layers.is_some()), ("activation", self.activation.is_some())];
+        let fresh = fresh.into_iter().chain([("init", self.init.is_some()), ("no-bias", self.no_bias), ("sweep", self.sweep)]);
+        if let Some((flag, _)) = fresh.into_iter().find(|f| f.1) {
+            return Err(Error::Usage(format!("--{flag} is for a fresh model; {} is a trained one: leave one of the two out", path.display())));
+        }
+        let source = Source::find(path, self.best)?;
+        let model = source.load()?;
+        let text = match &self.text {
+            Some(text) => Text::open(text)?,
+            None if path.is_dir() => RunConfig::load(&path.join("config.toml"))?.raw_text()?,
+            None => return Err(Error::Usage(format!("{} is a model file, which has no text; give one behind it", path.display()))),
+        };
+        let separator = if self.stream { None } else { given.or(source.separator.clone()) };
+        let symbols = Arc::new(Symbols::with(text, model.vocabulary.clone())?);
+        Ok(Found { model: Some(model), separator, symbols, run: path.is_dir().then(|| path.to_path_buf()) })
+    }
+
+    fn fresh(&self, vocab: u32) -> Config {
+        Config {
+            vocab,
+            hidden: self.hidden.unwrap_or(256),
+            layers: self.layers.unwrap_or(1),
+            activation: self.activation.unwrap_or_default(),
+            bias: !self.no_bias,
+        }
+    }
+
+    fn note(&self, line: &str) {
+        if !self.quiet {
+            tell(line);
+        }
+    }
+
+    /// Writes what was found; where it lies.
+    fn save(&self, run: Option<&Path>, name: &str, json: &serde_json::Value, html: &str) -> Result<PathBuf> {
+        let mut made = match (&self.out, run) {
+            (Some(path), _) => Some(Folder::create(path)?),
+            (None, Some(_)) => None,
+            (None, None) => Some(Folder::create_new(name)?),
+        };
+        let folder = made.as_ref().map_or_else(|| run.unwrap_or(Path::new(".")).to_path_buf(), |f| f.path().to_path_buf());
+        files::replace(&folder.join("gradflow.json"), format!("{json:#}\n").as_bytes())?;
+        files::replace(&folder.join("gradflow.html"), html.as_bytes())?;
+        if let Some(folder) = &mut made {
+            folder.keep();
+        }
+        Ok(folder)
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let found = args.find()?;
+    let name = format!("{}-{}", if args.sweep { "sweep" } else { "gradflow" }, super::train::run_name(found.symbols.text().path.as_deref()));
+    let (device, line) = Device::open(args.device)?;
+    args.note(&line);
+    let (json, html, table) = if args.sweep { lab(args, &device, &found)? } else { look(args, &device, &found)? };
+    let folder = args.save(found.run.as_deref(), &name, &json, &html)?;
+    if args.json {
+        return print_json(&json);
+    }
+    say(&table);
+    args.note(&format!("saved in {}: gradflow.json, gradflow.html", folder.display()));
+    Ok(())
+}
+
+fn json_of(value: &impl serde::Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(value).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))
+}
+
+fn look(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Value, String, String)> {
+    let (config, parameters) = match &found.model {
+        Some(m) => (m.config, m.parameters.clone()),
+        None => {
+            let config = args.fresh(found.symbols.vocabulary().len());
+            config.dims(args.lanes).checked()?;
+            (config, args.init.unwrap_or_default().parameters(&config, args.seed))
+        }
+    };
+    let subject = Subject { config, parameters: &parameters, symbols: found.symbols.clone(), separator: found.separator.as_deref() };
+    let spinner = super::progress::spinner(args.quiet);
+    let flow = flow::measure(device, &subject, &args.options(), args.tolerance, &mut |what| spinner.set_message(what.to_string()))?;
+    spinner.finish_and_clear();
+    Ok((json_of(&flow)?, crate::report::flow::html(&flow), table(&flow)))
+}
+
+fn lab(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Value, String, String)> {
+    let grid = Grid {
+        radii: args.radii.clone(),
+        activations: args.activation.map_or(vec![Activation::Identity, Activation::Tanh, Activation::Relu], |a| vec![a]),
+        hidden: args.hidden.unwrap_or(128),
+        layers: args.layers.unwrap_or(1),
+        seed: args.seed,
+    };
+    args.fresh(found.symbols.vocabulary().len()).dims(args.lanes).checked()?;
+    let spinner = super::progress::spinner(args.quiet);
+    let swept = sweep::sweep(device, &found.symbols, &grid, &args.options(), &mut |p| {
+        spinner.set_message(format!("{}, {}, radius {}", p.activation.name(), p.family, p.radius));
+    })?;
+    spinner.finish_and_clear();
+    Ok((json_of(&swept)?, crate::report::sweep::html(&swept), sweep_table(&swept)))
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Vanishing => "vanishing",
+        Verdict::Stable => "stable",
+        Verdict::Exploding => "exploding",
+    }
+}
+
+/// A number with few digits, as a table wants it.
+fn short(x: f64) -> String {
+    match x.abs() {
+        _ if !x.is_finite() => "-".to_string(),
+        a if a == 0.0 || (1e-3..1e4).contains(&a) => format!("{x:.4}"),
+        _ => format!("{x:.2e}"),
+    }
+}
+
+/// The verdict, in words, and the table of the terminal.
+fn table(f: &Flow) -> String {
+    let half = f.top.half_life.map_or("does not decay".to_string(), |h| format!("half-life {h:.1} steps"));
+    let mut lines = vec![format!("{}: the gradient changes by a factor of {} a step, {half} (fit {:.3})", word(f.verdict), short(f.top.decay_rate), f.top.decay_fit)];
+    lines.push(match f.suggested_tau {
+        Some(tau) => format!(
+            "suggested: --truncation regular:{tau}, whose gradient misses {} as estimated, {} as measured (tolerance {})",
+            short(f.estimated_bias),
+            short(f.measured_bias),
+            f.tolerance
+        ),
+        None => format!("no window is suggested: a gradient that does not decay is biased by any (tolerance {})", f.tolerance),
+    });
+    lines.push(String::new());
+    lines.push(format!("{:>8} {:>11} {:>11} {:>11}", "lag", "median", "low", "high"));
+    for k in lags_shown(f.lags.len()) {
+        lines.push(format!("{k:>8} {:>11} {:>11} {:>11}", short(f.top.median[k]), short(f.top.low[k]), short(f.top.high[k])));
+    }
+    lines.push(String::new());
+    lines.push(format!("{:>8} {:>15} {:>15}", "window", "estimated bias", "measured bias"));
+    lines.extend(f.bias.iter().map(|b| format!("{:>8} {:>15} {:>15}", b.tau, short(b.estimated), short(b.measured))));
+    lines.push(String::new());
+    lines.push(format!("{:>8} {:>12} {:>10} {:>11} {:>10} {:>10}", "layer", "decay a step", "half-life", "spec.radius", "spec.norm", "saturated"));
+    for (k, l) in f.layers.iter().enumerate() {
+        let half = l.profile.half_life.map_or("-".to_string(), |h| format!("{h:.1}"));
+        lines.push(format!(
+            "{k:>8} {:>12} {half:>10} {:>11} {:>10} {:>9.1}%",
+            short(l.profile.decay_rate),
+            short(l.spectral_radius),
+            short(l.spectral_norm),
+            100.0 * l.profile.saturation
+        ));
+    }
+    lines.push(String::new());
+    lines.push(format!(
+        "a move of h_0 grows by a factor of {} a step (Lyapunov exponent {}); the gradient of {} steps then differs by {}",
+        short(f.lyapunov.exp()),
+        short(f.lyapunov),
+        f.sensitivity.loss.len(),
+        short(f.sensitivity.gradient)
+    ));
+    lines.join("\n")
+}
+
+/// 0, 1, 2, 4, ... and the last.
+fn lags_shown(count: usize) -> Vec<usize> {
+    let mut shown: Vec<usize> = [0].into_iter().chain((0..).map(|i| 1 << i).take_while(|k| *k < count)).chain([count - 1]).collect();
+    shown.dedup();
+    shown
+}
+
+fn sweep_table(s: &Sweep) -> String {
+    let mut lines = vec![format!(
+        "{:<10} {:<11} {:>7} {:>12} {:>10} {:>12} {:>8}  {}",
+        "activation", "init", "radius", "spec. radius", "spec. norm", "decay a step", "fit", "verdict"
+    )];
+    lines.extend(s.points.iter().map(|p| {
+        format!(
+            "{:<10} {:<11} {:>7} {:>12} {:>10} {:>12} {:>8}  {}",
+            p.activation.name(),
+            p.family.to_string(),
+            p.radius,
+            short(p.spectral_radius),
+            short(p.spectral_norm),
+            short(p.decay_rate),
+            short(p.decay_fit),
+            if p.decay_rate.is_finite() { word(p.verdict) } else { "not finite" }
+        )
+    }));
+    lines.join("\n")
+}

@@ -1,0 +1,153 @@
+//! Windows of one length that end at chosen places of a text, one in each lane: for looking at the losses of single steps.
+
+use super::inputs::{Cell, Grid};
+use super::{SegmentInputs, Sequences, Symbols};
+use crate::error::{Error, Result};
+use crate::model::record::InputPlaces;
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Where the window of a lane ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// The first symbol that is predicted: that of the sequence, or the second of the text.
+    pub first: u64,
+    /// The symbol that the window's last step predicts.
+    pub last: u64,
+}
+
+impl End {
+    /// Steps behind which the state that the last step began with has seen nothing more: it began there.
+    pub fn depth(&self) -> u64 {
+        self.last - self.first
+    }
+}
+
+/// Places of a text that windows may end at.
+pub struct Ends {
+    symbols: Arc<Symbols>,
+    /// What the first step of a sequence that begins the text reads.
+    before: u32,
+    /// All that were drawn.
+    list: Vec<End>,
+}
+
+impl Ends {
+    /// `count` places of a stream, evenly spread and each moved at random by less than the distance of two, with at least `lags` steps
+    /// before each.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the text has no such place.
+    pub fn of_stream(symbols: Arc<Symbols>, count: u32, lags: u32, seed: u64) -> Result<Self> {
+        let least = 1 + u64::from(lags);
+        let there = symbols.len().saturating_sub(least);
+        if there == 0 {
+            return Err(Error::Input(format!(
+                "{} has {} {}; lags of up to {lags} steps need at least {}; lower --lags, or give a longer text",
+                symbols.text().name,
+                symbols.len(),
+                symbols.unit(),
+                least + 1
+            )));
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let place = |i: u32| least + ((f64::from(i) + rng.random::<f64>()) / f64::from(count) * there as f64) as u64;
+        let list = (0..count).map(place).map(|last| End { first: 1, last: last.min(symbols.len() - 1) }).collect();
+        Ok(Ends { symbols, before: 0, list })
+    }
+
+    /// `count` places in sequences that are evenly spread over the text, each at a step drawn among the sequence's; lags reach back to the
+    /// sequence's start.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if no sequence is longer than `lags`.
+    pub fn of_sequences(sequences: &Sequences, count: u32, lags: u32, seed: u64) -> Result<Self> {
+        let symbols = sequences.symbols().clone();
+        if sequences.longest() <= lags {
+            return Err(Error::Input(format!(
+                "the longest sequence of {} has {} steps; lags of up to {lags} need one of {}; lower --lags, or give --stream to read on over separators",
+                symbols.text().name,
+                sequences.longest(),
+                lags + 1
+            )));
+        }
+        let list = sequences.list();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let place = |i: u32| {
+            let s = list[((f64::from(i) + rng.random::<f64>()) / f64::from(count) * list.len() as f64) as usize % list.len()];
+            End { first: s.start, last: s.start + u64::from(rng.random_range(0..s.len)) }
+        };
+        let list = (0..count).map(place).collect();
+        Ok(Ends { symbols, before: sequences.before(), list })
+    }
+
+    /// All places.
+    pub fn list(&self) -> &[End] {
+        &self.list
+    }
+
+    /// The inputs of the steps in `range` of windows of `steps` steps that end at some of the places, one a lane; `weight` is that of a
+    /// step's loss. Steps before a lane's first symbol are idle.
+    ///
+    /// # Errors
+    /// If the text can't be read.
+    pub fn inputs(&self, which: &[End], steps: u32, places: &InputPlaces, range: Range<u32>, weight: impl Fn(u32) -> f32) -> Result<SegmentInputs> {
+        let mut grid = Grid::new(places, range.clone(), which.len() as u32);
+        let mut read = Vec::new();
+        for (b, end) in (0..).zip(which) {
+            // The symbol that step t predicts is last - (steps - 1 - t).
+            let idle = u64::from(steps).saturating_sub(1 + end.depth()).min(u64::from(range.end)) as u32;
+            let live = range.start.max(idle)..range.end;
+            if live.is_empty() {
+                continue;
+            }
+            let from = end.last - u64::from(steps - 1 - live.start);
+            read.resize((live.end - live.start) as usize + 1, 0);
+            if from == 0 {
+                read[0] = self.before;
+                self.symbols.read(0, &mut read[1..])?;
+            } else {
+                self.symbols.read(from - 1, &mut read)?;
+            }
+            for (t, pair) in live.clone().zip(read.windows(2)) {
+                let keep = if from + u64::from(t - live.start) == end.first { 0.0 } else { 1.0 };
+                grid.set(t, b, Cell { token: pair[0], target: pair[1], keep, xi: 1.0, weight: weight(t) });
+            }
+        }
+        Ok(grid.finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Kind, Text};
+
+    #[test]
+    fn windows_end_where_they_should() {
+        let text: String = ('a'..='z').collect();
+        let symbols = Arc::new(Symbols::new(Text::given("t", text), Kind::Characters).unwrap());
+        let ends = Ends::of_stream(symbols, 4, 5, 1).unwrap();
+        assert!(ends.list().iter().all(|e| e.first == 1 && (6..26).contains(&e.last)), "{:?}", ends.list());
+        let which = [End { first: 1, last: 25 }, End { first: 1, last: 2 }, End { first: 10, last: 12 }];
+        let places = InputPlaces { rows: 12, vocab: 26 };
+        let words = ends.inputs(&which, 6, &places, 2..6, |t| if t == 5 { 1.0 } else { 0.0 }).unwrap().words;
+        let column = |place: u32, b: usize| (0..4).map(|t| words[place as usize + t * 3 + b]).collect::<Vec<u32>>();
+        assert_eq!(column(places.tokens(), 0), [21, 22, 23, 24]);
+        assert_eq!(column(places.targets(), 0), [22, 23, 24, 25]);
+        assert_eq!(column(places.targets(), 1), [0, 0, 1, 2]);
+        assert_eq!(column(places.keep(), 1).into_iter().map(f32::from_bits).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 1.0]);
+        assert_eq!(column(places.keep(), 2).into_iter().map(f32::from_bits).collect::<Vec<_>>(), [0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(column(places.weights(), 2).into_iter().map(f32::from_bits).collect::<Vec<_>>(), [0.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_text_that_is_too_short_is_refused() {
+        let symbols = Arc::new(Symbols::new(Text::given("book", "abcdef"), Kind::Characters).unwrap());
+        assert!(Ends::of_stream(symbols.clone(), 4, 4, 1).is_ok());
+        let e = Ends::of_stream(symbols.clone(), 4, 5, 1).err().unwrap().to_string();
+        assert!(e.contains("book has 6 characters; lags of up to 5 steps need at least 7"), "{e}");
+    }
+}

@@ -1,0 +1,167 @@
+//! How the gradient of single losses fades as it flows back in time: |dL_t/dh_{t-k}| for every lag k, layer and lane.
+//!
+//! A lane has one scored step, its last. The backward sweep is linear in what flows, so between segments of few steps each lane's carry
+//! is scaled back to about 1 by a power of two, which is exact, and the power is kept: norms of 1e-300 are still numbers.
+
+use super::Engine;
+use crate::arena::Slot;
+use crate::data::SegmentInputs;
+use crate::device::Device;
+use crate::dims::pad4;
+use crate::error::Result;
+use crate::kernel::{Values, Var};
+use crate::model::Config;
+use crate::model::record::{self, InputPlaces, Update};
+use crate::optimizer::{Clip, Rule};
+use crate::plan::Plan;
+use crate::recording::{download_f32, upload_f32};
+use crate::schedule::Action;
+use std::ops::Range;
+
+/// Slots and recordings of a probe.
+pub(super) struct Probe {
+    first: usize,
+    g: Vec<Slot>,
+}
+
+/// Steps from one rescaling to the next: gradients may change by a factor of 1e4 a step before they leave the range of f32.
+const STEPS: u32 = 8;
+
+/// Natural logarithms of |dL_t/dh_{t-k}|.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LagNorms {
+    /// Lags: k is 0 to this, exclusive.
+    pub lags: u32,
+    /// B.
+    pub lanes: u32,
+    /// Per layer `[lags, B]`; minus infinity where the gradient is zero, NaN where it is not finite.
+    pub ln: Vec<Vec<f64>>,
+}
+
+impl Engine {
+    /// An engine that can also measure lag norms, over windows of up to `window` steps in `lanes` lanes. It trains like any other.
+    ///
+    /// # Errors
+    /// If sizes are wrong, or the device refuses.
+    pub fn with_probe(device: &Device, config: Config, lanes: u32, window: u32) -> Result<Self> {
+        let dims = config.dims(lanes).checked()?;
+        let plan = Plan::with(dims, window, STEPS.min(window), false).fitted(&device.capabilities(), dims)?;
+        let update: Update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
+        let recorded = record::probe::record(&config, plan.extent, &update, &device.capabilities());
+        Self::with(device, config, plan, &update, recorded.model, Some(Probe { first: recorded.first, g: recorded.g }))
+    }
+
+    /// Moves the state on by `steps` steps.
+    ///
+    /// # Errors
+    /// If the device fails, or what `inputs` gives.
+    pub fn advance(&mut self, steps: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>) -> Result<()> {
+        for segment in self.plan.segments(steps) {
+            self.upload(&inputs, &segment)?;
+            let (_, values) = self.values(&segment, 0);
+            self.executor.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
+            self.carry()?;
+        }
+        Ok(())
+    }
+
+    /// |dL_t/dh_{t-k}| of the loss of the last of `steps` steps, from the present state, which stays; `inputs` must score no other step.
+    ///
+    /// # Errors
+    /// If the device fails, or what `inputs` gives.
+    ///
+    /// # Panics
+    /// If the engine has no probe.
+    pub fn lag_norms(&mut self, steps: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>) -> Result<LagNorms> {
+        let (lanes, last) = (self.plan.extent.lanes, steps.end);
+        let segments = self.plan.segments(steps);
+        let mut flow = Flow::new(&self.config, lanes, segments.iter().map(|s| s.end - s.start).sum());
+        self.executor.run(record::PREPARE, &Values::default())?;
+        for action in self.plan.actions(segments.len() as u32) {
+            let (Action::Forward { segment, place, .. } | Action::Backward { segment, place }) = action;
+            let range = &segments[segment as usize];
+            self.upload(&inputs, range)?;
+            let (group, values) = self.values(range, place);
+            if let Action::Forward { from, to, .. } = action {
+                self.executor.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
+            } else {
+                let carried = segment + 1 < segments.len() as u32;
+                self.probe_segment(&mut flow, group, values.with(Var::CarryIn, u32::from(carried)).with_f32(Var::InverseN, 1.0), last - range.end, carried)?;
+            }
+        }
+        Ok(flow.norms)
+    }
+
+    /// The backward sweep over a segment whose last step is at lag `lag`.
+    fn probe_segment(&mut self, flow: &mut Flow, group: u32, values: Values, lag: u32, carried: bool) -> Result<()> {
+        let probe = self.probe.as_ref().expect("an engine with a probe");
+        let (layers, state) = (self.config.layers, self.plan.extent.lanes * pad4(self.config.hidden));
+        let steps = values.get(Var::Steps);
+        if carried {
+            let mut carry = download_f32(&mut *self.executor, self.slots.carry, 0, layers * state)?;
+            flow.rescale(&mut carry);
+            upload_f32(&mut *self.executor, self.slots.carry, 0, &carry)?;
+            flow.carry = carry;
+        }
+        self.executor.run(probe.first + group as usize, &values)?;
+        for (layer, slot) in probe.g.iter().enumerate() {
+            let g = download_f32(&mut *self.executor, *slot, 0, steps * state)?;
+            flow.note(layer, &g, lag, steps, carried);
+        }
+        Ok(())
+    }
+}
+
+/// What is gathered on the way back.
+struct Flow {
+    hidden: usize,
+    norms: LagNorms,
+    /// Per lane: power of two by which what flows has been divided.
+    power: Vec<i32>,
+    /// `[layers, B, Hp]`: what flows into the segment from behind.
+    carry: Vec<f32>,
+}
+
+impl Flow {
+    fn new(config: &Config, lanes: u32, lags: u32) -> Self {
+        let ln = vec![vec![f64::NEG_INFINITY; (lags * lanes) as usize]; config.layers as usize];
+        let hidden = pad4(config.hidden) as usize;
+        Flow { hidden, norms: LagNorms { lags, lanes, ln }, power: vec![0; lanes as usize], carry: Vec::new() }
+    }
+
+    /// Brings the largest number of each lane, over all layers, near 1.
+    fn rescale(&mut self, carry: &mut [f32]) {
+        let (n, lanes) = (self.hidden, self.power.len());
+        for lane in 0..lanes {
+            let rows = || (0..carry.len() / (n * lanes)).map(|layer| (layer * lanes + lane) * n);
+            // An infinity is larger than all; a NaN is in the norms anyway.
+            let most = rows().flat_map(|at| &carry[at..at + n]).fold(0f32, |m, x| m.max(x.abs()));
+            if most == 0.0 || !most.is_finite() {
+                continue;
+            }
+            let power = most.log2().floor() as i32;
+            // In two steps: the factor of a tiny number is no f32.
+            let factors = [power / 2, power - power / 2].map(|p| 2f32.powi(-p));
+            for at in rows().collect::<Vec<_>>() {
+                carry[at..at + n].iter_mut().for_each(|x| *x = *x * factors[0] * factors[1]);
+            }
+            self.power[lane] += power;
+        }
+    }
+
+    /// Notes the norms of a segment of a layer.
+    fn note(&mut self, layer: usize, g: &[f32], lag: u32, steps: u32, carried: bool) {
+        let (n, lanes) = (self.hidden, self.power.len());
+        for (t, step) in g.chunks_exact(n * lanes).enumerate() {
+            let k = (lag + steps - 1) as usize - t;
+            for (lane, row) in step.chunks_exact(n).enumerate() {
+                let last = carried && t + 1 == steps as usize;
+                let carry = if last { &self.carry[(layer * lanes + lane) * n..][..n] } else { &[][..] };
+                let square = |(i, x): (usize, &f32)| (f64::from(*x) + carry.get(i).map_or(0.0, |c| f64::from(*c))).powi(2);
+                let norm = row.iter().enumerate().map(square).sum::<f64>().sqrt();
+                let ln = norm.ln() + f64::from(self.power[lane]) * std::f64::consts::LN_2;
+                self.norms.ln[layer][k * lanes + lane] = if norm.is_finite() { ln } else { f64::NAN };
+            }
+        }
+    }
+}

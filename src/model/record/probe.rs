@@ -1,0 +1,55 @@
+//! Recordings that make dL/dh of every step and layer, for looking at how gradients flow.
+
+use super::{Extent, Head, ModelProgram, Recorder, Update, Work};
+use crate::arena::{Arena, Purpose, Slot};
+use crate::dims::pad4;
+use crate::kernel::{Capabilities, Var, Word};
+use crate::kernels::matmul::Form;
+use crate::model::Config;
+use crate::recording::Recording;
+
+/// A program with the recordings of [`super::record`], and those of a probe behind them.
+#[derive(Debug, Clone)]
+pub struct ProbeProgram {
+    /// All recordings.
+    pub model: ModelProgram,
+    /// Index of the first group's probe; those of the others follow.
+    pub first: usize,
+    /// Per layer: g_t = dL/dh_t `[S,B,H]`, without what flows into the segment from behind it: that is the carry before the recording.
+    pub g: Vec<Slot>,
+}
+
+/// Records a model with a probe.
+pub fn record(config: &Config, extent: Extent, update: &Update, capabilities: &Capabilities) -> ProbeProgram {
+    let mut recorder = Recorder::new(config, extent, update, *capabilities);
+    let elements = extent.rows() * pad4(config.hidden);
+    let g: Vec<Slot> = (0..config.layers).map(|k| recorder.arena.persistent(format!("g.{k}"), elements, Purpose::Activations)).collect();
+    let slots = |arena: &mut Arena, group: u32| Work::new(arena, config, extent, &format!("probe.{group}"));
+    let work: Vec<Work> = (0..extent.groups()).map(|group| slots(&mut recorder.arena, group)).collect();
+    let probes: Vec<Recording> = work.iter().enumerate().map(|(group, work)| recorder.probe(group, work, &g)).collect();
+    let model = recorder.program(update, probes);
+    ProbeProgram { first: model.program.recordings.len() - work.len(), model, g }
+}
+
+impl Recorder {
+    /// g_t of every layer, and delta on the way; no gradients of parameters. Edges must all be whole: keep and xi are 1 but before the
+    /// first step of all.
+    fn probe(&self, group: usize, work: &Work, g: &[Slot]) -> Recording {
+        let mut r = Recording::new("probe");
+        let top = self.config.layers - 1;
+        let delta = |k| self.delta(work, k);
+        let g = |k: u32| self.hidden(g[k as usize], 0.into(), self.rows());
+        self.head(&mut r, group, Head::Signal, [work.scores, work.row_loss], &[g(top), delta(top)]);
+        for k in (0..=top).rev() {
+            self.scan_backward(&mut r, group, k, delta(k));
+            // Step t receives delta_{t+1} W_hh^T.
+            let behind = Word::part(Var::Steps, self.extent.lanes, self.extent.lanes, u32::MAX);
+            let operands = [delta(k).from_row(self.extent.lanes).with_rows(behind), self.w_t(k), g(k).with_rows(behind)];
+            self.product(&mut r, &format!("g.{k}"), Form::Nn, operands, 1.into());
+            for to in [k.checked_sub(1).map(delta), k.checked_sub(1).map(g)].into_iter().flatten() {
+                self.product(&mut r, &format!("d_h.{}", k - 1), Form::Nt, [delta(k), self.param("w_xh", k), to], 0.into());
+            }
+        }
+        r
+    }
+}

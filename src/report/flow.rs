@@ -1,0 +1,183 @@
+//! The page of a look at how gradients flow.
+
+use super::chart::{Chart, Line};
+use super::page::{self, cell};
+use super::words;
+use crate::analysis::flow::{Flow, Verdict};
+
+/// One self-contained page: the verdict, and the pictures that it rests on.
+pub fn html(f: &Flow) -> String {
+    let parts = [introduction(f), profile(f), bias(f), layers(f), singular(f), sensitivity(f), reading()];
+    page::document(&format!("How the gradient flows back: {}", f.text), &parts.concat())
+}
+
+fn introduction(f: &Flow) -> String {
+    let m = &f.model;
+    let model = format!(
+        "{} of {} ({}), {} symbols",
+        words::plural(m.layers.into(), "recurrent layer", "recurrent layers"),
+        words::plural(m.hidden.into(), "unit", "units"),
+        m.activation.name(),
+        m.vocab
+    );
+    let what = format!(
+        "Text: {}. Model: {model}. {} were followed back over {}. Device: {}.",
+        f.text,
+        words::plural(f.places.into(), "loss", "losses"),
+        words::plural(f.lags.len() as u64 - 1, "step", "steps"),
+        f.device
+    );
+    page::paragraph("text", &verdict(f)) + &page::paragraph("text", &window(f)) + &page::paragraph("note", &what)
+}
+
+fn verdict(f: &Flow) -> String {
+    let rate = words::number(f.top.decay_rate);
+    let half = f.top.half_life.map_or(String::new(), |h| format!(", so it halves every {} steps", words::number(h)));
+    match f.verdict {
+        _ if !f.top.decay_rate.is_finite() => "The gradient explodes: on its way back it leaves the range of numbers.".to_string(),
+        Verdict::Vanishing => format!("The gradient vanishes: a step back multiplies it by {rate}{half}."),
+        Verdict::Stable => format!("The gradient is stable: a step back multiplies it by {rate}, and over all lags that were measured it stays within a factor of 2."),
+        Verdict::Exploding => format!("The gradient explodes: a step back multiplies it by {rate}."),
+    }
+}
+
+fn window(f: &Flow) -> String {
+    match f.suggested_tau {
+        Some(tau) => format!(
+            "Suggested window: --truncation regular:{tau}. Its gradient should miss {} of the full one; measured on {} symbols it misses {}. The tolerance is {}.",
+            words::number(f.estimated_bias),
+            words::count(f.bias_symbols),
+            words::number(f.measured_bias),
+            words::number(f.tolerance)
+        ),
+        None => "No window is suggested: where the gradient does not decay, any window is biased. Random truncation has no bias, at the price of variance.".to_string(),
+    }
+}
+
+fn line(name: &str, series: usize, points: Vec<(f64, f64)>) -> Line {
+    Line { name: name.to_string(), points, band: Vec::new(), thin: false, series }
+}
+
+fn against(lags: &[u32], y: &[f64]) -> Vec<(f64, f64)> {
+    lags.iter().map(|k| f64::from(*k)).zip(y.iter().copied()).collect()
+}
+
+fn profile(f: &Flow) -> String {
+    let several = f.layers.len() > 1;
+    let mut lines = Vec::new();
+    for (k, l) in f.layers.iter().enumerate() {
+        let name = if several { format!("layer {k}") } else { "median".to_string() };
+        let band = l.profile.low.iter().copied().zip(l.profile.high.iter().copied()).collect();
+        lines.push(Line { band, ..line(&name, k + 1, against(&f.lags, &l.profile.median)) });
+    }
+    // The fit, through the point in the middle of the lags that it was made for.
+    let middle = f.lags.len() * 5 / 8;
+    if let Some(at) = f.top.median.get(middle).copied().filter(|x| *x > 0.0) {
+        let fit = f.lags.iter().map(|k| at * f.top.decay_rate.powf(f64::from(*k) - middle as f64)).collect::<Vec<_>>();
+        lines.push(Line { thin: true, ..line("geometric fit", 0, against(&f.lags, &fit)) });
+    }
+    let seen = format!("{} The fit's coefficient of determination is {}.", verdict(f), words::number(f.top.decay_fit));
+    let chart = Chart {
+        id: "profile",
+        title: "Gradient by time lag".to_string(),
+        description: seen.clone(),
+        axes: ["lag k, steps".to_string(), "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio".to_string()],
+        log: [false, true],
+        lines,
+    };
+    let what = "How much of the gradient of a single loss is left k steps back. Lines are medians over many losses; eight of ten lie within the band.";
+    page::section("Gradient by time lag", what, &page::figure("Gradient by time lag", &chart.draw(), &[seen]))
+}
+
+fn bias(f: &Flow) -> String {
+    let points = |y: fn(&crate::analysis::flow::Bias) -> f64| f.bias.iter().map(|b| (f64::from(b.tau), y(b))).collect::<Vec<_>>();
+    let ends = || [f.bias.first(), f.bias.last()].into_iter().flatten().map(|b| f64::from(b.tau));
+    let mut lines = vec![line("measured", 2, points(|b| b.measured)), line("estimated", 1, points(|b| b.estimated))];
+    lines.push(Line { thin: true, ..line("tolerance", 0, ends().map(|x| (x, f.tolerance)).collect()) });
+    let chart = Chart {
+        id: "bias",
+        title: "What a window misses".to_string(),
+        description: window(f),
+        axes: ["window TAU, steps".to_string(), "relative bias of regular:TAU, ratio".to_string()],
+        log: [true, true],
+        lines,
+    };
+    let what = "Norm of (the gradient in windows of TAU steps − the full gradient), divided by that of the full gradient. The estimate comes from the profile above alone; \
+                a measured bias of 0 (one window holds all) is not drawn.";
+    page::section("What a window misses", what, &page::figure("What a window misses", &chart.draw(), &[window(f)]))
+}
+
+fn layers(f: &Flow) -> String {
+    let head = ["Layer", "Verdict", "Factor a step", "Half-life, steps", "Spectral radius", "Spectral norm", "Saturated units"].map(str::to_string);
+    let row = |(k, l): (usize, &crate::analysis::flow::Deep)| {
+        let cells = [
+            format!("{:?}", l.verdict).to_lowercase(),
+            words::number(l.profile.decay_rate),
+            l.profile.half_life.map_or("—".to_string(), words::number),
+            words::number(l.spectral_radius),
+            words::number(l.spectral_norm),
+            format!("{} %", words::fixed(100.0 * l.profile.saturation, 1)),
+        ];
+        (k.to_string(), cells.iter().map(|c| cell(c)).collect())
+    };
+    let rows: Vec<_> = f.layers.iter().enumerate().map(row).collect();
+    let what = "Spectral radius and norm are those of W_hh: the largest modulus of an eigenvalue, and the largest singular value. A unit is saturated where its slope phi′ is \
+                below 0.1: what flows back through it is all but stopped.";
+    page::section("Why: weights and units", what, &page::figure("Layers", &page::table(&head, &rows), &[]))
+}
+
+fn singular(f: &Flow) -> String {
+    let points = |y: fn(&crate::analysis::flow::jacobian::Spectrum) -> f64| f.singular_values.iter().map(|s| (f64::from(s.steps), y(s))).collect::<Vec<_>>();
+    let largest = f.singular_values.first().map_or(f64::NAN, |s| s.max);
+    let seen = format!(
+        "One step can multiply a gradient by {} at most, and {} by {}.",
+        words::number(largest),
+        words::plural(f.singular_values.last().map_or(0, |s| s.steps).into(), "step", "steps"),
+        words::number(f.singular_values.last().map_or(f64::NAN, |s| s.max))
+    );
+    let chart = Chart {
+        id: "singular",
+        title: "Singular values".to_string(),
+        description: seen.clone(),
+        axes: ["steps back".to_string(), "singular value, ratio".to_string()],
+        log: [true, true],
+        lines: vec![line("largest", 2, points(|s| s.max)), line("median", 1, points(|s| s.median)), line("smallest", 3, points(|s| s.min))],
+    };
+    let what = "Singular values of products of the one-step Jacobians diag(phi′(a)) W_hh-transposed, at one place of the text, of the layer under the head. The gradient can't grow faster \
+                than the largest of them.";
+    page::section("Why: Jacobians", what, &page::figure("Singular values", &chart.draw(), &[seen]))
+}
+
+fn sensitivity(f: &Flow) -> String {
+    let s = &f.sensitivity;
+    let indexed = |y: &[f64], from: usize| y.iter().enumerate().map(|(t, y)| ((t + from) as f64, *y)).collect::<Vec<_>>();
+    let growth = words::number(s.lyapunov.exp());
+    let fate = if s.lyapunov > 0.0 { "what differs a little runs apart exponentially" } else { "what differs a little comes together again" };
+    let seen = format!(
+        "A move of h_0 is multiplied by {growth} a step (Lyapunov exponent {} a step): {fate}. The gradient of all {} steps then differs by {} of its norm.",
+        words::number(s.lyapunov),
+        s.loss.len(),
+        words::number(s.gradient)
+    );
+    let chart = Chart {
+        id: "sensitivity",
+        title: "Sensitivity to initial conditions".to_string(),
+        description: seen.clone(),
+        axes: ["step t".to_string(), "|h′−h| / |h′₀−h₀|, ratio; |L′−L|, nats".to_string()],
+        log: [false, true],
+        lines: vec![line("states", 1, indexed(&s.state, 0)), line("losses, nats", 2, indexed(&s.loss, 1))],
+    };
+    let what = "The first state is moved by 1e-4, and both go on over the same text. A full gradient through many steps of a chaotic net says little: it is the slope of a surface that \
+                is all ripples. Distances below about a hundredth of the first are rounding.";
+    page::section("Sensitivity to initial conditions", what, &page::figure("Sensitivity", &chart.draw(), &[seen]))
+}
+
+fn reading() -> String {
+    let text = [
+        "A gradient that flows back k steps passes k Jacobians. Their product shrinks or grows geometrically, and so does what a loss can teach the steps before it: a vanishing \
+         gradient cannot learn what lies far back, and an exploding one makes steps that are far too long, which clipping bounds.",
+        "The estimate takes what a lag contributes to be proportional to the mean of |dL/dh| at that lag, all pointing the same way. Contributions that point in different directions \
+         cancel, mostly those from further back, so what a window really misses is often less than the estimate.",
+    ];
+    page::section("How to read this", "", &text.iter().map(|t| page::paragraph("text", t)).collect::<String>())
+}

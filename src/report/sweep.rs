@@ -1,0 +1,108 @@
+//! The page of the lab: decay against spectral radius.
+
+use super::chart::{Chart, Line};
+use super::page::{self, cell};
+use super::words;
+use crate::analysis::flow::sweep::{Family, Point, Sweep};
+use crate::model::Activation;
+
+/// One self-contained page.
+pub fn html(s: &Sweep) -> String {
+    let what = format!(
+        "Fresh models without biases: {}, {}. Text: {}. {} each were followed back over {}. Device: {}.",
+        words::plural(s.layers.into(), "layer", "layers"),
+        words::plural(s.hidden.into(), "unit", "units"),
+        s.text,
+        words::plural(s.places.into(), "loss", "losses"),
+        words::plural(s.lags.len() as u64 - 1, "step", "steps"),
+        s.device
+    );
+    let mut activations: Vec<Activation> = s.points.iter().map(|p| p.activation).collect();
+    activations.dedup();
+    let each = activations.iter().map(|a| profiles(s, *a)).collect::<String>();
+    page::document("Decay of the gradient against theory", &(page::paragraph("text", &what) + &decay(s) + &each + &table(s)))
+}
+
+/// Points that are drawn, by family, of one activation.
+fn points(s: &Sweep, activation: Activation, family: Family) -> impl Iterator<Item = &Point> {
+    s.points.iter().filter(move |p| p.activation == activation && p.family == family)
+}
+
+fn decay(s: &Sweep) -> String {
+    let mut lines = Vec::new();
+    let mut series = 0;
+    for activation in [Activation::Identity, Activation::Tanh, Activation::Relu] {
+        for family in Family::ALL {
+            let at: Vec<(f64, f64)> = points(s, activation, family).map(|p| (p.spectral_radius, p.decay_rate)).collect();
+            if !at.is_empty() {
+                series += 1;
+                lines.push(Line { name: format!("{}, {family}", activation.name()), points: at, band: Vec::new(), thin: false, series });
+            }
+        }
+    }
+    let radii = s.points.iter().map(|p| p.spectral_radius).filter(|r| r.is_finite());
+    let (lo, hi) = radii.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), r| (lo.min(r), hi.max(r)));
+    lines.push(Line { name: "theory".to_string(), points: vec![(lo, lo), (hi, hi)], band: Vec::new(), thin: true, series: 0 });
+    let lost = s.points.iter().filter(|p| !p.decay_rate.is_finite()).count();
+    let lost = if lost == 0 { String::new() } else { format!("{} exploded out of the range of numbers and are not drawn; the table names them.", words::plural(lost as u64, "model", "models")) };
+    let seen = "Linear nets lie on the line: there the gradient is multiplied by the spectral radius a step. A squashing activation makes it smaller, the more, the larger the states are: \
+                a large radius saturates the units, which then stop the gradient.";
+    let chart = Chart {
+        id: "decay",
+        title: "Measured decay against spectral radius".to_string(),
+        description: format!("{seen} {lost}"),
+        axes: ["spectral radius of W_hh".to_string(), "factor a step, measured".to_string()],
+        log: [false, false],
+        lines,
+    };
+    let what = "Each marker is a fresh model. The theory for a linear net: |dL(t)/dh(t−k)| changes as the k-th power of the spectral radius.";
+    page::section("Measured decay against theory", what, &page::figure("Decay", &chart.draw(), &[seen.to_string(), lost]))
+}
+
+/// Profiles of the orthogonal family, and the theory's powers.
+fn profiles(s: &Sweep, activation: Activation) -> String {
+    let mut lines = Vec::new();
+    let all: Vec<&Point> = points(s, activation, Family::Orthogonal).collect();
+    // Few enough to be told apart.
+    let every = all.len().div_ceil(7).max(1);
+    for (i, p) in all.iter().step_by(every).enumerate() {
+        let lags = || s.lags.iter().map(|k| f64::from(*k));
+        let measured = lags().zip(p.log10_median.iter().map(|x| 10f64.powf(*x))).collect();
+        lines.push(Line { name: format!("radius {}", p.radius), points: measured, band: Vec::new(), thin: false, series: i });
+        let theory = lags().map(|k| (k, p.spectral_radius.powf(k))).collect();
+        lines.push(Line { name: String::new(), points: theory, band: Vec::new(), thin: true, series: i });
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    let heading = format!("Profiles: {}, orthogonal", activation.name());
+    let seen = "Strong lines: median of what is measured. Thin lines: the k-th power of the spectral radius.".to_string();
+    let (id, heading) = match activation {
+        Activation::Identity => ("profiles-identity", heading),
+        Activation::Tanh => ("profiles-tanh", heading),
+        Activation::Relu => ("profiles-relu", heading),
+    };
+    let axes = ["lag k, steps".to_string(), "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio".to_string()];
+    let chart = Chart { id, title: heading.clone(), description: seen.clone(), axes, log: [false, true], lines };
+    page::section(&heading, "", &page::figure(&heading, &chart.draw(), &[seen]))
+}
+
+fn table(s: &Sweep) -> String {
+    let head = ["Activation, initialisation", "Radius asked for", "Spectral radius", "Spectral norm", "Factor a step", "Fit", "Saturated", "Verdict"].map(str::to_string);
+    let row = |p: &Point| {
+        let verdict = if p.decay_rate.is_finite() { format!("{:?}", p.verdict).to_lowercase() } else { "not finite".to_string() };
+        let saturated = format!("{} %", words::fixed(100.0 * p.saturation, 1));
+        let cells = [
+            words::number(p.radius),
+            words::number(p.spectral_radius),
+            words::number(p.spectral_norm),
+            words::number(p.decay_rate),
+            words::number(p.decay_fit),
+            saturated,
+            verdict,
+        ];
+        (format!("{}, {}", p.activation.name(), p.family), cells.iter().map(|c| cell(c)).collect())
+    };
+    let rows: Vec<_> = s.points.iter().map(row).collect();
+    page::section("All models", "", &page::figure("All models", &page::table(&head, &rows), &[]))
+}
