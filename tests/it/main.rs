@@ -4,6 +4,8 @@
 mod cli;
 // The devices that tests run on.
 mod devices;
+// Gradients by time lag, and what they suggest.
+mod flow;
 // Whole models against the f64 reference.
 mod gradients;
 // What tells a wrong number from a right one, and tests of that.

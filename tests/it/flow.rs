@@ -1,0 +1,192 @@
+//! Gradients by time lag: closed forms, the reference, what the command prints and refuses.
+
+use crate::cli::{file, folder, retrograd, text};
+use crate::devices::both;
+use retrograd::analysis::flow::profile::{self, Layer, Options, estimated_bias, suggested_tau};
+use retrograd::analysis::gradcheck::{Case, with_reference};
+use retrograd::data::{Ends, Kind, Symbols, Text};
+use retrograd::engine::Engine;
+use retrograd::model::{Activation, Config, Init};
+use retrograd::reference::backward;
+use serde_json::Value;
+use std::sync::Arc;
+
+fn embedded() -> Arc<Symbols> {
+    Arc::new(Symbols::new(Text::embedded(), Kind::Characters).unwrap())
+}
+
+/// With phi = identity and W_hh = a Q every step back multiplies the gradient's norm by a.
+#[test]
+fn the_profile_of_a_linear_net_is_a_power() {
+    let symbols = embedded();
+    let o = Options { lags: 100, lanes: 5, windows: 1, warm_up: 3, seed: 1 };
+    let ends = Ends::of_stream(symbols.clone(), o.places(), o.lags, o.seed).unwrap();
+    let config = Config { vocab: symbols.vocabulary().len(), hidden: 37, layers: 1, activation: Activation::Identity, bias: false };
+    for device in both() {
+        let mut engine = Engine::with_probe(&device, config, o.lanes, o.lags + 1).unwrap();
+        for a in [0.05, 0.5, 0.9, 1.0, 1.1] {
+            engine.set_parameters(&Init::Orthogonal(a as f32).parameters(&config, 3)).unwrap();
+            let layer = &profile::measure(&mut engine, &ends, &o).unwrap()[0];
+            for k in 0..=100 {
+                for (name, x) in [("median", layer.median[k]), ("low", layer.low[k]), ("high", layer.high[k])] {
+                    let power = f64::powi(f64::from(a as f32), k as i32);
+                    assert!((x / power - 1.0).abs() <= 1e-3, "{device}: {name} at lag {k} is {x:e}, not {a}^{k} = {power:e}");
+                }
+            }
+            assert!((layer.decay_rate / a - 1.0).abs() <= 1e-5 && layer.decay_fit > 0.999, "{device}: {a} is measured as {}", layer.decay_rate);
+        }
+    }
+}
+
+/// g_t = delta_t / phi'(a_t) in the reference, lane by lane, over windows of several segments.
+#[test]
+fn lag_norms_agree_with_the_reference() {
+    for device in both() {
+        for (activation, layers) in [(Activation::Tanh, 2), (Activation::Tanh, 3), (Activation::Identity, 1)] {
+            let case = Case { steps: 21, cuts: false, ..Case::odd(activation, layers, true) };
+            let mut given = case.window();
+            let last = ((case.steps - 1) * case.lanes) as usize;
+            (given.keep, given.xi) = (vec![1.0; given.keep.len()], vec![1.0; given.xi.len()]);
+            given.weights = (0..given.weights.len()).map(|i| f32::from(u8::from(i >= last))).collect();
+            let mut engine = Engine::with_probe(&device, case.config, case.lanes, case.steps).unwrap();
+            engine.set_parameters(&case.parameters()).unwrap();
+            engine.set_state(&case.state()).unwrap();
+            let norms = engine.lag_norms(0..case.steps, |places, range| given.inputs(places, range)).unwrap();
+            let wide = |x: &[f32]| x.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
+            let (keep, xi, weights) = (wide(&given.keep), wide(&given.xi), wide(&given.weights));
+            let back = with_reference(&case, |net, params, window, state| {
+                let window = retrograd::reference::Window { tokens: &given.tokens, targets: &given.targets, keep: &keep, xi: &xi, weights: &weights, n: 1.0, ..*window };
+                let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
+                backward(net, params, &window, state, &carry)
+            });
+            let (h, lanes) = (case.config.hidden as usize, case.lanes as usize);
+            for layer in 0..layers as usize {
+                for (t, lane) in (0..case.steps as usize).flat_map(|t| (0..lanes).map(move |b| (t, b))) {
+                    let row = |of: &[f64], t: usize| of[(t * lanes + lane) * h..][..h].to_vec();
+                    let (delta, state) = (row(&back.delta[layer], t), row(&back.h[layer], t + 1));
+                    let slope = |h: f64| if activation == Activation::Tanh { 1.0 - h * h } else { 1.0 };
+                    let norm = delta.iter().zip(&state).map(|(d, h)| (d / slope(*h)).powi(2)).sum::<f64>().sqrt();
+                    let found = norms.ln[layer][(case.steps as usize - 1 - t) * lanes + lane].exp();
+                    assert!((found / norm - 1.0).abs() <= 1e-4, "{device} layer {layer} of {layers}, step {t}, lane {lane}: {found:e}, reference {norm:e}");
+                }
+            }
+        }
+    }
+}
+
+/// A profile of a geometric decay, of so many lags.
+fn geometric(beta: f64, lags: usize) -> Layer {
+    let mean: Vec<f64> = (0..=lags).map(|k| beta.powi(k as i32)).collect();
+    Layer {
+        median: mean.clone(),
+        low: mean.clone(),
+        high: mean.clone(),
+        log10_median: mean.iter().map(|x| x.log10()).collect(),
+        mean,
+        decay_rate: beta,
+        decay_fit: 1.0,
+        half_life: None,
+        saturation: 0.0,
+    }
+}
+
+#[test]
+fn the_estimated_bias_is_the_sum_written_out() {
+    for beta in [0.3f64, 0.8, 0.97] {
+        // As if all lags were there: 3,000 are enough for 0.97.
+        let missing = |tau: usize| (0..3000).map(|k| k.min(tau) as f64 / tau as f64 * beta.powi(k as i32)).sum::<f64>() * (1.0 - beta);
+        for lags in [4, 40, 2999] {
+            for tau in [1, 3, 4, 5, 39, 40, 41, 500] {
+                let found = estimated_bias(&[geometric(beta, lags)], tau as u32);
+                assert!((found - missing(tau)).abs() < 1e-9, "beta {beta}, {lags} lags, window {tau}: {found}, not {}", missing(tau));
+            }
+        }
+        let tau = suggested_tau(&[geometric(beta, 40)], 0.1).unwrap() as usize;
+        assert!(missing(tau) <= 0.1 && (tau == 1 || missing(tau - 1) > 0.1), "{beta}: {tau}");
+    }
+    // The layer that needs most decides; what does not decay has no window.
+    let both = [geometric(0.5, 30), geometric(0.9, 30)];
+    assert_eq!(suggested_tau(&both, 0.1), suggested_tau(&both[1..], 0.1));
+    assert_eq!(suggested_tau(&[geometric(1.0, 30)], 0.1), None);
+    assert!(estimated_bias(&[geometric(1.1, 30)], 8).is_nan());
+}
+
+const KEYS: &str = "lags median low high decay_rate half_life verdict suggested_tau estimated_bias measured_bias spectral_radius spectral_norm lyapunov saturation";
+
+fn json(args: &[&str]) -> Value {
+    let out = retrograd(args);
+    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
+    serde_json::from_slice(&out.stdout).expect("one JSON object")
+}
+
+#[test]
+fn gradflow_looks_at_runs_and_fresh_models() {
+    let run = folder("flow").join("run");
+    let run = run.to_str().unwrap();
+    json(&["train", "--hidden", "24", "--layers", "2", "--batch", "8", "--updates", "40", "--device", "cpu", "--json", "--out", run]);
+    let few = ["--lags", "40", "--lanes", "8", "--windows", "2", "--device", "cpu", "--json"];
+    let flow = json(&[&["gradflow", run][..], &few].concat());
+    for key in KEYS.split_whitespace() {
+        assert!(flow.get(key).is_some(), "{key} is missing");
+    }
+    assert_eq!((flow["lags"].as_array().unwrap().len(), flow["layers"].as_array().unwrap().len()), (41, 2));
+    assert_eq!(flow["verdict"], "vanishing");
+    let (estimated, measured) = (flow["estimated_bias"].as_f64().unwrap(), flow["measured_bias"].as_f64().unwrap());
+    assert!(estimated <= 0.1 && measured <= 0.2 && measured > 0.0, "{estimated} {measured}");
+    let page = std::fs::read_to_string(std::path::Path::new(run).join("gradflow.html")).unwrap();
+    assert!(["id=\"profile", "id=\"bias", "id=\"singular", "id=\"sensitivity"].iter().all(|p| page.contains(p)));
+    assert!(std::path::Path::new(run).join("gradflow.json").is_file());
+    let out = folder("flow").join("fresh");
+    let fresh = json(&[&["gradflow", "--hidden", "16", "--init", "identity:0.5", "--activation", "identity", "--out", out.to_str().unwrap()][..], &few].concat());
+    assert!((fresh["decay_rate"].as_f64().unwrap() - 0.5).abs() < 1e-4 && (fresh["lyapunov"].as_f64().unwrap() - 0.5f64.ln()).abs() < 1e-3);
+    // Lines: lags reach back to the start of each, and no further.
+    let lines = file("flow-lines.txt", (0..300).map(|i| format!("{}\n", "abcdefghij".repeat(1 + i % 5))).collect::<String>().as_bytes());
+    let of_lines = json(&[&["gradflow", lines.to_str().unwrap(), "--lines", "--hidden", "16", "--out", out.with_extension("lines").to_str().unwrap()][..], &few].concat());
+    assert!(of_lines["median"][10].as_f64().is_some());
+}
+
+/// Radii that leave the range of numbers are null and drawn as such.
+#[test]
+fn a_sweep_that_explodes_is_no_crash() {
+    let out = folder("flow").join("sweep");
+    let few = ["--lags", "30", "--lanes", "5", "--windows", "1", "--hidden", "12", "--device", "cpu", "--json", "--radii", "0.5,1,30"];
+    let sweep = json(&[&["gradflow", "--sweep", "--out", out.to_str().unwrap()][..], &few].concat());
+    let points = sweep["points"].as_array().unwrap();
+    assert_eq!(points.len(), 27);
+    let linear = |p: &&Value| p["activation"] == "identity" && p["family"] == "orthogonal";
+    let rates: Vec<Option<f64>> = points.iter().filter(linear).map(|p| p["decay_rate"].as_f64()).collect();
+    assert!((rates[0].unwrap() - 0.5).abs() < 1e-4 && (rates[1].unwrap() - 1.0).abs() < 1e-4 && rates[2].is_none(), "{rates:?}");
+    let page = std::fs::read_to_string(out.join("gradflow.html")).unwrap();
+    assert!(page.contains("not finite") && page.contains("exploded"));
+}
+
+#[test]
+fn what_gradflow_refuses() {
+    let run = folder("flow").join("refused");
+    let path = run.to_str().unwrap();
+    json(&["train", "--hidden", "8", "--batch", "4", "--updates", "2", "--device", "cpu", "--json", "--sample", "0", "--out", path]);
+    let (short, other) = (file("flow-short.txt", b"Cicero de finibus"), file("flow-other.txt", "\u{4e00}\n".repeat(500).as_bytes()));
+    let (short, other) = (short.to_str().unwrap(), other.to_str().unwrap());
+    let newer = folder("flow").join("newer");
+    std::fs::create_dir_all(&newer).unwrap();
+    std::fs::copy(run.join("model.safetensors"), newer.join("model.safetensors")).unwrap();
+    let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
+    std::fs::write(newer.join("config.toml"), config.replace("format = 1", "format = 99")).unwrap();
+    let cases: [(&[&str], i32, &str); 9] = [
+        (&["gradflow", short, "--lags", "100"], 1, "has 17 characters; lags of up to 100 steps need at least 102"),
+        (&["gradflow", path, other], 1, "character"),
+        (&["gradflow", path, "--init", "identity:1"], 2, "--init is for a fresh model"),
+        (&["gradflow", "nowhere.txt"], 1, "nowhere.txt"),
+        (&["gradflow", newer.to_str().unwrap()], 1, "format"),
+        (&["gradflow", "--lags", "0"], 2, "--lags"),
+        (&["gradflow", "--tolerance", "1.5"], 2, "between 0 and 1"),
+        (&["gradflow", "--radii", "1"], 2, "--sweep"),
+        (&["gradflow", path, short, "--lines"], 1, "separator"),
+    ];
+    for (args, code, word) in cases {
+        let out = retrograd(&[args, &["--device", "cpu"]].concat());
+        let message = text(&out.stderr);
+        let lines: Vec<&str> = message.lines().filter(|l| l.starts_with("error: ")).collect();
+        assert!(out.status.code() == Some(code) && lines.len() == 1 && lines[0].contains(word), "{args:?}: {:?} {message}", out.status.code());
+    }
+}
