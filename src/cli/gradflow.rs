@@ -252,7 +252,8 @@ fn short(x: f64) -> String {
 /// The verdict, in words, and the table of the terminal.
 fn table(f: &Flow) -> String {
     let half = f.top.half_life.map_or("does not decay".to_string(), |h| format!("half-life {h:.1} steps"));
-    let mut lines = vec![format!("{}: the gradient changes by a factor of {} a step, {half} (fit {:.3})", word(f.verdict), short(f.top.decay_rate), f.top.decay_fit)];
+    let mut lines =
+        vec![format!("{}: the gradient changes by a factor of {} a step, {half} (fit {:.3})", word(f.verdict), short(f.top.decay_rate), f.top.decay_fit)];
     lines.push(match f.suggested_tau {
         Some(tau) => format!(
             "suggested: --truncation regular:{tau}, whose gradient misses {} as estimated, {} as measured (tolerance {})",

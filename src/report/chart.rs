@@ -3,7 +3,7 @@
 use super::svg::{Picture, Scale, WIDTH, apart};
 
 /// Room for the plot: left of it the ticks, right of it the names.
-const X: (f64, f64) = (64.0, WIDTH - 190.0);
+const X: (f64, f64) = (64.0, WIDTH - 225.0);
 const Y: (f64, f64) = (34.0, 330.0);
 /// Markers of a line, at most.
 const MARKERS: usize = 9;
@@ -98,7 +98,7 @@ impl Chart {
             if line.thin {
                 p.series(line.series);
                 p.polyline("train", None, &[(X.1 + 18.0, y), (X.1 + 48.0, y)]);
-                p.text("label", (X.1 + 55.0, y + 4.5), &super::words::clipped(&line.name, 18));
+                p.text("label", (X.1 + 55.0, y + 4.5), &super::words::clipped(&line.name, 20));
                 p.close();
             } else {
                 p.key(line.series, (X.1 + 18.0, y), &line.name);

@@ -36,7 +36,9 @@ fn verdict(f: &Flow) -> String {
     match f.verdict {
         _ if !f.top.decay_rate.is_finite() => "The gradient explodes: on its way back it leaves the range of numbers.".to_string(),
         Verdict::Vanishing => format!("The gradient vanishes: a step back multiplies it by {rate}{half}."),
-        Verdict::Stable => format!("The gradient is stable: a step back multiplies it by {rate}, and over all lags that were measured it stays within a factor of 2."),
+        Verdict::Stable => {
+            format!("The gradient is stable: a step back multiplies it by {rate}, and over all lags that were measured it stays within a factor of 2.")
+        }
         Verdict::Exploding => format!("The gradient explodes: a step back multiplies it by {rate}."),
     }
 }
@@ -50,7 +52,8 @@ fn window(f: &Flow) -> String {
             words::number(f.measured_bias),
             words::number(f.tolerance)
         ),
-        None => "No window is suggested: where the gradient does not decay, any window is biased. Random truncation has no bias, at the price of variance.".to_string(),
+        None => "No window is suggested: where the gradient does not decay, any window is biased. Random truncation has no bias, at the price of variance."
+            .to_string(),
     }
 }
 

@@ -44,7 +44,11 @@ fn decay(s: &Sweep) -> String {
     let (lo, hi) = radii.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), r| (lo.min(r), hi.max(r)));
     lines.push(Line { name: "theory".to_string(), points: vec![(lo, lo), (hi, hi)], band: Vec::new(), thin: true, series: 0 });
     let lost = s.points.iter().filter(|p| !p.decay_rate.is_finite()).count();
-    let lost = if lost == 0 { String::new() } else { format!("{} exploded out of the range of numbers and are not drawn; the table names them.", words::plural(lost as u64, "model", "models")) };
+    let lost = if lost == 0 {
+        String::new()
+    } else {
+        format!("{} exploded out of the range of numbers and are not drawn; the table names them.", words::plural(lost as u64, "model", "models"))
+    };
     let seen = "Linear nets lie on the line: there the gradient is multiplied by the spectral radius a step. A squashing activation makes it smaller, the more, the larger the states are: \
                 a large radius saturates the units, which then stop the gradient.";
     let chart = Chart {
@@ -88,7 +92,8 @@ fn profiles(s: &Sweep, activation: Activation) -> String {
 }
 
 fn table(s: &Sweep) -> String {
-    let head = ["Activation, initialisation", "Radius asked for", "Spectral radius", "Spectral norm", "Factor a step", "Fit", "Saturated", "Verdict"].map(str::to_string);
+    let head = ["Activation, initialisation", "Radius asked for", "Spectral radius", "Spectral norm", "Factor a step", "Fit", "Saturated", "Verdict"]
+        .map(str::to_string);
     let row = |p: &Point| {
         let verdict = if p.decay_rate.is_finite() { format!("{:?}", p.verdict).to_lowercase() } else { "not finite".to_string() };
         let saturated = format!("{} %", words::fixed(100.0 * p.saturation, 1));

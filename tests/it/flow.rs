@@ -2,11 +2,11 @@
 
 use crate::cli::{file, folder, retrograd, text};
 use crate::devices::both;
-use retrograd::analysis::flow::profile::{self, Layer, Options, estimated_bias, suggested_tau};
 use retrograd::analysis::gradcheck::{Case, with_reference};
 use retrograd::data::{Ends, Kind, Symbols, Text};
 use retrograd::engine::Engine;
 use retrograd::model::{Activation, Config, Init};
+use retrograd::profile::{self, Layer, Options, estimated_bias, suggested_tau};
 use retrograd::reference::backward;
 use serde_json::Value;
 use std::sync::Arc;
@@ -55,7 +55,8 @@ fn lag_norms_agree_with_the_reference() {
             let wide = |x: &[f32]| x.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
             let (keep, xi, weights) = (wide(&given.keep), wide(&given.xi), wide(&given.weights));
             let back = with_reference(&case, |net, params, window, state| {
-                let window = retrograd::reference::Window { tokens: &given.tokens, targets: &given.targets, keep: &keep, xi: &xi, weights: &weights, n: 1.0, ..*window };
+                let window =
+                    retrograd::reference::Window { tokens: &given.tokens, targets: &given.targets, keep: &keep, xi: &xi, weights: &weights, n: 1.0, ..*window };
                 let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
                 backward(net, params, &window, state, &carry)
             });
@@ -111,7 +112,8 @@ fn the_estimated_bias_is_the_sum_written_out() {
     assert!(estimated_bias(&[geometric(1.1, 30)], 8).is_nan());
 }
 
-const KEYS: &str = "lags median low high decay_rate half_life verdict suggested_tau estimated_bias measured_bias spectral_radius spectral_norm lyapunov saturation";
+const KEYS: &str =
+    "lags median low high decay_rate half_life verdict suggested_tau estimated_bias measured_bias spectral_radius spectral_norm lyapunov saturation";
 
 fn json(args: &[&str]) -> Value {
     let out = retrograd(args);
@@ -137,11 +139,13 @@ fn gradflow_looks_at_runs_and_fresh_models() {
     assert!(["id=\"profile", "id=\"bias", "id=\"singular", "id=\"sensitivity"].iter().all(|p| page.contains(p)));
     assert!(std::path::Path::new(run).join("gradflow.json").is_file());
     let out = folder("flow").join("fresh");
-    let fresh = json(&[&["gradflow", "--hidden", "16", "--init", "identity:0.5", "--activation", "identity", "--out", out.to_str().unwrap()][..], &few].concat());
+    let fresh =
+        json(&[&["gradflow", "--hidden", "16", "--init", "identity:0.5", "--activation", "identity", "--out", out.to_str().unwrap()][..], &few].concat());
     assert!((fresh["decay_rate"].as_f64().unwrap() - 0.5).abs() < 1e-4 && (fresh["lyapunov"].as_f64().unwrap() - 0.5f64.ln()).abs() < 1e-3);
     // Lines: lags reach back to the start of each, and no further.
     let lines = file("flow-lines.txt", (0..300).map(|i| format!("{}\n", "abcdefghij".repeat(1 + i % 5))).collect::<String>().as_bytes());
-    let of_lines = json(&[&["gradflow", lines.to_str().unwrap(), "--lines", "--hidden", "16", "--out", out.with_extension("lines").to_str().unwrap()][..], &few].concat());
+    let of_lines =
+        json(&[&["gradflow", lines.to_str().unwrap(), "--lines", "--hidden", "16", "--out", out.with_extension("lines").to_str().unwrap()][..], &few].concat());
     assert!(of_lines["median"][10].as_f64().is_some());
 }
 

@@ -1,7 +1,6 @@
 //! How the gradient flows back through time: how it vanishes or explodes, why, and what a window misses.
 
 pub mod jacobian;
-pub mod profile;
 pub mod sensitivity;
 pub mod sweep;
 
@@ -12,9 +11,11 @@ use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::feed::Source;
 use crate::model::Config;
+use crate::profile;
 use crate::truncation::Truncation;
 use jacobian::Spectrum;
-pub use profile::{Layer, Options, Verdict};
+
+pub use crate::profile::{Layer, Options, Verdict};
 use sensitivity::Sensitivity;
 use serde::Serialize;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! Sensitivity to initial conditions: h_0 is moved a little, and states, losses and gradients run apart or come together again.
 
-use super::profile::zero_state;
 use crate::data::{End, Ends};
 use crate::dims::pad4;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::profile::zero_state;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;

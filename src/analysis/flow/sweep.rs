@@ -1,12 +1,12 @@
 //! The lab: fresh models over spectral radius, initialisation and activation; the decay that is measured against the theory's |lambda|^k.
 
 use super::jacobian;
-use super::profile::{self, Options, Verdict};
 use crate::data::{Ends, Symbols};
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::model::{Activation, Config, Init};
+use crate::profile::{self, Options, Verdict};
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;

@@ -101,7 +101,8 @@ pub fn measure(engine: &mut Engine, ends: &Ends, o: &Options) -> Result<Vec<Laye
     Ok(layers.map(|layer| summarize(layer, o.lags, &all, saturated[layer])).collect())
 }
 
-pub(super) fn zero_state(engine: &Engine) -> Vec<Vec<f32>> {
+/// The state of a text's start.
+pub fn zero_state(engine: &Engine) -> Vec<Vec<f32>> {
     let size = engine.plan.extent.lanes * crate::dims::pad4(engine.config.hidden);
     vec![vec![0.0; size as usize]; engine.config.layers as usize]
 }
@@ -171,9 +172,9 @@ fn decay(log10: &[f64]) -> (f64, f64) {
     let sum = |f: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>();
     let (xx, xy, yy) = (sum(&|p| (p.0 - mx).powi(2)), sum(&|p| (p.0 - mx) * (p.1 - my)), sum(&|p| (p.1 - my).powi(2)));
     if points.len() < 2 {
-        // A gradient that is zero from some lag on decays at once.
-        let gone = log10.iter().skip(1).all(|y| *y == f64::NEG_INFINITY);
-        return if gone && log10.len() > 1 { (0.0, 1.0) } else { (f64::NAN, f64::NAN) };
+        // Units that are dead stop it: it is zero from some lag on.
+        let gone = log10.last() == Some(&f64::NEG_INFINITY);
+        return (if gone { 0.0 } else { f64::NAN }, f64::NAN);
     }
     let slope = xy / xx;
     // A level line is fitted perfectly.
