@@ -4,3 +4,4 @@ pub mod compare;
 pub mod comparison;
 pub mod gradcheck;
 pub mod planned;
+pub mod recorded;

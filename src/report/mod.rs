@@ -2,7 +2,12 @@
 
 pub mod compare;
 pub mod plan;
+pub mod run;
+pub mod runs;
 
+pub use page::GENERATOR;
+
+mod chart;
 mod cost;
 mod curves;
 mod cuts;
@@ -10,9 +15,12 @@ mod cuts;
 mod fixture;
 mod gradients;
 mod graph;
+mod heat;
 mod memory;
+mod monitored;
 mod page;
 mod reading;
 mod svg;
 mod terminal;
+mod training;
 mod words;
