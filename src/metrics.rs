@@ -1,6 +1,7 @@
 //! The figures of a run: what the device noted of each update, gathered into one line a report, without ever waiting for it.
 
 use crate::engine::Metrics;
+use crate::optimizer::Clip;
 use crate::store::Progress;
 use crate::trainer::Counters;
 use serde_json::{Value, json};
@@ -49,6 +50,8 @@ pub struct Report {
     pub speed: f64,
     /// Updates skipped since the last report.
     pub skipped: u64,
+    /// Updates whose gradient was scaled down since the last report; none where each gradient is clamped by itself.
+    pub clipped: Option<u64>,
     /// The loss that was reached, if this one has jumped far above it.
     pub jumped_from: Option<f64>,
 }
@@ -61,7 +64,7 @@ impl Report {
             "update": m.counters.updates, "tokens": m.counters.tokens, "epoch": number(m.epochs), "train_loss": single(self.loss),
             "mean_loss": number(self.mean_loss), "val_loss": Value::Null, "val_bpc": Value::Null, "grad_norm": single(self.norm),
             "learning_rate": single(m.learning_rate), "tokens_per_second": number(self.speed), "skipped_updates": self.skipped,
-            "seconds": number(m.seconds),
+            "clipped_updates": self.clipped, "seconds": number(m.seconds),
         })
     }
 }
@@ -77,12 +80,13 @@ pub struct Meter {
     last: Mark,
     /// What a uniform guess costs, nats.
     guess: f64,
+    clip: Clip,
 }
 
 impl Meter {
     /// A meter for updates behind `mark`, over `vocab` symbols.
-    pub fn new(mark: Mark, vocab: u32) -> Self {
-        Meter { due: VecDeque::new(), arrived: mark.counters.updates, last: mark, guess: f64::from(vocab).ln() }
+    pub fn new(mark: Mark, vocab: u32, clip: Clip) -> Self {
+        Meter { due: VecDeque::new(), arrived: mark.counters.updates, last: mark, guess: f64::from(vocab).ln(), clip }
     }
 
     /// Makes a report due behind this update.
@@ -104,6 +108,8 @@ impl Meter {
         if m.applies {
             progress.since_loss += f64::from(m.loss);
             progress.since_applied += 1;
+            let clipped = u64::from(self.clip.scales(m.norm));
+            (progress.since_clipped, progress.clipped) = (progress.since_clipped + clipped, progress.clipped + clipped);
             progress.skipped_in_a_row = 0;
         } else {
             progress.since_skipped += 1;
@@ -112,11 +118,12 @@ impl Meter {
         let mark = self.due.pop_front_if(|mark| mark.counters.updates == self.arrived)?;
         let mean_loss = std::mem::take(&mut progress.since_loss) / std::mem::take(&mut progress.since_applied) as f64;
         let skipped = std::mem::take(&mut progress.since_skipped);
+        let clipped = self.clip.counted(std::mem::take(&mut progress.since_clipped));
         let last = std::mem::replace(&mut self.last, mark);
         let tokens = mark.counters.tokens - last.counters.tokens;
         let speed = tokens as f64 / (mark.seconds - last.seconds);
         let jumped_from = self.jump(mean_loss, progress);
-        Some(Report { mark, loss: m.loss, mean_loss, norm: m.norm, speed, skipped, jumped_from })
+        Some(Report { mark, loss: m.loss, mean_loss, norm: m.norm, speed, skipped, clipped, jumped_from })
     }
 
     /// A loss that has lost half of what was gained over a uniform guess, and at least a fifth of the guess, has jumped; reported once
@@ -147,7 +154,7 @@ mod tests {
 
     #[test]
     fn reports_gather_what_came_since_the_last() {
-        let (mut meter, mut progress) = (Meter::new(mark(0), 50), Progress::default());
+        let (mut meter, mut progress) = (Meter::new(mark(0), 50, Clip::Norm(0.75)), Progress::default());
         meter.report_at(mark(1));
         meter.report_at(mark(4));
         let first = meter.take(metrics(4.0, true), &mut progress).unwrap();
@@ -158,12 +165,22 @@ mod tests {
         let second = meter.take(metrics(2.0, true), &mut progress).unwrap();
         assert_eq!((second.mean_loss, second.loss, second.skipped, second.speed), (2.5, 2.0, 1, 20.0));
         assert_eq!((progress.skipped_in_a_row, progress.first_loss), (0, Some(4.0)));
+        assert_eq!((first.clipped, second.clipped, progress.clipped), (Some(1), Some(2), 3), "the skipped one was not clipped");
         assert_eq!(second.line()["update"], 4);
     }
 
     #[test]
+    fn only_norms_above_the_bound_are_counted() {
+        for (clip, wanted) in [(Clip::Norm(1.0), Some(0)), (Clip::Norm(0.99), Some(1)), (Clip::None, Some(0)), (Clip::Value(0.1), None)] {
+            let (mut meter, mut progress) = (Meter::new(mark(0), 50, clip), Progress::default());
+            meter.report_at(mark(1));
+            assert_eq!(meter.take(metrics(1.0, true), &mut progress).unwrap().clipped, wanted, "{clip:?}");
+        }
+    }
+
+    #[test]
     fn a_jump_of_the_loss_is_noticed_once() {
-        let (mut meter, mut progress) = (Meter::new(mark(0), 55), Progress::default());
+        let (mut meter, mut progress) = (Meter::new(mark(0), 55, Clip::None), Progress::default());
         let mut jumps = Vec::new();
         for (i, loss) in (1..).zip([4.0, 2.0, 1.5, 2.2, 3.5, 3.9, 1.6, 9.0]) {
             meter.report_at(mark(i));

@@ -75,6 +75,18 @@ pub enum Clip {
     Value(f32),
 }
 
+impl Clip {
+    /// Whether a gradient of this norm is scaled down as a whole.
+    pub fn scales(&self, norm: f32) -> bool {
+        matches!(*self, Clip::Norm(most) if norm > most)
+    }
+
+    /// A number of gradients that were scaled down; none where that is not what clipping does.
+    pub fn counted(&self, scaled: u64) -> Option<u64> {
+        if matches!(self, Clip::Value(_)) { None } else { Some(scaled) }
+    }
+}
+
 impl Rule {
     /// What the kernels need to know.
     pub fn update(&self, clip: Clip) -> Update {

@@ -245,6 +245,16 @@ impl Trainer {
         self.interrupt = flag;
     }
 
+    /// Whether that flag is true.
+    pub fn interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
+    }
+
+    /// What a plan is made for, and the sweeps forward and backward over each window.
+    pub fn task(&self) -> (Task, u32) {
+        (self.settings.task(self.engine.config, &self.feed), self.feed.passes())
+    }
+
     /// The symbols of the text.
     pub fn symbols(&self) -> &Symbols {
         &self.symbols

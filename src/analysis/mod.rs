@@ -5,3 +5,4 @@ pub mod comparison;
 pub mod flow;
 pub mod gradcheck;
 pub mod planned;
+pub mod recorded;

@@ -99,8 +99,15 @@ impl Planned {
     /// # Errors
     /// If nothing fits the budget.
     pub fn new(task: &Task, truncation: Truncation, passes: u32, device: &Device) -> Result<Self> {
+        Self::of(&Plan::new(task, &device.capabilities())?, task, truncation, passes, device)
+    }
+
+    /// As [`Planned::new`], for a plan that was made before.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn of(plan: &Plan, task: &Task, truncation: Truncation, passes: u32, device: &Device) -> Result<Self> {
         let capabilities = device.capabilities();
-        let plan = Plan::new(task, &capabilities)?;
         let bytes = plan.bytes(&task.config, &task.update, &capabilities);
         let (most_recomputed, recomputed_per_step) = plan.recomputed();
         let c = &task.config;
@@ -135,13 +142,13 @@ impl Planned {
             most_recomputed,
             recomputed_per_step,
             time_factor: plan.time_factor(c),
-            dispatches: dispatches(task, &plan, passes, device),
+            dispatches: dispatches(task, plan, passes, device),
             head_rows: plan.extent.head_rows,
             device_bytes: bytes.values().sum(),
             activation_bytes: bytes[&Purpose::Activations],
             bytes: bytes.into_iter().map(|(purpose, n)| (format!("{purpose:?}").to_lowercase(), n)).collect(),
             curve,
-            graph: graph(&plan),
+            graph: graph(plan),
         })
     }
 }

@@ -8,6 +8,8 @@ mod gradflow;
 mod model;
 mod plan;
 mod progress;
+mod repeat;
+mod report;
 mod sample;
 mod train;
 
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "retrograd", version, about = "Trains recurrent networks by backpropagation through time on any GPU, or on the CPU")]
 #[command(
-    after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd train --resume runs/book                   go on after an interruption\n  retrograd sample runs/book --prompt 'It was'         write text with a trained model\n  retrograd eval runs/book other.txt                   how well it predicts another text\n  retrograd compare book.txt                           truncation strategies side by side\n  retrograd plan book.txt --truncation full --memory-budget 16MiB   what a memory budget buys\n  retrograd devices                                    what there is to train on"
+    after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd train --resume runs/book                   go on after an interruption\n  retrograd sample runs/book --prompt 'It was'         write text with a trained model\n  retrograd eval runs/book other.txt                   how well it predicts another text\n  retrograd compare book.txt                           truncation strategies side by side\n  retrograd report runs/book runs/book-2               pages of runs, one or several together\n  retrograd plan book.txt --truncation full --memory-budget 16MiB   what a memory budget buys\n  retrograd devices                                    what there is to train on"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -38,6 +40,8 @@ enum Command {
     Compare(compare::Args),
     /// How the gradient flows back through time: how fast it fades, why, and which window that suggests
     Gradflow(Box<gradflow::Args>),
+    /// A page of a run, or of several together: losses, gradients, speed, memory, samples, configuration
+    Report(report::Args),
     /// What a memory budget buys: how a window is worked through, in how many bytes and how much time; trains nothing
     Plan(Box<plan::Args>),
     /// List the adapters, their limits and the kernel variants chosen
@@ -52,7 +56,7 @@ pub fn main() -> ExitCode {
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,
         Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            tell("error: no command given; expected train, eval, sample, compare, gradflow, plan, devices or gradcheck; see `retrograd --help`");
+            tell("error: no command given; expected train, eval, sample, compare, gradflow, report, plan, devices or gradcheck; see `retrograd --help`");
             return ExitCode::from(2);
         }
         Err(e) if e.use_stderr() => {
@@ -71,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Sample(args) => sample::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Gradflow(args) => gradflow::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Plan(args) => plan::run(&args, &given),
         Command::Devices(args) => devices::run(&args),
         Command::Gradcheck(args) => gradcheck::run(&args),

@@ -1,7 +1,7 @@
 //! `retrograd train`
 
 use super::progress::Progress;
-use super::{finite, not_negative, positive, print_json, say, separator};
+use super::{finite, not_negative, positive, print_json, report, say, separator};
 use crate::data::Symbols;
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
@@ -10,7 +10,6 @@ use crate::model::{Activation, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::{self, Bytes};
 use crate::run::{End, FREE, Folder, Run, RunConfig};
-use crate::sample::{Options, Sampler};
 use crate::store::Snapshot;
 use crate::trainer::{Corpus, Goal, Trainer};
 use crate::truncation::Truncation;
@@ -128,9 +127,13 @@ pub(super) struct Args {
     /// Go on with the run in this folder; other flags must be those that it was started with, or be left out
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     resume: Option<PathBuf>,
-    /// Characters of the sample that is printed at the end (under `sample` with --json); 0 for none
+    /// Characters of the sample that is printed at the end (under `sample` with --json), and of which up to 200 are written to metrics.jsonl
+    /// on the way; 0 for none
     #[arg(long, default_value_t = 400, value_name = "N", help_heading = "Run")]
     sample: usize,
+    /// Write the figures for TensorBoard too, in the folder `tensorboard` of the run
+    #[arg(long, help_heading = "Run")]
+    tensorboard: bool,
     /// No progress and no messages but warnings and errors
     #[arg(long, help_heading = "Run")]
     pub(super) quiet: bool,
@@ -175,6 +178,8 @@ impl Args {
             patience: self.patience,
             log_every: self.log_every,
             save_every: self.save_every,
+            sample: self.sample,
+            tensorboard: self.tensorboard,
         }
     }
 
@@ -196,16 +201,22 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     let Some(mut run) = prepared else { return Ok(()) };
     run.trainer.set_interrupt(interrupt.clone());
     announce(args, &mut run);
+    if let Err(e) = report::write_plan(&run) {
+        tell(&format!("warning: {e}; the report will not show the plan"));
+    }
     let seconds_setup = start.elapsed().as_secs_f64();
     let mut progress = Progress::new(&mut run, args.quiet);
-    let end = run.train(&mut |event| progress.show(event))?;
+    let end = run.train(&mut |event| progress.show(event)).inspect_err(|_| {
+        // How it came to that is worth a look; that it failed is said anyway.
+        let _ = report::write(run.folder().path());
+    })?;
     progress.finish();
     let mut summary = run.summary(end, seconds_setup)?;
     closing(args, &run, end);
     let mut saved = run.save_summary(&summary);
-    let text = if args.sample > 0 && end != End::Interrupted { sample(args, &mut run, &interrupt)? } else { String::new() };
+    let text = if end == End::Interrupted { String::new() } else { run.text(run.config().sample)? };
     summary["sample"] = text.clone().into();
-    saved = saved.and_then(|()| run.save_summary(&summary));
+    saved = saved.and_then(|()| run.save_summary(&summary)).and_then(|()| report::write(run.folder().path()));
     if args.json {
         print_json(&summary)?;
     } else if !text.is_empty() {
@@ -364,6 +375,12 @@ fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option
     if has("device") {
         config.device = asked.device;
     }
+    if has("sample") {
+        config.sample = asked.sample;
+    }
+    if has("tensorboard") {
+        config.tensorboard = asked.tensorboard;
+    }
     if has("text") {
         config.text = asked.text;
     }
@@ -436,20 +453,8 @@ fn closing(args: &Args, run: &Run, end: End) {
         ));
     }
     match end {
-        End::Done => args.note(&format!("saved in {folder}; `retrograd sample {folder}` writes text with it")),
+        End::Done => args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd sample {folder}` writes text with it")),
         End::StoppedEarly => args.note(&format!("stopped early: validation has not improved {} times in a row; saved in {folder}", p.since_best)),
         End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),
     }
-}
-
-/// A sample without a prompt; what there is of it, if the user asks to stop.
-fn sample(args: &Args, run: &mut Run, interrupt: &AtomicBool) -> Result<String> {
-    let model = run.model()?;
-    let separator = run.config().separator.as_deref().map_or(Ok(Vec::new()), |s| model.vocabulary.encode(s))?;
-    let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: run.config().seed, separator, ..Options::default() })?;
-    let mut text = Vec::new();
-    for _ in (0..args.sample).take_while(|_| !interrupt.load(Ordering::Relaxed)) {
-        model.vocabulary.write(sampler.draw()?, &mut text);
-    }
-    Ok(String::from_utf8_lossy(&text).into_owned())
 }

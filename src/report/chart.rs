@@ -1,108 +1,245 @@
-//! A picture of lines over one pair of axes: what most reports need.
+//! Curves over the course of a run: one picture, names at its right.
 
-use super::svg::{Picture, Scale, WIDTH, apart};
+use super::svg::{Picture, Scale, WIDTH, apart, coordinate};
+use super::words;
 
-/// Room for the plot: left of it the ticks, right of it the names.
-const X: (f64, f64) = (64.0, WIDTH - 225.0);
-const Y: (f64, f64) = (34.0, 330.0);
-/// Markers of a line, at most.
-const MARKERS: usize = 9;
-/// Least part of the largest value that a logarithmic axis shows.
-const DEEPEST: f64 = 1e-300;
+/// Where the plot is; right of it are the names.
+const X: (f64, f64) = (60.0, WIDTH - 212.0);
+const TOP: f64 = 36.0;
+/// From name to name.
+const NAME: f64 = 20.0;
+/// Most markers on a curve, most points of it that are drawn, and most marks of what is not finite.
+const MARKERS: usize = 14;
+const POINTS: usize = 1000;
+const LOST: usize = 120;
 
-/// A line, drawn where its points are finite.
-pub(super) struct Line {
-    pub name: String,
-    pub points: Vec<(f64, f64)>,
-    /// A band around it: lower and upper edge at the same places, or nothing.
-    pub band: Vec<(f64, f64)>,
-    /// Thin, without markers: theory, bounds.
-    pub thin: bool,
-    /// Colour and dashes.
-    pub series: usize,
+/// What the vertical axis is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// From the lowest to the highest.
+    Linear,
+    /// From 0.
+    FromZero,
+    /// Logarithmic, of what is above 0.
+    Log,
 }
 
-/// What is drawn.
+/// A curve; where y is not finite it has a gap.
+#[derive(Debug, Clone)]
+pub(super) struct Curve {
+    pub name: String,
+    /// Its colour and dashes.
+    pub series: usize,
+    /// Whether it is drawn thick, with markers.
+    pub bold: bool,
+    pub points: Vec<(f64, f64)>,
+    /// Low and high ends of a band around it, of its points.
+    pub band: Vec<(f64, f64)>,
+}
+
+/// A picture of curves.
+#[derive(Debug, Clone)]
 pub(super) struct Chart {
-    pub id: &'static str,
+    pub id: String,
     pub title: String,
     /// What is seen, for those who don't see it.
-    pub description: String,
-    /// What is measured along each axis, with its unit.
-    pub axes: [String; 2],
-    /// Whether each axis is logarithmic.
-    pub log: [bool; 2],
-    pub lines: Vec<Line>,
+    pub described: String,
+    /// Names of the axes, with units.
+    pub x: String,
+    pub y: String,
+    pub kind: Kind,
+    pub curves: Vec<Curve>,
+    /// A height that is marked by a line, with its name.
+    pub level: Option<(f64, String)>,
+    /// Of the plot, at least.
+    pub height: f64,
 }
 
 impl Chart {
-    fn scale(&self, axis: usize, to: (f64, f64)) -> Scale {
-        let value = |p: &(f64, f64)| if axis == 0 { p.0 } else { p.1 };
-        let bands = self.lines.iter().filter(|_| axis == 1).flat_map(|l| l.band.iter().flat_map(|b| [b.0, b.1]));
-        let all = self.lines.iter().flat_map(|l| l.points.iter().map(value)).chain(bands);
-        let fits = |x: &f64| x.is_finite() && (!self.log[axis] || *x > DEEPEST);
-        let (lo, hi) = all.filter(fits).fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)));
-        match (self.log[axis], axis) {
-            (true, _) => Scale::log((lo, hi), to),
-            (false, 0) if lo >= 0.0 && lo <= hi / 4.0 => Scale::exact(hi, to),
-            (false, _) => Scale::linear((lo, hi), to),
-        }
+    /// Whether there is a point to draw.
+    pub(super) fn has_points(&self) -> bool {
+        self.curves.iter().any(|c| c.points.iter().any(|p| self.drawable(p)))
     }
 
-    /// The picture as SVG.
+    /// Points that can't be drawn, since they are not finite or, on a logarithmic axis, not above 0.
+    pub(super) fn lost(&self) -> usize {
+        self.curves.iter().flat_map(|c| &c.points).filter(|p| !self.drawable(p)).count()
+    }
+
+    fn drawable(&self, (x, y): &(f64, f64)) -> bool {
+        x.is_finite() && y.is_finite() && (self.kind != Kind::Log || *y > 0.0)
+    }
+
+    fn scales(&self, bottom: f64, x: Kind) -> (Scale, Scale) {
+        let all = || self.curves.iter().flat_map(|c| &c.points);
+        let places = || all().filter(|p| self.drawable(p)).map(|p| p.0);
+        let (least, most) = (places().fold(f64::INFINITY, f64::min), places().fold(0.0, f64::max));
+        let bands = self.curves.iter().flat_map(|c| &c.band).flat_map(|(lo, hi)| [*lo, *hi]);
+        let level = self.level.iter().map(|l| l.0);
+        let values = || all().map(|p| p.1).chain(bands.clone()).chain(level.clone()).filter(|y| self.drawable(&(0.0, *y)));
+        let (lo, hi) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), y| (lo.min(y), hi.max(y)));
+        let ends = (bottom, TOP);
+        let y = match self.kind {
+            Kind::Linear => Scale::linear((lo, hi), ends),
+            Kind::FromZero => Scale::linear((0.0, hi), ends),
+            Kind::Log => Scale::log(rounded(lo, hi), ends),
+        };
+        let x = match x {
+            Kind::Linear => Scale::linear((least, most), X),
+            Kind::FromZero => Scale::exact(most, X),
+            Kind::Log => Scale::log((least, most), X),
+        };
+        (x, y)
+    }
+
+    /// The picture; the horizontal axis begins at 0.
     pub(super) fn draw(&self) -> String {
-        let (sx, sy) = (self.scale(0, X), self.scale(1, (Y.1, Y.0)));
-        let mut p = Picture::new(self.id, &self.title, &self.description);
-        p.axis_x(&sx, Y, &self.axes[0]);
-        p.axis_y(&sy, X, &self.axes[1]);
-        p.clip((X.0, X.1 + 6.0), (Y.0 - 6.0, Y.1 + 6.0));
-        for line in self.lines.iter().rev() {
-            p.series(line.series);
-            self.band(&mut p, line, &sx, &sy);
-            for part in self.parts(line, &sx, &sy) {
-                p.polyline(if line.thin { "train" } else { "val" }, (!line.thin).then_some(line.series), &part);
-                let every = part.len().div_ceil(MARKERS).max(1);
-                part.iter().rev().step_by(every).filter(|_| !line.thin).for_each(|at| p.marker("mark", line.series, *at));
-            }
-            p.close();
+        self.draw_over(Kind::FromZero)
+    }
+
+    /// The picture over another horizontal axis.
+    pub(super) fn draw_over(&self, x: Kind) -> String {
+        let height = self.height.max(NAME * self.curves.len() as f64);
+        let bottom = TOP + height;
+        let (sx, sy) = self.scales(bottom, x);
+        let mut p = Picture::new(self.id.clone(), &self.title, &self.described);
+        p.axis_x(&sx, (TOP, bottom), &self.x);
+        p.axis_y(&sy, X, &self.y);
+        p.clip((X.0 - 5.0, X.1 + 6.0), (TOP - 6.0, bottom + 6.0));
+        if let Some((value, _)) = &self.level {
+            p.line("level", (X.0, sy.at(*value)), (X.1, sy.at(*value)));
+        }
+        // Thin ones below; the first on top of the others.
+        for c in self.curves.iter().rev().filter(|c| !c.bold).chain(self.curves.iter().rev().filter(|c| c.bold)) {
+            self.curve(&mut p, c, &sx, &sy);
         }
         p.close();
-        self.names(&mut p, &sy);
-        p.finish(Y.1 + 46.0)
+        self.names(&mut p, &sy, bottom);
+        p.finish(bottom + 46.0)
     }
 
-    /// Stretches of a line that can be drawn.
-    fn parts(&self, line: &Line, sx: &Scale, sy: &Scale) -> Vec<Vec<(f64, f64)>> {
-        let drawable = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite() && (!self.log[1] || *y > DEEPEST) && (!self.log[0] || *x > 0.0);
-        let parts = line.points.split(|p| !drawable(p)).filter(|part| !part.is_empty());
-        parts.map(|part| part.iter().map(|(x, y)| (sx.at(*x), sy.at(*y))).collect()).collect()
-    }
-
-    fn band(&self, p: &mut Picture, line: &Line, sx: &Scale, sy: &Scale) {
-        let fits = |x: f64| x.is_finite() && (!self.log[1] || x > DEEPEST);
-        let edges: Vec<(f64, f64, f64)> =
-            line.points.iter().zip(&line.band).filter(|(_, b)| fits(b.0) && fits(b.1)).map(|((x, _), b)| (sx.at(*x), sy.at(b.0), sy.at(b.1))).collect();
-        if edges.len() > 1 {
-            let there = edges.iter().map(|(x, lo, _)| format!("{x:.1} {lo:.1}"));
-            let back = edges.iter().rev().map(|(x, _, hi)| format!("{x:.1} {hi:.1}"));
-            p.path("band", &format!("M{}Z", there.chain(back).collect::<Vec<_>>().join("L")));
-        }
-    }
-
-    /// Names right of the plot, as high as their lines end.
-    fn names(&self, p: &mut Picture, sy: &Scale) {
-        let named: Vec<&Line> = self.lines.iter().filter(|l| !l.name.is_empty()).collect();
-        let ends = |l: &&Line| l.points.iter().rev().find(|(_, y)| y.is_finite() && (!self.log[1] || *y > DEEPEST)).map_or(Y.1, |(_, y)| sy.at(*y));
-        let wanted: Vec<f64> = named.iter().map(ends).collect();
-        for (line, y) in named.iter().zip(apart(&wanted, 20.0, Y.0, Y.1)) {
-            if line.thin {
-                p.series(line.series);
-                p.polyline("train", None, &[(X.1 + 18.0, y), (X.1 + 48.0, y)]);
-                p.text("label", (X.1 + 55.0, y + 4.5), &super::words::clipped(&line.name, 20));
-                p.close();
-            } else {
-                p.key(line.series, (X.1 + 18.0, y), &line.name);
+    fn curve(&self, p: &mut Picture, c: &Curve, sx: &Scale, sy: &Scale) {
+        p.series(c.series);
+        let place = |(x, y): &(f64, f64)| (sx.at(*x), sy.at(*y));
+        if !c.band.is_empty() {
+            let rows: Vec<_> = c.points.iter().zip(&c.band).filter(|(at, (lo, hi))| self.drawable(&(at.0, *lo)) && self.drawable(&(at.0, *hi))).collect();
+            let up = rows.iter().map(|(at, (_, hi))| place(&(at.0, *hi)));
+            let down = rows.iter().rev().map(|(at, (lo, _))| place(&(at.0, *lo)));
+            let corners: Vec<String> = up.chain(down).map(|(x, y)| format!("{} {}", coordinate(x), coordinate(y))).collect();
+            if rows.len() > 1 {
+                p.path("band", &format!("M{}Z", corners.join("L")));
             }
         }
+        let class = if c.bold { "val" } else { "train" };
+        for run in c.points.split(|at| !self.drawable(at)).filter(|run| !run.is_empty()) {
+            let run: Vec<(f64, f64)> = thinned(run, POINTS).iter().map(place).collect();
+            p.polyline(class, c.bold.then_some(c.series), &run);
+            // A line to nowhere is not seen.
+            if run.len() == 1 && !c.bold {
+                p.circle("dot", run[0], 2.5);
+            }
+        }
+        let drawn: Vec<&(f64, f64)> = c.points.iter().filter(|at| self.drawable(at)).collect();
+        if c.bold {
+            let every = drawn.len().div_ceil(MARKERS).max(1);
+            drawn.iter().rev().step_by(every).for_each(|at| p.marker("mark", c.series, place(at)));
+        }
+        let lost: Vec<f64> = c.points.iter().filter(|at| !self.drawable(at) && at.0.is_finite()).map(|at| sx.at(at.0)).collect();
+        for x in lost.iter().step_by(lost.len().div_ceil(LOST).max(1)) {
+            let [l, r, t, b] = [x - 4.0, x + 4.0, TOP - 4.0, TOP + 4.0].map(coordinate);
+            p.path("lost", &format!("M{l} {t}L{r} {b}M{l} {b}L{r} {t}"));
+        }
+        p.close();
+    }
+
+    /// Names right of the plot, as high as their curves end.
+    fn names(&self, p: &mut Picture, sy: &Scale, bottom: f64) {
+        let last = |c: &Curve| c.points.iter().rev().find(|at| self.drawable(at)).map_or(bottom, |at| sy.at(at.1));
+        let mut wanted: Vec<f64> = self.curves.iter().map(last).collect();
+        wanted.extend(self.level.iter().map(|l| sy.at(l.0)));
+        let placed = apart(&wanted, NAME, TOP, bottom);
+        for (c, y) in self.curves.iter().zip(&placed) {
+            let at = (X.1 + 18.0, *y);
+            if c.bold {
+                p.key(c.series, at, &c.name);
+            } else {
+                p.series(c.series);
+                p.polyline("train", None, &[at, (at.0 + 30.0, at.1)]);
+                p.text("label", (at.0 + 37.0, at.1 + 4.5), &words::clipped(&c.name, 20));
+                p.close();
+            }
+        }
+        if let (Some((_, name)), Some(y)) = (&self.level, placed.get(self.curves.len())) {
+            p.line("level", (X.1 + 18.0, *y), (X.1 + 48.0, *y));
+            p.text("", (X.1 + 55.0, y + 4.5), &words::clipped(name, 20));
+        }
+    }
+}
+
+/// Ends of a logarithmic axis: 1, 2 or 5 times a power of ten, so that there are ticks however near the values are to each other.
+fn rounded(lo: f64, hi: f64) -> (f64, f64) {
+    if !(lo.is_normal() && hi.is_normal() && lo > 0.0) {
+        return (lo, hi);
+    }
+    let steps = |x: f64| {
+        let power = 10f64.powf(x.log10().floor());
+        [0.5, 1.0, 2.0, 5.0, 10.0, 20.0].map(|m| m * power)
+    };
+    let below = steps(lo).into_iter().rfind(|s| *s <= lo * 1.0001).unwrap_or(lo);
+    let above = steps(hi).into_iter().find(|s| *s >= hi * 0.9999).unwrap_or(hi);
+    if below < above { (below, above) } else { (below / 2.0, above * 2.0) }
+}
+
+/// At most about so many points, the lowest and the highest of every stretch, so that no peak is lost.
+fn thinned(points: &[(f64, f64)], most: usize) -> Vec<(f64, f64)> {
+    if points.len() <= most {
+        return points.to_vec();
+    }
+    let size = (2 * points.len()).div_ceil(most);
+    let mut out = Vec::with_capacity(most + 2);
+    for stretch in points.chunks(size) {
+        let by_height = |a: &(f64, f64), b: &(f64, f64)| a.1.total_cmp(&b.1);
+        let low = stretch.iter().copied().min_by(by_height).into_iter();
+        let mut ends: Vec<(f64, f64)> = low.chain(stretch.iter().copied().max_by(by_height)).collect();
+        ends.sort_by(|a, b| a.0.total_cmp(&b.0));
+        out.extend(ends);
+    }
+    // Where it ends is said in words too.
+    out.extend(points.last().copied().filter(|last| out.last() != Some(last)));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chart(kind: Kind, points: &[(f64, f64)]) -> Chart {
+        let curve = Curve { name: "a".into(), series: 0, bold: true, points: points.to_vec(), band: Vec::new() };
+        let [id, title, described, x, y] = ["c", "t", "d", "updates", "nats"].map(String::from);
+        Chart { id, title, described, x, y, kind, curves: vec![curve], level: None, height: 200.0 }
+    }
+
+    #[test]
+    fn what_is_not_finite_is_a_gap_and_a_mark() {
+        let c = chart(Kind::Log, &[(1.0, 1.0), (2.0, 2.0), (3.0, f64::NAN), (4.0, 0.0), (5.0, 3.0)]);
+        let svg = c.draw();
+        assert_eq!((c.lost(), svg.matches("<polyline").count(), svg.matches("class=\"lost\"").count()), (2, 3, 2), "two runs and the key");
+        assert!(!chart(Kind::Linear, &[(1.0, f64::INFINITY)]).has_points());
+    }
+
+    #[test]
+    fn log_axes_have_ticks() {
+        assert_eq!([rounded(0.31, 0.45), rounded(1.0, 1.0), rounded(0.02, 700.0)], [(0.2, 0.5), (0.5, 2.0), (0.02, 1000.0)]);
+        for (lo, hi) in [(0.31, 0.32), (3.0, 3.0), (1e-30, 1e30), (9.99, 10.01)] {
+            assert!(Scale::log(rounded(lo, hi), (0.0, 1.0)).ticks().len() >= 2, "{lo} {hi}");
+        }
+    }
+
+    #[test]
+    fn peaks_outlive_thinning() {
+        let points: Vec<(f64, f64)> = (0..100_000).map(|i| (f64::from(i), if i == 77_777 { 9.0 } else { 1.0 })).collect();
+        let thin = thinned(&points, 1000);
+        assert!(thin.len() <= 1001 && thin.contains(&(77_777.0, 9.0)) && thin.windows(2).all(|w| w[0].0 <= w[1].0));
+        assert_eq!(thin.last(), points.last());
     }
 }

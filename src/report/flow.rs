@@ -1,6 +1,6 @@
 //! The page of a look at how gradients flow.
 
-use super::chart::{Chart, Line};
+use super::chart::{Chart, Curve, Kind};
 use super::page::{self, cell};
 use super::words;
 use crate::analysis::flow::{Flow, Verdict};
@@ -57,8 +57,14 @@ fn window(f: &Flow) -> String {
     }
 }
 
-fn line(name: &str, series: usize, points: Vec<(f64, f64)>) -> Line {
-    Line { name: name.to_string(), points, band: Vec::new(), thin: false, series }
+fn line(name: &str, series: usize, points: Vec<(f64, f64)>) -> Curve {
+    Curve { name: name.to_string(), points, band: Vec::new(), bold: true, series }
+}
+
+/// A picture with a logarithmic vertical axis.
+fn chart([id, title, seen, x, y]: [&str; 5], curves: Vec<Curve>) -> Chart {
+    let [id, title, described, x, y] = [id, title, seen, x, y].map(String::from);
+    Chart { id, title, described, x, y, kind: Kind::Log, curves, level: None, height: 300.0 }
 }
 
 fn against(lags: &[u32], y: &[f64]) -> Vec<(f64, f64)> {
@@ -71,43 +77,30 @@ fn profile(f: &Flow) -> String {
     for (k, l) in f.layers.iter().enumerate() {
         let name = if several { format!("layer {k}") } else { "median".to_string() };
         let band = l.profile.low.iter().copied().zip(l.profile.high.iter().copied()).collect();
-        lines.push(Line { band, ..line(&name, k + 1, against(&f.lags, &l.profile.median)) });
+        lines.push(Curve { band, ..line(&name, k + 1, against(&f.lags, &l.profile.median)) });
     }
     // The fit, through the point in the middle of the lags that it was made for.
     let middle = f.lags.len() * 5 / 8;
     if let Some(at) = f.top.median.get(middle).copied().filter(|x| *x > 0.0) {
         let fit = f.lags.iter().map(|k| at * f.top.decay_rate.powf(f64::from(*k) - middle as f64)).collect::<Vec<_>>();
-        lines.push(Line { thin: true, ..line("geometric fit", 0, against(&f.lags, &fit)) });
+        lines.push(Curve { bold: false, ..line("geometric fit", 0, against(&f.lags, &fit)) });
     }
     let seen = format!("{} The fit's coefficient of determination is {}.", verdict(f), words::number(f.top.decay_fit));
-    let chart = Chart {
-        id: "profile",
-        title: "Gradient by time lag".to_string(),
-        description: seen.clone(),
-        axes: ["lag k, steps".to_string(), "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio".to_string()],
-        log: [false, true],
-        lines,
-    };
+    let axes = ["lag k, steps", "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio"];
+    let chart = chart(["profile", "Gradient by time lag", &seen, axes[0], axes[1]], lines);
     let what = "How much of the gradient of a single loss is left k steps back. Lines are medians over many losses; eight of ten lie within the band.";
     page::section("Gradient by time lag", what, &page::figure("Gradient by time lag", &chart.draw(), &[seen]))
 }
 
 fn bias(f: &Flow) -> String {
     let points = |y: fn(&crate::analysis::flow::Bias) -> f64| f.bias.iter().map(|b| (f64::from(b.tau), y(b))).collect::<Vec<_>>();
-    let ends = || [f.bias.first(), f.bias.last()].into_iter().flatten().map(|b| f64::from(b.tau));
-    let mut lines = vec![line("measured", 2, points(|b| b.measured)), line("estimated", 1, points(|b| b.estimated))];
-    lines.push(Line { thin: true, ..line("tolerance", 0, ends().map(|x| (x, f.tolerance)).collect()) });
-    let chart = Chart {
-        id: "bias",
-        title: "What a window misses".to_string(),
-        description: window(f),
-        axes: ["window TAU, steps".to_string(), "relative bias of regular:TAU, ratio".to_string()],
-        log: [true, true],
-        lines,
-    };
+    let lines = vec![line("measured", 2, points(|b| b.measured)), line("estimated", 1, points(|b| b.estimated))];
+    let axes = ["window TAU, steps", "relative bias of regular:TAU, ratio"];
+    let level = Some((f.tolerance, "tolerance".to_string()));
+    let chart = Chart { level, ..chart(["bias", "What a window misses", &window(f), axes[0], axes[1]], lines) };
     let what = "Norm of (the gradient in windows of TAU steps − the full gradient), divided by that of the full gradient. The estimate comes from the profile above alone; \
                 a measured bias of 0 (one window holds all) is not drawn.";
-    page::section("What a window misses", what, &page::figure("What a window misses", &chart.draw(), &[window(f)]))
+    page::section("What a window misses", what, &page::figure("What a window misses", &chart.draw_over(Kind::Log), &[window(f)]))
 }
 
 fn layers(f: &Flow) -> String {
@@ -138,17 +131,11 @@ fn singular(f: &Flow) -> String {
         words::plural(f.singular_values.last().map_or(0, |s| s.steps).into(), "step", "steps"),
         words::number(f.singular_values.last().map_or(f64::NAN, |s| s.max))
     );
-    let chart = Chart {
-        id: "singular",
-        title: "Singular values".to_string(),
-        description: seen.clone(),
-        axes: ["steps back".to_string(), "singular value, ratio".to_string()],
-        log: [true, true],
-        lines: vec![line("largest", 2, points(|s| s.max)), line("median", 1, points(|s| s.median)), line("smallest", 3, points(|s| s.min))],
-    };
+    let lines = vec![line("largest", 2, points(|s| s.max)), line("median", 1, points(|s| s.median)), line("smallest", 3, points(|s| s.min))];
+    let chart = chart(["singular", "Singular values", &seen, "steps back", "singular value, ratio"], lines);
     let what = "Singular values of products of the one-step Jacobians diag(phi′(a)) W_hh-transposed, at one place of the text, of the layer under the head. The gradient can't grow faster \
                 than the largest of them.";
-    page::section("Why: Jacobians", what, &page::figure("Singular values", &chart.draw(), &[seen]))
+    page::section("Why: Jacobians", what, &page::figure("Singular values", &chart.draw_over(Kind::Log), &[seen]))
 }
 
 fn sensitivity(f: &Flow) -> String {
@@ -162,14 +149,9 @@ fn sensitivity(f: &Flow) -> String {
         s.loss.len(),
         words::number(s.gradient)
     );
-    let chart = Chart {
-        id: "sensitivity",
-        title: "Sensitivity to initial conditions".to_string(),
-        description: seen.clone(),
-        axes: ["step t".to_string(), "|h′−h| / |h′₀−h₀|, ratio; |L′−L|, nats".to_string()],
-        log: [false, true],
-        lines: vec![line("states", 1, indexed(&s.state, 0)), line("losses, nats", 2, indexed(&s.loss, 1))],
-    };
+    let lines = vec![line("states", 1, indexed(&s.state, 0)), line("losses, nats", 2, indexed(&s.loss, 1))];
+    let axes = ["step t", "|h′−h| / |h′₀−h₀|, ratio; |L′−L|, nats"];
+    let chart = chart(["sensitivity", "Sensitivity to initial conditions", &seen, axes[0], axes[1]], lines);
     let what = "The first state is moved by 1e-4, and both go on over the same text. A full gradient through many steps of a chaotic net says little: it is the slope of a surface that \
                 is all ripples. Distances below about a hundredth of the first are rounding.";
     page::section("Sensitivity to initial conditions", what, &page::figure("Sensitivity", &chart.draw(), &[seen]))

@@ -3,7 +3,11 @@
 pub mod compare;
 pub mod flow;
 pub mod plan;
+pub mod run;
+pub mod runs;
 pub mod sweep;
+
+pub use page::GENERATOR;
 
 mod chart;
 mod cost;
@@ -13,9 +17,12 @@ mod cuts;
 mod fixture;
 mod gradients;
 mod graph;
+mod heat;
 mod memory;
+mod monitored;
 mod page;
 mod reading;
 mod svg;
 mod terminal;
+mod training;
 mod words;

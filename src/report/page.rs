@@ -2,13 +2,24 @@
 
 use super::svg::escape;
 
+/// What pages of runs say of themselves at their head, so that they can be told from other files.
+pub const GENERATOR: &str = "<meta name=\"generator\" content=\"retrograd report\"/>";
+
 /// A whole page.
 pub(super) fn document(title: &str, body: &str) -> String {
+    whole(title, "", include_str!("page.css"), body)
+}
+
+/// A page of runs.
+pub(super) fn run_document(title: &str, body: &str) -> String {
+    whole(title, GENERATOR, concat!(include_str!("page.css"), include_str!("run.css")), body)
+}
+
+fn whole(title: &str, head: &str, style: &str, body: &str) -> String {
     let title = escape(title);
-    let style = include_str!("page.css");
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{title}</title>\n<style>\n{style}</style>\n</head>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n{head}<title>{title}</title>\n<style>\n{style}</style>\n</head>\n\
          <body>\n<main>\n<h1>{title}</h1>\n{body}</main>\n</body>\n</html>\n"
     )
 }
@@ -21,6 +32,13 @@ pub(super) fn section(heading: &str, what: &str, body: &str) -> String {
 /// Nothing, if there is nothing to say.
 pub(super) fn paragraph(class: &str, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("<p class=\"{class}\">{}</p>\n", escape(text)) }
+}
+
+/// A paragraph in which `what is between backticks` is code.
+pub(super) fn prose(class: &str, text: &str) -> String {
+    let parts: Vec<String> =
+        text.split('`').enumerate().map(|(i, part)| if i % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) }).collect();
+    format!("<p class=\"{class}\">{}</p>\n", parts.concat())
 }
 
 /// A picture, or a table, and under it what is seen.

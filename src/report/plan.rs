@@ -12,7 +12,7 @@ pub(super) const MARGIN: f64 = 24.0;
 const LINE: usize = 128;
 
 /// The hatching of what is computed again.
-const HATCH: &str = "<pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+pub(super) const HATCH: &str = "<pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
                      <rect class=\"ground\" width=\"6\" height=\"6\"/><line class=\"stripe\" x1=\"1\" y1=\"0\" x2=\"1\" y2=\"6\"/></pattern>";
 
 /// One SVG file: what more or less memory would give, and how a window is worked through.
@@ -76,7 +76,7 @@ pub(super) fn points(p: &Planned) -> (Vec<CurvePoint>, usize) {
 }
 
 /// What the pictures show, for those who'd rather read.
-fn sentences(p: &Planned) -> Vec<String> {
+pub(super) fn sentences(p: &Planned) -> Vec<String> {
     let segments = |n: u64| words::plural(n, "segment", "segments");
     let states = |n: u64| words::plural(n, "state", "states");
     let length = words::plural(p.segment_steps.into(), "step", "steps");

@@ -71,6 +71,13 @@ impl Scale {
         Scale { step: Some(step(hi / 8.0)), lo: 0.0, hi, from, to }
     }
 
+    /// Linear, with ends as they are.
+    pub(super) fn between((lo, hi): (f64, f64), (from, to): (f64, f64)) -> Self {
+        let fits = lo.abs() < 1e300 && hi.abs() < 1e300 && lo < hi;
+        let (lo, hi) = if fits { (lo, hi) } else { (0.0, 1.0) };
+        Scale { step: Some(step((hi - lo) / 8.0)), lo, hi, from, to }
+    }
+
     /// Logarithmic, of positive values; the ends are taken as they are.
     pub(super) fn log((lo, hi): (f64, f64), (from, to): (f64, f64)) -> Self {
         let fits = lo.is_normal() && hi.is_normal() && 0.0 < lo && lo <= hi;
@@ -89,8 +96,8 @@ impl Scale {
     /// Round values between the ends.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if let Some(step) = self.step {
-            let count = ((self.hi - self.lo) / step + 1e-6).floor().min(20.0) as i64;
-            let first = (self.lo / step).round();
+            let first = (self.lo / step - 1e-6).ceil();
+            let count = ((self.hi / step + 1e-6).floor() - first).min(20.0) as i64;
             return (0..=count).map(|i| (first + i as f64) * step).collect();
         }
         let (first, last) = (self.lo.log10().floor() as i32, self.hi.log10().ceil() as i32);
@@ -115,7 +122,7 @@ fn step(least: f64) -> f64 {
 
 /// A picture that grows shape by shape.
 pub(super) struct Picture {
-    id: &'static str,
+    id: String,
     title: String,
     description: String,
     body: String,
@@ -123,8 +130,8 @@ pub(super) struct Picture {
 
 impl Picture {
     /// An empty one; title and description are what is read out to those who don't see it.
-    pub(super) fn new(id: &'static str, title: &str, description: &str) -> Self {
-        Picture { id, title: escape(title), description: escape(description), body: String::new() }
+    pub(super) fn new(id: impl Into<String>, title: &str, description: &str) -> Self {
+        Picture { id: id.into(), title: escape(title), description: escape(description), body: String::new() }
     }
 
     /// What follows, until [`Picture::close`], has the colour of this series.
@@ -140,7 +147,7 @@ impl Picture {
     /// What follows, until [`Picture::close`], is drawn inside of this rectangle alone.
     pub(super) fn clip(&mut self, (x0, x1): (f64, f64), (y0, y1): (f64, f64)) {
         let (x, y, w, h) = (coordinate(x0), coordinate(y0), coordinate(x1 - x0), coordinate(y1 - y0));
-        let id = self.id;
+        let id = &self.id;
         self.body.push_str(&format!(
             "<clipPath id=\"{id}-clip\"><rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\"/></clipPath>\n<g clip-path=\"url(#{id}-clip)\">\n"
         ));
@@ -176,6 +183,16 @@ impl Picture {
     /// An outline of its own: lines or areas that the other shapes don't give.
     pub(super) fn path(&mut self, class: &str, d: &str) {
         self.body.push_str(&format!("<path class=\"{class}\" d=\"{d}\"/>\n"));
+    }
+
+    /// As [`Picture::path`], filled; `opacity` between 0 and 1.
+    pub(super) fn area(&mut self, class: &str, d: &str, opacity: f64) {
+        self.body.push_str(&format!("<path class=\"{class}\" opacity=\"{}\" d=\"{d}\"/>\n", coordinate(opacity.clamp(0.0, 1.0))));
+    }
+
+    /// Patterns that the picture's classes fill with.
+    pub(super) fn define(&mut self, definitions: &str) {
+        self.body.push_str(&format!("<defs>{definitions}</defs>\n"));
     }
 
     pub(super) fn circle(&mut self, class: &str, (x, y): (f64, f64), r: f64) {

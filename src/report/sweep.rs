@@ -1,6 +1,6 @@
 //! The page of the lab: decay against spectral radius.
 
-use super::chart::{Chart, Line};
+use super::chart::{Chart, Curve, Kind};
 use super::page::{self, cell};
 use super::words;
 use crate::analysis::flow::sweep::{Family, Point, Sweep};
@@ -36,13 +36,13 @@ fn decay(s: &Sweep) -> String {
             let at: Vec<(f64, f64)> = points(s, activation, family).map(|p| (p.spectral_radius, p.decay_rate)).collect();
             if !at.is_empty() {
                 series += 1;
-                lines.push(Line { name: format!("{}, {family}", activation.name()), points: at, band: Vec::new(), thin: false, series });
+                lines.push(Curve { name: format!("{}, {family}", activation.name()), points: at, band: Vec::new(), bold: true, series });
             }
         }
     }
     let radii = s.points.iter().map(|p| p.spectral_radius).filter(|r| r.is_finite());
     let (lo, hi) = radii.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), r| (lo.min(r), hi.max(r)));
-    lines.push(Line { name: "theory".to_string(), points: vec![(lo, lo), (hi, hi)], band: Vec::new(), thin: true, series: 0 });
+    lines.push(Curve { name: "theory".to_string(), points: vec![(lo, lo), (hi, hi)], band: Vec::new(), bold: false, series: 0 });
     let lost = s.points.iter().filter(|p| !p.decay_rate.is_finite()).count();
     let lost = if lost == 0 {
         String::new()
@@ -51,16 +51,10 @@ fn decay(s: &Sweep) -> String {
     };
     let seen = "Linear nets lie on the line: there the gradient is multiplied by the spectral radius a step. A squashing activation makes it smaller, the more, the larger the states are: \
                 a large radius saturates the units, which then stop the gradient.";
-    let chart = Chart {
-        id: "decay",
-        title: "Measured decay against spectral radius".to_string(),
-        description: format!("{seen} {lost}"),
-        axes: ["spectral radius of W_hh".to_string(), "factor a step, measured".to_string()],
-        log: [false, false],
-        lines,
-    };
+    let [id, title, x, y] = ["decay", "Measured decay against spectral radius", "spectral radius of W_hh", "factor a step, measured"].map(String::from);
+    let chart = Chart { id, title, described: format!("{seen} {lost}"), x, y, kind: Kind::FromZero, curves: lines, level: None, height: 340.0 };
     let what = "Each marker is a fresh model. The theory for a linear net: |dL(t)/dh(t−k)| changes as the k-th power of the spectral radius.";
-    page::section("Measured decay against theory", what, &page::figure("Decay", &chart.draw(), &[seen.to_string(), lost]))
+    page::section("Measured decay against theory", what, &page::figure("Decay", &chart.draw_over(Kind::Linear), &[seen.to_string(), lost]))
 }
 
 /// Profiles of the orthogonal family, and the theory's powers.
@@ -72,22 +66,18 @@ fn profiles(s: &Sweep, activation: Activation) -> String {
     for (i, p) in all.iter().step_by(every).enumerate() {
         let lags = || s.lags.iter().map(|k| f64::from(*k));
         let measured = lags().zip(p.log10_median.iter().map(|x| 10f64.powf(*x))).collect();
-        lines.push(Line { name: format!("radius {}", p.radius), points: measured, band: Vec::new(), thin: false, series: i });
+        lines.push(Curve { name: format!("radius {}", p.radius), points: measured, band: Vec::new(), bold: true, series: i });
         let theory = lags().map(|k| (k, p.spectral_radius.powf(k))).collect();
-        lines.push(Line { name: String::new(), points: theory, band: Vec::new(), thin: true, series: i });
+        lines.push(Curve { name: format!("{}^k", p.radius), points: theory, band: Vec::new(), bold: false, series: i });
     }
     if lines.is_empty() {
         return String::new();
     }
     let heading = format!("Profiles: {}, orthogonal", activation.name());
     let seen = "Strong lines: median of what is measured. Thin lines: the k-th power of the spectral radius.".to_string();
-    let (id, heading) = match activation {
-        Activation::Identity => ("profiles-identity", heading),
-        Activation::Tanh => ("profiles-tanh", heading),
-        Activation::Relu => ("profiles-relu", heading),
-    };
-    let axes = ["lag k, steps".to_string(), "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio".to_string()];
-    let chart = Chart { id, title: heading.clone(), description: seen.clone(), axes, log: [false, true], lines };
+    let [x, y] = ["lag k, steps", "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio"].map(String::from);
+    let (id, described) = (format!("profiles-{}", activation.name()), seen.clone());
+    let chart = Chart { id, title: heading.clone(), described, x, y, kind: Kind::Log, curves: lines, level: None, height: 280.0 };
     page::section(&heading, "", &page::figure(&heading, &chart.draw(), &[seen]))
 }
 

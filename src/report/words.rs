@@ -114,6 +114,15 @@ pub(super) fn short(x: f64) -> String {
     minus(text.trim_end_matches('0').trim_end_matches('.')) + unit
 }
 
+/// A power of ten as it is written on an axis.
+pub(super) fn power(exponent: i32) -> String {
+    match exponent {
+        0 => "1".to_string(),
+        1 => "10".to_string(),
+        n => format!("10{}", superscript(n)),
+    }
+}
+
 /// Bytes in binary units.
 pub(super) fn bytes(n: u64) -> String {
     let mut x = n as f64;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const FORMAT: u32 = 1;
 
 /// Keys that may change when a run goes on: what is trained does not depend on them, or the text is the same by its checksum.
-pub(crate) const FREE: [&str; 6] = ["updates", "epochs", "log-every", "save-every", "device", "text"];
+pub(crate) const FREE: [&str; 8] = ["updates", "epochs", "log-every", "save-every", "device", "text", "sample", "tensorboard"];
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,6 +86,17 @@ pub struct RunConfig {
     pub log_every: u64,
     /// Updates from one snapshot to the next; none for about two a minute.
     pub save_every: Option<u64>,
+    /// Characters of the text that is written at the end, and at most so many on the way; 0 for none.
+    #[serde(default = "default_sample")]
+    pub sample: usize,
+    /// Whether figures are written for TensorBoard too.
+    #[serde(default)]
+    pub tensorboard: bool,
+}
+
+/// What runs were started with before this was a key.
+fn default_sample() -> usize {
+    400
 }
 
 /// Values that are written as they are given on the command line.

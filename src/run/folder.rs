@@ -111,6 +111,7 @@ impl Drop for Folder {
             for name in ["config.toml", "metrics.jsonl", "model.safetensors", ".lock"] {
                 let _ = fs::remove_file(self.file(name));
             }
+            let _ = fs::remove_dir_all(self.file("tensorboard"));
             if self.new {
                 let _ = fs::remove_dir(&self.path);
             }
@@ -118,8 +119,8 @@ impl Drop for Folder {
     }
 }
 
-/// A file of lines that grows, and is cut back where a write failed or a run went on from before its end.
-pub(super) struct Lines {
+/// A file that grows by records, and is cut back where a write failed or a run went on from before its end.
+pub(super) struct Growing {
     path: PathBuf,
     file: File,
     /// Bytes that were written and belong to it.
@@ -127,7 +128,7 @@ pub(super) struct Lines {
     waiting: Vec<u8>,
 }
 
-impl Lines {
+impl Growing {
     /// Opens a file whose first `good` bytes stay.
     ///
     /// # Errors
@@ -138,15 +139,15 @@ impl Lines {
         let there = file.metadata().map_err(failed)?.len();
         let good = good.min(there);
         file.set_len(good).map_err(failed)?;
-        Ok(Lines { file, good, waiting: Vec::new(), path })
+        Ok(Growing { file, good, waiting: Vec::new(), path })
     }
 
-    /// Adds a line, and tries to write what waits.
+    /// Adds a record, and tries to write what waits.
     ///
     /// # Errors
-    /// [`Error::Input`] if it can't be written; the lines then wait for the next time.
-    pub(super) fn push(&mut self, line: &str) -> Result<()> {
-        self.waiting.extend(line.bytes().chain([b'\n']));
+    /// [`Error::Input`] if it can't be written; the records then wait for the next time.
+    pub(super) fn push(&mut self, record: &[u8]) -> Result<()> {
+        self.waiting.extend(record);
         self.write()
     }
 

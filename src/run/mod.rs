@@ -1,20 +1,25 @@
 //! A run: training with reports, validation and snapshots, in a folder of its own.
 
+mod board;
 mod config;
 mod folder;
+mod history;
 
 pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use folder::Folder;
+pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::{Mark, Meter, Report, number, optional, single};
 use crate::model::Config;
+use crate::sample::{Options, Sampler};
 use crate::store::{Model, Progress, Snapshot};
 use crate::trainer::{Corpus, Goal, Trainer};
-use folder::Lines;
+use board::Board;
+use folder::Growing;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -48,6 +53,10 @@ pub enum End {
 const SAVE_SECONDS: u64 = 30;
 /// Updates whose figures are asked for at once at the latest: the device remembers the last 1,024.
 const FIGURES: u64 = 256;
+/// Parts of the way behind which text is written, besides that behind the first update.
+const SAMPLED: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
+/// Most characters of it.
+const SAMPLE: usize = 200;
 /// Updates skipped in a row after which training can't be expected to recover.
 const HOPELESS: u64 = 100;
 
@@ -60,15 +69,16 @@ pub struct Run {
     pub trainer: Trainer,
     progress: Progress,
     meter: Meter,
-    lines: Lines,
+    lines: Growing,
+    board: Option<Board>,
     /// Updates whose figures have been asked for.
     requested: u64,
     /// Since when training goes on without a pause.
     clock: Option<Instant>,
     saved_at: Option<u64>,
     last_save: (Instant, Duration),
-    /// Whether the metrics, and the snapshot, could not be written the last time.
-    failing: [bool; 2],
+    /// Whether the metrics, the snapshot, and the figures for TensorBoard could not be written the last time.
+    failing: [bool; 3],
     /// Updates and submissions when this process began.
     first: [u64; 2],
 }
@@ -108,6 +118,8 @@ impl Run {
         trainer.restore(snapshot.counters, &snapshot.memory)?;
         config.save(&folder.file("config.toml"))?;
         let mut run = Self::with(folder, config, device, trainer, snapshot.progress)?;
+        // A goal further on has places of its own.
+        run.progress.samples = run.progress.samples.min(run.sampled());
         run.saved_at = Some(snapshot.counters.updates);
         Ok(run)
     }
@@ -115,8 +127,9 @@ impl Run {
     fn with(folder: Folder, config: RunConfig, device: Device, mut trainer: Trainer, progress: Progress) -> Result<Self> {
         let counters = trainer.counters();
         let mark = Mark { counters, epochs: trainer.epochs(), learning_rate: 0.0, seconds: progress.seconds };
-        let meter = Meter::new(mark, trainer.engine.config.vocab);
-        let lines = Lines::open(folder.file("metrics.jsonl"), progress.metrics_bytes)?;
+        let meter = Meter::new(mark, trainer.engine.config.vocab, config.settings().clip);
+        let lines = Growing::open(folder.file("metrics.jsonl"), progress.metrics_bytes)?;
+        let board = if config.tensorboard { Some(Board::open(&folder, counters.updates, &config.text()?)?) } else { None };
         let first = [counters.updates, trainer.engine.counters().submits];
         let last_save = (Instant::now(), Duration::ZERO);
         Ok(Run {
@@ -127,11 +140,12 @@ impl Run {
             progress,
             meter,
             lines,
+            board,
             requested: counters.updates,
             clock: None,
             saved_at: None,
             last_save,
-            failing: [false; 2],
+            failing: [false; 3],
             first,
         })
     }
@@ -168,6 +182,12 @@ impl Run {
     pub fn train(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<End> {
         self.clock = Some(Instant::now());
         let end = loop {
+            if self.sampled() > self.progress.samples {
+                match self.sample(observer) {
+                    Err(Error::Interrupted) => break End::Interrupted,
+                    done => done?,
+                }
+            }
             if self.validation_due() {
                 match self.validate(observer) {
                     Err(Error::Interrupted) => break End::Interrupted,
@@ -274,9 +294,13 @@ impl Run {
 
     /// Adds a line to the metrics; where that fails, it is said once, and tried again with the next.
     fn write_line(&mut self, line: &Value, observer: &mut dyn FnMut(Event<'_>)) {
-        match self.lines.push(&line.to_string()) {
+        match self.lines.push(format!("{line}\n").as_bytes()) {
             Ok(()) => self.failing[0] = false,
             Err(e) => self.warn_once(0, &e.to_string(), observer),
+        }
+        match self.board.as_mut().map_or(Ok(()), |board| board.write(line)) {
+            Ok(()) => self.failing[2] = false,
+            Err(e) => self.warn_once(2, &e.to_string(), observer),
         }
     }
 
@@ -323,6 +347,52 @@ impl Run {
         observer(Event::Validated(loss, best));
         self.clock = Some(Instant::now());
         Ok(())
+    }
+
+    /// Places on the way that have been passed and at which text is written.
+    fn sampled(&mut self) -> u32 {
+        if self.config.sample == 0 || self.trainer.updates() == 0 {
+            return 0;
+        }
+        let fraction = self.trainer.fraction();
+        1 + SAMPLED.into_iter().filter(|part| fraction >= *part).count() as u32
+    }
+
+    /// Writes a little text with the model as it is, so that one can read how it learns.
+    fn sample(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        self.take_figures(true, observer)?;
+        self.pause()?;
+        let text = self.text(SAMPLE.min(self.config.sample))?;
+        if self.trainer.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        self.progress.samples = self.sampled();
+        self.write_line(&json!({ "update": self.trainer.updates(), "tokens": self.trainer.tokens(), "sample": text }), observer);
+        self.clock = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Text that the model writes as it is, from the run's seed, of `length` symbols; what there is of it, if the interrupt flag is set.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn text(&mut self, length: usize) -> Result<String> {
+        if length == 0 {
+            return Ok(String::new());
+        }
+        let model = self.model()?;
+        let separator = self.config.separator.as_deref().map_or(Ok(Vec::new()), |s| model.vocabulary.encode(s))?;
+        let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: self.config.seed, separator, ..Options::default() })?;
+        let mut text = Vec::new();
+        for _ in (0..length).take_while(|_| !self.trainer.interrupted()) {
+            model.vocabulary.write(sampler.draw()?, &mut text);
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// What it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     fn save_due(&self) -> bool {
@@ -407,7 +477,7 @@ impl Run {
             "tokens_per_second": number(self.trainer.tokens() as f64 / p.seconds), "device_bytes_planned": planned, "device_bytes_allocated": allocated,
             "activation_bytes_planned": activations, "activation_bytes_allocated": (activations + allocated).saturating_sub(planned),
             "dispatches_per_window": engine.dispatches_per_window(), "submits_per_window": number(submits),
-            "skipped_updates": skipped, "loss_explosions": p.explosions, "idle_fraction": number(idle),
+            "skipped_updates": skipped, "clipped_updates": self.config.settings().clip.counted(p.clipped), "loss_explosions": p.explosions, "idle_fraction": number(idle),
             "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
             "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
             "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early,

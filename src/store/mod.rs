@@ -1,4 +1,6 @@
-//! Files of models and snapshots.
+//! Files of models and snapshots, and the events that TensorBoard reads.
+
+pub mod events;
 
 mod container;
 mod model;

@@ -36,6 +36,15 @@ pub struct Progress {
     pub since_applied: u64,
     /// Updates skipped since the last report.
     pub since_skipped: u64,
+    /// Updates clipped since the last report.
+    #[serde(default)]
+    pub since_clipped: u64,
+    /// Updates clipped in all.
+    #[serde(default)]
+    pub clipped: u64,
+    /// Places on the way, at which text is written, that were passed.
+    #[serde(default)]
+    pub samples: u32,
     /// Updates skipped since the last one that was applied.
     pub skipped_in_a_row: u64,
     /// Update behind which the last validation was made.

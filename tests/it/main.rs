@@ -14,6 +14,8 @@ mod compare;
 mod kernels;
 // Memory: budgets that hold, and the same gradients within them.
 mod memory;
+// Reports: pages of runs, samples on the way, event files.
+mod report;
 // Runs: their folder, going on after an end of any kind, what is refused.
 mod runs;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.

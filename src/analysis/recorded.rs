@@ -1,0 +1,68 @@
+//! What the folder of a run holds, for its report.
+
+use super::planned::Planned;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::run::{History, RunConfig};
+use serde_json::Value;
+use std::path::Path;
+
+/// A run as its folder tells it. All but the configuration may be missing.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The name of the folder.
+    pub name: String,
+    /// What it was started with.
+    pub config: RunConfig,
+    /// Keys of the configuration that are not what they are by default.
+    pub given: Vec<String>,
+    /// The command that repeats it.
+    pub command: String,
+    /// `metrics.jsonl`.
+    pub history: History,
+    /// `summary.json`.
+    pub summary: Option<Value>,
+    /// `plan.json`.
+    pub planned: Option<Planned>,
+}
+
+impl Recorded {
+    /// Reads a folder; `repeat` gives the keys that were given, and the command.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not the folder of a run, or of one of a newer program.
+    pub fn load(path: &Path, repeat: impl Fn(&RunConfig) -> Result<(Vec<String>, String)>) -> Result<Self> {
+        let file = path.join("config.toml");
+        if !file.is_file() {
+            let what = if path.is_dir() { "is not the folder of a run: it has no config.toml" } else { "is not a folder; give that of a run" };
+            return Err(Error::Input(format!("{} {what}", path.display())));
+        }
+        let config = RunConfig::load(&file)?;
+        let (given, command) = repeat(&config)?;
+        let json = |name: &str| serde_json::from_slice::<Value>(&files::read(&path.join(name)).ok()?).ok();
+        let metrics = path.join("metrics.jsonl");
+        let history = if metrics.exists() { History::parse(&files::read(&metrics)?) } else { History::default() };
+        // A summary that is behind the metrics is of an earlier end.
+        let updates = |s: &Value| s["updates"].as_u64();
+        Ok(Recorded {
+            name: name(path),
+            config,
+            given,
+            command,
+            summary: json("summary.json").filter(|s| updates(s).is_some_and(|n| n >= history.updates())),
+            history,
+            planned: json("plan.json").and_then(|p| serde_json::from_value(p).ok()),
+        })
+    }
+
+    /// A figure of the summary.
+    pub fn figure(&self, key: &str) -> Option<f64> {
+        self.summary.as_ref()?.get(key)?.as_f64()
+    }
+}
+
+/// The name of a folder, also where its path is `.`.
+fn name(path: &Path) -> String {
+    let whole = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    whole.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned())
+}

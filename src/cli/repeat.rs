@@ -1,0 +1,161 @@
+//! The command that repeats a run, out of what it was started with.
+
+use super::train;
+use crate::error::{Error, Result};
+use crate::plan::Bytes;
+use crate::run::RunConfig;
+use clap::{Args as _, Command, FromArgMatches};
+use toml::Value;
+
+/// Keys that are no flags: what tells the text from others, and the version of the keys.
+const NO_FLAGS: [&str; 3] = ["format", "text-checksum", "text-bytes"];
+
+/// What `train` is started with by these arguments.
+fn parse(arguments: &[String]) -> Result<RunConfig> {
+    let command = train::Args::augment_args(Command::new("train"));
+    let matches = command.try_get_matches_from(std::iter::once("train".to_string()).chain(arguments.iter().cloned()));
+    let args = matches.and_then(|m| train::Args::from_arg_matches(&m));
+    args.map(|a| a.config()).map_err(|e| Error::Usage(super::one_line(&e)))
+}
+
+/// The keys that are not what they are by default, and the arguments of `train` that set them.
+///
+/// # Errors
+/// If the configuration can't be written down.
+pub(super) fn arguments(config: &RunConfig) -> Result<(Vec<String>, Vec<String>)> {
+    let table = |c: &RunConfig| toml::Table::try_from(c).map_err(|e| Error::Input(format!("what the run was started with can't be written down: {e}")));
+    let (mut mine, default) = (table(config)?, table(&parse(&[])?)?);
+    NO_FLAGS.iter().for_each(|key| drop(mine.remove(*key)));
+    // Of two that contradict each other, the one that was obeyed.
+    if config.updates.is_some() {
+        mine.remove("epochs");
+    }
+    if config.clip_value.is_some() {
+        mine.remove("clip-norm");
+    }
+    let (mut keys, mut out, mut text) = (Vec::new(), Vec::new(), Vec::new());
+    for (key, value) in mine.iter().filter(|(key, value)| default.get(*key) != Some(*value)) {
+        keys.push(key.clone());
+        match (key.as_str(), value) {
+            ("text", value) => {
+                let path = shown(value);
+                text = if path.starts_with('-') { vec!["--".to_string(), path] } else { vec![path] };
+            }
+            ("separator", Value::String(s)) if s == "\n" => out.push("--lines".to_string()),
+            ("separator", Value::String(s)) => flag(&mut out, key, s.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r")),
+            ("memory-budget", Value::Integer(n)) => flag(&mut out, key, size(*n as u64)),
+            (_, Value::Boolean(true)) => out.push(format!("--{key}")),
+            (_, value) => flag(&mut out, key, shown(value)),
+        }
+    }
+    // A path that begins with a dash must stand last.
+    let arguments = if text.len() > 1 { [out, text].concat() } else { [text, out].concat() };
+    Ok((keys, arguments))
+}
+
+fn flag(out: &mut Vec<String>, key: &str, value: String) {
+    if value.starts_with('-') {
+        out.push(format!("--{key}={value}"));
+    } else {
+        out.extend([format!("--{key}"), value]);
+    }
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+}
+
+/// A size in the unit that is exact.
+fn size(bytes: u64) -> String {
+    let short = Bytes(bytes).to_string();
+    if short.parse::<Bytes>() == Ok(Bytes(bytes)) { short } else { bytes.to_string() }
+}
+
+/// The keys that are not what they are by default, and the command for a shell.
+///
+/// # Errors
+/// As [`arguments`].
+pub(super) fn command(config: &RunConfig) -> Result<(Vec<String>, String)> {
+    let (keys, arguments) = arguments(config)?;
+    let words: Vec<String> = ["retrograd", "train"].iter().map(|w| (*w).to_string()).chain(arguments.iter().map(|a| quoted(a))).collect();
+    Ok((keys, words.join(" ")))
+}
+
+/// A word that a POSIX shell takes as it is.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) { word.to_string() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(config: &RunConfig) -> RunConfig {
+        let mut found = parse(&arguments(config).unwrap().1).unwrap();
+        (found.text_checksum, found.text_bytes) = (config.text_checksum.clone(), config.text_bytes);
+        found
+    }
+
+    #[test]
+    fn the_command_of_defaults_is_bare() {
+        assert_eq!(command(&parse(&[]).unwrap()).unwrap().1, "retrograd train");
+    }
+
+    /// One value away from the default for every flag, so that none is forgotten: a new flag without a line here fails.
+    #[test]
+    fn every_flag_comes_back() {
+        let cases: &[&[&str]] = &[
+            &["it's a book.txt"],
+            &["--bytes"],
+            &["--separator", "\\n\\t\\\\n-"],
+            &["--separator=-"],
+            &["--lines"],
+            &["--val-fraction", "0.05"],
+            &["--hidden", "12"],
+            &["--layers", "3"],
+            &["--activation", "relu"],
+            &["--no-bias"],
+            &["--init", "normal:0.1"],
+            &["--batch", "7"],
+            &["--truncation", "random-tail:8,4"],
+            &["--updates", "77"],
+            &["--epochs", "3"],
+            &["--optimizer", "adamw:0.02"],
+            &["--lr", "0.0000123"],
+            &["--schedule", "cosine:0.1"],
+            &["--warmup", "5"],
+            &["--clip-norm", "0"],
+            &["--clip-value", "0.25"],
+            &["--memory-budget", "1234567"],
+            &["--memory-budget", "48MiB"],
+            &["--seed", "18446744073709"],
+            &["--device", "gpu:2"],
+            &["--val-every", "9"],
+            &["--patience", "4"],
+            &["--log-every", "1"],
+            &["--save-every", "10"],
+            &["--sample", "0"],
+            &["--tensorboard"],
+            &["--lines", "--epochs=2", "--val-every=9", "--patience=4", "--clip-value=3", "--", "-odd name.txt"],
+        ];
+        let mut seen: Vec<String> = Vec::new();
+        for case in cases {
+            let config = parse(&case.iter().map(|a| (*a).to_string()).collect::<Vec<_>>()).unwrap();
+            let (keys, found) = (arguments(&config).unwrap().0, again(&config));
+            assert!(found == config && !keys.is_empty(), "{case:?}: {found:?}");
+            seen.extend(keys);
+        }
+        // What decides nothing that is trained is no key; everything else must have been seen.
+        let others = ["out", "resume", "quiet", "json", "lines", "help"];
+        for argument in train::Args::augment_args(Command::new("train")).get_arguments() {
+            let name = argument.get_id().as_str().replace('_', "-");
+            assert!(others.contains(&name.as_str()) || seen.contains(&name), "no case for --{name}");
+        }
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(["a.txt", "it's", "", "$x `y`", "\\n"].map(quoted), ["a.txt", "'it'\\''s'", "''", "'$x `y`'", "'\\n'"]);
+    }
+}

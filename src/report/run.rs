@@ -1,0 +1,191 @@
+//! The page of a run.
+
+use super::page::{self, cell};
+use super::svg::{Picture, escape};
+use super::{graph, memory, monitored, plan, training, words};
+use crate::analysis::planned::Planned;
+use crate::analysis::recorded::Recorded;
+use crate::model::Config;
+use crate::run::{Sample, bits};
+
+/// One self-contained page: figures, pictures, samples, configuration, command.
+pub fn html(r: &Recorded) -> String {
+    let parts = [
+        page::paragraph("text", &introduction(r)),
+        tiles(r),
+        training::sections(r),
+        monitored::sections(r),
+        planned(r),
+        samples(r),
+        configuration(r),
+        command(r),
+    ];
+    page::run_document(&format!("Run {}", r.name), &parts.concat())
+}
+
+/// The text that was trained on.
+fn text(r: &Recorded) -> String {
+    let name = r.config.text.as_ref().and_then(|t| t.file_name());
+    name.map_or("the embedded text".to_string(), |n| n.to_string_lossy().into_owned())
+}
+
+/// How the run ended, as far as it is known.
+pub(super) fn ended(r: &Recorded) -> &'static str {
+    let is = |key: &str| r.summary.as_ref().is_some_and(|s| s[key] == true);
+    match &r.summary {
+        None => "no end recorded: it goes on, was killed, or failed",
+        Some(_) if is("interrupted") => "interrupted",
+        Some(_) if is("stopped_early") => "stopped early: validation did not improve",
+        Some(_) => "done",
+    }
+}
+
+fn introduction(r: &Recorded) -> String {
+    let c = &r.config;
+    let layers = words::plural(c.layers.into(), "layer", "layers");
+    let model = format!("{layers} of {}", words::plural(c.hidden.into(), "unit", "units"));
+    let unread = match r.history.unread {
+        0 => String::new(),
+        n => format!(" {} of metrics.jsonl could not be read and {} left out.", words::plural(n, "line", "lines"), if n == 1 { "is" } else { "are" }),
+    };
+    format!(
+        "A recurrent network, {model} ({}), trained on {} with truncation {} and {}. State: {}.{unread}",
+        format!("{:?}", c.activation).to_lowercase(),
+        text(r),
+        c.truncation,
+        c.optimizer,
+        ended(r)
+    )
+}
+
+/// Parameters, if the size of the vocabulary is known.
+fn parameters(r: &Recorded) -> Option<u64> {
+    let vocab = r.planned.as_ref()?.vocabulary;
+    let c = &r.config;
+    Some(Config { vocab, hidden: c.hidden, layers: c.layers, activation: c.activation, bias: !c.no_bias }.parameters())
+}
+
+/// The main figures.
+fn tiles(r: &Recorded) -> String {
+    let mut out = String::new();
+    let mut tile = |name: &str, value: String, more: String, class: &str| {
+        let more = if more.is_empty() { more } else { format!("<small>{}</small>", escape(&more)) };
+        out.push_str(&format!("<div class=\"{class}\"><dt>{}</dt><dd>{}{more}</dd></div>\n", escape(name), escape(&value)));
+    };
+    let h = &r.history;
+    let loss = |x: f64| if x.is_finite() { format!("{} nats", words::fixed(x, 4)) } else { words::NONE.to_string() };
+    let in_bits = |x: f64| if x.is_finite() { format!("{} bits per symbol", words::fixed(bits(x), 4)) } else { String::new() };
+    if let Some(last) = h.validations.last() {
+        tile("Validation loss", loss(last.loss), in_bits(last.loss), "");
+        if let Some(best) = h.validations.iter().filter(|v| v.loss.is_finite()).min_by(|a, b| a.loss.total_cmp(&b.loss)) {
+            tile("Best validation loss", loss(best.loss), format!("at update {}", words::count(best.update)), "");
+        }
+    }
+    if let Some(last) = h.reports.last() {
+        tile("Training loss", loss(last.mean_loss), in_bits(last.mean_loss), "");
+        let updates = h.updates();
+        let epochs = r.figure("epochs").map_or(String::new(), |e| format!("{} epochs", words::number(e)));
+        tile("Updates", words::count(updates), epochs, "");
+        tile("Symbols", words::short(last.tokens as f64), format!("{} trained on", words::count(last.tokens)), "");
+        let speed = r.figure("tokens_per_second").unwrap_or(last.tokens as f64 / last.seconds);
+        tile("Speed", words::rounded(speed), "symbols per second".to_string(), "");
+        tile("Time", format!("{} s", words::rounded(r.figure("seconds_training").unwrap_or(last.seconds))), "of training alone".to_string(), "");
+    }
+    if let Some(n) = parameters(r) {
+        tile("Parameters", words::count(n), String::new(), "");
+    }
+    if let Some(bytes) = r.figure("device_bytes_allocated") {
+        tile("Memory on the device", words::bytes(bytes as u64), String::new(), "");
+    }
+    if let Some(device) = r.summary.as_ref().and_then(|s| s["device"].as_str()).or(r.planned.as_ref().map(|p| p.device.as_str())) {
+        tile("Device", device.to_string(), String::new(), "wide");
+    }
+    format!("<dl class=\"tiles\">\n{out}</dl>\n")
+}
+
+fn planned(r: &Recorded) -> String {
+    let Some(p) = &r.planned else {
+        let how = "The plan of this run is not recorded. `retrograd plan` with the same flags shows it, and `--svg plan.svg` draws it.";
+        return page::section("Memory and the window", "", &page::prose("text", how));
+    };
+    let (memory, window) = (memory_picture(p), window_picture(p));
+    let what = format!("A window of {} on {}.", words::plural(p.window.into(), "step", "steps"), p.device);
+    let body = format!(
+        "<div class=\"plan\">\n{}{}</div>\n",
+        page::figure("Memory against time", &memory, &plan::sentences(p)),
+        page::figure("The window", &window, &[])
+    );
+    page::section("Memory and the window", &what, &(body + &bytes(p)))
+}
+
+fn memory_picture(p: &Planned) -> String {
+    let mut picture = Picture::new("memory", "Memory against time", "What other budgets would give, and where this plan lies.");
+    picture.text("heading", (plan::MARGIN, 16.0), "Memory against time");
+    let bottom = memory::draw(&mut picture, p, 16.0);
+    picture.finish(bottom + 8.0)
+}
+
+fn window_picture(p: &Planned) -> String {
+    let mut picture =
+        Picture::new("window", "The computational graph of one window", "Steps or segments from left to right; what is held, stored and computed again.");
+    picture.define(plan::HATCH);
+    picture.text("heading", (plan::MARGIN, 16.0), "The computational graph of one window");
+    let bottom = graph::draw(&mut picture, p, 16.0);
+    picture.finish(bottom)
+}
+
+/// What the bytes on the device are for.
+fn bytes(p: &Planned) -> String {
+    let rows: Vec<(String, Vec<String>)> = p.bytes.iter().map(|(name, n)| (escape(name), vec![cell(&words::bytes(*n)), cell(&words::count(*n))])).collect();
+    let head = ["On the device".to_string(), "size".to_string(), "bytes".to_string()];
+    page::scroll("Bytes on the device", &page::table(&head, &rows))
+}
+
+fn samples(r: &Recorded) -> String {
+    let mut all: Vec<Sample> = r.history.samples.clone();
+    let updates = r.history.updates();
+    // What is printed at the end goes further than the last one on the way.
+    if let Some(text) = r.summary.as_ref().and_then(|s| s["sample"].as_str()).filter(|t| !t.is_empty()) {
+        let tokens = r.figure("tokens").unwrap_or(0.0) as u64;
+        all.retain(|s| s.update != updates);
+        all.push(Sample { update: updates, tokens, text: text.to_string() });
+    }
+    let what = "What the model writes by itself, always from the same seed, at temperature 0.7.";
+    if all.is_empty() {
+        let how =
+            "No text is recorded: the run was started with `--sample 0`, or has not come to its first update. `retrograd sample` writes text with a model.";
+        return page::section("Samples", "", &page::prose("text", how));
+    }
+    let one = |s: &Sample| {
+        let head = format!("Update {}, {} symbols", words::count(s.update), words::count(s.tokens));
+        format!("<h3>{head}</h3>\n<pre>{}</pre>\n", escape(&s.text))
+    };
+    page::section("Samples", what, &all.iter().map(one).collect::<String>())
+}
+
+/// A key's value as it is given on the command line.
+pub(super) fn setting(value: Option<&toml::Value>) -> String {
+    match value {
+        None => "—".to_string(),
+        Some(toml::Value::String(s)) => s.escape_debug().to_string(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn configuration(r: &Recorded) -> String {
+    let table = toml::Table::try_from(&r.config).unwrap_or_default();
+    let row = |(key, value): (&String, &toml::Value)| {
+        let given = r.given.contains(key);
+        let (class, note) = if given { ("given", "given") } else { ("", "") };
+        format!("<tr class=\"{class}\"><th scope=\"row\">{}</th>{}{}</tr>\n", escape(key), cell(&setting(Some(value))), cell(note))
+    };
+    let rows: String = table.iter().map(row).collect();
+    let head = "<thead><tr><th scope=\"col\">setting</th><th scope=\"col\">value</th><th scope=\"col\">other than by default</th></tr></thead>";
+    let body = page::scroll("Configuration", &format!("<table class=\"text\">\n{head}\n<tbody>\n{rows}</tbody>\n</table>\n"));
+    page::section("Configuration", "The content of config.toml; bold is what differs from the defaults.", &body)
+}
+
+fn command(r: &Recorded) -> String {
+    let what = "On the same device, with the same text at the same place, it gives the same bits; --out names the folder.";
+    page::section("The command that repeats it", what, &format!("<pre>{}</pre>\n", escape(&r.command)))
+}

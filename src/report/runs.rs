@@ -1,0 +1,151 @@
+//! The page of several runs.
+
+use super::chart::{Chart, Kind};
+use super::page::{self, cell};
+use super::run::{ended, setting};
+use super::svg::{escape, swatch};
+use super::training::{crosses, curve};
+use super::words;
+use crate::analysis::recorded::Recorded;
+use crate::run::{Figures, bits};
+use std::collections::BTreeSet;
+
+/// One self-contained page: results, differences, and curves of all in the same pictures.
+pub fn html(runs: &[Recorded]) -> String {
+    let names = names(runs);
+    let unread: u64 = runs.iter().map(|r| r.history.unread).sum();
+    let left_out =
+        if unread == 0 { String::new() } else { format!(" {} of metrics could not be read and are left out.", words::plural(unread, "line", "lines")) };
+    let introduction = format!("{}: {}.{left_out}", words::plural(runs.len() as u64, "run", "runs"), words::list(&names));
+    let parts = [page::paragraph("text", &introduction), results(runs, &names), differences(runs, &names), curves(runs, &names), commands(runs, &names)];
+    page::run_document(&format!("{} runs", runs.len()), &parts.concat())
+}
+
+/// The folders' names, numbered where several are the same.
+fn names(runs: &[Recorded]) -> Vec<String> {
+    let name = |(i, r): (usize, &Recorded)| {
+        let same = |others: &[Recorded]| others.iter().filter(|o| o.name == r.name).count();
+        if same(runs) > 1 { format!("{} ({})", r.name, same(&runs[..i]) + 1) } else { r.name.clone() }
+    };
+    runs.iter().enumerate().map(name).collect()
+}
+
+fn results(runs: &[Recorded], names: &[String]) -> String {
+    let head =
+        ["Run", "Val.\u{a0}loss, nats", "bits", "Best", "Training loss", "Updates", "Symbols", "Symbols per s", "Seconds", "Device", "State"].map(escape);
+    let rows: Vec<(String, Vec<String>)> = runs.iter().zip(names).enumerate().map(|(i, (r, name))| (swatch(i) + &escape(name), row(r))).collect();
+    let mut ranked: Vec<(&String, f64)> = runs.iter().zip(names).filter_map(|(r, n)| Some((n, best(r)?))).collect();
+    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let seen = match ranked[..] {
+        [(first, low), .., (last, high)] if low < high => {
+            let gap = words::fixed(high - low, 4);
+            format!("{first} has the lowest validation loss, {} nats; {last} the highest, {gap} more.", words::fixed(low, 4))
+        }
+        _ => String::new(),
+    };
+    page::section("Results", "", &page::figure("Results", &page::table(&head, &rows), &[seen]))
+}
+
+/// The lowest validation loss.
+fn best(r: &Recorded) -> Option<f64> {
+    r.history.validations.iter().map(|v| v.loss).filter(|l| l.is_finite()).min_by(f64::total_cmp)
+}
+
+fn row(r: &Recorded) -> Vec<String> {
+    let (h, none) = (&r.history, || "—".to_string());
+    let loss = |l: f64| words::fixed(l, 4);
+    let (val, last) = (h.validations.last(), h.reports.last());
+    let device = r.summary.as_ref().and_then(|s| s["device"].as_str()).map_or_else(none, |d| words::clipped(d, 24));
+    let texts = [
+        val.map_or_else(none, |v| loss(v.loss)),
+        val.map_or_else(none, |v| loss(bits(v.loss))),
+        best(r).map_or_else(none, loss),
+        last.map_or_else(none, |f| loss(f.mean_loss)),
+        words::count(h.updates()),
+        last.map_or_else(none, |f| words::short(f.tokens as f64)),
+        last.map_or_else(none, |f| words::rounded(r.figure("tokens_per_second").unwrap_or(f.tokens as f64 / f.seconds))),
+        last.map_or_else(none, |f| words::rounded(r.figure("seconds_training").unwrap_or(f.seconds))),
+        device,
+        ended(r).split(':').next().unwrap_or_default().to_string(),
+    ];
+    texts.iter().map(|t| cell(t)).collect()
+}
+
+/// Settings in which they are not all alike.
+fn differences(runs: &[Recorded], names: &[String]) -> String {
+    let tables: Vec<toml::Table> = runs.iter().map(|r| toml::Table::try_from(&r.config).unwrap_or_default()).collect();
+    let keys: BTreeSet<&String> = tables.iter().flat_map(|t| t.keys()).collect();
+    let differ = |key: &&&String| tables.iter().any(|t| t.get(**key) != tables[0].get(**key));
+    let row = |key: &String| (escape(key), tables.iter().map(|t| cell(&setting(t.get(key)))).collect());
+    let rows: Vec<(String, Vec<String>)> = keys.iter().filter(differ).map(|key| row(key)).collect();
+    if rows.is_empty() {
+        return page::section("What differs", "Nothing: all of them were started with the same configuration.", "");
+    }
+    let head: Vec<String> = std::iter::once("Setting".to_string()).chain(names.iter().map(|n| escape(n))).collect();
+    page::section("What differs", "Settings that are not the same in all of them.", &page::scroll("What differs", &page::table(&head, &rows)))
+}
+
+/// What the curves are drawn against.
+#[derive(Clone, Copy)]
+struct Against {
+    id: &'static str,
+    heading: &'static str,
+    axis: &'static str,
+    tokens: bool,
+}
+
+impl Against {
+    fn at(&self, tokens: u64, seconds: f64) -> f64 {
+        if self.tokens { tokens as f64 } else { seconds }
+    }
+}
+
+const SYMBOLS: Against = Against { id: "symbols", heading: "Loss against symbols", axis: "symbols trained on", tokens: true };
+const SECONDS: Against = Against { id: "seconds", heading: "Loss against seconds", axis: "seconds of training alone", tokens: false };
+
+fn curves(runs: &[Recorded], names: &[String]) -> String {
+    let losses = [SYMBOLS, SECONDS].map(|against| loss(runs, names, against)).concat();
+    let rate = figures(runs, names, ("rates", "Learning rate", "learning rate"), |f| f.learning_rate);
+    let speed = figures(runs, names, ("speeds", "Throughput", "symbols per second"), |f| f.speed);
+    losses + &rate + &speed
+}
+
+fn loss(runs: &[Recorded], names: &[String], against: Against) -> String {
+    let what = "Bold, with markers: loss on the held-out part. Thin: mean training loss since the report before.";
+    let mut curves = Vec::new();
+    for (i, (r, name)) in runs.iter().zip(names).enumerate() {
+        let val: Vec<(f64, f64)> = r.history.validations.iter().map(|v| (against.at(v.tokens, v.seconds), v.loss)).collect();
+        let train: Vec<(f64, f64)> = r.history.reports.iter().map(|f| (against.at(f.tokens, f.seconds), f.mean_loss)).collect();
+        if !val.is_empty() {
+            curves.push(curve(name, i, true, val));
+        }
+        curves.push(curve(&format!("{name}, train"), i, false, train));
+    }
+    let all = curves.iter().flat_map(|c| &c.points).map(|p| p.1).filter(|y| y.is_finite());
+    let (lo, hi) = all.fold((f64::INFINITY, 0.0f64), |(lo, hi), y| (lo.min(y), hi.max(y)));
+    let kind = if lo > 0.0 && hi / lo > 20.0 { Kind::Log } else { Kind::Linear };
+    drawn(against.heading, what, &chart((against.id, against.heading, "loss, nats per symbol"), against.axis, kind, curves))
+}
+
+fn figures(runs: &[Recorded], names: &[String], what: (&str, &str, &str), figure: fn(&Figures) -> f64) -> String {
+    let points = |r: &Recorded| r.history.reports.iter().map(|f| (f.tokens as f64, figure(f))).collect();
+    let curves = runs.iter().zip(names).enumerate().map(|(i, (r, name))| curve(name, i, true, points(r))).collect();
+    drawn(what.1, "", &chart(what, SYMBOLS.axis, Kind::FromZero, curves))
+}
+
+fn chart((id, title, y): (&str, &str, &str), x: &str, kind: Kind, curves: Vec<super::chart::Curve>) -> Chart {
+    let described = format!("Curves of {}.", words::plural(curves.len() as u64, "series", "series"));
+    Chart { id: id.into(), title: title.into(), described, x: x.into(), y: y.into(), kind, curves, level: None, height: 260.0 }
+}
+
+fn drawn(heading: &str, what: &str, chart: &Chart) -> String {
+    if !chart.has_points() {
+        return page::section(heading, "No finite figure is recorded.", "");
+    }
+    page::section(heading, what, &page::figure(heading, &chart.draw(), &[crosses(chart)]))
+}
+
+fn commands(runs: &[Recorded], names: &[String]) -> String {
+    let one = |(r, name): (&Recorded, &String)| format!("<h3>{}</h3>\n<pre>{}</pre>\n", escape(name), escape(&r.command));
+    page::section("The commands that repeat them", "", &runs.iter().zip(names).map(one).collect::<String>())
+}

@@ -1,0 +1,187 @@
+//! What training recorded of itself: loss, gradient norm and clipping, learning rate, speed.
+
+use super::chart::{Chart, Curve, Kind};
+use super::page;
+use super::words;
+use crate::analysis::recorded::Recorded;
+use crate::optimizer::Clip;
+use crate::run::{Figures, bits};
+
+/// Stretches whose clipped and skipped updates are drawn.
+const STRETCHES: usize = 150;
+
+const UPDATES: &str = "updates";
+
+pub(super) fn sections(r: &Recorded) -> String {
+    if r.history.reports.is_empty() {
+        let why = "No report of training is recorded: the run has not come to its first update, or its metrics.jsonl is missing.";
+        return page::section("Loss", why, "");
+    }
+    [loss(r), norm(r), rate(r), speed(r)].concat()
+}
+
+fn reports(r: &Recorded, y: fn(&Figures) -> f64) -> Vec<(f64, f64)> {
+    r.history.reports.iter().map(|f| (f.update as f64, y(f))).collect()
+}
+
+pub(super) fn curve(name: &str, series: usize, bold: bool, points: Vec<(f64, f64)>) -> Curve {
+    Curve { name: name.to_string(), series, bold, points, band: Vec::new() }
+}
+
+/// Ends of a curve in words: where it begins and where it ends.
+fn course(points: &[(f64, f64)], unit: &str) -> String {
+    let at = |(update, y): &(f64, f64)| {
+        let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
+        format!("{}{unit} at update {}", words::number(*y), words::count(*update as u64))
+    };
+    match points {
+        [] => String::new(),
+        [one] => at(one),
+        [first, .., last] => format!("{}, {}", at(first), at(last)),
+    }
+}
+
+/// Says that there are crosses, if there are.
+pub(super) fn crosses(chart: &Chart) -> String {
+    match (chart.lost(), chart.kind) {
+        (0, _) => String::new(),
+        (n, Kind::Log) => {
+            format!("Crosses at the top edge: {}, not finite or 0.", words::plural(n as u64, "figure that can't be drawn", "figures that can't be drawn"))
+        }
+        (n, _) => format!("Crosses at the top edge: {}.", words::plural(n as u64, "figure that is not finite", "figures that are not finite")),
+    }
+}
+
+fn loss(r: &Recorded) -> String {
+    let h = &r.history;
+    let train = reports(r, |f| f.mean_loss);
+    let val: Vec<(f64, f64)> = h.validations.iter().map(|v| (v.update as f64, v.loss)).collect();
+    let mut seen = vec![format!("Training: {}.", course(&train, "nats"))];
+    let finite = || h.validations.iter().filter(|v| v.loss.is_finite());
+    match (finite().min_by(|a, b| a.loss.total_cmp(&b.loss)), finite().last()) {
+        (Some(best), Some(last)) => {
+            let amount = |loss: f64| format!("{} nats ({} bits per symbol)", words::fixed(loss, 4), words::fixed(bits(loss), 4));
+            seen.push(format!("Validation is lowest at update {}: {}.", words::count(best.update), amount(best.loss)));
+            if best.update != last.update {
+                seen.push(format!("It ends at {}.", amount(last.loss)));
+            }
+        }
+        _ if h.validations.is_empty() && r.config.val_fraction == 0.0 => seen.push("Nothing was held out for validation (--val-fraction 0).".to_string()),
+        _ if h.validations.is_empty() => seen.push("No validation is recorded yet; --val-every makes them more frequent.".to_string()),
+        _ => seen.push("No validation loss was finite.".to_string()),
+    }
+    let mut curves = Vec::new();
+    if !val.is_empty() {
+        curves.push(curve("validation", 2, true, val));
+    }
+    curves.push(curve("training, mean", 1, false, train));
+    let positive = curves.iter().flat_map(|c| &c.points).map(|p| p.1).filter(|y| y.is_finite());
+    let (lo, hi) = positive.fold((f64::INFINITY, 0.0f64), |(lo, hi), y| (lo.min(y), hi.max(y)));
+    // A loss that explodes would leave nothing of the rest.
+    let kind = if lo > 0.0 && hi / lo > 20.0 { Kind::Log } else { Kind::Linear };
+    let chart = chart("loss", "Loss", "loss, nats per symbol", kind, curves, &seen.join(" "));
+    let what = "Thin: mean training loss since the report before. Bold, with markers: loss on the held-out part. 1 nat is 1.443 bits.";
+    page::section("Loss", what, &figure(&chart, &seen))
+}
+
+pub(super) fn chart(id: &str, title: &str, y: &str, kind: Kind, curves: Vec<Curve>, seen: &str) -> Chart {
+    let described = format!("Curves over the updates. {seen}");
+    Chart { id: id.into(), title: title.into(), described, x: UPDATES.into(), y: y.into(), kind, curves, level: None, height: 240.0 }
+}
+
+/// The picture and what is seen, or that there is nothing to see.
+pub(super) fn figure(chart: &Chart, seen: &[String]) -> String {
+    let mut seen = seen.to_vec();
+    if !chart.has_points() {
+        seen.insert(0, "No figure of it is finite, so there is no picture.".to_string());
+        return page::paragraph("text", &seen[0]);
+    }
+    seen.push(crosses(chart));
+    page::figure(&chart.title, &chart.draw(), &seen)
+}
+
+fn norm(r: &Recorded) -> String {
+    let norms = reports(r, |f| f.norm);
+    let clip = r.config.settings().clip;
+    let mut seen = vec![format!("Norm: {}.", course(&norms, "before clipping"))];
+    seen.push(match clip {
+        Clip::None => "There was no clipping (--clip-norm 0).".to_string(),
+        Clip::Norm(_) => String::new(),
+        Clip::Value(v) => format!("Each gradient was clamped to ±{v} by itself (--clip-value), so that no clipped updates are counted."),
+    });
+    let mut picture = chart(
+        "norm",
+        "Gradient norm",
+        "global norm of the last window's gradient, log scale",
+        Kind::Log,
+        vec![curve("norm", 1, false, norms)],
+        &seen.join(" "),
+    );
+    if let Clip::Norm(most) = clip {
+        picture.level = Some((f64::from(most), format!("--clip-norm {most}")));
+    }
+    let what = "Norm over all parameters, before clipping, of the window at each report. Above the dotted line it is scaled down to it.";
+    page::section("Gradient norm and clipping", what, &(figure(&picture, &seen) + &clipped(r)))
+}
+
+/// Shares of clipped and of skipped updates.
+fn clipped(r: &Recorded) -> String {
+    let reports = &r.history.reports;
+    let updates = r.history.reports.last().map_or(0, |f| f.update);
+    let [all, skipped]: [u64; 2] = [reports.iter().filter_map(|f| f.clipped).sum(), reports.iter().map(|f| f.skipped).sum()];
+    let known = reports.iter().any(|f| f.clipped.is_some());
+    let share = |n: u64| format!("{}%", words::number(100.0 * n as f64 / updates.max(1) as f64));
+    let mut seen = Vec::new();
+    if known {
+        seen.push(format!("{} of {} updates were clipped ({}).", words::count(all), words::count(updates), share(all)));
+    } else if matches!(r.config.settings().clip, Clip::Norm(_)) {
+        seen.push("How many updates were clipped is not recorded: the run is of an earlier version.".to_string());
+    }
+    if skipped > 0 {
+        seen.push(format!("{} were skipped because a gradient was not finite ({}).", words::count(skipped), share(skipped)));
+    }
+    if all + skipped == 0 {
+        return page::paragraph("text", &seen.join(" "));
+    }
+    let mut curves = Vec::new();
+    if known {
+        curves.push(curve("clipped", 4, false, shares(reports, |f| f.clipped.unwrap_or(0))));
+    }
+    if skipped > 0 {
+        curves.push(curve("skipped", 2, true, shares(reports, |f| f.skipped)));
+    }
+    let mut picture = chart("clipped", "Clipped updates", "% of the updates since the report before", Kind::FromZero, curves, &seen.join(" "));
+    picture.height = 120.0;
+    figure(&picture, &seen)
+}
+
+/// Percentages of updates in stretches of reports.
+fn shares(reports: &[Figures], count: fn(&Figures) -> u64) -> Vec<(f64, f64)> {
+    let mut before = 0;
+    let size = reports.len().div_ceil(STRETCHES).max(1);
+    let share = |stretch: &[Figures]| {
+        let last = stretch.last()?.update;
+        let updates = last.saturating_sub(std::mem::replace(&mut before, last)).max(1);
+        Some((last as f64, (100.0 * stretch.iter().map(count).sum::<u64>() as f64 / updates as f64).min(100.0)))
+    };
+    reports.chunks(size).filter_map(share).collect()
+}
+
+fn rate(r: &Recorded) -> String {
+    let rates = reports(r, |f| f.learning_rate);
+    let what = format!("Schedule {}, {} updates of warm-up, --lr {}.", r.config.schedule, words::count(r.config.warmup), r.config.lr);
+    let seen = [format!("{}.", course(&rates, ""))];
+    let mut picture = chart("rate", "Learning rate", "learning rate", Kind::FromZero, vec![curve("learning rate", 3, false, rates)], &seen[0]);
+    picture.height = 140.0;
+    page::section("Learning rate", &what, &figure(&picture, &[]))
+}
+
+fn speed(r: &Recorded) -> String {
+    let speeds = reports(r, |f| f.speed);
+    let mut sorted: Vec<f64> = speeds.iter().map(|p| p.1).filter(|y| y.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let seen: Vec<String> = sorted.get(sorted.len() / 2).map(|m| format!("Median {} symbols per second.", words::rounded(*m))).into_iter().collect();
+    let mut picture = chart("speed", "Throughput", "symbols per second", Kind::FromZero, vec![curve("throughput", 0, false, speeds)], &seen.concat());
+    picture.height = 140.0;
+    page::section("Throughput", "Of training alone: without set-up, validation, samples and saving.", &figure(&picture, &seen))
+}
