@@ -7,6 +7,7 @@ pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use folder::Folder;
 
+use crate::data::Task;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
@@ -27,8 +28,15 @@ pub enum Event<'a> {
     Report(&'a Report),
     /// A validation begins.
     Validating,
-    /// It ended with this loss, nats; whether that is the lowest so far.
-    Validated(f64, bool),
+    /// It ended.
+    Validated {
+        /// Loss, nats.
+        loss: f64,
+        /// Share of right answers, where there are answers.
+        accuracy: Option<f64>,
+        /// Whether the loss is the lowest so far.
+        best: bool,
+    },
     /// Something that the user should know, and training goes on.
     Warning(&'a str),
 }
@@ -300,6 +308,7 @@ impl Run {
         self.pause()?;
         observer(Event::Validating);
         let Some(loss) = self.trainer.validate()? else { return Ok(()) };
+        let accuracy = self.trainer.accuracy()?;
         let updates = self.trainer.updates();
         let finite = Some(loss).filter(|l| l.is_finite());
         let best = finite.is_some() && self.progress.best_loss.is_none_or(|b| loss < b);
@@ -307,7 +316,7 @@ impl Run {
             observer(Event::Warning(&format!("{e}; best.safetensors is not the best model now")));
         }
         let p = &mut self.progress;
-        (p.validated_at, p.val_loss) = (Some(updates), finite);
+        (p.validated_at, p.val_loss, p.val_accuracy) = (Some(updates), finite, accuracy);
         if best {
             (p.best_loss, p.best_update, p.since_best) = (finite, updates, 0);
         } else {
@@ -316,11 +325,11 @@ impl Run {
         p.stopped_early = self.config.patience.is_some_and(|n| p.since_best >= n) && !self.trainer.done();
         let line = json!({
             "update": updates, "tokens": self.trainer.tokens(), "epoch": number(self.trainer.epochs()), "train_loss": Value::Null, "mean_loss": Value::Null,
-            "val_loss": optional(finite), "val_bpc": optional(finite.map(bits)), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
+            "val_loss": optional(finite), "val_bpc": optional(finite.map(bits)), "val_accuracy": optional(accuracy), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
             "tokens_per_second": Value::Null, "seconds": number(self.progress.seconds),
         });
         self.write_line(&line, observer);
-        observer(Event::Validated(loss, best));
+        observer(Event::Validated { loss, accuracy, best });
         self.clock = Some(Instant::now());
         Ok(())
     }
@@ -410,7 +419,8 @@ impl Run {
             "skipped_updates": skipped, "loss_explosions": p.explosions, "idle_fraction": number(idle),
             "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
             "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
-            "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early,
+            "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early, "val_accuracy": optional(p.val_accuracy),
+            "chance_accuracy": optional(self.config.task.map(Task::chance)),
         }))
     }
 
