@@ -260,6 +260,11 @@ impl Trainer {
         &self.symbols
     }
 
+    /// What a token is called, of those that are counted: a symbol of the text, or an answer where sequences ask.
+    pub fn unit(&self) -> &'static str {
+        if matches!(self.source(), Source::Sequences(s) if s.asks()) { "answers" } else { self.symbols.unit() }
+    }
+
     /// What is trained on.
     pub fn source(&self) -> &Source {
         self.feed.source()

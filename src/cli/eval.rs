@@ -132,7 +132,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "chance_accuracy": optional(source.task.map(Asked::chance)),
         }))?;
     } else {
-        say(&format!("loss {:.4} nats, {:.4} bits per symbol, over {} {unit}", found.loss, bits(found.loss), found.scored));
+        let scored = if source.task.is_some() { "answers" } else { unit };
+        say(&format!("loss {:.4} nats, {:.4} bits per symbol, over {} {scored}", found.loss, bits(found.loss), found.scored));
         if let (Some(accuracy), Some(task)) = (accuracy, source.task) {
             say(&format!("{} of the answers are right; by chance {}", percent(accuracy), percent(task.chance())));
         }

@@ -33,7 +33,7 @@ impl Progress {
             bar.set_style(style);
             bar
         });
-        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.symbols().unit(), parts, message: String::new() };
+        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.unit(), parts, message: String::new() };
         progress.step(run.trainer.fraction());
         if let Some(bar) = &progress.bar {
             bar.reset_eta();

@@ -452,7 +452,7 @@ fn closing(args: &Args, run: &Run, end: End) {
         "trained {} updates in {:.1} s, {speed:.0} {}/s; loss {} -> {} nats",
         trainer.updates(),
         p.seconds,
-        trainer.symbols().unit(),
+        trainer.unit(),
         loss(p.first_loss),
         loss(p.last_loss)
     ));
