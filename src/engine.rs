@@ -348,7 +348,7 @@ impl Engine {
         Ok(f64::from(download_f32(&mut *self.executor, self.slots.loss, 0, 1)?[0]))
     }
 
-    /// Moves one step on and gives its logits, b_y not added, `[V, B]`; for plans of one step.
+    /// Moves one step on and gives its logits, b_y not added, `[V, B]`.
     ///
     /// # Errors
     /// If the device fails.

@@ -1,4 +1,4 @@
-//! The loss of a model on a text, every symbol scored once.
+//! The loss of a model on a text, every symbol scored once, and the share of right answers where there are answers.
 
 use crate::data::{Lanes, Packing, Sequences};
 use crate::engine::Engine;
@@ -69,5 +69,37 @@ impl Held {
             }
         };
         Ok(Evaluation { loss: sums.iter().sum::<f64>() / scored as f64, scored, sums })
+    }
+
+    /// Of sequences that ask, the share of the scored steps at which no other symbol has as large a logit as the answer; none for others.
+    /// One step at a time: an evaluation keeps no logits. The engine's state is lost.
+    ///
+    /// # Errors
+    /// As for [`Held::evaluate`]; `check` is asked before every step.
+    pub fn accuracy(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<f64>> {
+        let Held::Sequences(sequences, packing) = self else { return Ok(None) };
+        if !sequences.asks() {
+            return Ok(None);
+        }
+        let parameters = engine.parameters()?;
+        let bias = engine.config.tensors().iter().find(|t| t.name == "b_y").map(|t| t.extract(&parameters));
+        let (places, lanes) = (*engine.inputs(), engine.plan.extent.lanes as usize);
+        let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
+        let mut right = 0u64;
+        for w in 0..packing.len() {
+            for t in 0..packing.steps(w) {
+                check()?;
+                let inputs = sequences.inputs(packing, w, &places, t..t + 1, all)?;
+                let logits = engine.step(&inputs)?;
+                let score = |v: usize, lane: usize| logits[v * lanes + lane] + bias.as_ref().map_or(0.0, |b| b[v]);
+                for lane in 0..lanes {
+                    let [answer, weight] = [places.targets(), places.weights()].map(|p| inputs.words[p as usize + lane]);
+                    let answer = answer as usize;
+                    let largest = || (0..engine.config.vocab as usize).all(|v| v == answer || score(v, lane) < score(answer, lane));
+                    right += u64::from(weight != 0 && largest());
+                }
+            }
+        }
+        Ok(Some(right as f64 / sequences.scored() as f64))
     }
 }

@@ -62,7 +62,7 @@ impl Report {
         let m = &self.mark;
         json!({
             "update": m.counters.updates, "tokens": m.counters.tokens, "epoch": number(m.epochs), "train_loss": single(self.loss),
-            "mean_loss": number(self.mean_loss), "val_loss": Value::Null, "val_bpc": Value::Null, "grad_norm": single(self.norm),
+            "mean_loss": number(self.mean_loss), "val_loss": Value::Null, "val_bpc": Value::Null, "val_accuracy": Value::Null, "grad_norm": single(self.norm),
             "learning_rate": single(m.learning_rate), "tokens_per_second": number(self.speed), "skipped_updates": self.skipped,
             "clipped_updates": self.clipped, "seconds": number(m.seconds),
         })

@@ -125,6 +125,13 @@ pub enum Layout<'a> {
     Separated(&'a str),
     /// Finite sequences of so many symbols each, wherever that cuts the text.
     Pieces(u32),
+    /// Finite sequences with answers behind them, see [`Sequences::asked`].
+    Asked {
+        /// Steps of each.
+        steps: u32,
+        /// Answers.
+        answers: u32,
+    },
 }
 
 impl<'a> From<Option<&'a str>> for Layout<'a> {
@@ -145,12 +152,15 @@ impl Corpus {
         let none_left = |held: u64| {
             Error::Input(format!("{name} has {} {unit}, of which --val-fraction {fraction} holds out {held}; at least 2 are needed; raise it", symbols.len()))
         };
-        if let Layout::Separated(separator) = layout {
-            let all = Sequences::new(symbols.clone(), separator)?;
+        let finite = match layout {
+            Layout::Separated(separator) => Some((Sequences::new(symbols.clone(), separator)?, "another separator")),
+            Layout::Asked { steps, answers } => Some((Sequences::asked(symbols.clone(), steps, answers)?, "more --examples")),
+            Layout::Stream | Layout::Pieces(_) => None,
+        };
+        if let Some((all, other)) = finite {
             if fraction > 0.0 && all.list().len() < 2 {
-                return Err(Error::Input(format!(
-                    "{name} is one sequence; at least 2 are needed to hold one out; give --val-fraction 0, or another separator"
-                )));
+                let message = format!("{name} is one sequence; at least 2 are needed to hold one out; give --val-fraction 0, or {other}");
+                return Err(if all.asks() { Error::Usage(message) } else { Error::Input(message) });
             }
             let (train, held) = all.hold_out(fraction);
             let validation = held.map(|held| Held::sequences(held, settings.lanes));
@@ -258,6 +268,11 @@ impl Trainer {
     /// The symbols of the text.
     pub fn symbols(&self) -> &Symbols {
         &self.symbols
+    }
+
+    /// What a token is called, of those that are counted: a symbol of the text, or an answer where sequences ask.
+    pub fn unit(&self) -> &'static str {
+        if matches!(self.source(), Source::Sequences(s) if s.asks()) { "answers" } else { self.symbols.unit() }
     }
 
     /// What is trained on.
@@ -376,6 +391,18 @@ impl Trainer {
         let found = held.evaluate(&mut self.engine, go_on(&self.interrupt));
         self.engine.set_state(&state)?;
         found.map(|e| Some(e.loss))
+    }
+
+    /// Share of right answers of the held-out part; none if nothing is held out, or it asks for none. See [`Held::accuracy`].
+    ///
+    /// # Errors
+    /// As for [`Trainer::validate`].
+    pub fn accuracy(&mut self) -> Result<Option<f64>> {
+        let Some(held) = &self.validation else { return Ok(None) };
+        let state = self.engine.state()?;
+        let found = held.accuracy(&mut self.engine, go_on(&self.interrupt));
+        self.engine.set_state(&state)?;
+        found
     }
 }
 

@@ -1,17 +1,18 @@
 //! `retrograd eval`
 
 use super::model::Source;
-use super::{print_json, say, separator};
-use crate::data::{Lanes, Sequences, Symbols, Text, WARM_UP};
+use super::{percent, print_json, say, separator};
+use crate::data::{Lanes, Sequences, Set, Symbols, Task as Asked, Text, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
 use crate::error::{Error, Result, tell};
 use crate::evaluate::{Evaluation, Held};
 use crate::files;
-use crate::metrics::number;
+use crate::metrics::{number, optional};
 use crate::optimizer::{Clip, Rule};
 use crate::plan::{self, Plan, Task};
 use crate::run::bits;
+use crate::store::Model;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,12 +28,13 @@ has forgotten that it began at zero: the loss then differs little from that of o
 Examples:
   retrograd eval runs/book other.txt            how well the run's last model predicts another text
   retrograd eval runs/book other.txt --best     the model with the lowest validation loss instead
-  retrograd eval runs/poems poems.txt --sequences losses.jsonl   the loss of each sequence")]
+  retrograd eval runs/poems poems.txt --sequences losses.jsonl   the loss of each sequence
+  retrograd eval runs/recall-8-20 --seed 1      a run on a --task: its loss and right answers on fresh sequences")]
 pub(super) struct Args {
     /// Folder of a run, or a model file
     run: PathBuf,
-    /// Text to evaluate on
-    text: PathBuf,
+    /// Text to evaluate on; a run that was trained on a task is asked about fresh sequences instead
+    text: Option<PathBuf>,
     /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
     #[arg(long)]
     best: bool,
@@ -51,6 +53,12 @@ pub(super) struct Args {
     /// Write the loss of each sequence to this file, one JSON object a line; it must not exist
     #[arg(long, value_name = "FILE")]
     sequences: Option<PathBuf>,
+    /// Fresh sequences of the task [default: 2000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    examples: Option<u64>,
+    /// Seed of the fresh sequences; none gives those that a run was trained on [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
     /// Where to compute: auto, gpu, gpu:INDEX or cpu
     #[arg(long, default_value = "auto")]
     device: Wish,
@@ -64,12 +72,14 @@ pub(super) struct Args {
 
 /// Lanes, where the user does not say.
 const LANES: u32 = 32;
+/// Fresh sequences of a task, likewise.
+const EXAMPLES: u64 = 2000;
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let source = Source::find(&args.run, args.best)?;
     let model = source.load()?;
     let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
-    if args.sequences.is_some() && separator.is_none() {
+    if args.sequences.is_some() && separator.is_none() && source.task.is_none() {
         return Err(Error::Usage("--sequences needs a text of sequences; give --separator or --lines".to_string()));
     }
     if let Some(path) = args.sequences.as_deref().filter(|p| p.exists()) {
@@ -78,12 +88,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(folder) = args.sequences.as_deref().and_then(|p| p.parent()).filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
         return Err(Error::Usage(format!("{} is not a folder; give another file for --sequences", folder.display())));
     }
-    let symbols = Arc::new(Symbols::with(Text::open(&args.text)?, model.vocabulary.clone())?);
+    let symbols = Arc::new(symbols(args, source.task, &model)?);
     let (unit, count) = (symbols.unit(), symbols.len());
-    let (held, lanes) = match &separator {
-        Some(s) => {
+    let sequences = match (source.task, &separator) {
+        (Some(task), _) => Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?),
+        (None, Some(s)) => Some(Sequences::new(symbols.clone(), s)?),
+        (None, None) => None,
+    };
+    let (held, lanes) = match sequences {
+        Some(sequences) => {
             let lanes = args.lanes.unwrap_or(LANES);
-            (Held::sequences(Sequences::new(symbols, s)?, lanes), lanes)
+            (Held::sequences(sequences, lanes), lanes)
         }
         None => {
             let lanes = args.lanes.unwrap_or(Lanes::for_evaluation(count.saturating_sub(1), LANES));
@@ -107,19 +122,48 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let found = held.evaluate(&mut engine, || Ok(()))?;
     let seconds = start.elapsed().as_secs_f64();
+    let accuracy = held.accuracy(&mut engine, || Ok(()))?;
     if args.json {
         let (sequences, skipped) = if let Held::Sequences(s, _) = &held { (s.list().len(), s.skipped()) } else { (1, 0) };
         print_json(&json!({
             "loss": number(found.loss), "bpc": number(bits(found.loss)), "tokens": found.scored, "lanes": lanes, "sequences": sequences,
             "skipped_sequences": skipped, "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
-            "tokens_per_second": number(found.scored as f64 / seconds),
+            "tokens_per_second": number(found.scored as f64 / seconds), "accuracy": optional(accuracy),
+            "chance_accuracy": optional(source.task.map(Asked::chance)),
         }))?;
     } else {
-        say(&format!("loss {:.4} nats, {:.4} bits per symbol, over {} {unit}", found.loss, bits(found.loss), found.scored));
+        let scored = if source.task.is_some() { "answers" } else { unit };
+        say(&format!("loss {:.4} nats, {:.4} bits per symbol, over {} {scored}", found.loss, bits(found.loss), found.scored));
+        if let (Some(accuracy), Some(task)) = (accuracy, source.task) {
+            say(&format!("{} of the answers are right; by chance {}", percent(accuracy), percent(task.chance())));
+        }
     }
     match (&args.sequences, &held) {
         (Some(path), Held::Sequences(s, _)) => write_sequences(path, s, &found),
         _ => Ok(()),
+    }
+}
+
+/// What is evaluated: a text, or fresh sequences of the task that a run was trained on.
+fn symbols(args: &Args, task: Option<Asked>, model: &Model) -> Result<Symbols> {
+    let wrong = |what: String| Err(Error::Usage(what));
+    match (task, &args.text) {
+        (Some(task), Some(_)) => wrong(format!("{} was trained on the task {task}, not on a text; leave the text out", args.run.display())),
+        (Some(_), None) if args.separator.is_some() || args.lines || args.stream => {
+            wrong("--separator, --lines and --stream are for texts; the sequences of a task are what they are".to_string())
+        }
+        (Some(task), None) => {
+            let symbols = task.symbols(args.seed.unwrap_or(0), Set::Fresh, args.examples.unwrap_or(EXAMPLES))?;
+            if symbols.vocabulary() != &model.vocabulary {
+                return Err(Error::Input(format!("the model's vocabulary is not that of the task {task} of {}'s config.toml", args.run.display())));
+            }
+            Ok(symbols)
+        }
+        (None, None) => wrong(format!("no text given; {} was not trained on a --task, so give the path of a text behind it", args.run.display())),
+        (None, Some(_)) if args.seed.is_some() || args.examples.is_some() => {
+            wrong("--seed and --examples are for runs that were trained on a --task; leave them out".to_string())
+        }
+        (None, Some(path)) => Symbols::with(Text::open(path)?, model.vocabulary.clone()),
     }
 }
 
@@ -132,7 +176,8 @@ fn fewer(e: Error) -> Error {
 fn write_sequences(path: &std::path::Path, sequences: &Sequences, found: &Evaluation) -> Result<()> {
     let mut text = String::new();
     for (i, (s, sum)) in sequences.list().iter().zip(&found.sums).enumerate() {
-        let line = json!({ "sequence": i, "start": s.start, "tokens": s.len, "nats": number(*sum), "loss": number(sum / f64::from(s.len)) });
+        let tokens = sequences.scored_of(s);
+        let line = json!({ "sequence": i, "start": s.start, "tokens": tokens, "nats": number(*sum), "loss": number(sum / f64::from(tokens)) });
         text.push_str(&line.to_string());
         text.push('\n');
     }

@@ -4,7 +4,7 @@ use super::model::Source;
 use super::{not_negative, positive, print_json, say, separator};
 use crate::analysis::flow::sweep::{self, Grid, Sweep};
 use crate::analysis::flow::{self, Flow, Options, Subject, Verdict};
-use crate::data::{Kind, Symbols, Text};
+use crate::data::{Kind, Sequences, Set, Symbols, Text};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::files;
@@ -35,9 +35,9 @@ pub(super) struct Args {
     /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
     #[arg(long)]
     best: bool,
-    /// Longest lag, steps
-    #[arg(long, default_value_t = 128, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    lags: u32,
+    /// Longest lag, steps [default: 128, or what the text or its longest sequence allows]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    lags: Option<u32>,
     /// Relative bias of the gradient that the suggested window may have
     #[arg(long, default_value_t = 0.1, value_name = "PART", value_parser = tolerance)]
     tolerance: f64,
@@ -97,6 +97,9 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// Fresh sequences of the task of a run.
+const TASK_SEQUENCES: u64 = 2000;
+
 fn tolerance(text: &str) -> std::result::Result<f64, String> {
     not_negative(text).and_then(|x| if x > 0.0 && x < 1.0 { Ok(x) } else { Err("expected a number between 0 and 1, such as 0.1".to_string()) })
 }
@@ -105,15 +108,17 @@ fn tolerance(text: &str) -> std::result::Result<f64, String> {
 struct Found {
     /// The model; none for a fresh one.
     model: Option<Model>,
-    separator: Option<String>,
+    sequences: Option<Sequences>,
     symbols: Arc<Symbols>,
     /// Folder of the run.
     run: Option<PathBuf>,
 }
 
 impl Args {
-    fn options(&self) -> Options {
-        Options { lags: self.lags, lanes: self.lanes, windows: self.windows, warm_up: self.warm_up, seed: self.seed }
+    fn options(&self, found: &Found) -> Options {
+        let most = found.sequences.as_ref().map_or(found.symbols.len().saturating_sub(2), |s| u64::from(s.longest()) - 1);
+        let lags = self.lags.unwrap_or(most.clamp(1, 128) as u32);
+        Options { lags, lanes: self.lanes, windows: self.windows, warm_up: self.warm_up, seed: self.seed }
     }
 
     /// Whether the first place names a model: a folder, or a file that is one by its name.
@@ -127,7 +132,8 @@ impl Args {
         if !self.names_model() {
             let text = path.map_or_else(|| Ok(Text::embedded()), Text::open)?;
             let symbols = Arc::new(Symbols::new(text, Kind::Characters)?);
-            return Ok(Found { model: None, separator: given, symbols, run: None });
+            let sequences = given.map(|s| Sequences::new(symbols.clone(), &s)).transpose()?;
+            return Ok(Found { model: None, sequences, symbols, run: None });
         }
         let path = path.unwrap_or(Path::new("."));
         let fresh = [("hidden", self.hidden.is_some()), ("layers", self.layers.is_some()), ("activation", self.activation.is_some())];
@@ -137,6 +143,12 @@ impl Args {
         }
         let source = Source::find(path, self.best)?;
         let model = source.load()?;
+        let run = path.is_dir().then(|| path.to_path_buf());
+        if let (Some(task), None) = (source.task, &self.text) {
+            let symbols = Arc::new(task.symbols(self.seed, Set::Fresh, TASK_SEQUENCES)?);
+            let sequences = Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?);
+            return Ok(Found { model: Some(model), sequences, symbols, run });
+        }
         let text = match &self.text {
             Some(text) => Text::open(text)?,
             None if path.is_dir() => RunConfig::load(&path.join("config.toml"))?.raw_text()?,
@@ -144,7 +156,8 @@ impl Args {
         };
         let separator = if self.stream { None } else { given.or(source.separator.clone()) };
         let symbols = Arc::new(Symbols::with(text, model.vocabulary.clone())?);
-        Ok(Found { model: Some(model), separator, symbols, run: path.is_dir().then(|| path.to_path_buf()) })
+        let sequences = separator.map(|s| Sequences::new(symbols.clone(), &s)).transpose()?;
+        Ok(Found { model: Some(model), sequences, symbols, run })
     }
 
     fn fresh(&self, vocab: u32) -> Config {
@@ -208,9 +221,9 @@ fn look(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Valu
             (config, args.init.unwrap_or_default().parameters(&config, args.seed))
         }
     };
-    let subject = Subject { config, parameters: &parameters, symbols: found.symbols.clone(), separator: found.separator.as_deref() };
+    let subject = Subject { config, parameters: &parameters, symbols: found.symbols.clone(), sequences: found.sequences.clone() };
     let spinner = super::progress::spinner(args.quiet);
-    let flow = flow::measure(device, &subject, &args.options(), args.tolerance, &mut |what| spinner.set_message(what.to_string()))?;
+    let flow = flow::measure(device, &subject, &args.options(found), args.tolerance, &mut |what| spinner.set_message(what.to_string()))?;
     spinner.finish_and_clear();
     Ok((json_of(&flow)?, crate::report::flow::html(&flow), table(&flow)))
 }
@@ -225,7 +238,7 @@ fn lab(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Value
     };
     args.fresh(found.symbols.vocabulary().len()).dims(args.lanes).checked()?;
     let spinner = super::progress::spinner(args.quiet);
-    let swept = sweep::sweep(device, &found.symbols, &grid, &args.options(), &mut |p| {
+    let swept = sweep::sweep(device, &found.symbols, &grid, &args.options(found), &mut |p| {
         spinner.set_message(format!("{}, {}, radius {}", p.activation.name(), p.family, p.radius));
     })?;
     spinner.finish_and_clear();

@@ -119,6 +119,10 @@ fn print_json(value: &serde_json::Value) -> Result<()> {
     Ok(())
 }
 
+fn percent(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share)
+}
+
 fn finite(text: &str) -> std::result::Result<f64, String> {
     text.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| "expected a finite number".to_string())
 }

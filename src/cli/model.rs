@@ -1,5 +1,6 @@
 //! Finding the model that a command is given: the folder of a run, or a file.
 
+use crate::data::Task;
 use crate::error::{Error, Result};
 use crate::run::RunConfig;
 use crate::store::Model;
@@ -10,6 +11,8 @@ pub(super) struct Source {
     pub file: PathBuf,
     /// What stood between sequences in training; none for a stream, or if that is not known.
     pub separator: Option<String>,
+    /// The task that it was trained on in place of a text.
+    pub task: Option<Task>,
 }
 
 impl Source {
@@ -18,7 +21,7 @@ impl Source {
             if best {
                 return Err(Error::Usage(format!("--best chooses among the models of a run; {} is a file", path.display())));
             }
-            return Ok(Source { file: path.to_path_buf(), separator: None });
+            return Ok(Source { file: path.to_path_buf(), separator: None, task: None });
         }
         if !path.is_dir() {
             return Err(Error::Input(format!("{} is not there; give the folder of a run, or a model file", path.display())));
@@ -29,8 +32,9 @@ impl Source {
             return Err(Error::Input(format!("{} is not there: {why}", file.display())));
         }
         let config = path.join("config.toml");
-        let separator = if config.is_file() { RunConfig::load(&config)?.separator } else { None };
-        Ok(Source { file, separator })
+        let config = if config.is_file() { Some(RunConfig::load(&config)?) } else { None };
+        let task = config.as_ref().and_then(|c| c.task);
+        Ok(Source { file, separator: config.and_then(|c| c.separator), task })
     }
 
     pub(super) fn load(&self) -> Result<Model> {

@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     let symbols = Arc::new(config.open_text()?);
     let settings = config.settings();
     let model = settings.config(symbols.vocabulary().len())?;
-    let corpus = Corpus::new(symbols, config.separator.as_deref(), &settings)?;
+    let corpus = Corpus::new(symbols, config.layout(), &settings)?;
     let (device, line) = Device::open(config.device)?;
     if !args.train.quiet {
         tell(&line);

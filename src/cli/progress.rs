@@ -1,5 +1,6 @@
 //! What is seen of a run while it goes on: a bar in a terminal, lines elsewhere.
 
+use super::percent;
 use crate::error::tell;
 use crate::run::{Event, Run, bits};
 use crate::trainer::Goal;
@@ -32,7 +33,7 @@ impl Progress {
             bar.set_style(style);
             bar
         });
-        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.symbols().unit(), parts, message: String::new() };
+        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.unit(), parts, message: String::new() };
         progress.step(run.trainer.fraction());
         if let Some(bar) = &progress.bar {
             bar.reset_eta();
@@ -71,12 +72,13 @@ impl Progress {
                     bar.set_message("validating");
                 }
             }
-            Event::Validated(loss, best) => {
+            Event::Validated { loss, accuracy, best } => {
                 let best = if best { ", the best so far" } else { "" };
                 if let Some(bar) = &self.bar {
                     bar.set_message(self.message.clone());
                 }
-                self.line(&format!("validation: {loss:.4} nats, {:.4} bits per symbol{best}", bits(loss)));
+                let right = accuracy.map_or(String::new(), |a| format!(", {} right", percent(a)));
+                self.line(&format!("validation: {loss:.4} nats, {:.4} bits per symbol{right}{best}", bits(loss)));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::model::Source;
 use super::{not_negative, print_json};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sample::{Options, Sampler};
 use serde_json::json;
 use std::io::Write;
@@ -47,9 +47,13 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let source = Source::find(&args.run, args.best)?;
+    if let Some(task) = source.task {
+        let run = args.run.display();
+        return Err(Error::Usage(format!("{run} was trained on the task {task}: it answers and writes no text; see `retrograd eval {run}`")));
+    }
     let model = source.load()?;
     let vocabulary = &model.vocabulary;
-    let prompt = vocabulary.encode(&args.prompt).map_err(|e| crate::error::Error::Input(format!("--prompt: {e}")))?;
+    let prompt = vocabulary.encode(&args.prompt).map_err(|e| Error::Input(format!("--prompt: {e}")))?;
     let separator = source.separator.as_deref().map_or(Ok(Vec::new()), |s| vocabulary.encode(s))?;
     let options = Options { temperature: args.temperature as f32, top_k: args.top_k.map_or(0, |k| k as usize), seed: args.seed, separator };
     let mut sampler = Sampler::new(model.config, &model.parameters, options)?;

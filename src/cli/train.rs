@@ -1,8 +1,8 @@
 //! `retrograd train`
 
 use super::progress::Progress;
-use super::{finite, not_negative, positive, print_json, report, say, separator};
-use crate::data::Symbols;
+use super::{finite, not_negative, percent, positive, print_json, report, say, separator};
+use crate::data::{Symbols, Task};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::feed::Source;
@@ -31,12 +31,21 @@ How far back gradients flow (--truncation):
   random-tail:L0,ALPHA unbiased too, mean length L0, with rare long windows (ALPHA 4 or 6; up to 3 the lengths have no variance)
   Clipping and Adam are not linear in the gradient: they make the random strategies biased again. `retrograd compare` shows all of this.
 
+Synthetic tasks with a known lag (--task, in place of TEXT). Each sequence ends with a question; only the answers are scored, and --json and
+the closing line tell the share of right ones on held-out sequences beside what guessing gives:
+  recall:SYMBOLS,T     one of SYMBOLS cues, T distractors (drawn from SYMBOLS other symbols), a mark: name the cue. Lag T+1; by chance 1/SYMBOLS
+  copy:T               10 symbols of 8, T-1 blanks, a delimiter, then 10 blanks at which the 10 symbols are named in order. Lag T+10; by chance
+                       1/8, which costs ln 8 = 2.079 nats an answer (the copy memory task of Hochreiter and Schmidhuber 1997)
+  adding:T             T digits, one marked in each half: at the last step, name the sum of the two. Lag up to T-1; by chance 1/10. The adding
+                       problem over symbols, not over real numbers: what is read is one of 20 symbols, the answer one of 19
+
 Examples:
   retrograd train                                          the embedded text, in runs/embedded
   retrograd train book.txt --hidden 512 --epochs 10        your own text; the run is in runs/book
   retrograd train book.txt --schedule cosine --warmup 100  a learning rate that rises, then falls
   retrograd train poems.txt --separator '\\n\\n' --epochs 20 poems apart from each other, none seen behind another
   retrograd train program.exe --bytes                      any file, byte by byte
+  retrograd train --task recall:8,20 --truncation full     can it keep a symbol for 20 steps?
   retrograd train --resume runs/book                       go on after Ctrl-C, a crash or a power cut, with the same bits
   retrograd train --resume runs/book --updates 20000       go on beyond the first goal")]
 pub(super) struct Args {
@@ -51,6 +60,12 @@ pub(super) struct Args {
     /// Each line is a sequence of its own
     #[arg(long, conflicts_with = "separator", help_heading = "Text")]
     lines: bool,
+    /// Generate the sequences of a task in place of a text: adding:T, copy:T or recall:SYMBOLS,T, see below
+    #[arg(long, value_name = "TASK", conflicts_with_all = ["text", "bytes", "separator", "lines"], help_heading = "Text")]
+    task: Option<Task>,
+    /// How many sequences of the task there are, held-out ones included [default: 20000]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), requires = "task", value_name = "N", help_heading = "Text")]
+    examples: Option<u64>,
     /// Part of the text, at its end, that is held out for validation
     #[arg(long, default_value_t = 0.1, value_parser = fraction, value_name = "PART", help_heading = "Text")]
     val_fraction: f64,
@@ -103,7 +118,7 @@ pub(super) struct Args {
     /// [default: a quarter of the machine's memory, at most 2GiB]
     #[arg(long, value_name = "SIZE", help_heading = "Training")]
     memory_budget: Option<Bytes>,
-    /// Seed of the initial weights, of random cuts, of the order of sequences, and of the sample
+    /// Seed of the initial weights, of random cuts, of the sequences of a task and the order of any, and of the sample
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
     seed: u64,
     /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
@@ -142,6 +157,9 @@ pub(super) struct Args {
     pub(super) json: bool,
 }
 
+/// Sequences of a task, where the user does not say: enough that they are not learned by heart.
+const EXAMPLES: u64 = 20_000;
+
 fn fraction(text: &str) -> std::result::Result<f64, String> {
     finite(text).and_then(|x| if (0.0..1.0).contains(&x) { Ok(x) } else { Err("expected a number from 0 to below 1".to_string()) })
 }
@@ -155,6 +173,8 @@ impl Args {
             text_bytes: 0,
             bytes: self.bytes,
             separator: self.separator.clone().or(self.lines.then(|| "\n".to_string())),
+            task: self.task,
+            examples: self.task.map(|_| self.examples.unwrap_or(EXAMPLES)),
             hidden: self.hidden,
             layers: self.layers,
             batch: self.batch,
@@ -214,7 +234,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     let mut summary = run.summary(end, seconds_setup)?;
     closing(args, &run, end);
     let mut saved = run.save_summary(&summary);
-    let text = if end == End::Interrupted { String::new() } else { run.text(run.config().sample)? };
+    let text = if end == End::Interrupted || run.config().task.is_some() { String::new() } else { run.text(run.config().sample)? };
     summary["sample"] = text.clone().into();
     saved = saved.and_then(|()| run.save_summary(&summary)).and_then(|()| report::write(run.folder().path()));
     if args.json {
@@ -250,11 +270,14 @@ fn begin(args: &Args) -> Result<Run> {
     let mut config = args.config();
     config.check()?;
     let symbols = config.open_text()?;
-    let corpus = Corpus::new(Arc::new(symbols), config.separator.as_deref(), &config.settings())?;
+    let corpus = Corpus::new(Arc::new(symbols), config.layout(), &config.settings())?;
     // What there is to refuse is refused before anything is made.
     let folder = match &args.out {
         Some(path) => Folder::create(path)?,
-        None => Folder::create_new(&run_name(args.text.as_deref()))?,
+        None => {
+            let task = config.task.map(|t| PathBuf::from(t.to_string()));
+            Folder::create_new(&run_name(task.as_deref().or(args.text.as_deref())))?
+        }
     };
     start(args, folder, config, corpus)
 }
@@ -268,7 +291,7 @@ fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus) -> Resu
     Run::begin(folder, config, device, trainer)
 }
 
-/// The name of a run after its text.
+/// The name of a run after its text, or its task.
 pub(super) fn run_name(text: Option<&Path>) -> String {
     let stem = text.map_or(Some("embedded".into()), |t| t.file_stem().map(|s| s.to_string_lossy()));
     stem.map(|s| s.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "-").trim_start_matches('.').to_string())
@@ -341,7 +364,7 @@ fn find_text(config: &mut RunConfig) -> Result<Symbols> {
 
 fn find_corpus(config: &mut RunConfig) -> Result<Corpus> {
     let symbols = Arc::new(find_text(config)?);
-    Corpus::new(symbols, config.separator.as_deref(), &config.settings())
+    Corpus::new(symbols, config.layout(), &config.settings())
 }
 
 /// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.
@@ -362,6 +385,9 @@ fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option
         )));
     }
     let has = |name: &str| flags.iter().any(|f| f == name);
+    if let Some(task) = config.task.filter(|_| has("text")) {
+        return Err(Error::Usage(format!("the run in {} is trained on the task {task}, not on a text; leave the text out", path.display())));
+    }
     let before = config.goal();
     if has("updates") || has("epochs") {
         (config.updates, config.epochs) = (asked.updates, asked.epochs);
@@ -409,6 +435,9 @@ fn announce(args: &Args, run: &mut Run) {
         Source::Sequences(s) => format!("{} sequences of up to {} {unit}, {:.1}% of the steps idle", s.list().len(), s.longest(), 100.0 * idle),
     };
     args.note(&format!("text: {name}: {} symbols, {layout}; model: {} parameters; run: {}", config.vocab, config.parameters(), run.folder().path().display()));
+    if let Some(task) = run.config().task {
+        args.note(&format!("task: {} answers a sequence; by chance {} are right, at {:.4} nats", task.answers(), percent(task.chance()), task.baseline()));
+    }
     let whole = trainer.source().longest();
     if let Source::Sequences(s) = trainer.source()
         && s.skipped() > 0
@@ -440,7 +469,7 @@ fn closing(args: &Args, run: &Run, end: End) {
         "trained {} updates in {:.1} s, {speed:.0} {}/s; loss {} -> {} nats",
         trainer.updates(),
         p.seconds,
-        trainer.symbols().unit(),
+        trainer.unit(),
         loss(p.first_loss),
         loss(p.last_loss)
     ));
@@ -452,7 +481,12 @@ fn closing(args: &Args, run: &Run, end: End) {
             p.best_update
         ));
     }
+    let task = run.config().task;
+    if let (Some(task), Some(accuracy)) = (task, p.val_accuracy) {
+        args.note(&format!("{} of the held-out answers are right; by chance {}", percent(accuracy), percent(task.chance())));
+    }
     match end {
+        End::Done if task.is_some() => args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder}` asks it about fresh sequences")),
         End::Done => args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd sample {folder}` writes text with it")),
         End::StoppedEarly => args.note(&format!("stopped early: validation has not improved {} times in a row; saved in {folder}", p.since_best)),
         End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),

@@ -12,9 +12,9 @@ use std::sync::Arc;
 /// Where the window of a lane ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
-    /// The first symbol that is predicted: that of the sequence, or the second of the text.
+    /// The place behind the symbol that the first step of the sequence, or of the text, reads: mostly, what it predicts.
     pub first: u64,
-    /// The symbol that the window's last step predicts.
+    /// The same of the window's last step.
     pub last: u64,
 }
 
@@ -30,6 +30,8 @@ pub struct Ends {
     symbols: Arc<Symbols>,
     /// What the first step of a sequence that begins the text reads.
     before: u32,
+    /// Places from the symbol that a step reads to the one that it predicts.
+    ahead: usize,
     /// All that were drawn.
     list: Vec<End>,
 }
@@ -55,10 +57,10 @@ impl Ends {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let place = |i: u32| least + ((f64::from(i) + rng.random::<f64>()) / f64::from(count) * there as f64) as u64;
         let list = (0..count).map(place).map(|last| End { first: 1, last: last.min(symbols.len() - 1) }).collect();
-        Ok(Ends { symbols, before: 0, list })
+        Ok(Ends { symbols, before: 0, ahead: 1, list })
     }
 
-    /// `count` places in sequences that are evenly spread over the text, each at a step drawn among the sequence's; lags reach back to the
+    /// `count` places in sequences that are evenly spread over the text, each at a step drawn among those that are scored; lags reach back to the
     /// sequence's start.
     ///
     /// # Errors
@@ -77,10 +79,10 @@ impl Ends {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let place = |i: u32| {
             let s = list[((f64::from(i) + rng.random::<f64>()) / f64::from(count) * list.len() as f64) as usize % list.len()];
-            End { first: s.start, last: s.start + u64::from(rng.random_range(0..s.len)) }
+            End { first: s.start, last: s.start + u64::from(rng.random_range(s.len - sequences.scored_of(&s)..s.len)) }
         };
         let list = (0..count).map(place).collect();
-        Ok(Ends { symbols, before: sequences.before(), list })
+        Ok(Ends { symbols, before: sequences.before(), ahead: sequences.ahead(), list })
     }
 
     /// All places.
@@ -97,23 +99,23 @@ impl Ends {
         let mut grid = Grid::new(places, range.clone(), which.len() as u32);
         let mut read = Vec::new();
         for (b, end) in (0..).zip(which) {
-            // The symbol that step t predicts is last - (steps - 1 - t).
+            // Step t reads the symbol before last - (steps - 1 - t).
             let idle = u64::from(steps).saturating_sub(1 + end.depth()).min(u64::from(range.end)) as u32;
             let live = range.start.max(idle)..range.end;
             if live.is_empty() {
                 continue;
             }
             let from = end.last - u64::from(steps - 1 - live.start);
-            read.resize((live.end - live.start) as usize + 1, 0);
+            read.resize((live.end - live.start) as usize + self.ahead, 0);
             if from == 0 {
                 read[0] = self.before;
                 self.symbols.read(0, &mut read[1..])?;
             } else {
                 self.symbols.read(from - 1, &mut read)?;
             }
-            for (t, pair) in live.clone().zip(read.windows(2)) {
+            for (t, (&token, &target)) in live.clone().zip(read.iter().zip(&read[self.ahead..])) {
                 let keep = if from + u64::from(t - live.start) == end.first { 0.0 } else { 1.0 };
-                grid.set(t, b, Cell { token: pair[0], target: pair[1], keep, xi: 1.0, weight: weight(t) });
+                grid.set(t, b, Cell { token, target, keep, xi: 1.0, weight: weight(t) });
             }
         }
         Ok(grid.finish())

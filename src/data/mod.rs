@@ -1,10 +1,11 @@
-//! Where symbols come from: texts, their vocabulary, lanes of a stream, and finite sequences.
+//! Where symbols come from: texts and synthetic tasks, their vocabulary, lanes of a stream, and finite sequences.
 
 mod ends;
 mod inputs;
 mod lanes;
 mod sequences;
 mod symbols;
+mod tasks;
 mod text;
 mod vocabulary;
 
@@ -13,5 +14,6 @@ pub use inputs::{Given, SegmentInputs};
 pub use lanes::{Lanes, WARM_UP};
 pub use sequences::{Item, Packing, Sequence, Sequences};
 pub use symbols::Symbols;
+pub use tasks::{Set, Task};
 pub use text::Text;
 pub use vocabulary::{Kind, Vocabulary};

@@ -3,6 +3,8 @@
 //! A sequence is what stands between two separators, with the separator behind it: its characters are predicted one by one, the
 //! first from the separator's last character and a state of zero, and at its end the separator. So every character is scored exactly
 //! once, but those of sequences that are left out because they are empty.
+//!
+//! Sequences that ask ([`Sequences::asked`]) are scored at their last steps alone: behind what is read, the text holds the answers.
 
 use super::inputs::{Cell, Grid};
 use super::{SegmentInputs, Symbols};
@@ -16,12 +18,12 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One sequence: its place among the text's symbols and its steps, all scored.
+/// One sequence: its place among the text's symbols and its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sequence {
     /// First symbol.
     pub start: u64,
-    /// Symbols, the separator behind it included.
+    /// Steps; where all are scored, the symbols that are predicted, the separator behind it included.
     pub len: u32,
 }
 
@@ -34,6 +36,9 @@ pub struct Sequences {
     before: u32,
     /// Sequences that were left out because they have less than 2 symbols, or none but the separator.
     skipped: u64,
+    /// How many of a sequence's last steps are scored, each against the symbol so many places behind the one it reads; none where every step
+    /// is, against the next symbol.
+    answers: Option<u32>,
 }
 
 impl Sequences {
@@ -63,7 +68,7 @@ impl Sequences {
         if list.is_empty() {
             return Err(Error::Input(format!("{name}: all {skipped} sequences are empty or shorter than 2 {}; give another separator", symbols.unit())));
         }
-        Ok(Sequences { symbols, list, before, skipped })
+        Ok(Sequences { symbols, list, before, skipped, answers: None })
     }
 
     /// Cuts a part of a text into pieces of `len` symbols, each predicted from a state of zero and the symbol before it; what is left over
@@ -82,19 +87,39 @@ impl Sequences {
             )));
         }
         let list = (0..count).map(|i| Sequence { start: part.start + 1 + i * u64::from(len), len }).collect();
-        Ok(Sequences { symbols, list, before: 0, skipped: 0 })
+        Ok(Sequences { symbols, list, before: 0, skipped: 0, answers: None })
     }
 
-    /// Parts them: the last sequences that hold at least `fraction` of the symbols, held out, and those before.
+    /// Cuts a text into pieces of `steps` symbols that are read, one a step, and `answers` behind them, which are due at the last steps, in
+    /// their order: those alone are scored. What is left over at the end is left out.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is shorter than one piece.
+    ///
+    /// # Panics
+    /// If there is no answer, or there are more than steps.
+    pub fn asked(symbols: Arc<Symbols>, steps: u32, answers: u32) -> Result<Self> {
+        assert!((1..=steps).contains(&answers), "{answers} answers at {steps} steps");
+        let piece = u64::from(steps) + u64::from(answers);
+        let count = symbols.len() / piece;
+        if count == 0 {
+            return Err(Error::Input(format!("{}: {} symbols are less than one sequence, which has {piece}", symbols.text().name, symbols.len())));
+        }
+        // As everywhere, the first step reads the symbol before the start.
+        let list = (0..count).map(|i| Sequence { start: i * piece + 1, len: steps }).collect();
+        Ok(Sequences { symbols, list, before: 0, skipped: 0, answers: Some(answers) })
+    }
+
+    /// Parts them: the last sequences that hold at least `fraction` of the scored steps, held out, and those before.
     pub fn hold_out(mut self, fraction: f64) -> (Self, Option<Self>) {
         let goal = self.scored() as f64 * fraction;
         let (mut held, mut at) = (0.0, self.list.len());
         while at > 1 && held < goal {
             at -= 1;
-            held += f64::from(self.list[at].len);
+            held += f64::from(self.scored_of(&self.list[at]));
         }
         let tail = self.list.split_off(at);
-        let tail = Sequences { symbols: self.symbols.clone(), list: tail, before: self.before, skipped: 0 };
+        let tail = Sequences { symbols: self.symbols.clone(), list: tail, before: self.before, skipped: 0, answers: self.answers };
         (self, Some(tail).filter(|t| !t.list.is_empty()))
     }
 
@@ -108,6 +133,11 @@ impl Sequences {
         &self.symbols
     }
 
+    /// Places from the symbol that a step reads to the one that it predicts.
+    pub fn ahead(&self) -> usize {
+        self.answers.unwrap_or(1) as usize
+    }
+
     /// What the first step of a sequence that begins the text reads.
     pub fn before(&self) -> u32 {
         self.before
@@ -118,9 +148,19 @@ impl Sequences {
         self.skipped
     }
 
-    /// Steps that are scored: all there are.
+    /// Steps that are scored.
     pub fn scored(&self) -> u64 {
-        self.list.iter().map(|s| u64::from(s.len)).sum()
+        self.list.iter().map(|s| u64::from(self.scored_of(s))).sum()
+    }
+
+    /// Steps of a sequence that are scored: its last ones.
+    pub fn scored_of(&self, sequence: &Sequence) -> u32 {
+        self.answers.unwrap_or(sequence.len)
+    }
+
+    /// Whether they ask: a few steps of each are scored, whose answers are right or wrong.
+    pub fn asks(&self) -> bool {
+        self.answers.is_some()
     }
 
     /// Steps of the longest.
@@ -142,7 +182,7 @@ impl Sequences {
         }
         let mut packing = Packing { lanes, windows: Vec::new(), items: Vec::new() };
         for pool in order.chunks((POOL * lanes as usize).max(MIN_POOL)) {
-            packing.add(&self.list, pool);
+            packing.add(self, pool);
         }
         if let Some(rng) = &mut rng {
             packing.windows.shuffle(rng);
@@ -164,15 +204,16 @@ impl Sequences {
     ) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), packing.lanes);
         let mut read = Vec::new();
+        let ahead = self.ahead();
         for (i, item) in packing.items(window).iter().enumerate() {
             let s = self.list[item.sequence as usize];
             let live = item.from.max(range.start)..(item.from + s.len).min(range.end);
             if live.is_empty() {
                 continue;
             }
-            // The symbol before the first that is predicted here, and those.
+            // The symbols that are read here, and those that are predicted behind them.
             let first = live.start - item.from;
-            read.resize((live.end - live.start) as usize + 1, 0);
+            read.resize((live.end - live.start) as usize + ahead, 0);
             if s.start == 0 && first == 0 {
                 read[0] = self.before;
                 self.symbols.read(s.start, &mut read[1..])?;
@@ -180,9 +221,10 @@ impl Sequences {
                 self.symbols.read(s.start + u64::from(first) - 1, &mut read)?;
             }
             let edges = edges(i, first..first + (live.end - live.start));
-            for (((t, d), pair), edge) in live.zip(first..).zip(read.windows(2)).zip(edges) {
-                let (keep, weight) = (f32::from(u8::from(d > 0)), f32::from(u8::from(edge.scored)));
-                grid.set(t, item.lane, Cell { token: pair[0], target: pair[1], keep, xi: edge.xi, weight });
+            let scored_from = s.len - self.scored_of(&s);
+            for (((t, d), (&token, &target)), edge) in live.zip(first..).zip(read.iter().zip(&read[ahead..])).zip(edges) {
+                let (keep, weight) = (f32::from(u8::from(d > 0)), f32::from(u8::from(edge.scored && d >= scored_from)));
+                grid.set(t, item.lane, Cell { token, target, keep, xi: edge.xi, weight });
             }
         }
         Ok(grid.finish())
@@ -219,6 +261,8 @@ pub struct Packing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PackedWindow {
     steps: u32,
+    /// Steps and lanes that belong to a sequence, and those of them that are scored.
+    live: u64,
     scored: u64,
     items: Range<usize>,
 }
@@ -257,30 +301,34 @@ impl Packing {
     /// The part of all steps and lanes that is idle.
     pub fn idle(&self) -> f64 {
         let all: u64 = self.windows.iter().map(|w| u64::from(w.steps) * u64::from(self.lanes)).sum();
-        1.0 - self.windows.iter().map(|w| w.scored).sum::<u64>() as f64 / all.max(1) as f64
+        1.0 - self.windows.iter().map(|w| w.live).sum::<u64>() as f64 / all.max(1) as f64
     }
 
-    /// Packs a pool of sequences: a window is as long as its longest one, and each lane takes the longest that still fits, again and
-    /// again. So lanes begin with sequences of similar lengths, and short ones fill what is left.
-    fn add(&mut self, list: &[Sequence], pool: &[u32]) {
+    /// Packs a pool of sequences: each lane of a window takes the longest that fits, again and again, up to the length of the longest, or
+    /// [`SHORT`] steps. So lanes begin with sequences of similar lengths, and short ones fill what is left.
+    fn add(&mut self, sequences: &Sequences, pool: &[u32]) {
+        let list = &sequences.list;
         let mut by_length: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         // Reversed, since the last is taken first.
         pool.iter().rev().for_each(|&i| by_length.entry(list[i as usize].len).or_default().push(i));
         let mut left: u64 = pool.iter().map(|&i| u64::from(list[i as usize].len)).sum();
         while let Some((&longest, _)) = by_length.last_key_value() {
             let share = u32::try_from(left.div_ceil(u64::from(self.lanes))).unwrap_or(u32::MAX);
-            let (steps, first) = (longest.max(share.min(SHORT)), self.items.len());
-            let mut scored = 0;
+            let (most, first) = (longest.max(share.min(SHORT)), self.items.len());
+            let (mut steps, mut live, mut scored) = (0, 0, 0);
             for lane in 0..self.lanes {
                 let mut from = 0;
-                while let Some(sequence) = take_longest(&mut by_length, steps - from) {
+                while let Some(sequence) = take_longest(&mut by_length, most - from) {
                     self.items.push(Item { sequence, lane, from });
-                    from += list[sequence as usize].len;
+                    let one = &list[sequence as usize];
+                    from += one.len;
+                    scored += u64::from(sequences.scored_of(one));
                 }
-                scored += u64::from(from);
+                live += u64::from(from);
+                steps = from.max(steps);
             }
-            left -= scored;
-            self.windows.push(PackedWindow { steps, scored, items: first..self.items.len() });
+            left -= live;
+            self.windows.push(PackedWindow { steps, live, scored, items: first..self.items.len() });
         }
     }
 }

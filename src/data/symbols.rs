@@ -16,6 +16,7 @@ pub struct Symbols {
     /// Byte at which every [`BLOCK`]th character begins, and the end; none where every symbol is one byte.
     blocks: Option<Vec<u64>>,
     len: u64,
+    unit: &'static str,
 }
 
 impl Symbols {
@@ -54,7 +55,17 @@ impl Symbols {
                 blocks = Some(index);
             }
         }
-        Ok(Symbols { text, vocabulary, table, blocks, len })
+        let unit = match vocabulary.kind() {
+            Kind::Characters => "characters",
+            Kind::Bytes => "bytes",
+        };
+        Ok(Symbols { text, vocabulary, table, blocks, len, unit })
+    }
+
+    /// The same under another word for what a symbol is.
+    #[must_use]
+    pub(super) fn called(self, unit: &'static str) -> Self {
+        Symbols { unit, ..self }
     }
 
     /// The text.
@@ -77,12 +88,9 @@ impl Symbols {
         self.len == 0
     }
 
-    /// What a symbol is called: characters or bytes.
+    /// What a symbol is called: characters or bytes; symbols where they are generated.
     pub fn unit(&self) -> &'static str {
-        match self.vocabulary.kind() {
-            Kind::Characters => "characters",
-            Kind::Bytes => "bytes",
-        }
+        self.unit
     }
 
     /// Reads the symbols from place `from` on.

@@ -1,13 +1,13 @@
 //! What a run was started with: `config.toml`, whose keys are the flags of `train`.
 
-use crate::data::{Kind, Symbols, Text};
+use crate::data::{Kind, Set, Symbols, Task, Text};
 use crate::device::Wish;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
 use crate::plan::Bytes;
-use crate::trainer::{Goal, Settings};
+use crate::trainer::{Goal, Layout, Settings};
 use crate::truncation::Truncation;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,12 @@ pub struct RunConfig {
     pub bytes: bool,
     /// What stands between finite sequences; none for one stream.
     pub separator: Option<String>,
+    /// Task whose sequences are generated in place of a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+    /// How many of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examples: Option<u64>,
     /// H.
     pub hidden: u32,
     /// Layers.
@@ -150,12 +156,21 @@ impl RunConfig {
         }
     }
 
-    /// Opens the text and notes what tells it from others.
+    /// How the text is laid out.
+    pub fn layout(&self) -> Layout<'_> {
+        let asked = |task: Task| Layout::Asked { steps: task.steps(), answers: task.answers() };
+        self.task.map_or_else(|| self.separator.as_deref().into(), asked)
+    }
+
+    /// Opens the text, or makes that of the task, and notes what tells it from others.
     ///
     /// # Errors
-    /// If it can't be read.
+    /// If it can't be read or made.
     pub fn open_text(&mut self) -> Result<Symbols> {
-        let symbols = Symbols::new(self.raw_text()?, self.kind())?;
+        let symbols = match self.generated() {
+            Some(symbols) => symbols?,
+            None => Symbols::new(self.raw_text()?, self.kind())?,
+        };
         self.text.clone_from(&symbols.text().path);
         self.text_checksum = symbols.text().checksum();
         self.text_bytes = symbols.text().bytes().len() as u64;
@@ -167,6 +182,9 @@ impl RunConfig {
     /// # Errors
     /// If it is gone, or has changed.
     pub fn find_text(&self) -> Result<Symbols> {
+        if let Some(symbols) = self.generated() {
+            return symbols.and_then(|s| if s.text().checksum() == self.text_checksum { Ok(s) } else { Err(self.other_sequences()) });
+        }
         let text = self.raw_text().map_err(|e| Error::Input(format!("{e}; if the text has moved, give its new path before --resume")))?;
         if text.checksum() != self.text_checksum {
             return Err(Error::Input(format!(
@@ -179,6 +197,18 @@ impl RunConfig {
             )));
         }
         Symbols::new(text, self.kind())
+    }
+
+    fn generated(&self) -> Option<Result<Symbols>> {
+        self.task.map(|task| task.symbols(self.seed, Set::Run, self.examples.unwrap_or(0)))
+    }
+
+    fn other_sequences(&self) -> Error {
+        let task = self.task.map(String::from).unwrap_or_default();
+        Error::Input(format!(
+            "the sequences of task {task}, seed {}, are not those that this run was trained on (checksum {}): another version of the program has begun it; go on with that",
+            self.seed, self.text_checksum
+        ))
     }
 
     /// The text as it is there now, whatever it was.
@@ -265,6 +295,12 @@ impl RunConfig {
         }
         if self.log_every == 0 {
             return wrong("--log-every is 0; expected at least 1".to_string());
+        }
+        if self.task.is_some() && (self.text.is_some() || self.separator.is_some() || self.bytes) {
+            return wrong("--task makes sequences of its own; leave out the text, --separator, --lines and --bytes".to_string());
+        }
+        if self.task.is_some() != self.examples.is_some() || self.examples == Some(0) {
+            return wrong("--task and --examples belong together; expected at least 1 example".to_string());
         }
         if self.separator.as_deref() == Some("") {
             return wrong("--separator is empty; expected at least one character".to_string());

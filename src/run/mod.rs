@@ -10,6 +10,7 @@ pub use config::RunConfig;
 pub use folder::Folder;
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 
+use crate::data::Task;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
@@ -32,8 +33,15 @@ pub enum Event<'a> {
     Report(&'a Report),
     /// A validation begins.
     Validating,
-    /// It ended with this loss, nats; whether that is the lowest so far.
-    Validated(f64, bool),
+    /// It ended.
+    Validated {
+        /// Loss, nats.
+        loss: f64,
+        /// Share of right answers, where there are answers.
+        accuracy: Option<f64>,
+        /// Whether the loss is the lowest so far.
+        best: bool,
+    },
     /// Something that the user should know, and training goes on.
     Warning(&'a str),
 }
@@ -324,6 +332,7 @@ impl Run {
         self.pause()?;
         observer(Event::Validating);
         let Some(loss) = self.trainer.validate()? else { return Ok(()) };
+        let accuracy = self.trainer.accuracy()?;
         let updates = self.trainer.updates();
         let finite = Some(loss).filter(|l| l.is_finite());
         let best = finite.is_some() && self.progress.best_loss.is_none_or(|b| loss < b);
@@ -331,7 +340,7 @@ impl Run {
             observer(Event::Warning(&format!("{e}; best.safetensors is not the best model now")));
         }
         let p = &mut self.progress;
-        (p.validated_at, p.val_loss) = (Some(updates), finite);
+        (p.validated_at, p.val_loss, p.val_accuracy) = (Some(updates), finite, accuracy);
         if best {
             (p.best_loss, p.best_update, p.since_best) = (finite, updates, 0);
         } else {
@@ -340,18 +349,18 @@ impl Run {
         p.stopped_early = self.config.patience.is_some_and(|n| p.since_best >= n) && !self.trainer.done();
         let line = json!({
             "update": updates, "tokens": self.trainer.tokens(), "epoch": number(self.trainer.epochs()), "train_loss": Value::Null, "mean_loss": Value::Null,
-            "val_loss": optional(finite), "val_bpc": optional(finite.map(bits)), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
+            "val_loss": optional(finite), "val_bpc": optional(finite.map(bits)), "val_accuracy": optional(accuracy), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
             "tokens_per_second": Value::Null, "seconds": number(self.progress.seconds),
         });
         self.write_line(&line, observer);
-        observer(Event::Validated(loss, best));
+        observer(Event::Validated { loss, accuracy, best });
         self.clock = Some(Instant::now());
         Ok(())
     }
 
     /// Places on the way that have been passed and at which text is written.
     fn sampled(&mut self) -> u32 {
-        if self.config.sample == 0 || self.trainer.updates() == 0 {
+        if self.config.sample == 0 || self.config.task.is_some() || self.trainer.updates() == 0 {
             return 0;
         }
         let fraction = self.trainer.fraction();
@@ -480,7 +489,8 @@ impl Run {
             "skipped_updates": skipped, "clipped_updates": self.config.settings().clip.counted(p.clipped), "loss_explosions": p.explosions, "idle_fraction": number(idle),
             "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
             "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
-            "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early,
+            "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early, "val_accuracy": optional(p.val_accuracy),
+            "chance_accuracy": optional(self.config.task.map(Task::chance)),
         }))
     }
 

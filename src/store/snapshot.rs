@@ -51,6 +51,8 @@ pub struct Progress {
     pub validated_at: Option<u64>,
     /// Its loss.
     pub val_loss: Option<f64>,
+    /// Its share of right answers; none where there are no answers.
+    pub val_accuracy: Option<f64>,
     /// The lowest validation loss.
     pub best_loss: Option<f64>,
     /// Update behind which it was found.

@@ -20,6 +20,8 @@ mod report;
 mod runs;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.
 mod shaders;
+// Synthetic tasks: what is scored, gradients and N, right answers, runs.
+mod tasks;
 // Training: losses update by update, guards, plans, figures.
 mod training;
 // Truncation strategies: equal bits, where gradients stop, the sums written out.

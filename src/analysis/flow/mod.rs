@@ -28,8 +28,8 @@ pub struct Subject<'a> {
     pub parameters: &'a [f32],
     /// The text.
     pub symbols: Arc<Symbols>,
-    /// What parts it into sequences; none for one stream.
-    pub separator: Option<&'a str>,
+    /// Its sequences; none for one stream.
+    pub sequences: Option<Sequences>,
 }
 
 /// Everything that is found, as gradflow.json holds it. Figures that stand alone are those of the layer under the head; `layers` has all.
@@ -116,8 +116,7 @@ const PRODUCT: u32 = 32;
 /// # Errors
 /// If the text is too short, or the device fails.
 pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f64, observer: Observer<'_>) -> Result<Flow> {
-    let sequences = subject.separator.map(|s| Sequences::new(subject.symbols.clone(), s)).transpose()?;
-    let ends = match &sequences {
+    let ends = match &subject.sequences {
         Some(s) => Ends::of_sequences(s, o.places(), o.lags, o.seed)?,
         None => Ends::of_stream(subject.symbols.clone(), o.places(), o.lags, o.seed)?,
     };
@@ -136,7 +135,7 @@ pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f
     observer("bias of windows");
     let profiles: Vec<Layer> = layers.iter().map(|l| l.profile.clone()).collect();
     let suggested_tau = profile::suggested_tau(&profiles, tolerance);
-    let (bias_symbols, bias) = biases(device, subject, sequences.as_ref(), o, suggested_tau, &profiles)?;
+    let (bias_symbols, bias) = biases(device, subject, o, suggested_tau, &profiles)?;
     let chosen = suggested_tau.and_then(|tau| bias.iter().find(|b| b.tau == tau));
     let top = layers.last().cloned().expect("a model has a layer");
     Ok(Flow {
@@ -185,7 +184,6 @@ fn spectra(engine: &mut Engine, subject: &Subject<'_>, ends: &Ends, o: &Options,
 fn biases(
     device: &Device,
     subject: &Subject<'_>,
-    sequences: Option<&Sequences>,
     o: &Options,
     suggested: Option<u32>,
     profiles: &[Layer],
@@ -195,7 +193,7 @@ fn biases(
     taus.sort_unstable();
     taus.dedup();
     let source = || -> Result<Source> {
-        if let Some(s) = sequences {
+        if let Some(s) = &subject.sequences {
             return Ok(Source::Sequences(s.clone()));
         }
         // The first symbols of the text: B lanes in which the suggested window occurs eight times or more, if it is long enough.
