@@ -2,7 +2,7 @@
 
 mod probe;
 
-pub use probe::LagNorms;
+pub use probe::{LagNorms, STEPS};
 
 use crate::data::SegmentInputs;
 use crate::device::Device;

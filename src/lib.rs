@@ -50,6 +50,7 @@ pub mod trainer;
 pub mod store;
 
 pub mod metrics;
+pub mod monitor;
 pub mod run;
 
 pub mod analysis;

@@ -113,6 +113,7 @@ impl Meter {
             progress.skipped_in_a_row = 0;
         } else {
             progress.since_skipped += 1;
+            progress.skipped += 1;
             progress.skipped_in_a_row += 1;
         }
         let mark = self.due.pop_front_if(|mark| mark.counters.updates == self.arrived)?;

@@ -48,6 +48,8 @@ pub struct Settings {
     pub val_fraction: f64,
     /// Bytes that training may take on the device; none for [`crate::plan::default_budget`].
     pub memory_budget: Option<u64>,
+    /// Bytes of it that something else on the device takes.
+    pub reserved: u64,
 }
 
 /// Where training ends.
@@ -78,7 +80,7 @@ impl Settings {
             ring: feed.ring(),
             split: feed.splits(),
             update: self.rule.update(self.clip),
-            budget: self.memory_budget.unwrap_or_else(plan::default_budget),
+            budget: self.memory_budget.unwrap_or_else(plan::default_budget).saturating_sub(self.reserved),
         }
     }
 }
@@ -102,6 +104,7 @@ impl Default for Settings {
             seed: 0,
             val_fraction: 0.1,
             memory_budget: None,
+            reserved: 0,
         }
     }
 }
@@ -266,7 +269,7 @@ impl Trainer {
     }
 
     /// The symbols of the text.
-    pub fn symbols(&self) -> &Symbols {
+    pub fn symbols(&self) -> &Arc<Symbols> {
         &self.symbols
     }
 

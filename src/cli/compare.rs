@@ -126,6 +126,7 @@ impl Args {
             seed: self.seed,
             val_fraction: self.val_fraction,
             memory_budget: None,
+            reserved: 0,
         };
         Ok(Plan { strategies: strategies(&self.strategies)?, settings, updates: self.updates, length: self.length, draws: self.draws })
     }

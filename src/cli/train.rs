@@ -146,6 +146,10 @@ pub(super) struct Args {
     /// on the way; 0 for none
     #[arg(long, default_value_t = 400, value_name = "N", help_heading = "Run")]
     sample: usize,
+    /// Updates from one look at the gradient to the next: lag profile, norms and update-to-weight ratios by parameter, saturated units, for
+    /// metrics.jsonl and report.html. It takes a small part of the memory budget and, at 50, under 3% of the time [default: off]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
+    monitor: Option<u64>,
     /// Write the figures for TensorBoard too, in the folder `tensorboard` of the run
     #[arg(long, help_heading = "Run")]
     tensorboard: bool,
@@ -199,6 +203,7 @@ impl Args {
             log_every: self.log_every,
             save_every: self.save_every,
             sample: self.sample,
+            monitor: self.monitor,
             tensorboard: self.tensorboard,
         }
     }
@@ -287,7 +292,13 @@ fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus) -> Resu
     config.save(&folder.file("config.toml"))?;
     let (device, line) = Device::open(config.device)?;
     args.note(&line);
-    let trainer = Trainer::new(&device, corpus, config.settings())?;
+    let settings = Run::settings(&config, &device, &corpus)?;
+    let trainer = Trainer::new(&device, corpus, settings).map_err(|e| match e {
+        Error::Usage(message) if settings.reserved > 0 => {
+            Error::Usage(format!("{message}; beyond that, --monitor takes {} of --memory-budget", Bytes(settings.reserved)))
+        }
+        e => e,
+    })?;
     Run::begin(folder, config, device, trainer)
 }
 
@@ -486,7 +497,9 @@ fn closing(args: &Args, run: &Run, end: End) {
         args.note(&format!("{} of the held-out answers are right; by chance {}", percent(accuracy), percent(task.chance())));
     }
     match end {
-        End::Done if task.is_some() => args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder}` asks it about fresh sequences")),
+        End::Done if task.is_some() => {
+            args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder}` asks it about fresh sequences"))
+        }
         End::Done => args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd sample {folder}` writes text with it")),
         End::StoppedEarly => args.note(&format!("stopped early: validation has not improved {} times in a row; saved in {folder}", p.since_best)),
         End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),

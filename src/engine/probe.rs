@@ -24,8 +24,8 @@ pub(super) struct Probe {
     g: Vec<Slot>,
 }
 
-/// Steps from one rescaling to the next: gradients may change by a factor of 1e4 a step before they leave the range of f32.
-const STEPS: u32 = 8;
+/// Steps from one rescaling to the next that allow gradients to change by a factor of 1e4 a step before they leave the range of f32.
+pub const STEPS: u32 = 8;
 
 /// Natural logarithms of |dL_t/dh_{t-k}|.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,16 +39,25 @@ pub struct LagNorms {
 }
 
 impl Engine {
-    /// An engine that can also measure lag norms, over windows of up to `window` steps in `lanes` lanes. It trains like any other.
+    /// An engine that can also measure lag norms, over windows of up to `window` steps in `lanes` lanes, with `steps` steps from one
+    /// rescaling to the next (see [`STEPS`]). It trains like any other.
     ///
     /// # Errors
     /// If sizes are wrong, or the device refuses.
-    pub fn with_probe(device: &Device, config: Config, lanes: u32, window: u32) -> Result<Self> {
+    pub fn with_probe(device: &Device, config: Config, lanes: u32, window: u32, steps: u32) -> Result<Self> {
         let dims = config.dims(lanes).checked()?;
-        let plan = Plan::with(dims, window, STEPS.min(window), false).fitted(&device.capabilities(), dims)?;
-        let update: Update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
+        let plan = Plan::with(dims, window, steps.min(window), false).fitted(&device.capabilities(), dims)?;
+        let update = update();
         let recorded = record::probe::record(&config, plan.extent, &update, &device.capabilities());
         Self::with(device, config, plan, &update, recorded.model, Some(Probe { first: recorded.first, g: recorded.g }))
+    }
+
+    /// Bytes that [`Engine::with_probe`] takes on a device; 0 if it can't be made there.
+    pub fn probe_bytes(device: &Device, config: Config, lanes: u32, window: u32, steps: u32) -> u64 {
+        let (capabilities, dims) = (device.capabilities(), config.dims(lanes));
+        let plan = Plan::with(dims, window, steps.min(window), false).fitted(&capabilities, dims);
+        let layout = plan.map(|p| record::probe::record(&config, p.extent, &update(), &capabilities).model.program.layout.bytes());
+        layout.map_or(0, |bytes| bytes + capabilities.overhead_bytes)
     }
 
     /// Moves the state on by `steps` steps.
@@ -110,6 +119,11 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// A probe trains by the plainest rule, if at all.
+fn update() -> Update {
+    Rule::Sgd { momentum: 0.0 }.update(Clip::None)
 }
 
 /// What is gathered on the way back.

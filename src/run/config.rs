@@ -95,6 +95,9 @@ pub struct RunConfig {
     /// Characters of the text that is written at the end, and at most so many on the way; 0 for none.
     #[serde(default = "default_sample")]
     pub sample: usize,
+    /// Updates from one look at the gradient to the next; none for no looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<u64>,
     /// Whether figures are written for TensorBoard too.
     #[serde(default)]
     pub tensorboard: bool,
@@ -145,6 +148,7 @@ impl RunConfig {
             seed: self.seed,
             val_fraction: self.val_fraction,
             memory_budget: self.memory_budget.map(|b| b.0),
+            reserved: 0,
         }
     }
 

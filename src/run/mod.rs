@@ -16,9 +16,10 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::{Mark, Meter, Report, number, optional, single};
 use crate::model::Config;
+use crate::monitor::{self, Monitor};
 use crate::sample::{Options, Sampler};
 use crate::store::{Model, Progress, Snapshot};
-use crate::trainer::{Corpus, Goal, Trainer};
+use crate::trainer::{Corpus, Goal, Settings, Trainer};
 use board::Board;
 use folder::Growing;
 use serde_json::{Value, json};
@@ -79,6 +80,7 @@ pub struct Run {
     meter: Meter,
     lines: Growing,
     board: Option<Board>,
+    monitor: Option<Monitor>,
     /// Updates whose figures have been asked for.
     requested: u64,
     /// Since when training goes on without a pause.
@@ -108,7 +110,7 @@ impl Run {
     /// # Errors
     /// If it does not fit the text and the settings, or the device refuses.
     pub fn resume(folder: Folder, config: RunConfig, device: Device, corpus: Corpus, snapshot: &Snapshot) -> Result<Self> {
-        let settings = config.settings();
+        let settings = Self::settings(&config, &device, &corpus)?;
         let begun = RunConfig::parse(&snapshot.settings)?;
         let keys: Vec<String> = config.keys().into_iter().chain(begun.keys()).collect();
         if let Some([key, here, there]) = config.differences(&begun, &keys).first() {
@@ -138,6 +140,7 @@ impl Run {
         let meter = Meter::new(mark, trainer.engine.config.vocab, config.settings().clip);
         let lines = Growing::open(folder.file("metrics.jsonl"), progress.metrics_bytes)?;
         let board = if config.tensorboard { Some(Board::open(&folder, counters.updates, &config.text()?)?) } else { None };
+        let monitor = config.monitor.map(|_| Monitor::new(&device, &trainer, config.seed)).transpose()?;
         let first = [counters.updates, trainer.engine.counters().submits];
         let last_save = (Instant::now(), Duration::ZERO);
         Ok(Run {
@@ -149,6 +152,7 @@ impl Run {
             meter,
             lines,
             board,
+            monitor,
             requested: counters.updates,
             clock: None,
             saved_at: None,
@@ -156,6 +160,17 @@ impl Run {
             failing: [false; 3],
             first,
         })
+    }
+
+    /// The trainer's settings; what a monitor takes is taken off the budget.
+    ///
+    /// # Errors
+    /// If sizes are wrong.
+    pub fn settings(config: &RunConfig, device: &Device, corpus: &Corpus) -> Result<Settings> {
+        let settings = config.settings();
+        let model = settings.config(corpus.symbols.vocabulary().len())?;
+        let reserved = config.monitor.map_or(0, |_| monitor::bytes(device, model, &corpus.train));
+        Ok(Settings { reserved, ..settings })
     }
 
     /// The folder.
@@ -218,12 +233,16 @@ impl Run {
             if self.trainer.done() {
                 break End::Done;
             }
+            let before = self.look_due().then(|| self.trainer.engine.parameters()).transpose()?;
             match self.trainer.step() {
                 Err(Error::Interrupted) => break End::Interrupted,
                 done => done?,
             }
             self.ask_for_figures()?;
             self.take_figures(false, observer)?;
+            if let Some(before) = before {
+                self.look(&before, observer)?;
+            }
             observer(Event::Step(self.trainer.fraction()));
             if self.save_due() {
                 self.save_or_warn(observer)?;
@@ -358,6 +377,26 @@ impl Run {
         Ok(())
     }
 
+    /// Whether the gradient is looked at behind the next update.
+    fn look_due(&self) -> bool {
+        self.config.monitor.is_some_and(|n| (self.trainer.updates() + 1).is_multiple_of(n))
+    }
+
+    /// Looks at how the gradient flows behind an update.
+    fn look(&mut self, before: &[f32], observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let Some(monitor) = &mut self.monitor else { return Ok(()) };
+        let updates = self.trainer.updates();
+        let (after, gradients) = (self.trainer.engine.parameters()?, self.trainer.engine.gradients()?);
+        let mut seen = monitor.look(&self.trainer, [before, &after, &gradients], updates)?;
+        self.take_figures(true, observer)?;
+        let p = &mut self.progress;
+        seen["clipped_updates"] = json!(self.config.settings().clip.counted(p.clipped - p.looked_clipped));
+        seen["skipped_updates"] = json!(p.skipped - p.looked_skipped);
+        (p.looked_clipped, p.looked_skipped) = (p.clipped, p.skipped);
+        self.write_line(&json!({ "update": updates, "tokens": self.trainer.tokens(), "monitor": seen }), observer);
+        Ok(())
+    }
+
     /// Places on the way that have been passed and at which text is written.
     fn sampled(&mut self) -> u32 {
         if self.config.sample == 0 || self.config.task.is_some() || self.trainer.updates() == 0 {
@@ -474,7 +513,8 @@ impl Run {
         let idle = self.trainer.idle();
         let skipped = self.trainer.engine.skipped()?;
         let engine = &self.trainer.engine;
-        let [planned, allocated] = engine.device_bytes();
+        let of_monitor = self.monitor.as_ref().map_or([0; 2], Monitor::device_bytes);
+        let [planned, allocated] = [0, 1].map(|i| engine.device_bytes()[i] + of_monitor[i]);
         let activations = engine.activation_bytes();
         let here = self.trainer.updates() - self.first[0];
         let submits = (engine.counters().submits - self.first[1]) as f64 / here as f64;
@@ -484,7 +524,7 @@ impl Run {
             "epochs": number(epochs), "train_loss": p.last_loss.map_or(Value::Null, single), "val_loss": optional(p.val_loss),
             "val_bpc": optional(p.val_loss.map(bits)), "best_val_loss": best, "best_update": if best.is_null() { Value::Null } else { json!(p.best_update) },
             "tokens_per_second": number(self.trainer.tokens() as f64 / p.seconds), "device_bytes_planned": planned, "device_bytes_allocated": allocated,
-            "activation_bytes_planned": activations, "activation_bytes_allocated": (activations + allocated).saturating_sub(planned),
+            "monitor_bytes": of_monitor[1], "activation_bytes_planned": activations, "activation_bytes_allocated": (activations + allocated).saturating_sub(planned),
             "dispatches_per_window": engine.dispatches_per_window(), "submits_per_window": number(submits),
             "skipped_updates": skipped, "clipped_updates": self.config.settings().clip.counted(p.clipped), "loss_explosions": p.explosions, "idle_fraction": number(idle),
             "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),

@@ -39,6 +39,15 @@ pub struct Progress {
     /// Updates clipped since the last report.
     #[serde(default)]
     pub since_clipped: u64,
+    /// Updates skipped in all, and updates clipped and skipped up to the last look at the gradient.
+    #[serde(default)]
+    pub skipped: u64,
+    /// See there.
+    #[serde(default)]
+    pub looked_clipped: u64,
+    /// See there.
+    #[serde(default)]
+    pub looked_skipped: u64,
     /// Updates clipped in all.
     #[serde(default)]
     pub clipped: u64,

@@ -4,7 +4,7 @@ use crate::cli::{file, folder, retrograd, text};
 use crate::devices::both;
 use retrograd::analysis::gradcheck::{Case, with_reference};
 use retrograd::data::{Ends, Kind, Symbols, Text};
-use retrograd::engine::Engine;
+use retrograd::engine::{Engine, STEPS};
 use retrograd::model::{Activation, Config, Init};
 use retrograd::profile::{self, Layer, Options, estimated_bias, suggested_tau};
 use retrograd::reference::backward;
@@ -23,7 +23,7 @@ fn the_profile_of_a_linear_net_is_a_power() {
     let ends = Ends::of_stream(symbols.clone(), o.places(), o.lags, o.seed).unwrap();
     let config = Config { vocab: symbols.vocabulary().len(), hidden: 37, layers: 1, activation: Activation::Identity, bias: false };
     for device in both() {
-        let mut engine = Engine::with_probe(&device, config, o.lanes, o.lags + 1).unwrap();
+        let mut engine = Engine::with_probe(&device, config, o.lanes, o.lags + 1, STEPS).unwrap();
         for a in [0.05, 0.5, 0.9, 1.0, 1.1] {
             engine.set_parameters(&Init::Orthogonal(a as f32).parameters(&config, 3)).unwrap();
             let layer = &profile::measure(&mut engine, &ends, &o).unwrap()[0];
@@ -48,7 +48,7 @@ fn lag_norms_agree_with_the_reference() {
             let last = ((case.steps - 1) * case.lanes) as usize;
             (given.keep, given.xi) = (vec![1.0; given.keep.len()], vec![1.0; given.xi.len()]);
             given.weights = (0..given.weights.len()).map(|i| f32::from(u8::from(i >= last))).collect();
-            let mut engine = Engine::with_probe(&device, case.config, case.lanes, case.steps).unwrap();
+            let mut engine = Engine::with_probe(&device, case.config, case.lanes, case.steps, STEPS).unwrap();
             engine.set_parameters(&case.parameters()).unwrap();
             engine.set_state(&case.state()).unwrap();
             let norms = engine.lag_norms(0..case.steps, |places, range| given.inputs(places, range)).unwrap();
@@ -192,5 +192,42 @@ fn what_gradflow_refuses() {
         let message = text(&out.stderr);
         let lines: Vec<&str> = message.lines().filter(|l| l.starts_with("error: ")).collect();
         assert!(out.status.code() == Some(code) && lines.len() == 1 && lines[0].contains(word), "{args:?}: {:?} {message}", out.status.code());
+    }
+}
+
+/// Looks change nothing that is trained, come at their updates, are the same when a run goes on, and stay within the budget.
+#[test]
+fn a_monitor_sees_and_changes_nothing() {
+    let run = |name: &str, more: &[&str]| {
+        let out = folder("flow").join(name);
+        let args =
+            ["train", "--hidden", "16", "--layers", "2", "--batch", "4", "--truncation", "regular:32", "--seed", "3", "--json", "--sample", "0", "--out"];
+        let summary = json(&[&args[..], &[out.to_str().unwrap()], more].concat());
+        (summary, out)
+    };
+    let model = |out: &std::path::Path| std::fs::read(out.join("model.safetensors")).unwrap();
+    for device in ["cpu", "gpu"] {
+        let name = |what: &str| format!("monitor-{device}-{what}");
+        let (_, plain) = run(&name("plain"), &["--device", device, "--updates", "25"]);
+        let (summary, watched) = run(&name("watched"), &["--device", device, "--updates", "25", "--monitor", "10", "--memory-budget", "4MiB"]);
+        assert!(model(&plain) == model(&watched), "{device}: the same bits");
+        assert!(summary["device_bytes_allocated"].as_u64().unwrap() <= 4 << 20 && summary["device_bytes_planned"] == summary["device_bytes_allocated"]);
+        assert!(summary["monitor_bytes"].as_u64().unwrap() > 0);
+        let looks = |out: &std::path::Path| -> Vec<Value> {
+            let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+            text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()).filter(|l| l.get("monitor").is_some()).collect()
+        };
+        let seen = looks(&watched);
+        assert_eq!(seen.iter().map(|l| l["update"].as_u64().unwrap()).collect::<Vec<_>>(), [10, 20]);
+        let look = &seen[0]["monitor"];
+        assert_eq!((look["layers"].as_array().unwrap().len(), look["parameters"].as_array().unwrap().len()), (2, 8));
+        assert!(look["layers"][1]["median"][0] == 1.0 && look["layers"][0]["decay_rate"].as_f64().unwrap() < 1.0);
+        let ratios: Vec<f64> = look["parameters"].as_array().unwrap().iter().map(|p| p["update_ratio"].as_f64().unwrap_or(f64::NAN)).collect();
+        // Adam moves every weight by about its rate.
+        assert!(ratios.iter().all(|r| *r > 1e-4 && *r < 1.0), "{ratios:?}");
+        // Stopped between two looks and resumed.
+        let (_, resumed) = run(&name("resumed"), &["--device", device, "--updates", "15", "--monitor", "10", "--memory-budget", "4MiB"]);
+        json(&["train", "--resume", resumed.to_str().unwrap(), "--updates", "25", "--json"]);
+        assert_eq!(looks(&resumed), seen, "{device}");
     }
 }

@@ -6,7 +6,7 @@ pub mod sweep;
 
 use crate::data::{Ends, Lanes, Sequences, Symbols};
 use crate::device::Device;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::feed::Source;
@@ -121,7 +121,7 @@ pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f
         None => Ends::of_stream(subject.symbols.clone(), o.places(), o.lags, o.seed)?,
     };
     observer("compiling");
-    let mut engine = Engine::with_probe(device, subject.config, o.lanes, o.lags + 1)?;
+    let mut engine = Engine::with_probe(device, subject.config, o.lanes, o.lags + 1, engine::STEPS)?;
     engine.set_parameters(subject.parameters)?;
     observer("following losses back");
     let layers = profile::measure(&mut engine, &ends, o)?;
@@ -181,13 +181,7 @@ fn spectra(engine: &mut Engine, subject: &Subject<'_>, ends: &Ends, o: &Options,
 }
 
 /// The bias of windows of powers of 4 up to four times the suggested one, and of that, measured on a stretch in which many of them lie.
-fn biases(
-    device: &Device,
-    subject: &Subject<'_>,
-    o: &Options,
-    suggested: Option<u32>,
-    profiles: &[Layer],
-) -> Result<(u64, Vec<Bias>)> {
+fn biases(device: &Device, subject: &Subject<'_>, o: &Options, suggested: Option<u32>, profiles: &[Layer]) -> Result<(u64, Vec<Bias>)> {
     let most = suggested.unwrap_or(64).clamp(16, 4096);
     let mut taus: Vec<u32> = (0..).map(|i| 4u32.pow(i)).take_while(|t| *t <= 4 * most).chain(suggested).collect();
     taus.sort_unstable();

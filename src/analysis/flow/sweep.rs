@@ -3,7 +3,7 @@
 use super::jacobian;
 use crate::data::{Ends, Symbols};
 use crate::device::Device;
-use crate::engine::Engine;
+use crate::engine::{self, Engine};
 use crate::error::Result;
 use crate::model::{Activation, Config, Init};
 use crate::profile::{self, Options, Verdict};
@@ -115,7 +115,7 @@ pub fn sweep(device: &Device, symbols: &Arc<Symbols>, grid: &Grid, o: &Options, 
     let mut points = Vec::new();
     for &activation in &grid.activations {
         let config = Config { vocab: symbols.vocabulary().len(), hidden: grid.hidden, layers: grid.layers, activation, bias: false };
-        let mut engine = Engine::with_probe(device, config, o.lanes, o.lags + 1)?;
+        let mut engine = Engine::with_probe(device, config, o.lanes, o.lags + 1, engine::STEPS)?;
         for (family, radius) in Family::ALL.into_iter().flat_map(|f| grid.radii.iter().map(move |r| (f, *r))) {
             let parameters = family.init(radius, grid.hidden).parameters(&config, grid.seed);
             engine.set_parameters(&parameters)?;

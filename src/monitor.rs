@@ -1,0 +1,87 @@
+//! A look at the gradient while a run goes on: lag profile, norms, update-to-weight ratios. It has an engine of its own and changes nothing.
+
+use crate::data::Ends;
+use crate::device::Device;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::feed::Source;
+use crate::metrics::number;
+use crate::model::{Config, Tensor};
+use crate::profile::{self, Layer, Options};
+use crate::trainer::Trainer;
+use serde_json::{Value, json};
+
+/// Losses that are followed back; few, since a look should cost little. Enough for a median and a spread.
+const PLACES: u32 = 8;
+/// Longest lag.
+const LAGS: u32 = 64;
+/// Steps that are read before the first lag.
+const WARM_UP: u32 = 24;
+/// Steps from one rescaling to the next: more than elsewhere, since each costs a round trip to the device.
+const STEPS: u32 = 33;
+
+/// What looks.
+pub struct Monitor {
+    engine: Engine,
+    options: Options,
+}
+
+/// Longest lag over a source.
+fn lags(source: &Source) -> u32 {
+    LAGS.min(source.longest().saturating_sub(1)).max(1)
+}
+
+/// Bytes that a monitor takes on a device.
+pub fn bytes(device: &Device, config: Config, source: &Source) -> u64 {
+    Engine::probe_bytes(device, config, PLACES, lags(source) + 1, STEPS)
+}
+
+impl Monitor {
+    /// A monitor of a training.
+    ///
+    /// # Errors
+    /// If the device refuses.
+    pub fn new(device: &Device, trainer: &Trainer, seed: u64) -> Result<Self> {
+        let lags = lags(trainer.source());
+        let engine = Engine::with_probe(device, trainer.engine.config, PLACES, lags + 1, STEPS)?;
+        Ok(Monitor { engine, options: Options { lags, lanes: PLACES, windows: 1, warm_up: WARM_UP, seed } })
+    }
+
+    /// Bytes on the device as planned, and as allocated.
+    pub fn device_bytes(&self) -> [u64; 2] {
+        self.engine.device_bytes()
+    }
+
+    /// The content of a line's `monitor`: what there is to see behind an update that changed `before` to `after` by `gradients`, all flat. Places of the text
+    /// are drawn anew for each update.
+    ///
+    /// # Errors
+    /// If the device fails, or the text can't be read.
+    pub fn look(&mut self, trainer: &Trainer, [before, after, gradients]: [&[f32]; 3], update: u64) -> Result<Value> {
+        let o = Options { seed: self.options.seed ^ update, ..self.options };
+        let ends = match trainer.source() {
+            Source::Stream(_) => Ends::of_stream(trainer.symbols().clone(), o.places(), o.lags, o.seed)?,
+            Source::Sequences(sequences) => Ends::of_sequences(sequences, o.places(), o.lags, o.seed)?,
+        };
+        self.engine.set_parameters(after)?;
+        let layers = profile::measure(&mut self.engine, &ends, &o)?;
+        let parameters: Vec<Value> = self.engine.config.tensors().iter().map(|t| parameter(t, before, after, gradients)).collect();
+        let lags: Vec<u32> = (0..=o.lags).collect();
+        Ok(json!({ "lags": lags, "layers": layers.iter().map(layer).collect::<Vec<_>>(), "parameters": parameters }))
+    }
+}
+
+fn layer(l: &Layer) -> Value {
+    json!({
+        "median": l.median, "low": l.low, "high": l.high, "decay_rate": number(l.decay_rate), "half_life": l.half_life, "saturation": number(l.saturation),
+    })
+}
+
+fn parameter(t: &Tensor, before: &[f32], after: &[f32], gradients: &[f32]) -> Value {
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let wide = |flat: &[f32]| t.extract(flat).into_iter().map(f64::from).collect::<Vec<f64>>();
+    let (before, after) = (wide(before), wide(after));
+    let moved: Vec<f64> = before.iter().zip(&after).map(|(b, a)| a - b).collect();
+    let weight = norm(&before);
+    json!({ "name": t.name, "grad_norm": number(norm(&wide(gradients))), "weight_norm": number(norm(&after)), "update_ratio": number(norm(&moved) / weight) })
+}
