@@ -182,10 +182,9 @@ fn decay(log10: &[f64]) -> (f64, f64) {
     (slope.exp(), if yy <= 1e-12 * n { 1.0 } else { 1.0 - rest / yy })
 }
 
-/// The relative bias that `regular:TAU` has, as the profile lets one expect it. A loss that is d steps behind its window's start reaches back
+/// The relative bias that `regular:TAU` has, as the profile alone lets one expect it. A loss that is d steps behind its window's start reaches back
 /// d lags, and all d from 0 to TAU - 1 are equally frequent: of what lag k contributes, the share min(k, TAU) / TAU is missing. What a lag
-/// contributes is taken to be proportional to the mean of |dL_t/dh_{t-k}|, and beyond the longest lag to decay as fitted (after Aicher, Foti and Fox,
-/// 2019, who bound the bias of a fixed lag in this way). NaN if the gradient does not decay.
+/// contributes is taken to be proportional to the mean of |dL_t/dh_{t-k}|, and beyond the longest lag to decay as fitted. NaN if the gradient does not decay.
 pub fn estimated_bias(layers: &[Layer], tau: u32) -> f64 {
     layers.iter().map(|l| estimated_bias_of(l, f64::from(tau))).fold(0.0, |m, x| if x.is_nan() || f64::is_nan(m) { f64::NAN } else { m.max(x) })
 }

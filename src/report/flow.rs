@@ -98,7 +98,7 @@ fn bias(f: &Flow) -> String {
     let axes = ["window TAU, steps", "relative bias of regular:TAU, ratio"];
     let level = Some((f.tolerance, "tolerance".to_string()));
     let chart = Chart { level, ..chart(["bias", "What a window misses", &window(f), axes[0], axes[1]], lines) };
-    let what = "Norm of (the gradient in windows of TAU steps − the full gradient), divided by that of the full gradient. The estimate comes from the profile above alone; \
+    let what = "Norm of (the gradient in windows of TAU steps − the full gradient), divided by that of the full gradient. The estimate comes from the profile above and two truncated gradients; \
                 a measured bias of 0 (one window holds all) is not drawn.";
     page::section("What a window misses", what, &page::figure("What a window misses", &chart.draw_over(Kind::Log), &[window(f)]))
 }
@@ -161,8 +161,9 @@ fn reading() -> String {
     let text = [
         "A gradient that flows back k steps passes k Jacobians. Their product shrinks or grows geometrically, and so does what a loss can teach the steps before it: a vanishing \
          gradient cannot learn what lies far back, and an exploding one makes steps that are far too long, which clipping bounds.",
-        "The estimate takes what a lag contributes to be proportional to the mean of |dL/dh| at that lag, all pointing the same way. Contributions that point in different directions \
-         cancel, mostly those from further back, so what a window really misses is often less than the estimate.",
+        "The estimate needs no full gradient. How what is missed falls with the window is taken from the profile: what a lag contributes is proportional to the mean of |dL/dh| there, \
+         and a loss that is d steps behind its window's start reaches back d lags. How large it is, is taken from the gradients in two windows, a short and a long one, since the \
+         gradients of single losses cancel in their sum, in a trained net most of them.",
     ];
     page::section("How to read this", "", &text.iter().map(|t| page::paragraph("text", t)).collect::<String>())
 }

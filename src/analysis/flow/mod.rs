@@ -3,22 +3,21 @@
 pub mod jacobian;
 pub mod sensitivity;
 pub mod sweep;
+mod windows;
 
-use crate::data::{Ends, Lanes, Sequences, Symbols};
+use crate::data::{Ends, Sequences, Symbols};
 use crate::device::Device;
 use crate::engine::{self, Engine};
 use crate::error::Result;
-use crate::estimate::Estimator;
-use crate::feed::Source;
 use crate::model::Config;
 use crate::profile;
-use crate::truncation::Truncation;
 use jacobian::Spectrum;
 
 pub use crate::profile::{Layer, Options, Verdict};
 use sensitivity::Sensitivity;
 use serde::Serialize;
 use std::sync::Arc;
+pub use windows::{Bias, Windows};
 
 /// What is looked at.
 pub struct Subject<'a> {
@@ -54,12 +53,14 @@ pub struct Flow {
     pub tolerance: f64,
     /// The smallest TAU whose estimated bias is at most the tolerance; none if the gradient does not decay.
     pub suggested_tau: Option<u32>,
-    /// Its estimated relative bias; see [`profile::estimated_bias`].
+    /// Its estimated relative bias; see [`Windows`].
     pub estimated_bias: f64,
     /// The relative bias that it has on a stretch of the text, measured against the full gradient.
     pub measured_bias: f64,
     /// The same for other windows.
     pub bias: Vec<Bias>,
+    /// See [`Windows`].
+    pub bias_scale: f64,
     /// Symbols of that stretch.
     pub bias_symbols: u64,
     /// Largest modulus of an eigenvalue of W_hh.
@@ -90,17 +91,6 @@ pub struct Deep {
     pub spectral_norm: f64,
     /// As [`Flow::singular_values`].
     pub singular_values: Vec<Spectrum>,
-}
-
-/// The relative bias of one window.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Bias {
-    /// Steps of the window.
-    pub tau: u32,
-    /// As the profile lets one expect it.
-    pub estimated: f64,
-    /// As it is.
-    pub measured: f64,
 }
 
 /// What is done meanwhile.
@@ -134,8 +124,9 @@ pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f
     drop(engine);
     observer("bias of windows");
     let profiles: Vec<Layer> = layers.iter().map(|l| l.profile.clone()).collect();
-    let suggested_tau = profile::suggested_tau(&profiles, tolerance);
-    let (bias_symbols, bias) = biases(device, subject, o, suggested_tau, &profiles)?;
+    let windows = Windows::new(device, subject, o, &profiles)?;
+    let suggested_tau = windows.suggested(tolerance);
+    let bias = windows.biases(suggested_tau)?;
     let chosen = suggested_tau.and_then(|tau| bias.iter().find(|b| b.tau == tau));
     let top = layers.last().cloned().expect("a model has a layer");
     Ok(Flow {
@@ -150,7 +141,8 @@ pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f
         estimated_bias: chosen.map_or(f64::NAN, |b| b.estimated),
         measured_bias: chosen.map_or(f64::NAN, |b| b.measured),
         bias,
-        bias_symbols,
+        bias_scale: windows.scale,
+        bias_symbols: windows.symbols()?,
         spectral_radius: top.spectral_radius,
         spectral_norm: top.spectral_norm,
         lyapunov: sensitivity.lyapunov,
@@ -178,35 +170,4 @@ fn spectra(engine: &mut Engine, subject: &Subject<'_>, ends: &Ends, o: &Options,
         Ok(Deep { verdict: profile.verdict(), profile, spectral_radius, spectral_norm, singular_values })
     };
     (0..).zip(layers).map(deep).collect()
-}
-
-/// The bias of windows of powers of 4 up to four times the suggested one, and of that, measured on a stretch in which many of them lie.
-fn biases(device: &Device, subject: &Subject<'_>, o: &Options, suggested: Option<u32>, profiles: &[Layer]) -> Result<(u64, Vec<Bias>)> {
-    let most = suggested.unwrap_or(64).clamp(16, 4096);
-    let mut taus: Vec<u32> = (0..).map(|i| 4u32.pow(i)).take_while(|t| *t <= 4 * most).chain(suggested).collect();
-    taus.sort_unstable();
-    taus.dedup();
-    let source = || -> Result<Source> {
-        if let Some(s) = &subject.sequences {
-            return Ok(Source::Sequences(s.clone()));
-        }
-        // The first symbols of the text: B lanes in which the suggested window occurs eight times or more, if it is long enough.
-        let wanted = u64::from(o.lanes) * u64::from((8 * most).max(1024)) + 1;
-        Ok(Source::Stream(Lanes::new(subject.symbols.clone(), 0..wanted.min(subject.symbols.len()), o.lanes)?))
-    };
-    let gradient = |truncation| -> Result<Vec<f64>> {
-        let mut estimator = Estimator::new(device, subject.config, subject.parameters, source()?, truncation, o.lanes, o.seed)?;
-        Ok(estimator.estimate(0)?.gradients.into_iter().map(f64::from).collect())
-    };
-    let longest = source()?.longest();
-    let full = gradient(Truncation::Full)?;
-    let bias = |tau: u32| -> Result<Bias> {
-        let measured = if tau >= longest { 0.0 } else { super::gradcheck::relative_error(&gradient(Truncation::Regular(tau))?, &full) };
-        Ok(Bias { tau, estimated: profile::estimated_bias(profiles, tau), measured })
-    };
-    let symbols = match source()? {
-        Source::Stream(lanes) => lanes.scored(0..lanes.steps()),
-        Source::Sequences(s) => s.scored(),
-    };
-    Ok((symbols, taus.into_iter().map(bias).collect::<Result<_>>()?))
 }
