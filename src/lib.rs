@@ -43,7 +43,7 @@ pub mod evaluate;
 pub mod feed;
 
 pub mod estimate;
-pub mod profile;
+pub mod lag_profile;
 pub mod sample;
 pub mod trainer;
 

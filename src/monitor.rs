@@ -5,9 +5,9 @@ use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::feed::Source;
+use crate::lag_profile::{self, Layer, Options};
 use crate::metrics::number;
 use crate::model::{Config, Tensor};
-use crate::profile::{self, Layer, Options};
 use crate::trainer::Trainer;
 use serde_json::{Value, json};
 
@@ -64,7 +64,7 @@ impl Monitor {
             Source::Sequences(sequences) => Ends::of_sequences(sequences, o.places(), o.lags, o.seed)?,
         };
         self.engine.set_parameters(after)?;
-        let layers = profile::measure(&mut self.engine, &ends, &o)?;
+        let layers = lag_profile::measure(&mut self.engine, &ends, &o)?;
         let parameters: Vec<Value> = self.engine.config.tensors().iter().map(|t| parameter(t, before, after, gradients)).collect();
         let lags: Vec<u32> = (0..=o.lags).collect();
         Ok(json!({ "lags": lags, "layers": layers.iter().map(layer).collect::<Vec<_>>(), "parameters": parameters }))

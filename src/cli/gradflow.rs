@@ -289,7 +289,8 @@ fn table(f: &Flow) -> String {
     for (k, l) in f.layers.iter().enumerate() {
         let half = l.profile.half_life.map_or("-".to_string(), |h| format!("{h:.1}"));
         lines.push(format!(
-            "{k:>8} {:>12} {half:>10} {:>11} {:>10} {:>9.1}%",
+            "{:>8} {:>12} {half:>10} {:>11} {:>10} {:>9.1}%",
+            k + 1,
             short(l.profile.decay_rate),
             short(l.spectral_radius),
             short(l.spectral_norm),

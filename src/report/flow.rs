@@ -75,7 +75,7 @@ fn profile(f: &Flow) -> String {
     let several = f.layers.len() > 1;
     let mut lines = Vec::new();
     for (k, l) in f.layers.iter().enumerate() {
-        let name = if several { format!("layer {k}") } else { "median".to_string() };
+        let name = if several { format!("layer {}", k + 1) } else { "median".to_string() };
         let band = l.profile.low.iter().copied().zip(l.profile.high.iter().copied()).collect();
         lines.push(Curve { band, ..line(&name, k + 1, against(&f.lags, &l.profile.median)) });
     }
@@ -114,7 +114,7 @@ fn layers(f: &Flow) -> String {
             words::number(l.spectral_norm),
             format!("{} %", words::fixed(100.0 * l.profile.saturation, 1)),
         ];
-        (k.to_string(), cells.iter().map(|c| cell(c)).collect())
+        ((k + 1).to_string(), cells.iter().map(|c| cell(c)).collect())
     };
     let rows: Vec<_> = f.layers.iter().enumerate().map(row).collect();
     let what = "Spectral radius and norm are those of W_hh: the largest modulus of an eigenvalue, and the largest singular value. A unit is saturated where its slope phi′ is \

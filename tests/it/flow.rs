@@ -5,8 +5,8 @@ use crate::devices::both;
 use retrograd::analysis::gradcheck::{Case, with_reference};
 use retrograd::data::{Ends, Kind, Symbols, Text};
 use retrograd::engine::{Engine, STEPS};
+use retrograd::lag_profile::{self, Layer, Options, estimated_bias, suggested_tau};
 use retrograd::model::{Activation, Config, Init};
-use retrograd::profile::{self, Layer, Options, estimated_bias, suggested_tau};
 use retrograd::reference::backward;
 use serde_json::Value;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn the_profile_of_a_linear_net_is_a_power() {
         let mut engine = Engine::with_probe(&device, config, o.lanes, o.lags + 1, STEPS).unwrap();
         for a in [0.05, 0.5, 0.9, 1.0, 1.1] {
             engine.set_parameters(&Init::Orthogonal(a as f32).parameters(&config, 3)).unwrap();
-            let layer = &profile::measure(&mut engine, &ends, &o).unwrap()[0];
+            let layer = &lag_profile::measure(&mut engine, &ends, &o).unwrap()[0];
             for k in 0..=100 {
                 for (name, x) in [("median", layer.median[k]), ("low", layer.low[k]), ("high", layer.high[k])] {
                     let power = f64::powi(f64::from(a as f32), k as i32);

@@ -9,11 +9,11 @@ use crate::data::{Ends, Sequences, Symbols};
 use crate::device::Device;
 use crate::engine::{self, Engine};
 use crate::error::Result;
+use crate::lag_profile;
 use crate::model::Config;
-use crate::profile;
 use jacobian::Spectrum;
 
-pub use crate::profile::{Layer, Options, Verdict};
+pub use crate::lag_profile::{Layer, Options, Verdict};
 use sensitivity::Sensitivity;
 use serde::Serialize;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f
     let mut engine = Engine::with_probe(device, subject.config, o.lanes, o.lags + 1, engine::STEPS)?;
     engine.set_parameters(subject.parameters)?;
     observer("following losses back");
-    let layers = profile::measure(&mut engine, &ends, o)?;
+    let layers = lag_profile::measure(&mut engine, &ends, o)?;
     observer("sensitivity to initial conditions");
     let which = &ends.list()[..o.lanes as usize];
     let steps = (o.lags + 1).min(SENSITIVITY_STEPS);
@@ -158,7 +158,7 @@ fn spectra(engine: &mut Engine, subject: &Subject<'_>, ends: &Ends, o: &Options,
     let (config, which) = (subject.config, &ends.list()[..o.lanes as usize]);
     let product = if config.hidden > 512 { PRODUCT / 4 } else { PRODUCT }.min(o.lags + 1);
     let all = o.warm_up + product;
-    engine.set_state(&profile::zero_state(engine))?;
+    engine.set_state(&lag_profile::zero_state(engine))?;
     engine.advance(0..o.warm_up, |places, range| ends.inputs(which, all, places, range, |_| 0.0))?;
     let states = jacobian::follow(engine, product, |engine, t| {
         let at = o.warm_up + t;

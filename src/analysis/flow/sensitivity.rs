@@ -4,7 +4,7 @@ use crate::data::{End, Ends};
 use crate::dims::pad4;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::profile::zero_state;
+use crate::lag_profile::zero_state;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;

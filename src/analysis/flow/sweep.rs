@@ -5,8 +5,8 @@ use crate::data::{Ends, Symbols};
 use crate::device::Device;
 use crate::engine::{self, Engine};
 use crate::error::Result;
+use crate::lag_profile::{self, Options, Verdict};
 use crate::model::{Activation, Config, Init};
-use crate::profile::{self, Options, Verdict};
 use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub struct Point {
     pub spectral_radius: f64,
     /// Its largest singular value.
     pub spectral_norm: f64,
-    /// Measured factor a step, see [`profile::Layer`]; NaN (null) where gradients are not finite.
+    /// Measured factor a step, see [`lag_profile::Layer`]; NaN (null) where gradients are not finite.
     pub decay_rate: f64,
     /// Likewise.
     pub decay_fit: f64,
@@ -119,7 +119,7 @@ pub fn sweep(device: &Device, symbols: &Arc<Symbols>, grid: &Grid, o: &Options, 
         for (family, radius) in Family::ALL.into_iter().flat_map(|f| grid.radii.iter().map(move |r| (f, *r))) {
             let parameters = family.init(radius, grid.hidden).parameters(&config, grid.seed);
             engine.set_parameters(&parameters)?;
-            let layer = profile::measure(&mut engine, &ends, o)?.pop().expect("a model has a layer");
+            let layer = lag_profile::measure(&mut engine, &ends, o)?.pop().expect("a model has a layer");
             let (spectral_radius, spectral_norm) = jacobian::of_weights(&config, &parameters, grid.layers - 1)?;
             let verdict = layer.verdict();
             points.push(Point {

@@ -7,7 +7,7 @@ use crate::device::Device;
 use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::feed::Source;
-use crate::profile;
+use crate::lag_profile;
 use crate::truncation::Truncation;
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ pub struct Bias {
 
 /// Windows over a stretch of a text.
 ///
-/// The estimate is `scale` times [`profile::estimated_bias`]. How the bias falls with TAU is taken from the profile; how large it is, from how far the
+/// The estimate is `scale` times [`lag_profile::estimated_bias`]. How the bias falls with TAU is taken from the profile; how large it is, from how far the
 /// gradients of two windows lie apart, a short and a long one, against what the profile says of the two. The profile alone does not know how much of the
 /// gradients of single losses cancels in their sum: in a trained net most of it. The full gradient is not needed (after Aicher, Foti and Fox, 2019).
 pub struct Windows<'a> {
@@ -47,14 +47,14 @@ impl<'a> Windows<'a> {
     /// If the device fails, or the text can't be read.
     pub fn new(device: &'a Device, subject: &'a Subject<'a>, options: &'a Options, profiles: &'a [Layer]) -> Result<Self> {
         // Where the profile alone would have the window.
-        let guess = profile::suggested_tau(profiles, 0.1);
+        let guess = lag_profile::suggested_tau(profiles, 0.1);
         let most = guess.unwrap_or(64).clamp(16, 1 << 14);
         let mut windows = Windows { device, subject, options, profiles, longest: 0, most, scale: 1.0 };
         windows.longest = windows.source()?.longest();
         let pair = [(most / 2).max(1), 2 * most];
         if guess.is_some() && pair[1] < windows.longest {
             let [short, long] = [windows.gradient(Truncation::Regular(pair[0]))?, windows.gradient(Truncation::Regular(pair[1]))?];
-            let apart = profile::estimated_bias(profiles, pair[0]) - profile::estimated_bias(profiles, pair[1]);
+            let apart = lag_profile::estimated_bias(profiles, pair[0]) - lag_profile::estimated_bias(profiles, pair[1]);
             let scale = relative_error(&short, &long) / apart;
             windows.scale = if scale.is_finite() && scale > 0.0 { scale } else { 1.0 };
         }
@@ -63,7 +63,7 @@ impl<'a> Windows<'a> {
 
     /// The smallest window whose estimated bias is at most `tolerance`.
     pub fn suggested(&self, tolerance: f64) -> Option<u32> {
-        profile::suggested_tau(self.profiles, tolerance / self.scale)
+        lag_profile::suggested_tau(self.profiles, tolerance / self.scale)
     }
 
     /// The bias of windows of powers of 4 up to four times the suggested one, and of that.
@@ -78,7 +78,7 @@ impl<'a> Windows<'a> {
         let full = self.gradient(Truncation::Full)?;
         let bias = |tau: u32| -> Result<Bias> {
             let measured = if tau >= self.longest { 0.0 } else { relative_error(&self.gradient(Truncation::Regular(tau))?, &full) };
-            Ok(Bias { tau, estimated: self.scale * profile::estimated_bias(self.profiles, tau), measured })
+            Ok(Bias { tau, estimated: self.scale * lag_profile::estimated_bias(self.profiles, tau), measured })
         };
         taus.into_iter().map(bias).collect()
     }
