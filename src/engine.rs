@@ -303,6 +303,20 @@ impl Engine {
         Ok(())
     }
 
+    /// Moves on over some steps from the present state, and gives nothing.
+    ///
+    /// # Errors
+    /// If the device fails, or what `inputs` gives.
+    pub fn advance(&mut self, steps: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>) -> Result<()> {
+        for segment in self.plan.segments(steps) {
+            self.upload(&inputs, &segment)?;
+            let (_, values) = self.values(&segment, 0);
+            self.executor.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
+            self.carry()?;
+        }
+        Ok(())
+    }
+
     /// Everything that training goes on from, besides the parameters: moments (flat, empty where the rule has none), counts of applied
     /// and skipped updates, and the state.
     ///

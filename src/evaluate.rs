@@ -4,6 +4,7 @@ use crate::data::{Lanes, Packing, Sequences};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::truncation::Edge;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// What is evaluated, laid out in lanes.
@@ -72,34 +73,51 @@ impl Held {
     }
 
     /// Of sequences that ask, the share of the scored steps at which no other symbol has as large a logit as the answer; none for others.
-    /// One step at a time: an evaluation keeps no logits. The engine's state is lost.
+    /// These steps are taken one at a time, since an evaluation keeps no logits. The engine's state is lost.
     ///
     /// # Errors
-    /// As for [`Held::evaluate`]; `check` is asked before every step.
+    /// As for [`Held::evaluate`].
     pub fn accuracy(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<f64>> {
         let Held::Sequences(sequences, packing) = self else { return Ok(None) };
         if !sequences.asks() {
             return Ok(None);
         }
         let parameters = engine.parameters()?;
-        let bias = engine.config.tensors().iter().find(|t| t.name == "b_y").map(|t| t.extract(&parameters));
-        let (places, lanes) = (*engine.inputs(), engine.plan.extent.lanes as usize);
+        let bias = engine.config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; engine.config.vocab as usize], |t| t.extract(&parameters));
+        let places = *engine.inputs();
         let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
-        let mut right = 0u64;
+        let mut right = 0;
         for w in 0..packing.len() {
-            for t in 0..packing.steps(w) {
-                check()?;
-                let inputs = sequences.inputs(packing, w, &places, t..t + 1, all)?;
-                let logits = engine.step(&inputs)?;
-                let score = |v: usize, lane: usize| logits[v * lanes + lane] + bias.as_ref().map_or(0.0, |b| b[v]);
-                for lane in 0..lanes {
-                    let [answer, weight] = [places.targets(), places.weights()].map(|p| inputs.words[p as usize + lane]);
-                    let answer = answer as usize;
-                    let largest = || (0..engine.config.vocab as usize).all(|v| v == answer || score(v, lane) < score(answer, lane));
-                    right += u64::from(weight != 0 && largest());
-                }
+            let inputs = |places: &_, steps| check().and_then(|()| sequences.inputs(packing, w, places, steps, all));
+            let mut from = 0;
+            for t in answered(sequences, packing, w) {
+                engine.advance(from..t, inputs)?;
+                let one = inputs(&places, t..t + 1)?;
+                right += right_answers(&engine.step(&one)?, &bias, &one.words[places.targets() as usize..], &one.words[places.weights() as usize..]);
+                from = t + 1;
             }
         }
         Ok(Some(right as f64 / sequences.scored() as f64))
     }
+}
+
+/// The steps of a window at which any lane is scored, in order.
+fn answered(sequences: &Sequences, packing: &Packing, window: usize) -> BTreeSet<u32> {
+    let steps = packing.items(window).iter().flat_map(|item| {
+        let sequence = &sequences.list()[item.sequence as usize];
+        let end = item.from + sequence.len;
+        end - sequences.scored_of(sequence)..end
+    });
+    steps.collect()
+}
+
+/// How many lanes are scored and have their target ahead of all other symbols; logits are `[V, B]`, weights the bits of numbers.
+fn right_answers(logits: &[f32], bias: &[f32], targets: &[u32], weights: &[u32]) -> u64 {
+    let lanes = logits.len() / bias.len();
+    let score = |v: usize, lane: usize| logits[v * lanes + lane] + bias[v];
+    let right = |lane: usize| {
+        let target = targets[lane] as usize;
+        weights[lane] != 0 && (0..bias.len()).all(|v| v == target || score(v, lane) < score(target, lane))
+    };
+    (0..lanes).filter(|&lane| right(lane)).count() as u64
 }
