@@ -9,7 +9,7 @@ import time
 import torch
 from torch import nn
 
-VOCAB, WARM_UP = 65, 3
+VOCAB, WARM_UP, LEAST, MOST = 65, 2, 3, 400
 
 
 class Net(nn.Module):
@@ -33,7 +33,7 @@ def main():
     inputs = nn.functional.one_hot(tokens, VOCAB).float()
     targets = torch.randint(VOCAB, (steps * batch,))
     times, begin = [], time.perf_counter()
-    while len(times) < WARM_UP + 5 or (time.perf_counter() - begin < seconds and len(times) < WARM_UP + 400):
+    while len(times) < WARM_UP + LEAST or (time.perf_counter() - begin < seconds and len(times) < WARM_UP + MOST):
         start = time.perf_counter()
         loss = net.loss(inputs, targets)
         adam.zero_grad(set_to_none=True)

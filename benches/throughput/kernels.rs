@@ -181,4 +181,3 @@ fn inputs(words: usize) -> Vec<u32> {
 
 /// Arguments that tell a shape.
 const SHAPE: [&str; 11] = ["rows", "cols", "inner", "batch", "steps", "lanes", "hidden4", "vocab", "cols4", "count4", "rows4"];
-

@@ -93,8 +93,12 @@ fn library_part([m, n, k]: [usize; 3], a: &[f32], b: &[f32], c: &mut [f32]) {
 /// Bytes per second of rows of 1,024 floats picked by a list that names each once, in order.
 fn copy(device: &Device, rows: u32) -> f64 {
     let mut arena = Arena::default();
-    let mut view = |name: &str, cols: u32| {
-        View { slot: arena.persistent(name, rows.next_multiple_of(4) * cols, Purpose::Activations), offset: 0.into(), rows: rows.into(), cols: cols.into(), ld: cols }
+    let mut view = |name: &str, cols: u32| View {
+        slot: arena.persistent(name, rows.next_multiple_of(4) * cols, Purpose::Activations),
+        offset: 0.into(),
+        rows: rows.into(),
+        cols: cols.into(),
+        ld: cols,
     };
     let [tokens, from, to] = [view("tokens", 1), view("from", 1024), view("to", 1024)];
     let mut recording = Recording::new("copy");

@@ -10,11 +10,11 @@ pub(crate) struct Times {
     pub(crate) count: usize,
 }
 
-/// Times `f`, which has run once before: for so many seconds, and 5 to 400 times.
+/// Times `f`, which has run once before: for so many seconds, and 3 to 400 times.
 pub(crate) fn repeat(seconds: f64, mut f: impl FnMut()) -> Times {
     let mut times = Vec::new();
     let begin = Instant::now();
-    while times.len() < 5 || (times.len() < 400 && begin.elapsed().as_secs_f64() < seconds) {
+    while times.len() < 3 || (times.len() < 400 && begin.elapsed().as_secs_f64() < seconds) {
         let start = Instant::now();
         f();
         times.push(start.elapsed().as_secs_f64());

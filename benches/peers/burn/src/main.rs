@@ -14,7 +14,7 @@ const VOCAB: usize = 65;
 /// Updates before any is counted: kernels are compiled and chosen in them.
 const WARM_UP: usize = 2;
 /// Updates that are counted: at least and at most.
-const COUNTED: [usize; 2] = [5, 200];
+const COUNTED: [usize; 2] = [3, 400];
 
 #[derive(Module, Debug)]
 struct Net {
