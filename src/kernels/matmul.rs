@@ -210,14 +210,16 @@ fn masked_rows(a: &[f32], ld: usize, mask: &[f32]) -> Vec<f32> {
     copy
 }
 
-/// Rows of C over threads; padding columns of C become zero, as A's or B's are.
+/// Rows of C over threads, or columns; padding columns of C become zero, as A's or B's are.
 fn product(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
     let padded = cols.next_multiple_of(4);
     let mut rest = &mut c[..(rows - 1) * c_ld + padded];
+    if b.transposed && cols > rows {
+        return columns(threads, rest, c_ld, [rows, cols, inner], a, b, accumulate);
+    }
     let tasks = host::split(rows, threads).into_iter().map(|range| {
         let part = host::take(&mut rest, range.len() * c_ld);
-        let first = if a.transposed { range.start } else { range.start * a.ld };
-        let a = Mat { data: &a.data[first..], ..a };
+        let a = a.from_row(range.start);
         move || {
             host::product(part, c_ld, [range.len(), cols, inner], a, b, accumulate);
             if !accumulate && cols < padded {
@@ -226,6 +228,34 @@ fn product(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usi
         }
     });
     host::parallel(tasks);
+}
+
+/// Columns of C that are made at once, in room of their own.
+const WIDE: usize = 256;
+
+/// Columns of C over threads: the library copies a transposed b, and this way each thread copies its own part of it.
+fn columns(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+    let padded = cols.next_multiple_of(4);
+    let blocks = host::split(padded.div_ceil(WIDE), threads);
+    let ranges: Vec<_> = blocks.into_iter().map(|r| r.start * WIDE..(r.end * WIDE).min(padded)).collect();
+    let parts = host::cut_blocks(c, c_ld, 1, &ranges);
+    host::parallel(ranges.into_iter().zip(parts).map(|(range, mut part)| {
+        move || {
+            let mut room = vec![0f32; rows * WIDE.min(range.len())];
+            for from in range.clone().step_by(WIDE) {
+                let (place, wide) = (from - range.start, WIDE.min(range.end - from));
+                let (room, live) = (&mut room[..rows * wide], wide.min(cols - from));
+                if accumulate {
+                    room.chunks_exact_mut(wide).zip(&part).for_each(|(to, row)| to.copy_from_slice(&row[place..][..wide]));
+                }
+                host::product(room, wide, [rows, live, inner], a, b.t().from_row(from).t(), accumulate);
+                for (row, made) in part.iter_mut().zip(room.chunks_exact(wide)) {
+                    row[place..][..live].copy_from_slice(&made[..live]);
+                    row[place..][live..wide].iter_mut().for_each(|x| *x = if accumulate { *x } else { 0.0 });
+                }
+            }
+        }
+    }));
 }
 
 fn work(args: &[u32]) -> Work {

@@ -2,9 +2,10 @@
 
 use super::{Activation, from_vec4, from_vec4_mut, slices, step_forward, words};
 use crate::arena::{Slot, View};
-use crate::host::{self, Mat};
+use crate::host::{self, Mat, Parts};
 use crate::kernel::{Call, Capabilities, Constant, Kernel, Var, Variant, Word, Work, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
+use std::ops::Range;
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
@@ -104,19 +105,10 @@ fn cpu(call: &mut Call<'_, '_>) {
         bias: (bias != 0).then(|| &from_vec4(w, bias_offset)[..n]),
         keep: &keep[keep_offset as usize..][..steps * lanes],
     };
-    // Lanes don't depend on each other: each thread walks through time with its own.
-    let ranges = host::split(lanes, call.threads);
-    let parts = host::cut_blocks(h, block, n, &ranges);
-    host::parallel(ranges.iter().zip(parts).map(|(range, mut h)| {
-        let (scan, range) = (&scan, range.clone());
-        move || {
-            let mut hp = vec![0f32; range.len() * n];
-            for t in 0..steps {
-                let (before, now) = h.split_at_mut(t + 1);
-                scan.step(t, range.clone(), &*before[t], &mut *now[0], &mut hp);
-            }
-        }
-    }));
+    match host::part_scan(lanes, n, call.threads) {
+        Parts::Lanes(ranges) => scan.over_lanes(h, steps, &ranges),
+        Parts::Columns(ranges) => scan.over_columns(h, steps, &ranges),
+    }
     from_vec4_mut(states, state_out)[..block].copy_from_slice(&h[steps * block..]);
 }
 
@@ -132,21 +124,102 @@ pub(super) struct Scan<'a> {
 }
 
 impl Scan<'_> {
+    /// Each thread walks through time with lanes of its own: they don't depend on each other.
+    fn over_lanes(&self, h: &mut [f32], steps: usize, ranges: &[Range<usize>]) {
+        let parts = host::cut_blocks(h, self.lanes * self.n, self.n, ranges);
+        host::parallel(ranges.iter().zip(parts).map(|(range, mut h)| {
+            let range = range.clone();
+            move || {
+                let mut hp = vec![0f32; range.len() * self.n];
+                for t in 0..steps {
+                    let (before, now) = h.split_at_mut(t + 1);
+                    self.step(t, range.clone(), &*before[t], &mut *now[0], &mut hp);
+                }
+            }
+        }));
+    }
+
+    /// Each thread makes columns of its own of every step, in room of its own, and all wait for each other between two steps.
+    fn over_columns(&self, h: &mut [f32], steps: usize, ranges: &[Range<usize>]) {
+        let (block, mut hp) = (self.lanes * self.n, vec![0f32; self.lanes * self.n]);
+        let mut rooms: Vec<Vec<f32>> = ranges.iter().map(|r| vec![0f32; self.lanes * r.len()]).collect();
+        for t in 0..steps {
+            let (before, now) = h[t * block..(t + 2) * block].split_at_mut(block);
+            let from = self.kept(t, 0..self.lanes, before, &mut hp);
+            let parts = host::cut_blocks(now, self.n, 1, ranges);
+            host::parallel(ranges.iter().zip(parts).zip(&mut rooms).map(|((cols, rows), room)| {
+                move || {
+                    let width = cols.len();
+                    for (row, pre) in room.chunks_exact_mut(width).zip(self.pre[t * block..].chunks_exact(self.n)) {
+                        self.begin(row, &pre[cols.clone()], cols.clone());
+                    }
+                    let w = Mat::new(&self.w[cols.start..], self.n);
+                    host::product(room, width, [self.lanes, width, self.n], Mat::new(from, self.n), w, true);
+                    self.activation.apply(room);
+                    rows.into_iter().zip(room.chunks_exact(width)).for_each(|(to, row)| to.copy_from_slice(row));
+                }
+            }));
+        }
+    }
+
     /// One step of the lanes in `range`: `before` is their h_{t-1}, `now` becomes h_t; `hp` is room for keep_t h_{t-1}.
-    pub(super) fn step(&self, t: usize, range: std::ops::Range<usize>, before: &[f32], now: &mut [f32], hp: &mut [f32]) {
+    pub(super) fn step(&self, t: usize, range: Range<usize>, before: &[f32], now: &mut [f32], hp: &mut [f32]) {
         let (n, first) = (self.n, t * self.lanes + range.start);
-        now.copy_from_slice(&self.pre[first * n..][..now.len()]);
-        if let Some(bias) = self.bias {
-            now.chunks_exact_mut(n).for_each(|row| row.iter_mut().zip(bias).for_each(|(x, b)| *x += b));
+        for (row, pre) in now.chunks_exact_mut(n).zip(self.pre[first * n..].chunks_exact(n)) {
+            self.begin(row, pre, 0..n);
         }
-        let keep = &self.keep[first..first + range.len()];
-        let mut from = before;
-        if keep.contains(&0.0) {
-            hp.copy_from_slice(before);
-            hp.chunks_exact_mut(n).zip(keep).filter(|(_, k)| **k == 0.0).for_each(|(row, _)| row.fill(0.0));
-            from = hp;
-        }
+        let from = self.kept(t, range.clone(), before, hp);
         host::product(now, n, [range.len(), n, n], Mat::new(from, n), Mat::new(self.w, n), true);
         self.activation.apply(now);
+    }
+
+    /// Columns of a row of a_t without its recurrent part.
+    fn begin(&self, row: &mut [f32], pre: &[f32], cols: Range<usize>) {
+        match self.bias {
+            Some(bias) => host::vectorized(
+                #[inline(always)]
+                || row.iter_mut().zip(pre).zip(&bias[cols]).for_each(|((x, p), b)| *x = p + b),
+            ),
+            None => row.copy_from_slice(pre),
+        }
+    }
+
+    /// keep_t h_{t-1} of the lanes in `range`: h_{t-1} itself where none begins anew, else a copy in `hp`.
+    fn kept<'a>(&self, t: usize, range: Range<usize>, before: &'a [f32], hp: &'a mut [f32]) -> &'a [f32] {
+        let keep = &self.keep[t * self.lanes..][range];
+        if !keep.contains(&0.0) {
+            return before;
+        }
+        hp.copy_from_slice(before);
+        hp.chunks_exact_mut(self.n).zip(keep).filter(|(_, k)| **k == 0.0).for_each(|(row, _)| row.fill(0.0));
+        hp
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A scan over lanes and one over columns, of one part and of several, make the same bits.
+    #[test]
+    fn lanes_and_columns_make_the_same_bits() {
+        let number = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5;
+        let numbers = |n: usize, from: usize| (from..from + n).map(number).collect::<Vec<f32>>();
+        for (lanes, n) in [(1, 20), (3, 132), (8, 600)] {
+            let (steps, block) = (5, lanes * n);
+            let (pre, w, bias) = (numbers(steps * block, 1), numbers(n * n, 7_000), numbers(n, 90_000));
+            let keep: Vec<f32> = (0..steps * lanes).map(|i| if i % 7 == 4 { 0.0 } else { 1.0 }).collect();
+            let scan = Scan { lanes, n, activation: Activation::Tanh, pre: &pre, w: &w, bias: Some(&bias), keep: &keep };
+            let run = |walk: &dyn Fn(&mut [f32])| {
+                let mut h = numbers((steps + 1) * block, 500);
+                walk(&mut h);
+                h.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+            };
+            let alone = run(&|h| scan.over_lanes(h, steps, &host::split(lanes, 1)));
+            assert!(run(&|h| scan.over_lanes(h, steps, &host::split(lanes, 3))) == alone, "lanes {lanes}, n {n}");
+            for parts in 1..=3 {
+                assert!(run(&|h| scan.over_columns(h, steps, &host::split_columns(n, parts))) == alone, "lanes {lanes}, n {n}, parts {parts}");
+            }
+        }
     }
 }

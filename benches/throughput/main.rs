@@ -1,0 +1,82 @@
+//! `cargo bench`: what the speed claims rest on, on every device there is. Each result is checked before it is timed: kernels against
+//! the CPU's on one thread, updates against the f64 reference.
+//!
+//! Sections, all of them or those that are named: `kernels` (every dispatch by itself: median, minimum, rate, and its share of
+//! what the machine does at best, see `roofline.rs`), `updates` (whole updates, and what they are made of), and, only if named,
+//! `scaling` (time per step and lane as T, B, H and the layers grow). `cpu` or `gpu` takes one device, `quick` small sizes:
+//!
+//! ```text
+//! cargo bench -- cpu kernels
+//! cargo bench -- cpu update H B T LAYERS SECONDS      one line of JSON, for peers/run.sh
+//! ```
+
+mod kernels;
+mod roofline;
+mod split;
+mod timing;
+mod updates;
+
+use retrograd::analysis::gradcheck::{Case, executor, reference, relative_error};
+use retrograd::device::{Device, Wish};
+use retrograd::kernels::Activation;
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let has = |w: &str| words.iter().any(|x| x == w);
+    const KNOWN: [&str; 7] = ["cpu", "gpu", "quick", "kernels", "updates", "scaling", "update"];
+    if let Some(w) = words.iter().find(|w| !KNOWN.contains(&w.as_str()) && !(has("update") && w.parse::<u32>().is_ok())) {
+        eprintln!("`{w}` is unknown; expected of {}", KNOWN.join(", "));
+        std::process::exit(2);
+    }
+    let devices = devices(has("cpu"), has("gpu"));
+    if has("update") {
+        let numbers: Vec<u32> = words.iter().filter_map(|w| w.parse().ok()).collect();
+        let &[hidden, lanes, steps, layers, seconds] = numbers.as_slice() else {
+            eprintln!("update needs five numbers: H B T LAYERS SECONDS");
+            std::process::exit(2);
+        };
+        devices.iter().for_each(|d| updates::one(d, updates::Shape { hidden, lanes, steps, layers }, f64::from(seconds)));
+        return;
+    }
+    let (quick, some) = (has("quick"), has("kernels") || has("updates") || has("scaling"));
+    for device in &devices {
+        println!("\n{device}, {}", timing::machine());
+        check(device);
+        if has("kernels") || !some {
+            kernels::bench(device, if quick { 64 } else { 256 });
+        }
+        if has("updates") || !some {
+            updates::bench(device, if quick { &[64] } else { &[128, 256, 512] });
+            split::bench(device, if quick { &[64] } else { &[256, 512] });
+        }
+        if has("scaling") {
+            updates::scaling(device, quick);
+        }
+    }
+}
+
+fn devices(cpu: bool, gpu: bool) -> Vec<Device> {
+    let mut devices = Vec::new();
+    if cpu || !gpu {
+        devices.push(Device::open(Wish::Cpu).expect("the CPU").0);
+    }
+    if gpu || !cpu {
+        match Device::open(Wish::Gpu) {
+            Ok((device, _)) => devices.push(device),
+            Err(e) if gpu => panic!("{e}"),
+            Err(e) => println!("GPU left out: {e}"),
+        }
+    }
+    devices
+}
+
+/// The gradients of a small odd model are right on this device, or nothing is timed.
+fn check(device: &Device) {
+    for layers in [1, 2] {
+        let case = Case::odd(Activation::Tanh, layers, true);
+        let (got, _) = executor(device, &case).expect("the device runs");
+        for (g, e) in got.tensors.iter().zip(&reference(&case).tensors) {
+            assert!(relative_error(g, e) <= 1e-4, "{device}: wrong gradients");
+        }
+    }
+}

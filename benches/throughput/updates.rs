@@ -1,0 +1,121 @@
+//! Whole updates of a character model (V 65, Adam, clipping at norm 1) over windows of T steps.
+
+use crate::timing::{Times, repeat};
+use retrograd::data::{Kind, Symbols, Text};
+use retrograd::device::Device;
+use retrograd::kernels::Activation;
+use retrograd::model::Config;
+use retrograd::trainer::{Corpus, Settings, Trainer};
+use retrograd::truncation::Truncation;
+use std::sync::Arc;
+
+/// V.
+pub(crate) const VOCAB: u32 = 65;
+
+/// Sizes of a model and of its windows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) hidden: u32,
+    pub(crate) lanes: u32,
+    pub(crate) steps: u32,
+    pub(crate) layers: u32,
+}
+
+impl Shape {
+    /// B 32, T 64, one layer.
+    pub(crate) fn new(hidden: u32) -> Self {
+        Shape { hidden, lanes: 32, steps: 64, layers: 1 }
+    }
+
+    pub(crate) fn config(&self) -> Config {
+        Config { vocab: VOCAB, hidden: self.hidden, layers: self.layers, activation: Activation::Tanh, bias: true }
+    }
+
+    /// Floating-point operations of the products of an update: `[H,H]` ones of a step and lane three times (forward, backward, weights), the
+    /// head's likewise. Looking up rows by token is not counted.
+    pub(crate) fn flops(&self) -> f64 {
+        let [h, b, t, l, v] = [self.hidden, self.lanes, self.steps, self.layers, VOCAB].map(f64::from);
+        6.0 * b * t * (h * h * (2.0 * l - 1.0) + h * v)
+    }
+
+    fn tokens(&self) -> f64 {
+        f64::from(self.lanes) * f64::from(self.steps)
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "H {:<4} B {:<3} T {:<4} layers {}", self.hidden, self.lanes, self.steps, self.layers)
+    }
+}
+
+/// A trainer whose windows have that shape, on a text of 65 characters drawn at random.
+fn trainer(device: &Device, shape: Shape) -> Trainer {
+    let truncation = Truncation::Regular(shape.steps);
+    let settings = Settings { hidden: shape.hidden, lanes: shape.lanes, layers: shape.layers, truncation, val_fraction: 0.0, ..Settings::default() };
+    let symbols = (shape.lanes * (2 * shape.steps + 1)).max(20_000);
+    let text: Vec<u8> = (0..symbols).map(|i| b'0' + (i.wrapping_mul(2_654_435_761) >> 16) as u8 % VOCAB as u8).collect();
+    let symbols = Arc::new(Symbols::new(Text::given("65 characters at random", text), Kind::Characters).expect("ASCII"));
+    assert_eq!(symbols.vocabulary().len(), VOCAB);
+    let corpus = Corpus::new(symbols, None, &settings).expect("the text is long enough");
+    Trainer::new(device, corpus, settings).expect("the model fits")
+}
+
+/// Times whole updates, each from its start until the device has finished. Those of a shorter window, at an end of the text, are left out.
+pub(crate) fn time(device: &Device, shape: Shape, seconds: f64) -> (Times, Trainer) {
+    let mut trainer = trainer(device, shape);
+    let mut step = || {
+        while trainer.next_window().steps.len() < shape.steps as usize {
+            trainer.step().expect("the device runs");
+        }
+        trainer.step().expect("the device runs");
+        trainer.engine.wait().expect("the device runs");
+    };
+    step();
+    let times = repeat(seconds, step);
+    let metrics = trainer.metrics().expect("metrics").expect("updates were made");
+    assert!(metrics.applies && metrics.loss.is_finite(), "{shape}: an update was skipped: {metrics:?}");
+    (times, trainer)
+}
+
+/// One shape, as one line of JSON.
+pub(crate) fn one(device: &Device, shape: Shape, seconds: f64) {
+    let Times { median, min, count } = time(device, shape, seconds).0;
+    println!("{{\"seconds\": {median:.6}, \"min\": {min:.6}, \"updates\": {count}, \"device\": \"{device}\"}}");
+}
+
+/// Updates of B 32, T 64.
+pub(crate) fn bench(device: &Device, hidden: &[u32]) {
+    println!("\n{:<32} {:>10} {:>10} {:>12} {:>9} {:>10} {:>10}", "update", "median", "min", "tokens/s", "GFLOP/s", "dispatches", "device MiB");
+    for &hidden in hidden {
+        let shape = Shape::new(hidden);
+        let (times, trainer) = time(device, shape, 2.0);
+        let (rate, flops) = (shape.tokens() / times.median, shape.flops() / times.median / 1e9);
+        let (dispatches, bytes) = (trainer.engine.dispatches_per_window(), trainer.engine.device_bytes()[1]);
+        let [median, min] = [times.median, times.min].map(|t| t * 1e3);
+        println!("{shape:<32} {median:>7.3} ms {min:>7.3} ms {rate:>12.0} {flops:>9.1} {dispatches:>10} {:>10.1}", bytes as f64 / f64::from(1 << 20));
+    }
+}
+
+/// Time as one size grows and the others stay, against the first row of each table.
+pub(crate) fn scaling(device: &Device, quick: bool) {
+    let base = Shape::new(if quick { 64 } else { 256 });
+    let of = |sizes: &[u32], limit: u32, with: fn(Shape, u32) -> Shape| sizes.iter().filter(|&&n| n <= limit).map(|&n| with(base, n)).collect::<Vec<_>>();
+    let tables = [
+        ("T", of(&[64, 128, 256, 512, 1024, 2048, 4096], if quick { 512 } else { 4096 }, |s, steps| Shape { steps, ..s })),
+        ("B", of(&[1, 2, 4, 8, 16, 32, 64, 128, 256, 512], if quick { 64 } else { 512 }, |s, lanes| Shape { lanes, ..s })),
+        ("H", of(&[16, 32, 64, 128, 256, 512, 1024, 2048], if quick { 128 } else { 2048 }, |s, hidden| Shape { hidden, ..s })),
+        ("layers", of(&[1, 2, 3], 3, |s, layers| Shape { layers, ..s })),
+    ];
+    for (what, shapes) in tables {
+        println!("\nscaling in {what:<20} {:>12} {:>12} {:>14} {:>9} {:>22}", "update", "a step", "a token", "GFLOP/s", "a step, of the first");
+        let mut first = None;
+        for shape in shapes {
+            let Times { median, .. } = time(device, shape, if quick { 0.2 } else { 1.5 }).0;
+            let step = median / f64::from(shape.steps);
+            let of_first = step / *first.get_or_insert(step);
+            let (token, flops) = (median / shape.tokens() * 1e9, shape.flops() / median / 1e9);
+            println!("{shape:<31} {:>9.3} ms {:>9.1} us {token:>11.0} ns {flops:>9.1} {of_first:>20.2} x", median * 1e3, step * 1e6);
+        }
+    }
+}
