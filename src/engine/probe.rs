@@ -60,20 +60,6 @@ impl Engine {
         layout.map_or(0, |bytes| bytes + capabilities.overhead_bytes)
     }
 
-    /// Moves the state on by `steps` steps.
-    ///
-    /// # Errors
-    /// If the device fails, or what `inputs` gives.
-    pub fn advance(&mut self, steps: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>) -> Result<()> {
-        for segment in self.plan.segments(steps) {
-            self.upload(&inputs, &segment)?;
-            let (_, values) = self.values(&segment, 0);
-            self.executor.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
-            self.carry()?;
-        }
-        Ok(())
-    }
-
     /// |dL_t/dh_{t-k}| of the loss of the last of `steps` steps, from the present state, which stays; `inputs` must score no other step.
     ///
     /// # Errors
