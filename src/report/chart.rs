@@ -24,14 +24,34 @@ pub(super) enum Kind {
     Log,
 }
 
+/// How a curve is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stroke {
+    /// Thick, with the dashes and markers of its series.
+    Marked,
+    /// A line of full colour.
+    Plain,
+    /// A faint one, behind the others.
+    Thin,
+}
+
+impl Stroke {
+    fn class(self) -> &'static str {
+        match self {
+            Stroke::Marked => "val",
+            Stroke::Plain => "plain",
+            Stroke::Thin => "train",
+        }
+    }
+}
+
 /// A curve; where y is not finite it has a gap.
 #[derive(Debug, Clone)]
 pub(super) struct Curve {
     pub name: String,
     /// Its colour and dashes.
     pub series: usize,
-    /// Whether it is drawn thick, with markers.
-    pub bold: bool,
+    pub stroke: Stroke,
     pub points: Vec<(f64, f64)>,
     /// Low and high ends of a band around it, of its points.
     pub band: Vec<(f64, f64)>,
@@ -109,8 +129,9 @@ impl Chart {
         if let Some((value, _)) = &self.level {
             p.line("level", (X.0, sy.at(*value)), (X.1, sy.at(*value)));
         }
-        // Thin ones below; the first on top of the others.
-        for c in self.curves.iter().rev().filter(|c| !c.bold).chain(self.curves.iter().rev().filter(|c| c.bold)) {
+        // Marked ones above; the first on top of the others.
+        let marked = |c: &&Curve| c.stroke == Stroke::Marked;
+        for c in self.curves.iter().rev().filter(|c| !marked(c)).chain(self.curves.iter().rev().filter(|c| marked(c))) {
             self.curve(&mut p, c, &sx, &sy);
         }
         p.close();
@@ -130,17 +151,17 @@ impl Chart {
                 p.path("band", &format!("M{}Z", corners.join("L")));
             }
         }
-        let class = if c.bold { "val" } else { "train" };
+        let marked = c.stroke == Stroke::Marked;
         for run in c.points.split(|at| !self.drawable(at)).filter(|run| !run.is_empty()) {
             let run: Vec<(f64, f64)> = thinned(run, POINTS).iter().map(place).collect();
-            p.polyline(class, c.bold.then_some(c.series), &run);
+            p.polyline(c.stroke.class(), marked.then_some(c.series), &run);
             // A line to nowhere is not seen.
-            if run.len() == 1 && !c.bold {
+            if run.len() == 1 && !marked {
                 p.circle("dot", run[0], 2.5);
             }
         }
         let drawn: Vec<&(f64, f64)> = c.points.iter().filter(|at| self.drawable(at)).collect();
-        if c.bold {
+        if marked {
             let every = drawn.len().div_ceil(MARKERS).max(1);
             drawn.iter().rev().step_by(every).for_each(|at| p.marker("mark", c.series, place(at)));
         }
@@ -160,11 +181,11 @@ impl Chart {
         let placed = apart(&wanted, NAME, TOP, bottom);
         for (c, y) in self.curves.iter().zip(&placed) {
             let at = (X.1 + 18.0, *y);
-            if c.bold {
+            if c.stroke == Stroke::Marked {
                 p.key(c.series, at, &c.name);
             } else {
                 p.series(c.series);
-                p.polyline("train", None, &[at, (at.0 + 30.0, at.1)]);
+                p.polyline(c.stroke.class(), None, &[at, (at.0 + 30.0, at.1)]);
                 p.text("label", (at.0 + 37.0, at.1 + 4.5), &words::clipped(&c.name, 20));
                 p.close();
             }
@@ -214,7 +235,7 @@ mod tests {
     use super::*;
 
     fn chart(kind: Kind, points: &[(f64, f64)]) -> Chart {
-        let curve = Curve { name: "a".into(), series: 0, bold: true, points: points.to_vec(), band: Vec::new() };
+        let curve = Curve { name: "a".into(), series: 0, stroke: Stroke::Marked, points: points.to_vec(), band: Vec::new() };
         let [id, title, described, x, y] = ["c", "t", "d", "updates", "nats"].map(String::from);
         Chart { id, title, described, x, y, kind, curves: vec![curve], level: None, height: 200.0 }
     }

@@ -1,7 +1,9 @@
-//! A comparison and plans as they might come out, for tests.
+//! A comparison, plans and a run as they might come out, for tests.
 
 use crate::analysis::comparison::{Comparison, Parameter, Point, Strategy};
 use crate::analysis::planned::{CurvePoint, Planned, Segment};
+use crate::analysis::recorded::Recorded;
+use crate::run::{Figures, History, LayerProfile, Monitored, ParameterFigures, RunConfig, Sample, Validation};
 
 const STRETCH: &str = "Non eram nescius, Brute, cum, quae summis ingeniis exquisitaque doctrina philosophi Graeco sermone tractavissent,\n\
                        ea Latinis litteris mandaremus, fore ut hic noster labor in varias reprehensiones incurreret.";
@@ -193,4 +195,90 @@ pub(super) fn frugal_plan() -> Planned {
     }
     (p.stored_states, p.most_recomputed, p.recomputed_per_step, p.time_factor) = (4, 3, 1.53, 1.51);
     p
+}
+
+const CONFIG: &str = r#"
+format = 1
+text = "/books/book.txt"
+text-checksum = "00"
+text-bytes = 1000000
+bytes = false
+hidden = 128
+layers = 2
+batch = 32
+truncation = "regular:64"
+activation = "tanh"
+no-bias = false
+init = "orthogonal"
+updates = 1000
+optimizer = "adam"
+lr = 0.002
+schedule = "cosine:0"
+warmup = 100
+clip-norm = 1.0
+device = "cpu"
+seed = 0
+val-fraction = 0.1
+log-every = 10
+"#;
+
+/// A run of two layers with so many reports, every tenth of which validates, and every fifth of which was monitored.
+pub(super) fn recorded(reports: u64) -> Recorded {
+    let mut noise = Noise(5);
+    let mut history = History::default();
+    for k in 1..=reports {
+        let part = k as f64 / reports as f64;
+        let loss = 1.4 + 2.5 * (-6.0 * part).exp() + 0.05 * noise.next();
+        let (update, tokens) = (10 * k, 20_480 * k);
+        history.reports.push(Figures {
+            update,
+            tokens,
+            loss,
+            mean_loss: loss,
+            norm: 0.4 + noise.next(),
+            learning_rate: 0.002 * (1.0 - part),
+            speed: 4e5,
+            seconds: 0.05 * k as f64,
+            skipped: u64::from(k == 7),
+            clipped: Some(k % 5),
+        });
+        if k.is_multiple_of(10) || k == reports {
+            history.validations.push(Validation { update, tokens, seconds: 0.05 * k as f64, loss: loss + 0.1 });
+        }
+        if k.is_multiple_of(5) || k == 1 {
+            history.monitored.push(monitored(update, part));
+        }
+        if k.is_power_of_two() && k < 32 {
+            history.samples.push(Sample { update, tokens, text: "the <b>cat & the hat\n".repeat(4) });
+        }
+    }
+    let json = format!(r#"{{"updates":{},"tokens_per_second":400000.0,"device":"CPU, 2 threads","epochs":1.5,"sample":"once upon"}}"#, 10 * reports);
+    Recorded {
+        name: "book".into(),
+        config: RunConfig::parse(CONFIG).expect("a configuration"),
+        given: vec!["hidden".into(), "layers".into()],
+        command: "retrograd train /books/book.txt --hidden 128 --layers 2".into(),
+        history,
+        summary: serde_json::from_str(&json).ok(),
+        planned: Some(long_plan()),
+    }
+}
+
+/// A gradient that fades, the less the later.
+fn monitored(update: u64, part: f64) -> Monitored {
+    let lags: Vec<u64> = (0..64).collect();
+    let layer = |k: u32| {
+        let rate: f64 = 0.7 + 0.25 * part + 0.05 * f64::from(k);
+        let median: Vec<f64> = lags.iter().map(|lag| rate.powi(*lag as i32)).collect();
+        let times = |x: f64| median.iter().zip(&lags).map(|(m, lag)| m * x.powi(*lag as i32)).collect();
+        LayerProfile { low: times(0.97), high: times(1.02), decay_rate: rate, half_life: 0.5f64.ln() / rate.ln(), saturation: 0.05 * part, median }
+    };
+    let names = ["w_xh.0", "w_hh.0", "b_h.0", "w_xh.1", "w_hh.1", "b_h.1", "w_hy", "b_y"];
+    let parameter = |(i, name): (usize, &&str)| ParameterFigures {
+        name: (*name).to_string(),
+        grad_norm: 0.1 * (i + 1) as f64,
+        update_ratio: 0.01 * (1.1 - part) / (i + 1) as f64,
+    };
+    let parameters = names.iter().enumerate().map(parameter).collect();
+    Monitored { update, layers: (0..2).map(layer).collect(), parameters, lags }
 }

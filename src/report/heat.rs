@@ -83,7 +83,11 @@ impl Heat<'_> {
         let ends = ends(&self.columns);
         let lags: Vec<f64> = self.lags.iter().map(|k| *k as f64).collect();
         let updates: Vec<f64> = columns.iter().map(|c| c.0 as f64).collect();
-        let (xs, ys) = (edges(&updates), edges(&lags));
+        let (mut xs, ys) = (edges(&updates), edges(&lags));
+        // There is nothing before the first update or behind the last one.
+        if let ([first, .., last], Some(end)) = (&mut xs[..], updates.last()) {
+            (*first, *last) = (first.max(0.0), *end);
+        }
         let bottom = TOP + HEIGHT;
         let span = |e: &[f64]| e.first().copied().zip(e.last().copied()).unwrap_or((0.0, 1.0));
         let (sx, sy) = (Scale::between(span(&xs), X), Scale::between(span(&ys), (bottom, TOP)));
@@ -144,7 +148,7 @@ fn legend(p: &mut Picture, (lo, hi): (f64, f64), unknown: bool) {
         let at = lo + (hi - lo) * (f64::from(i) + 0.5) / f64::from(cells);
         let (class, opacity) = look(shade(10f64.powf(at), (lo, hi)));
         let width = WIDE / f64::from(cells);
-        p.rect(class, (left + width * f64::from(i), y), (width + 0.1, 12.0), opacity);
+        p.rect(class, (left + width * f64::from(i), y), (width, 12.0), opacity);
     }
     let every = (((hi - lo) / 7.0).ceil() as i32).max(1);
     for e in (lo as i32..=hi as i32).filter(|e| e % every == 0) {

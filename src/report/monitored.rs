@@ -1,6 +1,6 @@
 //! What `--monitor` has recorded: the gradient by lag, updates against weights, saturation.
 
-use super::chart::{Chart, Kind};
+use super::chart::{Chart, Kind, Stroke};
 use super::heat::Heat;
 use super::training::{chart, curve, figure};
 use super::{page, words};
@@ -25,7 +25,7 @@ fn layer(k: usize, of: usize) -> String {
 /// A figure of every layer over the updates.
 fn layers(all: &[Monitored], last: &Monitored, figure: fn(&LayerProfile) -> f64) -> Vec<super::chart::Curve> {
     let points = |k: usize| all.iter().filter_map(|m| Some((m.update as f64, figure(m.layers.get(k)?)))).collect();
-    (0..last.layers.len()).map(|k| curve(&layer(k, last.layers.len()), k + 1, true, points(k))).collect()
+    (0..last.layers.len()).map(|k| curve(&layer(k, last.layers.len()), k + 1, Stroke::Marked, points(k))).collect()
 }
 
 fn profiles(all: &[Monitored], last: &Monitored) -> String {
@@ -61,7 +61,7 @@ fn fades(last: &Monitored, k: usize) -> String {
 fn ending(last: &Monitored) -> String {
     let profile = |(k, l): (usize, &LayerProfile)| {
         let points = last.lags.iter().zip(&l.median).map(|(lag, x)| (*lag as f64, *x)).collect();
-        let mut c = curve(&layer(k, last.layers.len()), k + 1, true, points);
+        let mut c = curve(&layer(k, last.layers.len()), k + 1, Stroke::Marked, points);
         c.band = l.low.iter().copied().zip(l.high.iter().copied()).collect();
         c
     };
@@ -83,7 +83,7 @@ fn half_lives(all: &[Monitored], last: &Monitored) -> String {
 /// A figure of every parameter over the updates.
 fn over(all: &[Monitored], last: &Monitored, value: fn(&ParameterFigures) -> f64) -> Vec<super::chart::Curve> {
     let of = |name: &str| all.iter().filter_map(|m| Some((m.update as f64, value(m.parameters.iter().find(|p| p.name == name)?)))).collect();
-    last.parameters.iter().enumerate().map(|(i, p)| curve(&p.name, i, true, of(&p.name))).collect()
+    last.parameters.iter().enumerate().map(|(i, p)| curve(&p.name, i, Stroke::Marked, of(&p.name))).collect()
 }
 
 fn parameters(all: &[Monitored], last: &Monitored) -> String {

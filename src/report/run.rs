@@ -189,3 +189,92 @@ fn command(r: &Recorded) -> String {
     let what = "On the same device, with the same text at the same place, it gives the same bits; --out names the folder.";
     page::section("The command that repeats it", what, &format!("<pre>{}</pre>\n", escape(&r.command)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{fixture, runs};
+    use super::*;
+    use crate::run::History;
+
+    /// Checks what every page must hold: tags match, attributes are quoted, numbers finite, no id twice, nothing fetched or run.
+    fn checked(page: &str) {
+        let mut open: Vec<&str> = Vec::new();
+        for part in page.split('<').skip(1) {
+            let (tag, text) = part.split_once('>').unwrap();
+            assert!(!text.contains('>') || open.last() == Some(&"style") || tag == "style", "{part}");
+            let name = tag.trim_matches('/').split_whitespace().next().unwrap();
+            if name.starts_with('!') || tag.ends_with('/') {
+                continue;
+            }
+            if tag.starts_with('/') {
+                assert_eq!(open.pop(), Some(name));
+            } else {
+                assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+                open.push(name);
+            }
+        }
+        assert!(open.is_empty(), "{open:?}");
+        for part in page.split('"').skip(1).step_by(2) {
+            assert!(!part.contains("NaN") && !part.split([' ', ',']).any(|n| n.trim_start_matches('-') == "inf"), "{part}");
+        }
+        let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|p| p.split('"').next()).collect();
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count, "an id occurs twice");
+        assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("http-equiv"));
+    }
+
+    #[test]
+    fn a_whole_page() {
+        let r = fixture::recorded(60);
+        let page = html(&r);
+        checked(&page);
+        for words in ["Run book", "Gradient by lag, layer 2", "Updates against weights", "Saturation", "w_hh.1", "bits per symbol", "this plan: "] {
+            assert!(page.contains(words), "{words}");
+        }
+        assert!(!page.contains("--monitor 50"));
+    }
+
+    #[test]
+    fn any_figures_make_a_page() {
+        for x in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0, 1e300, 1e-300] {
+            let mut r = fixture::recorded(20);
+            for f in &mut r.history.reports {
+                (f.loss, f.mean_loss, f.norm, f.learning_rate, f.speed, f.seconds) = (x, x, x, x, x, x);
+            }
+            r.history.validations.iter_mut().for_each(|v| (v.loss, v.seconds) = (x, x));
+            for m in &mut r.history.monitored {
+                for l in &mut m.layers {
+                    [&mut l.median, &mut l.low, &mut l.high].into_iter().for_each(|c| c.fill(x));
+                    (l.decay_rate, l.half_life, l.saturation) = (x, x, x);
+                }
+                m.parameters.iter_mut().for_each(|p| (p.grad_norm, p.update_ratio) = (x, x));
+            }
+            checked(&html(&r));
+            checked(&runs::html(&[r, fixture::recorded(3)]));
+        }
+    }
+
+    #[test]
+    fn little_is_enough() {
+        let mut r = fixture::recorded(1);
+        checked(&html(&r));
+        (r.planned, r.summary) = (None, None);
+        checked(&html(&r));
+        r.history = History { monitored: r.history.monitored, ..History::default() };
+        r.history.monitored.iter_mut().for_each(|m| (m.lags, m.layers, m.parameters) = (Vec::new(), Vec::new(), Vec::new()));
+        checked(&html(&r));
+        r.history.monitored.clear();
+        checked(&html(&r));
+        checked(&runs::html(&[r.clone(), r]));
+        checked(&runs::html(&[]));
+    }
+
+    #[test]
+    fn many_reports_make_no_giant() {
+        let page = html(&fixture::recorded(20_000));
+        checked(&page);
+        assert!(page.len() < 1_500_000, "{} bytes", page.len());
+    }
+}

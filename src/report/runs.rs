@@ -1,6 +1,6 @@
 //! The page of several runs.
 
-use super::chart::{Chart, Kind};
+use super::chart::{Chart, Kind, Stroke};
 use super::page::{self, cell};
 use super::run::{ended, setting};
 use super::svg::{escape, swatch};
@@ -117,9 +117,9 @@ fn loss(runs: &[Recorded], names: &[String], against: Against) -> String {
         let val: Vec<(f64, f64)> = r.history.validations.iter().map(|v| (against.at(v.tokens, v.seconds), v.loss)).collect();
         let train: Vec<(f64, f64)> = r.history.reports.iter().map(|f| (against.at(f.tokens, f.seconds), f.mean_loss)).collect();
         if !val.is_empty() {
-            curves.push(curve(name, i, true, val));
+            curves.push(curve(name, i, Stroke::Marked, val));
         }
-        curves.push(curve(&format!("{name}, train"), i, false, train));
+        curves.push(curve(&format!("{name}, train"), i, Stroke::Thin, train));
     }
     let all = curves.iter().flat_map(|c| &c.points).map(|p| p.1).filter(|y| y.is_finite());
     let (lo, hi) = all.fold((f64::INFINITY, 0.0f64), |(lo, hi), y| (lo.min(y), hi.max(y)));
@@ -129,7 +129,7 @@ fn loss(runs: &[Recorded], names: &[String], against: Against) -> String {
 
 fn figures(runs: &[Recorded], names: &[String], what: (&str, &str, &str), figure: fn(&Figures) -> f64) -> String {
     let points = |r: &Recorded| r.history.reports.iter().map(|f| (f.tokens as f64, figure(f))).collect();
-    let curves = runs.iter().zip(names).enumerate().map(|(i, (r, name))| curve(name, i, true, points(r))).collect();
+    let curves = runs.iter().zip(names).enumerate().map(|(i, (r, name))| curve(name, i, Stroke::Marked, points(r))).collect();
     drawn(what.1, "", &chart(what, SYMBOLS.axis, Kind::FromZero, curves))
 }
 

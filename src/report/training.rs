@@ -1,6 +1,6 @@
 //! What training recorded of itself: loss, gradient norm and clipping, learning rate, speed.
 
-use super::chart::{Chart, Curve, Kind};
+use super::chart::{Chart, Curve, Kind, Stroke};
 use super::page;
 use super::words;
 use crate::analysis::recorded::Recorded;
@@ -24,8 +24,8 @@ fn reports(r: &Recorded, y: fn(&Figures) -> f64) -> Vec<(f64, f64)> {
     r.history.reports.iter().map(|f| (f.update as f64, y(f))).collect()
 }
 
-pub(super) fn curve(name: &str, series: usize, bold: bool, points: Vec<(f64, f64)>) -> Curve {
-    Curve { name: name.to_string(), series, bold, points, band: Vec::new() }
+pub(super) fn curve(name: &str, series: usize, stroke: Stroke, points: Vec<(f64, f64)>) -> Curve {
+    Curve { name: name.to_string(), series, stroke, points, band: Vec::new() }
 }
 
 /// Ends of a curve in words: where it begins and where it ends.
@@ -72,15 +72,15 @@ fn loss(r: &Recorded) -> String {
     }
     let mut curves = Vec::new();
     if !val.is_empty() {
-        curves.push(curve("validation", 2, true, val));
+        curves.push(curve("validation", 2, Stroke::Marked, val));
     }
-    curves.push(curve("training, mean", 1, false, train));
+    curves.push(curve("training, mean", 1, Stroke::Plain, train));
     let positive = curves.iter().flat_map(|c| &c.points).map(|p| p.1).filter(|y| y.is_finite());
     let (lo, hi) = positive.fold((f64::INFINITY, 0.0f64), |(lo, hi), y| (lo.min(y), hi.max(y)));
     // A loss that explodes would leave nothing of the rest.
     let kind = if lo > 0.0 && hi / lo > 20.0 { Kind::Log } else { Kind::Linear };
     let chart = chart("loss", "Loss", "loss, nats per symbol", kind, curves, &seen.join(" "));
-    let what = "Thin: mean training loss since the report before. Bold, with markers: loss on the held-out part. 1 nat is 1.443 bits.";
+    let what = "Mean training loss since the report before; with markers, loss on the held-out part. 1 nat is 1.443 bits.";
     page::section("Loss", what, &figure(&chart, &seen))
 }
 
@@ -114,7 +114,7 @@ fn norm(r: &Recorded) -> String {
         "Gradient norm",
         "global norm of the last window's gradient, log scale",
         Kind::Log,
-        vec![curve("norm", 1, false, norms)],
+        vec![curve("norm", 1, Stroke::Plain, norms)],
         &seen.join(" "),
     );
     if let Clip::Norm(most) = clip {
@@ -145,10 +145,10 @@ fn clipped(r: &Recorded) -> String {
     }
     let mut curves = Vec::new();
     if known {
-        curves.push(curve("clipped", 4, false, shares(reports, |f| f.clipped.unwrap_or(0))));
+        curves.push(curve("clipped", 4, Stroke::Plain, shares(reports, |f| f.clipped.unwrap_or(0))));
     }
     if skipped > 0 {
-        curves.push(curve("skipped", 2, true, shares(reports, |f| f.skipped)));
+        curves.push(curve("skipped", 2, Stroke::Marked, shares(reports, |f| f.skipped)));
     }
     let mut picture = chart("clipped", "Clipped updates", "% of the updates since the report before", Kind::FromZero, curves, &seen.join(" "));
     picture.height = 120.0;
@@ -171,7 +171,7 @@ fn rate(r: &Recorded) -> String {
     let rates = reports(r, |f| f.learning_rate);
     let what = format!("Schedule {}, {} updates of warm-up, --lr {}.", r.config.schedule, words::count(r.config.warmup), r.config.lr);
     let seen = [format!("{}.", course(&rates, ""))];
-    let mut picture = chart("rate", "Learning rate", "learning rate", Kind::FromZero, vec![curve("learning rate", 3, false, rates)], &seen[0]);
+    let mut picture = chart("rate", "Learning rate", "learning rate", Kind::FromZero, vec![curve("learning rate", 3, Stroke::Plain, rates)], &seen[0]);
     picture.height = 140.0;
     page::section("Learning rate", &what, &figure(&picture, &[]))
 }
@@ -181,7 +181,7 @@ fn speed(r: &Recorded) -> String {
     let mut sorted: Vec<f64> = speeds.iter().map(|p| p.1).filter(|y| y.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
     let seen: Vec<String> = sorted.get(sorted.len() / 2).map(|m| format!("Median {} symbols per second.", words::rounded(*m))).into_iter().collect();
-    let mut picture = chart("speed", "Throughput", "symbols per second", Kind::FromZero, vec![curve("throughput", 0, false, speeds)], &seen.concat());
+    let mut picture = chart("speed", "Throughput", "symbols per second", Kind::FromZero, vec![curve("throughput", 0, Stroke::Plain, speeds)], &seen.concat());
     picture.height = 140.0;
     page::section("Throughput", "Of training alone: without set-up, validation, samples and saving.", &figure(&picture, &seen))
 }
