@@ -24,7 +24,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let has = |w: &str| words.iter().any(|x| x == w);
     const KNOWN: [&str; 7] = ["cpu", "gpu", "quick", "kernels", "updates", "scaling", "update"];
-    if let Some(w) = words.iter().find(|w| !KNOWN.contains(&w.as_str()) && !(has("update") && w.parse::<u32>().is_ok())) {
+    if let Some(w) = words.iter().find(|w| !(KNOWN.contains(&w.as_str()) || has("update") && w.parse::<u32>().is_ok())) {
         eprintln!("`{w}` is unknown; expected of {}", KNOWN.join(", "));
         std::process::exit(2);
     }
