@@ -152,7 +152,9 @@ fn summarize(layer: usize, lags: u32, all: &[(LagNorms, Vec<End>)], (saturated, 
         // Not finite sorts above all: a quantile that meets one is not finite either.
         let quantile = |q: f64| if enough { ratios[((ratios.len() - 1) as f64 * q).round() as usize] } else { f64::NAN };
         let [low, median, high] = [0.1, 0.5, 0.9].map(|q| Some(quantile(q)).filter(|x| *x != f64::INFINITY).unwrap_or(f64::NAN));
-        (l.low.push(low.exp()), l.median.push(median.exp()), l.high.push(high.exp()));
+        for (list, ln) in [(&mut l.low, low), (&mut l.median, median), (&mut l.high, high)] {
+            list.push(ln.exp());
+        }
         l.log10_median.push(median / std::f64::consts::LN_10);
         l.mean.push(if enough && lost == 0 { sum / ratios.len() as f64 } else { f64::NAN });
     }

@@ -1,6 +1,6 @@
 //! The page of a look at how gradients flow.
 
-use super::chart::{Chart, Curve, Kind};
+use super::chart::{Chart, Curve, Kind, Stroke};
 use super::page::{self, cell};
 use super::words;
 use crate::analysis::flow::{Flow, Verdict};
@@ -58,7 +58,7 @@ fn window(f: &Flow) -> String {
 }
 
 fn line(name: &str, series: usize, points: Vec<(f64, f64)>) -> Curve {
-    Curve { name: name.to_string(), points, band: Vec::new(), bold: true, series }
+    Curve { name: name.to_string(), points, band: Vec::new(), stroke: Stroke::Marked, series }
 }
 
 /// A picture with a logarithmic vertical axis.
@@ -83,7 +83,7 @@ fn profile(f: &Flow) -> String {
     let middle = f.lags.len() * 5 / 8;
     if let Some(at) = f.top.median.get(middle).copied().filter(|x| *x > 0.0) {
         let fit = f.lags.iter().map(|k| at * f.top.decay_rate.powf(f64::from(*k) - middle as f64)).collect::<Vec<_>>();
-        lines.push(Curve { bold: false, ..line("geometric fit", 0, against(&f.lags, &fit)) });
+        lines.push(Curve { stroke: Stroke::Thin, ..line("geometric fit", 0, against(&f.lags, &fit)) });
     }
     let seen = format!("{} The fit's coefficient of determination is {}.", verdict(f), words::number(f.top.decay_fit));
     let axes = ["lag k, steps", "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio"];

@@ -1,6 +1,6 @@
 //! The page of the lab: decay against spectral radius.
 
-use super::chart::{Chart, Curve, Kind};
+use super::chart::{Chart, Curve, Kind, Stroke};
 use super::page::{self, cell};
 use super::words;
 use crate::analysis::flow::sweep::{Family, Point, Sweep};
@@ -36,13 +36,13 @@ fn decay(s: &Sweep) -> String {
             let at: Vec<(f64, f64)> = points(s, activation, family).map(|p| (p.spectral_radius, p.decay_rate)).collect();
             if !at.is_empty() {
                 series += 1;
-                lines.push(Curve { name: format!("{}, {family}", activation.name()), points: at, band: Vec::new(), bold: true, series });
+                lines.push(Curve { name: format!("{}, {family}", activation.name()), points: at, band: Vec::new(), stroke: Stroke::Marked, series });
             }
         }
     }
     let radii = s.points.iter().map(|p| p.spectral_radius).filter(|r| r.is_finite());
     let (lo, hi) = radii.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), r| (lo.min(r), hi.max(r)));
-    lines.push(Curve { name: "theory".to_string(), points: vec![(lo, lo), (hi, hi)], band: Vec::new(), bold: false, series: 0 });
+    lines.push(Curve { name: "theory".to_string(), points: vec![(lo, lo), (hi, hi)], band: Vec::new(), stroke: Stroke::Thin, series: 0 });
     let lost = s.points.iter().filter(|p| !p.decay_rate.is_finite()).count();
     let lost = if lost == 0 {
         String::new()
@@ -66,9 +66,9 @@ fn profiles(s: &Sweep, activation: Activation) -> String {
     for (i, p) in all.iter().step_by(every).enumerate() {
         let lags = || s.lags.iter().map(|k| f64::from(*k));
         let measured = lags().zip(p.log10_median.iter().map(|x| 10f64.powf(*x))).collect();
-        lines.push(Curve { name: format!("radius {}", p.radius), points: measured, band: Vec::new(), bold: true, series: i });
+        lines.push(Curve { name: format!("radius {}", p.radius), points: measured, band: Vec::new(), stroke: Stroke::Marked, series: i });
         let theory = lags().map(|k| (k, p.spectral_radius.powf(k))).collect();
-        lines.push(Curve { name: format!("{}^k", p.radius), points: theory, band: Vec::new(), bold: false, series: i });
+        lines.push(Curve { name: format!("{}^k", p.radius), points: theory, band: Vec::new(), stroke: Stroke::Thin, series: i });
     }
     if lines.is_empty() {
         return String::new();

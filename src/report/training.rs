@@ -58,7 +58,7 @@ fn loss(r: &Recorded) -> String {
     let val: Vec<(f64, f64)> = h.validations.iter().map(|v| (v.update as f64, v.loss)).collect();
     let mut seen = vec![format!("Training: {}.", course(&train, "nats"))];
     let finite = || h.validations.iter().filter(|v| v.loss.is_finite());
-    match (finite().min_by(|a, b| a.loss.total_cmp(&b.loss)), finite().last()) {
+    match (finite().min_by(|a, b| a.loss.total_cmp(&b.loss)), finite().next_back()) {
         (Some(best), Some(last)) => {
             let amount = |loss: f64| format!("{} nats ({} bits per symbol)", words::fixed(loss, 4), words::fixed(bits(loss), 4));
             seen.push(format!("Validation is lowest at update {}: {}.", words::count(best.update), amount(best.loss)));
