@@ -5,13 +5,12 @@ mod folder;
 
 pub(crate) use config::FREE;
 pub use config::RunConfig;
-pub use folder::Folder;
+pub use folder::{Folder, START};
 
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::{Mark, Meter, Report, number, optional, single};
-use crate::model::Config;
 use crate::store::{Model, Progress, Snapshot};
 use crate::trainer::{Corpus, Goal, Trainer};
 use folder::Lines;
@@ -338,8 +337,7 @@ impl Run {
     /// # Errors
     /// If the device fails.
     pub fn model(&mut self) -> Result<Model> {
-        let (config, vocabulary): (Config, _) = (self.trainer.engine.config, self.trainer.symbols().vocabulary().clone());
-        Ok(Model { config, vocabulary, parameters: self.trainer.engine.parameters()? })
+        Model::of(&mut self.trainer)
     }
 
     /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.

@@ -1,9 +1,12 @@
 //! Files of models and snapshots.
 
 mod container;
+mod foreign;
 mod model;
+mod onnx;
 mod snapshot;
 
 pub use container::Container;
+pub use foreign::{Foreign, Unsaid};
 pub use model::Model;
 pub use snapshot::{Progress, Snapshot};

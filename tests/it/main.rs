@@ -4,6 +4,10 @@
 mod cli;
 // The devices that tests run on.
 mod devices;
+// The programs under examples/.
+mod examples;
+// Models to and from other programs, and configurations given back.
+mod exchange;
 // Whole models against the f64 reference.
 mod gradients;
 // What tells a wrong number from a right one, and tests of that.
@@ -12,6 +16,8 @@ mod compare;
 mod kernels;
 // Memory: budgets that hold, and the same gradients within them.
 mod memory;
+// Both executors against PyTorch.
+mod parity;
 // Runs: their folder, going on after an end of any kind, what is refused.
 mod runs;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.
