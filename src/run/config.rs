@@ -22,10 +22,11 @@ pub(crate) const FREE: [&str; 6] = ["updates", "epochs", "log-every", "save-ever
 /// Keys of which a flag of one sets aside what a file says of the others.
 const EXCLUSIVE: [&[&str]; 3] = [&["updates", "epochs"], &["clip-norm", "clip-value"], &["text", "text-checksum", "text-bytes"]];
 
-/// What a wrong value's message says, in the words of a file's writer.
-fn allowed(message: &str) -> String {
+/// What a wrong value's message says, with the key and in the words of a file's writer.
+fn allowed(key: &str, message: &str) -> String {
     let words = [
         ("unknown field", "unknown key"),
+        ("unknown variant", "unknown value"),
         ("expected u32", "expected a whole number from 0 to 4294967295"),
         ("expected u64", "expected a whole number, 0 or more"),
         ("expected f64", "expected a number"),
@@ -33,7 +34,8 @@ fn allowed(message: &str) -> String {
         ("expected a string", "expected a text in quotes"),
         ("expected path string", "expected a path in quotes"),
     ];
-    words.iter().fold(message.to_string(), |m, (from, to)| m.replace(from, to))
+    let message = words.iter().fold(message.to_string(), |m, (from, to)| m.replace(from, to));
+    if message.contains(key) { message } else { format!("{key}: {message}") }
 }
 
 /// All of it.
@@ -226,7 +228,11 @@ impl RunConfig {
     /// If it can't be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = self.text()?;
-        files::replace(path, format!("# What this run was started with, by the flags of `retrograd train`; --resume goes on with it, --config begins another with it.\n{text}").as_bytes())
+        files::replace(
+            path,
+            format!("# What this run was started with, by the flags of `retrograd train`; --resume goes on with it, --config begins another with it.\n{text}")
+                .as_bytes(),
+        )
     }
 
     /// Reads a file.
@@ -272,10 +278,13 @@ impl RunConfig {
         for (key, at) in &file {
             let mut alone = defaults.clone();
             alone.insert(key.clone(), values[key].clone());
-            let config: Self = alone.try_into().map_err(|e: toml::de::Error| wrong(*at, &format!("{key}: {}", allowed(e.message()))))?;
+            let config: Self = alone.try_into().map_err(|e: toml::de::Error| wrong(*at, &allowed(key, e.message())))?;
             config.check().map_err(|e| wrong(*at, &e.to_string()))?;
             if config.format > FORMAT {
-                return Err(wrong(*at, &format!("it was written by a newer program (format {}; this one reads up to {FORMAT}); update retrograd", config.format)));
+                return Err(wrong(
+                    *at,
+                    &format!("it was written by a newer program (format {}; this one reads up to {FORMAT}); update retrograd", config.format),
+                ));
             }
             let overridden = EXCLUSIVE.iter().any(|group| group.contains(&key.as_str()) && has(group)) || has(&[key.as_str()]);
             if key == "updates" && values.contains_key("epochs") {

@@ -104,7 +104,10 @@ impl Foreign {
         let bias = sizes.bias != [false; 2];
         let architecture = model::architecture(kind, hidden as u32, sizes.layers as u32, activation, bias);
         let sorted: Vec<&String> = order.iter().map(|&i| &symbols[i]).collect();
-        let mut container = Container { metadata: BTreeMap::from([("config".into(), architecture), ("vocabulary".into(), serde_json::json!(sorted).to_string())]), ..Container::default() };
+        let mut container = Container {
+            metadata: BTreeMap::from([("config".into(), architecture), ("vocabulary".into(), serde_json::json!(sorted).to_string())]),
+            ..Container::default()
+        };
         for (name, found) in std::mem::take(&mut self.tensors) {
             let numbers = match name.as_str() {
                 // One column, or row, a symbol.
@@ -243,7 +246,9 @@ fn checked_order(symbols: &[String], vocab: usize) -> Result<Vec<usize>> {
         places.entry(s).or_default().push(i);
     }
     let twice = places.iter().filter(|(_, at)| at.len() > 1);
-    faults.extend(twice.map(|(s, at)| format!("{s:?} is there {} times, at the indices {}", at.len(), at.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))));
+    faults.extend(
+        twice.map(|(s, at)| format!("{s:?} is there {} times, at the indices {}", at.len(), at.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))),
+    );
     if !faults.is_empty() {
         let more = faults.len().saturating_sub(LISTED);
         faults.truncate(LISTED);
@@ -266,7 +271,11 @@ mod tests {
     fn foreign(container: &Container) -> Foreign {
         Foreign {
             metadata: container.metadata.clone(),
-            tensors: container.tensors.iter().map(|(n, (shape, numbers))| (n.clone(), Found { dtype: Dtype::F32, shape: shape.clone(), numbers: numbers.clone() })).collect(),
+            tensors: container
+                .tensors
+                .iter()
+                .map(|(n, (shape, numbers))| (n.clone(), Found { dtype: Dtype::F32, shape: shape.clone(), numbers: numbers.clone() }))
+                .collect(),
         }
     }
 
@@ -320,7 +329,7 @@ mod tests {
             assert!(words.iter().all(|w| e.contains(w)) && !e.contains('\n'), "{e}");
         };
         let shape = |f: &mut Foreign, name: &str, to: &[usize]| f.tensors.get_mut(name).unwrap().shape = to.to_vec();
-        check(&|f| drop(f.tensors.clear()), &["rnn.weight_ih_l0 is missing, expected F32 [H, V]", "head.weight is missing, expected F32 [V, H]"]);
+        check(&|f| f.tensors.clear(), &["rnn.weight_ih_l0 is missing, expected F32 [H, V]", "head.weight is missing, expected F32 [V, H]"]);
         check(&|f| drop(f.tensors.remove("rnn.bias_hh_l1")), &["rnn.bias_hh_l1 is missing, expected F32 [5]"]);
         check(&|f| shape(f, "rnn.weight_hh_l1", &[5, 6]), &["rnn.weight_hh_l1 is F32 [5, 6], expected F32 [5, 5]"]);
         check(&|f| f.tensors.get_mut("head.bias").unwrap().dtype = Dtype::F16, &["head.bias is F16 [4], expected F32 [4]"]);

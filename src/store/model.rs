@@ -106,7 +106,8 @@ impl Model {
     /// # Errors
     /// [`Error::Input`] if it is not one of this program, or of a newer one.
     pub fn from_container(mut container: Container) -> Result<Self> {
-        let a = parse_architecture(container.text("config")?)?;
+        let foreign = |e: Error| Error::Input(format!("{e}; `retrograd import` takes over models of PyTorch"));
+        let a = parse_architecture(container.text("config").map_err(foreign)?)?;
         let wrong = |e| Error::Input(format!("its metadata `vocabulary` is not that of a model of this program ({e})"));
         let symbols: Vec<String> = serde_json::from_str(container.text("vocabulary")?).map_err(wrong)?;
         let vocabulary = Vocabulary::new(a.symbols, &symbols)?;

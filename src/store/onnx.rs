@@ -107,14 +107,19 @@ fn text_attribute(name: &str, text: &str) -> Message {
     Message::default().text(1, name).text(9, text).int(20, 8)
 }
 
-/// An input or output of the graph; a dimension is a number, or a name where it is free.
-fn value(name: &str, kind: i64, shape: [std::result::Result<u32, &str>; 3], about: &str) -> Message {
-    let dimension = |d: &std::result::Result<u32, &str>| match d {
-        Ok(n) => Message::default().int(1, (*n).into()),
-        Err(name) => Message::default().text(2, name),
+/// A dimension of an input or output.
+enum Dimension {
+    Size(u32),
+    /// Any size, under this name.
+    Free(&'static str),
+}
+
+/// An input or output of the graph.
+fn value(name: &str, kind: i64, shape: &[Dimension], about: &str) -> Message {
+    let dimension = |d: &Dimension| match d {
+        Dimension::Size(n) => Message::default().int(1, (*n).into()),
+        Dimension::Free(name) => Message::default().text(2, name),
     };
-    // Tokens have two dimensions.
-    let shape = shape.iter().filter(|d| **d != Ok(0));
     let shape = Message::default().all(shape, |m, d| m.message(1, &dimension(d)));
     let tensor = Message::default().int(1, kind).message(2, &shape);
     Message::default().text(1, name).message(2, &Message::default().message(1, &tensor)).text(3, about)
@@ -133,15 +138,15 @@ impl Model {
         }
         let mut graph = Graph::default();
         self.layers(&mut graph);
-        let free = [Err("time"), Err("batch")];
+        let [time, batch] = [Dimension::Free("time"), Dimension::Free("batch")];
+        let state = [Dimension::Size(c.layers), Dimension::Free("batch"), Dimension::Size(c.hidden)];
         let inputs = [
-            value("tokens", INT64, [free[0], free[1], Ok(0)], "indices into the vocabulary (metadata), 0 to V-1"),
-            value("state", FLOAT, [Ok(c.layers), free[1], Ok(c.hidden)], "zeros, or the next_state of what came before"),
+            value("tokens", INT64, &[time, batch], "indices into the vocabulary (metadata), 0 to V-1"),
+            value("state", FLOAT, &state, "zeros, or the next_state of what came before"),
         ];
-        let outputs = [
-            value("logits", FLOAT, [free[0], free[1], Ok(c.vocab)], "of the symbol behind each token"),
-            value("next_state", FLOAT, [Ok(c.layers), free[1], Ok(c.hidden)], "the state behind the last token"),
-        ];
+        let logits = [Dimension::Free("time"), Dimension::Free("batch"), Dimension::Size(c.vocab)];
+        let outputs =
+            [value("logits", FLOAT, &logits, "of the symbol behind each token"), value("next_state", FLOAT, &state, "the state behind the last token")];
         let body = Message::default().all(&graph.nodes, |m, n| m.message(1, n)).text(2, "retrograd").all(&graph.tensors, |m, t| m.message(5, t));
         let body = body.all(&inputs, |m, i| m.message(11, i)).all(&outputs, |m, o| m.message(12, o));
         let metadata = self.to_container().metadata;
@@ -216,6 +221,8 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Vocabulary;
+    use crate::model::{Config, Init};
 
     /// As the encoding's documentation has them.
     #[test]
@@ -225,5 +232,57 @@ mod tests {
         assert_eq!(Message::default().message(3, &Message::default().int(1, 150)).0, [0x1a, 3, 0x08, 0x96, 0x01]);
         assert_eq!(Message::default().int(20, 6).0, [0xa0, 0x01, 6]);
         assert_eq!(float_attribute("a", 1.0).0, [0x0a, 1, b'a', 0x3d, 0, 0, 0x80, 0x3f, 0xa0, 0x01, 6]);
+    }
+
+    /// The fields of a message: number and content, a number's as its bytes.
+    fn fields(mut bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        let varint = |bytes: &mut &[u8]| {
+            let len = bytes.iter().position(|b| b & 0x80 == 0).unwrap() + 1;
+            let n = bytes[..len].iter().rev().fold(0u64, |n, b| n << 7 | u64::from(b & 0x7f));
+            *bytes = &bytes[len..];
+            n
+        };
+        let mut all = Vec::new();
+        while !bytes.is_empty() {
+            let key = varint(&mut bytes);
+            let len = match key & 7 {
+                0 => {
+                    all.push((key >> 3, varint(&mut bytes).to_le_bytes().to_vec()));
+                    continue;
+                }
+                2 => varint(&mut bytes) as usize,
+                5 => 4,
+                other => panic!("wire type {other}"),
+            };
+            all.push((key >> 3, bytes[..len].to_vec()));
+            bytes = &bytes[len..];
+        }
+        all
+    }
+
+    /// The operators and the numbers of the file are those of the model. That it computes the same is shown by tests/parity/check.py.
+    #[test]
+    fn the_graph_holds_the_model() {
+        for (layers, bias, operators) in [
+            (1, true, "OneHot RNN Squeeze MatMul Add"),
+            (1, false, "OneHot RNN Squeeze MatMul"),
+            (3, false, "OneHot Split RNN Squeeze RNN Squeeze RNN Squeeze Concat MatMul"),
+        ] {
+            let config = Config { vocab: 4, hidden: 5, layers, activation: Activation::Identity, bias };
+            let model = Model { config, vocabulary: Vocabulary::of("abcd"), parameters: Init::Uniform.parameters(&config, 3) };
+            let bytes = model.to_onnx().unwrap();
+            let file = fields(&bytes);
+            let of = |all: &[(u64, Vec<u8>)], field| all.iter().filter(|f| f.0 == field).map(|f| f.1.clone()).collect::<Vec<_>>();
+            let graph = fields(&of(&file, 7)[0]);
+            let found: Vec<String> = of(&graph, 1).iter().map(|n| String::from_utf8(of(&fields(n), 4).concat()).unwrap()).collect();
+            assert_eq!(found.join(" "), operators);
+            let tensors: Vec<_> = of(&graph, 5).iter().map(|t| fields(t)).collect();
+            let recurrent = tensors.iter().find(|t| of(t, 8).concat() == b"rnn.weight_hh_l0").unwrap();
+            let expected = &model.to_container().tensors["rnn.weight_hh_l0"].1;
+            assert_eq!(bytemuck::pod_collect_to_vec::<u8, f32>(&of(recurrent, 9)[0]), *expected);
+            let metadata: Vec<String> = of(&file, 14).iter().map(|m| String::from_utf8(of(&fields(m), 2).concat()).unwrap()).collect();
+            assert_eq!(metadata[1], r#"["a","b","c","d"]"#);
+            assert_eq!([11, 12].map(|f| of(&graph, f).len()), [2, 2], "inputs and outputs");
+        }
     }
 }

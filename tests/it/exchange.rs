@@ -86,7 +86,10 @@ fn an_exported_model_comes_back_and_is_trained_on() {
         let _ = std::fs::remove_file(part.join(name));
     }
     ok(&["train", "--resume", str(&part), "--updates=40", "--sample=0"]);
-    assert!(same(&whole.join("model.safetensors"), &part.join("model.safetensors")), "a run that was killed before its first snapshot begins with the model again");
+    assert!(
+        same(&whole.join("model.safetensors"), &part.join("model.safetensors")),
+        "a run that was killed before its first snapshot begins with the model again"
+    );
     let from = |more: &[&str], code, words: &[&str]| refused(&[&["train", str(&book), "--from", str(&back)], more].concat(), code, words);
     from(&["--hidden=13"], 2, &["hidden 13", "12", "--from"]);
     from(&["--layers=1"], 2, &["layers 1", "2"]);
@@ -163,7 +166,8 @@ fn a_configuration_is_given_back_and_flags_override_it() {
     ok(&["train", str(&book), "--config", str(&part), "--out", str(&fresh("part of it")), "--device=cpu"]);
     let text = std::fs::read_to_string(fresh("part of it").join("config.toml")).unwrap();
     assert!(["hidden = 7", "memory-budget = 4194304", "updates = 3"].iter().all(|k| text.contains(k)), "{text}");
-    assert!(ok(&["plan", str(&book), "--config", str(&part), "--device=cpu"])[0].contains("4MiB"));
+    let plan: Value = ok(&["plan", str(&book), "--config", str(&part), "--device=cpu", "--json"])[0].parse().unwrap();
+    assert_eq!(plan["budget"], 4 << 20, "{plan}");
     refused(&["train", "--config", str(&part), "--resume", str(&out)], 2, &["--config", "--resume"]);
     refused(&["train", "--config", "/no/such/file"], 1, &["/no/such/file"]);
 }
