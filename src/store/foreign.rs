@@ -153,7 +153,7 @@ impl Foreign {
     /// Every tensor that does not fit, in one line.
     fn check(&self, sizes: &Sizes) -> Result<()> {
         let expected = expected(sizes);
-        let size = |d: &(Option<usize>, &str)| d.0.map_or(d.1.to_string(), |n| n.to_string());
+        let size = |d: &Dimension| d.0.map_or(d.1.to_string(), |n| n.to_string());
         let mut faults = Vec::new();
         for (name, shape) in &expected {
             let wanted = format!("F32 [{}]", shape.iter().map(size).collect::<Vec<_>>().join(", "));
@@ -204,8 +204,11 @@ impl Foreign {
     }
 }
 
-/// The tensors of a model: names, and sizes or the letters that stand for them.
-fn expected(sizes: &Sizes) -> Vec<(String, Vec<(Option<usize>, &'static str)>)> {
+/// A size, and the letter that stands for it where it is not known.
+type Dimension = (Option<usize>, &'static str);
+
+/// The tensors of a model: names and shapes.
+fn expected(sizes: &Sizes) -> Vec<(String, Vec<Dimension>)> {
     let (v, h) = ((sizes.vocab, "V"), (sizes.hidden, "H"));
     let mut list = Vec::new();
     for k in 0..sizes.layers {
