@@ -63,11 +63,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if !args.quiet {
         notes.iter().for_each(|n| tell(&format!("note: {n}")));
         tell(&format!(
-            "{name}: {} symbols, {} of {} {:?} units, {} parameters; go on with `retrograd train TEXT --from {name}`",
+            "{name}: {} symbols, {} of {} {} units, {} parameters; go on with `retrograd train TEXT --from {name}`",
             c.vocab,
             if c.layers == 1 { "1 layer".to_string() } else { format!("{} layers", c.layers) },
             c.hidden,
-            c.activation,
+            format!("{:?}", c.activation).to_lowercase(),
             c.parameters()
         ));
     }

@@ -109,7 +109,15 @@ fn one_line(e: &clap::Error) -> String {
     let text = e.to_string();
     let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information")).filter(|l| !l.is_empty());
     let line = lines.collect::<Vec<_>>().join(" ");
-    format!("{}; see `retrograd --help`", line.trim_start_matches("error: "))
+    let line = line.trim_start_matches("error: ");
+    let first = std::env::args().nth(1).unwrap_or_default();
+    match e.kind() {
+        clap::error::ErrorKind::InvalidSubcommand if std::path::Path::new(&first).is_file() => {
+            format!("{line}; to train on that file: `retrograd train {first}`; see `retrograd --help`")
+        }
+        _ if Cli::command().find_subcommand(&first).is_some() => format!("{line}; see `retrograd {first} --help`"),
+        _ => format!("{line}; see `retrograd --help`"),
+    }
 }
 
 /// Prints a line on standard output. Whoever reads it may have seen enough and closed it: that is no error.

@@ -481,7 +481,10 @@ fn closing(args: &Args, run: &Run, end: End) {
         ));
     }
     match end {
-        End::Done => args.note(&format!("saved in {folder}; `retrograd sample {folder}` writes text with it")),
+        End::Done => {
+            let best = if p.best_loss < p.val_loss { format!("; with --best, the model of update {}", p.best_update) } else { String::new() };
+            args.note(&format!("saved in {folder}; `retrograd sample {folder}` writes text with it{best}"));
+        }
         End::StoppedEarly => args.note(&format!("stopped early: validation has not improved {} times in a row; saved in {folder}", p.since_best)),
         End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),
     }

@@ -221,4 +221,7 @@ fn completions_and_manual_pages_name_every_command() {
     ok(&["man", str(&pages)]);
     assert!(commands.iter().all(|c| pages.join(format!("retrograd-{c}.1")).exists()) && pages.join("retrograd.1").exists());
     refused(&["completions", "dos"], 2, &["dos", "bash"]);
+    // What a newcomer tries first.
+    refused(&[str(&book())], 2, &["retrograd train /"]);
+    refused(&["sample"], 2, &["<RUN>", "retrograd sample --help"]);
 }
