@@ -1,6 +1,50 @@
 //! Trains recurrent networks by backpropagation through time on any GPU, with hand-written WGSL kernels, or on the CPU.
 //!
-//! The modules are listed in layers: each imports only from those above it, and `wgpu` is named in [`gpu`] alone.
+//! ```
+//! use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Settings, Symbols, Text, Trainer, Truncation, Wish};
+//! use std::sync::Arc;
+//!
+//! # fn main() -> retrograd::Result<()> {
+//! let (device, _) = Device::open(Wish::Cpu)?; // Wish::Auto takes a GPU where there is one
+//! let settings = Settings { hidden: 32, truncation: Truncation::Regular(32), goal: Goal::Updates(60), ..Settings::default() };
+//! let symbols = Symbols::new(Text::embedded(), Kind::Characters)?; // Text::open(path)? for a file of your own
+//! let corpus = Corpus::new(Arc::new(symbols), Layout::Stream, &settings)?;
+//! let mut trainer = Trainer::new(&device, corpus, settings)?;
+//! let before = trainer.validate()?.unwrap();
+//! while !trainer.done() {
+//!     trainer.step()?;
+//! }
+//! let after = trainer.validate()?.unwrap(); // nats per symbol of the held-out tail
+//! assert!(after < before);
+//! let path = std::env::temp_dir().join(format!("retrograd-{}.safetensors", std::process::id()));
+//! Model::of(&mut trainer)?.save(&path)?; // PyTorch's names and shapes
+//! assert_eq!(Model::load(&path)?.config.hidden, 32);
+//! # std::fs::remove_file(&path).unwrap();
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/` has four complete programs: a text, finite sequences, data of your own, and gradients looked at.
+//!
+//! | name | what it is |
+//! |---|---|
+//! | [`Device`] | an adapter or the CPU, opened by a [`Wish`] |
+//! | [`Text`], [`Symbols`], [`Corpus`] | a file, its vocabulary, and what of it is trained on and held out |
+//! | [`Settings`], [`Truncation`] | the sizes, how far back gradients flow, the optimizer, the goal |
+//! | [`Trainer`] | one update at a time; validation |
+//! | [`MemoryPlan`] | how a window is worked through within a memory budget ([`Settings::memory_budget`]); a trainer's is `trainer.engine.plan` |
+//! | [`Model`] | architecture, vocabulary and parameters; safetensors and ONNX files |
+//! | [`Sampler`] | symbols drawn from a model |
+//! | [`Estimator`] | the gradient of a whole text at fixed parameters |
+//! | [`Engine`] | a model on a device, window by window, for data of your own ([`Given`]) |
+//!
+//! # Versions
+//!
+//! Semantic versioning, as Cargo reads it: below 1.0 a minor version may break what a patch may not. The interface is what this page
+//! shows, the flags, exit codes and `--json` keys of the program, and the files of runs and models, which newer versions read. Modules that are public
+//! and not shown (kernels, recordings, executors) are for this crate's tests and may change in any version.
+//!
+//! The modules are listed in layers: each imports only from those above it, and `wgpu` is named in `gpu` alone.
 
 // Whoever reads the output may be gone; what prints must not panic then.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
@@ -9,21 +53,30 @@ pub mod error;
 
 pub mod dims;
 
+#[doc(hidden)]
 pub mod files;
 
+#[doc(hidden)]
 pub mod kernel;
 
+#[doc(hidden)]
 pub mod arena;
 
+#[doc(hidden)]
 pub mod recording;
 
+#[doc(hidden)]
 pub mod layout;
 
+#[doc(hidden)]
 pub mod host;
 
+#[doc(hidden)]
 pub mod kernels;
 
+#[doc(hidden)]
 pub mod cpu;
+#[doc(hidden)]
 pub mod gpu;
 
 pub mod device;
@@ -33,6 +86,7 @@ pub mod reference;
 
 pub mod truncation;
 
+#[doc(hidden)]
 pub mod schedule;
 
 pub mod data;
@@ -55,6 +109,22 @@ pub mod run;
 
 pub mod analysis;
 
+#[doc(hidden)]
 pub mod report;
 
+#[doc(hidden)]
 pub mod cli;
+
+pub use data::{Given, Kind, Lanes, Symbols, Text, Vocabulary};
+pub use device::{Device, Wish};
+pub use engine::Engine;
+pub use error::{Error, Result};
+pub use estimate::Estimator;
+pub use feed::Source;
+pub use model::{Activation, Config, Init};
+pub use optimizer::{Clip, Rule, Schedule};
+pub use plan::{Plan as MemoryPlan, Task as MemoryTask};
+pub use sample::{Options as SampleOptions, Sampler};
+pub use store::Model;
+pub use trainer::{Corpus, Goal, Layout, Settings, Trainer};
+pub use truncation::Truncation;

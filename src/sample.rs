@@ -80,6 +80,11 @@ impl Sampler {
         Ok(())
     }
 
+    /// The logits of the next symbol, `[V]`, behind all that was read; b_y alone before anything was.
+    pub fn scores(&self) -> &[f32] {
+        &self.scores
+    }
+
     /// Reads a symbol.
     ///
     /// # Errors

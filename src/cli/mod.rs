@@ -3,14 +3,17 @@
 mod compare;
 mod devices;
 mod eval;
+mod export;
 mod gradcheck;
 mod gradflow;
+mod import;
 mod model;
 mod plan;
 mod progress;
 mod repeat;
 mod report;
 mod sample;
+mod shell;
 mod train;
 
 use crate::error::{Error, Result, tell};
@@ -21,7 +24,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "retrograd", version, about = "Trains recurrent networks by backpropagation through time on any GPU, or on the CPU")]
 #[command(
-    after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd train --resume runs/book                   go on after an interruption\n  retrograd sample runs/book --prompt 'It was'         write text with a trained model\n  retrograd eval runs/book other.txt                   how well it predicts another text\n  retrograd compare book.txt                           truncation strategies side by side\n  retrograd report runs/book runs/book-2               pages of runs, one or several together\n  retrograd plan book.txt --truncation full --memory-budget 16MiB   what a memory budget buys\n  retrograd devices                                    what there is to train on"
+    after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd train --resume runs/book                   go on after an interruption\n  retrograd sample runs/book --prompt 'It was'         write text with a trained model\n  retrograd eval runs/book other.txt                   how well it predicts another text\n  retrograd compare book.txt                           truncation strategies side by side\n  retrograd report runs/book runs/book-2               pages of runs, one or several together\n  retrograd plan book.txt --truncation full --memory-budget 16MiB   what a memory budget buys\n  retrograd gradflow runs/book                         how far back its gradient reaches, and the window it needs\n  retrograd export runs/book book.safetensors          for PyTorch; --onnx for ONNX\n  retrograd devices                                    what there is to train on"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -48,6 +51,14 @@ enum Command {
     Devices(devices::Args),
     /// Compare gradients of the CPU and of every adapter with an f64 reference, and that with finite differences
     Gradcheck(gradcheck::Args),
+    /// Write a model for PyTorch (safetensors) or as ONNX, and print the Python that loads it
+    Export(export::Args),
+    /// Take over a model of PyTorch's nn.RNN and nn.Linear
+    Import(import::Args),
+    /// Print a script that completes commands and flags in a shell
+    Completions(shell::Completions),
+    /// Print the manual page, or write all pages to a folder
+    Man(shell::Man),
 }
 
 /// Runs the program.
@@ -56,7 +67,7 @@ pub fn main() -> ExitCode {
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,
         Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            tell("error: no command given; expected train, eval, sample, compare, gradflow, report, plan, devices or gradcheck; see `retrograd --help`");
+            tell("error: no command given; expected one, such as train, eval, sample or export; see `retrograd --help`");
             return ExitCode::from(2);
         }
         Err(e) if e.use_stderr() => {
@@ -79,6 +90,10 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args, &given),
         Command::Devices(args) => devices::run(&args),
         Command::Gradcheck(args) => gradcheck::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Completions(args) => shell::completions(&args, Cli::command()),
+        Command::Man(args) => shell::man(&args, Cli::command()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -103,7 +118,15 @@ fn one_line(e: &clap::Error) -> String {
     let text = e.to_string();
     let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information")).filter(|l| !l.is_empty());
     let line = lines.collect::<Vec<_>>().join(" ");
-    format!("{}; see `retrograd --help`", line.trim_start_matches("error: "))
+    let line = line.trim_start_matches("error: ");
+    let first = std::env::args().nth(1).unwrap_or_default();
+    match e.kind() {
+        clap::error::ErrorKind::InvalidSubcommand if std::path::Path::new(&first).is_file() => {
+            format!("{line}; to train on that file: `retrograd train {first}`; see `retrograd --help`")
+        }
+        _ if Cli::command().find_subcommand(&first).is_some() => format!("{line}; see `retrograd {first} --help`"),
+        _ => format!("{line}; see `retrograd --help`"),
+    }
 }
 
 /// Prints a line on standard output. Whoever reads it may have seen enough and closed it: that is no error.

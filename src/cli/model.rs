@@ -24,7 +24,9 @@ impl Source {
             return Ok(Source { file: path.to_path_buf(), separator: None, task: None });
         }
         if !path.is_dir() {
-            return Err(Error::Input(format!("{} is not there; give the folder of a run, or a model file", path.display())));
+            let there = Path::new("runs").join(path);
+            let hint = if there.is_dir() { format!("; did you mean {}?", there.display()) } else { String::new() };
+            return Err(Error::Input(format!("{} is not there; give the folder of a run, or a model file{hint}", path.display())));
         }
         let file = path.join(if best { "best.safetensors" } else { "model.safetensors" });
         if !file.exists() {

@@ -37,9 +37,8 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     if let Some(path) = args.svg.as_deref().filter(|p| p.exists()) {
         return Err(Error::Usage(format!("{} exists; give another file for --svg", path.display())));
     }
-    let mut config = args.train.config();
-    config.check()?;
-    let symbols = Arc::new(config.open_text()?);
+    let (mut config, start) = args.train.prepared(given)?;
+    let symbols = Arc::new(config.open_text(start.as_ref().map(|m| &m.vocabulary))?);
     let settings = config.settings();
     let model = settings.config(symbols.vocabulary().len())?;
     let corpus = Corpus::new(symbols, config.layout(), &settings)?;

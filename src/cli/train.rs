@@ -2,15 +2,15 @@
 
 use super::progress::Progress;
 use super::{finite, not_negative, percent, positive, print_json, report, say, separator};
-use crate::data::{Symbols, Task};
+use crate::data::{Kind, Symbols, Task};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::feed::Source;
 use crate::model::{Activation, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::{self, Bytes};
-use crate::run::{End, FREE, Folder, Run, RunConfig};
-use crate::store::Snapshot;
+use crate::run::{End, FREE, Folder, Run, RunConfig, START};
+use crate::store::{Model, Snapshot};
 use crate::trainer::{Corpus, Goal, Trainer};
 use crate::truncation::Truncation;
 use std::path::{Path, PathBuf};
@@ -46,6 +46,8 @@ Examples:
   retrograd train poems.txt --separator '\\n\\n' --epochs 20 poems apart from each other, none seen behind another
   retrograd train program.exe --bytes                      any file, byte by byte
   retrograd train --task recall:8,20 --truncation full     can it keep a symbol for 20 steps?
+  retrograd train more.txt --from runs/book                another text, beginning with the weights of a run or a model file
+  retrograd train --config runs/book/config.toml --lr 1e-3 the same as that run, but for what flags say
   retrograd train --resume runs/book                       go on after Ctrl-C, a crash or a power cut, with the same bits
   retrograd train --resume runs/book --updates 20000       go on beyond the first goal")]
 pub(super) struct Args {
@@ -81,6 +83,9 @@ pub(super) struct Args {
     /// Train without biases
     #[arg(long, help_heading = "Model")]
     no_bias: bool,
+    /// Begin with the weights of this model, and its architecture and vocabulary; the optimizer begins anew
+    #[arg(long, value_name = "RUN|FILE", conflicts_with_all = ["resume", "init"], help_heading = "Model")]
+    from: Option<PathBuf>,
     /// Initial weights: orthogonal, xavier, identity:A, normal:SIGMA, or uniform (PyTorch's default)
     #[arg(long, default_value = "orthogonal", help_heading = "Model")]
     init: Init,
@@ -136,6 +141,9 @@ pub(super) struct Args {
     /// Updates from one snapshot to the next [default: about two a minute]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
     save_every: Option<u64>,
+    /// Take what other flags don't say from a file, such as a run's config.toml; its keys are flags, and all may be left out
+    #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
+    config: Option<PathBuf>,
     /// Folder of the run; it must be new or empty [default: runs/NAME, after the text]
     #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = "Run")]
     out: Option<PathBuf>,
@@ -185,6 +193,7 @@ impl Args {
             truncation: self.truncation,
             activation: self.activation,
             no_bias: self.no_bias,
+            from: self.from.as_deref().map(|p| std::path::absolute(p).unwrap_or(p.to_path_buf())),
             init: self.init,
             updates: if self.epochs.is_none() { Some(self.updates.unwrap_or(1000)) } else { None },
             epochs: self.epochs,
@@ -208,6 +217,25 @@ impl Args {
         }
     }
 
+    /// What the flags say, and the file of --config where they don't; with the model of --from.
+    pub(super) fn prepared(&self, given: &[String]) -> Result<(RunConfig, Option<Model>)> {
+        let (mut config, mut stated) = (self.config(), flags(given));
+        if let Some(path) = &self.config {
+            (config, stated) = RunConfig::over(path, &config, &stated)?;
+        }
+        config.check()?;
+        let Some(path) = config.from.clone() else { return Ok((config, None)) };
+        let model = super::model::Source::find(&path, false)?.load()?;
+        let (has, bytes) = (&model.config, model.vocabulary.kind() == Kind::Bytes);
+        let before = config.clone();
+        (config.hidden, config.layers, config.activation, config.no_bias, config.bytes) = (has.hidden, has.layers, has.activation, !has.bias, bytes);
+        let stated: Vec<String> = stated.into_iter().filter(|s| ["hidden", "layers", "activation", "no-bias", "bytes"].contains(&s.as_str())).collect();
+        if let Some([key, here, there]) = before.differences(&config, &stated).first() {
+            return Err(Error::Usage(format!("{key} {here} contradicts the model of --from {}, whose {key} is {there}; leave it out", path.display())));
+        }
+        Ok((config, Some(model)))
+    }
+
     fn note(&self, line: &str) {
         if !self.quiet {
             tell(line);
@@ -221,7 +249,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     let interrupt = interruptible()?;
     let prepared = match &args.resume {
         Some(path) => resume(args, given, path)?,
-        None => Some(begin(args)?),
+        None => Some(begin(args, given)?),
     };
     let Some(mut run) = prepared else { return Ok(()) };
     run.trainer.set_interrupt(interrupt.clone());
@@ -271,29 +299,45 @@ fn interruptible() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-fn begin(args: &Args) -> Result<Run> {
-    let mut config = args.config();
-    config.check()?;
-    let symbols = config.open_text()?;
+/// The names of flags as keys of a configuration.
+fn flags(given: &[String]) -> Vec<String> {
+    given.iter().map(|id| if id == "lines" { "separator".to_string() } else { id.replace('_', "-") }).collect()
+}
+
+fn begin(args: &Args, given: &[String]) -> Result<Run> {
+    let (mut config, model) = args.prepared(given)?;
+    let known = config.text_checksum.clone();
+    let symbols = config.open_text(model.as_ref().map(|m| &m.vocabulary))?;
+    if !known.is_empty() && known != config.text_checksum {
+        tell(&format!("warning: {} is not the text that the configuration was written for: its checksum is another", symbols.text().name));
+    }
     let corpus = Corpus::new(Arc::new(symbols), config.layout(), &config.settings())?;
     // What there is to refuse is refused before anything is made.
     let folder = match &args.out {
         Some(path) => Folder::create(path)?,
         None => {
             let task = config.task.map(|t| PathBuf::from(t.to_string()));
-            Folder::create_new(&run_name(task.as_deref().or(args.text.as_deref())))?
+            Folder::create_new(&run_name(task.as_deref().or(config.text.as_deref())))?
         }
     };
-    start(args, folder, config, corpus)
+    if let (Some(model), Some(path)) = (&model, &config.from) {
+        model.save(&folder.file(START))?;
+        args.note(&format!("beginning with the weights of {}", path.display()));
+    }
+    start(args, folder, config, corpus, model.as_ref())
 }
 
 /// Begins a run. From here on one that is killed can be resumed; one that can't begin leaves nothing.
-fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus) -> Result<Run> {
+fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus, model: Option<&Model>) -> Result<Run> {
     config.save(&folder.file("config.toml"))?;
     let (device, line) = Device::open(config.device)?;
     args.note(&line);
     let settings = Run::settings(&config, &device, &corpus)?;
-    let trainer = Trainer::new(&device, corpus, settings).map_err(|e| match e {
+    let trainer = match model {
+        Some(model) => Trainer::with_plan(&device, corpus, settings, None, &model.parameters),
+        None => Trainer::new(&device, corpus, settings),
+    };
+    let trainer = trainer.map_err(|e| match e {
         Error::Usage(message) if settings.reserved > 0 => {
             Error::Usage(format!("{message}; beyond that, --monitor takes {} of --memory-budget", Bytes(settings.reserved)))
         }
@@ -317,17 +361,18 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
     let file = folder.file("snapshot.safetensors");
     let snapshot = if file.exists() { Some(Snapshot::load(&file)?) } else { None };
     let extended = apply(args, given, &mut config, snapshot.as_ref(), path)?;
+    let model = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
     let Some(mut snapshot) = snapshot else {
         if folder.file("model.safetensors").exists() {
             return Err(Error::Input(format!("{} has a model but no snapshot.safetensors: it cannot go on; begin again with another --out", path.display())));
         }
         args.note("there is no snapshot yet: beginning again");
-        let corpus = find_corpus(&mut config)?;
-        return start(args, folder, config, corpus).map(Some);
+        let corpus = find_corpus(&mut config, model.as_ref())?;
+        return start(args, folder, config, corpus, model.as_ref()).map(Some);
     };
     if Run::finished(&config, &snapshot) && !extended {
         if args.text.is_some() {
-            find_text(&mut config)?;
+            find_text(&mut config, model.as_ref())?;
         }
         args.note(&format!("{} is finished: {} updates; give more --updates (or --epochs) to go on", path.display(), snapshot.counters.updates));
         let text = summary(&folder, snapshot.counters.updates);
@@ -346,7 +391,7 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
         // Before the new goal is: killed between the two, the run is not taken for finished.
         snapshot.save(&file)?;
     }
-    let corpus = find_corpus(&mut config)?;
+    let corpus = find_corpus(&mut config, model.as_ref())?;
     let (device, line) = Device::open_again(config.device, Some(&snapshot.choices))?;
     args.note(&line);
     if device.choices() != snapshot.choices {
@@ -367,20 +412,20 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
     (value["updates"] == updates && value["interrupted"] == false).then_some(text)
 }
 
-fn find_text(config: &mut RunConfig) -> Result<Symbols> {
-    let symbols = config.find_text()?;
+fn find_text(config: &mut RunConfig, model: Option<&Model>) -> Result<Symbols> {
+    let symbols = config.find_text(model.map(|m| &m.vocabulary))?;
     config.text.clone_from(&symbols.text().path);
     Ok(symbols)
 }
 
-fn find_corpus(config: &mut RunConfig) -> Result<Corpus> {
-    let symbols = Arc::new(find_text(config)?);
+fn find_corpus(config: &mut RunConfig, model: Option<&Model>) -> Result<Corpus> {
+    let symbols = Arc::new(find_text(config, model)?);
     Corpus::new(symbols, config.layout(), &config.settings())
 }
 
 /// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.
 fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option<&Snapshot>, path: &Path) -> Result<bool> {
-    let flags: Vec<String> = given.iter().map(|id| if id == "lines" { "separator".to_string() } else { id.replace('_', "-") }).collect();
+    let flags = flags(given);
     let asked = args.config();
     asked.check()?;
     let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str())).cloned().collect();
@@ -500,7 +545,10 @@ fn closing(args: &Args, run: &Run, end: End) {
         End::Done if task.is_some() => {
             args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder}` asks it about fresh sequences"))
         }
-        End::Done => args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd sample {folder}` writes text with it")),
+        End::Done => {
+            let best = if p.best_loss < p.val_loss { format!("; with --best, the model of update {}", p.best_update) } else { String::new() };
+            args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd sample {folder}` writes text with it{best}"));
+        }
         End::StoppedEarly => args.note(&format!("stopped early: validation has not improved {} times in a row; saved in {folder}", p.since_best)),
         End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),
     }

@@ -1,7 +1,8 @@
 //! What a run was started with: `config.toml`, whose keys are the flags of `train`.
 
-use crate::data::{Kind, Set, Symbols, Task, Text};
+use crate::data::{Kind, Set, Symbols, Task, Text, Vocabulary};
 use crate::device::Wish;
+use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Init};
@@ -17,6 +18,25 @@ const FORMAT: u32 = 1;
 
 /// Keys that may change when a run goes on: what is trained does not depend on them, or the text is the same by its checksum.
 pub(crate) const FREE: [&str; 8] = ["updates", "epochs", "log-every", "save-every", "device", "text", "sample", "tensorboard"];
+
+/// Keys of which a flag of one sets aside what a file says of the others.
+const EXCLUSIVE: [&[&str]; 3] = [&["updates", "epochs"], &["clip-norm", "clip-value"], &["text", "text-checksum", "text-bytes"]];
+
+/// What a wrong value's message says, with the key and in the words of a file's writer.
+fn allowed(key: &str, message: &str) -> String {
+    let words = [
+        ("unknown field", "unknown key"),
+        ("unknown variant", "unknown value"),
+        ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        ("expected a boolean", "expected true or false"),
+        ("expected a string", "expected a text in quotes"),
+        ("expected path string", "expected a path in quotes"),
+    ];
+    let message = words.iter().fold(message.to_string(), |m, (from, to)| m.replace(from, to));
+    if message.contains(key) { message } else { format!("{key}: {message}") }
+}
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +73,9 @@ pub struct RunConfig {
     pub activation: Activation,
     /// No biases.
     pub no_bias: bool,
+    /// Model whose weights, architecture and vocabulary training begins with; none for `init`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<PathBuf>,
     /// Initial weights.
     #[serde(with = "as_text")]
     pub init: Init,
@@ -82,7 +105,7 @@ pub struct RunConfig {
     /// Part held out.
     pub val_fraction: f64,
     /// Memory that training may take; none for a share of what there is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "size")]
     pub memory_budget: Option<Bytes>,
     /// Updates from one validation to the next; none for the end of each epoch.
     pub val_every: Option<u64>,
@@ -120,6 +143,20 @@ mod as_text {
 
     pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
         String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A size as a number of bytes, or as people write it.
+fn size<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Option<Bytes>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a size in bytes, such as 16777216 or \"16MiB\"")]
+    enum Size {
+        Number(u64),
+        Text(String),
+    }
+    match Size::deserialize(from)? {
+        Size::Number(n) => Ok(Some(Bytes(n))),
+        Size::Text(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
     }
 }
 
@@ -166,14 +203,14 @@ impl RunConfig {
         self.task.map_or_else(|| self.separator.as_deref().into(), asked)
     }
 
-    /// Opens the text, or makes that of the task, and notes what tells it from others.
+    /// Opens the text, or makes that of the task, and notes what tells it from others; its symbols are those of a vocabulary, or its own.
     ///
     /// # Errors
-    /// If it can't be read or made.
-    pub fn open_text(&mut self) -> Result<Symbols> {
+    /// If it can't be read or made, or has symbols that the vocabulary lacks.
+    pub fn open_text(&mut self, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
         let symbols = match self.generated() {
-            Some(symbols) => symbols?,
-            None => Symbols::new(self.raw_text()?, self.kind())?,
+            Some(symbols) => fitting(symbols?, vocabulary)?,
+            None => self.symbols(self.raw_text()?, vocabulary)?,
         };
         self.text.clone_from(&symbols.text().path);
         self.text_checksum = symbols.text().checksum();
@@ -181,11 +218,11 @@ impl RunConfig {
         Ok(symbols)
     }
 
-    /// Opens the text again.
+    /// Opens the text again, see [`RunConfig::open_text`].
     ///
     /// # Errors
     /// If it is gone, or has changed.
-    pub fn find_text(&self) -> Result<Symbols> {
+    pub fn find_text(&self, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
         if let Some(symbols) = self.generated() {
             return symbols.and_then(|s| if s.text().checksum() == self.text_checksum { Ok(s) } else { Err(self.other_sequences()) });
         }
@@ -200,7 +237,14 @@ impl RunConfig {
                 self.text_checksum
             )));
         }
-        Symbols::new(text, self.kind())
+        self.symbols(text, vocabulary)
+    }
+
+    fn symbols(&self, text: Text, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
+        match vocabulary {
+            Some(v) => Symbols::with(text, v.clone()),
+            None => Symbols::new(text, self.kind()),
+        }
     }
 
     fn generated(&self) -> Option<Result<Symbols>> {
@@ -233,7 +277,11 @@ impl RunConfig {
     /// If it can't be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = self.text()?;
-        files::replace(path, format!("# What this run was started with, by the flags of `retrograd train`; --resume reads it.\n{text}").as_bytes())
+        files::replace(
+            path,
+            format!("# What this run was started with, by the flags of `retrograd train`; --resume goes on with it, --config begins another with it.\n{text}")
+                .as_bytes(),
+        )
     }
 
     /// Reads a file.
@@ -251,6 +299,52 @@ impl RunConfig {
             }
             _ => Self::parse(text).map_err(|e| wrong(&e)),
         }
+    }
+
+    /// What a file with some of these keys says, where neither the flags nor what they exclude is among `given`; the rest is that of
+    /// `base`, which the command line says. The names of all that is said in either.
+    ///
+    /// # Errors
+    /// [`Error::Input`] with key, line and what is allowed, if a key is unknown or its value has a wrong type or is out of range.
+    pub fn over(path: &Path, base: &Self, given: &[String]) -> Result<(Self, Vec<String>)> {
+        let wrong = |line: usize, e: &str| {
+            let e = e.split_whitespace().collect::<Vec<_>>().join(" ");
+            Error::Input(format!("{} line {line}: {}", path.display(), e.trim_start_matches('-')))
+        };
+        let bytes = files::read(path)?;
+        let text = std::str::from_utf8(&bytes).map_err(|e| Error::Input(format!("{} is not UTF-8 ({e}); give the config.toml of a run", path.display())))?;
+        let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
+        let places = toml::de::DeTable::parse(text).map_err(|e| wrong(line(e.span().map_or(0, |s| s.start)), e.message()))?;
+        let mut file: Vec<(String, usize)> = places.get_ref().keys().map(|k| (k.get_ref().to_string(), line(k.span().start))).collect();
+        file.sort_by_key(|k| k.1);
+        let values: toml::Table = text.parse().map_err(|e: toml::de::Error| wrong(1, e.message()))?;
+        let defaults = toml::Table::try_from(base).map_err(|e| Error::Usage(format!("what the flags say can't be written down: {e}")))?;
+        let mut merged = defaults.clone();
+        let has = |keys: &[&str]| keys.iter().any(|k| given.iter().any(|g| g == k));
+        if values.contains_key("epochs") && !has(&["updates", "epochs"]) {
+            merged.remove("updates");
+        }
+        for (key, at) in &file {
+            let mut alone = defaults.clone();
+            alone.insert(key.clone(), values[key].clone());
+            let config: Self = alone.try_into().map_err(|e: toml::de::Error| wrong(*at, &allowed(key, e.message())))?;
+            config.check().map_err(|e| wrong(*at, &e.to_string()))?;
+            if config.format > FORMAT {
+                return Err(wrong(
+                    *at,
+                    &format!("it was written by a newer program (format {}; this one reads up to {FORMAT}); update retrograd", config.format),
+                ));
+            }
+            let overridden = EXCLUSIVE.iter().any(|group| group.contains(&key.as_str()) && has(group)) || has(&[key.as_str()]);
+            if key == "updates" && values.contains_key("epochs") {
+                return Err(wrong(*at, "updates and epochs exclude each other; give one of them"));
+            }
+            if !overridden {
+                merged.insert(key.clone(), values[key].clone());
+            }
+        }
+        let config = merged.try_into().map_err(|e: toml::de::Error| wrong(1, e.message()))?;
+        Ok((config, file.into_iter().map(|k| k.0).chain(given.iter().cloned()).collect()))
     }
 
     /// Reads its text.
@@ -277,6 +371,7 @@ impl RunConfig {
     /// [`Error::Usage`] for the first value that is not possible.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::Usage(what));
+        Dims { vocab: 1, hidden: self.hidden, layers: self.layers, lanes: self.batch }.checked()?;
         let positive = |x: f64| (x as f32) > 0.0 && (x as f32).is_finite();
         if !positive(self.lr) {
             return wrong(format!("--lr {} is not a number above 0 that an f32 holds", self.lr));
@@ -339,5 +434,18 @@ impl RunConfig {
     /// The format that is written.
     pub const fn format() -> u32 {
         FORMAT
+    }
+}
+
+/// The symbols of a task, if a model's vocabulary is theirs.
+fn fitting(symbols: Symbols, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
+    match vocabulary.filter(|v| *v != symbols.vocabulary()) {
+        Some(v) => Err(Error::Usage(format!(
+            "{} has {} symbols of its own, the model of --from has {} others; begin with a model of the same task",
+            symbols.text().name,
+            symbols.vocabulary().len(),
+            v.len()
+        ))),
+        None => Ok(symbols),
     }
 }

@@ -5,6 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+/// The model that a run began with, where it was given one.
+pub const START: &str = "start.safetensors";
+
 /// An existing folder that no other process trains in.
 pub struct Folder {
     path: PathBuf,
@@ -62,6 +65,10 @@ impl Folder {
         if !path.is_dir() {
             return Err(Error::Input(format!("{} is not a folder; give that of a run", path.display())));
         }
+        if !path.join("config.toml").is_file() && path.join("model.safetensors").is_file() {
+            let name = path.display();
+            return Err(Error::Input(format!("{name} holds a model that was imported, and no run; begin one with `retrograd train TEXT --from {name}`")));
+        }
         if !path.join("config.toml").is_file() {
             return Err(Error::Input(format!("{} is not the folder of a run: it has no config.toml", path.display())));
         }
@@ -108,7 +115,7 @@ impl Drop for Folder {
     fn drop(&mut self) {
         if self.unfinished {
             // What can't be removed does no harm.
-            for name in ["config.toml", "metrics.jsonl", "model.safetensors", ".lock"] {
+            for name in ["config.toml", "metrics.jsonl", "model.safetensors", START, ".lock"] {
                 let _ = fs::remove_file(self.file(name));
             }
             let _ = fs::remove_dir_all(self.file("tensorboard"));

@@ -7,7 +7,7 @@ mod history;
 
 pub(crate) use config::FREE;
 pub use config::RunConfig;
-pub use folder::Folder;
+pub use folder::{Folder, START};
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 
 use crate::data::Task;
@@ -15,7 +15,6 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::{Mark, Meter, Report, number, optional, single};
-use crate::model::Config;
 use crate::monitor::{self, Monitor};
 use crate::sample::{Options, Sampler};
 use crate::store::{Model, Progress, Snapshot};
@@ -456,8 +455,7 @@ impl Run {
     /// # Errors
     /// If the device fails.
     pub fn model(&mut self) -> Result<Model> {
-        let (config, vocabulary): (Config, _) = (self.trainer.engine.config, self.trainer.symbols().vocabulary().clone());
-        Ok(Model { config, vocabulary, parameters: self.trainer.engine.parameters()? })
+        Model::of(&mut self.trainer)
     }
 
     /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.

@@ -3,9 +3,12 @@
 pub mod events;
 
 mod container;
+mod foreign;
 mod model;
+mod onnx;
 mod snapshot;
 
 pub use container::Container;
+pub use foreign::{Foreign, Unsaid};
 pub use model::Model;
 pub use snapshot::{Progress, Snapshot};

@@ -9,6 +9,7 @@ use crate::data::{Kind, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Config, Tensor};
+use crate::trainer::Trainer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
@@ -32,14 +33,31 @@ pub struct Model {
 
 /// The metadata `config`.
 #[derive(Serialize, Deserialize)]
-struct Architecture {
+pub(super) struct Architecture {
     format: u32,
     architecture: String,
-    symbols: Kind,
-    hidden: u32,
-    layers: u32,
-    activation: Activation,
+    pub(super) symbols: Kind,
+    pub(super) hidden: u32,
+    pub(super) layers: u32,
+    pub(super) activation: Activation,
     bias: bool,
+}
+
+/// The metadata `config` of a model.
+pub(super) fn architecture(symbols: Kind, hidden: u32, layers: u32, activation: Activation, bias: bool) -> String {
+    json!(Architecture { format: FORMAT, architecture: "rnn".to_string(), symbols, hidden, layers, activation, bias }).to_string()
+}
+
+/// Reads it.
+pub(super) fn parse_architecture(config: &str) -> Result<Architecture> {
+    let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("its metadata `config` is not that of a model of this program ({e})"));
+    let format: serde_json::Value = serde_json::from_str(config).map_err(|e| wrong(&e))?;
+    let format = format.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    if format > u64::from(FORMAT) {
+        return Err(Error::Input(format!("it was written by a newer program (format {format}; this one reads up to {FORMAT}); update retrograd")));
+    }
+    let a: Architecture = serde_json::from_str(config).map_err(|e| wrong(&e))?;
+    if a.architecture == "rnn" { Ok(a) } else { Err(wrong(&format!("architecture {:?}, not \"rnn\"", a.architecture))) }
 }
 
 /// A tensor's name in the file, and whether it is stored transposed.
@@ -63,17 +81,9 @@ impl Model {
     /// The content of its file.
     pub fn to_container(&self) -> Container {
         let c = &self.config;
-        let architecture = Architecture {
-            format: FORMAT,
-            architecture: "rnn".to_string(),
-            symbols: self.vocabulary.kind(),
-            hidden: c.hidden,
-            layers: c.layers,
-            activation: c.activation,
-            bias: c.bias,
-        };
+        let architecture = architecture(self.vocabulary.kind(), c.hidden, c.layers, c.activation, c.bias);
         let mut container = Container::default();
-        container.metadata.insert("config".to_string(), json!(architecture).to_string());
+        container.metadata.insert("config".to_string(), architecture);
         container.metadata.insert("vocabulary".to_string(), json!(self.vocabulary.symbols()).to_string());
         for tensor in c.tensors() {
             let numbers = tensor.extract(&self.parameters);
@@ -96,18 +106,10 @@ impl Model {
     /// # Errors
     /// [`Error::Input`] if it is not one of this program, or of a newer one.
     pub fn from_container(mut container: Container) -> Result<Self> {
-        let wrong = |what: &str, e: &dyn std::fmt::Display| Error::Input(format!("its metadata `{what}` is not that of a model of this program ({e})"));
-        let config = container.text("config")?;
-        let format: serde_json::Value = serde_json::from_str(config).map_err(|e| wrong("config", &e))?;
-        let format = format.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        if format > u64::from(FORMAT) {
-            return Err(Error::Input(format!("it was written by a newer program (format {format}; this one reads up to {FORMAT}); update retrograd")));
-        }
-        let a: Architecture = serde_json::from_str(config).map_err(|e| wrong("config", &e))?;
-        if a.architecture != "rnn" {
-            return Err(wrong("config", &format!("architecture {:?}, not \"rnn\"", a.architecture)));
-        }
-        let symbols: Vec<String> = serde_json::from_str(container.text("vocabulary")?).map_err(|e| wrong("vocabulary", &e))?;
+        let foreign = |e: Error| Error::Input(format!("{e}; `retrograd import` takes over models of PyTorch"));
+        let a = parse_architecture(container.text("config").map_err(foreign)?)?;
+        let wrong = |e| Error::Input(format!("its metadata `vocabulary` is not that of a model of this program ({e})"));
+        let symbols: Vec<String> = serde_json::from_str(container.text("vocabulary")?).map_err(wrong)?;
         let vocabulary = Vocabulary::new(a.symbols, &symbols)?;
         let config = Config { vocab: vocabulary.len(), hidden: a.hidden, layers: a.layers, activation: a.activation, bias: a.bias };
         config.dims(1).checked().map_err(|e| Error::Input(e.to_string()))?;
@@ -138,6 +140,15 @@ impl Model {
             Some(name) => Err(Error::Input(format!("tensor {name} does not belong to a model of {} layers", config.layers))),
             None => Ok(Model { config, vocabulary, parameters }),
         }
+    }
+
+    /// The model that a trainer has on its device.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn of(trainer: &mut Trainer) -> Result<Self> {
+        let vocabulary = trainer.symbols().vocabulary().clone();
+        Ok(Model { config: trainer.engine.config, vocabulary, parameters: trainer.engine.parameters()? })
     }
 
     /// Writes the file, whole or not at all.

@@ -6,6 +6,10 @@ mod cli;
 mod devices;
 // Gradients by time lag, and what they suggest.
 mod flow;
+// The programs under examples/.
+mod examples;
+// Models to and from other programs, and configurations given back.
+mod exchange;
 // Whole models against the f64 reference.
 mod gradients;
 // What tells a wrong number from a right one, and tests of that.
@@ -16,6 +20,8 @@ mod kernels;
 mod memory;
 // Reports: pages of runs, samples on the way, event files.
 mod report;
+// Both executors against PyTorch.
+mod parity;
 // Runs: their folder, going on after an end of any kind, what is refused.
 mod runs;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.

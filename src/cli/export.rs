@@ -1,0 +1,126 @@
+//! `retrograd export`
+
+use super::model::Source;
+use super::{print_json, say};
+use crate::error::{Error, Result, tell};
+use crate::model::Activation;
+use crate::store::Model;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Flags of `export`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+The safetensors file has the names and shapes of a PyTorch module with rnn = nn.RNN and head = nn.Linear, and the vocabulary and the
+architecture among its metadata. PyTorch has two biases per layer where one would do: the model's is the first, the second is zero.
+The ONNX file takes tokens [time, batch] and the state [layers, batch, H], and gives logits [time, batch, V] and the next state.
+
+Examples:
+  retrograd export runs/book book.safetensors          for PyTorch; prints the Python that loads it
+  retrograd export runs/book book.onnx --onnx --best   the model with the lowest validation loss, for onnxruntime and others")]
+pub(super) struct Args {
+    /// Folder of a run, or a model file
+    run: PathBuf,
+    /// File to write; it must not exist
+    file: PathBuf,
+    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
+    #[arg(long)]
+    best: bool,
+    /// Write ONNX instead of safetensors
+    #[arg(long)]
+    onnx: bool,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let source = Source::find(&args.run, args.best)?;
+    let model = source.load()?;
+    let name = args.file.display();
+    if args.file.exists() {
+        return Err(Error::Usage(format!("{name} exists; give another file")));
+    }
+    let ending = args.file.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    match (args.onnx, ending.as_str()) {
+        (false, "onnx") => return Err(Error::Usage(format!("{name} would be a safetensors file; give --onnx, or a name that ends in .safetensors"))),
+        (true, "safetensors") => return Err(Error::Usage(format!("{name} would be an ONNX file; leave --onnx out, or give a name that ends in .onnx"))),
+        _ => {}
+    }
+    let snippet = if args.onnx {
+        model.save_onnx(&args.file)?;
+        onnx_snippet(&model, &args.file)
+    } else {
+        let snippet = torch_snippet(&model, &args.file)?;
+        model.save(&args.file)?;
+        snippet
+    };
+    if args.json {
+        return print_json(&json!({
+            "file": name.to_string(), "format": if args.onnx { "onnx" } else { "safetensors" }, "model": source.file.display().to_string(),
+            "parameters": model.config.parameters(), "python": snippet,
+        }));
+    }
+    tell(&format!("{name}: {} parameters, {} symbols; in Python:", model.config.parameters(), model.config.vocab));
+    say(&snippet);
+    Ok(())
+}
+
+/// A path as Python writes it: as JSON does.
+fn quoted(path: &Path) -> String {
+    json!(path.display().to_string()).to_string()
+}
+
+/// The Python that loads a safetensors file.
+fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
+    let c = &model.config;
+    let activation = match c.activation {
+        Activation::Tanh => "tanh",
+        Activation::Relu => "relu",
+        Activation::Identity => {
+            return Err(Error::Usage("nn.RNN has no identity activation, so PyTorch can't load this model; export it with --onnx".to_string()));
+        }
+    };
+    let (v, h, layers, bias, file) = (c.vocab, c.hidden, c.layers, if c.bias { "True" } else { "False" }, quoted(path));
+    Ok(format!(
+        "\
+import json, torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = torch.nn.RNN({v}, {h}, num_layers={layers}, nonlinearity=\"{activation}\", bias={bias})
+        self.head = torch.nn.Linear({h}, {v}, bias={bias})
+
+    def forward(self, tokens, state=None):  # [time, batch], [layers, batch, {h}] -> [time, batch, {v}], the next state
+        x = torch.nn.functional.one_hot(tokens, {v}).float()
+        y, state = self.rnn(x, state)
+        return self.head(y), state
+
+model = Model()
+model.load_state_dict(load_file({file}))
+with safe_open({file}, \"pt\") as f:
+    vocabulary = json.loads(f.metadata()[\"vocabulary\"])  # the symbol of each index"
+    ))
+}
+
+/// The Python that runs an ONNX file.
+fn onnx_snippet(model: &Model, path: &Path) -> String {
+    let (c, file) = (&model.config, quoted(path));
+    format!(
+        "\
+import json, numpy, onnxruntime
+
+session = onnxruntime.InferenceSession({file})
+vocabulary = json.loads(session.get_modelmeta().custom_metadata_map[\"vocabulary\"])  # the symbol of each index
+state = numpy.zeros(({layers}, 1, {h}), numpy.float32)  # [layers, batch, {h}]
+tokens = numpy.zeros((5, 1), numpy.int64)  # [time, batch], indices 0 to {last}
+logits, state = session.run([\"logits\", \"next_state\"], {{\"tokens\": tokens, \"state\": state}})  # [time, batch, {v}]",
+        layers = c.layers,
+        h = c.hidden,
+        v = c.vocab,
+        last = c.vocab - 1
+    )
+}

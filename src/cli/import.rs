@@ -1,0 +1,84 @@
+//! `retrograd import`
+
+use super::{print_json, tell};
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::Activation;
+use crate::run::Folder;
+use crate::store::{Foreign, Unsaid};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Flags of `import`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+The file holds the state_dict of a PyTorch module that has rnn = nn.RNN(V, H, layers) over one-hot symbols and head = nn.Linear(H, V), as
+safetensors.torch.save_file writes it: any number of layers up to 8, tanh or relu, with biases or without. The two biases of a layer are
+added. Symbols may have any order. RUN is a new folder with model.safetensors, which train --from, eval, sample and export take.
+
+Examples:
+  retrograd import torch.safetensors runs/torch --vocabulary symbols.json   symbols.json: [\"\\n\", \" \", \"a\", ...], by index
+  retrograd import book.safetensors runs/book2                              a file that `retrograd export` has written
+  retrograd train more.txt --from runs/torch                                and train on")]
+pub(super) struct Args {
+    /// The safetensors file
+    file: PathBuf,
+    /// Folder to make of it; it must not exist
+    run: PathBuf,
+    /// A JSON array of the symbols in the order of the model's indices, one character each [default: what the file says]
+    #[arg(long, value_name = "FILE")]
+    vocabulary: Option<PathBuf>,
+    /// The model's symbols are all 256 bytes
+    #[arg(long, conflicts_with = "vocabulary")]
+    bytes: bool,
+    /// Activation of the layers [default: what the file says, or tanh]
+    #[arg(long, value_enum)]
+    activation: Option<Activation>,
+    /// No messages but warnings and errors
+    #[arg(long)]
+    quiet: bool,
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let name = args.run.display();
+    if args.run.exists() {
+        return Err(Error::Usage(format!("{name} exists; give a new folder")));
+    }
+    let vocabulary = args.vocabulary.as_deref().map(symbols).transpose()?;
+    let unsaid = Unsaid { vocabulary, bytes: args.bytes, activation: args.activation };
+    let (model, notes) = Foreign::read(&args.file)?.model(&unsaid).map_err(|e| Error::Input(format!("{}: {e}", args.file.display())))?;
+    let mut folder = Folder::create(&args.run)?;
+    model.save(&folder.file("model.safetensors"))?;
+    folder.keep();
+    let c = &model.config;
+    if args.json {
+        print_json(&json!({
+            "run_dir": name.to_string(), "parameters": c.parameters(), "symbols": c.vocab, "hidden": c.hidden, "layers": c.layers,
+            "activation": c.activation, "bias": c.bias, "notes": notes,
+        }))?;
+    }
+    if !args.quiet {
+        notes.iter().for_each(|n| tell(&format!("note: {n}")));
+        tell(&format!(
+            "{name}: {} symbols, {} of {} {} units, {} parameters; go on with `retrograd train TEXT --from {name}`",
+            c.vocab,
+            if c.layers == 1 { "1 layer".to_string() } else { format!("{} layers", c.layers) },
+            c.hidden,
+            format!("{:?}", c.activation).to_lowercase(),
+            c.parameters()
+        ));
+    }
+    Ok(())
+}
+
+fn symbols(path: &Path) -> Result<Vec<String>> {
+    serde_json::from_slice(&files::read(path)?).map_err(|e| {
+        Error::Input(format!(
+            "{}: {e}; expected a JSON array of the symbols in the order of the model's indices, one character each, such as [\"a\", \"b\"]",
+            path.display()
+        ))
+    })
+}

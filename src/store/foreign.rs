@@ -1,0 +1,378 @@
+//! Models of other programs: safetensors files with the names and shapes of a PyTorch module that has `rnn = nn.RNN(V, H, layers)` and
+//! `head = nn.Linear(H, V)`.
+
+use super::container::{CHECKSUM, Container, in_file};
+use super::{Model, model};
+use crate::data::{Kind, Vocabulary};
+use crate::dims::Dims;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::Activation;
+use safetensors::{Dtype, SafeTensors};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Most faults that one message lists.
+const LISTED: usize = 12;
+
+/// A tensor as it was found.
+struct Found {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Its numbers, if they are F32.
+    numbers: Vec<f32>,
+}
+
+/// The content of a file that may be of another program.
+pub struct Foreign {
+    metadata: BTreeMap<String, String>,
+    tensors: BTreeMap<String, Found>,
+}
+
+/// What a file of another program does not say of its model.
+#[derive(Debug, Clone, Default)]
+pub struct Unsaid {
+    /// The symbols in the order of the model's indices; none for those in the file's metadata.
+    pub vocabulary: Option<Vec<String>>,
+    /// Whether symbols are all 256 bytes.
+    pub bytes: bool,
+    /// phi; none for that in the file's metadata, or tanh.
+    pub activation: Option<Activation>,
+}
+
+/// Sizes that the tensors show: V, H, layers, and whether layers and head have biases.
+struct Sizes {
+    vocab: Option<usize>,
+    hidden: Option<usize>,
+    layers: usize,
+    bias: [bool; 2],
+}
+
+impl Foreign {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is no whole safetensors file, or has a checksum that it does not fit.
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::from_bytes(&files::read(path)?).map_err(|e| in_file(path, e))
+    }
+
+    /// Reads the bytes of one.
+    ///
+    /// # Errors
+    /// As [`Foreign::read`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let damaged = |e: &dyn std::fmt::Display| Error::Input(format!("not a whole safetensors file ({e})"));
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
+        let metadata: BTreeMap<String, String> = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+        if metadata.contains_key(CHECKSUM) {
+            let changed = "; if another program has changed it and kept the metadata, leave out `checksum` there";
+            Container::from_bytes(bytes, &[]).map_err(|e| Error::Input(format!("{e}{changed}")))?;
+        }
+        let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
+        let numbers = |t: &safetensors::tensor::TensorView<'_>| if t.dtype() == Dtype::F32 { bytemuck::pod_collect_to_vec(t.data()) } else { Vec::new() };
+        let found = |t: safetensors::tensor::TensorView<'_>| Found { dtype: t.dtype(), shape: t.shape().to_vec(), numbers: numbers(&t) };
+        Ok(Foreign { metadata, tensors: file.tensors().into_iter().map(|(name, t)| (name, found(t))).collect() })
+    }
+
+    /// The model, and what the user should know of how it was read.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming every tensor whose name, shape or type does not fit, with what was expected and found; likewise every symbol.
+    pub fn model(mut self, unsaid: &Unsaid) -> Result<(Model, Vec<String>)> {
+        let own = self.architecture()?;
+        let sizes = self.sizes();
+        self.check(&sizes)?;
+        let (Some(vocab), Some(hidden)) = (sizes.vocab, sizes.hidden) else { return Err(Error::Input("it has no tensors".to_string())) };
+        if let Some(own) = own.as_ref().filter(|o| o.hidden as usize != hidden || o.layers as usize != sizes.layers) {
+            return Err(Error::Input(format!(
+                "its metadata `config` says {} layers of {} units, its tensors have {} of {hidden}; leave `config` out, or put it right",
+                own.layers, own.hidden, sizes.layers
+            )));
+        }
+        if sizes.layers > Dims::MAX_LAYERS as usize {
+            return Err(Error::Input(format!("it has {} layers, expected 1 to {}", sizes.layers, Dims::MAX_LAYERS)));
+        }
+        let mut notes = Vec::new();
+        let activation = unsaid.activation.or(own.as_ref().map(|o| o.activation)).unwrap_or_else(|| {
+            notes.push("the file does not say which activation its model has: tanh is taken, as nn.RNN does; --activation relu for the other".to_string());
+            Activation::Tanh
+        });
+        let kind = if unsaid.bytes { Kind::Bytes } else { own.as_ref().map_or(Kind::Characters, |o| o.symbols) };
+        let symbols = self.symbols(unsaid, kind, vocab)?;
+        let order = checked_order(&symbols, vocab)?;
+        let bias = sizes.bias != [false; 2];
+        let architecture = model::architecture(kind, hidden as u32, sizes.layers as u32, activation, bias);
+        let sorted: Vec<&String> = order.iter().map(|&i| &symbols[i]).collect();
+        let mut container = Container {
+            metadata: BTreeMap::from([("config".into(), architecture), ("vocabulary".into(), serde_json::json!(sorted).to_string())]),
+            ..Container::default()
+        };
+        for (name, found) in std::mem::take(&mut self.tensors) {
+            let numbers = match name.as_str() {
+                // One column, or row, a symbol.
+                "rnn.weight_ih_l0" => found.numbers.chunks(vocab).flat_map(|row| order.iter().map(|&i| row[i])).collect(),
+                "head.weight" => order.iter().flat_map(|&i| &found.numbers[i * hidden..][..hidden]).copied().collect(),
+                "head.bias" => order.iter().map(|&i| found.numbers[i]).collect(),
+                _ => found.numbers,
+            };
+            container.tensors.insert(name, (found.shape, numbers));
+        }
+        for (name, len) in zero_biases(&sizes, vocab, hidden) {
+            container.put(name, &[len as u32], vec![0.0; len]);
+        }
+        if sizes.bias[0] != sizes.bias[1] {
+            let (with, without) = if sizes.bias[0] { ("rnn", "head") } else { ("head", "rnn") };
+            notes.push(format!("{with} has biases and {without} none: {without} gets biases of 0, which training moves"));
+        }
+        Ok((Model::from_container(container)?, notes))
+    }
+
+    /// What this program says of its models, if the file has it.
+    fn architecture(&self) -> Result<Option<model::Architecture>> {
+        match self.metadata.get("config").filter(|text| text.contains("\"architecture\"")) {
+            Some(text) => model::parse_architecture(text).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn sizes(&self) -> Sizes {
+        let shape = |name: &str, dimension: usize| self.tensors.get(name).filter(|t| t.shape.len() == 2).map(|t| t.shape[dimension]);
+        let layer = |name: &String| {
+            let stems = ["rnn.weight_ih_l", "rnn.weight_hh_l", "rnn.bias_ih_l", "rnn.bias_hh_l"];
+            stems.iter().find_map(|stem| name.strip_prefix(stem)?.parse::<usize>().ok()).filter(|k| *k < 1000)
+        };
+        Sizes {
+            vocab: shape("rnn.weight_ih_l0", 1).or(shape("head.weight", 0)),
+            hidden: shape("head.weight", 1).or(shape("rnn.weight_hh_l0", 1)).or(shape("rnn.weight_ih_l0", 0)),
+            layers: self.tensors.keys().filter_map(layer).max().map_or(1, |k| k + 1),
+            bias: [self.tensors.keys().any(|n| n.starts_with("rnn.bias_")), self.tensors.contains_key("head.bias")],
+        }
+    }
+
+    /// Every tensor that does not fit, in one line.
+    fn check(&self, sizes: &Sizes) -> Result<()> {
+        let expected = expected(sizes);
+        let size = |d: &Dimension| d.0.map_or(d.1.to_string(), |n| n.to_string());
+        let mut faults = Vec::new();
+        for (name, shape) in &expected {
+            let wanted = format!("F32 [{}]", shape.iter().map(size).collect::<Vec<_>>().join(", "));
+            match self.tensors.get(name) {
+                None => faults.push(format!("{name} is missing, expected {wanted}")),
+                Some(t) => {
+                    let found = format!("{:?} {:?}", t.dtype, t.shape);
+                    if found != wanted {
+                        faults.push(format!("{name} is {found}, expected {wanted}"));
+                    }
+                }
+            }
+        }
+        let extra = self.tensors.iter().filter(|(name, _)| !expected.iter().any(|(e, _)| e == *name));
+        faults.extend(extra.map(|(name, t)| format!("{name} {:?} {:?} is none of the expected ones", t.dtype, t.shape)));
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let gates = match (self.tensors.get("rnn.weight_hh_l0").map(|t| &t.shape[..]), sizes.hidden) {
+            (Some([rows, _]), Some(h)) if *rows == 4 * h => "; it looks like an LSTM, which can't be imported",
+            (Some([rows, _]), Some(h)) if *rows == 3 * h => "; it looks like a GRU, which can't be imported",
+            _ => "",
+        };
+        let more = faults.len().saturating_sub(LISTED);
+        faults.truncate(LISTED);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        Err(Error::Input(format!(
+            "its tensors are not those of rnn = nn.RNN(V, H, layers) and head = nn.Linear(H, V): {}{more}{gates}; rename or convert them in Python",
+            faults.join("; ")
+        )))
+    }
+
+    /// The symbols in the order of the model's indices.
+    fn symbols(&self, unsaid: &Unsaid, kind: Kind, vocab: usize) -> Result<Vec<String>> {
+        if let Some(symbols) = &unsaid.vocabulary {
+            return Ok(symbols.clone());
+        }
+        if unsaid.bytes {
+            let bytes = Vocabulary::bytes().symbols();
+            return if vocab == bytes.len() { Ok(bytes) } else { Err(Error::Input(format!("the model has {vocab} symbols, expected 256 with --bytes"))) };
+        }
+        let Some(text) = self.metadata.get("vocabulary") else {
+            return Err(Error::Input(format!(
+                "it does not say which {vocab} symbols its model knows; give --vocabulary with a file that has them as a JSON array in the order of their indices, or --bytes"
+            )));
+        };
+        serde_json::from_str(text).map_err(|e| Error::Input(format!("its metadata `vocabulary` is no JSON array of {kind:?} ({e})")))
+    }
+}
+
+/// A size, and the letter that stands for it where it is not known.
+type Dimension = (Option<usize>, &'static str);
+
+/// The tensors of a model: names and shapes.
+fn expected(sizes: &Sizes) -> Vec<(String, Vec<Dimension>)> {
+    let (v, h) = ((sizes.vocab, "V"), (sizes.hidden, "H"));
+    let mut list = Vec::new();
+    for k in 0..sizes.layers {
+        list.push((format!("rnn.weight_ih_l{k}"), vec![h, if k == 0 { v } else { h }]));
+        list.push((format!("rnn.weight_hh_l{k}"), vec![h, h]));
+        if sizes.bias[0] {
+            list.push((format!("rnn.bias_ih_l{k}"), vec![h]));
+            list.push((format!("rnn.bias_hh_l{k}"), vec![h]));
+        }
+    }
+    list.push(("head.weight".to_string(), vec![v, h]));
+    if sizes.bias[1] {
+        list.push(("head.bias".to_string(), vec![v]));
+    }
+    list
+}
+
+/// The biases that a model with others lacks.
+fn zero_biases(sizes: &Sizes, vocab: usize, hidden: usize) -> Vec<(String, usize)> {
+    match sizes.bias {
+        [true, false] => vec![("head.bias".to_string(), vocab)],
+        [false, true] => (0..sizes.layers).flat_map(|k| [format!("rnn.bias_ih_l{k}"), format!("rnn.bias_hh_l{k}")]).map(|n| (n, hidden)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The indices of the symbols in the order of their code points, in which models of this program have them.
+fn checked_order(symbols: &[String], vocab: usize) -> Result<Vec<usize>> {
+    let mut faults = Vec::new();
+    if symbols.len() != vocab {
+        faults.push(format!("it has {} symbols, expected {vocab}: rnn.weight_ih_l0 has as many columns", symbols.len()));
+    }
+    let mut places: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (i, s) in symbols.iter().enumerate() {
+        if s.chars().count() != 1 {
+            faults.push(format!("{s:?} at index {i} is not one character"));
+        }
+        places.entry(s).or_default().push(i);
+    }
+    let twice = places.iter().filter(|(_, at)| at.len() > 1);
+    faults.extend(
+        twice.map(|(s, at)| format!("{s:?} is there {} times, at the indices {}", at.len(), at.iter().map(usize::to_string).collect::<Vec<_>>().join(", "))),
+    );
+    if !faults.is_empty() {
+        let more = faults.len().saturating_sub(LISTED);
+        faults.truncate(LISTED);
+        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+        return Err(Error::Input(format!("the vocabulary does not fit: {}{more}", faults.join("; "))));
+    }
+    Ok(places.into_values().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Config, Init};
+
+    fn model(layers: u32, bias: bool, activation: Activation) -> Model {
+        let config = Config { vocab: 4, hidden: 5, layers, activation, bias };
+        Model { config, vocabulary: Vocabulary::of("abcd"), parameters: Init::Uniform.parameters(&config, 3) }
+    }
+
+    fn foreign(container: &Container) -> Foreign {
+        Foreign {
+            metadata: container.metadata.clone(),
+            tensors: container
+                .tensors
+                .iter()
+                .map(|(n, (shape, numbers))| (n.clone(), Found { dtype: Dtype::F32, shape: shape.clone(), numbers: numbers.clone() }))
+                .collect(),
+        }
+    }
+
+    fn letters(text: &str) -> Option<Vec<String>> {
+        Some(text.chars().map(String::from).collect())
+    }
+
+    #[test]
+    fn own_files_need_no_word() {
+        for (layers, bias, activation) in [(1, true, Activation::Tanh), (3, false, Activation::Relu)] {
+            let m = model(layers, bias, activation);
+            let (read, notes) = Foreign::from_bytes(&m.to_container().to_bytes()).unwrap().model(&Unsaid::default()).unwrap();
+            assert!(read == m && notes.is_empty(), "{notes:?}");
+        }
+    }
+
+    /// Another order of the symbols is the same model; both biases are added.
+    #[test]
+    fn symbols_are_put_in_order_and_biases_added() {
+        let m = model(2, true, Activation::Relu);
+        let mut c = m.to_container();
+        c.metadata.clear();
+        // Index 0 is c, 1 a, 2 d, 3 b.
+        let order = [2, 0, 3, 1];
+        let row = |x: &[f32], width: usize, i: usize| x[i * width..][..width].to_vec();
+        let (_, w) = c.tensors["rnn.weight_ih_l0"].clone();
+        c.put("rnn.weight_ih_l0", &[5, 4], w.chunks(4).flat_map(|r| order.map(|i| r[i])).collect());
+        for (name, width, shape) in [("head.weight", 5, &[4, 5][..]), ("head.bias", 1, &[4])] {
+            let (_, x) = c.tensors[name].clone();
+            c.put(name, shape, order.iter().flat_map(|&i| row(&x, width, i)).collect());
+        }
+        let (_, b) = c.tensors["rnn.bias_ih_l1"].clone();
+        c.put("rnn.bias_ih_l1", &[5], b.iter().map(|x| x - 0.5).collect());
+        c.put("rnn.bias_hh_l1", &[5], vec![0.5; 5]);
+        let unsaid = Unsaid { vocabulary: letters("cadb"), activation: Some(Activation::Relu), ..Unsaid::default() };
+        let (read, _) = foreign(&c).model(&unsaid).unwrap();
+        assert_eq!((read.config, &read.vocabulary), (m.config, &m.vocabulary));
+        assert!(read.parameters.iter().zip(&m.parameters).all(|(a, b)| (a - b).abs() < 1e-6));
+        let (read, notes) = foreign(&c).model(&Unsaid { vocabulary: letters("cadb"), ..Unsaid::default() }).unwrap();
+        assert!(read.config.activation == Activation::Tanh && notes[0].contains("--activation relu"), "{notes:?}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_listed() {
+        let check = |change: &dyn Fn(&mut Foreign), words: &[&str]| {
+            let mut c = model(2, true, Activation::Tanh).to_container();
+            c.metadata.clear();
+            let mut f = foreign(&c);
+            change(&mut f);
+            let e = f.model(&Unsaid { vocabulary: letters("abcd"), ..Unsaid::default() }).map(|m| m.1).unwrap_err().to_string();
+            assert!(words.iter().all(|w| e.contains(w)) && !e.contains('\n'), "{e}");
+        };
+        let shape = |f: &mut Foreign, name: &str, to: &[usize]| f.tensors.get_mut(name).unwrap().shape = to.to_vec();
+        check(&|f| f.tensors.clear(), &["rnn.weight_ih_l0 is missing, expected F32 [H, V]", "head.weight is missing, expected F32 [V, H]"]);
+        check(&|f| drop(f.tensors.remove("rnn.bias_hh_l1")), &["rnn.bias_hh_l1 is missing, expected F32 [5]"]);
+        check(&|f| shape(f, "rnn.weight_hh_l1", &[5, 6]), &["rnn.weight_hh_l1 is F32 [5, 6], expected F32 [5, 5]"]);
+        check(&|f| f.tensors.get_mut("head.bias").unwrap().dtype = Dtype::F16, &["head.bias is F16 [4], expected F32 [4]"]);
+        check(
+            &|f| {
+                shape(f, "head.weight", &[5, 5]);
+                drop(f.tensors.remove("rnn.weight_hh_l1"));
+                f.tensors.insert("fc.weight".into(), Found { dtype: Dtype::F32, shape: vec![9], numbers: vec![0.0; 9] });
+            },
+            &["head.weight is F32 [5, 5], expected F32 [4, 5]", "rnn.weight_hh_l1 is missing", "fc.weight F32 [9] is none"],
+        );
+        check(
+            &|f| {
+                shape(f, "rnn.weight_hh_l0", &[20, 5]);
+                shape(f, "rnn.weight_ih_l0", &[20, 4]);
+            },
+            &["LSTM"],
+        );
+        check(&|f| f.tensors.get_mut("rnn.weight_hh_l0").unwrap().numbers[3] = f32::NAN, &["not finite"]);
+        check(&|f| drop(f.metadata.insert("config".into(), r#"{"format":9,"architecture":"rnn"}"#.into())), &["newer program"]);
+        let config = r#"{"format":1,"architecture":"rnn","symbols":"characters","hidden":6,"layers":2,"activation":"relu","bias":true}"#;
+        check(&|f| drop(f.metadata.insert("config".into(), config.into())), &["2 layers of 6 units", "2 of 5"]);
+    }
+
+    #[test]
+    fn vocabularies_that_do_not_fit_are_refused() {
+        for (symbols, words) in [
+            (letters("abc"), &["3 symbols, expected 4"][..]),
+            (letters("abca"), &["\"a\" is there 2 times, at the indices 0, 3"]),
+            (Some(vec!["a".to_string(), "bc".into(), String::new(), "d".into()]), &["\"bc\" at index 1 is not one", "\"\" at index 2"]),
+            (None, &["which 4 symbols", "--vocabulary"]),
+        ] {
+            let mut c = model(1, true, Activation::Tanh).to_container();
+            c.metadata.clear();
+            let e = foreign(&c).model(&Unsaid { vocabulary: symbols, ..Unsaid::default() }).map(|m| m.1).unwrap_err().to_string();
+            assert!(words.iter().all(|w| e.contains(w)), "{e}");
+        }
+        let mut c = model(1, true, Activation::Tanh).to_container();
+        c.metadata.clear();
+        let e = foreign(&c).model(&Unsaid { bytes: true, ..Unsaid::default() }).map(|m| m.1).unwrap_err().to_string();
+        assert!(e.contains("4 symbols, expected 256"), "{e}");
+    }
+}

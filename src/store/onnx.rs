@@ -1,0 +1,288 @@
+//! A model as an ONNX file: tokens and state in, logits and state out, any number of steps and lanes.
+//!
+//! ```text
+//! tokens [T,B] -> OneHot -> RNN (layer 0) -> Squeeze -> RNN (layer 1) -> ... -> MatMul head^T -> Add bias -> logits [T,B,V]
+//! state [L,B,H] -> Split, one part a layer                                              last states -> Concat -> next_state [L,B,H]
+//! ```
+//!
+//! The format is a protocol buffer of nine kinds of messages, of which few fields are written: the encoder below is shorter than what a
+//! generator would need. Field numbers are those of onnx.proto3, opset 14 (the last that changed `RNN`).
+
+use super::Model;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::model::Activation;
+use std::path::Path;
+
+/// Version of the format's messages (onnx 1.10), and of the operators.
+const IR_VERSION: i64 = 8;
+const OPSET: i64 = 14;
+/// The types of tensors' elements.
+const FLOAT: i64 = 1;
+const INT64: i64 = 7;
+
+/// A message under construction.
+#[derive(Default)]
+struct Message(Vec<u8>);
+
+impl Message {
+    fn varint(&mut self, mut n: u64) {
+        while n >= 0x80 {
+            self.0.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        self.0.push(n as u8);
+    }
+
+    fn int(mut self, field: u64, n: i64) -> Self {
+        self.varint(field << 3);
+        self.varint(n as u64);
+        self
+    }
+
+    fn bytes(mut self, field: u64, bytes: &[u8]) -> Self {
+        self.varint(field << 3 | 2);
+        self.varint(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn text(self, field: u64, text: &str) -> Self {
+        self.bytes(field, text.as_bytes())
+    }
+
+    fn message(self, field: u64, message: &Message) -> Self {
+        self.bytes(field, &message.0)
+    }
+
+    fn all<T>(self, items: impl IntoIterator<Item = T>, add: impl Fn(Self, T) -> Self) -> Self {
+        items.into_iter().fold(self, add)
+    }
+}
+
+/// The graph under construction.
+#[derive(Default)]
+struct Graph {
+    nodes: Vec<Message>,
+    tensors: Vec<Message>,
+}
+
+impl Graph {
+    /// Adds a constant; its name.
+    fn tensor(&mut self, name: impl Into<String>, shape: &[u32], kind: i64, bytes: &[u8]) -> String {
+        let name = name.into();
+        let message = Message::default().all(shape, |m, &n| m.int(1, n.into())).int(2, kind).text(8, &name).bytes(9, bytes);
+        self.tensors.push(message);
+        name
+    }
+
+    fn floats(&mut self, name: impl Into<String>, shape: &[u32], numbers: &[f32]) -> String {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.tensor(name, shape, FLOAT, &bytes)
+    }
+
+    fn integers(&mut self, name: impl Into<String>, shape: &[u32], numbers: &[i64]) -> String {
+        let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+        self.tensor(name, shape, INT64, &bytes)
+    }
+
+    fn node(&mut self, operator: &str, inputs: &[&str], outputs: &[&str], attributes: &[Message]) {
+        let message = Message::default().all(inputs, |m, i| m.text(1, i)).all(outputs, |m, o| m.text(2, o));
+        self.nodes.push(message.text(4, operator).all(attributes, |m, a| m.message(5, a)));
+    }
+}
+
+fn int_attribute(name: &str, n: i64) -> Message {
+    Message::default().text(1, name).int(3, n).int(20, 2)
+}
+
+fn float_attribute(name: &str, x: f32) -> Message {
+    let mut m = Message::default().text(1, name);
+    m.varint(7 << 3 | 5);
+    m.0.extend(x.to_le_bytes());
+    m.int(20, 6)
+}
+
+fn text_attribute(name: &str, text: &str) -> Message {
+    Message::default().text(1, name).text(9, text).int(20, 8)
+}
+
+/// A dimension of an input or output.
+enum Dimension {
+    Size(u32),
+    /// Any size, under this name.
+    Free(&'static str),
+}
+
+/// An input or output of the graph.
+fn value(name: &str, kind: i64, shape: &[Dimension], about: &str) -> Message {
+    let dimension = |d: &Dimension| match d {
+        Dimension::Size(n) => Message::default().int(1, (*n).into()),
+        Dimension::Free(name) => Message::default().text(2, name),
+    };
+    let shape = Message::default().all(shape, |m, d| m.message(1, &dimension(d)));
+    let tensor = Message::default().int(1, kind).message(2, &shape);
+    Message::default().text(1, name).message(2, &Message::default().message(1, &tensor)).text(3, about)
+}
+
+impl Model {
+    /// The bytes of an ONNX file. Inputs: `tokens`, i64 `[time, batch]`, indices into the vocabulary, which is among the metadata as a JSON
+    /// array; `state`, f32 `[layers, batch, H]`, zeros at first. Outputs: `logits`, f32 `[time, batch, V]`; `next_state`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it would be larger than such files may be, 2 GiB.
+    pub fn to_onnx(&self) -> Result<Vec<u8>> {
+        let c = &self.config;
+        if c.parameters() * 4 > i32::MAX as u64 - (1 << 20) {
+            return Err(Error::Input(format!("the model has {} parameters, more than an ONNX file of at most 2 GiB holds", c.parameters())));
+        }
+        let mut graph = Graph::default();
+        self.layers(&mut graph);
+        let [time, batch] = [Dimension::Free("time"), Dimension::Free("batch")];
+        let state = [Dimension::Size(c.layers), Dimension::Free("batch"), Dimension::Size(c.hidden)];
+        let inputs = [
+            value("tokens", INT64, &[time, batch], "indices into the vocabulary (metadata), 0 to V-1"),
+            value("state", FLOAT, &state, "zeros, or the next_state of what came before"),
+        ];
+        let logits = [Dimension::Free("time"), Dimension::Free("batch"), Dimension::Size(c.vocab)];
+        let outputs =
+            [value("logits", FLOAT, &logits, "of the symbol behind each token"), value("next_state", FLOAT, &state, "the state behind the last token")];
+        let body = Message::default().all(&graph.nodes, |m, n| m.message(1, n)).text(2, "retrograd").all(&graph.tensors, |m, t| m.message(5, t));
+        let body = body.all(&inputs, |m, i| m.message(11, i)).all(&outputs, |m, o| m.message(12, o));
+        let metadata = self.to_container().metadata;
+        let entry = |key: &str, value: &str| Message::default().text(1, key).text(2, value);
+        let file = Message::default().int(1, IR_VERSION).text(2, "retrograd").text(3, env!("CARGO_PKG_VERSION")).message(7, &body);
+        let file = file.message(8, &Message::default().text(1, "").int(2, OPSET));
+        Ok(file.all(&metadata, |m, (key, value)| m.message(14, &entry(key, value))).0)
+    }
+
+    fn layers(&self, graph: &mut Graph) {
+        let (c, tensors) = (&self.config, self.to_container().tensors);
+        let numbers = |name: &str| tensors.get(name).map(|(_, numbers)| numbers.as_slice());
+        let depth = graph.integers("depth", &[], &[c.vocab.into()]);
+        let values = graph.floats("values", &[2], &[0.0, 1.0]);
+        graph.node("OneHot", &["tokens", &depth, &values], &["x.0"], &[]);
+        let names = |stem: &str| (0..c.layers).map(|k| format!("{stem}.{k}")).collect::<Vec<String>>();
+        let (mut before, mut behind) = (names("state"), names("next_state"));
+        if c.layers == 1 {
+            (before, behind) = (vec!["state".to_string()], vec!["next_state".to_string()]);
+        } else {
+            let parts = graph.integers("parts", &[c.layers], &vec![1; c.layers as usize]);
+            graph.node("Split", &["state", &parts], &before.iter().map(String::as_str).collect::<Vec<_>>(), &[int_attribute("axis", 0)]);
+        }
+        let mut attributes = vec![int_attribute("hidden_size", c.hidden.into())];
+        match c.activation {
+            Activation::Tanh => attributes.push(text_attribute("activations", "Tanh")),
+            Activation::Relu => attributes.push(text_attribute("activations", "Relu")),
+            // alpha x + beta
+            Activation::Identity => {
+                attributes.extend([text_attribute("activations", "Affine"), float_attribute("activation_alpha", 1.0), float_attribute("activation_beta", 0.0)]);
+            }
+        }
+        let direction = graph.integers("direction", &[1], &[1]);
+        for k in 0..c.layers {
+            let inputs = if k == 0 { c.vocab } else { c.hidden };
+            let mut matrix = |name: String, cols| graph.floats(&name, &[1, c.hidden, cols], numbers(&name).unwrap_or_default());
+            let (w, r) = (matrix(format!("rnn.weight_ih_l{k}"), inputs), matrix(format!("rnn.weight_hh_l{k}"), c.hidden));
+            // The input's and the state's, one behind the other; the second is zero.
+            let bias = numbers(&format!("rnn.bias_ih_l{k}")).map(|b| [b, &vec![0.0; b.len()]].concat());
+            let b = bias.map_or(String::new(), |b| graph.floats(format!("rnn.bias_l{k}"), &[1, 2 * c.hidden], &b));
+            let (x, h, y) = (format!("x.{k}"), format!("h.{k}"), format!("x.{}", k + 1));
+            graph.node("RNN", &[&x, &w, &r, &b, "", &before[k as usize]], &[&h, &behind[k as usize]], &attributes);
+            graph.node("Squeeze", &[&h, &direction], &[&y], &[]);
+        }
+        if c.layers > 1 {
+            graph.node("Concat", &behind.iter().map(String::as_str).collect::<Vec<_>>(), &["next_state"], &[int_attribute("axis", 0)]);
+        }
+        let head = numbers("head.weight").unwrap_or_default();
+        let (h, v) = (c.hidden as usize, c.vocab as usize);
+        let transposed: Vec<f32> = (0..h).flat_map(|i| (0..v).map(move |o| head[o * h + i])).collect();
+        let weight = graph.floats("head.weight", &[c.hidden, c.vocab], &transposed);
+        let top = format!("x.{}", c.layers);
+        match numbers("head.bias") {
+            Some(bias) => {
+                let bias = graph.floats("head.bias", &[c.vocab], bias);
+                graph.node("MatMul", &[&top, &weight], &["scores"], &[]);
+                graph.node("Add", &["scores", &bias], &["logits"], &[]);
+            }
+            None => graph.node("MatMul", &[&top, &weight], &["logits"], &[]),
+        }
+    }
+
+    /// Writes an ONNX file, whole or not at all; see [`Model::to_onnx`].
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it can't be written, or would be too large.
+    pub fn save_onnx(&self, path: &Path) -> Result<()> {
+        files::replace(path, &self.to_onnx()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Vocabulary;
+    use crate::model::{Config, Init};
+
+    /// As the encoding's documentation has them.
+    #[test]
+    fn messages_are_encoded_as_protocol_buffers() {
+        assert_eq!(Message::default().int(1, 150).0, [0x08, 0x96, 0x01]);
+        assert_eq!(Message::default().text(2, "testing").0, [0x12, 7, b't', b'e', b's', b't', b'i', b'n', b'g']);
+        assert_eq!(Message::default().message(3, &Message::default().int(1, 150)).0, [0x1a, 3, 0x08, 0x96, 0x01]);
+        assert_eq!(Message::default().int(20, 6).0, [0xa0, 0x01, 6]);
+        assert_eq!(float_attribute("a", 1.0).0, [0x0a, 1, b'a', 0x3d, 0, 0, 0x80, 0x3f, 0xa0, 0x01, 6]);
+    }
+
+    /// The fields of a message: number and content, a number's as its bytes.
+    fn fields(mut bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        let varint = |bytes: &mut &[u8]| {
+            let len = bytes.iter().position(|b| b & 0x80 == 0).unwrap() + 1;
+            let n = bytes[..len].iter().rev().fold(0u64, |n, b| n << 7 | u64::from(b & 0x7f));
+            *bytes = &bytes[len..];
+            n
+        };
+        let mut all = Vec::new();
+        while !bytes.is_empty() {
+            let key = varint(&mut bytes);
+            let len = match key & 7 {
+                0 => {
+                    all.push((key >> 3, varint(&mut bytes).to_le_bytes().to_vec()));
+                    continue;
+                }
+                2 => varint(&mut bytes) as usize,
+                5 => 4,
+                other => panic!("wire type {other}"),
+            };
+            all.push((key >> 3, bytes[..len].to_vec()));
+            bytes = &bytes[len..];
+        }
+        all
+    }
+
+    /// The operators and the numbers of the file are those of the model. That it computes the same is shown by tests/parity/check.py.
+    #[test]
+    fn the_graph_holds_the_model() {
+        for (layers, bias, operators) in [
+            (1, true, "OneHot RNN Squeeze MatMul Add"),
+            (1, false, "OneHot RNN Squeeze MatMul"),
+            (3, false, "OneHot Split RNN Squeeze RNN Squeeze RNN Squeeze Concat MatMul"),
+        ] {
+            let config = Config { vocab: 4, hidden: 5, layers, activation: Activation::Identity, bias };
+            let model = Model { config, vocabulary: Vocabulary::of("abcd"), parameters: Init::Uniform.parameters(&config, 3) };
+            let bytes = model.to_onnx().unwrap();
+            let file = fields(&bytes);
+            let of = |all: &[(u64, Vec<u8>)], field| all.iter().filter(|f| f.0 == field).map(|f| f.1.clone()).collect::<Vec<_>>();
+            let graph = fields(&of(&file, 7)[0]);
+            let found: Vec<String> = of(&graph, 1).iter().map(|n| String::from_utf8(of(&fields(n), 4).concat()).unwrap()).collect();
+            assert_eq!(found.join(" "), operators);
+            let tensors: Vec<_> = of(&graph, 5).iter().map(|t| fields(t)).collect();
+            let recurrent = tensors.iter().find(|t| of(t, 8).concat() == b"rnn.weight_hh_l0").unwrap();
+            let expected = &model.to_container().tensors["rnn.weight_hh_l0"].1;
+            assert_eq!(bytemuck::pod_collect_to_vec::<u8, f32>(&of(recurrent, 9)[0]), *expected);
+            let metadata: Vec<String> = of(&file, 14).iter().map(|m| String::from_utf8(of(&fields(m), 2).concat()).unwrap()).collect();
+            assert_eq!(metadata[1], r#"["a","b","c","d"]"#);
+            assert_eq!([11, 12].map(|f| of(&graph, f).len()), [2, 2], "inputs and outputs");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Both executors against PyTorch's nn.RNN and nn.Linear: fixtures that tests/parity/make.py has written.
+
+use crate::devices::both;
+use retrograd::analysis::gradcheck::relative_error;
+use retrograd::data::{Given, SegmentInputs};
+use retrograd::device::Device;
+use retrograd::engine::Engine;
+use retrograd::optimizer::{Clip, Rule};
+use retrograd::plan::Plan;
+use retrograd::store::{Container, Model};
+use safetensors::SafeTensors;
+use std::collections::BTreeMap;
+
+/// Bound of norm(g - PyTorch's) / norm(PyTorch's), per tensor.
+const BOUND: f64 = 1e-4;
+
+const NAMES: [&str; 6] = ["1-tanh", "1-relu-no-bias", "2-tanh-no-bias", "2-relu", "3-tanh", "3-relu-no-bias"];
+
+struct Fixture {
+    model: Model,
+    /// The expected gradients, flat as the parameters.
+    gradients: Vec<f32>,
+    /// T and B.
+    steps: u32,
+    lanes: u32,
+    tokens: Vec<u32>,
+    targets: Vec<u32>,
+    /// Per layer, `[B, Hp]`.
+    state: Vec<Vec<f32>>,
+    /// Per layer, `[B, H]`.
+    last: Vec<Vec<f64>>,
+    /// `[T, B, V]`.
+    logits: Vec<f32>,
+    loss: f64,
+}
+
+fn fixture(name: &str) -> Fixture {
+    let path = format!("{}/tests/parity/{name}.safetensors", env!("CARGO_MANIFEST_DIR"));
+    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let floats = |name: &str| bytemuck::pod_collect_to_vec::<u8, f32>(file.tensor(name).unwrap().data());
+    let symbols = |name: &str| bytemuck::pod_collect_to_vec::<u8, u32>(file.tensor(name).unwrap().data());
+    let shape = |name: &str| file.tensor(name).unwrap().shape().to_vec();
+    let [steps, lanes, vocab] = shape("logits")[..] else { panic!("{path}: logits") };
+    let [layers, _, hidden] = shape("h0")[..] else { panic!("{path}: h0") };
+    let (activation, bias) = (if name.contains("tanh") { "tanh" } else { "relu" }, !name.contains("no-bias"));
+    // The model, and the gradients as if they were one, in this crate's form.
+    let read = |prefix: &str| {
+        let config = serde_json::json!({
+            "format": 1, "architecture": "rnn", "symbols": "characters", "hidden": hidden, "layers": layers, "activation": activation, "bias": bias,
+        });
+        let vocabulary: Vec<String> = ('a'..).take(vocab).map(String::from).collect();
+        let metadata = BTreeMap::from([("config".into(), config.to_string()), ("vocabulary".into(), serde_json::json!(vocabulary).to_string())]);
+        let mut container = Container { metadata, ..Container::default() };
+        for full in file.names() {
+            let Some(name) = full.strip_prefix(prefix).filter(|n| n.starts_with("rnn.") || n.starts_with("head.")) else { continue };
+            // Both biases have the gradient of their sum.
+            let numbers = if prefix == "grad." && name.contains("bias_hh") { vec![0.0; hidden] } else { floats(full) };
+            container.tensors.insert(name.to_string(), (shape(full), numbers));
+        }
+        Model::from_container(container).unwrap()
+    };
+    let padded = |rows: &[f32]| rows.chunks(hidden).flat_map(|r| [r, &vec![0.0; hidden.next_multiple_of(4) - hidden]].concat()).collect();
+    let loss = f64::from_le_bytes(file.tensor("loss").unwrap().data().try_into().unwrap());
+    Fixture {
+        model: read(""),
+        gradients: read("grad.").parameters,
+        steps: steps as u32,
+        lanes: lanes as u32,
+        tokens: symbols("tokens"),
+        targets: symbols("targets"),
+        state: floats("h0").chunks(lanes * hidden).map(padded).collect(),
+        last: floats("hn").chunks(lanes * hidden).map(wide).collect(),
+        logits: floats("logits"),
+        loss,
+    }
+}
+
+fn wide(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
+}
+
+fn engine(device: &Device, f: &Fixture, window: u32, segment: u32) -> Engine {
+    let plan = Plan::with(f.model.config.dims(f.lanes), window, segment, false);
+    let mut engine = Engine::new(device, f.model.config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
+    engine.set_parameters(&f.model.parameters).unwrap();
+    engine.set_state(&f.state).unwrap();
+    engine
+}
+
+fn state_error(engine: &mut Engine, f: &Fixture) -> f64 {
+    let (hidden, state) = (f.model.config.hidden as usize, engine.state().unwrap());
+    let unpad = |s: &Vec<f32>| wide(&s.chunks(hidden.next_multiple_of(4)).flat_map(|r| r[..hidden].to_vec()).collect::<Vec<_>>());
+    state.iter().zip(&f.last).map(|(s, e)| relative_error(&unpad(s), e)).fold(0.0, f64::max)
+}
+
+#[test]
+fn losses_states_and_gradients_are_those_of_pytorch() {
+    for device in both() {
+        for name in NAMES {
+            let f = fixture(name);
+            let ones = vec![1.0; f.tokens.len()];
+            let (tokens, targets) = (f.tokens.clone(), f.targets.clone());
+            let window = Given { lanes: f.lanes, tokens, targets, keep: ones.clone(), xi: ones.clone(), weights: ones };
+            let mut engine = engine(&device, &f, f.steps, 4);
+            let n = f64::from(f.steps * f.lanes);
+            engine.gradient(0..f.steps, |places, range| window.inputs(places, range), n).unwrap();
+            let loss = engine.loss_sum().unwrap() / n;
+            assert!((loss - f.loss).abs() <= 1e-5 * f.loss, "{device} {name}: loss {loss}, in PyTorch {}", f.loss);
+            let flat = engine.gradients().unwrap();
+            for tensor in f.model.config.tensors() {
+                let error = relative_error(&wide(&tensor.extract(&flat)), &wide(&tensor.extract(&f.gradients)));
+                assert!(error <= BOUND, "{device} {name}: the gradient of {} is off by {error:e}", tensor.name);
+            }
+            engine.carry().unwrap();
+            let error = state_error(&mut engine, &f);
+            assert!(error <= BOUND, "{device} {name}: the last state is off by {error:e}");
+        }
+    }
+}
+
+/// Step by step, on the CPU, as samples are drawn.
+#[test]
+fn logits_are_those_of_pytorch() {
+    for name in NAMES {
+        let f = fixture(name);
+        let (vocab, lanes) = (f.model.config.vocab as usize, f.lanes as usize);
+        let tensors = f.model.config.tensors();
+        let bias = tensors.iter().find(|t| t.name == "b_y").map_or(vec![0.0; vocab], |t| t.extract(&f.model.parameters));
+        let mut engine = engine(&Device::Cpu { threads: 1 }, &f, 1, 1);
+        for (tokens, expected) in f.tokens.chunks(lanes).zip(f.logits.chunks(lanes * vocab)) {
+            let places = *engine.inputs();
+            let mut words = vec![0; places.words() as usize];
+            words[places.tokens() as usize..][..lanes].copy_from_slice(tokens);
+            words[places.keep() as usize..][..lanes].fill(1f32.to_bits());
+            let got = engine.step(&SegmentInputs::sorted(words, &places, lanes)).unwrap();
+            for (b, row) in expected.chunks(vocab).enumerate() {
+                for (v, e) in row.iter().enumerate() {
+                    let x = got[v * lanes + b] + bias[v];
+                    assert!((x - e).abs() <= 1e-5, "{name}: logit {v} of lane {b} is {x}, in PyTorch {e}");
+                }
+            }
+        }
+        let error = state_error(&mut engine, &f);
+        assert!(error <= BOUND, "{name}: the last state is off by {error:e}");
+    }
+}
+
+/// The comparison sees a wrong gradient.
+#[test]
+fn a_planted_mistake_is_beyond_the_bound() {
+    let f = fixture("1-tanh");
+    let w_hh = f.model.config.tensors()[1].extract(&f.gradients);
+    let mut wrong = wide(&w_hh);
+    wrong[7] *= 1.01;
+    assert!(relative_error(&wrong, &wide(&w_hh)) > BOUND);
+}

@@ -1,0 +1,188 @@
+"""Checks models to and from PyTorch and ONNX against the program itself.
+
+    cargo build --bins --examples
+    python tests/parity/check.py target/debug TEXT          needs torch, safetensors, onnx and onnxruntime
+
+Every line is one check: what was compared, how far apart it is, and the bound; the exit code is 1 if one is beyond it.
+PyTorch's nn.RNN has two biases per layer that are added and move together, so a plain update moves their sum twice as far as one bias
+would: to train alike, bias_hh is zero there and frozen.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import numpy
+import onnx
+import onnxruntime
+import torch
+from safetensors.torch import load_file, save_file
+
+bin_folder, text_path = map(pathlib.Path, sys.argv[1:3])
+text = text_path.read_text()[:60_000]
+failed = False
+
+
+def check(what, error, bound):
+    global failed
+    good = bool(error <= bound)
+    failed |= not good
+    print(f"{'ok  ' if good else 'FAIL'} {what}: {error:.2e} (at most {bound:.0e})", flush=True)
+
+
+def program(*args):
+    done = subprocess.run([bin_folder / "retrograd", *map(str, args)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{args}: {done.stderr}")
+    return done.stdout
+
+
+def loaded(snippet):
+    """What the printed Python defines."""
+    names = {}
+    exec(snippet, names)
+    return names
+
+
+def tokens_of(vocabulary, content):
+    index = {symbol: i for i, symbol in enumerate(vocabulary)}
+    return torch.tensor([index[c] for c in content])
+
+
+def torch_loss(model, vocabulary, content):
+    tokens = tokens_of(vocabulary, content)
+    with torch.no_grad():
+        logits, _ = model(tokens[:-1, None])
+    return torch.nn.functional.cross_entropy(logits[:, 0].double(), tokens[1:]).item()
+
+
+def own_loss(run, path):
+    return json.loads(program("eval", run, path, "--lanes", 1, "--device", "cpu", "--json", "--quiet"))["loss"]
+
+
+def relative(x, y):
+    return abs(x - y) / abs(y)
+
+
+def lanes_of(tokens, batch):
+    steps = (len(tokens) - 1) // batch
+    return [tokens[b * steps : b * steps + steps + 1] for b in range(batch)], steps
+
+
+def sgd(model, tokens, updates, lr, batch=8, window=32):
+    """Plain SGD over windows of a stream in lanes, the state carried and cut."""
+    parameters = [p for n, p in model.named_parameters() if "bias_hh" not in n]
+    optimizer = torch.optim.SGD(parameters, lr)
+    lanes, steps = lanes_of(tokens, batch)
+    x = torch.stack(lanes, 1)
+    state = None
+    for u in range(updates):
+        a, b = u * window, min((u + 1) * window, steps)
+        logits, state = model(x[a:b], state)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), x[a + 1 : b + 1].flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        state = state.detach()
+
+
+def onnx_checks(name, run, folder, content):
+    file = folder / f"{name}.onnx"
+    names = loaded(program("export", run, file, "--onnx"))
+    onnx.checker.check_model(onnx.load(file), full_check=True)
+    session, vocabulary = names["session"], names["vocabulary"]
+    piece = folder / "piece.txt"
+    piece.write_text(content)
+    logits = subprocess.run([bin_folder / "examples/logits", pathlib.Path(run) / "model.safetensors", piece], capture_output=True, text=True, check=True).stdout
+    own = numpy.array([[float(x) for x in line.split()] for line in logits.splitlines()], numpy.float32)
+    tokens = tokens_of(vocabulary, content).numpy()
+    layers, _, hidden = session.get_inputs()[1].shape
+    zero = numpy.zeros((layers, 1, hidden), numpy.float32)
+    whole, last = session.run(["logits", "next_state"], {"tokens": tokens[:, None], "state": zero})
+    check(f"{name}: onnxruntime, {len(tokens)} steps as a sequence, logits", abs(whole[:, 0] - own).max(), 1e-4)
+    state, steps = zero, []
+    for t in tokens:
+        out, state = session.run(["logits", "next_state"], {"tokens": numpy.array([[t]]), "state": state})
+        steps.append(out[0, 0])
+    check(f"{name}: onnxruntime, step by step, logits", abs(numpy.stack(steps) - own).max(), 1e-4)
+    check(f"{name}: onnxruntime, last state of both", abs(state - last).max(), 1e-5)
+    three, _ = session.run(["logits", "next_state"], {"tokens": numpy.stack([tokens] * 3, 1), "state": numpy.repeat(zero, 3, 1)})
+    check(f"{name}: onnxruntime, 3 lanes, logits", abs(three - own[:, None]).max(), 1e-4)
+
+
+def trained_here(folder, train, held):
+    for name, flags in [
+        ("1 tanh", ["--hidden", 37]),
+        ("2 relu, no bias", ["--hidden", 24, "--layers", 2, "--activation", "relu", "--init", "identity:0.9", "--no-bias"]),
+        ("3 tanh", ["--hidden", 16, "--layers", 3]),
+        ("1 identity", ["--hidden", 20, "--activation", "identity"]),
+    ]:
+        run = folder / name.replace(" ", "-").replace(",", "")
+        common = ["--batch", 8, "--truncation", "regular:32", "--updates", 150, "--device", "cpu", "--sample", 0, "--quiet"]
+        program("train", train, "--out", run, *common, *flags)
+        onnx_checks(name, run, folder, held.read_text()[:200])
+        if "identity" in flags[-1:]:
+            continue
+        names = loaded(program("export", run, folder / f"{run.name}.safetensors"))
+        ours, theirs = own_loss(run, held), torch_loss(names["model"], names["vocabulary"], held.read_text())
+        check(f"{name}, trained here: loss {ours:.6f}, in PyTorch {theirs:.6f}", relative(theirs, ours), 1e-5)
+        # That the comparison sees a mistake: the recurrent matrix the wrong way round.
+        with torch.no_grad():
+            names["model"].rnn.weight_hh_l0.copy_(names["model"].rnn.weight_hh_l0.T.clone())
+        wrong = relative(torch_loss(names["model"], names["vocabulary"], held.read_text()), ours)
+        check(f"{name}: 1e-5 over the error {wrong:.1e} of a transposed W_hh", 1e-5 / wrong, 1e-1)
+
+
+def trained_in_torch(folder, train, held):
+    content = train.read_text()
+    # In the order in which they come, not that of their code points.
+    vocabulary = list(dict.fromkeys(content))
+    (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
+    for layers, activation, bias in [(1, "tanh", True), (2, "relu", False), (3, "tanh", True)]:
+        name = f"{layers} {activation}{'' if bias else ', no bias'}"
+        torch.manual_seed(layers)
+
+        class Model(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.rnn = torch.nn.RNN(len(vocabulary), 24, layers, nonlinearity=activation, bias=bias)
+                self.head = torch.nn.Linear(24, len(vocabulary), bias=bias)
+
+            def forward(self, tokens, state=None):
+                y, state = self.rnn(torch.nn.functional.one_hot(tokens, len(vocabulary)).float(), state)
+                return self.head(y), state
+
+        model, lr = Model(), 0.5 if activation == "tanh" else 0.05
+        sgd(model, tokens_of(vocabulary, content), 60, lr)
+        file, run, more = folder / f"torch-{layers}.safetensors", folder / f"imported-{layers}", folder / f"more-{layers}"
+        save_file(model.state_dict(), file)
+        program("import", file, run, "--vocabulary", folder / "vocabulary.json", "--activation", activation)
+        ours, theirs = own_loss(run, held), torch_loss(model, vocabulary, held.read_text())
+        check(f"{name}, trained in PyTorch: loss {theirs:.6f}, here {ours:.6f}", relative(ours, theirs), 1e-5)
+        # On both sides from the same weights: bias_hh is added to bias_ih and zero.
+        names = loaded(program("export", run, folder / f"start-{layers}.safetensors"))
+        before = {n: t.clone() for n, t in names["model"].state_dict().items()}
+        sgd(names["model"], tokens_of(names["vocabulary"], content), 20, lr)
+        flags = ["--optimizer", "sgd", "--lr", lr, "--clip-norm", 0, "--updates", 20, "--batch", 8, "--truncation", "regular:32", "--val-fraction", 0]
+        program("train", train, "--from", run, "--out", more, *flags, "--device", "cpu", "--sample", 0, "--quiet")
+        here = load_file(more / "model.safetensors")
+        there = names["model"].state_dict()
+        far = max(((here[n] - t).norm() / t.norm()).item() for n, t in there.items() if "bias_hh" not in n)
+        check(f"{name}: 20 updates of SGD on each side, the worst tensor", far, 1e-4)
+        moved = {n: (t - before[n]).norm().item() for n, t in there.items() if "bias_hh" not in n}
+        far = max(((here[n] - there[n]).norm().item() / m) for n, m in moved.items())
+        check(f"{name}: the same, against how far that moved", far, 1e-3)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        folder = pathlib.Path(place)
+        train, held = folder / "train.txt", folder / "held.txt"
+        train.write_text(text[:50_000])
+        known = set(text[:50_000])
+        held.write_text("".join(c for c in text[50_000:] if c in known))
+        trained_here(folder, train, held)
+        trained_in_torch(folder, train, held)
+    sys.exit(failed)
