@@ -137,6 +137,9 @@ mod tests {
             &["--save-every", "10"],
             &["--sample", "0"],
             &["--tensorboard"],
+            &["--monitor", "50"],
+            &["--task", "recall:8,20", "--examples", "500"],
+            &["--from", "runs/book"],
             &["--lines", "--epochs=2", "--val-every=9", "--patience=4", "--clip-value=3", "--", "-odd name.txt"],
         ];
         let mut seen: Vec<String> = Vec::new();
@@ -147,7 +150,7 @@ mod tests {
             seen.extend(keys);
         }
         // What decides nothing that is trained is no key; everything else must have been seen.
-        let others = ["out", "resume", "quiet", "json", "lines", "help"];
+        let others = ["out", "resume", "config", "quiet", "json", "lines", "help"];
         for argument in train::Args::augment_args(Command::new("train")).get_arguments() {
             let name = argument.get_id().as_str().replace('_', "-");
             assert!(others.contains(&name.as_str()) || seen.contains(&name), "no case for --{name}");

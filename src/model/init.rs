@@ -148,10 +148,10 @@ mod tests {
 
     #[test]
     fn texts_parse_and_print() {
-        for text in ["orthogonal", "xavier", "identity:0.5", "normal:0.01", "uniform"] {
+        for text in ["orthogonal", "orthogonal:0.9", "xavier", "identity:0.5", "normal:0.01", "uniform"] {
             assert_eq!(text.parse::<Init>().unwrap().to_string(), text);
         }
-        for text in ["", "orthogonal:1", "identity", "identity:x", "normal:-1", "normal:NaN"] {
+        for text in ["", "orthogonal:x", "identity", "identity:x", "normal:-1", "normal:NaN"] {
             assert!(text.parse::<Init>().is_err(), "{text}");
         }
     }

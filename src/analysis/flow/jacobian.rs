@@ -78,9 +78,15 @@ fn w_hh(config: &Config, parameters: &[f32], layer: u32) -> Mat<f64> {
     Mat::from_fn(n, n, |i, j| f64::from(w[i * n + j]))
 }
 
-/// From the largest to the smallest.
+/// From the largest to the smallest. The iteration squares its numbers, so they are brought near 1 for it.
 fn singular(m: &Mat<f64>) -> Result<Vec<f64>> {
-    m.singular_values().map_err(|_| failed("singular values"))
+    let most = (0..m.ncols()).flat_map(|j| (0..m.nrows()).map(move |i| m[(i, j)].abs())).fold(0.0, f64::max);
+    if most == 0.0 {
+        return Ok(vec![0.0; m.ncols()]);
+    }
+    let near_one = Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] / most);
+    let values = near_one.singular_values().map_err(|_| failed("singular values"))?;
+    Ok(values.into_iter().map(|s| s * most).collect())
 }
 
 fn finite(m: &Mat<f64>) -> bool {
