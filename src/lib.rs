@@ -15,6 +15,7 @@ pub mod kernel;
 
 pub mod arena;
 
+pub mod profile;
 pub mod recording;
 
 pub mod layout;

@@ -9,6 +9,7 @@ use crate::feed::Source;
 use crate::model::{Activation, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::{self, Bytes};
+use crate::report;
 use crate::run::{End, FREE, Folder, Run, RunConfig};
 use crate::sample::{Options, Sampler};
 use crate::store::Snapshot;
@@ -131,6 +132,9 @@ pub(super) struct Args {
     /// Characters of the sample that is printed at the end (under `sample` with --json); 0 for none
     #[arg(long, default_value_t = 400, value_name = "N", help_heading = "Run")]
     sample: usize,
+    /// Measure the time of each kernel and show it at the end (under `profile` with --json); training is somewhat slower meanwhile
+    #[arg(long, help_heading = "Run")]
+    profile: bool,
     /// No progress and no messages but warnings and errors
     #[arg(long, help_heading = "Run")]
     pub(super) quiet: bool,
@@ -196,11 +200,18 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     let Some(mut run) = prepared else { return Ok(()) };
     run.trainer.set_interrupt(interrupt.clone());
     announce(args, &mut run);
+    if args.profile {
+        run.profile();
+    }
     let seconds_setup = start.elapsed().as_secs_f64();
     let mut progress = Progress::new(&mut run, args.quiet);
     let end = run.train(&mut |event| progress.show(event))?;
     progress.finish();
     let mut summary = run.summary(end, seconds_setup)?;
+    if let Some((profile, updates)) = run.take_profile() {
+        summary["profile"] = report::profile::json(&profile, updates);
+        args.note(&report::profile::table(&profile, updates));
+    }
     closing(args, &run, end);
     let mut saved = run.save_summary(&summary);
     let text = if args.sample > 0 && end != End::Interrupted { sample(args, &mut run, &interrupt)? } else { String::new() };

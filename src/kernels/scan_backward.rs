@@ -49,8 +49,8 @@ pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilitie
     let ld = o.w_t.ld;
     assert!(o.h.ld == ld && o.delta.ld == ld && o.carry.ld == ld && o.keep.slot == o.xi.slot, "{label}: shapes");
     assert!(o.delta.rows == o.keep.rows && o.delta.rows == o.xi.rows && o.carry.rows == Word::from(o.lanes), "{label}: shapes");
-    let Some(variant) = capabilities.scan_variant(ld) else {
-        return step_backward::record(recording, label, capabilities.matmul, o);
+    let Some(variant) = capabilities.scan_variant(ld, o.lanes) else {
+        return step_backward::record(recording, label, capabilities.matmul_variant(o.lanes, ld), o);
     };
     recording.push(Dispatch {
         kernel: &KERNEL,

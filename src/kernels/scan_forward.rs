@@ -49,8 +49,8 @@ pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilitie
     let ld = o.w.ld;
     assert!(o.pre.ld == ld && o.h.ld == ld && o.w.rows == o.w.cols && o.pre.cols == o.w.cols, "{label}: shapes");
     assert!(o.bias.is_none_or(|b| b.slot == o.w.slot && b.cols == o.w.cols) && o.keep.rows == o.pre.rows, "{label}: shapes");
-    let Some(variant) = capabilities.scan_variant(ld) else {
-        return step_forward::record(recording, label, capabilities.matmul, o);
+    let Some(variant) = capabilities.scan_variant(ld, o.lanes) else {
+        return step_forward::record(recording, label, capabilities.matmul_variant(o.lanes, ld), o);
     };
     recording.push(Dispatch {
         kernel: &KERNEL,

@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod plan;
+pub mod profile;
 
 mod cost;
 mod curves;
