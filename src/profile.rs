@@ -89,7 +89,6 @@ impl Recorder {
         Recorder { clock, entries: BTreeMap::new(), running: None, passed: Duration::ZERO, waited: Duration::ZERO }
     }
 
-
     /// Starts or stops the clock of the whole.
     pub(crate) fn run(&mut self, on: bool) {
         if let Some(since) = self.running.take() {

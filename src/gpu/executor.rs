@@ -81,6 +81,8 @@ pub struct GpuExecutor {
     uniforms: wgpu::Buffer,
     /// Arguments of the pending dispatches, [`ARGS_STRIDE`] bytes each.
     args: Vec<u32>,
+    /// Those of the dispatch that is being queued.
+    words: Vec<u32>,
     pending: Vec<Pending>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     /// What is being read back, oldest first.
@@ -136,6 +138,7 @@ impl GpuExecutor {
             ready: Vec::new(),
             uniforms,
             args: Vec::with_capacity(ARGS_WORDS * ARGS_SLOTS),
+            words: Vec::with_capacity(ARGS_WORDS),
             pending: Vec::with_capacity(ARGS_SLOTS),
             in_flight: VecDeque::new(),
             readings: VecDeque::new(),
@@ -252,27 +255,27 @@ impl GpuExecutor {
     }
 
     fn queue_dispatch(&mut self, recording: usize, index: usize, values: &Values) -> Result<()> {
-        if self.pending.len() == ARGS_SLOTS {
-            self.submit()?;
-        }
-        let at = self.args.len();
         let d = &self.program.recordings[recording].dispatches[index];
-        self.args.extend(d.args.iter().map(|w| w.eval(values)));
-        let grid = (d.kernel.grid)(&self.args[at..], d.variant);
+        self.words.clear();
+        self.words.extend(d.args.iter().map(|w| w.eval(values)));
+        let grid = (d.kernel.grid)(&self.words, d.variant);
         if grid.contains(&0) {
-            self.args.truncate(at);
             return Ok(());
         }
-        let seconds = (d.kernel.work)(&self.args[at..]).flops / self.gpu.capabilities.flops_per_second;
-        self.args.resize(at + ARGS_WORDS, 0);
+        let seconds = (d.kernel.work)(&self.words).flops / self.gpu.capabilities.flops_per_second;
+        if self.pending.len() == ARGS_SLOTS || (self.seconds > 0.0 && self.seconds + seconds > SUBMIT_SECONDS) {
+            self.submit()?;
+        }
         self.seconds += seconds;
+        let at = self.args.len();
+        self.args.extend_from_slice(&self.words);
+        self.args.resize(at + ARGS_WORDS, 0);
         self.pending.push(Pending { recording, index, grid });
         self.counters.dispatches += 1;
-        // Drivers take a device that is busy for long for hung.
-        if self.seconds > SUBMIT_SECONDS { self.submit() } else { Ok(()) }
+        Ok(())
     }
 
-    /// Has the first pending dispatches done in a pass of their own.
+    /// Encodes some of the pending dispatches as one pass.
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, pending: std::ops::Range<usize>, timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: timestamps });
         for i in pending {

@@ -83,7 +83,7 @@ pub(super) fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
     if args[0] == 0 { [0, 0, 0] } else { [args[1].div_ceil(variant.tile.rows()), 1, 1] }
 }
 
-pub(super) fn work(args: &[u32]) -> Work {
+fn work(args: &[u32]) -> Work {
     let [steps, lanes, h] = [args[0], args[1], args[2] * 4].map(f64::from);
     Work { flops: 2.0 * steps * lanes * h * h, bytes: 4.0 * (2.0 * steps * lanes * h + h * h) }
 }

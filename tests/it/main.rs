@@ -12,6 +12,8 @@ mod compare;
 mod kernels;
 // Memory: budgets that hold, and the same gradients within them.
 mod memory;
+// Where the time of an update goes, and what is remembered of an adapter.
+mod profile;
 // Runs: their folder, going on after an end of any kind, what is refused.
 mod runs;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.
