@@ -142,6 +142,8 @@ fn write(path: &std::path::Path, all: &[Remembered]) -> std::io::Result<()> {
 
 /// Dispatches of one submission that is timed on hardware, where one alone is lost in the latency of a submission.
 const REPEATS: u32 = 20;
+/// Times that each is timed.
+const SAMPLES: u32 = 15;
 const LANES: u32 = 32;
 
 /// Columns and steps of what is timed: long sums, of which what surrounds them is a small part.
@@ -270,7 +272,7 @@ fn time(gpu: &GpuDevice, record: impl FnOnce(&mut Recording, &Fixture)) -> Resul
     }
     let repeats = if gpu.info.kind == Kind::Hardware { REPEATS } else { 1 };
     let mut times = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..SAMPLES {
         let start = Instant::now();
         (0..repeats).try_for_each(|_| executor.run(0, &values(steps)))?;
         executor.wait()?;
