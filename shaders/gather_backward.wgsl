@@ -8,6 +8,7 @@ struct Args {
     delta_offset: u32,  // vec4
     out_offset: u32,    // vec4
     accumulate: u32,
+    rows: u32, // of delta, for figures
 }
 
 @group(0) @binding(0) var<storage, read> starts: array<u32>;

@@ -45,48 +45,27 @@ fn column(v: u32) -> u32 {
     return min(col4 + v * WIDTH, (args.cols + 3u) / 4u - 1u);
 }
 
-// Row k of the inner dimension, or zero if it is masked or beyond the end.
-fn inner_row(k: u32, at: u32) -> vec4f {
-    var live = k < args.inner;
-    if args.form == MASKED {
-        live = live && mask[args.mask_offset + min(k, args.inner - 1u)] != 0.0;
-    }
-    var x = vec4f();
-    if leader {
-        x = select(x, a[at], live);
-    }
-    return from_leader(x);
-}
-
-fn row(at: u32) -> vec4f {
-    var x = vec4f();
-    if leader {
-        x = a[at];
-    }
-    return from_leader(x);
-}
-
-fn a_block(r: u32, k: u32) -> mat4x4f {
+// Vec4 i of the tile's part of A at k4: row i of A; or, of a transposed A, row i % 4 of the block's four inner rows, columns of
+// the row block i / 4. An inner row is zero if it is masked or beyond the end.
+fn a_row(i: u32, k: u32) -> vec4f {
     if TRANSPOSE_A {
-        let i = min(row4 + r, (args.rows + 3u) / 4u - 1u);
-        let last = args.inner - 1u;
-        let at = a_base + i;
-        return transpose(mat4x4f(
-            inner_row(k * 4u, at + min(k * 4u, last) * args.a_ld),
-            inner_row(k * 4u + 1u, at + min(k * 4u + 1u, last) * args.a_ld),
-            inner_row(k * 4u + 2u, at + min(k * 4u + 2u, last) * args.a_ld),
-            inner_row(k * 4u + 3u, at + min(k * 4u + 3u, last) * args.a_ld),
-        ));
+        let inner = k * 4u + i % 4u;
+        let clamped = min(inner, args.inner - 1u);
+        var live = inner < args.inner;
+        if args.form == MASKED {
+            live = live && mask[args.mask_offset + clamped] != 0.0;
+        }
+        let block = min(row4 + i / 4u, (args.rows + 3u) / 4u - 1u);
+        return select(vec4f(), a[a_base + clamped * args.a_ld + block], live);
     }
-    let i = (row4 + r) * 4u;
-    let last = args.rows - 1u;
-    let at = a_base + k;
-    return mat4x4f(
-        row(at + min(i, last) * args.a_ld),
-        row(at + min(i + 1u, last) * args.a_ld),
-        row(at + min(i + 2u, last) * args.a_ld),
-        row(at + min(i + 3u, last) * args.a_ld),
-    );
+    return a[a_base + k + min(row4 * 4u + i, args.rows - 1u) * args.a_ld];
+}
+
+fn a_block(rows: mat4x4f) -> mat4x4f {
+    if TRANSPOSE_A {
+        return transpose(rows);
+    }
+    return rows;
 }
 
 // Row j of a transposed B, which is column j of the result: zero beyond the end, so that the padding of C stays zero.
@@ -113,7 +92,6 @@ fn b_block(k: u32, v: u32) -> mat4x4f {
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
-    leader = leads();
     let column_groups = ((args.cols + 3u) / 4u + WIDTH * TILE_COLS4 - 1u) / (WIDTH * TILE_COLS4);
     let index = group.y * groups.x + group.x;
     col4 = (index % column_groups) * (WIDTH * TILE_COLS4) + lane;
@@ -124,8 +102,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     a_base = args.a_offset + group.z * args.a_stride;
     b_base = args.b_offset + group.z * args.b_stride;
     let c_base = args.c_offset + group.z * args.c_stride;
+    find_share();
     tile_product((args.inner + 3u) / 4u);
-    for (var r = 0u; r < TILE_ROWS4 * 4u; r++) {
+    for (var r = 0u; r < TILE_ROWS; r++) {
         let i = row4 * 4u + r;
         for (var v = 0u; v < TILE_COLS4; v++) {
             let j = col4 + v * WIDTH;

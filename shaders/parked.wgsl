@@ -5,7 +5,6 @@
 
 var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
 var<private> lane: u32;
-var<private> leader: bool;
 
 // The cells are the invocation's own: nobody has to be waited for.
 fn tile_ready() {}

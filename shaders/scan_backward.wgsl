@@ -26,27 +26,20 @@ struct Args {
 @group(0) @binding(4) var<storage, read_write> carry: array<vec4f>;
 @group(0) @binding(5) var<uniform> args: Args;
 
-const ROWS = TILE_ROWS4 * 4u;
 // delta_t before the product, delta_t W_hh^T behind it.
-var<workgroup> flow: array<vec4f, ROWS * HIDDEN4>;
+var<workgroup> flow: array<vec4f, TILE_ROWS * HIDDEN4>;
 var<private> lane: u32;
-var<private> leader: bool;
 
 fn column(v: u32) -> u32 {
     return min(lane + v * WIDTH, HIDDEN4 - 1u);
 }
 
-fn row(at: u32) -> vec4f {
-    var x = vec4f();
-    if leader {
-        x = flow[at];
-    }
-    return from_leader(x);
+fn a_row(i: u32, k: u32) -> vec4f {
+    return flow[i * HIDDEN4 + k];
 }
 
-fn a_block(r: u32, k: u32) -> mat4x4f {
-    let at = r * 4u * HIDDEN4 + k;
-    return mat4x4f(row(at), row(at + HIDDEN4), row(at + 2u * HIDDEN4), row(at + 3u * HIDDEN4));
+fn a_block(rows: mat4x4f) -> mat4x4f {
+    return rows;
 }
 
 fn b_block(k: u32, v: u32) -> mat4x4f {
@@ -75,14 +68,21 @@ fn edge(t: u32, row: u32) -> f32 {
     return edges[args.keep_offset + at] * edges[args.xi_offset + at];
 }
 
+fn store_row(r: u32, v: u32, x: vec4f) {
+    let j = lane + v * WIDTH;
+    if j < HIDDEN4 {
+        flow[r * HIDDEN4 + j] = x;
+    }
+}
+
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
-    leader = leads();
-    let first = group.x * ROWS;
-    let rows = min(ROWS, args.lanes - first);
+    find_share();
+    let first = group.x * TILE_ROWS;
+    let rows = min(TILE_ROWS, args.lanes - first);
     let block = args.lanes * HIDDEN4;
-    for (var r = 0u; r < ROWS; r++) {
+    for (var r = 0u; r < TILE_ROWS; r++) {
         for (var j = lane; j < HIDDEN4; j += WIDTH) {
             var x = vec4f();
             if r < rows && args.carry_in != 0u {

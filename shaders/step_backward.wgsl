@@ -30,20 +30,12 @@ var<private> row: u32;
 var<private> col4: u32;
 var<private> after: u32; // step t + 1
 
-fn delta_row(i: u32, k: u32) -> vec4f {
+fn a_row(i: u32, k: u32) -> vec4f {
     return delta[args.delta_offset + (after * args.lanes + min(row + i, args.lanes - 1u)) * args.hidden4 + k];
 }
 
-fn shared_row(i: u32, k: u32) -> vec4f {
-    var x = vec4f();
-    if leader {
-        x = delta_row(i, k);
-    }
-    return from_leader(x);
-}
-
-fn a_block(r: u32, k: u32) -> mat4x4f {
-    return mat4x4f(shared_row(r * 4u, k), shared_row(r * 4u + 1u, k), shared_row(r * 4u + 2u, k), shared_row(r * 4u + 3u, k));
+fn a_block(rows: mat4x4f) -> mat4x4f {
+    return rows;
 }
 
 fn b_block(k: u32, v: u32) -> mat4x4f {
@@ -55,14 +47,14 @@ fn b_block(k: u32, v: u32) -> mat4x4f {
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     lane = local.x;
-    leader = leads();
+    find_share();
     col4 = group.x * (WIDTH * TILE_COLS4) + lane;
-    row = group.y * TILE_ROWS4 * 4u;
+    row = group.y * TILE_ROWS;
     after = args.steps - args.index;
     if args.index > 0u {
         tile_product(args.hidden4);
     }
-    for (var r = 0u; r < TILE_ROWS4 * 4u; r++) {
+    for (var r = 0u; r < TILE_ROWS; r++) {
         let i = row + r;
         for (var v = 0u; v < TILE_COLS4; v++) {
             let j = col4 + v * WIDTH;

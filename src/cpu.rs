@@ -3,10 +3,12 @@
 use crate::arena::Slot;
 use crate::error::{Error, Result};
 use crate::host;
-use crate::kernel::{Access, Bound, Call, Capabilities, Loads, Tile, Values, Var, Variant};
+use crate::kernel::{Access, Bound, Call, Capabilities, Loads, Speeds, Tile, Values, Var, Variant};
 use crate::layout::Program;
+use crate::profile::{Clock, Profile, Recorder};
 use crate::recording::{Counters, Executor, Repeat};
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// Replays a program on the CPU.
 pub struct CpuExecutor {
@@ -16,14 +18,18 @@ pub struct CpuExecutor {
     description: String,
     counters: Counters,
     answers: VecDeque<Vec<u32>>,
+    recorder: Option<Recorder>,
 }
 
 /// What the CPU executor can do. Scans of any width walk a whole segment; the variant is of no consequence.
 pub fn capabilities() -> Capabilities {
     Capabilities {
         matmul: Variant { tile: Tile::T16x16, loads: Loads::Each, width: 8 },
+        speeds: Speeds::default(),
+        cores: 0,
         scan: Tile::T16x16,
         scan_loads: Loads::Each,
+        scan_columns: u32::MAX,
         workgroup_bytes: u32::MAX,
         workgroup_invocations: u32::MAX,
         binding_bytes: (1 << 34) - 256,
@@ -60,7 +66,7 @@ impl CpuExecutor {
             banks.push(bank);
         }
         let description = format!("CPU, {threads} thread{}", if threads == 1 { "" } else { "s" });
-        Ok(CpuExecutor { program, banks, pool, description, counters: Counters::default(), answers: VecDeque::new() })
+        Ok(CpuExecutor { program, banks, pool, description, counters: Counters::default(), answers: VecDeque::new(), recorder: None })
     }
 
     fn words(&self, slot: Slot, offset: u32, count: usize) -> (usize, std::ops::Range<usize>) {
@@ -77,7 +83,8 @@ impl Executor for CpuExecutor {
     }
 
     fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
-        let CpuExecutor { program, banks, pool, counters, .. } = self;
+        let CpuExecutor { program, banks, pool, counters, recorder, .. } = self;
+        let mut recorder = recorder.as_mut().filter(|r| r.is_running());
         let threads = pool.current_num_threads();
         pool.install(|| {
             for dispatch in &program.recordings[recording].dispatches {
@@ -102,7 +109,12 @@ impl Executor for CpuExecutor {
                 for index in 0..count {
                     let args = dispatch.eval(&values.with(Var::Index, index));
                     if !(dispatch.kernel.grid)(&args, dispatch.variant).contains(&0) {
+                        let start = recorder.is_some().then(Instant::now);
                         (dispatch.kernel.cpu)(&mut Call { args: &args, bound: &mut bound, threads });
+                        if let Some((recorder, start)) = recorder.as_mut().zip(start) {
+                            recorder.note(dispatch, &args, start.elapsed().as_secs_f64());
+                            recorder.waited(start);
+                        }
                         counters.dispatches += 1;
                     }
                 }
@@ -155,5 +167,14 @@ impl Executor for CpuExecutor {
 
     fn counters(&self) -> Counters {
         self.counters
+    }
+
+    fn profile(&mut self, on: bool) -> Result<()> {
+        self.recorder.get_or_insert_with(|| Recorder::new(Clock::Calls)).run(on);
+        Ok(())
+    }
+
+    fn take_profile(&mut self) -> Option<Profile> {
+        self.recorder.take().map(Recorder::finish)
     }
 }

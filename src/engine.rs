@@ -13,6 +13,7 @@ use crate::kernels::finish;
 use crate::model::Config;
 use crate::model::record::{self, HostSlots, InputPlaces, ModelProgram, Update};
 use crate::plan::Plan;
+use crate::profile::Profile;
 use crate::recording::{Counters, Executor, download_f32, upload_f32};
 use crate::schedule::Action;
 use std::ops::Range;
@@ -130,6 +131,19 @@ impl Engine {
     /// If the device fails.
     pub fn wait(&mut self) -> Result<()> {
         self.executor.wait()
+    }
+
+    /// Measures the time of each kernel from here on, or no longer.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn profile(&mut self, on: bool) -> Result<()> {
+        self.executor.profile(on)
+    }
+
+    /// All that was measured, and forgets it; none if nothing was.
+    pub fn take_profile(&mut self) -> Option<Profile> {
+        self.executor.take_profile()
     }
 
     /// The flat parameters, see [`Config::tensors`].

@@ -63,6 +63,8 @@ pub mod kernel;
 pub mod arena;
 
 #[doc(hidden)]
+pub mod profile;
+#[doc(hidden)]
 pub mod recording;
 
 #[doc(hidden)]

@@ -4,6 +4,7 @@
 use crate::arena::{Arena, Slot};
 use crate::error::Result;
 use crate::kernel::{Access, Kernel, Values, Variant, Word};
+use crate::profile::Profile;
 use std::fmt::Write;
 
 /// How often one replay issues a dispatch.
@@ -161,6 +162,15 @@ pub trait Executor {
 
     /// What has been issued so far.
     fn counters(&self) -> Counters;
+
+    /// Measures the time of each kernel from here on, or no longer. The device then waits for the host and the host for the device.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    fn profile(&mut self, on: bool) -> Result<()>;
+
+    /// All that was measured, and forgets it; none if nothing was.
+    fn take_profile(&mut self) -> Option<Profile>;
 }
 
 /// Reads floats of a slot.

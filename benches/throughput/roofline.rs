@@ -4,7 +4,7 @@
 use crate::timing::repeat;
 use retrograd::arena::{Arena, Purpose, View};
 use retrograd::device::Device;
-use retrograd::kernel::{Tile, Values, Variant};
+use retrograd::kernel::{FORMS, Values, Variant};
 use retrograd::kernels::{gather, matmul};
 use retrograd::layout::Program;
 use retrograd::recording::Recording;
@@ -30,8 +30,9 @@ impl<'a> Roofline<'a> {
             let own = match device {
                 Device::Cpu { threads } => library(sizes, *threads).max(plain(device, sizes, device.capabilities().matmul)),
                 Device::Gpu(_) => {
-                    let of = |tile| plain(device, sizes, Variant { tile, ..device.capabilities().matmul });
-                    Tile::ALL.into_iter().map(of).fold(0.0, f64::max)
+                    let can = device.capabilities();
+                    let forms = FORMS.into_iter().zip(can.speeds).filter(|(_, speed)| *speed > 0).map(|((tile, loads), _)| can.form(tile, loads));
+                    forms.map(|form| plain(device, sizes, form)).fold(0.0, f64::max)
                 }
             };
             own * 2.0 * sizes.map(f64::from).iter().product::<f64>()

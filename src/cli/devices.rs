@@ -4,7 +4,7 @@ use super::{print_json, say};
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{GpuDevice, adapters};
-use crate::kernel::Loads;
+use crate::kernel::{FORMS, Loads, Tile};
 use serde_json::json;
 
 /// Flags of `devices`.
@@ -40,18 +40,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let variants = match &opened {
             Ok(gpu) => {
                 let c = &gpu.capabilities;
-                let widest = (c.workgroup_bytes / 16).min(16 * c.workgroup_invocations);
+                let widest = (c.workgroup_bytes / 16).min(16 * c.workgroup_invocations).min(c.scan_columns);
+                let forms: Vec<_> = FORMS.into_iter().zip(c.speeds).filter(|(_, speed)| *speed > 0).collect();
                 if !args.json {
-                    say(&format!(
-                        "  kernels ({}): matmul {} by {} invocations, scan {}, rows loaded by {}; scans up to hidden {widest} in one dispatch",
-                        gpu.calibration,
-                        c.matmul.tile,
-                        c.matmul.width,
-                        c.scan,
-                        loads(c.matmul.loads)
-                    ));
+                    let name = |((tile, loads), speed): &((Tile, Loads), u8)| format!("{tile} {loads} {speed}%");
+                    say(&format!("  matmul ({}), speed of each form: {}", gpu.calibration, forms.iter().map(name).collect::<Vec<_>>().join("; ")));
+                    say(&format!("  scans: up to {} lanes a workgroup, rows {}; up to hidden {widest} in one dispatch", c.scan.rows(), c.scan_loads));
                 }
-                json!({"calibration": gpu.calibration, "matmul_tile": c.matmul.tile.to_string(), "matmul_width": c.matmul.width, "matmul_loads": loads(c.matmul.loads), "scan_tile": c.scan.to_string(), "scan_loads": loads(c.scan_loads), "scan_hidden_max": widest})
+                let form = |((tile, loads), speed): &((Tile, Loads), u8)| json!({"tile": tile.to_string(), "loads": loads.to_string(), "percent": speed});
+                json!({"calibration": gpu.calibration, "matmul": forms.iter().map(form).collect::<Vec<_>>(), "matmul_width": c.matmul.width, "scan_tile": c.scan.to_string(), "scan_loads": c.scan_loads.to_string(), "scan_hidden_max": widest})
             }
             Err(e) => {
                 if !args.json {
@@ -74,11 +71,4 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     say(&format!("cpu    {threads} threads"));
     Ok(())
-}
-
-fn loads(loads: Loads) -> &'static str {
-    match loads {
-        Loads::Each => "each invocation",
-        Loads::Once => "one of a subgroup",
-    }
 }

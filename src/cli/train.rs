@@ -161,6 +161,9 @@ pub(super) struct Args {
     /// Write the figures for TensorBoard too, in the folder `tensorboard` of the run
     #[arg(long, help_heading = "Run")]
     tensorboard: bool,
+    /// Measure the time of each kernel and show it at the end (under `profile` with --json); training is somewhat slower meanwhile
+    #[arg(long, help_heading = "Run")]
+    profile: bool,
     /// No progress and no messages but warnings and errors
     #[arg(long, help_heading = "Run")]
     pub(super) quiet: bool,
@@ -257,6 +260,9 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     if let Err(e) = report::write_plan(&run) {
         tell(&format!("warning: {e}; the report will not show the plan"));
     }
+    if args.profile {
+        run.profile();
+    }
     let seconds_setup = start.elapsed().as_secs_f64();
     let mut progress = Progress::new(&mut run, args.quiet);
     let end = run.train(&mut |event| progress.show(event)).inspect_err(|_| {
@@ -265,6 +271,10 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     })?;
     progress.finish();
     let mut summary = run.summary(end, seconds_setup)?;
+    if let Some((profile, updates)) = run.take_profile() {
+        summary["profile"] = crate::report::profile::json(&profile, updates);
+        args.note(&crate::report::profile::table(&profile, updates));
+    }
     closing(args, &run, end);
     let mut saved = run.save_summary(&summary);
     let text = if end == End::Interrupted || run.config().task.is_some() { String::new() } else { run.text(run.config().sample)? };

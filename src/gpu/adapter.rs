@@ -103,7 +103,12 @@ fn usable(inner: wgpu::Adapter) -> Option<Adapter> {
         return None;
     }
     let kind = if info.device_type == wgpu::DeviceType::Cpu || info.name.to_lowercase().contains("llvmpipe") { Kind::Software } else { Kind::Hardware };
-    let named = [(wgpu::Features::TIMESTAMP_QUERY, "timestamps"), (wgpu::Features::SHADER_F16, "f16"), (wgpu::Features::SUBGROUP, "subgroups")];
+    let named = [
+        (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
+        (wgpu::Features::SHADER_F16, "f16"),
+        (wgpu::Features::SUBGROUP, "subgroups"),
+        (wgpu::Features::PIPELINE_CACHE, "pipeline cache"),
+    ];
     let info = AdapterInfo {
         name: info.name,
         backend: info.backend.to_string(),

@@ -2,12 +2,13 @@
 //! folder, keyed by adapter, driver and this crate's version.
 
 use super::adapter::{AdapterInfo, Kind};
+use super::cache;
 use super::device::GpuDevice;
 use super::executor::{GpuExecutor, OVERHEAD};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::cpu::CpuExecutor;
 use crate::error::{Error, Result, tell};
-use crate::kernel::{Capabilities, Loads, Tile, Values, Var, Variant, Word};
+use crate::kernel::{Capabilities, FORMS, Loads, SPREAD, Speeds, Tile, Values, Var, Variant, Word};
 use crate::kernels::{Activation, matmul, scan_forward};
 use crate::layout::Program;
 use crate::recording::{Executor, Recording, download_f32, upload_f32};
@@ -18,11 +19,11 @@ use std::time::Instant;
 /// The choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Variants {
-    /// Tile of the matmuls.
-    pub matmul: Tile,
-    /// How the matmuls load shared rows.
-    pub matmul_loads: Loads,
-    /// Tile of the scans.
+    /// Speeds of the forms of the matmul.
+    pub speeds: Speeds,
+    /// Cores of a software driver, 0 for hardware.
+    pub cores: u32,
+    /// Tile of most rows that the scans take.
     pub scan: Tile,
     /// How the scans load shared rows.
     pub scan_loads: Loads,
@@ -34,12 +35,25 @@ pub struct Variants {
 
 /// Speed, where it was not measured: that of a slow integrated GPU.
 const SLOW: u32 = 1 << 14;
+/// Columns of a row from which on hardware takes one dispatch a step: a workgroup that walks through time by itself reads all of W_hh
+/// at each, which then costs more than a dispatch.
+const STEP_COLUMNS: u32 = 1024;
 
 impl Variants {
+    /// One form of the matmul alone, and nothing measured: for tests.
+    pub fn only(tile: Tile, loads: Loads) -> Self {
+        let speeds = FORMS.map(|form| if form == (tile, loads) { 100 } else { 0 });
+        Variants { speeds, cores: 0, scan: tile, scan_loads: loads, megaflops: 0 }
+    }
+
     pub(super) fn apply(self, capabilities: &mut Capabilities) {
         capabilities.flops_per_second = f64::from(if self.megaflops == 0 { SLOW } else { self.megaflops }) * 1e6;
-        (capabilities.matmul.tile, capabilities.matmul.loads) = (self.matmul, self.matmul_loads);
+        (capabilities.speeds, capabilities.cores) = (self.speeds, self.cores);
         (capabilities.scan, capabilities.scan_loads) = (self.scan, self.scan_loads);
+        let fastest = FORMS.into_iter().zip(self.speeds).max_by_key(|(_, speed)| *speed);
+        if let Some(((tile, loads), _)) = fastest.filter(|(_, speed)| *speed > 0) {
+            capabilities.matmul = capabilities.form(tile, loads);
+        }
     }
 }
 
@@ -56,8 +70,11 @@ pub(super) fn default_capabilities(info: &AdapterInfo) -> Capabilities {
         // A subgroup of invocations side by side reads whole cache lines. What adapters report as the smallest is often no more
         // than what they could do: real ones run 32 or 64 in step.
         matmul: Variant { tile, loads: Loads::Each, width: info.subgroup[0].clamp(if info.kind == Kind::Software { 8 } else { 32 }, 64) },
+        speeds: Speeds::default(),
+        cores: 0,
         scan: tile,
         scan_loads: Loads::Each,
+        scan_columns: if info.kind == Kind::Software { u32::MAX } else { STEP_COLUMNS },
         workgroup_bytes: info.workgroup_bytes,
         workgroup_invocations: info.workgroup_invocations,
         binding_bytes: info.binding_bytes.min(info.buffer_bytes) / 256 * 256,
@@ -68,7 +85,7 @@ pub(super) fn default_capabilities(info: &AdapterInfo) -> Capabilities {
 
 /// Sets the device's variants, from memory or by measuring.
 pub(super) fn choose(gpu: &mut GpuDevice) -> Result<()> {
-    let key = format!("{} / retrograd {}", gpu.info, env!("CARGO_PKG_VERSION"));
+    let key = key(&gpu.info);
     let path = cache_file();
     let known = path.as_ref().and_then(|p| std::fs::read(p).ok());
     let mut all: Vec<Remembered> = match known.as_deref().map(serde_json::from_slice) {
@@ -88,6 +105,9 @@ pub(super) fn choose(gpu: &mut GpuDevice) -> Result<()> {
         gpu.calibration = "remembered";
         return Ok(());
     }
+    if !all.is_empty() {
+        tell("note: the calibration cache has nothing for this adapter, driver and version; measuring");
+    }
     let variants = measure(gpu)?;
     variants.apply(&mut gpu.capabilities);
     gpu.calibration = "measured";
@@ -100,9 +120,12 @@ pub(super) fn choose(gpu: &mut GpuDevice) -> Result<()> {
 }
 
 fn cache_file() -> Option<PathBuf> {
-    let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let base = folder("XDG_CACHE_HOME").or_else(|| folder("LOCALAPPDATA")).or_else(|| folder("HOME").map(|h| h.join(".cache")))?;
-    Some(base.join("retrograd").join("calibration.json"))
+    cache::folder().map(|folder| folder.join("calibration.json"))
+}
+
+/// What tells adapters, drivers and versions apart.
+pub(super) fn key(info: &AdapterInfo) -> String {
+    format!("{info} / retrograd {}", env!("CARGO_PKG_VERSION"))
 }
 
 fn write(path: &std::path::Path, all: &[Remembered]) -> std::io::Result<()> {
@@ -119,46 +142,80 @@ fn write(path: &std::path::Path, all: &[Remembered]) -> std::io::Result<()> {
 
 /// Dispatches of one submission that is timed on hardware, where one alone is lost in the latency of a submission.
 const REPEATS: u32 = 20;
-const SIZE: u32 = 128;
+/// Times that each is timed.
+const SAMPLES: u32 = 15;
 const LANES: u32 = 32;
-const STEPS: u32 = 4;
 
-/// Times the two ways of loading with a small tile, which drivers compile fast, then the tiles. A software driver takes seconds to
-/// compile scans, and what limits them is what limits its matmul: there a scan takes the matmul's tile, and the loads that compile
-/// fastest.
+/// Columns and steps of what is timed: long sums, of which what surrounds them is a small part.
+fn size(gpu: &GpuDevice) -> [u32; 2] {
+    if gpu.info.kind == Kind::Software { [256, 8] } else { [256, 16] }
+}
+
+/// The forms of the matmul that are worth a try: on a software driver, where a load costs as much as dozens of products, those with
+/// the fewest loads; on hardware those that fit its registers.
+fn candidates(gpu: &GpuDevice) -> Vec<(Tile, Loads)> {
+    let c = &gpu.capabilities;
+    let subgroups = gpu.info.features.contains(&"subgroups") && gpu.info.subgroup[0].is_multiple_of(SPREAD) && gpu.info.subgroup[0] > 0;
+    let software = gpu.info.kind == Kind::Software;
+    let suits = |&(tile, loads): &(Tile, Loads)| match loads {
+        Loads::Spread => subgroups && (software || tile.rows() <= 16),
+        Loads::Each => !software || !subgroups,
+        Loads::Staged => !software,
+    };
+    let parked = |&(tile, loads): &(Tile, Loads)| loads == Loads::Staged || c.matmul.width * tile.rows() * tile.cols() * 4 <= c.workgroup_bytes;
+    FORMS.into_iter().filter(suits).filter(parked).collect()
+}
+
+/// Times the forms of the matmul. A software driver takes seconds to compile scans, and what limits them is what limits its matmul: there
+/// their variants follow from the loads alone.
 fn measure(gpu: &GpuDevice) -> Result<Variants> {
-    let width = gpu.capabilities.matmul.width;
-    let matmul = |tile, loads| time(gpu, |r, f| record_matmul(r, Variant { tile, loads, width }, f));
-    let parked = |tile: &Tile| width * tile.rows() * tile.cols() * 4 <= gpu.capabilities.workgroup_bytes;
-    let loads =
-        if gpu.info.features.contains(&"subgroups") && matmul(Tile::T8x8, Loads::Once)? < matmul(Tile::T8x8, Loads::Each)? { Loads::Once } else { Loads::Each };
-    // A tile of 4 rows is for rows that are too long for the others.
-    let (tile, seconds) = fastest([Tile::T16x16, Tile::T8x8].into_iter().filter(parked), |tile| matmul(tile, loads))?.ok_or_else(|| no_variant(gpu))?;
-    let operations = 2.0 * f64::from(STEPS * LANES) * f64::from(SIZE) * f64::from(SIZE);
-    let megaflops = 1 << ((operations / seconds / 1e6).max(1.0).log2().floor() as u32).min(31);
-    if gpu.info.kind == Kind::Software {
-        return Ok(Variants { matmul: tile, matmul_loads: loads, scan: tile, scan_loads: Loads::Each, megaflops });
+    let [columns, steps] = size(gpu);
+    let mut found = Vec::new();
+    for (tile, loads) in candidates(gpu) {
+        let variant = gpu.capabilities.form(tile, loads);
+        let seconds = time(gpu, |r, f| record_matmul(r, variant, f))?;
+        let [rows, cols] = variant.group();
+        let computed = f64::from((steps * LANES).next_multiple_of(rows)) * f64::from(columns.next_multiple_of(cols)) * f64::from(columns);
+        found.push(((tile, loads), 2.0 * computed / seconds));
     }
-    let with = |scan| Capabilities { scan, scan_loads: loads, ..gpu.capabilities };
-    let holds = |tile: &Tile| with(*tile).scan_variant(SIZE).is_some_and(|v| v.tile == *tile);
-    let scan = fastest(Tile::ALL.into_iter().filter(holds), |tile| time(gpu, |r, f| record_scan(r, &with(tile), f)))?;
-    Ok(Variants { matmul: tile, matmul_loads: loads, scan: scan.ok_or_else(|| no_variant(gpu))?.0, scan_loads: loads, megaflops })
+    let fastest = found.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+    if fastest == 0.0 {
+        return Err(no_variant(gpu));
+    }
+    let speeds = FORMS.map(|form| {
+        let rate = found.iter().find(|(f, _)| *f == form).map_or(0.0, |f| f.1);
+        // Steps of 5 percent: the same most times.
+        (rate / fastest * 20.0).round() as u8 * 5
+    });
+    let megaflops = 1 << ((fastest / 1e6).max(1.0).log2().floor() as u32).min(31);
+    let spreads = found.iter().any(|((_, loads), rate)| *loads == Loads::Spread && *rate > 0.0);
+    if gpu.info.kind == Kind::Software {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        let (scan, scan_loads) = if spreads { (Tile::T32x8, Loads::Spread) } else { (Tile::T16x16, Loads::Each) };
+        return Ok(Variants { speeds, cores, scan, scan_loads, megaflops });
+    }
+    let with = |scan| Capabilities { scan, scan_loads: Loads::Each, ..gpu.capabilities };
+    let holds = |tile: &Tile| with(*tile).scan_variant(columns, LANES).is_some_and(|v| v.tile == *tile);
+    let scan = fastest_tile(Tile::SCAN.into_iter().filter(holds), |tile| time(gpu, |r, f| record_scan(r, &with(tile), f)))?;
+    Ok(Variants { speeds, cores: 0, scan: scan.ok_or_else(|| no_variant(gpu))?, scan_loads: Loads::Each, megaflops })
 }
 
 fn no_variant(gpu: &GpuDevice) -> Error {
     Error::Device(format!("{}: no variant of a kernel gives right results; use --device cpu", gpu.info))
 }
 
-/// The tile that takes the least time, and its seconds.
-fn fastest(tiles: impl Iterator<Item = Tile>, seconds: impl Fn(Tile) -> Result<f64>) -> Result<Option<(Tile, f64)>> {
+/// The tile that takes the least time.
+fn fastest_tile(tiles: impl Iterator<Item = Tile>, seconds: impl Fn(Tile) -> Result<f64>) -> Result<Option<Tile>> {
     let mut times = tiles.map(|tile| Ok((seconds(tile)?, tile))).collect::<Result<Vec<_>>>()?;
     times.retain(|t| t.0.is_finite());
     times.sort_by(|a, b| a.0.total_cmp(&b.0));
-    Ok(times.first().map(|t| (t.1, t.0)))
+    Ok(times.first().map(|t| t.1))
 }
 
-/// The slots that are timed: x `[STEPS * LANES, SIZE]`, w `[SIZE, SIZE]`, y one block longer than x.
+/// The slots that are timed: x `[steps * LANES, columns]`, w `[columns, columns]`, y one block longer than x.
 struct Fixture {
+    columns: u32,
+    steps: u32,
     x: View,
     w: View,
     y: View,
@@ -167,7 +224,7 @@ struct Fixture {
 }
 
 fn record_matmul(recording: &mut Recording, variant: Variant, f: &Fixture) {
-    let rows = Word::from(STEPS * LANES);
+    let rows = Word::from(f.steps * LANES);
     let o = matmul::Operands { form: matmul::Form::Nn, a: f.x.with_rows(rows), b: f.w, c: f.y.with_rows(rows), mask: None, accumulate: 0.into() };
     matmul::record(recording, "calibrate", variant, o, matmul::Batch::ONE);
 }
@@ -188,20 +245,23 @@ fn record_scan(recording: &mut Recording, capabilities: &Capabilities, f: &Fixtu
     scan_forward::record(recording, "calibrate", capabilities, o);
 }
 
-/// Median seconds of a dispatch, after one that warms up (drivers compile at the first dispatch); infinite if its result is not that
+/// Least seconds of a dispatch, after one that warms up (drivers compile at the first dispatch); infinite if its result is not that
 /// of the CPU: a variant that a driver gets wrong is never chosen.
 fn time(gpu: &GpuDevice, record: impl FnOnce(&mut Recording, &Fixture)) -> Result<f64> {
     let mut arena = Arena::default();
-    let rows = STEPS * LANES;
+    let [columns, steps] = size(gpu);
+    let rows = steps * LANES;
     let mut slot = |name: &str, elements| arena.persistent(name, elements, Purpose::Activations);
     let view = |slot, rows: Word, cols| View { slot, offset: 0.into(), rows, cols: Word::from(cols), ld: cols };
     let live = Word::scaled(Var::Steps, LANES);
     let fixture = Fixture {
-        x: view(slot("x", rows * SIZE), live, SIZE),
-        w: view(slot("w", SIZE * SIZE), SIZE.into(), SIZE),
-        y: view(slot("y", (rows + LANES) * SIZE), live, SIZE),
+        columns,
+        steps,
+        x: view(slot("x", rows * columns), live, columns),
+        w: view(slot("w", columns * columns), columns.into(), columns),
+        y: view(slot("y", (rows + LANES) * columns), live, columns),
         keep: view(slot("keep", rows), live, 1),
-        states: slot("states", LANES * SIZE),
+        states: slot("states", LANES * columns),
     };
     let mut recording = Recording::new("calibrate");
     record(&mut recording, &fixture);
@@ -212,14 +272,14 @@ fn time(gpu: &GpuDevice, record: impl FnOnce(&mut Recording, &Fixture)) -> Resul
     }
     let repeats = if gpu.info.kind == Kind::Hardware { REPEATS } else { 1 };
     let mut times = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..SAMPLES {
         let start = Instant::now();
-        (0..repeats).try_for_each(|_| executor.run(0, &values()))?;
+        (0..repeats).try_for_each(|_| executor.run(0, &values(steps)))?;
         executor.wait()?;
         times.push(start.elapsed().as_secs_f64() / f64::from(repeats));
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times[times.len() / 2])
+    // Whatever else the machine does only makes it slower.
+    Ok(times.into_iter().fold(f64::INFINITY, f64::min))
 }
 
 /// Whether two executors make the same y of the same x and w.
@@ -227,15 +287,15 @@ fn agree<'a>(a: &'a mut dyn Executor, b: &'a mut dyn Executor, f: &Fixture) -> R
     let numbers = |count: u32, scale: f32| (0..count).map(|i| ((i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5) * scale).collect::<Vec<f32>>();
     let mut results = Vec::new();
     for e in [a, b] {
-        upload_f32(e, f.x.slot, 0, &numbers(STEPS * LANES * SIZE, 1.0))?;
-        upload_f32(e, f.w.slot, 0, &numbers(SIZE * SIZE, 0.2))?;
-        upload_f32(e, f.keep.slot, 0, &[1.0; (STEPS * LANES) as usize])?;
-        e.run(0, &values())?;
-        results.push(download_f32(e, f.y.slot, 0, STEPS * LANES * SIZE)?);
+        upload_f32(e, f.x.slot, 0, &numbers(f.steps * LANES * f.columns, 1.0))?;
+        upload_f32(e, f.w.slot, 0, &numbers(f.columns * f.columns, 0.2))?;
+        upload_f32(e, f.keep.slot, 0, &vec![1.0; (f.steps * LANES) as usize])?;
+        e.run(0, &values(f.steps))?;
+        results.push(download_f32(e, f.y.slot, 0, f.steps * LANES * f.columns)?);
     }
     Ok(results[0].iter().zip(&results[1]).all(|(x, y)| (x - y).abs() <= 1e-3))
 }
 
-fn values() -> Values {
-    Values::default().with(Var::Steps, STEPS)
+fn values(steps: u32) -> Values {
+    Values::default().with(Var::Steps, steps)
 }

@@ -43,13 +43,14 @@ impl GpuDevice {
         let info = adapter.info.clone();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("retrograd"),
-            required_features: adapter.inner.features() & wgpu::Features::SUBGROUP,
+            required_features: adapter.inner.features() & (wgpu::Features::SUBGROUP | wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE),
             required_limits: adapter.inner.limits(),
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.inner.request_device(&descriptor))
             .map_err(|e| Error::Device(format!("cannot open {info}: {e}; try another with --device (see `retrograd devices`)")))?;
+        let key = calibrate::key(&info);
         let fault = Arc::new(Mutex::new(None));
         let note = |what: &'static str| {
             let fault = fault.clone();
@@ -69,7 +70,7 @@ impl GpuDevice {
         let mut gpu = GpuDevice {
             capabilities: calibrate::default_capabilities(&info),
             calibration: "given",
-            pipelines: Arc::new(Mutex::new(Pipelines::new(&device))),
+            pipelines: Arc::new(Mutex::new(Pipelines::new(&device, &key))),
             device,
             queue,
             fault,
@@ -85,13 +86,7 @@ impl GpuDevice {
     /// The variants in use.
     pub fn variants(&self) -> calibrate::Variants {
         let c = &self.capabilities;
-        calibrate::Variants {
-            matmul: c.matmul.tile,
-            matmul_loads: c.matmul.loads,
-            scan: c.scan,
-            scan_loads: c.scan_loads,
-            megaflops: (c.flops_per_second / 1e6) as u32,
-        }
+        calibrate::Variants { speeds: c.speeds, cores: c.cores, scan: c.scan, scan_loads: c.scan_loads, megaflops: (c.flops_per_second / 1e6) as u32 }
     }
 
     /// The first error that the device has reported, if any.

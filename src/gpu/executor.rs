@@ -2,19 +2,24 @@
 
 use super::device::GpuDevice;
 use super::pipelines::args_bytes;
+use super::timestamps::Timestamps;
 use crate::arena::Slot;
 use crate::error::{Error, Result};
-use crate::kernel::{Kernel, Values, Var, Variant, Word};
+use crate::kernel::{Values, Var};
 use crate::layout::Program;
+use crate::profile::{Clock, Profile, Recorder};
 use crate::recording::{Counters, Dispatch, Executor, Repeat};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 /// Bytes from one dispatch's arguments to the next: the largest alignment of a dynamic offset.
 const ARGS_STRIDE: usize = 256;
+/// The same in words.
+const ARGS_WORDS: usize = ARGS_STRIDE / 4;
 /// Dispatches whose arguments fit one submission.
-const ARGS_SLOTS: usize = 512;
+pub(super) const ARGS_SLOTS: usize = 512;
 /// Bytes of the buffers through which answers to requests are read back.
 const ANSWER_BYTES: u64 = 16 << 10;
 /// How many of them there are.
@@ -28,18 +33,17 @@ const SUBMIT_SECONDS: f64 = crate::kernel::DISPATCH_SECONDS;
 /// Submissions that may be under way before the host waits for the oldest.
 const IN_FLIGHT: usize = 3;
 
+/// What a dispatch of a recording needs on the device.
 struct Ready {
-    kernel: &'static Kernel,
-    variant: Variant,
-    args: Vec<Word>,
-    repeat: Repeat,
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
 }
 
+/// A dispatch, by the indices of its recording and its place there, that is not yet submitted.
+#[derive(Clone, Copy)]
 struct Pending {
-    pipeline: wgpu::ComputePipeline,
-    group: wgpu::BindGroup,
+    recording: usize,
+    index: usize,
     grid: [u32; 3],
 }
 
@@ -75,7 +79,10 @@ pub struct GpuExecutor {
     banks: Vec<wgpu::Buffer>,
     ready: Vec<Vec<Ready>>,
     uniforms: wgpu::Buffer,
-    args: Vec<u8>,
+    /// Arguments of the pending dispatches, [`ARGS_STRIDE`] bytes each.
+    args: Vec<u32>,
+    /// Those of the dispatch that is being queued.
+    words: Vec<u32>,
     pending: Vec<Pending>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     /// What is being read back, oldest first.
@@ -88,6 +95,8 @@ pub struct GpuExecutor {
     seconds: f64,
     description: String,
     counters: Counters,
+    recorder: Option<Recorder>,
+    timestamps: Option<Timestamps>,
 }
 
 impl GpuExecutor {
@@ -128,8 +137,9 @@ impl GpuExecutor {
             banks,
             ready: Vec::new(),
             uniforms,
-            args: Vec::new(),
-            pending: Vec::new(),
+            args: Vec::with_capacity(ARGS_WORDS * ARGS_SLOTS),
+            words: Vec::with_capacity(ARGS_WORDS),
+            pending: Vec::with_capacity(ARGS_SLOTS),
             in_flight: VecDeque::new(),
             readings: VecDeque::new(),
             arrived: VecDeque::new(),
@@ -137,6 +147,8 @@ impl GpuExecutor {
             seconds: 0.0,
             description,
             counters: Counters::default(),
+            recorder: None,
+            timestamps: None,
         };
         executor.resolve()?;
         Ok(executor)
@@ -154,7 +166,7 @@ impl GpuExecutor {
                     std::collections::hash_map::Entry::Occupied(e) => e.get().clone(),
                     std::collections::hash_map::Entry::Vacant(e) => e.insert(self.group(d)?).clone(),
                 };
-                ready.push(Ready { kernel: d.kernel, variant: d.variant, args: d.args.clone(), repeat: d.repeat, pipeline, group });
+                ready.push(Ready { pipeline, group });
             }
             self.ready.push(ready);
         }
@@ -201,7 +213,7 @@ impl GpuExecutor {
                 break self.spare.swap_remove(i);
             }
             let Some(oldest) = self.readings.pop_front() else { return Err(self.cannot_read("no buffer is free")) };
-            self.gpu.wait(Some(oldest.submission.clone()))?;
+            self.wait_for(Some(oldest.submission.clone()))?;
             let answer = oldest.wait();
             let words = self.finish_reading(oldest, answer)?;
             self.arrived.push_back(words);
@@ -243,23 +255,77 @@ impl GpuExecutor {
     }
 
     fn queue_dispatch(&mut self, recording: usize, index: usize, values: &Values) -> Result<()> {
-        let d = &self.ready[recording][index];
-        let args: Vec<u32> = d.args.iter().map(|w| w.eval(values)).collect();
-        let grid = (d.kernel.grid)(&args, d.variant);
+        let d = &self.program.recordings[recording].dispatches[index];
+        self.words.clear();
+        self.words.extend(d.args.iter().map(|w| w.eval(values)));
+        let grid = (d.kernel.grid)(&self.words, d.variant);
         if grid.contains(&0) {
             return Ok(());
         }
-        let pending = Pending { pipeline: d.pipeline.clone(), group: d.group.clone(), grid };
-        let seconds = (d.kernel.work)(&args).flops / self.gpu.capabilities.flops_per_second;
+        let seconds = (d.kernel.work)(&self.words).flops / self.gpu.capabilities.flops_per_second;
         if self.pending.len() == ARGS_SLOTS || (self.seconds > 0.0 && self.seconds + seconds > SUBMIT_SECONDS) {
             self.submit()?;
         }
         self.seconds += seconds;
         let at = self.args.len();
-        self.args.extend_from_slice(bytemuck::cast_slice(&args));
-        self.args.resize(at + ARGS_STRIDE, 0);
-        self.pending.push(pending);
+        self.args.extend_from_slice(&self.words);
+        self.args.resize(at + ARGS_WORDS, 0);
+        self.pending.push(Pending { recording, index, grid });
         self.counters.dispatches += 1;
+        Ok(())
+    }
+
+    /// Encodes some of the pending dispatches as one pass.
+    fn encode(&self, encoder: &mut wgpu::CommandEncoder, pending: std::ops::Range<usize>, timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: timestamps });
+        for i in pending {
+            let p = &self.pending[i];
+            let ready = &self.ready[p.recording][p.index];
+            pass.set_pipeline(&ready.pipeline);
+            pass.set_bind_group(0, &ready.group, &[(i * ARGS_STRIDE) as u32]);
+            pass.dispatch_workgroups(p.grid[0], p.grid[1], p.grid[2]);
+        }
+    }
+
+    /// Waits for a submission, or for all; a profile does not count that as the host's own time.
+    fn wait_for(&mut self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let start = self.recorder.is_some().then(Instant::now);
+        let done = self.gpu.wait(submission);
+        if let Some((recorder, start)) = self.recorder.as_mut().zip(start) {
+            recorder.waited(start);
+        }
+        done
+    }
+
+    /// Submits the pending dispatches, waits for them, and notes their times.
+    fn submit_measured(&mut self) -> Result<()> {
+        let count = self.pending.len();
+        let mut seconds = Vec::with_capacity(count);
+        if let Some(timestamps) = self.timestamps.take() {
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            (0..count).for_each(|i| self.encode(&mut encoder, i..i + 1, Some(timestamps.around(i))));
+            timestamps.resolve(&mut encoder, count);
+            let submission = self.gpu.queue.submit([encoder.finish()]);
+            self.counters.submits += 1;
+            self.wait_for(Some(submission))?;
+            seconds = timestamps.seconds(&self.gpu, count)?;
+            self.timestamps = Some(timestamps);
+        } else {
+            for i in 0..count {
+                let start = Instant::now();
+                let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+                self.encode(&mut encoder, i..i + 1, None);
+                let submission = self.gpu.queue.submit([encoder.finish()]);
+                self.counters.submits += 1;
+                self.wait_for(Some(submission))?;
+                seconds.push(start.elapsed().as_secs_f64());
+            }
+        }
+        let Some(recorder) = &mut self.recorder else { return Ok(()) };
+        for (i, (p, seconds)) in self.pending.iter().zip(seconds).enumerate() {
+            let d = &self.program.recordings[p.recording].dispatches[p.index];
+            recorder.note(d, &self.args[i * ARGS_WORDS..][..d.args.len()], seconds);
+        }
         Ok(())
     }
 }
@@ -271,7 +337,7 @@ impl Executor for GpuExecutor {
 
     fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
         for index in 0..self.ready[recording].len() {
-            match self.ready[recording][index].repeat {
+            match self.program.recordings[recording].dispatches[index].repeat {
                 Repeat::Once => self.queue_dispatch(recording, index, values)?,
                 Repeat::Steps(extra) => {
                     for i in 0..values.get(Var::Steps) + extra {
@@ -295,7 +361,7 @@ impl Executor for GpuExecutor {
         const PART: usize = STAGING_BYTES as usize / 4;
         for (part, at) in words.chunks_mut(PART).zip((offset..).step_by(PART)) {
             let reading = self.start_reading(slot, at, part.len())?;
-            self.gpu.wait(Some(reading.submission.clone()))?;
+            self.wait_for(Some(reading.submission.clone()))?;
             self.in_flight.clear();
             let answer = reading.wait();
             part.copy_from_slice(&self.finish_reading(reading, answer)?);
@@ -313,14 +379,13 @@ impl Executor for GpuExecutor {
         if let Some(words) = self.arrived.pop_front() {
             return Ok(Some(words));
         }
-        let Some(oldest) = self.readings.front() else { return Ok(None) };
-        let answer = if wait {
-            self.gpu.wait(Some(oldest.submission.clone()))?;
-            Some(oldest.wait())
+        let Some(oldest) = self.readings.front().map(|r| r.submission.clone()) else { return Ok(None) };
+        if wait {
+            self.wait_for(Some(oldest))?;
         } else {
             self.gpu.poll()?;
-            oldest.answer()
-        };
+        }
+        let answer = self.readings.front().and_then(|r| if wait { Some(r.wait()) } else { r.answer() });
         let Some(answer) = answer else { return Ok(None) };
         self.readings.pop_front().map(|reading| self.finish_reading(reading, answer)).transpose()
     }
@@ -329,24 +394,21 @@ impl Executor for GpuExecutor {
         if self.pending.is_empty() {
             return Ok(());
         }
-        self.gpu.queue.write_buffer(&self.uniforms, 0, &self.args);
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            for (i, p) in self.pending.iter().enumerate() {
-                pass.set_pipeline(&p.pipeline);
-                pass.set_bind_group(0, &p.group, &[(i * ARGS_STRIDE) as u32]);
-                pass.dispatch_workgroups(p.grid[0], p.grid[1], p.grid[2]);
-            }
+        self.gpu.queue.write_buffer(&self.uniforms, 0, bytemuck::cast_slice(&self.args));
+        if self.recorder.as_ref().is_some_and(Recorder::is_running) {
+            self.submit_measured()?;
+        } else {
+            let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+            self.encode(&mut encoder, 0..self.pending.len(), None);
+            self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
+            self.counters.submits += 1;
         }
-        self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
         self.pending.clear();
         self.args.clear();
         self.seconds = 0.0;
-        self.counters.submits += 1;
         if self.in_flight.len() > IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
-            self.gpu.wait(oldest)?;
+            self.wait_for(oldest)?;
         }
         self.gpu.check()
     }
@@ -354,7 +416,7 @@ impl Executor for GpuExecutor {
     fn wait(&mut self) -> Result<()> {
         self.submit()?;
         self.in_flight.clear();
-        self.gpu.wait(None)
+        self.wait_for(None)
     }
 
     fn allocated_bytes(&self) -> u64 {
@@ -364,5 +426,20 @@ impl Executor for GpuExecutor {
 
     fn counters(&self) -> Counters {
         self.counters
+    }
+
+    fn profile(&mut self, on: bool) -> Result<()> {
+        self.wait()?;
+        if self.recorder.is_none() {
+            self.timestamps = Timestamps::new(&self.gpu);
+        }
+        let clock = if self.timestamps.is_some() { Clock::Timestamps } else { Clock::Submissions };
+        self.recorder.get_or_insert_with(|| Recorder::new(clock)).run(on);
+        Ok(())
+    }
+
+    fn take_profile(&mut self) -> Option<Profile> {
+        self.timestamps = None;
+        self.recorder.take().map(Recorder::finish)
     }
 }

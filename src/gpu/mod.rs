@@ -1,10 +1,12 @@
 //! The executor on a GPU, through wgpu. Nothing outside this folder names wgpu.
 
 mod adapter;
+mod cache;
 mod calibrate;
 mod device;
 mod executor;
 mod pipelines;
+mod timestamps;
 
 pub use adapter::{Adapter, AdapterInfo, Kind, adapters};
 pub use calibrate::Variants;

@@ -1,5 +1,6 @@
 //! Compute pipelines and their layouts, built once each.
 
+use super::cache::PipelineCache;
 use crate::kernel::{Access, Constant, Kernel, Loads, Tile, Variant};
 use std::collections::HashMap;
 
@@ -11,6 +12,7 @@ pub(super) struct Pipelines {
     device: wgpu::Device,
     layouts: HashMap<&'static str, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
     pipelines: HashMap<Key, wgpu::ComputePipeline>,
+    cache: Option<PipelineCache>,
 }
 
 /// Bytes of a kernel's `Args` as a uniform.
@@ -19,8 +21,9 @@ pub(super) fn args_bytes(kernel: &Kernel) -> u64 {
 }
 
 impl Pipelines {
-    pub(super) fn new(device: &wgpu::Device) -> Self {
-        Pipelines { device: device.clone(), layouts: HashMap::new(), pipelines: HashMap::new() }
+    /// None yet; `key` tells adapter, driver and version.
+    pub(super) fn new(device: &wgpu::Device, key: &str) -> Self {
+        Pipelines { device: device.clone(), layouts: HashMap::new(), pipelines: HashMap::new(), cache: PipelineCache::open(device, key) }
     }
 
     /// Layout of a kernel's bind group: its storage bindings, then the uniform at a dynamic offset.
@@ -67,7 +70,7 @@ impl Pipelines {
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
-            cache: None,
+            cache: self.cache.as_ref().map(|c| &c.inner),
         });
         self.pipelines.insert(key, pipeline.clone());
         pipeline

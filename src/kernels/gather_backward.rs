@@ -12,12 +12,14 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/gather_backward.wgsl"),
     tiled: false,
     bindings: &[read("starts"), read("delta"), write("out")],
-    args: &["vocab", "cols4", "starts_offset", "delta_offset", "out_offset", "accumulate"],
+    args: &["vocab", "cols4", "starts_offset", "delta_offset", "out_offset", "accumulate", "rows"],
     constants: no_constants,
     grid: |args, _| linear_grid(args[0] * args[1].div_ceil(32)),
     cpu,
-    // Every row of delta is read once; how many there are is in the data, not in the arguments.
-    work: |args| Work { flops: 0.0, bytes: 16.0 * f64::from(args[0]) * f64::from(args[1]) },
+    work: |args| {
+        let [vocab, cols4, rows] = [args[0], args[1], args[6]].map(f64::from);
+        Work { flops: 4.0 * rows * cols4, bytes: 16.0 * (rows + vocab) * cols4 }
+    },
 };
 
 /// The list that this kernel reads: V + 1 starts, then the rows 0.. sorted by token, equal ones in rising order.
@@ -45,14 +47,14 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, starts: 
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![starts.slot, delta.slot, d_w.slot],
-        args: vec![d_w.rows, Word::from(d_w.ld).quarter(), starts.offset, delta.offset.quarter(), d_w.offset.quarter(), accumulate],
+        args: vec![d_w.rows, Word::from(d_w.ld).quarter(), starts.offset, delta.offset.quarter(), d_w.offset.quarter(), accumulate, delta.rows],
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [vocab, cols4, starts_offset, delta_offset, out_offset, accumulate] = words(call.args);
+    let [vocab, cols4, starts_offset, delta_offset, out_offset, accumulate, _] = words(call.args);
     let ([starts, delta], [out]) = slices(call.bound);
     let (vocab, n) = (vocab as usize, cols4 as usize * 4);
     let list: &[u32] = &bytemuck::cast_slice(starts)[starts_offset as usize..];

@@ -17,7 +17,11 @@ pub static KERNEL: Kernel = Kernel {
     constants: no_constants,
     grid: |args, _| linear_grid(args[0].div_ceil(64)),
     cpu,
-    work: |args| Work { flops: 0.0, bytes: 4.0 * 4.0 * f64::from(args[0]) * f64::from(args[1]) },
+    // Read, and where there is a gradient, written; about 8 operations a logit.
+    work: |args| {
+        let logits = f64::from(args[0]) * f64::from(args[1]);
+        Work { flops: 8.0 * logits, bytes: 4.0 * logits * f64::from(1 + args[8]) }
+    },
 };
 
 /// The operands of the loss.

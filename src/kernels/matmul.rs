@@ -3,7 +3,7 @@
 use super::{from_vec4, from_vec4_mut, slices, words};
 use crate::arena::View;
 use crate::host::{self, Mat};
-use crate::kernel::{Call, Constant, Kernel, Variant, Word, Work, linear_grid, read, write};
+use crate::kernel::{Call, Constant, Kernel, Loads, Variant, Word, Work, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -12,29 +12,35 @@ pub static KERNEL: Kernel = Kernel {
     source: concat!(include_str!("../../shaders/matmul.wgsl"), include_str!("../../shaders/parked.wgsl")),
     tiled: true,
     bindings: &[read("a"), read("b"), read("mask"), write("c")],
-    args: &[
-        "rows",
-        "cols",
-        "inner",
-        "a_offset",
-        "a_ld",
-        "a_stride",
-        "b_offset",
-        "b_ld",
-        "b_stride",
-        "c_offset",
-        "c_ld",
-        "c_stride",
-        "mask_offset",
-        "accumulate",
-        "batch",
-        "form",
-    ],
+    args: &ARGS,
     constants,
     grid,
     cpu,
     work,
 };
+
+/// The same with tiles of A and B in workgroup memory, for [`Loads::Staged`].
+pub static STAGED: Kernel =
+    Kernel { name: "matmul_staged", source: include_str!("../../shaders/matmul_staged.wgsl"), tiled: false, constants: staged_constants, ..KERNEL };
+
+const ARGS: [&str; 16] = [
+    "rows",
+    "cols",
+    "inner",
+    "a_offset",
+    "a_ld",
+    "a_stride",
+    "b_offset",
+    "b_ld",
+    "b_stride",
+    "c_offset",
+    "c_ld",
+    "c_stride",
+    "mask_offset",
+    "accumulate",
+    "batch",
+    "form",
+];
 
 /// Which operands are transposed, and whether A's rows are masked; numbered as in the shader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +118,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
     let q = |v: u32| Word::from(v).quarter();
     let mask = o.mask.map_or((b.slot, Word::from(0)), |m| (m.slot, m.offset));
     recording.push(Dispatch {
-        kernel: &KERNEL,
+        kernel: if variant.loads == Loads::Staged { &STAGED } else { &KERNEL },
         label: label.to_string(),
         bindings: vec![a.slot, b.slot, mask.0, o.c.slot],
         args: vec![
@@ -139,9 +145,15 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
 }
 
 fn constants(args: &[u32], variant: Variant) -> Vec<Constant> {
+    let mut constants = staged_constants(args, variant);
+    constants.push(("WIDTH", f64::from(variant.width)));
+    constants
+}
+
+fn staged_constants(args: &[u32], _: Variant) -> Vec<Constant> {
     let form = Form::from_word(args[15]);
     let flag = |b: bool| f64::from(u8::from(b));
-    vec![("WIDTH", f64::from(variant.width)), ("TRANSPOSE_A", flag(form.transposes_a())), ("TRANSPOSE_B", flag(form == Form::Nt))]
+    vec![("TRANSPOSE_A", flag(form.transposes_a())), ("TRANSPOSE_B", flag(form == Form::Nt))]
 }
 
 fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
@@ -149,7 +161,8 @@ fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
     if rows == 0 || cols == 0 || inner == 0 {
         return [0, 0, 0];
     }
-    let groups = cols.div_ceil(4).div_ceil(variant.width * variant.tile.cols() / 4) * rows.div_ceil(variant.tile.rows());
+    let [r, c] = variant.group();
+    let groups = cols.div_ceil(c) * rows.div_ceil(r);
     let [x, y, _] = linear_grid(groups);
     [x, y, batch]
 }

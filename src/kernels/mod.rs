@@ -20,7 +20,7 @@ pub mod transpose;
 use crate::kernel::{Bound, Kernel};
 
 /// Every kernel.
-pub static KERNELS: [&Kernel; 15] = [
+pub static KERNELS: [&Kernel; 16] = [
     &carry_state::KERNEL,
     &col_sum::KERNEL,
     &finish::KERNEL,
@@ -28,6 +28,7 @@ pub static KERNELS: [&Kernel; 15] = [
     &gather_backward::KERNEL,
     &loss::KERNEL,
     &matmul::KERNEL,
+    &matmul::STAGED,
     &norm::KERNEL,
     &optimizer::KERNEL,
     &row_sum::KERNEL,

@@ -1,11 +1,11 @@
 //! delta_t = g_t phi'(a_t) with g_t = d_h_t + carry_t, carry_{t-1} = keep_t xi_t (delta_t W_hh^T), for a whole segment in one
 //! dispatch, last step first; delta overwrites d_h.
 
-use super::scan_forward::{constants, grid, work};
+use super::scan_forward::{constants, grid};
 use super::{Activation, from_vec4, from_vec4_mut, slices, step_backward, words};
 use crate::arena::View;
 use crate::host::{self, Mat, Parts};
-use crate::kernel::{Call, Capabilities, Kernel, Var, Word, read, write};
+use crate::kernel::{Call, Capabilities, Kernel, Var, Word, Work, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 use std::ops::Range;
 
@@ -50,8 +50,8 @@ pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilitie
     let ld = o.w_t.ld;
     assert!(o.h.ld == ld && o.delta.ld == ld && o.carry.ld == ld && o.keep.slot == o.xi.slot, "{label}: shapes");
     assert!(o.delta.rows == o.keep.rows && o.delta.rows == o.xi.rows && o.carry.rows == Word::from(o.lanes), "{label}: shapes");
-    let Some(variant) = capabilities.scan_variant(ld) else {
-        return step_backward::record(recording, label, capabilities.matmul, o);
+    let Some(variant) = capabilities.scan_variant(ld, o.lanes) else {
+        return step_backward::record(recording, label, capabilities.matmul_variant(o.lanes, ld), o);
     };
     recording.push(Dispatch {
         kernel: &KERNEL,
@@ -73,6 +73,11 @@ pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilitie
         variant,
         repeat: Repeat::Once,
     });
+}
+
+fn work(args: &[u32]) -> Work {
+    let [steps, lanes, h] = [args[0], args[1], args[2] * 4].map(f64::from);
+    Work { flops: 2.0 * steps * lanes * h * h, bytes: 4.0 * (3.0 * steps * lanes * h + h * h) }
 }
 
 fn cpu(call: &mut Call<'_, '_>) {

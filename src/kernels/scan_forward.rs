@@ -50,8 +50,8 @@ pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilitie
     let ld = o.w.ld;
     assert!(o.pre.ld == ld && o.h.ld == ld && o.w.rows == o.w.cols && o.pre.cols == o.w.cols, "{label}: shapes");
     assert!(o.bias.is_none_or(|b| b.slot == o.w.slot && b.cols == o.w.cols) && o.keep.rows == o.pre.rows, "{label}: shapes");
-    let Some(variant) = capabilities.scan_variant(ld) else {
-        return step_forward::record(recording, label, capabilities.matmul, o);
+    let Some(variant) = capabilities.scan_variant(ld, o.lanes) else {
+        return step_forward::record(recording, label, capabilities.matmul_variant(o.lanes, ld), o);
     };
     recording.push(Dispatch {
         kernel: &KERNEL,
@@ -84,7 +84,7 @@ pub(super) fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
     if args[0] == 0 { [0, 0, 0] } else { [args[1].div_ceil(variant.tile.rows()), 1, 1] }
 }
 
-pub(super) fn work(args: &[u32]) -> Work {
+fn work(args: &[u32]) -> Work {
     let [steps, lanes, h] = [args[0], args[1], args[2] * 4].map(f64::from);
     Work { flops: 2.0 * steps * lanes * h * h, bytes: 4.0 * (2.0 * steps * lanes * h + h * h) }
 }

@@ -13,7 +13,7 @@ pub mod probe;
 use super::{Config, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::dims::pad4;
-use crate::kernel::{Capabilities, Var, Word};
+use crate::kernel::{Capabilities, Values, Var, Word};
 use crate::kernels::{carry_state, col_sum, finish, gather, gather_backward, loss, matmul, norm, optimizer, row_sum, scan_backward, scan_forward, transpose};
 use crate::layout::Program;
 use crate::recording::Recording;
@@ -332,7 +332,10 @@ impl Recorder {
 
     fn product(&self, r: &mut Recording, label: &str, form: Form, [a, b, c]: [View; 3], accumulate: Word) {
         let mask = (form == Form::TnMasked).then(|| self.input(self.inputs.keep()));
-        matmul::record(r, label, self.capabilities.matmul, matmul::Operands { form, a, b, c, mask, accumulate }, Batch::ONE);
+        // Sizes that are known at run time only are those of whole segments most times.
+        let whole = Values::default().with(Var::Steps, self.extent.steps);
+        let variant = self.capabilities.matmul_variant(c.rows.eval(&whole), c.cols.eval(&whole));
+        matmul::record(r, label, variant, matmul::Operands { form, a, b, c, mask, accumulate }, Batch::ONE);
     }
 
     /// W_hh^T of every layer: the backward scan reads rows of it.

@@ -3,6 +3,7 @@
 pub mod compare;
 pub mod flow;
 pub mod plan;
+pub mod profile;
 pub mod run;
 pub mod runs;
 pub mod sweep;

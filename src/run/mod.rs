@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::{Mark, Meter, Report, number, optional, single};
 use crate::monitor::{self, Monitor};
+use crate::profile::Profile;
 use crate::sample::{Options, Sampler};
 use crate::store::{Model, Progress, Snapshot};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
@@ -90,6 +91,8 @@ pub struct Run {
     failing: [bool; 3],
     /// Updates and submissions when this process began.
     first: [u64; 2],
+    /// Whether the time of each kernel is measured.
+    profiled: bool,
 }
 
 impl Run {
@@ -158,6 +161,7 @@ impl Run {
             last_save,
             failing: [false; 3],
             first,
+            profiled: false,
         })
     }
 
@@ -202,7 +206,7 @@ impl Run {
     /// # Errors
     /// If the device fails, the text can't be read, or what was trained can't be saved.
     pub fn train(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<End> {
-        self.clock = Some(Instant::now());
+        self.go()?;
         let end = loop {
             if self.sampled() > self.progress.samples {
                 match self.sample(observer) {
@@ -268,11 +272,35 @@ impl Run {
         self.progress.seconds + self.clock.map_or(0.0, |c| c.elapsed().as_secs_f64())
     }
 
+    /// Measures the time of each kernel while training goes on. Slower: host and device then wait for each other.
+    pub fn profile(&mut self) {
+        self.profiled = true;
+    }
+
+    /// What was measured, and over how many updates; none without [`Run::profile`].
+    pub fn take_profile(&mut self) -> Option<(Profile, u64)> {
+        self.trainer.engine.take_profile().map(|p| (p, self.trainer.updates() - self.first[0]))
+    }
+
+    /// Starts the clock, unless it is running.
+    fn go(&mut self) -> Result<()> {
+        if self.clock.is_none() {
+            if self.profiled {
+                self.trainer.engine.profile(true)?;
+            }
+            self.clock = Some(Instant::now());
+        }
+        Ok(())
+    }
+
     /// Stops the clock once the device has done what it was given.
     fn pause(&mut self) -> Result<()> {
         self.trainer.engine.wait()?;
         self.progress.seconds = self.seconds();
         self.clock = None;
+        if self.profiled {
+            self.trainer.engine.profile(false)?;
+        }
         Ok(())
     }
 
@@ -372,8 +400,7 @@ impl Run {
         });
         self.write_line(&line, observer);
         observer(Event::Validated { loss, accuracy, best });
-        self.clock = Some(Instant::now());
-        Ok(())
+        self.go()
     }
 
     /// Whether the gradient is looked at behind the next update.
@@ -415,8 +442,7 @@ impl Run {
         }
         self.progress.samples = self.sampled();
         self.write_line(&json!({ "update": self.trainer.updates(), "tokens": self.trainer.tokens(), "sample": text }), observer);
-        self.clock = Some(Instant::now());
-        Ok(())
+        self.go()
     }
 
     /// Text that the model writes as it is, from the run's seed, of `length` symbols; what there is of it, if the interrupt flag is set.
@@ -465,8 +491,7 @@ impl Run {
             Err(Error::Input(message)) => {
                 self.warn_once(1, &format!("{message}; training goes on, and the snapshot is tried again later"), observer);
                 self.last_save.0 = Instant::now();
-                self.clock.get_or_insert_with(Instant::now);
-                Ok(())
+                self.go()
             }
             done => {
                 self.failing[1] = false;
@@ -497,8 +522,7 @@ impl Run {
         snapshot.save(&self.folder.file("snapshot.safetensors"))?;
         self.saved_at = Some(updates);
         self.last_save = (Instant::now(), start.elapsed());
-        self.clock = running.then(Instant::now);
-        Ok(())
+        if running { self.go() } else { Ok(()) }
     }
 
     /// The figures of the run: what `train --json` prints and `summary.json` holds.

@@ -20,8 +20,7 @@ pub(crate) fn gpu() -> GpuDevice {
         let adapters = adapters().expect("adapters");
         let adapter = adapters.first().expect("no GPU adapter: install a Vulkan driver, on Debian `apt-get install mesa-vulkan-drivers`");
         // A small tile: drivers compile it fast. Every tile is tested kernel by kernel.
-        let variants = Variants { matmul: Tile::T8x8, matmul_loads: Loads::Each, scan: Tile::T8x8, scan_loads: Loads::Each, megaflops: 0 };
-        GpuDevice::open_with(adapter, Some(variants)).expect("the adapter opens")
+        GpuDevice::open_with(adapter, Some(Variants::only(Tile::T8x8, Loads::Each))).expect("the adapter opens")
     };
     GPU.get_or_init(open).clone()
 }

@@ -22,6 +22,8 @@ mod memory;
 mod report;
 // Both executors against PyTorch.
 mod parity;
+// Where the time of an update goes, and what is remembered of an adapter.
+mod profile;
 // Runs: their folder, going on after an end of any kind, what is refused.
 mod runs;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.

@@ -6,7 +6,7 @@ use crate::devices::gpu;
 use retrograd::arena::Slot;
 use retrograd::cpu::{self, CpuExecutor};
 use retrograd::gpu::GpuExecutor;
-use retrograd::kernel::{Capabilities, Kernel, Loads, Tile, Values, Variant, linear_grid};
+use retrograd::kernel::{Capabilities, Kernel, Loads, SPREAD, STAGED_WIDTH, Tile, Values, Variant, linear_grid};
 use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, row_sum, transpose};
 use retrograd::layout::Program;
 use retrograd::recording::{Executor, Recording};
@@ -20,8 +20,10 @@ const WIDTHS: [u32; 2] = [8, 32];
 pub(super) enum Forms {
     /// One.
     Plain,
-    /// Every tile and width of `Capabilities::matmul`.
+    /// Every tile and width of `Capabilities::matmul`, and the one that is staged.
     Matmul,
+    /// The same without that.
+    Step,
     /// Every tile of `Capabilities::scan` that the adapter holds for rows of so many padded columns.
     Scan(u32),
 }
@@ -48,7 +50,7 @@ pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values,
     for (name, capabilities) in variants(forms) {
         for folded in [false, true] {
             // One variant is enough to see that the grid may be folded.
-            if folded && (capabilities.matmul.tile != Tile::T8x8 || matches!(forms, Forms::Scan(_))) {
+            if folded && (capabilities.matmul.tile != Tile::T8x8 || matches!(forms, Forms::Scan(_) | Forms::Step)) {
                 continue;
             }
             let program = program(case, record, &capabilities, folded);
@@ -62,20 +64,25 @@ pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values,
 /// The forms of a kernel on this adapter, with their names.
 fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
     let base = gpu().capabilities;
-    let ways = if gpu().info.features.contains(&"subgroups") { vec![Loads::Each, Loads::Once] } else { vec![Loads::Each] };
-    let pairs = || Tile::ALL.into_iter().flat_map(|tile| ways.iter().map(move |&loads| (tile, loads)));
+    let subgroups = gpu().info.features.contains(&"subgroups") && gpu().info.subgroup[0].is_multiple_of(SPREAD);
+    let ways = if subgroups { vec![Loads::Each, Loads::Spread] } else { vec![Loads::Each] };
+    let pairs = |tiles: [Tile; 6]| tiles.into_iter().flat_map(|tile| ways.iter().map(move |&loads| (tile, loads))).filter(|(t, l)| t.allows(*l));
+    let staged = Variant { tile: Tile::T8x8, loads: Loads::Staged, width: STAGED_WIDTH };
+    let tiled = || {
+        pairs(Tile::MATMUL)
+            // A second way of loading, or a tall tile, needs no second width: shaders take long to compile.
+            .flat_map(|(tile, loads)| WIDTHS.map(|width| Variant { tile, loads, width }))
+            .filter(|v| v.width == WIDTHS[0] || (v.loads == Loads::Each && v.tile.rows() <= 16))
+            .filter(|v| v.width * v.tile.rows() * v.tile.cols() * 4 <= base.workgroup_bytes && v.width <= base.workgroup_invocations)
+    };
+    let named = |v: Variant| (format!(" {v}"), Capabilities { matmul: v, ..base });
     let found: Vec<_> = match forms {
         Forms::Plain => vec![(String::new(), base)],
-        Forms::Matmul => pairs()
-            // A second way of loading needs no second width: shaders take long to compile.
-            .flat_map(|(tile, loads)| WIDTHS.map(|width| Variant { tile, loads, width }))
-            .filter(|v| v.loads == Loads::Each || v.width == WIDTHS[1])
-            .filter(|v| v.width * v.tile.rows() * v.tile.cols() * 4 <= base.workgroup_bytes && v.width <= base.workgroup_invocations)
-            .map(|v| (format!(" {} by {} {:?}", v.tile, v.width, v.loads), Capabilities { matmul: v, ..base }))
-            .collect(),
-        Forms::Scan(columns) => pairs()
-            .map(|(tile, loads)| (format!(" {tile} {loads:?}"), Capabilities { scan: tile, scan_loads: loads, ..base }))
-            .filter(|(_, c)| c.scan_variant(columns).is_some_and(|v| v.tile == c.scan))
+        Forms::Matmul => tiled().chain([staged]).map(named).collect(),
+        Forms::Step => tiled().map(named).collect(),
+        Forms::Scan(columns) => pairs(Tile::SCAN)
+            .map(|(tile, loads)| (format!(" {tile} {loads}"), Capabilities { scan: tile, scan_loads: loads, ..base }))
+            .filter(|(_, c)| c.scan_variant(columns, 1).is_some_and(|v| v.tile == c.scan))
             .collect(),
     };
     assert!(!found.is_empty(), "{} holds no variant of {forms:?}", gpu().info);
@@ -110,12 +117,13 @@ fn run(what: &str, case: &Case, executor: &mut dyn Executor, values: &Values, lo
 
 /// Kernels whose grid is folded into two dimensions where one would pass 65,535 workgroups, folded whatever the size: so small
 /// cases show that they find their way in such a grid, and leave the surplus workgroups idle.
-static FOLDED: [Kernel; 8] = [
+static FOLDED: [Kernel; 9] = [
     folded(&carry_state::KERNEL, |a, v| fold((carry_state::KERNEL.grid)(a, v))),
     folded(&gather::KERNEL, |a, v| fold((gather::KERNEL.grid)(a, v))),
     folded(&gather_backward::KERNEL, |a, v| fold((gather_backward::KERNEL.grid)(a, v))),
     folded(&loss::KERNEL, |a, v| fold((loss::KERNEL.grid)(a, v))),
     folded(&matmul::KERNEL, |a, v| fold((matmul::KERNEL.grid)(a, v))),
+    folded(&matmul::STAGED, |a, v| fold((matmul::STAGED.grid)(a, v))),
     folded(&optimizer::KERNEL, |a, v| fold((optimizer::KERNEL.grid)(a, v))),
     folded(&row_sum::KERNEL, |a, v| fold((row_sum::KERNEL.grid)(a, v))),
     folded(&transpose::KERNEL, |a, v| fold((transpose::KERNEL.grid)(a, v))),

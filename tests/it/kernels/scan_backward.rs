@@ -21,7 +21,7 @@ pub(super) fn scan_backward() {
 #[test]
 pub(super) fn step_backward() {
     cases(&STEP_SIZES, &|scan| {
-        backward(scan, Forms::Matmul, &|r, caps, operands| kernels::step_backward::record(r, "delta", caps.matmul, operands));
+        backward(scan, Forms::Step, &|r, caps, operands| kernels::step_backward::record(r, "delta", caps.matmul, operands));
     });
 }
 
@@ -160,5 +160,5 @@ fn a_backward_scan_falls_back_to_steps() {
         record(&mut recording, "delta", &Capabilities { workgroup_bytes, ..cpu::capabilities() }, i.operands(s));
         (recording.dispatches[0].kernel.name, recording.dispatch_count(7))
     };
-    assert_eq!([kernel(640), kernel(639)], [("scan_backward", 1), ("step_backward", 8)]);
+    assert_eq!([kernel(160), kernel(159)], [("scan_backward", 1), ("step_backward", 8)]);
 }

@@ -55,7 +55,7 @@ pub(super) fn scan_forward() {
 #[test]
 pub(super) fn step_forward() {
     cases(&STEP_SIZES, &|scan| {
-        forward(scan, Forms::Matmul, &|r, caps, operands| kernels::step_forward::record(r, "h", caps.matmul, operands));
+        forward(scan, Forms::Step, &|r, caps, operands| kernels::step_forward::record(r, "h", caps.matmul, operands));
     });
 }
 
@@ -218,20 +218,20 @@ fn tanh_saturates() {
     case.expect(&i.out, |_, c| h[(2 * 37 + c) as usize]);
     let values = Values::default().with(Var::Steps, 2);
     check("large numbers", &case, Forms::Scan(40), &values, &|r, caps| record(r, "h", caps, i.operands(s)));
-    check("large numbers", &case, Forms::Matmul, &values, &|r, caps| kernels::step_forward::record(r, "h", caps.matmul, i.operands(s)));
+    check("large numbers", &case, Forms::Step, &values, &|r, caps| kernels::step_forward::record(r, "h", caps.matmul, i.operands(s)));
 }
 
 /// A scan takes the largest tile that its adapter holds, at most the chosen one, and one dispatch a step where it holds none.
 #[test]
 fn a_scan_takes_the_tile_that_fits() {
     let caps = Capabilities { workgroup_bytes: 16384, workgroup_invocations: 256, ..cpu::capabilities() };
-    let tile = |hidden, caps: Capabilities| caps.scan_variant(hidden).map(|v| v.tile);
+    let tile = |hidden, caps: Capabilities| caps.scan_variant(hidden, 16).map(|v| v.tile);
     assert_eq!(
         [128, 256, 260, 512, 516, 1024].map(|h| tile(h, caps)),
         [Some(Tile::T16x16), Some(Tile::T16x16), Some(Tile::T8x8), Some(Tile::T8x8), Some(Tile::T4x16), Some(Tile::T4x16)]
     );
-    assert_eq!(caps.scan_variant(1028), None);
-    assert_eq!(caps.scan_variant(40), Some(Variant { tile: Tile::T16x16, loads: Loads::Each, width: 3 }));
+    assert_eq!(caps.scan_variant(1028, 16), None);
+    assert_eq!(caps.scan_variant(40, 16), Some(Variant { tile: Tile::T16x16, loads: Loads::Each, width: 3 }));
     assert_eq!(tile(40, Capabilities { scan: Tile::T8x8, ..caps }), Some(Tile::T8x8));
     assert_eq!(tile(40, Capabilities { workgroup_invocations: 2, ..caps }), None);
 
@@ -242,5 +242,5 @@ fn a_scan_takes_the_tile_that_fits() {
         record(&mut recording, "h", &Capabilities { workgroup_bytes, ..caps }, i.operands(s));
         (recording.dispatches[0].kernel.name, recording.dispatch_count(7))
     };
-    assert_eq!([kernel(640), kernel(639)], [("scan_forward", 1), ("step_forward", 7)]);
+    assert_eq!([kernel(160), kernel(159)], [("scan_forward", 1), ("step_forward", 7)]);
 }

@@ -1,7 +1,12 @@
 //! What a kernel is: one WGSL entry point, its bindings, and its CPU implementation; plus the run-time values that its
 //! arguments may depend on.
 
+mod cost;
+mod tile;
+
+pub use cost::{Capabilities, DISPATCH_SECONDS, FORMS, STAGED_WIDTH, Speeds};
 use std::fmt;
+pub use tile::{Loads, SPREAD, Tile};
 
 /// How a kernel uses a binding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,73 +36,6 @@ pub const fn write(name: &'static str) -> Binding {
     Binding { name, access: Access::ReadWrite }
 }
 
-/// The register tile that one invocation of a tiled kernel computes; `shaders/tile_*.wgsl` holds the code of each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub enum Tile {
-    /// 16 rows by 16 columns.
-    T16x16,
-    /// 8 rows by 8 columns.
-    T8x8,
-    /// 4 rows by 16 columns.
-    T4x16,
-}
-
-impl Tile {
-    /// Every tile, largest first.
-    pub const ALL: [Tile; 3] = [Tile::T16x16, Tile::T8x8, Tile::T4x16];
-
-    /// Rows of the tile.
-    pub const fn rows(self) -> u32 {
-        match self {
-            Tile::T16x16 => 16,
-            Tile::T8x8 => 8,
-            Tile::T4x16 => 4,
-        }
-    }
-
-    /// Columns of the tile.
-    pub const fn cols(self) -> u32 {
-        match self {
-            Tile::T16x16 | Tile::T4x16 => 16,
-            Tile::T8x8 => 8,
-        }
-    }
-
-    /// The WGSL text that defines the tile.
-    pub const fn source(self) -> &'static str {
-        match self {
-            Tile::T16x16 => include_str!("../shaders/tile_16x16.wgsl"),
-            Tile::T8x8 => include_str!("../shaders/tile_8x8.wgsl"),
-            Tile::T4x16 => include_str!("../shaders/tile_4x16.wgsl"),
-        }
-    }
-}
-
-impl fmt::Display for Tile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}", self.rows(), self.cols())
-    }
-}
-
-/// How a workgroup of a tiled kernel loads what all its invocations read at one address; `shaders/load_*.wgsl` holds the code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub enum Loads {
-    /// Each invocation for itself.
-    Each,
-    /// One invocation of each subgroup, for all of it; needs an adapter with subgroup operations.
-    Once,
-}
-
-impl Loads {
-    /// The WGSL text that goes with it.
-    pub const fn source(self) -> &'static str {
-        match self {
-            Loads::Each => include_str!("../shaders/load_each.wgsl"),
-            Loads::Once => include_str!("../shaders/load_once.wgsl"),
-        }
-    }
-}
-
 /// Which form of a kernel a dispatch uses, fixed when it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Variant {
@@ -109,39 +47,9 @@ pub struct Variant {
     pub width: u32,
 }
 
-/// Seconds that one dispatch, and one submission, may take: drivers take a device that is busy for some seconds for hung.
-pub const DISPATCH_SECONDS: f64 = 0.1;
-
-/// What an executor can do, as far as a recording depends on it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Capabilities {
-    /// Variant of the matmuls.
-    pub matmul: Variant,
-    /// Tile that the scans would like; a smaller one is used where workgroup memory does not hold its rows.
-    pub scan: Tile,
-    /// How the scans load shared rows.
-    pub scan_loads: Loads,
-    /// Bytes of workgroup memory.
-    pub workgroup_bytes: u32,
-    /// Most invocations of a workgroup.
-    pub workgroup_invocations: u32,
-    /// Largest buffer and largest binding, in bytes.
-    pub binding_bytes: u64,
-    /// Bytes that the executor takes besides the slots: arguments, and what it reads back through.
-    pub overhead_bytes: u64,
-    /// Speed of products, as measured; what is asked of one dispatch is bounded by it.
-    pub flops_per_second: f64,
-}
-
-impl Capabilities {
-    /// The variant of a scan over rows of `hidden` padded columns, or none if not even the smallest tile's rows fit the
-    /// workgroup memory: then the scan is recorded as one dispatch per step.
-    pub fn scan_variant(&self, hidden: u32) -> Option<Variant> {
-        Tile::ALL
-            .into_iter()
-            .filter(|t| t.rows() <= self.scan.rows())
-            .find(|t| t.rows() * hidden * 4 <= self.workgroup_bytes && hidden.div_ceil(t.cols()) <= self.workgroup_invocations)
-            .map(|tile| Variant { tile, loads: self.scan_loads, width: hidden.div_ceil(tile.cols()) })
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by {}, {}", self.tile, self.width, self.loads)
     }
 }
 
@@ -318,9 +226,9 @@ pub type Constant = (&'static str, f64);
 pub struct Kernel {
     /// Stem of the shader file; also the pipeline's label and the bench's row.
     pub name: &'static str,
-    /// The WGSL text; for a tiled kernel those of its tile and loads are put behind it, see [`Kernel::text`].
+    /// The WGSL text; for a tiled kernel that of its tile is put behind it, see [`Kernel::text`].
     pub source: &'static str,
-    /// Whether it is built on a [`Tile`] and [`Loads`].
+    /// Whether it is built on a [`Tile`].
     pub tiled: bool,
     /// Storage bindings; the arguments' uniform follows as the last binding.
     pub bindings: &'static [Binding],
@@ -339,7 +247,7 @@ pub struct Kernel {
 impl Kernel {
     /// The whole WGSL text in a variant.
     pub fn text(&self, variant: Variant) -> String {
-        if self.tiled { [self.source, variant.tile.source(), variant.loads.source()].concat() } else { self.source.to_string() }
+        if self.tiled { [self.source, &variant.tile.source(variant.loads)].concat() } else { self.source.to_string() }
     }
 }
 

@@ -1,0 +1,59 @@
+//! Times of dispatches by the device's own clock.
+
+use super::device::GpuDevice;
+use super::executor::ARGS_SLOTS;
+use crate::error::{Error, Result};
+
+/// Queries for the times before and behind each dispatch of a submission, and what their answers pass through.
+pub(super) struct Timestamps {
+    queries: wgpu::QuerySet,
+    resolved: wgpu::Buffer,
+    mapped: wgpu::Buffer,
+    /// Seconds of a tick.
+    period: f64,
+}
+
+impl Timestamps {
+    /// None if the adapter has no timestamps.
+    pub(super) fn new(gpu: &GpuDevice) -> Option<Self> {
+        use wgpu::BufferUsages as U;
+        if !gpu.info.features.contains(&"timestamps") {
+            return None;
+        }
+        let count = 2 * ARGS_SLOTS as u32;
+        let buffer = |usage| gpu.device.create_buffer(&wgpu::BufferDescriptor { label: None, size: u64::from(count) * 8, usage, mapped_at_creation: false });
+        let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count });
+        let (resolved, mapped) = (buffer(U::QUERY_RESOLVE | U::COPY_SRC), buffer(U::MAP_READ | U::COPY_DST));
+        Some(Timestamps { queries, resolved, mapped, period: f64::from(gpu.queue.get_timestamp_period()) * 1e-9 })
+    }
+
+    /// The queries of dispatch `i` of a submission, which has a pass of its own.
+    pub(super) fn around(&self, i: usize) -> wgpu::ComputePassTimestampWrites<'_> {
+        let first = 2 * i as u32;
+        wgpu::ComputePassTimestampWrites { query_set: &self.queries, beginning_of_pass_write_index: Some(first), end_of_pass_write_index: Some(first + 1) }
+    }
+
+    /// Behind `count` dispatches.
+    pub(super) fn resolve(&self, encoder: &mut wgpu::CommandEncoder, count: usize) {
+        encoder.resolve_query_set(&self.queries, 0..2 * count as u32, &self.resolved, 0);
+        encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.mapped, 0, 16 * count as u64);
+    }
+
+    /// The seconds of each dispatch, once they are done.
+    pub(super) fn seconds(&self, gpu: &GpuDevice, count: usize) -> Result<Vec<f64>> {
+        let cannot = |why: String| Error::Device(format!("{}: cannot read the times of a profile: {why}", gpu.info));
+        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+        self.mapped.map_async(wgpu::MapMode::Read, 0..16 * count as u64, move |result| {
+            // Fails only if nobody waits any more.
+            let _ = sender.send(result);
+        });
+        gpu.wait(None)?;
+        let mapped = pollster::block_on(receiver.receive()).unwrap_or(Err(wgpu::BufferAsyncError));
+        mapped.map_err(|e| cannot(e.to_string()))?;
+        let view = self.mapped.get_mapped_range(0..16 * count as u64).map_err(|e| cannot(e.to_string()))?;
+        let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&view);
+        drop(view);
+        self.mapped.unmap();
+        Ok(ticks.chunks_exact(2).map(|t| t[1].saturating_sub(t[0]) as f64 * self.period).collect())
+    }
+}

@@ -1,0 +1,111 @@
+//! What an executor can do, and which variant of a kernel suits it and a shape: a small cost model, whose constants
+//! calibration measures.
+
+use super::{Loads, Tile, Variant};
+
+/// Forms of the matmul, in the order of [`Capabilities::speeds`].
+pub const FORMS: [(Tile, Loads); 7] = [
+    (Tile::T64x8, Loads::Spread),
+    (Tile::T32x8, Loads::Spread),
+    (Tile::T24x8, Loads::Spread),
+    (Tile::T16x16, Loads::Spread),
+    (Tile::T16x16, Loads::Each),
+    (Tile::T8x8, Loads::Each),
+    (Tile::T8x8, Loads::Staged),
+];
+
+/// Speed of each of [`FORMS`] where its tiles are full, in percent of the fastest; 0: not to be used.
+pub type Speeds = [u8; 7];
+
+/// Seconds that one dispatch, and one submission, may take: drivers take a device that is busy for some seconds for hung.
+pub const DISPATCH_SECONDS: f64 = 0.1;
+
+/// Workgroups that keep hardware busy, roughly: its cores are not told.
+const BUSY: u32 = 32;
+
+/// What a software driver takes to load four columns of a row for all invocations of a vector, in units of what it takes to
+/// multiply them by one row and add them up.
+const LOAD: u32 = 10;
+
+/// What an executor can do, as far as a recording depends on it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Capabilities {
+    /// Variant of the matmuls where no form is measured; its width goes for all.
+    pub matmul: Variant,
+    /// Speeds of the forms of the matmul.
+    pub speeds: Speeds,
+    /// Cores of a software driver, each of which works on one workgroup after the other; 0 for hardware.
+    pub cores: u32,
+    /// Tile of most rows that the scans may take.
+    pub scan: Tile,
+    /// How the scans load shared rows.
+    pub scan_loads: Loads,
+    /// Most columns of a row for which one dispatch walks through all steps.
+    pub scan_columns: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// Most invocations of a workgroup.
+    pub workgroup_invocations: u32,
+    /// Largest buffer and largest binding, in bytes.
+    pub binding_bytes: u64,
+    /// Bytes that the executor takes besides the slots: arguments, and what it reads back through.
+    pub overhead_bytes: u64,
+    /// Speed of products, as measured; what is asked of one dispatch is bounded by it.
+    pub flops_per_second: f64,
+}
+
+impl Capabilities {
+    /// The variant of a product of so many rows and columns: the one that takes the least time, counting what its tiles compute
+    /// beyond the edges, and what cores wait for each other in the end.
+    pub fn matmul_variant(&self, rows: u32, cols: u32) -> Variant {
+        let units = u64::from(if self.cores > 0 { self.cores } else { BUSY });
+        let cost = |((tile, loads), speed): &((Tile, Loads), u8)| {
+            let [r, c] = self.form(*tile, *loads).group();
+            let groups = u64::from(rows.div_ceil(r)) * u64::from(cols.div_ceil(c));
+            (groups.next_multiple_of(units) * u64::from(r) * u64::from(c) * 1000).div_ceil(u64::from(*speed))
+        };
+        let measured = FORMS.into_iter().zip(self.speeds).filter(|(_, speed)| *speed > 0);
+        measured.min_by_key(cost).map_or(self.matmul, |((tile, loads), _)| self.form(tile, loads))
+    }
+
+    /// A form of the matmul on this device.
+    pub fn form(&self, tile: Tile, loads: Loads) -> Variant {
+        Variant { tile, loads, width: if loads == Loads::Staged { STAGED_WIDTH } else { self.matmul.width } }
+    }
+
+    /// The variant of a scan over `lanes` rows of `hidden` padded columns, or none if it is better recorded as one dispatch per step, or
+    /// not even the smallest tile's rows fit the workgroup memory.
+    pub fn scan_variant(&self, hidden: u32, lanes: u32) -> Option<Variant> {
+        let tiles = Tile::SCAN.into_iter().filter(|t| t.rows() <= self.scan.rows() && hidden <= self.scan_columns);
+        let mut fitting = tiles.map(|tile| self.scan_form(tile, hidden)).filter(|v| {
+            let holds = v.tile.rows() * hidden * 4 <= self.workgroup_bytes;
+            holds && v.width <= self.workgroup_invocations && v.tile.allows(v.loads)
+        });
+        if self.cores == 0 { fitting.next() } else { fitting.min_by_key(|v| self.scan_cost(v, lanes)) }
+    }
+
+    /// A scan in a tile. Where rows are spread over a subgroup, all of its invocations take part.
+    fn scan_form(&self, tile: Tile, hidden: u32) -> Variant {
+        let loads = if tile.allows(self.scan_loads) { self.scan_loads } else { Loads::Each };
+        let width = hidden.div_ceil(tile.cols());
+        Variant { tile, loads, width: if loads == Loads::Spread { width.next_multiple_of(super::SPREAD) } else { width } }
+    }
+
+    /// Time of a step on a software driver, which runs eight invocations at once, one workgroup a core.
+    fn scan_cost(&self, v: &Variant, lanes: u32) -> u32 {
+        let [rows, cols] = v.tile.size();
+        let loads = cols + if v.loads == Loads::Spread { rows / super::SPREAD } else { rows };
+        lanes.div_ceil(rows).div_ceil(self.cores) * v.width.div_ceil(8) * (LOAD * loads + rows * cols / 4)
+    }
+}
+
+/// Invocations of a workgroup that stages a matmul's tiles in its memory, eight by eight.
+pub const STAGED_WIDTH: u32 = 64;
+
+impl Variant {
+    /// Rows and columns that a workgroup of a matmul computes.
+    pub fn group(&self) -> [u32; 2] {
+        let [rows, cols] = self.tile.size();
+        if self.loads == Loads::Staged { [8 * rows, 8 * cols] } else { [rows, self.width * cols] }
+    }
+}

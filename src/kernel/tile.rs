@@ -1,0 +1,152 @@
+//! Register tiles: the part of a product that one invocation computes, and how a workgroup loads what it needs for it. The
+//! WGSL text is written here for any tile, because nothing in a tile may be indexed at run time: it would leave the registers.
+
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Write};
+
+/// Rows by columns that one invocation of a tiled kernel computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Tile {
+    /// 64 rows by 8 columns.
+    T64x8,
+    /// 32 rows by 8 columns.
+    T32x8,
+    /// 24 rows by 8 columns.
+    T24x8,
+    /// 16 rows by 16 columns.
+    T16x16,
+    /// 8 rows by 8 columns.
+    T8x8,
+    /// 4 rows by 16 columns.
+    T4x16,
+    /// 2 rows by 4 columns.
+    T2x4,
+    /// 1 row by 4 columns.
+    T1x4,
+}
+
+impl Tile {
+    /// The tiles of matrix products, largest first.
+    pub const MATMUL: [Tile; 6] = [Tile::T64x8, Tile::T32x8, Tile::T24x8, Tile::T16x16, Tile::T8x8, Tile::T4x16];
+    /// The tiles of scans, those of most rows first. The last ones are for adapters that keep many workgroups busy, and few rows each.
+    pub const SCAN: [Tile; 6] = [Tile::T32x8, Tile::T16x16, Tile::T8x8, Tile::T4x16, Tile::T2x4, Tile::T1x4];
+
+    /// Rows and columns.
+    pub const fn size(self) -> [u32; 2] {
+        match self {
+            Tile::T64x8 => [64, 8],
+            Tile::T32x8 => [32, 8],
+            Tile::T24x8 => [24, 8],
+            Tile::T16x16 => [16, 16],
+            Tile::T8x8 => [8, 8],
+            Tile::T4x16 => [4, 16],
+            Tile::T2x4 => [2, 4],
+            Tile::T1x4 => [1, 4],
+        }
+    }
+
+    /// Rows of the tile.
+    pub const fn rows(self) -> u32 {
+        self.size()[0]
+    }
+
+    /// Columns of the tile.
+    pub const fn cols(self) -> u32 {
+        self.size()[1]
+    }
+
+    /// Whether its rows can be loaded that way.
+    pub const fn allows(self, loads: Loads) -> bool {
+        match loads {
+            Loads::Each => true,
+            Loads::Spread => self.rows().is_multiple_of(SPREAD),
+            Loads::Staged => matches!(self, Tile::T8x8),
+        }
+    }
+
+    /// The WGSL text behind that of a kernel which defines `a_row(row, k4)`, `a_block(four rows)`, `b_block(k4, column block)`,
+    /// `tile_ready()` and `store_block(row block, column block, block)` (`store_row` for a tile of fewer than 4 rows). A block is a
+    /// `mat4x4f` whose columns, in WGSL's sense, are rows of the product.
+    pub fn source(self, loads: Loads) -> String {
+        let (rows, blocks) = (self.rows(), self.cols() / 4);
+        let mut s = format!("\nconst TILE_ROWS = {rows}u;\nconst TILE_ROWS4 = {}u;\nconst TILE_COLS4 = {blocks}u;\n", rows.div_ceil(4));
+        s.push_str(if loads == Loads::Spread { SHARE } else { "\nfn find_share() {}\n" });
+        s.push_str("\n// The product over k4 = 0..count blocks of four, stored.\nfn tile_product(count: u32) {\n");
+        let units = if rows < 4 { rows } else { rows / 4 };
+        let each = |f: &mut dyn FnMut(u32, u32)| (0..units).for_each(|r| (0..blocks).for_each(|c| f(r, c)));
+        let kind = if rows < 4 { "vec4f" } else { "mat4x4f" };
+        each(&mut |r, c| push(&mut s, 1, format_args!("var m{r}_{c} = {kind}();")));
+        push(&mut s, 1, format_args!("for (var k = 0u; k < count; k++) {{"));
+        if loads == Loads::Spread {
+            (0..rows / SPREAD).for_each(|i| push(&mut s, 2, format_args!("let s{i} = a_row({}u + share, k);", i * SPREAD)));
+        }
+        for r in 0..units {
+            push(&mut s, 2, format_args!("let a{r} = {};", self.rows_of_a(r, loads)));
+        }
+        for c in 0..blocks {
+            push(&mut s, 2, format_args!("let b{c} = b_block(k, {c}u);"));
+            (0..units).for_each(|r| push(&mut s, 2, format_args!("m{r}_{c} += b{c} * a{r};")));
+        }
+        s.push_str("    }\n    tile_ready();\n");
+        let store = if rows < 4 { "store_row" } else { "store_block" };
+        each(&mut |r, c| push(&mut s, 1, format_args!("{store}({r}u, {c}u, m{r}_{c});")));
+        s.push_str("}\n");
+        s
+    }
+
+    /// Block r of A (or row r, of a tile of fewer than 4).
+    fn rows_of_a(self, r: u32, loads: Loads) -> String {
+        if self.rows() < 4 {
+            return format!("a_row({r}u, k)");
+        }
+        let row = |i: u32| match loads {
+            Loads::Spread => format!("subgroupBroadcast(s{}, {}u)", i / SPREAD, i % SPREAD),
+            _ => format!("a_row({i}u, k)"),
+        };
+        format!("a_block(mat4x4f({}))", (4 * r..4 * r + 4).map(row).collect::<Vec<_>>().join(", "))
+    }
+}
+
+fn push(text: &mut String, depth: usize, line: fmt::Arguments<'_>) {
+    let _ = writeln!(text, "{:1$}{line}", "", 4 * depth);
+}
+
+impl fmt::Display for Tile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.rows(), self.cols())
+    }
+}
+
+/// Invocations that share the rows of A under [`Loads::Spread`]: every subgroup must have as many, or a multiple.
+pub const SPREAD: u32 = 8;
+
+/// Which row of eight an invocation loads for its subgroup: its rank there, as all invocations of a workgroup take part.
+const SHARE: &str = "
+var<private> share: u32;
+
+fn find_share() {
+    share = subgroupExclusiveAdd(1u) % 8u;
+}
+";
+
+/// How a workgroup of a tiled kernel loads what several of its invocations need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Loads {
+    /// Each invocation for itself. Hardware serves equal addresses by one access.
+    Each,
+    /// Rows of A once for a subgroup: each invocation a part, which it gives to the others. Where every load of every invocation costs,
+    /// as in software drivers, that is most of them saved.
+    Spread,
+    /// Rows of A and of B once for a workgroup, through its memory.
+    Staged,
+}
+
+impl fmt::Display for Loads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Loads::Each => "each for itself",
+            Loads::Spread => "spread over a subgroup",
+            Loads::Staged => "staged in workgroup memory",
+        })
+    }
+}
