@@ -15,6 +15,7 @@ pub const FORMS: [(Tile, Loads); 7] = [
 ];
 
 /// Speed of each of [`FORMS`] where its tiles are full, in percent of the fastest; 0: not to be used.
+// A plain number: rustc 1.95 breaks down over closures of other crates that copy a `[u8; FORMS.len()]`.
 pub type Speeds = [u8; 7];
 
 /// Seconds that one dispatch, and one submission, may take: drivers take a device that is busy for some seconds for hung.

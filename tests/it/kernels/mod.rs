@@ -16,7 +16,7 @@ mod update;
 use retrograd::kernels::KERNELS;
 
 /// One row a kernel. Each is a test by itself.
-const TABLE: [(&str, fn()); 15] = [
+const TABLE: [(&str, fn()); 16] = [
     ("carry_state", carry_state::carry_state),
     ("col_sum", sums::col_sum),
     ("finish", update::finish),
@@ -24,6 +24,8 @@ const TABLE: [(&str, fn()); 15] = [
     ("gather_backward", tokens::gather_backward),
     ("loss", loss::loss),
     ("matmul", matmul::matmul),
+    // A form of it, among the others.
+    ("matmul_staged", matmul::matmul),
     ("norm", update::norm),
     ("optimizer", optimizer::optimizer),
     ("row_sum", sums::row_sum),
