@@ -12,6 +12,7 @@ mod plan;
 mod progress;
 mod repeat;
 mod report;
+mod said;
 mod sample;
 mod shell;
 mod train;

@@ -4,20 +4,19 @@ mod board;
 mod config;
 mod folder;
 mod history;
+mod looks;
+mod summary;
 
 pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use folder::{Folder, START};
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 
-use crate::data::Task;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::files;
-use crate::metrics::{Mark, Meter, Report, number, optional, single};
+use crate::metrics::{Mark, Meter, Report, number, optional};
 use crate::monitor::{self, Monitor};
 use crate::profile::Profile;
-use crate::sample::{Options, Sampler};
 use crate::store::{Model, Progress, Snapshot};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
 use board::Board;
@@ -62,10 +61,6 @@ pub enum End {
 const SAVE_SECONDS: u64 = 30;
 /// Updates whose figures are asked for at once at the latest: the device remembers the last 1,024.
 const FIGURES: u64 = 256;
-/// Parts of the way behind which text is written, besides that behind the first update.
-const SAMPLED: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
-/// Most characters of it.
-const SAMPLE: usize = 200;
 /// Updates skipped in a row after which training can't be expected to recover.
 const HOPELESS: u64 = 100;
 
@@ -403,66 +398,6 @@ impl Run {
         self.go()
     }
 
-    /// Whether the gradient is looked at behind the next update.
-    fn look_due(&self) -> bool {
-        self.config.monitor.is_some_and(|n| (self.trainer.updates() + 1).is_multiple_of(n))
-    }
-
-    /// Looks at how the gradient flows behind an update.
-    fn look(&mut self, before: &[f32], observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let Some(monitor) = &mut self.monitor else { return Ok(()) };
-        let updates = self.trainer.updates();
-        let (after, gradients) = (self.trainer.engine.parameters()?, self.trainer.engine.gradients()?);
-        let mut seen = monitor.look(&self.trainer, [before, &after, &gradients], updates)?;
-        self.take_figures(true, observer)?;
-        let p = &mut self.progress;
-        seen["clipped_updates"] = json!(self.config.settings().clip.counted(p.clipped - p.looked_clipped));
-        seen["skipped_updates"] = json!(p.skipped - p.looked_skipped);
-        (p.looked_clipped, p.looked_skipped) = (p.clipped, p.skipped);
-        self.write_line(&json!({ "update": updates, "tokens": self.trainer.tokens(), "monitor": seen }), observer);
-        Ok(())
-    }
-
-    /// Places on the way that have been passed and at which text is written.
-    fn sampled(&mut self) -> u32 {
-        if self.config.sample == 0 || self.config.task.is_some() || self.trainer.updates() == 0 {
-            return 0;
-        }
-        let fraction = self.trainer.fraction();
-        1 + SAMPLED.into_iter().filter(|part| fraction >= *part).count() as u32
-    }
-
-    /// Writes a little text with the model as it is, so that one can read how it learns.
-    fn sample(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        self.take_figures(true, observer)?;
-        self.pause()?;
-        let text = self.text(SAMPLE.min(self.config.sample))?;
-        if self.trainer.interrupted() {
-            return Err(Error::Interrupted);
-        }
-        self.progress.samples = self.sampled();
-        self.write_line(&json!({ "update": self.trainer.updates(), "tokens": self.trainer.tokens(), "sample": text }), observer);
-        self.go()
-    }
-
-    /// Text that the model writes as it is, from the run's seed, of `length` symbols; what there is of it, if the interrupt flag is set.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn text(&mut self, length: usize) -> Result<String> {
-        if length == 0 {
-            return Ok(String::new());
-        }
-        let model = self.model()?;
-        let separator = self.config.separator.as_deref().map_or(Ok(Vec::new()), |s| model.vocabulary.encode(s))?;
-        let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: self.config.seed, separator, ..Options::default() })?;
-        let mut text = Vec::new();
-        for _ in (0..length).take_while(|_| !self.trainer.interrupted()) {
-            model.vocabulary.write(sampler.draw()?, &mut text);
-        }
-        Ok(String::from_utf8_lossy(&text).into_owned())
-    }
-
     /// What it runs on.
     pub fn device(&self) -> &Device {
         &self.device
@@ -523,45 +458,6 @@ impl Run {
         self.saved_at = Some(updates);
         self.last_save = (Instant::now(), start.elapsed());
         if running { self.go() } else { Ok(()) }
-    }
-
-    /// The figures of the run: what `train --json` prints and `summary.json` holds.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn summary(&mut self, end: End, seconds_setup: f64) -> Result<Value> {
-        let p = self.progress;
-        let epochs = self.trainer.epochs();
-        let idle = self.trainer.idle();
-        let skipped = self.trainer.engine.skipped()?;
-        let engine = &self.trainer.engine;
-        let of_monitor = self.monitor.as_ref().map_or([0; 2], Monitor::device_bytes);
-        let [planned, allocated] = [0, 1].map(|i| engine.device_bytes()[i] + of_monitor[i]);
-        let activations = engine.activation_bytes();
-        let here = self.trainer.updates() - self.first[0];
-        let submits = (engine.counters().submits - self.first[1]) as f64 / here as f64;
-        let best = optional(p.best_loss);
-        Ok(json!({
-            "device": engine.description(), "backend": self.device.backend(), "updates": self.trainer.updates(), "tokens": self.trainer.tokens(),
-            "epochs": number(epochs), "train_loss": p.last_loss.map_or(Value::Null, single), "val_loss": optional(p.val_loss),
-            "val_bpc": optional(p.val_loss.map(bits)), "best_val_loss": best, "best_update": if best.is_null() { Value::Null } else { json!(p.best_update) },
-            "tokens_per_second": number(self.trainer.tokens() as f64 / p.seconds), "device_bytes_planned": planned, "device_bytes_allocated": allocated,
-            "monitor_bytes": of_monitor[1], "activation_bytes_planned": activations, "activation_bytes_allocated": (activations + allocated).saturating_sub(planned),
-            "dispatches_per_window": engine.dispatches_per_window(), "submits_per_window": number(submits),
-            "skipped_updates": skipped, "clipped_updates": self.config.settings().clip.counted(p.clipped), "loss_explosions": p.explosions, "idle_fraction": number(idle),
-            "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
-            "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
-            "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early, "val_accuracy": optional(p.val_accuracy),
-            "chance_accuracy": optional(self.config.task.map(Task::chance)),
-        }))
-    }
-
-    /// Writes `summary.json`.
-    ///
-    /// # Errors
-    /// If it can't be written.
-    pub fn save_summary(&self, summary: &Value) -> Result<()> {
-        files::replace(&self.folder.file("summary.json"), format!("{summary:#}\n").as_bytes())
     }
 }
 

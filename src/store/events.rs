@@ -1,7 +1,6 @@
 //! Event files, as TensorBoard reads them: records with masked checksums (the framing of TFRecord), each of them one protocol buffer.
-//!
-//! It takes a checksum and five small messages, so they are written here: a generator of protocol buffers and its build step would be
-//! more to keep than this file.
+
+use super::protobuf::Message;
 
 /// CRC-32C (Castagnoli) of some bytes.
 pub fn crc32c(bytes: &[u8]) -> u32 {
@@ -50,85 +49,30 @@ pub enum What<'a> {
 
 /// An event as a record; `wall_time` in seconds since 1970.
 pub fn event(wall_time: f64, step: u64, what: &What<'_>) -> Vec<u8> {
-    let mut out = Message::default();
-    out.double(1, wall_time);
-    out.number(2, step);
-    match what {
-        What::Version => out.bytes(3, b"brain.Event:2"),
-        // SessionLog { status: START }
-        What::Start => out.message(7, |log| log.number(1, 1)),
-        What::Scalars(values) => out.message(5, |summary| {
-            for (name, value) in *values {
-                summary.message(1, |v| {
-                    v.bytes(1, name.as_bytes());
-                    v.float(2, *value as f32);
-                });
+    // A step of 0 is what a missing field is.
+    let out = Message::default().double(1, wall_time).all((step != 0).then_some(step), |m, step| m.int(2, step as i64));
+    let summary = |values: Message| Message::default().message(5, &values).0;
+    let out = [
+        out.0,
+        match what {
+            What::Version => Message::default().text(3, "brain.Event:2").0,
+            // SessionLog { status: START }
+            What::Start => Message::default().message(7, &Message::default().int(1, 1)).0,
+            What::Scalars(values) => {
+                let value = |(name, x): &(String, f64)| Message::default().text(1, name).float(2, *x as f32);
+                summary(Message::default().all(*values, |m, v| m.message(1, &value(v))))
             }
-        }),
-        What::Text(name, text) => out.message(5, |summary| {
-            summary.message(1, |v| {
-                v.bytes(1, name.as_bytes());
+            What::Text(name, text) => {
                 // TensorProto { dtype: DT_STRING, tensor_shape: [1], string_val }
-                v.message(8, |tensor| {
-                    tensor.number(1, 7);
-                    tensor.message(2, |shape| shape.message(2, |dim| dim.number(1, 1)));
-                    tensor.bytes(8, text.as_bytes());
-                });
+                let shape = Message::default().message(2, &Message::default().int(1, 1));
+                let tensor = Message::default().int(1, 7).message(2, &shape).text(8, text);
                 // SummaryMetadata { plugin_data: { plugin_name } }
-                v.message(9, |metadata| metadata.message(1, |plugin| plugin.bytes(1, b"text")));
-            });
-        }),
-    }
-    record(&out.0)
-}
-
-/// A protocol buffer that grows field by field.
-#[derive(Default)]
-struct Message(Vec<u8>);
-
-impl Message {
-    fn varint(&mut self, mut n: u64) {
-        while n >= 0x80 {
-            self.0.push(n as u8 | 0x80);
-            n >>= 7;
-        }
-        self.0.push(n as u8);
-    }
-
-    /// A field's number and how its value is written.
-    fn key(&mut self, field: u64, wire: u64) {
-        self.varint(field << 3 | wire);
-    }
-
-    /// Zero is what a missing field is.
-    fn number(&mut self, field: u64, n: u64) {
-        if n != 0 {
-            self.key(field, 0);
-            self.varint(n);
-        }
-    }
-
-    fn double(&mut self, field: u64, x: f64) {
-        self.key(field, 1);
-        self.0.extend(x.to_le_bytes());
-    }
-
-    fn float(&mut self, field: u64, x: f32) {
-        self.key(field, 5);
-        self.0.extend(x.to_le_bytes());
-    }
-
-    fn bytes(&mut self, field: u64, bytes: &[u8]) {
-        self.key(field, 2);
-        self.varint(bytes.len() as u64);
-        self.0.extend(bytes);
-    }
-
-    fn message(&mut self, field: u64, fill: impl FnOnce(&mut Message)) {
-        let mut inner = Message::default();
-        fill(&mut inner);
-        self.bytes(field, &inner.0);
-    }
+                let metadata = Message::default().message(1, &Message::default().text(1, "text"));
+                summary(Message::default().message(1, &Message::default().text(1, name).message(8, &tensor).message(9, &metadata)))
+            }
+        },
+    ];
+    record(&out.concat())
 }
 
 #[cfg(test)]

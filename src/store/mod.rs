@@ -6,6 +6,7 @@ mod container;
 mod foreign;
 mod model;
 mod onnx;
+mod protobuf;
 mod snapshot;
 
 pub use container::Container;

@@ -5,10 +5,10 @@
 //! state [L,B,H] -> Split, one part a layer                                              last states -> Concat -> next_state [L,B,H]
 //! ```
 //!
-//! The format is a protocol buffer of nine kinds of messages, of which few fields are written: the encoder below is shorter than what a
-//! generator would need. Field numbers are those of onnx.proto3, opset 14 (the last that changed `RNN`).
+//! The format is a protocol buffer of nine kinds of messages, of which few fields are written. Field numbers are those of onnx.proto3, opset 14 (the last that changed `RNN`).
 
 use super::Model;
+use super::protobuf::Message;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::Activation;
@@ -20,45 +20,6 @@ const OPSET: i64 = 14;
 /// The types of tensors' elements.
 const FLOAT: i64 = 1;
 const INT64: i64 = 7;
-
-/// A message under construction.
-#[derive(Default)]
-struct Message(Vec<u8>);
-
-impl Message {
-    fn varint(&mut self, mut n: u64) {
-        while n >= 0x80 {
-            self.0.push(n as u8 | 0x80);
-            n >>= 7;
-        }
-        self.0.push(n as u8);
-    }
-
-    fn int(mut self, field: u64, n: i64) -> Self {
-        self.varint(field << 3);
-        self.varint(n as u64);
-        self
-    }
-
-    fn bytes(mut self, field: u64, bytes: &[u8]) -> Self {
-        self.varint(field << 3 | 2);
-        self.varint(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-        self
-    }
-
-    fn text(self, field: u64, text: &str) -> Self {
-        self.bytes(field, text.as_bytes())
-    }
-
-    fn message(self, field: u64, message: &Message) -> Self {
-        self.bytes(field, &message.0)
-    }
-
-    fn all<T>(self, items: impl IntoIterator<Item = T>, add: impl Fn(Self, T) -> Self) -> Self {
-        items.into_iter().fold(self, add)
-    }
-}
 
 /// The graph under construction.
 #[derive(Default)]
@@ -97,10 +58,7 @@ fn int_attribute(name: &str, n: i64) -> Message {
 }
 
 fn float_attribute(name: &str, x: f32) -> Message {
-    let mut m = Message::default().text(1, name);
-    m.varint(7 << 3 | 5);
-    m.0.extend(x.to_le_bytes());
-    m.int(20, 6)
+    Message::default().text(1, name).float(7, x).int(20, 6)
 }
 
 fn text_attribute(name: &str, text: &str) -> Message {
@@ -225,15 +183,6 @@ mod tests {
     use crate::model::{Config, Init};
 
     /// As the encoding's documentation has them.
-    #[test]
-    fn messages_are_encoded_as_protocol_buffers() {
-        assert_eq!(Message::default().int(1, 150).0, [0x08, 0x96, 0x01]);
-        assert_eq!(Message::default().text(2, "testing").0, [0x12, 7, b't', b'e', b's', b't', b'i', b'n', b'g']);
-        assert_eq!(Message::default().message(3, &Message::default().int(1, 150)).0, [0x1a, 3, 0x08, 0x96, 0x01]);
-        assert_eq!(Message::default().int(20, 6).0, [0xa0, 0x01, 6]);
-        assert_eq!(float_attribute("a", 1.0).0, [0x0a, 1, b'a', 0x3d, 0, 0, 0x80, 0x3f, 0xa0, 0x01, 6]);
-    }
-
     /// The fields of a message: number and content, a number's as its bytes.
     fn fields(mut bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
         let varint = |bytes: &mut &[u8]| {

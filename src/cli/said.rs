@@ -1,0 +1,82 @@
+//! What `train` says of a run as it begins and as it ends.
+
+use super::percent;
+use super::train::Args;
+use crate::feed::Source;
+use crate::plan::{self, Bytes};
+use crate::run::{End, Run};
+use crate::truncation::Truncation;
+
+pub(super) fn announce(args: &Args, run: &mut Run) {
+    let (config, settings) = (run.trainer.engine.config, *run.trainer.settings());
+    let idle = run.trainer.idle();
+    let trainer = &run.trainer;
+    let symbols = trainer.symbols();
+    let (name, unit) = (&symbols.text().name, symbols.unit());
+    let layout = match trainer.source() {
+        Source::Stream(lanes) => format!("{} lanes of {} {unit}", lanes.lanes(), lanes.steps()),
+        Source::Sequences(s) => format!("{} sequences of up to {} {unit}, {:.1}% of the steps idle", s.list().len(), s.longest(), 100.0 * idle),
+    };
+    args.note(&format!("text: {name}: {} symbols, {layout}; model: {} parameters; run: {}", config.vocab, config.parameters(), run.folder().path().display()));
+    if let Some(task) = run.config().task {
+        args.note(&format!("task: {} answers a sequence; by chance {} are right, at {:.4} nats", task.answers(), percent(task.chance()), task.baseline()));
+    }
+    let whole = trainer.source().longest();
+    if let Source::Sequences(s) = trainer.source()
+        && s.skipped() > 0
+    {
+        args.note(&format!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped()));
+    }
+    if let Truncation::Regular(tau) = settings.truncation
+        && tau >= whole
+    {
+        args.note(&format!("note: a window of {tau} steps holds all {whole} there are: this is the full gradient"));
+    }
+    let plan = &trainer.engine.plan;
+    let (most, mean) = plan.recomputed();
+    if most > 0 {
+        args.note(&format!(
+            "note: to stay within {}, windows of up to {} steps are trained in segments of {}, each computed again {mean:.2} times in the mean (at most {most})",
+            Bytes(settings.memory_budget.unwrap_or_else(plan::default_budget)),
+            plan.window,
+            plan.extent.steps
+        ));
+    }
+}
+
+pub(super) fn closing(args: &Args, run: &Run, end: End) {
+    let (p, trainer, folder) = (run.progress(), &run.trainer, run.folder().path().display());
+    let loss = |l: Option<f32>| l.map_or("not finite".to_string(), |l| format!("{l:.3}"));
+    let speed = trainer.tokens() as f64 / p.seconds;
+    args.note(&format!(
+        "trained {} updates in {:.1} s, {speed:.0} {}/s; loss {} -> {} nats",
+        trainer.updates(),
+        p.seconds,
+        trainer.unit(),
+        loss(p.first_loss),
+        loss(p.last_loss)
+    ));
+    if let Some(loss) = p.val_loss {
+        args.note(&format!(
+            "validation loss {loss:.4} nats, {:.4} bits per symbol; best {:.4} behind update {}",
+            crate::run::bits(loss),
+            p.best_loss.unwrap_or(loss),
+            p.best_update
+        ));
+    }
+    let task = run.config().task;
+    if let (Some(task), Some(accuracy)) = (task, p.val_accuracy) {
+        args.note(&format!("{} of the held-out answers are right; by chance {}", percent(accuracy), percent(task.chance())));
+    }
+    match end {
+        End::Done if task.is_some() => {
+            args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder}` asks it about fresh sequences"))
+        }
+        End::Done => {
+            let best = if p.best_loss < p.val_loss { format!("; with --best, the model of update {}", p.best_update) } else { String::new() };
+            args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd sample {folder}` writes text with it{best}"));
+        }
+        End::StoppedEarly => args.note(&format!("stopped early: validation has not improved {} times in a row; saved in {folder}", p.since_best)),
+        End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),
+    }
+}

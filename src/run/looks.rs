@@ -1,0 +1,73 @@
+//! Looks at a run on its way: how the gradient flows, and text that the model writes.
+
+use super::{Event, Run};
+use crate::error::{Error, Result};
+use crate::sample::{Options, Sampler};
+use serde_json::json;
+
+/// Parts of the way behind which text is written, besides that behind the first update.
+const SAMPLED: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
+/// Most characters of it.
+const SAMPLE: usize = 200;
+
+impl Run {
+    /// Whether the gradient is looked at behind the next update.
+    pub(super) fn look_due(&self) -> bool {
+        self.config.monitor.is_some_and(|n| (self.trainer.updates() + 1).is_multiple_of(n))
+    }
+
+    /// Looks at how the gradient flows behind an update.
+    pub(super) fn look(&mut self, before: &[f32], observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let Some(monitor) = &mut self.monitor else { return Ok(()) };
+        let updates = self.trainer.updates();
+        let (after, gradients) = (self.trainer.engine.parameters()?, self.trainer.engine.gradients()?);
+        let mut seen = monitor.look(&self.trainer, [before, &after, &gradients], updates)?;
+        self.take_figures(true, observer)?;
+        let p = &mut self.progress;
+        seen["clipped_updates"] = json!(self.config.settings().clip.counted(p.clipped - p.looked_clipped));
+        seen["skipped_updates"] = json!(p.skipped - p.looked_skipped);
+        (p.looked_clipped, p.looked_skipped) = (p.clipped, p.skipped);
+        self.write_line(&json!({ "update": updates, "tokens": self.trainer.tokens(), "monitor": seen }), observer);
+        Ok(())
+    }
+
+    /// Places on the way that have been passed and at which text is written.
+    pub(super) fn sampled(&mut self) -> u32 {
+        if self.config.sample == 0 || self.config.task.is_some() || self.trainer.updates() == 0 {
+            return 0;
+        }
+        let fraction = self.trainer.fraction();
+        1 + SAMPLED.into_iter().filter(|part| fraction >= *part).count() as u32
+    }
+
+    /// Writes a little text with the model as it is, so that one can read how it learns.
+    pub(super) fn sample(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        self.take_figures(true, observer)?;
+        self.pause()?;
+        let text = self.text(SAMPLE.min(self.config.sample))?;
+        if self.trainer.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        self.progress.samples = self.sampled();
+        self.write_line(&json!({ "update": self.trainer.updates(), "tokens": self.trainer.tokens(), "sample": text }), observer);
+        self.go()
+    }
+
+    /// Text that the model writes as it is, from the run's seed, of `length` symbols; what there is of it, if the interrupt flag is set.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn text(&mut self, length: usize) -> Result<String> {
+        if length == 0 {
+            return Ok(String::new());
+        }
+        let model = self.model()?;
+        let separator = self.config.separator.as_deref().map_or(Ok(Vec::new()), |s| model.vocabulary.encode(s))?;
+        let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: self.config.seed, separator, ..Options::default() })?;
+        let mut text = Vec::new();
+        for _ in (0..length).take_while(|_| !self.trainer.interrupted()) {
+            model.vocabulary.write(sampler.draw()?, &mut text);
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}

@@ -1,0 +1,50 @@
+//! The figures of a run at its end.
+
+use super::{End, Run, bits};
+use crate::data::Task;
+use crate::error::Result;
+use crate::files;
+use crate::metrics::{number, optional, single};
+use crate::monitor::Monitor;
+use serde_json::{Value, json};
+
+impl Run {
+    /// The figures of the run: what `train --json` prints and `summary.json` holds.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn summary(&mut self, end: End, seconds_setup: f64) -> Result<Value> {
+        let p = self.progress;
+        let epochs = self.trainer.epochs();
+        let idle = self.trainer.idle();
+        let skipped = self.trainer.engine.skipped()?;
+        let engine = &self.trainer.engine;
+        let of_monitor = self.monitor.as_ref().map_or([0; 2], Monitor::device_bytes);
+        let [planned, allocated] = [0, 1].map(|i| engine.device_bytes()[i] + of_monitor[i]);
+        let activations = engine.activation_bytes();
+        let here = self.trainer.updates() - self.first[0];
+        let submits = (engine.counters().submits - self.first[1]) as f64 / here as f64;
+        let best = optional(p.best_loss);
+        Ok(json!({
+            "device": engine.description(), "backend": self.device.backend(), "updates": self.trainer.updates(), "tokens": self.trainer.tokens(),
+            "epochs": number(epochs), "train_loss": p.last_loss.map_or(Value::Null, single), "val_loss": optional(p.val_loss),
+            "val_bpc": optional(p.val_loss.map(bits)), "best_val_loss": best, "best_update": if best.is_null() { Value::Null } else { json!(p.best_update) },
+            "tokens_per_second": number(self.trainer.tokens() as f64 / p.seconds), "device_bytes_planned": planned, "device_bytes_allocated": allocated,
+            "monitor_bytes": of_monitor[1], "activation_bytes_planned": activations, "activation_bytes_allocated": (activations + allocated).saturating_sub(planned),
+            "dispatches_per_window": engine.dispatches_per_window(), "submits_per_window": number(submits),
+            "skipped_updates": skipped, "clipped_updates": self.config.settings().clip.counted(p.clipped), "loss_explosions": p.explosions, "idle_fraction": number(idle),
+            "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
+            "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
+            "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early, "val_accuracy": optional(p.val_accuracy),
+            "chance_accuracy": optional(self.config.task.map(Task::chance)),
+        }))
+    }
+
+    /// Writes `summary.json`.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn save_summary(&self, summary: &Value) -> Result<()> {
+        files::replace(&self.folder.file("summary.json"), format!("{summary:#}\n").as_bytes())
+    }
+}
