@@ -62,6 +62,6 @@ mod tests {
         assert_eq!(Message::default().text(2, "testing").0, [0x12, 7, b't', b'e', b's', b't', b'i', b'n', b'g']);
         assert_eq!(Message::default().message(3, &Message::default().int(1, 150)).0, [0x1a, 3, 0x08, 0x96, 0x01]);
         assert_eq!(Message::default().int(20, 6).0, [0xa0, 0x01, 6]);
-        assert_eq!(float_attribute("a", 1.0).0, [0x0a, 1, b'a', 0x3d, 0, 0, 0x80, 0x3f, 0xa0, 0x01, 6]);
+        assert_eq!(Message::default().text(1, "a").float(7, 1.0).int(20, 6).0, [0x0a, 1, b'a', 0x3d, 0, 0, 0x80, 0x3f, 0xa0, 0x01, 6]);
     }
 }
