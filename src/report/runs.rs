@@ -135,7 +135,7 @@ fn figures(runs: &[Recorded], names: &[String], what: (&str, &str, &str), figure
 
 fn chart((id, title, y): (&str, &str, &str), x: &str, kind: Kind, curves: Vec<super::chart::Curve>) -> Chart {
     let described = format!("Curves of {}.", words::plural(curves.len() as u64, "series", "series"));
-    Chart { id: id.into(), title: title.into(), described, x: x.into(), y: y.into(), kind, curves, level: None, height: 260.0 }
+    Chart { id: id.into(), title: title.into(), described, x: x.into(), y: y.into(), kind, curves, level: None, whole: false, height: 260.0 }
 }
 
 fn drawn(heading: &str, what: &str, chart: &Chart) -> String {

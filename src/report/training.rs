@@ -58,7 +58,7 @@ fn loss(r: &Recorded) -> String {
     let val: Vec<(f64, f64)> = h.validations.iter().map(|v| (v.update as f64, v.loss)).collect();
     let mut seen = vec![format!("Training: {}.", course(&train, "nats"))];
     let finite = || h.validations.iter().filter(|v| v.loss.is_finite());
-    match (finite().min_by(|a, b| a.loss.total_cmp(&b.loss)), finite().last()) {
+    match (finite().min_by(|a, b| a.loss.total_cmp(&b.loss)), finite().next_back()) {
         (Some(best), Some(last)) => {
             let amount = |loss: f64| format!("{} nats ({} bits per symbol)", words::fixed(loss, 4), words::fixed(bits(loss), 4));
             seen.push(format!("Validation is lowest at update {}: {}.", words::count(best.update), amount(best.loss)));
@@ -86,7 +86,7 @@ fn loss(r: &Recorded) -> String {
 
 pub(super) fn chart(id: &str, title: &str, y: &str, kind: Kind, curves: Vec<Curve>, seen: &str) -> Chart {
     let described = format!("Curves over the updates. {seen}");
-    Chart { id: id.into(), title: title.into(), described, x: UPDATES.into(), y: y.into(), kind, curves, level: None, height: 240.0 }
+    Chart { id: id.into(), title: title.into(), described, x: UPDATES.into(), y: y.into(), kind, curves, level: None, whole: true, height: 240.0 }
 }
 
 /// The picture and what is seen, or that there is nothing to see.
@@ -129,12 +129,13 @@ fn clipped(r: &Recorded) -> String {
     let reports = &r.history.reports;
     let updates = r.history.reports.last().map_or(0, |f| f.update);
     let [all, skipped]: [u64; 2] = [reports.iter().filter_map(|f| f.clipped).sum(), reports.iter().map(|f| f.skipped).sum()];
-    let known = reports.iter().any(|f| f.clipped.is_some());
+    let clips = matches!(r.config.settings().clip, Clip::Norm(_));
+    let known = clips && reports.iter().any(|f| f.clipped.is_some());
     let share = |n: u64| format!("{}%", words::number(100.0 * n as f64 / updates.max(1) as f64));
     let mut seen = Vec::new();
     if known {
         seen.push(format!("{} of {} updates were clipped ({}).", words::count(all), words::count(updates), share(all)));
-    } else if matches!(r.config.settings().clip, Clip::Norm(_)) {
+    } else if clips {
         seen.push("How many updates were clipped is not recorded: the run is of an earlier version.".to_string());
     }
     if skipped > 0 {

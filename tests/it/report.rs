@@ -125,14 +125,14 @@ fn hostile_and_damaged_metrics_make_a_page() {
 
 #[test]
 fn several_runs_are_drawn_together() {
-    let runs = [trained("first", &[]), trained("second", &["--hidden=9", "--lr=0.01"]), bare("third", &["--val-fraction=0"])];
+    let runs = [trained("first", &[]), trained("second", &["--layers=2", "--lr=0.01"]), bare("third", &["--val-fraction=0"])];
     let out = folder("report").join("together.html");
     let paths: Vec<&str> = runs.iter().map(|r| r.to_str().unwrap()).collect();
     let report = [&["report"], &paths[..], &["--out", out.to_str().unwrap()]].concat();
     assert!(retrograd(&report).status.success());
     let html = std::fs::read_to_string(&out).unwrap();
     sound(&html);
-    for part in ["3 runs", "first, second and third", "Loss against symbols", "Loss against seconds", "What differs", "val-fraction", ">hidden<", "Throughput"]
+    for part in ["3 runs", "first, second and third", "Loss against symbols", "Loss against seconds", "What differs", "val-fraction", ">layers<", "Throughput"]
     {
         assert!(html.contains(part), "{part}");
     }
