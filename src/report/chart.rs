@@ -8,6 +8,8 @@ const X: (f64, f64) = (60.0, WIDTH - 212.0);
 const TOP: f64 = 36.0;
 /// From name to name.
 const NAME: f64 = 20.0;
+/// Where an axis of whole numbers ends at the earliest: its ticks are then whole.
+const WHOLE: f64 = 5.0;
 /// Most markers on a curve, most points of it that are drawn, and most marks of what is not finite.
 const MARKERS: usize = 14;
 const POINTS: usize = 1000;
@@ -71,6 +73,8 @@ pub(super) struct Chart {
     pub curves: Vec<Curve>,
     /// A height that is marked by a line, with its name.
     pub level: Option<(f64, String)>,
+    /// Whether x counts something, so that nothing lies between two whole numbers.
+    pub whole: bool,
     /// Of the plot, at least.
     pub height: f64,
 }
@@ -106,7 +110,7 @@ impl Chart {
         };
         let x = match x {
             Kind::Linear => Scale::linear((least, most), X),
-            Kind::FromZero => Scale::exact(most, X),
+            Kind::FromZero => Scale::exact(if self.whole { most.max(WHOLE) } else { most }, X),
             Kind::Log => Scale::log((least, most), X),
         };
         (x, y)
@@ -237,7 +241,7 @@ mod tests {
     fn chart(kind: Kind, points: &[(f64, f64)]) -> Chart {
         let curve = Curve { name: "a".into(), series: 0, stroke: Stroke::Marked, points: points.to_vec(), band: Vec::new() };
         let [id, title, described, x, y] = ["c", "t", "d", "updates", "nats"].map(String::from);
-        Chart { id, title, described, x, y, kind, curves: vec![curve], level: None, height: 200.0 }
+        Chart { id, title, described, x, y, kind, curves: vec![curve], level: None, whole: true, height: 200.0 }
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn line(name: &str, series: usize, points: Vec<(f64, f64)>) -> Curve {
 /// A picture with a logarithmic vertical axis.
 fn chart([id, title, seen, x, y]: [&str; 5], curves: Vec<Curve>) -> Chart {
     let [id, title, described, x, y] = [id, title, seen, x, y].map(String::from);
-    Chart { id, title, described, x, y, kind: Kind::Log, curves, level: None, height: 300.0 }
+    Chart { id, title, described, x, y, kind: Kind::Log, curves, level: None, whole: true, height: 300.0 }
 }
 
 fn against(lags: &[u32], y: &[f64]) -> Vec<(f64, f64)> {

@@ -51,7 +51,12 @@ fn fades(last: &Monitored, k: usize) -> String {
     let Some(l) = last.layers.get(k) else { return String::new() };
     let end = last.lags.last().zip(l.median.last());
     let left = end.map_or(String::new(), |(lag, x)| {
-        format!(" {} steps back {} is left.", words::count(*lag), if *x == 0.0 { "nothing".to_string() } else { words::number(*x) })
+        let left = match *x {
+            0.0 => "nothing is left".to_string(),
+            x if x.is_finite() => format!("{} times as much is left", words::number(x)),
+            _ => "it is not finite".to_string(),
+        };
+        format!(" {} steps back {left}.", words::count(*lag))
     });
     let half = if l.half_life.is_finite() { format!("it halves in {} steps", words::number(l.half_life)) } else { "it does not halve".to_string() };
     format!("At update {}: each step back multiplies the gradient by {}, {half}.{left}", words::count(last.update), words::number(l.decay_rate))

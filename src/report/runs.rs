@@ -31,8 +31,7 @@ fn names(runs: &[Recorded]) -> Vec<String> {
 }
 
 fn results(runs: &[Recorded], names: &[String]) -> String {
-    let head =
-        ["Run", "Val.\u{a0}loss, nats", "bits", "Best", "Training loss", "Updates", "Symbols", "Symbols per s", "Seconds", "Device", "State"].map(escape);
+    let head = ["Run", "Validation loss, nats", "Lowest", "Training loss", "Updates", "Symbols", "Symbols per s", "Seconds", "State"].map(escape);
     let rows: Vec<(String, Vec<String>)> = runs.iter().zip(names).enumerate().map(|(i, (r, name))| (swatch(i) + &escape(name), row(r))).collect();
     let mut ranked: Vec<(&String, f64)> = runs.iter().zip(names).filter_map(|(r, n)| Some((n, best(r)?))).collect();
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
@@ -55,34 +54,42 @@ fn row(r: &Recorded) -> Vec<String> {
     let (h, none) = (&r.history, || "—".to_string());
     let loss = |l: f64| words::fixed(l, 4);
     let (val, last) = (h.validations.last(), h.reports.last());
-    let device = r.summary.as_ref().and_then(|s| s["device"].as_str()).map_or_else(none, |d| words::clipped(d, 24));
     let texts = [
-        val.map_or_else(none, |v| loss(v.loss)),
-        val.map_or_else(none, |v| loss(bits(v.loss))),
         best(r).map_or_else(none, loss),
         last.map_or_else(none, |f| loss(f.mean_loss)),
         words::count(h.updates()),
-        last.map_or_else(none, |f| words::short(f.tokens as f64)),
+        last.map_or_else(none, |f| words::count(f.tokens)),
         last.map_or_else(none, |f| words::rounded(r.figure("tokens_per_second").unwrap_or(f.tokens as f64 / f.seconds))),
         last.map_or_else(none, |f| words::rounded(r.figure("seconds_training").unwrap_or(f.seconds))),
-        device,
         ended(r).split(':').next().unwrap_or_default().to_string(),
     ];
-    texts.iter().map(|t| cell(t)).collect()
+    let first = match val {
+        Some(v) if v.loss.is_finite() => format!("<td>{}<small>{} bits</small></td>", loss(v.loss), loss(bits(v.loss))),
+        Some(_) => cell(words::NONE),
+        None => cell("—"),
+    };
+    std::iter::once(first).chain(texts.iter().map(|t| cell(t))).collect()
 }
 
 /// Settings in which they are not all alike.
 fn differences(runs: &[Recorded], names: &[String]) -> String {
     let tables: Vec<toml::Table> = runs.iter().map(|r| toml::Table::try_from(&r.config).unwrap_or_default()).collect();
     let keys: BTreeSet<&String> = tables.iter().flat_map(|t| t.keys()).collect();
-    let differ = |key: &&&String| tables.iter().any(|t| t.get(**key) != tables[0].get(**key));
+    let differs = |key: &str| tables.iter().any(|t| t.get(key) != tables[0].get(key));
+    // What tells texts from each other says nothing that their paths don't, unless those are the same.
+    let shown = |key: &&&String| differs(key) && !(key.starts_with("text-") && differs("text"));
     let row = |key: &String| (escape(key), tables.iter().map(|t| cell(&setting(t.get(key)))).collect());
-    let rows: Vec<(String, Vec<String>)> = keys.iter().filter(differ).map(|key| row(key)).collect();
+    let mut rows: Vec<(String, Vec<String>)> = keys.iter().filter(shown).map(|key| row(key)).collect();
+    let devices: Vec<&str> = runs.iter().map(|r| r.summary.as_ref().and_then(|s| s["device"].as_str()).unwrap_or("—")).collect();
+    if devices.iter().any(|d| *d != devices[0]) {
+        rows.push(("trained on".to_string(), devices.iter().map(|d| cell(d)).collect()));
+    }
     if rows.is_empty() {
         return page::section("What differs", "Nothing: all of them were started with the same configuration.", "");
     }
     let head: Vec<String> = std::iter::once("Setting".to_string()).chain(names.iter().map(|n| escape(n))).collect();
-    page::section("What differs", "Settings that are not the same in all of them.", &page::scroll("What differs", &page::table(&head, &rows)))
+    let table = format!("<div class=\"differ\">{}</div>\n", page::scroll("What differs", &page::table(&head, &rows)));
+    page::section("What differs", "Settings that are not the same in all of them.", &table)
 }
 
 /// What the curves are drawn against.
@@ -135,7 +142,7 @@ fn figures(runs: &[Recorded], names: &[String], what: (&str, &str, &str), figure
 
 fn chart((id, title, y): (&str, &str, &str), x: &str, kind: Kind, curves: Vec<super::chart::Curve>) -> Chart {
     let described = format!("Curves of {}.", words::plural(curves.len() as u64, "series", "series"));
-    Chart { id: id.into(), title: title.into(), described, x: x.into(), y: y.into(), kind, curves, level: None, height: 260.0 }
+    Chart { id: id.into(), title: title.into(), described, x: x.into(), y: y.into(), kind, curves, level: None, whole: false, height: 260.0 }
 }
 
 fn drawn(heading: &str, what: &str, chart: &Chart) -> String {

@@ -52,7 +52,7 @@ fn decay(s: &Sweep) -> String {
     let seen = "Linear nets lie on the line: there the gradient is multiplied by the spectral radius a step. A squashing activation makes it smaller, the more, the larger the states are: \
                 a large radius saturates the units, which then stop the gradient.";
     let [id, title, x, y] = ["decay", "Measured decay against spectral radius", "spectral radius of W_hh", "factor a step, measured"].map(String::from);
-    let chart = Chart { id, title, described: format!("{seen} {lost}"), x, y, kind: Kind::FromZero, curves: lines, level: None, height: 340.0 };
+    let chart = Chart { id, title, described: format!("{seen} {lost}"), x, y, kind: Kind::FromZero, curves: lines, level: None, whole: false, height: 340.0 };
     let what = "Each marker is a fresh model. The theory for a linear net: |dL(t)/dh(t−k)| changes as the k-th power of the spectral radius.";
     page::section("Measured decay against theory", what, &page::figure("Decay", &chart.draw_over(Kind::Linear), &[seen.to_string(), lost]))
 }
@@ -77,7 +77,7 @@ fn profiles(s: &Sweep, activation: Activation) -> String {
     let seen = "Strong lines: median of what is measured. Thin lines: the k-th power of the spectral radius.".to_string();
     let [x, y] = ["lag k, steps", "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio"].map(String::from);
     let (id, described) = (format!("profiles-{}", activation.name()), seen.clone());
-    let chart = Chart { id, title: heading.clone(), described, x, y, kind: Kind::Log, curves: lines, level: None, height: 280.0 };
+    let chart = Chart { id, title: heading.clone(), described, x, y, kind: Kind::Log, curves: lines, level: None, whole: true, height: 280.0 };
     page::section(&heading, "", &page::figure(&heading, &chart.draw(), &[seen]))
 }
 

@@ -86,7 +86,7 @@ fn loss(r: &Recorded) -> String {
 
 pub(super) fn chart(id: &str, title: &str, y: &str, kind: Kind, curves: Vec<Curve>, seen: &str) -> Chart {
     let described = format!("Curves over the updates. {seen}");
-    Chart { id: id.into(), title: title.into(), described, x: UPDATES.into(), y: y.into(), kind, curves, level: None, height: 240.0 }
+    Chart { id: id.into(), title: title.into(), described, x: UPDATES.into(), y: y.into(), kind, curves, level: None, whole: true, height: 240.0 }
 }
 
 /// The picture and what is seen, or that there is nothing to see.
@@ -129,12 +129,13 @@ fn clipped(r: &Recorded) -> String {
     let reports = &r.history.reports;
     let updates = r.history.reports.last().map_or(0, |f| f.update);
     let [all, skipped]: [u64; 2] = [reports.iter().filter_map(|f| f.clipped).sum(), reports.iter().map(|f| f.skipped).sum()];
-    let known = reports.iter().any(|f| f.clipped.is_some());
+    let clips = matches!(r.config.settings().clip, Clip::Norm(_));
+    let known = clips && reports.iter().any(|f| f.clipped.is_some());
     let share = |n: u64| format!("{}%", words::number(100.0 * n as f64 / updates.max(1) as f64));
     let mut seen = Vec::new();
     if known {
         seen.push(format!("{} of {} updates were clipped ({}).", words::count(all), words::count(updates), share(all)));
-    } else if matches!(r.config.settings().clip, Clip::Norm(_)) {
+    } else if clips {
         seen.push("How many updates were clipped is not recorded: the run is of an earlier version.".to_string());
     }
     if skipped > 0 {
