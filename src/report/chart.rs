@@ -128,7 +128,7 @@ impl Chart {
         let (sx, sy) = self.scales(bottom, x);
         let mut p = Picture::new(self.id.clone(), &self.title, &self.described);
         p.axis_x(&sx, (TOP, bottom), &self.x);
-        p.axis_y(&sy, X, &self.y);
+        p.axis_y(&sy, X, &format!("{}{}", self.y, if self.kind == Kind::Log { ", log scale" } else { "" }));
         p.clip((X.0 - 5.0, X.1 + 6.0), (TOP - 6.0, bottom + 6.0));
         if let Some((value, _)) = &self.level {
             p.line("level", (X.0, sy.at(*value)), (X.1, sy.at(*value)));

@@ -72,14 +72,13 @@ fn ending(last: &Monitored) -> String {
     };
     let title = format!("Lag profile at update {}", words::count(last.update));
     let curves = last.layers.iter().enumerate().map(profile).collect();
-    let mut picture: Chart = chart("profile", &title, "ratio, log scale; band: its spread", Kind::Log, curves, "");
+    let mut picture: Chart = chart("profile", &title, "ratio, with its spread as a band", Kind::Log, curves, "");
     (picture.x, picture.described) = ("lag, steps back".to_string(), (0..last.layers.len()).map(|k| fades(last, k)).collect::<Vec<_>>().join(" "));
     format!("<h3>{title}</h3>\n{}", figure(&picture, &[]))
 }
 
 fn half_lives(all: &[Monitored], last: &Monitored) -> String {
-    let mut picture =
-        chart("half-life", "Half-life of the gradient", "steps back in which it halves, log scale", Kind::Log, layers(all, last, |l| l.half_life), "");
+    let mut picture = chart("half-life", "Half-life of the gradient", "steps back in which it halves", Kind::Log, layers(all, last, |l| l.half_life), "");
     picture.height = 160.0;
     let why = "Where the gradient does not fade, there is no half-life.".to_string();
     format!("<h3>{}</h3>\n{}", picture.title, figure(&picture, &[if picture.lost() > 0 { why } else { String::new() }]))
@@ -95,10 +94,9 @@ fn parameters(all: &[Monitored], last: &Monitored) -> String {
     if last.parameters.is_empty() {
         return String::new();
     }
-    let mut ratios =
-        chart("ratios", "Updates against weights", "|change of an update| / |weights|, log scale", Kind::Log, over(all, last, |p| p.update_ratio), "");
+    let mut ratios = chart("ratios", "Updates against weights", "|change of an update| / |weights|", Kind::Log, over(all, last, |p| p.update_ratio), "");
     ratios.level = Some((1e-3, "0.001".to_string()));
-    let norms = chart("norms", "Gradient norm of each parameter", "norm, log scale", Kind::Log, over(all, last, |p| p.grad_norm), "");
+    let norms = chart("norms", "Gradient norm of each parameter", "norm", Kind::Log, over(all, last, |p| p.grad_norm), "");
     let what = "How far one update moves each parameter, against its size. A ratio around 0.001 is a common rule of thumb: far above it training is apt to be \
                 unstable, far below it is slow. Biases begin at 0, so that their first ratios are large.";
     page::section(&ratios.title, what, &figure(&ratios, &[])) + &page::section(&norms.title, "", &figure(&norms, &[]))

@@ -164,10 +164,11 @@ fn samples(r: &Recorded) -> String {
 }
 
 /// A key's value as it is given on the command line.
-pub(super) fn setting(value: Option<&toml::Value>) -> String {
+pub(super) fn setting(key: &str, value: Option<&toml::Value>) -> String {
     match value {
         None => "—".to_string(),
         Some(toml::Value::String(s)) => s.escape_debug().to_string(),
+        Some(toml::Value::Integer(n)) if key == "memory-budget" => words::bytes(*n as u64),
         Some(other) => other.to_string(),
     }
 }
@@ -177,7 +178,7 @@ fn configuration(r: &Recorded) -> String {
     let row = |(key, value): (&String, &toml::Value)| {
         let given = r.given.contains(key);
         let (class, note) = if given { ("given", "given") } else { ("", "") };
-        format!("<tr class=\"{class}\"><th scope=\"row\">{}</th>{}{}</tr>\n", escape(key), cell(&setting(Some(value))), cell(note))
+        format!("<tr class=\"{class}\"><th scope=\"row\">{}</th>{}{}</tr>\n", escape(key), cell(&setting(key, Some(value))), cell(note))
     };
     let rows: String = table.iter().map(row).collect();
     let head = "<thead><tr><th scope=\"col\">setting</th><th scope=\"col\">value</th><th scope=\"col\">other than by default</th></tr></thead>";

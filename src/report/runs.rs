@@ -78,7 +78,7 @@ fn differences(runs: &[Recorded], names: &[String]) -> String {
     let differs = |key: &str| tables.iter().any(|t| t.get(key) != tables[0].get(key));
     // What tells texts from each other says nothing that their paths don't, unless those are the same.
     let shown = |key: &&&String| differs(key) && !(key.starts_with("text-") && differs("text"));
-    let row = |key: &String| (escape(key), tables.iter().map(|t| cell(&setting(t.get(key)))).collect());
+    let row = |key: &String| (escape(key), tables.iter().map(|t| cell(&setting(key, t.get(key)))).collect());
     let mut rows: Vec<(String, Vec<String>)> = keys.iter().filter(shown).map(|key| row(key)).collect();
     let devices: Vec<&str> = runs.iter().map(|r| r.summary.as_ref().and_then(|s| s["device"].as_str()).unwrap_or("—")).collect();
     if devices.iter().any(|d| *d != devices[0]) {
@@ -128,16 +128,22 @@ fn loss(runs: &[Recorded], names: &[String], against: Against) -> String {
         }
         curves.push(curve(&format!("{name}, train"), i, Stroke::Thin, train));
     }
-    let all = curves.iter().flat_map(|c| &c.points).map(|p| p.1).filter(|y| y.is_finite());
-    let (lo, hi) = all.fold((f64::INFINITY, 0.0f64), |(lo, hi), y| (lo.min(y), hi.max(y)));
-    let kind = if lo > 0.0 && hi / lo > 20.0 { Kind::Log } else { Kind::Linear };
+    let kind = wide(&curves).unwrap_or(Kind::Linear);
     drawn(against.heading, what, &chart((against.id, against.heading, "loss, nats per symbol"), against.axis, kind, curves))
 }
 
 fn figures(runs: &[Recorded], names: &[String], what: (&str, &str, &str), figure: fn(&Figures) -> f64) -> String {
     let points = |r: &Recorded| r.history.reports.iter().map(|f| (f.tokens as f64, figure(f))).collect();
-    let curves = runs.iter().zip(names).enumerate().map(|(i, (r, name))| curve(name, i, Stroke::Marked, points(r))).collect();
-    drawn(what.1, "", &chart(what, SYMBOLS.axis, Kind::FromZero, curves))
+    let curves: Vec<super::chart::Curve> = runs.iter().zip(names).enumerate().map(|(i, (r, name))| curve(name, i, Stroke::Marked, points(r))).collect();
+    drawn(what.1, "", &chart(what, SYMBOLS.axis, wide(&curves).unwrap_or(Kind::FromZero), curves))
+}
+
+/// A logarithmic axis, where one of the runs would leave nothing of the others.
+fn wide(curves: &[super::chart::Curve]) -> Option<Kind> {
+    let highest = |c: &super::chart::Curve| c.points.iter().map(|p| p.1).filter(|y| y.is_finite()).fold(0.0, f64::max);
+    let tops: Vec<f64> = curves.iter().map(highest).filter(|y| *y > 0.0).collect();
+    let (lo, hi) = tops.iter().fold((f64::INFINITY, 0.0f64), |(lo, hi), y| (lo.min(*y), hi.max(*y)));
+    (hi > 20.0 * lo).then_some(Kind::Log)
 }
 
 fn chart((id, title, y): (&str, &str, &str), x: &str, kind: Kind, curves: Vec<super::chart::Curve>) -> Chart {

@@ -109,14 +109,8 @@ fn norm(r: &Recorded) -> String {
         Clip::Norm(_) => String::new(),
         Clip::Value(v) => format!("Each gradient was clamped to ±{v} by itself (--clip-value), so that no clipped updates are counted."),
     });
-    let mut picture = chart(
-        "norm",
-        "Gradient norm",
-        "global norm of the last window's gradient, log scale",
-        Kind::Log,
-        vec![curve("norm", 1, Stroke::Plain, norms)],
-        &seen.join(" "),
-    );
+    let mut picture =
+        chart("norm", "Gradient norm", "global norm of the last window's gradient", Kind::Log, vec![curve("norm", 1, Stroke::Plain, norms)], &seen.join(" "));
     if let Clip::Norm(most) = clip {
         picture.level = Some((f64::from(most), format!("--clip-norm {most}")));
     }
