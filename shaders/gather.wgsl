@@ -13,11 +13,20 @@ struct Args {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(3) var<uniform> args: Args;
 
-@compute @workgroup_size(64)
+// Rows of a workgroup.
+const ROWS = 8u;
+
+// A workgroup copies a stretch of some rows, so the token of a row is the same for all its invocations.
+@compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
-    let i = (group.y * groups.x + group.x) * 64u + local.x;
-    let row = i / args.cols4;
-    if row < args.rows {
-        out[args.out_offset + i] = w[args.w_offset + tokens[args.tokens_offset + row] * args.cols4 + i % args.cols4];
+    let index = group.y * groups.x + group.x;
+    let stretches = (args.cols4 + 31u) / 32u;
+    let col = index % stretches * 32u + local.x;
+    let first = index / stretches * ROWS;
+    if col >= args.cols4 {
+        return;
+    }
+    for (var row = first; row < min(first + ROWS, args.rows); row++) {
+        out[args.out_offset + row * args.cols4 + col] = w[args.w_offset + tokens[args.tokens_offset + row] * args.cols4 + col];
     }
 }

@@ -14,7 +14,7 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[read("tokens"), read("w"), write("out")],
     args: &["rows", "cols4", "tokens_offset", "w_offset", "out_offset"],
     constants: no_constants,
-    grid: |args, _| linear_grid((args[0] * args[1]).div_ceil(64)),
+    grid: |args, _| linear_grid(args[1].div_ceil(32) * args[0].div_ceil(8)),
     cpu,
     work: |args| Work { flops: 0.0, bytes: 8.0 * 4.0 * f64::from(args[0]) * f64::from(args[1]) },
 };
