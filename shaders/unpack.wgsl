@@ -1,5 +1,4 @@
 // x = the numbers of packed, which holds them in half precision, two a word; one invocation four numbers.
-// What is not finite is put together from its bits: unpack2x16float need not know it.
 
 struct Args {
     count4: u32,
@@ -8,14 +7,16 @@ struct Args {
 }
 
 @group(0) @binding(0) var<storage, read> packed: array<vec2u>;
-@group(0) @binding(1) var<storage, read_write> x: array<vec4f>;
+@group(0) @binding(1) var<storage, read_write> x: array<vec4u>;
 @group(0) @binding(2) var<uniform> args: Args;
 
-fn numbers(word: u32) -> vec2f {
-    let halves = vec2u(word & 0xffffu, word >> 16u);
-    let broken = (halves & vec2u(0x7c00u)) == vec2u(0x7c00u);
-    let special = ((halves & vec2u(0x8000u)) << vec2u(16u)) | ((halves & vec2u(0x3ffu)) << vec2u(13u)) | vec2u(0x7f800000u);
-    return select(unpack2x16float(word), bitcast<vec2f>(special), broken);
+// The bits of the numbers that halves are, exactly.
+fn numbers(halves: vec4u) -> vec4u {
+    let size = halves & vec4u(0x7fffu);
+    let wide = size << vec4u(13u);
+    let small = bitcast<vec4u>(vec4f(size) * 0x1p-24f);
+    let rest = select(wide + vec4u(0x38000000u), wide | vec4u(0x7f800000u), size >= vec4u(0x7c00u));
+    return ((halves & vec4u(0x8000u)) << vec4u(16u)) | select(rest, small, size < vec4u(0x400u));
 }
 
 @compute @workgroup_size(64)
@@ -25,5 +26,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         return;
     }
     let words = packed[args.packed_offset + i];
-    x[args.x_offset + i] = vec4f(numbers(words.x), numbers(words.y));
+    x[args.x_offset + i] = numbers(vec4u(words.x & 0xffffu, words.x >> 16u, words.y & 0xffffu, words.y >> 16u));
 }

@@ -1,8 +1,7 @@
 //! h in half precision: packed for the time between the sweeps, `word = half(x_0) | half(x_1) << 16`, and unpacked again.
 //!
-//! A number is rounded to a nearest half: on the CPU, of two that are equally near to the even one; WGSL leaves it to the driver which of
-//! the two neighbours is taken. Finite numbers beyond the range become the last of it, plus or minus 65504; what is not finite stays so,
-//! and the guards of training see it.
+//! A number is rounded to the nearest half, of two that are equally near to the even one, on every device alike. Finite numbers beyond the
+//! range become the last of it, plus or minus 65504; what is not finite stays so, and the guards of training see it.
 
 use super::{from_vec4, from_vec4_mut, slices, words};
 use crate::arena::Slot;

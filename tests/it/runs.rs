@@ -118,11 +118,11 @@ fn a_history_in_half_precision_trains_and_goes_on() {
     let resume = ["train", "--resume", part.to_str().unwrap(), "--updates=40", "--sample=30"];
     let done = retrograd(&resume);
     assert!(done.status.success(), "{}", text(&done.stderr));
-    same(&whole, &part);
     let model = |run: &Path| std::fs::read(run.join("model.safetensors")).unwrap();
+    assert!(model(&whole) == model(&part), "going on changes the bytes");
     assert!(model(&whole) != model(&single), "nothing is rounded");
-    let losses: Vec<f64> = lines(&whole).iter().filter_map(|l| l["loss"].as_f64()).collect();
-    assert!(losses.last().is_some_and(|l| *l < 3.2), "{losses:?}");
+    let losses: Vec<f64> = lines(&whole).iter().filter_map(|l| l["train_loss"].as_f64()).collect();
+    assert!(losses[losses.len() - 1] < losses[0] - 0.5, "{losses:?}");
     assert!(std::fs::read_to_string(whole.join("config.toml")).unwrap().contains("history = \"f16\""));
     refused(&[&resume[..], &["--history=f32"]].concat(), 2, &["--history f32", "f16"]);
     refused(&["train", "--history=f64"], 2, &["f64", "f16"]);
