@@ -273,7 +273,12 @@ impl<'a> Planner<'a> {
         let affordable = DISPATCH_SECONDS * self.capabilities.flops_per_second / (2.0 * b * h * h);
         let binding = self.capabilities.binding_bytes / self.unit;
         let rows = self.capabilities.binding_bytes / 28 / u64::from(self.task.lanes);
-        let most = u64::from(self.task.window.min(LONGEST_SEGMENT)).min(affordable as u64).min(binding.saturating_sub(1)).min(rows);
+        // One segment more is held in f32, for work: it must be short beside the window, or half precision would save nothing.
+        let longest = match self.task.history {
+            History::F32 => self.task.window.min(LONGEST_SEGMENT),
+            History::F16 => self.task.window.min(LONGEST_SEGMENT).div_ceil(8),
+        };
+        let most = u64::from(longest).min(affordable as u64).min(binding.saturating_sub(1)).min(rows);
         u32::try_from(most).unwrap_or(1).max(1)
     }
 
