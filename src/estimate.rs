@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::feed::{Cursor, Feed, Source};
-use crate::model::Config;
+use crate::model::{Config, History};
 use crate::optimizer::{Clip, Rule};
 use crate::plan::{self, Plan, Task};
 use crate::truncation::Truncation;
@@ -35,7 +35,16 @@ impl Estimator {
     pub fn new(device: &Device, config: Config, parameters: &[f32], source: Source, truncation: Truncation, lanes: u32, seed: u64) -> Result<Self> {
         let feed = Feed::new(source, truncation, lanes, seed);
         let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
-        let task = Task { config, lanes, window: feed.longest(), ring: feed.ring(), split: feed.splits(), update, budget: plan::default_budget() };
+        let task = Task {
+            config,
+            lanes,
+            window: feed.longest(),
+            ring: feed.ring(),
+            split: feed.splits(),
+            update,
+            history: History::F32,
+            budget: plan::default_budget(),
+        };
         let mut engine = Engine::new(device, config, Plan::new(&task, &device.capabilities())?, &update)?;
         engine.set_parameters(parameters)?;
         Ok(Estimator { engine, feed })

@@ -194,7 +194,7 @@ mod tests {
     use crate::cpu;
     use crate::kernels::Activation;
     use crate::model::Config;
-    use crate::model::record::{Extent, record};
+    use crate::model::record::{Extent, History, record};
     use crate::optimizer::{Clip, Rule};
     use rand::rngs::ChaCha8Rng;
     use rand::{RngExt, SeedableRng};
@@ -207,7 +207,8 @@ mod tests {
             let mut n = |most: u32| rng.random_range(1..=most);
             let config = Config { vocab: n(90), hidden: n(70), layers: n(4), activation: Activation::Tanh, bias: n(2) == 1 };
             let (lanes, steps, places) = (n(9), n(20), n(4));
-            let extent = Extent { lanes, steps, states: 2 + n(4), places, places_per_slot: n(places), ring: n(3), head_rows: 4 * n(30) };
+            let history = if n(2) == 1 { History::F32 } else { History::F16 };
+            let extent = Extent { lanes, steps, states: 2 + n(4), places, places_per_slot: n(places), ring: n(3), head_rows: 4 * n(30), history };
             let program = record(&config, extent, &Rule::Adam.update(Clip::None), &cpu::capabilities()).program;
             let recordings: Vec<&Recording> = program.recordings.iter().collect();
             let lives = program.arena.lives(&recordings);
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn a_recording_prints_every_dispatch() {
         let config = Config { vocab: 7, hidden: 5, layers: 1, activation: Activation::Tanh, bias: true };
-        let extent = Extent { lanes: 2, steps: 3, states: 3, places: 1, places_per_slot: 1, ring: 0, head_rows: 8 };
+        let extent = Extent { lanes: 2, steps: 3, states: 3, places: 1, places_per_slot: 1, ring: 0, head_rows: 8, history: History::F32 };
         let program = record(&config, extent, &Rule::Adam.update(Clip::None), &cpu::capabilities()).program;
         let forward = program.recordings[crate::model::record::forward(0)].print(&program.arena);
         let lines: Vec<&str> = forward.lines().collect();

@@ -123,7 +123,7 @@ pub use engine::Engine;
 pub use error::{Error, Result};
 pub use estimate::Estimator;
 pub use feed::Source;
-pub use model::{Activation, Config, Init};
+pub use model::{Activation, Config, History, Init};
 pub use optimizer::{Clip, Rule, Schedule};
 pub use plan::{Plan as MemoryPlan, Task as MemoryTask};
 pub use sample::{Options as SampleOptions, Sampler};

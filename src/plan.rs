@@ -9,7 +9,7 @@ use crate::dims::{Dims, pad4};
 use crate::error::{Error, Result};
 use crate::kernel::{Capabilities, DISPATCH_SECONDS};
 use crate::model::Config;
-use crate::model::record::{self, Extent, Update};
+use crate::model::record::{self, Extent, History, Update};
 use crate::schedule::{self, Action};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -84,6 +84,8 @@ pub struct Task {
     pub split: bool,
     /// What the optimizer keeps.
     pub update: Update,
+    /// How h is stored between the sweeps.
+    pub history: History,
     /// Bytes that all of it may take on the device.
     pub budget: u64,
 }
@@ -148,7 +150,8 @@ impl Plan {
         let chunk = u32::try_from(HEAD_BYTES / 4 / u64::from(dims.vocab)).unwrap_or(u32::MAX).max(4) / 4 * 4;
         let (stored, places) = if recompute { (segments, 1) } else { (1, segments) };
         let head_rows = pad4(steps * dims.lanes).min(chunk);
-        let extent = Extent { lanes: dims.lanes, steps, states: schedule::states(stored), places, places_per_slot: places, ring: 0, head_rows };
+        let extent =
+            Extent { lanes: dims.lanes, steps, states: schedule::states(stored), places, places_per_slot: places, ring: 0, head_rows, history: History::F32 };
         Plan { extent, window, split: false }
     }
 
@@ -158,7 +161,9 @@ impl Plan {
     /// [`Error::Usage`] if it does not bind even one.
     pub fn fitted(mut self, capabilities: &Capabilities, dims: Dims) -> Result<Self> {
         let place = u64::from(dims.state()) * 4 * u64::from(self.extent.steps + 1);
-        let most = u32::try_from(capabilities.binding_bytes / place).unwrap_or(u32::MAX);
+        let held = place / u64::from(self.extent.history.per_word());
+        let most = if place > capabilities.binding_bytes { 0 } else { capabilities.binding_bytes / held };
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
         if most == 0 {
             return Err(Error::Usage(format!(
                 "{} steps take {} in one piece, the device binds at most {}; use fewer lanes",
@@ -268,7 +273,12 @@ impl<'a> Planner<'a> {
         let affordable = DISPATCH_SECONDS * self.capabilities.flops_per_second / (2.0 * b * h * h);
         let binding = self.capabilities.binding_bytes / self.unit;
         let rows = self.capabilities.binding_bytes / 28 / u64::from(self.task.lanes);
-        let most = u64::from(self.task.window.min(LONGEST_SEGMENT)).min(affordable as u64).min(binding.saturating_sub(1)).min(rows);
+        // One segment more is held in f32, for work: it must be short beside the window, or half precision would save nothing.
+        let longest = match self.task.history {
+            History::F32 => self.task.window.min(LONGEST_SEGMENT),
+            History::F16 => self.task.window.min(LONGEST_SEGMENT).div_ceil(8),
+        };
+        let most = u64::from(longest).min(affordable as u64).min(binding.saturating_sub(1)).min(rows);
         u32::try_from(most).unwrap_or(1).max(1)
     }
 
@@ -286,7 +296,7 @@ impl<'a> Planner<'a> {
     fn extent_with(&self, steps: u32, stored: u32, places: u32, head_bytes: u64) -> Extent {
         let bytes = head_bytes.min(self.capabilities.binding_bytes);
         let chunk = u32::try_from(bytes / 4 / u64::from(self.dims.vocab)).unwrap_or(u32::MAX).max(4) / 4 * 4;
-        let per_slot = u32::try_from(self.capabilities.binding_bytes / (self.unit * u64::from(steps + 1))).unwrap_or(u32::MAX).max(1);
+        let per_slot = u32::try_from(self.capabilities.binding_bytes / self.place(steps)).unwrap_or(u32::MAX).max(1);
         Extent {
             lanes: self.task.lanes,
             steps,
@@ -296,7 +306,13 @@ impl<'a> Planner<'a> {
             // One more, for the state that is set aside.
             ring: if self.task.ring > 0 { self.task.ring + 1 } else { 0 },
             head_rows: pad4(steps * self.task.lanes).min(chunk),
+            history: self.task.history,
         }
+    }
+
+    /// Bytes of h of a segment of one layer.
+    fn place(&self, steps: u32) -> u64 {
+        self.unit / u64::from(self.task.history.per_word()) * u64::from(steps + 1)
     }
 
     /// Bytes on the device, nearly; [`Planner::exact`] counts them all.
@@ -307,8 +323,10 @@ impl<'a> Planner<'a> {
         let (hidden, vocab) = (u64::from(self.dims.hidden_padded()), u64::from(c.vocab));
         let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + vocab * u64::from(pad4(e.lanes)) * 4;
         let inputs = 4 * (6 * rows + vocab) + 8 * rows + vocab * u64::from(e.head_rows) * 4;
-        let states = layers * (u64::from(e.all_states()) + 1 + u64::from(e.places) * u64::from(e.steps + 1)) + layers.min(2) * u64::from(e.steps);
-        (fixed + inputs + states * self.unit + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
+        let worked = if e.history == History::F16 { u64::from(e.steps + 1) } else { 0 };
+        let states = layers * (u64::from(e.all_states()) + 1 + worked) + layers.min(2) * u64::from(e.steps);
+        let places = layers * u64::from(e.places) * self.place(e.steps);
+        (fixed + inputs + states * self.unit + places + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
     }
 
     /// All bytes on the device.
@@ -339,17 +357,19 @@ impl<'a> Planner<'a> {
     /// The extent with segments of so many steps that fits and recomputes least.
     fn fitting(&self, steps: u32, budget: u64) -> Option<Extent> {
         let (segments, block) = (self.segments(steps), u64::from(steps + 1));
-        // In states of all layers, beyond one that is stored and one place.
-        let left = budget.checked_sub(self.bytes(self.extent(steps, 1, 1)))? / (self.unit * u64::from(self.task.config.layers));
+        // What is left beyond one state that is stored and one place, in states of all layers as a place holds them; one that is stored is f32.
+        let state = u64::from(self.task.history.per_word());
+        let left = budget.checked_sub(self.bytes(self.extent(steps, 1, 1)))? / (self.unit / state * u64::from(self.task.config.layers));
         if u64::from(segments - 1) * block <= left {
             return Some(self.extent(steps, 1, segments));
         }
         // With a state at the start of every segment that is not kept, the rest keeps h.
-        let places = 1 + left.checked_sub(u64::from(segments) - 2).map_or(0, |l| l / u64::from(steps)) as u32;
+        let spare = left.checked_sub(state * (u64::from(segments) - 2));
+        let places = 1 + spare.map_or(0, |l| l / (block - state).max(1)).min(u64::from(segments) - 2) as u32;
         let most = self.most_stored();
-        let stored = u32::try_from(left + 1).unwrap_or(u32::MAX).min(most);
-        let (stored, places) = match segments.saturating_sub(places) {
-            needed if left + 2 >= u64::from(segments) && needed.max(1) <= most => (needed.max(1), places.min(segments)),
+        let stored = u32::try_from(left / state + 1).unwrap_or(u32::MAX).min(most);
+        let (stored, places) = match segments - places {
+            needed if spare.is_some() && needed <= most => (needed, places),
             _ => (stored.min(segments - 1).max(1), 1),
         };
         let within = schedule::reach(stored, MOST_REPETITIONS) >= u64::from(segments - places + 1);

@@ -6,7 +6,7 @@ use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
 use crate::evaluate::Held;
 use crate::feed::{Cursor, Feed, Source, Window};
-use crate::model::{Config, Init};
+use crate::model::{Config, History, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
 use crate::plan::{self, Plan, Task};
 use crate::truncation::Truncation;
@@ -48,6 +48,8 @@ pub struct Settings {
     pub val_fraction: f64,
     /// Bytes that training may take on the device; none for [`crate::plan::default_budget`].
     pub memory_budget: Option<u64>,
+    /// How h is stored between the sweeps.
+    pub history: History,
     /// Bytes of it that something else on the device takes.
     pub reserved: u64,
 }
@@ -80,6 +82,7 @@ impl Settings {
             ring: feed.ring(),
             split: feed.splits(),
             update: self.rule.update(self.clip),
+            history: self.history,
             budget: self.memory_budget.unwrap_or_else(plan::default_budget).saturating_sub(self.reserved),
         }
     }
@@ -104,6 +107,7 @@ impl Default for Settings {
             seed: 0,
             val_fraction: 0.1,
             memory_budget: None,
+            history: History::F32,
             reserved: 0,
         }
     }

@@ -4,7 +4,7 @@ use crate::data::Given;
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::model::{Activation, Config, Init};
+use crate::model::{Activation, Config, History, Init};
 use crate::optimizer::{Clip, Rule};
 use crate::plan::Plan;
 use crate::reference::{self, Net, Phi, Tensors, Window, checks};
@@ -26,6 +26,8 @@ pub struct Case {
     pub recompute: bool,
     /// Rows of the head that are worked on at once, a multiple of 4.
     pub head_rows: u32,
+    /// How h is stored between the sweeps.
+    pub history: History,
     /// Seed of parameters and data.
     pub seed: u64,
     /// Whether edges are cut and scaled (xi 0, 1 and 1/0.7) and not all 1.
@@ -36,13 +38,14 @@ impl Case {
     /// A case of odd sizes: B 3, T 17, V 11, H 37, segments of 5 steps, resets, cuts and weights of 0.
     pub fn odd(activation: Activation, layers: u32, bias: bool) -> Self {
         let config = Config { vocab: 11, hidden: 37, layers, activation, bias };
-        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, seed: 1, cuts: true }
+        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, history: History::F32, seed: 1, cuts: true }
     }
 
     /// The plan of this case.
     pub fn plan(&self) -> Plan {
         let mut plan = Plan::with(self.config.dims(self.lanes), self.steps, self.segment, self.recompute);
         plan.extent.head_rows = plan.extent.head_rows.min(self.head_rows);
+        plan.extent.history = self.history;
         plan
     }
 

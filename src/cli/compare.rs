@@ -7,7 +7,7 @@ use crate::data::{Kind, Symbols, Text};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::files;
-use crate::model::{Activation, Init};
+use crate::model::{Activation, History, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
 use crate::run::Folder;
 use crate::trainer::{Goal, Settings};
@@ -126,6 +126,7 @@ impl Args {
             seed: self.seed,
             val_fraction: self.val_fraction,
             memory_budget: None,
+            history: History::F32,
             reserved: 0,
         };
         Ok(Plan { strategies: strategies(&self.strategies)?, settings, updates: self.updates, length: self.length, draws: self.draws })

@@ -9,6 +9,7 @@ use crate::error::{Error, Result, tell};
 use crate::evaluate::{Evaluation, Held};
 use crate::files;
 use crate::metrics::{number, optional};
+use crate::model::History;
 use crate::optimizer::{Clip, Rule};
 use crate::plan::{self, Plan, Task};
 use crate::run::bits;
@@ -115,7 +116,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
-    let task = Task { config: model.config, lanes, window: held.longest(), ring: 0, split: false, update, budget: plan::default_budget() };
+    let task =
+        Task { config: model.config, lanes, window: held.longest(), ring: 0, split: false, update, history: History::F32, budget: plan::default_budget() };
     let plan = Plan::for_evaluation(&task, &device.capabilities()).map_err(fewer)?;
     let mut engine = Engine::new(&device, model.config, plan, &update)?;
     engine.set_parameters(&model.parameters)?;

@@ -129,6 +129,7 @@ mod tests {
             &["--clip-value", "0.25"],
             &["--memory-budget", "1234567"],
             &["--memory-budget", "48MiB"],
+            &["--history", "f16"],
             &["--seed", "18446744073709"],
             &["--device", "gpu:2"],
             &["--val-every", "9"],

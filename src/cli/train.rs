@@ -6,7 +6,7 @@ use super::{finite, not_negative, positive, print_json, report, say, separator};
 use crate::data::{Kind, Symbols, Task};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
-use crate::model::{Activation, Init};
+use crate::model::{Activation, History, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::Bytes;
 use crate::run::{End, FREE, Folder, Run, RunConfig, START};
@@ -123,6 +123,10 @@ pub(super) struct Args {
     /// [default: a quarter of the machine's memory, at most 2GiB]
     #[arg(long, value_name = "SIZE", help_heading = "Training")]
     memory_budget: Option<Bytes>,
+    /// Precision in which the states of all steps wait for the backward sweep: f16 takes half the memory, and rounds them by up to 1 in 2048;
+    /// all arithmetic stays f32. Every device can. States beyond plus or minus 65504 (relu, identity) are held there
+    #[arg(long, value_enum, default_value_t = History::F32, help_heading = "Training")]
+    history: History,
     /// Seed of the initial weights, of random cuts, of the sequences of a task and the order of any, and of the sample
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
     seed: u64,
@@ -210,6 +214,7 @@ impl Args {
             seed: self.seed,
             val_fraction: self.val_fraction,
             memory_budget: self.memory_budget,
+            history: self.history,
             val_every: self.val_every,
             patience: self.patience,
             log_every: self.log_every,

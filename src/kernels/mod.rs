@@ -10,6 +10,7 @@ pub mod loss;
 pub mod matmul;
 pub mod norm;
 pub mod optimizer;
+pub mod pack;
 pub mod row_sum;
 pub mod scan_backward;
 pub mod scan_forward;
@@ -20,7 +21,7 @@ pub mod transpose;
 use crate::kernel::{Bound, Kernel};
 
 /// Every kernel.
-pub static KERNELS: [&Kernel; 16] = [
+pub static KERNELS: [&Kernel; 18] = [
     &carry_state::KERNEL,
     &col_sum::KERNEL,
     &finish::KERNEL,
@@ -31,12 +32,14 @@ pub static KERNELS: [&Kernel; 16] = [
     &matmul::STAGED,
     &norm::KERNEL,
     &optimizer::KERNEL,
+    &pack::KERNEL,
     &row_sum::KERNEL,
     &scan_backward::KERNEL,
     &scan_forward::KERNEL,
     &step_backward::KERNEL,
     &step_forward::KERNEL,
     &transpose::KERNEL,
+    &pack::UNPACK,
 ];
 
 /// The activation function, numbered as `shaders/phi.wgsl` does.

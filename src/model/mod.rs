@@ -5,6 +5,7 @@ pub mod record;
 
 pub use crate::kernels::Activation;
 pub use init::Init;
+pub use record::History;
 
 use crate::dims::{Dims, pad4};
 

@@ -8,57 +8,21 @@
 //!
 //! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`, block 0 the state that flows in.
 
+mod extent;
 pub mod probe;
+
+pub use extent::{Extent, History};
 
 use super::{Config, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Values, Var, Word};
-use crate::kernels::{carry_state, col_sum, finish, gather, gather_backward, loss, matmul, norm, optimizer, row_sum, scan_backward, scan_forward, transpose};
+use crate::kernels::{
+    carry_state, col_sum, finish, gather, gather_backward, loss, matmul, norm, optimizer, pack, row_sum, scan_backward, scan_forward, transpose,
+};
 use crate::layout::Program;
 use crate::recording::Recording;
 use matmul::{Batch, Form};
-
-/// How much of a window is held at once, decided by the plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Extent {
-    /// B.
-    pub lanes: u32,
-    /// S: most steps of a segment.
-    pub steps: u32,
-    /// States that the sweeps of a window store and pass through, see [`crate::schedule`].
-    pub states: u32,
-    /// Segments whose h is held at once.
-    pub places: u32,
-    /// Of these, those that one slot holds: a binding may not be larger than the adapter allows.
-    pub places_per_slot: u32,
-    /// Past states that are kept besides, behind those.
-    pub ring: u32,
-    /// Rows of the head that are worked on at once.
-    pub head_rows: u32,
-}
-
-impl Extent {
-    /// Elements from row to row of the logits of one step.
-    pub fn logits_ld(&self) -> u32 {
-        pad4(self.lanes)
-    }
-
-    /// All states of a layer.
-    pub fn all_states(&self) -> u32 {
-        self.states + self.ring
-    }
-
-    /// Slots that the history of a layer takes.
-    pub fn groups(&self) -> u32 {
-        self.places.div_ceil(self.places_per_slot)
-    }
-
-    /// Rows of a whole segment.
-    pub fn rows(&self) -> u32 {
-        self.steps * self.lanes
-    }
-}
 
 /// What one optimizer update does beside the gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,7 +39,7 @@ pub struct Update {
 
 /// Recording that makes W_hh^T, once an update.
 pub const PREPARE: usize = 0;
-/// Recording that makes a segment's losses alone, of the h in place 0.
+/// Recording that makes a segment's losses alone, of the h that [`forward`] made last, in place 0.
 pub const EVALUATE: usize = 1;
 /// Recording that makes the logits of a segment's first step, likewise.
 pub const LOGITS: usize = 2;
@@ -205,8 +169,10 @@ struct Recorder {
     arena: Arena,
     slots: HostSlots,
     inputs: InputPlaces,
-    /// Per group and layer: h of every place, `[places, S+1, B, H]`.
+    /// Per group and layer: h of every place, `[places, S+1, B, H]`; packed, if it is stored in half precision.
     h: Vec<Vec<Slot>>,
+    /// Per layer, if it is: the h that is worked on, `[S+1, B, H]`.
+    h_work: Vec<Slot>,
     /// Per layer: W_hh^T.
     w_t: Vec<Slot>,
     /// Per group: a_t without its recurrent part, `[S*B, H]`.
@@ -264,12 +230,15 @@ impl Recorder {
             carry: arena.persistent("carry", config.layers * state, Purpose::Activations),
             logits: arena.persistent("logits", logits, Purpose::Activations),
         };
-        let history = |group: u32| extent.places_per_slot.min(extent.places - group * extent.places_per_slot) * (extent.steps + 1) * state;
+        let block = (extent.steps + 1) * state;
+        let held = |group: u32| extent.places_per_slot.min(extent.places - group * extent.places_per_slot) * (block / extent.history.per_word());
+        let worked = if extent.history == History::F16 { config.layers } else { 0 };
         Recorder {
             tensors: config.tensors(),
             h: (0..extent.groups())
-                .map(|g| (0..config.layers).map(|k| arena.persistent(format!("h.{k}.{g}"), history(g), Purpose::Activations)).collect())
+                .map(|g| (0..config.layers).map(|k| arena.persistent(format!("h.{k}.{g}"), held(g), Purpose::Activations)).collect())
                 .collect(),
+            h_work: (0..worked).map(|k| arena.persistent(format!("h.work.{k}"), block, Purpose::Activations)).collect(),
             w_t: (0..config.layers).map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
             pre: (0..extent.groups()).map(|g| arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations)).collect(),
             work: (0..extent.groups()).map(|g| Work::new(&mut arena, config, extent, &g.to_string())).collect(),
@@ -313,8 +282,23 @@ impl Recorder {
 
     /// h of layer k from block `from` on: block 0 is the state that flows in, so from 0 it is h_{t-1}, from 1 h_t.
     fn h(&self, group: usize, k: u32, from: u32) -> View {
-        let place = Word::scaled(Var::Place, (self.extent.steps + 1) * self.state());
-        self.hidden(self.h[group][k as usize], place.plus(from * self.state()), self.rows())
+        let (slot, first) = match self.extent.history {
+            History::F32 => (self.h[group][k as usize], self.place()),
+            History::F16 => (self.h_work[k as usize], 0.into()),
+        };
+        self.hidden(slot, first.plus(from * self.state()), self.rows())
+    }
+
+    /// The first number of a place.
+    fn place(&self) -> Word {
+        Word::scaled(Var::Place, (self.extent.steps + 1) * self.state())
+    }
+
+    /// What stands between the h of layer k that is worked on and its place; nothing, where it is worked on in its place.
+    fn packing(&self, group: usize, k: u32) -> Option<pack::Operands> {
+        let x = *self.h_work.get(k as usize)?;
+        let count = Word::scaled(Var::Steps, self.state()).plus(self.state());
+        Some(pack::Operands { x, x_offset: 0.into(), packed: self.h[group][k as usize], packed_offset: self.place(), count })
     }
 
     fn delta(&self, work: &Work, k: u32) -> View {
@@ -371,11 +355,18 @@ impl Recorder {
             };
             scan_forward::record(&mut r, &format!("h.{k}"), &self.capabilities, operands);
         }
+        for (k, operands) in (0..self.config.layers).filter_map(|k| Some((k, self.packing(group, k)?))) {
+            pack::pack(&mut r, &format!("pack.{k}"), self.capabilities.matmul, operands);
+        }
         r
     }
 
     fn backward(&self, group: usize) -> Recording {
         let mut r = Recording::new("backward");
+        // Also where h has just been computed: what follows depends on what is stored alone.
+        for (k, operands) in (0..self.config.layers).filter_map(|k| Some((k, self.packing(group, k)?))) {
+            pack::unpack(&mut r, &format!("unpack.{k}"), self.capabilities.matmul, operands);
+        }
         let work = &self.work[group];
         let d_h = self.delta(work, self.config.layers - 1);
         self.head(&mut r, group, Head::Gradients, [work.scores, work.row_loss], &[d_h]);

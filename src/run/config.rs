@@ -5,7 +5,7 @@ use crate::device::Wish;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Init};
+use crate::model::{Activation, History, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
 use crate::plan::Bytes;
 use crate::trainer::{Goal, Layout, Settings};
@@ -107,6 +107,9 @@ pub struct RunConfig {
     /// Memory that training may take; none for a share of what there is.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "size")]
     pub memory_budget: Option<Bytes>,
+    /// How h is stored between the sweeps.
+    #[serde(default)]
+    pub history: History,
     /// Updates from one validation to the next; none for the end of each epoch.
     pub val_every: Option<u64>,
     /// Validations without a gain after which training stops.
@@ -185,6 +188,7 @@ impl RunConfig {
             seed: self.seed,
             val_fraction: self.val_fraction,
             memory_budget: self.memory_budget.map(|b| b.0),
+            history: self.history,
             reserved: 0,
         }
     }

@@ -107,6 +107,27 @@ fn a_run_on_the_gpu_goes_on_with_the_same_bytes() {
     assert!(std::fs::read(whole.join("model.safetensors")).unwrap() == std::fs::read(part.join("model.safetensors")).unwrap());
 }
 
+/// Segments that are computed again, in half precision: going on gives the bytes of a run that was not interrupted, and not those of f32.
+#[test]
+fn a_history_in_half_precision_trains_and_goes_on() {
+    let half = ["--history=f16", "--truncation=regular:300", "--memory-budget=60KiB"];
+    let (whole, part, single) = (fresh("half whole"), fresh("half part"), fresh("half single"));
+    train(&whole, &[&half[..], &["--updates=40"]].concat());
+    train(&part, &[&half[..], &["--updates=15"]].concat());
+    train(&single, &["--updates=40", half[1], half[2]]);
+    let resume = ["train", "--resume", part.to_str().unwrap(), "--updates=40", "--sample=30"];
+    let done = retrograd(&resume);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let model = |run: &Path| std::fs::read(run.join("model.safetensors")).unwrap();
+    assert!(model(&whole) == model(&part), "going on changes the bytes");
+    assert!(model(&whole) != model(&single), "nothing is rounded");
+    let losses: Vec<f64> = lines(&whole).iter().filter_map(|l| l["train_loss"].as_f64()).collect();
+    assert!(losses[losses.len() - 1] < losses[0] - 0.5, "{losses:?}");
+    assert!(std::fs::read_to_string(whole.join("config.toml")).unwrap().contains("history = \"f16\""));
+    refused(&[&resume[..], &["--history=f32"]].concat(), 2, &["--history f32", "f16"]);
+    refused(&["train", "--history=f64"], 2, &["f64", "f16"]);
+}
+
 #[test]
 fn a_finished_run_says_so_and_more_updates_continue_it() {
     let (short, long) = (fresh("short"), fresh("long"));

@@ -6,6 +6,7 @@ mod case;
 mod loss;
 mod matmul;
 mod optimizer;
+mod pack;
 mod run;
 mod scan_backward;
 mod scan_forward;
@@ -16,7 +17,7 @@ mod update;
 use retrograd::kernels::KERNELS;
 
 /// One row a kernel. Each is a test by itself.
-const TABLE: [(&str, fn()); 16] = [
+const TABLE: [(&str, fn()); 18] = [
     ("carry_state", carry_state::carry_state),
     ("col_sum", sums::col_sum),
     ("finish", update::finish),
@@ -28,12 +29,14 @@ const TABLE: [(&str, fn()); 16] = [
     ("matmul_staged", matmul::matmul),
     ("norm", update::norm),
     ("optimizer", optimizer::optimizer),
+    ("pack", pack::pack),
     ("row_sum", sums::row_sum),
     ("scan_backward", scan_backward::scan_backward),
     ("scan_forward", scan_forward::scan_forward),
     ("step_backward", scan_backward::step_backward),
     ("step_forward", scan_forward::step_forward),
     ("transpose", sums::transpose),
+    ("unpack", pack::unpack),
 ];
 
 #[test]
