@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example own_data
 
-use retrograd::{Activation, Clip, Config, Device, Engine, Given, Init, MemoryPlan, MemoryTask, Result, Rule, Wish};
+use retrograd::{Activation, Clip, Config, Device, Engine, Given, History, Init, MemoryPlan, MemoryTask, Result, Rule, Wish};
 
 const LAG: u32 = 3;
 const STEPS: u32 = 16;
@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     let update = Rule::Adam.update(Clip::Norm(1.0));
     let (device, line) = Device::open(Wish::Auto)?;
     println!("{line}");
-    let task = MemoryTask { config, lanes: LANES, window: STEPS, ring: 0, split: false, update, budget: 64 << 20 };
+    let task = MemoryTask { config, lanes: LANES, window: STEPS, ring: 0, split: false, history: History::F32, update, budget: 64 << 20 };
     let mut engine = Engine::new(&device, config, MemoryPlan::new(&task, &device.capabilities())?, &update)?;
     engine.set_parameters(&Init::default().parameters(&config, 1))?;
 
