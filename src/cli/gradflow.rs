@@ -145,6 +145,12 @@ impl Args {
         let model = source.load()?;
         let run = path.is_dir().then(|| path.to_path_buf());
         if let (Some(task), None) = (source.task, &self.text) {
+            if given.is_some() || self.stream {
+                return Err(Error::Usage(format!(
+                    "--separator, --lines and --stream are for texts; {} was trained on the task {task}, whose sequences are what they are",
+                    path.display()
+                )));
+            }
             let symbols = Arc::new(task.symbols(self.seed, Set::Fresh, TASK_SEQUENCES)?);
             let sequences = Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?);
             return Ok(Found { model: Some(model), sequences, symbols, run });

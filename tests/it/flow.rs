@@ -176,7 +176,27 @@ fn what_gradflow_refuses() {
     std::fs::copy(run.join("model.safetensors"), newer.join("model.safetensors")).unwrap();
     let config = std::fs::read_to_string(run.join("config.toml")).unwrap();
     std::fs::write(newer.join("config.toml"), config.replace("format = 1", "format = 99")).unwrap();
-    let cases: [(&[&str], i32, &str); 9] = [
+    let task = folder("flow").join("task");
+    let task = task.to_str().unwrap();
+    json(&[
+        "train",
+        "--task",
+        "recall:2,3",
+        "--examples",
+        "200",
+        "--hidden",
+        "8",
+        "--batch",
+        "4",
+        "--updates",
+        "2",
+        "--device",
+        "cpu",
+        "--json",
+        "--out",
+        task,
+    ]);
+    let cases: [(&[&str], i32, &str); 10] = [
         (&["gradflow", short, "--lags", "100"], 1, "has 17 characters; lags of up to 100 steps need at least 102"),
         (&["gradflow", path, other], 1, "character"),
         (&["gradflow", path, "--init", "identity:1"], 2, "--init is for a fresh model"),
@@ -185,6 +205,7 @@ fn what_gradflow_refuses() {
         (&["gradflow", "--lags", "0"], 2, "--lags"),
         (&["gradflow", "--tolerance", "1.5"], 2, "between 0 and 1"),
         (&["gradflow", "--radii", "1"], 2, "--sweep"),
+        (&["gradflow", task, "--lines"], 2, "was trained on the task recall:2,3"),
         (&["gradflow", path, short, "--lines"], 1, "separator"),
     ];
     for (args, code, word) in cases {
