@@ -139,33 +139,10 @@ mod tests {
     use super::super::fixture;
     use super::*;
 
-    /// Checks that tags match and attributes are quoted; the content of `style` is none of its business.
-    fn well_formed(page: &str) {
-        let mut open: Vec<&str> = Vec::new();
-        for part in page.split('<').skip(1) {
-            let (tag, text) = part.split_once('>').unwrap();
-            assert!(!text.contains('>') || open.last() == Some(&"style") || tag == "style", "{part}");
-            let name = tag.trim_matches('/').split_whitespace().next().unwrap();
-            if name.starts_with('!') || tag.ends_with('/') {
-                continue;
-            }
-            if tag.starts_with('/') {
-                assert_eq!(open.pop(), Some(name));
-            } else {
-                assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
-                open.push(name);
-            }
-            for entity in text.split('&').skip(1) {
-                assert!(["lt;", "gt;", "amp;", "quot;", "#39;"].iter().any(|e| entity.starts_with(e)), "{text}");
-            }
-        }
-        assert!(open.is_empty(), "{open:?}");
-    }
-
     /// All pages must hold this.
     fn checked(c: &Comparison) -> String {
         let page = html(c);
-        well_formed(&page);
+        fixture::well_formed(&page);
         for part in page.split('"').skip(1).step_by(2) {
             assert!(!part.contains("NaN") && !part.split([' ', ',']).any(|n| n.trim_start_matches('-') == "inf"), "{part}");
         }

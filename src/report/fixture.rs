@@ -282,3 +282,26 @@ fn monitored(update: u64, part: f64) -> Monitored {
     let parameters = names.iter().enumerate().map(parameter).collect();
     Monitored { update, layers: (0..2).map(layer).collect(), parameters, lags }
 }
+
+/// Checks that tags match and attributes are quoted; the content of `style` is none of its business.
+pub(super) fn well_formed(page: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    for part in page.split('<').skip(1) {
+        let (tag, text) = part.split_once('>').unwrap();
+        assert!(!text.contains('>') || open.last() == Some(&"style") || tag == "style", "{part}");
+        let name = tag.trim_matches('/').split_whitespace().next().unwrap();
+        if name.starts_with('!') || tag.ends_with('/') {
+            continue;
+        }
+        if tag.starts_with('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else {
+            assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+            open.push(name);
+        }
+        for entity in text.split('&').skip(1) {
+            assert!(["lt;", "gt;", "amp;", "quot;", "#39;"].iter().any(|e| entity.starts_with(e)), "{text}");
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}

@@ -199,22 +199,7 @@ mod tests {
 
     /// Checks what every page must hold: tags match, attributes are quoted, numbers finite, no id twice, nothing fetched or run.
     fn checked(page: &str) {
-        let mut open: Vec<&str> = Vec::new();
-        for part in page.split('<').skip(1) {
-            let (tag, text) = part.split_once('>').unwrap();
-            assert!(!text.contains('>') || open.last() == Some(&"style") || tag == "style", "{part}");
-            let name = tag.trim_matches('/').split_whitespace().next().unwrap();
-            if name.starts_with('!') || tag.ends_with('/') {
-                continue;
-            }
-            if tag.starts_with('/') {
-                assert_eq!(open.pop(), Some(name));
-            } else {
-                assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
-                open.push(name);
-            }
-        }
-        assert!(open.is_empty(), "{open:?}");
+        fixture::well_formed(page);
         for part in page.split('"').skip(1).step_by(2) {
             assert!(!part.contains("NaN") && !part.split([' ', ',']).any(|n| n.trim_start_matches('-') == "inf"), "{part}");
         }
