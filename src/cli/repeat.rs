@@ -130,6 +130,8 @@ mod tests {
             &["--memory-budget", "1234567"],
             &["--memory-budget", "48MiB"],
             &["--history", "f16"],
+            &["--layers", "2", "--dropout", "0.25"],
+            &["--embed", "8"],
             &["--seed", "18446744073709"],
             &["--device", "gpu:2"],
             &["--val-every", "9"],

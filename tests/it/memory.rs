@@ -10,7 +10,7 @@ use retrograd::device::Device;
 use retrograd::estimate::Estimator;
 use retrograd::kernel::Capabilities;
 use retrograd::model::record::Extent;
-use retrograd::model::{Activation, Config, Dropout, History, Init};
+use retrograd::model::{Activation, Config, Deviation, Dropout, History, Init, Input, Output};
 use retrograd::optimizer::{Clip, Rule};
 use retrograd::plan::{Plan, Task};
 use retrograd::schedule;
@@ -48,7 +48,13 @@ fn plans_hold_the_budget_and_the_limits() {
         let (lanes, window, budget) = (n(1, 64), n(1, 1_000_000), u64::from(n(100, 200_000)) << 10);
         let ring = if n(1, 4) == 1 { n(1, 20) } else { 0 };
         let history = if i / 2 % 2 == 0 { History::F32 } else { History::F16 };
-        let task = Task { ring, split: ring > 0, history, ..task(config, lanes, window, budget) };
+        let mut config = config;
+        if i % 5 == 0 {
+            config.input = if i % 10 == 0 { Input::Numbers(n(1, 200)) } else { Input::Embedded { symbols: n(2, 3000), size: n(1, 100) } };
+            config.output = Output::Numbers { count: n(1, 100), deviation: Deviation::Squared };
+        }
+        let dropout = Dropout::new(if i % 3 == 0 { 0.3 } else { 0.0 }, 1);
+        let task = Task { ring, split: ring > 0, history, dropout, ..task(config, lanes, window, budget) };
         let capabilities = if i % 2 == 0 { adapter() } else { cpu().capabilities() };
         let mut allowed = budget;
         let plan = match Plan::new(&task, &capabilities) {

@@ -3,6 +3,8 @@
 
 mod carry_state;
 mod case;
+mod deviation;
+mod dropout;
 mod loss;
 mod matmul;
 mod optimizer;
@@ -17,9 +19,11 @@ mod update;
 use retrograd::kernels::KERNELS;
 
 /// One row a kernel. Each is a test by itself.
-const TABLE: [(&str, fn()); 18] = [
+const TABLE: [(&str, fn()); 20] = [
     ("carry_state", carry_state::carry_state),
     ("col_sum", sums::col_sum),
+    ("deviation", deviation::deviation),
+    ("dropout", dropout::dropout),
     ("finish", update::finish),
     ("gather", tokens::gather),
     ("gather_backward", tokens::gather_backward),
