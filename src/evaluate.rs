@@ -4,7 +4,7 @@ use crate::data::{Lanes, Packing, Sequences};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::truncation::Edge;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What is evaluated, laid out in lanes.
@@ -72,12 +72,12 @@ impl Held {
         Ok(Evaluation { loss: sums.iter().sum::<f64>() / scored as f64, scored, sums })
     }
 
-    /// Of sequences that ask, the share of the scored steps at which no other symbol has as large a logit as the answer; none for others.
+    /// Of sequences that ask, what was answered at the scored steps: the class whose logit is above all others; none for other sequences.
     /// These steps are taken one at a time, since an evaluation keeps no logits. The engine's state is lost.
     ///
     /// # Errors
     /// As for [`Held::evaluate`].
-    pub fn accuracy(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<f64>> {
+    pub fn answers(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<Answers>> {
         let Held::Sequences(sequences, packing) = self else { return Ok(None) };
         if !sequences.asks() {
             return Ok(None);
@@ -86,18 +86,44 @@ impl Held {
         let bias = engine.config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; engine.config.outputs() as usize], |t| t.extract(&parameters));
         let places = *engine.inputs();
         let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
-        let mut right = 0;
+        let mut answers = Answers::default();
         for w in 0..packing.len() {
             let inputs = |places: &_, steps| check().and_then(|()| sequences.inputs(packing, w, places, steps, all));
             let mut from = 0;
             for t in answered(sequences, packing, w) {
                 engine.advance(from..t, inputs)?;
                 let one = inputs(&places, t..t + 1)?;
-                right += right_answers(&engine.step(&one)?, &bias, &one.words[places.targets() as usize..], &one.words[places.weights() as usize..]);
+                answers.add(&engine.step(&one)?, &bias, &one.words[places.targets() as usize..], &one.words[places.weights() as usize..]);
                 from = t + 1;
             }
         }
-        Ok(Some(right as f64 / sequences.scored() as f64))
+        Ok(Some(answers))
+    }
+}
+
+/// How often which class was answered where which was right.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answers {
+    /// By the right class and the one that was answered; none where no logit is above all others.
+    pub counts: BTreeMap<(u32, Option<u32>), u64>,
+}
+
+impl Answers {
+    /// The share of right ones.
+    pub fn accuracy(&self) -> f64 {
+        let right: u64 = self.counts.iter().filter(|((right, answer), _)| Some(*right) == *answer).map(|(_, n)| n).sum();
+        right as f64 / self.counts.values().sum::<u64>() as f64
+    }
+
+    /// Adds those of a step: logits are `[V, B]`, weights the bits of numbers.
+    fn add(&mut self, logits: &[f32], bias: &[f32], targets: &[u32], weights: &[u32]) {
+        let lanes = logits.len() / bias.len();
+        for lane in (0..lanes).filter(|&lane| weights[lane] != 0) {
+            let score = |v: usize| logits[v * lanes + lane] + bias[v];
+            let above = |v: &usize| (0..bias.len()).all(|u| u == *v || score(u) < score(*v));
+            let answer = (0..bias.len()).find(above).map(|v| v as u32);
+            *self.counts.entry((targets[lane], answer)).or_insert(0) += 1;
+        }
     }
 }
 
@@ -109,15 +135,4 @@ fn answered(sequences: &Sequences, packing: &Packing, window: usize) -> BTreeSet
         end - sequences.scored_of(sequence)..end
     });
     steps.collect()
-}
-
-/// How many lanes are scored and have their target ahead of all other symbols; logits are `[V, B]`, weights the bits of numbers.
-fn right_answers(logits: &[f32], bias: &[f32], targets: &[u32], weights: &[u32]) -> u64 {
-    let lanes = logits.len() / bias.len();
-    let score = |v: usize, lane: usize| logits[v * lanes + lane] + bias[v];
-    let right = |lane: usize| {
-        let target = targets[lane] as usize;
-        weights[lane] != 0 && (0..bias.len()).all(|v| v == target || score(v, lane) < score(target, lane))
-    };
-    (0..lanes).filter(|&lane| right(lane)).count() as u64
 }

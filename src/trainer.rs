@@ -1,6 +1,6 @@
 //! Training: windows over lanes or sequences, updates, validation.
 
-use crate::data::{Codec, Content, Lanes, Packing, Sequences, Symbols, WARM_UP};
+use crate::data::{Codec, Content, Labelled, Lanes, Packing, Sequences, Symbols, WARM_UP};
 use crate::device::Device;
 use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
@@ -10,6 +10,9 @@ use crate::model::{Config, Dropout, History, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
 use crate::plan::{self, Plan, Task};
 use crate::truncation::Truncation;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -198,7 +201,33 @@ impl Corpus {
         let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?;
         Ok(Corpus { content: symbols.into(), codec, train, validation })
     }
+
+    /// Parts labelled texts; which are held out is drawn, since tables are often sorted by their labels.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if sizes are wrong, or there are too few texts to hold any out.
+    pub fn of_labelled(labelled: Labelled, settings: &Settings) -> Result<Self> {
+        let codec = labelled.codec();
+        settings.config(&codec)?;
+        let name = labelled.symbols.text().name.clone();
+        let mut order: Vec<usize> = (0..labelled.parts.len()).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+        rng.set_stream(HELD_OUT);
+        order.shuffle(&mut rng);
+        let parts = order.iter().map(|&i| labelled.parts[i].clone()).collect();
+        let classes = order.iter().map(|&i| labelled.classes[i]).collect();
+        let all = Sequences::labelled(labelled.symbols.clone(), parts, classes);
+        if settings.val_fraction > 0.0 && all.list().len() < 2 {
+            return Err(Error::Usage(format!("{name} has one line; at least 2 are needed to hold one out; give --val-fraction 0, or more lines")));
+        }
+        let (train, held) = all.hold_out(settings.val_fraction);
+        let validation = held.map(|held| Held::sequences(held, settings.lanes));
+        Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation })
+    }
 }
+
+/// Stream of random numbers for what is held out; those of epochs are their numbers.
+const HELD_OUT: u64 = u64::MAX;
 
 /// Trains a model on a corpus.
 pub struct Trainer {
@@ -428,16 +457,16 @@ impl Trainer {
         found.map(|e| Some(e.loss))
     }
 
-    /// Share of right answers of the held-out part; none if nothing is held out, or it asks for none. See [`Held::accuracy`].
+    /// Share of right answers of the held-out part; none if nothing is held out, or it asks for none. See [`Held::answers`].
     ///
     /// # Errors
     /// As for [`Trainer::validate`].
     pub fn accuracy(&mut self) -> Result<Option<f64>> {
         let Some(held) = &self.validation else { return Ok(None) };
         let state = self.engine.state()?;
-        let found = held.accuracy(&mut self.engine, go_on(&self.interrupt));
+        let found = held.answers(&mut self.engine, go_on(&self.interrupt));
         self.engine.set_state(&state)?;
-        found
+        Ok(found?.map(|a| a.accuracy()))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::data::{Lanes, Sequences, Set, Symbols, Task as Asked, Text, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
 use crate::error::{Error, Result, tell};
-use crate::evaluate::{Evaluation, Held};
+use crate::evaluate::{Answers, Evaluation, Held};
 use crate::files;
 use crate::metrics::{number, optional};
 use crate::model::Dropout;
@@ -134,7 +134,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let found = held.evaluate(&mut engine, || Ok(()))?;
     let seconds = start.elapsed().as_secs_f64();
-    let accuracy = held.accuracy(&mut engine, || Ok(()))?;
+    let answers = held.answers(&mut engine, || Ok(()))?;
+    let accuracy = answers.as_ref().map(Answers::accuracy);
     if args.json {
         let (sequences, skipped) = if let Held::Sequences(s, _) = &held { (s.list().len(), s.skipped()) } else { (1, 0) };
         print_json(&json!({

@@ -191,7 +191,7 @@ fn accuracy_is_the_share_of_right_answers() {
             let plan = Plan::with(config.dims(lanes), held.longest(), segment, false);
             let mut engine = Engine::new(&device, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
             engine.set_parameters(&flat).unwrap();
-            held.accuracy(&mut engine, || Ok(())).unwrap().unwrap()
+            held.answers(&mut engine, || Ok(())).unwrap().unwrap().accuracy()
         };
         for (lanes, segment) in [(1, 1), (3, 64), (7, 5)] {
             assert_eq!(accuracy(keeper(1, None), lanes, segment), 1.0, "{device}");
