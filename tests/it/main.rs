@@ -18,6 +18,8 @@ mod compare;
 mod kernels;
 // Memory: budgets that hold, and the same gradients within them.
 mod memory;
+// Bad input: what the program answers, line by line.
+mod refused;
 // Reports: pages of runs, samples on the way, event files.
 mod report;
 // Both executors against PyTorch.

@@ -1,0 +1,128 @@
+//! Bad input: commands, what they exit with, and the one line that they print, in `refused.txt`.
+
+use crate::cli::{folder, retrograd, text};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Files that the commands name, by the words in braces.
+fn files() -> BTreeMap<&'static str, PathBuf> {
+    let dir = folder("refused");
+    let mut files = BTreeMap::from([("none", dir.join("none")), ("dir", dir.clone())]);
+    let good = "It was the best of times, it was the worst of times, it was the age of wisdom.\n".repeat(20);
+    let mut put = |name: &'static str, file: &str, content: &[u8]| {
+        let path = dir.join(file);
+        std::fs::write(&path, content).unwrap();
+        files.insert(name, path);
+    };
+    put("text", "text.txt", good.as_bytes());
+    put("other", "other.txt", "\u{e9}tude ".repeat(300).as_bytes());
+    put("empty", "empty.txt", b"");
+    put("latin1", "latin1.txt", b"caf\xe9 au lait");
+    put("short", "short.txt", b"abcdefgh");
+    put("blank", "blank.txt", b"\n\n\n\n");
+    put("one", "one.txt", b"one line alone, and nothing behind it but its end\n");
+    put("symbols", "symbols.json", b"[\"a\", \"a\"]");
+    put("labels", "labels.tsv", b"good day\tx\nbad day\ty\nno day\tx\n");
+    put("alike", "alike.tsv", b"good day\tx\nbad day\tx\n");
+    put("ragged", "ragged.csv", b"text,label\na,x\nb\n");
+    for (name, content) in CONFIGS {
+        put(name, &format!("{name}.toml"), content.as_bytes());
+    }
+    for (name, content) in TABLES {
+        put(name, &format!("{name}.csv"), content.as_bytes());
+    }
+    let run = dir.join("run");
+    if !run.exists() {
+        let out = retrograd(&["train", path(&dir.join("text.txt")), "--hidden=8", "--batch=2", "--updates=4", "--device=cpu", "--quiet", "--out", path(&run)]);
+        assert!(out.status.success(), "{}", text(&out.stderr));
+    }
+    let model = std::fs::read(run.join("model.safetensors")).unwrap();
+    let mut put = |name: &'static str, content: &[u8]| {
+        let path = dir.join(format!("{name}.safetensors"));
+        std::fs::write(&path, content).unwrap();
+        files.insert(name, path);
+    };
+    put("cut", &model[..model.len() / 2]);
+    put("huge", &[&u64::MAX.to_le_bytes()[..], &model[8..]].concat());
+    put("noise", &model.iter().map(|b| b.wrapping_mul(31)).collect::<Vec<u8>>());
+    let mut flipped = model.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    put("flipped", &flipped);
+    put("nothing", b"");
+    files.insert("model", run.join("model.safetensors"));
+    files.insert("run", run);
+    files
+}
+
+const CONFIGS: [(&str, &str); 6] = [
+    ("unknown", "hiden = 4\n"),
+    ("wrong", "hidden = \"many\"\n"),
+    ("range", "layers = 9\n"),
+    ("broken", "hidden = = 4\n"),
+    ("newer", "format = 99\n"),
+    ("both", "epochs = 1\nupdates = 1\n"),
+];
+
+/// Tables that can't be forecast.
+const TABLES: [(&str, &str); 0] = [];
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A command's words; double quotes hold words together, braces name files.
+fn words(line: &str, files: &BTreeMap<&'static str, PathBuf>) -> Vec<String> {
+    let (mut words, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
+    for c in line.chars() {
+        match c {
+            '"' => (quoted, any) = (!quoted, true),
+            ' ' if !quoted => {
+                if any || !word.is_empty() {
+                    words.push(std::mem::take(&mut word));
+                }
+                any = false;
+            }
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    let named = |word: String| files.iter().fold(word, |w, (name, file)| w.replace(&format!("{{{name}}}"), path(file)));
+    words.into_iter().map(named).collect()
+}
+
+/// What a command exits with and prints, with the names of files in braces again.
+fn answer(command: &str, files: &BTreeMap<&'static str, PathBuf>) -> String {
+    let words = words(command, files);
+    let out = retrograd(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let message = text(&out.stderr);
+    assert!(!message.contains("panicked"), "{command}: {message}");
+    // Mesa's device-select layer complains by itself on machines without a desktop session.
+    let lines: Vec<&str> = message.lines().filter(|l| l.starts_with("error: ") && !l.contains("XDG_RUNTIME_DIR")).collect();
+    let mut line = lines.join(" // ").trim_start_matches("error: ").to_string();
+    let mut paths: Vec<_> = files.iter().collect();
+    paths.sort_by_key(|(_, file)| std::cmp::Reverse(path(file).len()));
+    paths.iter().for_each(|(name, file)| line = line.replace(path(file), &format!("{{{name}}}")));
+    format!("{} {line}", out.status.code().unwrap_or(-1))
+}
+
+/// Every command in the list is refused with the line below it. To see all lines as they are: `REFUSED=show cargo test --test it refused -- --nocapture`.
+#[test]
+fn bad_input_is_refused_in_one_line() {
+    let (files, list) = (files(), include_str!("refused.txt"));
+    let (mut count, mut wrong) = (0, Vec::new());
+    let mut lines = list.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).peekable();
+    while let Some(line) = lines.next() {
+        let command = line.strip_prefix("$ ").unwrap_or_else(|| panic!("a line without a command: {line}"));
+        let expected = lines.next_if(|l| !l.starts_with("$ ")).unwrap_or("");
+        let found = answer(command, &files);
+        if std::env::var_os("REFUSED").is_some() {
+            println!("$ {command}\n{found}\n");
+        }
+        if found != expected || !(found.starts_with("1 ") || found.starts_with("2 ")) {
+            wrong.push(format!("$ {command}\n  expected {expected}\n  found    {found}"));
+        }
+        count += 1;
+    }
+    assert!(wrong.is_empty(), "{} of {count} are not what they should be:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(count >= 80, "{count} cases");
+}
