@@ -99,6 +99,7 @@ pub mod evaluate;
 pub mod feed;
 
 pub mod estimate;
+pub mod forecast;
 pub mod lag_profile;
 pub mod sample;
 pub mod trainer;

@@ -1,8 +1,11 @@
 //! Numeric series as a model reads and forecasts them: which columns, how far ahead, in which scale.
 
+use super::SegmentInputs;
+use super::inputs::{Cell, Grid};
 use super::season::detected;
 use super::table::{Asked, Missing, Sheet};
 use crate::error::{Error, Result};
+use crate::model::record::InputPlaces;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -188,7 +191,11 @@ impl Table {
         Scale::of(rows.map(value)).ok_or_else(|| {
             let first = training.first().map_or(0, |r| r.start);
             let (what, value) = if self.series.difference { ("changes by", value(first + 1)) } else { ("is", column.values[first]) };
-            let other = if self.sheet.targets.contains(&i) { "forecast another column, or give more rows" } else { "leave it out by naming the others with --features" };
+            let other = if self.sheet.targets.contains(&i) {
+                "forecast another column, or give more rows"
+            } else {
+                "leave it out by naming the others with --features"
+            };
             Error::Input(format!(
                 "{}: column {:?} {what} {value} in every row of the training part, so that nothing can be learned from it; {other}",
                 self.sheet.name, column.name
@@ -244,6 +251,19 @@ impl Table {
             let values = &self.sheet.target(i % targets).values;
             *o = scale.apply(values[p + 1 + i / targets] - if self.series.difference { values[p] } else { 0.0 });
         }
+    }
+
+    /// The inputs of one step of several lanes, which read a row each; none where a lane is idle.
+    pub fn step(&self, places: &InputPlaces, rows: &[Option<usize>], goes_on: bool) -> SegmentInputs {
+        let mut grid = Grid::new(places, 0..1, rows.len() as u32);
+        let mut read = vec![0.0; self.series.features.len()];
+        for (b, row) in (0..).zip(rows) {
+            let Some(row) = *row else { continue };
+            self.read(row, &mut read);
+            grid.set(0, b, Cell { token: 0, target: 0, keep: f32::from(u8::from(goes_on)), xi: 0.0, weight: 0.0 });
+            // READ
+        }
+        grid.finish()
     }
 
     /// The forecasts, in the units of the targets, that the outputs of the step of row p are: `[N, targets]`.

@@ -21,7 +21,9 @@ pub(super) fn cell(text: &str) -> Cell {
     }
     match text.parse::<f64>() {
         Ok(x) if x.is_nan() => Cell::Missing,
-        Ok(x) if x.is_infinite() && text.to_ascii_lowercase().contains("inf") => Cell::Wrong("is infinite, which nothing can be learned from; mend or remove it"),
+        Ok(x) if x.is_infinite() && text.to_ascii_lowercase().contains("inf") => {
+            Cell::Wrong("is infinite, which nothing can be learned from; mend or remove it")
+        }
         Ok(x) if x.abs() > f64::from(f32::MAX) => Cell::Wrong("is beyond 3.4e38, the largest number of 32 bits; give the column in another unit"),
         Ok(x) => Cell::Number(x),
         Err(_) => Cell::Wrong(not_a_number(text)),

@@ -16,8 +16,7 @@ impl Sheet {
     /// [`Error::Input`] with file, line and column, what was found and what to do, if it is not a whole table of numbers.
     pub fn read(text: &Text, asked: &Asked) -> Result<Self> {
         let content = decoded(text)?;
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(asked.delimiter as u8).flexible(true).has_headers(false).from_reader(content.as_bytes());
+        let mut reader = csv::ReaderBuilder::new().delimiter(asked.delimiter as u8).flexible(true).has_headers(false).from_reader(content.as_bytes());
         let mut record = csv::StringRecord::new();
         let failed = |e: csv::Error| Error::Input(format!("{}: {e}; give a CSV file", text.name));
         if !reader.read_record(&mut record).map_err(failed)? {
@@ -123,7 +122,10 @@ impl Chosen {
             }
         }
         if series.is_some() && series == time {
-            return Err(Error::Usage(format!("column {:?} is named by --series and by --time; a column is one or the other", asked.series.clone().unwrap_or_default())));
+            return Err(Error::Usage(format!(
+                "column {:?} is named by --series and by --time; a column is one or the other",
+                asked.series.clone().unwrap_or_default()
+            )));
         }
         for (flag, names) in [("target", Some(&asked.targets)), ("features", asked.features.as_ref())] {
             let names = names.map_or(&[][..], |n| n);
@@ -220,9 +222,9 @@ impl Rows {
             Some(std::cmp::Ordering::Greater) => {
                 Err(Error::Input(format!("{place}: {later} behind {earlier}: the rows of a series must follow each other in time; sort the file")))
             }
-            Some(std::cmp::Ordering::Equal) if asked.series.is_none() => Err(Error::Input(format!(
-                "{place}: {later} occurs twice; if the file holds several series, name the column that tells them apart by --series"
-            ))),
+            Some(std::cmp::Ordering::Equal) if asked.series.is_none() => {
+                Err(Error::Input(format!("{place}: {later} occurs twice; if the file holds several series, name the column that tells them apart by --series")))
+            }
             Some(std::cmp::Ordering::Equal) => Err(Error::Input(format!("{place}: {later} occurs twice in a series; remove one of the rows"))),
             _ => Ok(()),
         }
