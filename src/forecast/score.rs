@@ -133,6 +133,16 @@ impl Score {
         self.sum(method, |_| true)
     }
 
+    /// The mean of what is minimized, in standard deviations of each output: of squares, or of absolute values.
+    pub fn loss(&self, series: &Series, deviation: Deviation) -> f64 {
+        let one = |(e, scale): (&Errors, &Scale)| match deviation {
+            Deviation::Squared => e.square / e.count as f64 / scale.deviation.powi(2),
+            Deviation::Absolute => e.absolute / e.count as f64 / scale.deviation,
+        };
+        let own: Vec<f64> = self.errors[Method::Model as usize].iter().zip(&series.outputs).filter(|(e, _)| e.count > 0).map(one).collect();
+        own.iter().sum::<f64>() / own.len() as f64
+    }
+
     /// All of it as an object.
     pub fn json(&self) -> Value {
         let target = |j: usize| {
