@@ -13,7 +13,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 fn main() -> Result<()> {
     let symbols = Arc::new(Symbols::new(Text::embedded(), Kind::Characters)?);
-    let config = Config { vocab: symbols.vocabulary().len(), hidden: 48, layers: 1, activation: Activation::Tanh, bias: true };
+    let config = Config { hidden: 48, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(symbols.vocabulary().len()) };
     let parameters = Init::default().parameters(&config, 1);
     let (device, line) = Device::open(Wish::Cpu)?;
     println!("{line}");

@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example own_data
 
-use retrograd::{Activation, Clip, Config, Device, Engine, Given, History, Init, MemoryPlan, MemoryTask, Result, Rule, Wish};
+use retrograd::{Activation, Clip, Config, Device, Dropout, Engine, Given, History, Init, MemoryPlan, MemoryTask, Result, Rule, Wish};
 
 const LAG: u32 = 3;
 const STEPS: u32 = 16;
@@ -27,11 +27,12 @@ fn window(next: &mut impl FnMut() -> u32) -> Given {
 }
 
 fn main() -> Result<()> {
-    let config = Config { vocab: SYMBOLS, hidden: 32, layers: 1, activation: Activation::Tanh, bias: true };
+    let config = Config { hidden: 32, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(SYMBOLS) };
     let update = Rule::Adam.update(Clip::Norm(1.0));
     let (device, line) = Device::open(Wish::Auto)?;
     println!("{line}");
-    let task = MemoryTask { config, lanes: LANES, window: STEPS, ring: 0, split: false, history: History::F32, update, budget: 64 << 20 };
+    let task =
+        MemoryTask { config, lanes: LANES, window: STEPS, ring: 0, split: false, history: History::F32, dropout: Dropout::default(), update, budget: 64 << 20 };
     let mut engine = Engine::new(&device, config, MemoryPlan::new(&task, &device.capabilities())?, &update)?;
     engine.set_parameters(&Init::default().parameters(&config, 1))?;
 

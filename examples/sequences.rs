@@ -24,18 +24,18 @@ fn main() -> Result<()> {
     }
 
     let model = Model::of(&mut trainer)?;
-    let end = model.vocabulary.encode("\n")?;
+    let end = model.codec.text()?.encode("\n")?;
     for prompt in ["3+4=", "9+9=", "0+8="] {
         let options = SampleOptions { temperature: 0.0, separator: end.clone(), ..SampleOptions::default() };
         let mut sampler = Sampler::new(model.config, &model.parameters, options)?;
-        model.vocabulary.encode(prompt)?.into_iter().try_for_each(|token| sampler.read(token))?;
+        model.codec.text()?.encode(prompt)?.into_iter().try_for_each(|token| sampler.read(token))?;
         let mut answer = prompt.as_bytes().to_vec();
         for _ in 0..4 {
             let token = sampler.draw()?;
             if end.contains(&token) {
                 break;
             }
-            model.vocabulary.write(token, &mut answer);
+            model.codec.text()?.write(token, &mut answer);
         }
         println!("{}", String::from_utf8_lossy(&answer));
     }

@@ -31,7 +31,7 @@ fn main() -> Result<()> {
     let mut sampler = Sampler::new(model.config, &model.parameters, SampleOptions::default())?;
     let mut sample = Vec::new();
     for _ in 0..200 {
-        model.vocabulary.write(sampler.draw()?, &mut sample);
+        model.codec.text()?.write(sampler.draw()?, &mut sample);
     }
     println!("{}", String::from_utf8_lossy(&sample));
     Ok(())

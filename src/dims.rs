@@ -10,8 +10,12 @@ pub const fn pad4(n: u32) -> u32 {
 /// The sizes of a model and of the batch it is trained with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dims {
-    /// V: symbols in the vocabulary; inputs are one-hot, outputs are V logits.
-    pub vocab: u32,
+    /// D: what the first layer reads, one-hot symbols or numbers.
+    pub inputs: u32,
+    /// Symbols that are embedded in D numbers; 0 where none are.
+    pub embedded: u32,
+    /// V: outputs of the head.
+    pub outputs: u32,
     /// H: units per layer.
     pub hidden: u32,
     /// Layers, 1 to [`Dims::MAX_LAYERS`].
@@ -31,7 +35,13 @@ impl Dims {
     /// # Errors
     /// [`Error::Usage`] if a size is 0, there are more than 8 layers, or a tensor would not fit 32-bit offsets.
     pub fn checked(self) -> Result<Self> {
-        for (flag, n) in [("--hidden", self.hidden), ("--batch", self.lanes), ("--layers", self.layers), ("vocabulary", self.vocab)] {
+        for (flag, n) in [
+            ("--hidden", self.hidden),
+            ("--batch", self.lanes),
+            ("--layers", self.layers),
+            ("the number of inputs", self.inputs),
+            ("the number of outputs", self.outputs),
+        ] {
             if n == 0 {
                 return Err(Error::Usage(format!("{flag} is 0; give at least 1")));
             }
@@ -39,12 +49,13 @@ impl Dims {
         if self.layers > Self::MAX_LAYERS {
             return Err(Error::Usage(format!("--layers {} is too many; give 1 to {}", self.layers, Self::MAX_LAYERS)));
         }
-        let (h, v, b) = (u128::from(self.hidden), u128::from(self.vocab), u128::from(self.lanes));
-        let parameters = h * (v + h) + h * (2 * h) * u128::from(self.layers - 1) + v * h;
+        let [h, d, e, v, b] = [self.hidden, self.inputs, self.embedded, self.outputs, self.lanes].map(u128::from);
+        let parameters = e * d + h * (d + h) + h * (2 * h) * u128::from(self.layers - 1) + v * h;
         for (what, flag, n) in [
             ("the parameters", "--hidden or --layers", parameters),
             ("one step's state", "--batch or --hidden", b * h * u128::from(self.layers)),
-            ("one step's logits", "--batch", b * v),
+            ("one step's inputs", "--batch", b * d),
+            ("one step's outputs", "--batch", b * v),
         ] {
             if n > Self::MAX_ELEMENTS {
                 return Err(Error::Usage(format!(

@@ -30,6 +30,8 @@ pub struct Engine {
     planned: [u64; 2],
     dispatches_per_window: u32,
     moments: [bool; 2],
+    /// The update whose gradients drop units, or rather the last 32 bits of its number.
+    dropping: Option<u32>,
     probe: Option<probe::Probe>,
 }
 
@@ -79,7 +81,7 @@ impl Engine {
         let dispatches_per_window = window.iter().map(|&r| recorded.program.recordings[r].dispatch_count(plan.extent.steps)).sum();
         let (slots, inputs) = (recorded.slots, recorded.inputs);
         let executor = device.executor(recorded.program)?;
-        let mut engine = Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window, moments: update.moments, probe };
+        let mut engine = Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window, moments: update.moments, dropping: None, probe };
         engine.warm_up()?;
         Ok(engine)
     }
@@ -193,6 +195,11 @@ impl Engine {
         (state, state * self.plan.extent.all_states())
     }
 
+    /// From here on gradients drop units as the plan says, those of update number `update`; or none do. Nothing else ever does.
+    pub fn drop_units(&mut self, update: Option<u64>) {
+        self.dropping = update.map(|u| u as u32);
+    }
+
     /// Loss and gradients of a window from the present state, left on the device; `inputs` gives the inputs of a segment, `n` is N.
     ///
     /// # Errors
@@ -227,6 +234,7 @@ impl Engine {
             match action {
                 Action::Forward { segment, from, to, place } => {
                     let (group, values) = self.values(&segments[segment as usize], place);
+                    let values = self.dropping(values);
                     self.executor.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
                     // The first sweep comes by every state once.
                     reached += u32::from(segment == reached);
@@ -237,7 +245,7 @@ impl Engine {
                 }
                 Action::Backward { segment, place } => {
                     let (group, values) = self.values(&segments[segment as usize], place);
-                    let values = values.with(Var::Accumulate, u32::from(more)).with(Var::CarryIn, u32::from(segment + 1 < count));
+                    let values = self.dropping(values).with(Var::Accumulate, u32::from(more)).with(Var::CarryIn, u32::from(segment + 1 < count));
                     self.executor.run(record::backward(group), &values.with_f32(Var::InverseN, (1.0 / n) as f32))?;
                     more = true;
                 }
@@ -254,7 +262,12 @@ impl Engine {
     /// The group of a place, and the values that belong to it and to a segment.
     fn values(&self, segment: &Range<u32>, place: u32) -> (u32, Values) {
         let per_slot = self.plan.extent.places_per_slot;
-        (place / per_slot, Values::default().with(Var::Steps, segment.end - segment.start).with(Var::Place, place % per_slot))
+        let values = Values::default().with(Var::Steps, segment.end - segment.start).with(Var::First, segment.start);
+        (place / per_slot, values.with(Var::Place, place % per_slot))
+    }
+
+    fn dropping(&self, values: Values) -> Values {
+        self.dropping.map_or(values, |update| values.with(Var::Drop, 1).with(Var::Update, update))
     }
 
     /// Ends an update: norm, clip, optimizer. Update number `update` (from 0) notes its metrics in the ring.
@@ -376,7 +389,7 @@ impl Engine {
         Ok(f64::from(download_f32(&mut *self.executor, self.slots.loss, 0, 1)?[0]))
     }
 
-    /// Moves one step on and gives its logits, b_y not added, `[V, B]`.
+    /// Moves one step on and gives its outputs, b_y not added, `[V, B]`.
     ///
     /// # Errors
     /// If the device fails.
@@ -387,7 +400,7 @@ impl Engine {
         self.executor.run(record::LOGITS, &values)?;
         self.carry()?;
         let ld = self.plan.extent.logits_ld();
-        let all = download_f32(&mut *self.executor, self.slots.logits, 0, self.config.vocab * ld)?;
+        let all = download_f32(&mut *self.executor, self.slots.logits, 0, self.config.outputs() * ld)?;
         Ok(all.chunks_exact(ld as usize).flat_map(|row| row[..self.plan.extent.lanes as usize].iter().copied()).collect())
     }
 

@@ -4,6 +4,7 @@ use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::feed::{Cursor, Feed, Source};
+use crate::model::Dropout;
 use crate::model::{Config, History};
 use crate::optimizer::{Clip, Rule};
 use crate::plan::{self, Plan, Task};
@@ -42,6 +43,7 @@ impl Estimator {
             ring: feed.ring(),
             split: feed.splits(),
             update,
+            dropout: Dropout::default(),
             history: History::F32,
             budget: plan::default_budget(),
         };

@@ -83,7 +83,7 @@ impl Held {
             return Ok(None);
         }
         let parameters = engine.parameters()?;
-        let bias = engine.config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; engine.config.vocab as usize], |t| t.extract(&parameters));
+        let bias = engine.config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; engine.config.outputs() as usize], |t| t.extract(&parameters));
         let places = *engine.inputs();
         let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
         let mut right = 0;

@@ -194,6 +194,7 @@ mod tests {
     use crate::cpu;
     use crate::kernels::Activation;
     use crate::model::Config;
+    use crate::model::Dropout;
     use crate::model::record::{Extent, History, record};
     use crate::optimizer::{Clip, Rule};
     use rand::rngs::ChaCha8Rng;
@@ -205,10 +206,20 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         for _ in 0..50 {
             let mut n = |most: u32| rng.random_range(1..=most);
-            let config = Config { vocab: n(90), hidden: n(70), layers: n(4), activation: Activation::Tanh, bias: n(2) == 1 };
+            let config = Config { hidden: n(70), layers: n(4), activation: Activation::Tanh, bias: n(2) == 1, ..Config::symbols(n(90)) };
             let (lanes, steps, places) = (n(9), n(20), n(4));
             let history = if n(2) == 1 { History::F32 } else { History::F16 };
-            let extent = Extent { lanes, steps, states: 2 + n(4), places, places_per_slot: n(places), ring: n(3), head_rows: 4 * n(30), history };
+            let extent = Extent {
+                lanes,
+                steps,
+                states: 2 + n(4),
+                places,
+                places_per_slot: n(places),
+                ring: n(3),
+                head_rows: 4 * n(30),
+                history,
+                dropout: Dropout::new(f64::from(n(2)) / 4.0, 1),
+            };
             let program = record(&config, extent, &Rule::Adam.update(Clip::None), &cpu::capabilities()).program;
             let recordings: Vec<&Recording> = program.recordings.iter().collect();
             let lives = program.arena.lives(&recordings);
@@ -237,8 +248,9 @@ mod tests {
 
     #[test]
     fn a_recording_prints_every_dispatch() {
-        let config = Config { vocab: 7, hidden: 5, layers: 1, activation: Activation::Tanh, bias: true };
-        let extent = Extent { lanes: 2, steps: 3, states: 3, places: 1, places_per_slot: 1, ring: 0, head_rows: 8, history: History::F32 };
+        let config = Config { hidden: 5, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(7) };
+        let extent =
+            Extent { lanes: 2, steps: 3, states: 3, places: 1, places_per_slot: 1, ring: 0, head_rows: 8, history: History::F32, dropout: Dropout::default() };
         let program = record(&config, extent, &Rule::Adam.update(Clip::None), &cpu::capabilities()).program;
         let forward = program.recordings[crate::model::record::forward(0)].print(&program.arena);
         let lines: Vec<&str> = forward.lines().collect();

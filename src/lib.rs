@@ -118,13 +118,13 @@ pub mod report;
 #[doc(hidden)]
 pub mod cli;
 
-pub use data::{Given, Kind, Lanes, Symbols, Text, Vocabulary};
+pub use data::{Codec, Given, Kind, Lanes, Symbols, Text, Vocabulary};
 pub use device::{Device, Wish};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use estimate::Estimator;
 pub use feed::Source;
-pub use model::{Activation, Config, History, Init};
+pub use model::{Activation, Config, Deviation, Dropout, History, Init};
 pub use optimizer::{Clip, Rule, Schedule};
 pub use plan::{Plan as MemoryPlan, Task as MemoryTask};
 pub use sample::{Options as SampleOptions, Sampler};

@@ -1,6 +1,7 @@
 //! The figures of a run: what the device noted of each update, gathered into one line a report, without ever waiting for it.
 
 use crate::engine::Metrics;
+use crate::model::Output;
 use crate::optimizer::Clip;
 use crate::store::Progress;
 use crate::trainer::Counters;
@@ -84,9 +85,11 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter for updates behind `mark`, over `vocab` symbols.
-    pub fn new(mark: Mark, vocab: u32, clip: Clip) -> Self {
-        Meter { due: VecDeque::new(), arrived: mark.counters.updates, last: mark, guess: f64::from(vocab).ln(), clip }
+    /// A meter for updates behind `mark` of a model that predicts this.
+    pub fn new(mark: Mark, output: Output, clip: Clip) -> Self {
+        // Numbers are standardised: their mean is off by about 1.
+        let guess = if let Output::Classes(n) = output { f64::from(n).ln() } else { 1.0 };
+        Meter { due: VecDeque::new(), arrived: mark.counters.updates, last: mark, guess, clip }
     }
 
     /// Makes a report due behind this update.
@@ -155,7 +158,7 @@ mod tests {
 
     #[test]
     fn reports_gather_what_came_since_the_last() {
-        let (mut meter, mut progress) = (Meter::new(mark(0), 50, Clip::Norm(0.75)), Progress::default());
+        let (mut meter, mut progress) = (Meter::new(mark(0), Output::Classes(50), Clip::Norm(0.75)), Progress::default());
         meter.report_at(mark(1));
         meter.report_at(mark(4));
         let first = meter.take(metrics(4.0, true), &mut progress).unwrap();
@@ -173,7 +176,7 @@ mod tests {
     #[test]
     fn only_norms_above_the_bound_are_counted() {
         for (clip, wanted) in [(Clip::Norm(1.0), Some(0)), (Clip::Norm(0.99), Some(1)), (Clip::None, Some(0)), (Clip::Value(0.1), None)] {
-            let (mut meter, mut progress) = (Meter::new(mark(0), 50, clip), Progress::default());
+            let (mut meter, mut progress) = (Meter::new(mark(0), Output::Classes(50), clip), Progress::default());
             meter.report_at(mark(1));
             assert_eq!(meter.take(metrics(1.0, true), &mut progress).unwrap().clipped, wanted, "{clip:?}");
         }
@@ -181,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_jump_of_the_loss_is_noticed_once() {
-        let (mut meter, mut progress) = (Meter::new(mark(0), 55, Clip::None), Progress::default());
+        let (mut meter, mut progress) = (Meter::new(mark(0), Output::Classes(55), Clip::None), Progress::default());
         let mut jumps = Vec::new();
         for (i, loss) in (1..).zip([4.0, 2.0, 1.5, 2.2, 3.5, 3.9, 1.6, 9.0]) {
             meter.report_at(mark(i));

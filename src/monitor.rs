@@ -1,15 +1,16 @@
 //! A look at the gradient while a run goes on: lag profile, norms, update-to-weight ratios. It has an engine of its own and changes nothing.
 
-use crate::data::Ends;
+use crate::data::{Ends, Symbols};
 use crate::device::Device;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::feed::Source;
 use crate::lag_profile::{self, Layer, Options};
 use crate::metrics::number;
 use crate::model::{Config, Tensor};
 use crate::trainer::Trainer;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Losses that are followed back; few, since a look should cost little. Enough for a median and a spread.
 const PLACES: u32 = 8;
@@ -60,7 +61,7 @@ impl Monitor {
     pub fn look(&mut self, trainer: &Trainer, [before, after, gradients]: [&[f32]; 3], update: u64) -> Result<Value> {
         let o = Options { seed: self.options.seed ^ update, ..self.options };
         let ends = match trainer.source() {
-            Source::Stream(_) => Ends::of_stream(trainer.symbols().clone(), o.places(), o.lags, o.seed)?,
+            Source::Stream(_) => Ends::of_stream(symbols(trainer)?, o.places(), o.lags, o.seed)?,
             Source::Sequences(sequences) => Ends::of_sequences(sequences, o.places(), o.lags, o.seed)?,
         };
         self.engine.set_parameters(after)?;
@@ -69,6 +70,11 @@ impl Monitor {
         let lags: Vec<u32> = (0..=o.lags).collect();
         Ok(json!({ "lags": lags, "layers": layers.iter().map(layer).collect::<Vec<_>>(), "parameters": parameters }))
     }
+}
+
+fn symbols(trainer: &Trainer) -> Result<Arc<Symbols>> {
+    let found = trainer.content().symbols().cloned();
+    found.ok_or_else(|| Error::Usage("--monitor looks at texts alone; leave it out".to_string()))
 }
 
 fn layer(l: &Layer) -> Value {

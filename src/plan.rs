@@ -8,8 +8,8 @@ use crate::arena::Purpose;
 use crate::dims::{Dims, pad4};
 use crate::error::{Error, Result};
 use crate::kernel::{Capabilities, DISPATCH_SECONDS};
-use crate::model::Config;
-use crate::model::record::{self, Extent, History, Update};
+use crate::model::record::{self, Extent, History, InputPlaces, Update};
+use crate::model::{Config, Dropout, Input};
 use crate::schedule::{self, Action};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -86,6 +86,8 @@ pub struct Task {
     pub update: Update,
     /// How h is stored between the sweeps.
     pub history: History,
+    /// What is dropped between layers.
+    pub dropout: Dropout,
     /// Bytes that all of it may take on the device.
     pub budget: u64,
 }
@@ -147,11 +149,20 @@ impl Plan {
     /// The plan with segments of `steps` steps: h kept, or computed again once.
     pub fn with(dims: Dims, window: u32, steps: u32, recompute: bool) -> Self {
         let segments = window.div_ceil(steps);
-        let chunk = u32::try_from(HEAD_BYTES / 4 / u64::from(dims.vocab)).unwrap_or(u32::MAX).max(4) / 4 * 4;
+        let chunk = u32::try_from(HEAD_BYTES / 4 / u64::from(dims.outputs)).unwrap_or(u32::MAX).max(4) / 4 * 4;
         let (stored, places) = if recompute { (segments, 1) } else { (1, segments) };
         let head_rows = pad4(steps * dims.lanes).min(chunk);
-        let extent =
-            Extent { lanes: dims.lanes, steps, states: schedule::states(stored), places, places_per_slot: places, ring: 0, head_rows, history: History::F32 };
+        let extent = Extent {
+            lanes: dims.lanes,
+            steps,
+            states: schedule::states(stored),
+            places,
+            places_per_slot: places,
+            ring: 0,
+            head_rows,
+            history: History::F32,
+            dropout: Dropout::default(),
+        };
         Plan { extent, window, split: false }
     }
 
@@ -227,10 +238,12 @@ impl Plan {
     }
 }
 
-/// Floating-point operations of a step and lane, forward and backward: products with `[H,H]` and `[V,H]` matrices.
+/// Floating-point operations of a step and lane, forward and backward: products with `[D,H]`, `[H,H]` and `[V,H]` matrices; one-hot symbols
+/// are only looked up.
 fn operations(config: &Config) -> (f64, f64) {
-    let [h, v, l] = [config.hidden, config.vocab, config.layers].map(f64::from);
-    let forward = 2.0 * h * h * (2.0 * l - 1.0);
+    let [h, v, l] = [config.hidden, config.outputs(), config.layers].map(f64::from);
+    let d = if let Input::Symbols(_) = config.input { 0.0 } else { f64::from(config.input.width()) };
+    let forward = 2.0 * h * (h * (2.0 * l - 1.0) + d);
     (forward, 2.0 * forward + 6.0 * h * v)
 }
 
@@ -272,7 +285,7 @@ impl<'a> Planner<'a> {
         let [h, b] = [self.task.config.hidden, self.task.lanes].map(f64::from);
         let affordable = DISPATCH_SECONDS * self.capabilities.flops_per_second / (2.0 * b * h * h);
         let binding = self.capabilities.binding_bytes / self.unit;
-        let rows = self.capabilities.binding_bytes / 28 / u64::from(self.task.lanes);
+        let rows = self.capabilities.binding_bytes / 4 / (InputPlaces::words_per_row(&self.task.config) + 1) / u64::from(self.task.lanes);
         // One segment more is held in f32, for work: it must be short beside the window, or half precision would save nothing.
         let longest = match self.task.history {
             History::F32 => self.task.window.min(LONGEST_SEGMENT),
@@ -295,7 +308,7 @@ impl<'a> Planner<'a> {
     /// The same with chunks of the head of so many bytes, or of 4 rows.
     fn extent_with(&self, steps: u32, stored: u32, places: u32, head_bytes: u64) -> Extent {
         let bytes = head_bytes.min(self.capabilities.binding_bytes);
-        let chunk = u32::try_from(bytes / 4 / u64::from(self.dims.vocab)).unwrap_or(u32::MAX).max(4) / 4 * 4;
+        let chunk = u32::try_from(bytes / 4 / u64::from(self.dims.outputs)).unwrap_or(u32::MAX).max(4) / 4 * 4;
         let per_slot = u32::try_from(self.capabilities.binding_bytes / self.place(steps)).unwrap_or(u32::MAX).max(1);
         Extent {
             lanes: self.task.lanes,
@@ -307,6 +320,7 @@ impl<'a> Planner<'a> {
             ring: if self.task.ring > 0 { self.task.ring + 1 } else { 0 },
             head_rows: pad4(steps * self.task.lanes).min(chunk),
             history: self.task.history,
+            dropout: self.task.dropout,
         }
     }
 
@@ -320,11 +334,13 @@ impl<'a> Planner<'a> {
         let (c, layers) = (&self.task.config, u64::from(self.task.config.layers));
         let rows = u64::from(e.steps) * u64::from(e.lanes);
         let moments = self.task.update.moments.iter().filter(|m| **m).count() as u64;
-        let (hidden, vocab) = (u64::from(self.dims.hidden_padded()), u64::from(c.vocab));
-        let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + vocab * u64::from(pad4(e.lanes)) * 4;
-        let inputs = 4 * (6 * rows + vocab) + 8 * rows + vocab * u64::from(e.head_rows) * 4;
+        let (hidden, outputs) = (u64::from(self.dims.hidden_padded()), u64::from(c.outputs()));
+        let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + outputs * u64::from(pad4(e.lanes)) * 4;
+        let words = InputPlaces::words_per_row(c) + u64::from(pad4(c.embedding()));
+        let inputs = 4 * (words * rows + u64::from(c.input.symbols())) + 8 * rows + outputs * u64::from(e.head_rows) * 4;
         let worked = if e.history == History::F16 { u64::from(e.steps + 1) } else { 0 };
-        let states = layers * (u64::from(e.all_states()) + 1 + worked) + layers.min(2) * u64::from(e.steps);
+        let dropped = u64::from(c.layers > 1 && e.dropout.acts());
+        let states = layers * (u64::from(e.all_states()) + 1 + worked) + (layers.min(2) + dropped) * u64::from(e.steps);
         let places = layers * u64::from(e.places) * self.place(e.steps);
         (fixed + inputs + states * self.unit + places + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
     }

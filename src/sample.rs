@@ -51,7 +51,7 @@ impl Sampler {
         let plan = Plan::with(config.dims(1), 1, 1, false);
         let mut engine = Engine::new(&Device::Cpu { threads: 1 }, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
         engine.set_parameters(parameters)?;
-        let bias = config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; config.vocab as usize], |t| t.extract(parameters));
+        let bias = config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; config.outputs() as usize], |t| t.extract(parameters));
         let rng = ChaCha8Rng::seed_from_u64(options.seed);
         let mut sampler = Sampler { engine, scores: bias.clone(), bias, rng, options, goes_on: false, last: Vec::new() };
         sampler.begin()?;

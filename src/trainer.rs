@@ -1,12 +1,12 @@
 //! Training: windows over lanes or sequences, updates, validation.
 
-use crate::data::{Lanes, Packing, Sequences, Symbols, WARM_UP};
+use crate::data::{Codec, Content, Lanes, Packing, Sequences, Symbols, WARM_UP};
 use crate::device::Device;
 use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
 use crate::evaluate::Held;
 use crate::feed::{Cursor, Feed, Source, Window};
-use crate::model::{Config, History, Init};
+use crate::model::{Config, Dropout, History, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
 use crate::plan::{self, Plan, Task};
 use crate::truncation::Truncation;
@@ -50,6 +50,10 @@ pub struct Settings {
     pub memory_budget: Option<u64>,
     /// How h is stored between the sweeps.
     pub history: History,
+    /// Probability with which a unit is dropped between layers.
+    pub dropout: f64,
+    /// E: numbers that a symbol is embedded in; 0 for one-hot symbols.
+    pub embed: u32,
     /// Bytes of it that something else on the device takes.
     pub reserved: u64,
 }
@@ -64,12 +68,13 @@ pub enum Goal {
 }
 
 impl Settings {
-    /// The architecture for a vocabulary.
+    /// The architecture for what is read and predicted.
     ///
     /// # Errors
     /// [`Error::Usage`] if a size is 0 or too large.
-    pub fn config(&self, vocab: u32) -> Result<Config> {
-        let config = Config { vocab, hidden: self.hidden, layers: self.layers, activation: self.activation, bias: self.bias };
+    pub fn config(&self, codec: &Codec) -> Result<Config> {
+        let (input, output) = (codec.input(self.embed), codec.output());
+        let config = Config { input, output, hidden: self.hidden, layers: self.layers, activation: self.activation, bias: self.bias };
         config.dims(self.lanes).checked().map(|_| config)
     }
 
@@ -83,6 +88,7 @@ impl Settings {
             split: feed.splits(),
             update: self.rule.update(self.clip),
             history: self.history,
+            dropout: Dropout::new(self.dropout, self.seed),
             budget: self.memory_budget.unwrap_or_else(plan::default_budget).saturating_sub(self.reserved),
         }
     }
@@ -108,15 +114,19 @@ impl Default for Settings {
             val_fraction: 0.1,
             memory_budget: None,
             history: History::F32,
+            dropout: 0.0,
+            embed: 0,
             reserved: 0,
         }
     }
 }
 
-/// A text, parted into what is trained on and a held-out tail.
+/// A text or a table, parted into what is trained on and a held-out tail.
 pub struct Corpus {
-    /// All symbols.
-    pub symbols: Arc<Symbols>,
+    /// All of it.
+    pub content: Content,
+    /// What is read and predicted.
+    pub codec: Codec,
     /// The training part.
     pub train: Source,
     /// The held-out part; none if nothing is held out.
@@ -154,7 +164,8 @@ impl Corpus {
     /// [`Error::Input`] if the text is too short, saying how long it must be, or the separator never occurs.
     pub fn new<'a>(symbols: Arc<Symbols>, layout: impl Into<Layout<'a>>, settings: &Settings) -> Result<Self> {
         let layout = layout.into();
-        settings.config(symbols.vocabulary().len())?;
+        let codec = Codec::Text(symbols.vocabulary().clone());
+        settings.config(&codec)?;
         let (name, unit, fraction) = (symbols.text().name.clone(), symbols.unit(), settings.val_fraction);
         let none_left = |held: u64| {
             Error::Input(format!("{name} has {} {unit}, of which --val-fraction {fraction} holds out {held}; at least 2 are needed; raise it", symbols.len()))
@@ -171,7 +182,7 @@ impl Corpus {
             }
             let (train, held) = all.hold_out(fraction);
             let validation = held.map(|held| Held::sequences(held, settings.lanes));
-            return Ok(Corpus { symbols, train: Source::Sequences(train), validation });
+            return Ok(Corpus { content: symbols.into(), codec, train: Source::Sequences(train), validation });
         }
         let held = (symbols.len() as f64 * fraction).floor() as u64;
         let cut = symbols.len() - held;
@@ -185,7 +196,7 @@ impl Corpus {
         let lanes = Lanes::for_evaluation(held.saturating_sub(1), settings.lanes);
         let tail = |_| Lanes::overlapping(symbols.clone(), cut..symbols.len(), lanes, settings.lanes, WARM_UP).map(Held::Stream);
         let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?;
-        Ok(Corpus { symbols, train, validation })
+        Ok(Corpus { content: symbols.into(), codec, train, validation })
     }
 }
 
@@ -193,7 +204,8 @@ impl Corpus {
 pub struct Trainer {
     /// The model on its device.
     pub engine: Engine,
-    symbols: Arc<Symbols>,
+    content: Content,
+    codec: Codec,
     feed: Feed,
     validation: Option<Held>,
     settings: Settings,
@@ -225,7 +237,7 @@ impl Trainer {
     /// # Errors
     /// If sizes are wrong or the device refuses.
     pub fn new(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
-        let config = settings.config(corpus.symbols.vocabulary().len())?;
+        let config = settings.config(&corpus.codec)?;
         Self::with_plan(device, corpus, settings, None, &settings.init.parameters(&config, settings.seed))
     }
 
@@ -234,13 +246,23 @@ impl Trainer {
     /// # Errors
     /// As there.
     pub fn with_plan(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>, parameters: &[f32]) -> Result<Self> {
-        let config = settings.config(corpus.symbols.vocabulary().len())?;
+        let config = settings.config(&corpus.codec)?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
         let plan = plan.map_or_else(|| Plan::new(&settings.task(config, &feed), &device.capabilities()), Ok)?;
         let mut engine = Engine::new(device, config, plan, &settings.rule.update(settings.clip))?;
         engine.set_parameters(parameters)?;
-        let (symbols, validation, interrupt) = (corpus.symbols, corpus.validation, Arc::new(AtomicBool::new(false)));
-        Ok(Trainer { engine, symbols, feed, validation, settings, counters: Counters::default(), last_learning_rate: 0.0, interrupt })
+        let (validation, interrupt) = (corpus.validation, Arc::new(AtomicBool::new(false)));
+        Ok(Trainer {
+            engine,
+            content: corpus.content,
+            codec: corpus.codec,
+            feed,
+            validation,
+            settings,
+            counters: Counters::default(),
+            last_learning_rate: 0.0,
+            interrupt,
+        })
     }
 
     /// Goes on from a saved place.
@@ -272,14 +294,19 @@ impl Trainer {
         (self.settings.task(self.engine.config, &self.feed), self.feed.passes())
     }
 
-    /// The symbols of the text.
-    pub fn symbols(&self) -> &Arc<Symbols> {
-        &self.symbols
+    /// What it is trained on.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// What is read and predicted.
+    pub fn codec(&self) -> &Codec {
+        &self.codec
     }
 
     /// What a token is called, of those that are counted: a symbol of the text, or an answer where sequences ask.
     pub fn unit(&self) -> &'static str {
-        if matches!(self.source(), Source::Sequences(s) if s.asks()) { "answers" } else { self.symbols.unit() }
+        if matches!(self.source(), Source::Sequences(s) if s.asks()) { "answers" } else { self.content.unit() }
     }
 
     /// What is trained on.
@@ -364,6 +391,7 @@ impl Trainer {
     pub fn step(&mut self) -> Result<()> {
         let window = self.next_window();
         let lr = self.learning_rate();
+        self.engine.drop_units(Some(self.counters.updates));
         self.feed.gradient(&mut self.engine, &window, window.n, false, go_on(&self.interrupt))?;
         self.engine.update(self.counters.updates, lr, window.scored as f64)?;
         self.feed.carry(&mut self.engine, &window)?;

@@ -9,6 +9,7 @@ use retrograd::device::Device;
 use retrograd::kernel::{Capabilities, Kernel, Values, Var, Variant, Word};
 use retrograd::kernels::{self, matmul};
 use retrograd::layout::Program;
+use retrograd::model::Dropout;
 use retrograd::model::record::{self, Extent, History, ModelProgram};
 use retrograd::optimizer::{Clip, Rule};
 use retrograd::recording::{Dispatch, Executor, Recording, Repeat};
@@ -16,7 +17,17 @@ use retrograd::recording::{Dispatch, Executor, Recording, Repeat};
 /// What a model of that shape records, a window as one segment.
 pub(crate) fn recorded(shape: Shape, clip: Clip, capabilities: &Capabilities) -> ModelProgram {
     let Shape { lanes, steps, .. } = shape;
-    let extent = Extent { lanes, steps, states: 3, places: 1, places_per_slot: 1, ring: 0, head_rows: steps * lanes, history: History::F32 };
+    let extent = Extent {
+        lanes,
+        steps,
+        states: 3,
+        places: 1,
+        places_per_slot: 1,
+        ring: 0,
+        head_rows: steps * lanes,
+        history: History::F32,
+        dropout: Dropout::default(),
+    };
     record::record(&shape.config(), extent, &Rule::Adam.update(clip), capabilities)
 }
 

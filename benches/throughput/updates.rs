@@ -28,7 +28,7 @@ impl Shape {
     }
 
     pub(crate) fn config(&self) -> Config {
-        Config { vocab: VOCAB, hidden: self.hidden, layers: self.layers, activation: Activation::Tanh, bias: true }
+        Config { hidden: self.hidden, layers: self.layers, activation: Activation::Tanh, bias: true, ..Config::symbols(VOCAB) }
     }
 
     /// Floating-point operations of the products of an update: `[H,H]` ones of a step and lane three times (forward, backward, weights), the

@@ -5,6 +5,7 @@
 //! where it draws, and compared with the full one.
 
 use super::comparison::{Comparison, Parameter, Point, Strategy};
+use crate::data::Codec;
 use crate::data::{Sequences, Symbols};
 use crate::device::Device;
 use crate::dims::pad4;
@@ -61,7 +62,7 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
             strategies.push(*s)
         }
     });
-    let config = plan.settings.config(symbols.vocabulary().len())?;
+    let config = plan.settings.config(&Codec::Text(symbols.vocabulary().clone()))?;
     let mut weights = Vec::new();
     let mut found = Vec::new();
     for &truncation in &strategies {

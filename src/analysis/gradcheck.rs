@@ -4,12 +4,15 @@ use crate::data::Given;
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::model::{Activation, Config, History, Init};
+use crate::model::{Activation, Config, Deviation, Dropout, History, Init, Output};
 use crate::optimizer::{Clip, Rule};
 use crate::plan::Plan;
-use crate::reference::{self, Net, Phi, Tensors, Window, checks};
+use crate::reference::{self, Head, Net, Phi, Read, Targets, Tensors, Window, checks, dropout};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+
+/// Number of the update that units are dropped for.
+const UPDATE: u64 = 5;
 
 /// A random window over a random model.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +33,8 @@ pub struct Case {
     pub history: History,
     /// Seed of parameters and data.
     pub seed: u64,
+    /// Probability with which units are dropped between layers.
+    pub dropout: f64,
     /// Whether edges are cut and scaled (xi 0, 1 and 1/0.7) and not all 1.
     pub cuts: bool,
 }
@@ -37,8 +42,8 @@ pub struct Case {
 impl Case {
     /// A case of odd sizes: B 3, T 17, V 11, H 37, segments of 5 steps, resets, cuts and weights of 0.
     pub fn odd(activation: Activation, layers: u32, bias: bool) -> Self {
-        let config = Config { vocab: 11, hidden: 37, layers, activation, bias };
-        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, history: History::F32, seed: 1, cuts: true }
+        let config = Config { hidden: 37, layers, activation, bias, ..Config::symbols(11) };
+        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, history: History::F32, seed: 1, dropout: 0.0, cuts: true }
     }
 
     /// The plan of this case.
@@ -46,6 +51,7 @@ impl Case {
         let mut plan = Plan::with(self.config.dims(self.lanes), self.steps, self.segment, self.recompute);
         plan.extent.head_rows = plan.extent.head_rows.min(self.head_rows);
         plan.extent.history = self.history;
+        plan.extent.dropout = Dropout::new(self.dropout, self.seed);
         plan
     }
 
@@ -58,12 +64,16 @@ impl Case {
     pub fn window(&self) -> Given {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
         let rows = self.steps * self.lanes;
-        let mut symbols = || (0..rows).map(|_| rng.random_range(0..self.config.vocab)).collect::<Vec<u32>>();
-        let (tokens, targets) = (symbols(), symbols());
+        let (input, output) = (self.config.input, self.config.output);
+        let mut symbols = |of: u32| (0..if of > 0 { rows } else { 0 }).map(|_| rng.random_range(0..of)).collect::<Vec<u32>>();
+        let tokens = symbols(input.symbols());
+        let targets = symbols(if let Output::Classes(n) = output { n } else { 0 });
         let mut choose = |odds: u32, values: [f32; 3]| (0..rows).map(|_| values[(rng.random_range(0..odds) as usize).min(2)]).collect::<Vec<f32>>();
         let (keep, weights) = (choose(6, [0.0, 1.0, 1.0]), choose(5, [0.0, 1.0, 1.0]));
         let xi = choose(4, if self.cuts { [0.0, 1.0 / 0.7, 1.0] } else { [1.0; 3] });
-        Given { lanes: self.lanes, tokens, targets, keep, xi, weights }
+        let mut numbers = |each: u32| (0..rows * each).map(|_| rng.random_range(-1.5..1.5)).collect::<Vec<f32>>();
+        let (numbers, wanted) = (numbers(input.numbers()), numbers(output.numbers()));
+        Given { lanes: self.lanes, tokens, numbers, targets, wanted, keep, xi, weights }
     }
 
     /// The state that flows in, per layer `[B, Hp]`.
@@ -72,6 +82,13 @@ impl Case {
         let (h, ld) = (self.config.hidden as usize, self.config.hidden.next_multiple_of(4) as usize);
         let row = |rng: &mut ChaCha8Rng| (0..ld).map(|i| if i < h { rng.random_range(-0.5..0.5) } else { 0.0 }).collect::<Vec<f32>>();
         (0..self.config.layers).map(|_| (0..self.lanes).flat_map(|_| row(&mut rng)).collect()).collect()
+    }
+
+    /// What the h of a layer is multiplied by before the layer above reads it, `[T,B,H]` each, by the reference; nothing without dropout.
+    fn factors(&self) -> Vec<Vec<f64>> {
+        let between = if self.dropout > 0.0 { self.config.layers - 1 } else { 0 };
+        let sizes = [self.steps, self.lanes, self.config.hidden];
+        (1..=between).map(|layer| dropout::factors(self.dropout, self.seed, UPDATE as u32, layer, sizes)).collect()
     }
 
     /// N: the scored steps.
@@ -108,6 +125,7 @@ pub fn executor_with(device: &Device, case: &Case, plan: Plan) -> Result<(Gradie
     engine.set_parameters(&case.parameters())?;
     engine.set_state(&case.state())?;
     let window = case.window();
+    engine.drop_units(Some(UPDATE));
     engine.gradient(0..case.steps, |places, range| window.inputs(places, range), case.n())?;
     let loss = engine.loss_sum()? / case.n();
     engine.carry()?;
@@ -140,12 +158,23 @@ pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>
         Activation::Relu => Phi::Relu,
         Activation::Identity => Phi::Identity,
     };
-    let net = Net { vocab: c.vocab as usize, hidden: c.hidden as usize, layers: c.layers as usize, phi, bias: c.bias };
+    let head = match c.output {
+        Output::Classes(_) => Head::Softmax,
+        Output::Numbers { deviation: Deviation::Squared, .. } => Head::Squared,
+        Output::Numbers { deviation: Deviation::Absolute, .. } => Head::Absolute,
+    };
+    let embedded = Some(c.input.symbols() as usize).filter(|_| c.embedding() > 0);
+    let sizes = [c.input.width(), c.outputs(), c.hidden, c.layers].map(|n| n as usize);
+    let net = Net { embedded, inputs: sizes[0], outputs: sizes[1], hidden: sizes[2], layers: sizes[3], phi, bias: c.bias, head };
     let flat = case.parameters();
     let params: Tensors = c.tensors().iter().map(|t| wide(&t.extract(&flat))).collect();
     let given = case.window();
     let (keep, xi, weights) = (wide(&given.keep), wide(&given.xi), wide(&given.weights));
-    let window = Window { steps: case.steps as usize, tokens: &given.tokens, targets: &given.targets, keep: &keep, xi: &xi, weights: &weights, n: case.n() };
+    let (numbers, wanted) = (wide(&given.numbers), wide(&given.wanted));
+    let read = if numbers.is_empty() { Read::Symbols(&given.tokens) } else { Read::Numbers(&numbers) };
+    let targets = if wanted.is_empty() { Targets::Classes(&given.targets) } else { Targets::Numbers(&wanted) };
+    let factors = case.factors();
+    let window = Window { steps: case.steps as usize, read, targets, keep: &keep, xi: &xi, weights: &weights, factors: &factors, n: case.n() };
     let state: Vec<Vec<f64>> = case.state().iter().map(|s| unpad(s, c.hidden)).collect();
     f(&net, &params, &window, &state)
 }

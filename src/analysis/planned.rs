@@ -131,7 +131,7 @@ impl Planned {
             hidden: c.hidden,
             layers: c.layers,
             batch: task.lanes,
-            vocabulary: c.vocab,
+            vocabulary: c.outputs(),
             truncation: truncation.to_string(),
             budget: task.budget,
             window: task.window,

@@ -127,6 +127,8 @@ impl Args {
             val_fraction: self.val_fraction,
             memory_budget: None,
             history: History::F32,
+            dropout: 0.0,
+            embed: 0,
             reserved: 0,
         };
         Ok(Plan { strategies: strategies(&self.strategies)?, settings, updates: self.updates, length: self.length, draws: self.draws })

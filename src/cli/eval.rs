@@ -9,6 +9,7 @@ use crate::error::{Error, Result, tell};
 use crate::evaluate::{Evaluation, Held};
 use crate::files;
 use crate::metrics::{number, optional};
+use crate::model::Dropout;
 use crate::model::History;
 use crate::optimizer::{Clip, Rule};
 use crate::plan::{self, Plan, Task};
@@ -116,8 +117,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
-    let task =
-        Task { config: model.config, lanes, window: held.longest(), ring: 0, split: false, update, history: History::F32, budget: plan::default_budget() };
+    let task = Task {
+        config: model.config,
+        lanes,
+        window: held.longest(),
+        ring: 0,
+        split: false,
+        update,
+        history: History::F32,
+        dropout: Dropout::default(),
+        budget: plan::default_budget(),
+    };
     let plan = Plan::for_evaluation(&task, &device.capabilities()).map_err(fewer)?;
     let mut engine = Engine::new(&device, model.config, plan, &update)?;
     engine.set_parameters(&model.parameters)?;
@@ -156,7 +166,7 @@ fn symbols(args: &Args, task: Option<Asked>, model: &Model) -> Result<Symbols> {
         }
         (Some(task), None) => {
             let symbols = task.symbols(args.seed.unwrap_or(0), Set::Fresh, args.examples.unwrap_or(EXAMPLES))?;
-            if symbols.vocabulary() != &model.vocabulary {
+            if Some(symbols.vocabulary()) != model.codec.vocabulary() {
                 return Err(Error::Input(format!("the model's vocabulary is not that of the task {task} of {}'s config.toml", args.run.display())));
             }
             Ok(symbols)
@@ -165,7 +175,7 @@ fn symbols(args: &Args, task: Option<Asked>, model: &Model) -> Result<Symbols> {
         (None, Some(_)) if args.seed.is_some() || args.examples.is_some() => {
             wrong("--seed and --examples are for runs that were trained on a --task; leave them out".to_string())
         }
-        (None, Some(path)) => Symbols::with(Text::open(path)?, model.vocabulary.clone()),
+        (None, Some(path)) => Symbols::with(Text::open(path)?, model.codec.text()?.clone()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::model::Source;
 use super::{print_json, say};
+use crate::data::Codec;
 use crate::error::{Error, Result, tell};
 use crate::model::Activation;
 use crate::store::Model;
@@ -61,7 +62,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "parameters": model.config.parameters(), "python": snippet,
         }));
     }
-    tell(&format!("{name}: {} parameters, {} symbols; in Python:", model.config.parameters(), model.config.vocab));
+    tell(&format!("{name}: {} parameters, {} symbols; in Python:", model.config.parameters(), model.config.outputs()));
     say(&snippet);
     Ok(())
 }
@@ -81,7 +82,16 @@ fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
             return Err(Error::Usage("nn.RNN has no identity activation, so PyTorch can't load this model; export it with --onnx".to_string()));
         }
     };
-    let (v, h, layers, bias, file) = (c.vocab, c.hidden, c.layers, if c.bias { "True" } else { "False" }, quoted(path));
+    let (d, v, h, layers, bias, file) = (c.input.width(), c.outputs(), c.hidden, c.layers, if c.bias { "True" } else { "False" }, quoted(path));
+    let symbols = c.input.symbols();
+    let (embed, x) = match c.embedding() {
+        0 => (String::new(), format!("torch.nn.functional.one_hot(tokens, {symbols}).float()")),
+        e => (format!("\n        self.embed = torch.nn.Embedding({symbols}, {e})"), "self.embed(tokens)".to_string()),
+    };
+    let labels = match model.codec {
+        Codec::Labels { .. } => "\n    labels = json.loads(f.metadata()[\"labels\"])  # the label of each output, at the last step",
+        Codec::Text(_) => "",
+    };
     Ok(format!(
         "\
 import json, torch
@@ -90,19 +100,19 @@ from safetensors.torch import load_file
 
 class Model(torch.nn.Module):
     def __init__(self):
-        super().__init__()
-        self.rnn = torch.nn.RNN({v}, {h}, num_layers={layers}, nonlinearity=\"{activation}\", bias={bias})
+        super().__init__(){embed}
+        self.rnn = torch.nn.RNN({d}, {h}, num_layers={layers}, nonlinearity=\"{activation}\", bias={bias})
         self.head = torch.nn.Linear({h}, {v}, bias={bias})
 
     def forward(self, tokens, state=None):  # [time, batch], [layers, batch, {h}] -> [time, batch, {v}], the next state
-        x = torch.nn.functional.one_hot(tokens, {v}).float()
+        x = {x}
         y, state = self.rnn(x, state)
         return self.head(y), state
 
 model = Model()
 model.load_state_dict(load_file({file}))
 with safe_open({file}, \"pt\") as f:
-    vocabulary = json.loads(f.metadata()[\"vocabulary\"])  # the symbol of each index"
+    vocabulary = json.loads(f.metadata()[\"vocabulary\"])  # the symbol of each index{labels}"
     ))
 }
 
@@ -120,7 +130,7 @@ tokens = numpy.zeros((5, 1), numpy.int64)  # [time, batch], indices 0 to {last}
 logits, state = session.run([\"logits\", \"next_state\"], {{\"tokens\": tokens, \"state\": state}})  # [time, batch, {v}]",
         layers = c.layers,
         h = c.hidden,
-        v = c.vocab,
-        last = c.vocab - 1
+        v = c.outputs(),
+        last = c.input.symbols() - 1
     )
 }

@@ -161,18 +161,18 @@ impl Args {
             None => return Err(Error::Usage(format!("{} is a model file, which has no text; give one behind it", path.display()))),
         };
         let separator = if self.stream { None } else { given.or(source.separator.clone()) };
-        let symbols = Arc::new(Symbols::with(text, model.vocabulary.clone())?);
+        let symbols = Arc::new(Symbols::with(text, model.codec.text()?.clone())?);
         let sequences = separator.map(|s| Sequences::new(symbols.clone(), &s)).transpose()?;
         Ok(Found { model: Some(model), sequences, symbols, run })
     }
 
     fn fresh(&self, vocab: u32) -> Config {
         Config {
-            vocab,
             hidden: self.hidden.unwrap_or(256),
             layers: self.layers.unwrap_or(1),
             activation: self.activation.unwrap_or_default(),
             bias: !self.no_bias,
+            ..Config::symbols(vocab)
         }
     }
 

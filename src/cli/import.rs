@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let c = &model.config;
     if args.json {
         print_json(&json!({
-            "run_dir": name.to_string(), "parameters": c.parameters(), "symbols": c.vocab, "hidden": c.hidden, "layers": c.layers,
+            "run_dir": name.to_string(), "parameters": c.parameters(), "symbols": c.outputs(), "hidden": c.hidden, "layers": c.layers,
             "activation": c.activation, "bias": c.bias, "notes": notes,
         }))?;
     }
@@ -64,7 +64,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         notes.iter().for_each(|n| tell(&format!("note: {n}")));
         tell(&format!(
             "{name}: {} symbols, {} of {} {} units, {} parameters; go on with `retrograd train TEXT --from {name}`",
-            c.vocab,
+            c.outputs(),
             if c.layers == 1 { "1 layer".to_string() } else { format!("{} layers", c.layers) },
             c.hidden,
             format!("{:?}", c.activation).to_lowercase(),

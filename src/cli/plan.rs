@@ -38,10 +38,10 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
         return Err(Error::Usage(format!("{} exists; give another file for --svg", path.display())));
     }
     let (mut config, start) = args.train.prepared(given)?;
-    let symbols = Arc::new(config.open_text(start.as_ref().map(|m| &m.vocabulary))?);
+    let symbols = Arc::new(config.open_text(start.as_ref().and_then(|m| m.codec.vocabulary()))?);
     let settings = config.settings();
-    let model = settings.config(symbols.vocabulary().len())?;
     let corpus = Corpus::new(symbols, config.layout(), &settings)?;
+    let model = settings.config(&corpus.codec)?;
     let (device, line) = Device::open(config.device)?;
     if !args.train.quiet {
         tell(&line);

@@ -11,13 +11,17 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
     let (config, settings) = (run.trainer.engine.config, *run.trainer.settings());
     let idle = run.trainer.idle();
     let trainer = &run.trainer;
-    let symbols = trainer.symbols();
-    let (name, unit) = (&symbols.text().name, symbols.unit());
+    let (name, unit) = (trainer.content().name(), trainer.content().unit());
     let layout = match trainer.source() {
         Source::Stream(lanes) => format!("{} lanes of {} {unit}", lanes.lanes(), lanes.steps()),
         Source::Sequences(s) => format!("{} sequences of up to {} {unit}, {:.1}% of the steps idle", s.list().len(), s.longest(), 100.0 * idle),
     };
-    args.note(&format!("text: {name}: {} symbols, {layout}; model: {} parameters; run: {}", config.vocab, config.parameters(), run.folder().path().display()));
+    args.note(&format!(
+        "text: {name}: {} symbols, {layout}; model: {} parameters; run: {}",
+        config.input.symbols(),
+        config.parameters(),
+        run.folder().path().display()
+    ));
     if let Some(task) = run.config().task {
         args.note(&format!("task: {} answers a sequence; by chance {} are right, at {:.4} nats", task.answers(), percent(task.chance()), task.baseline()));
     }

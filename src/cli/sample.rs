@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Err(Error::Usage(format!("{run} was trained on the task {task}: it answers and writes no text; see `retrograd eval {run}`")));
     }
     let model = source.load()?;
-    let vocabulary = &model.vocabulary;
+    let vocabulary = model.codec.text()?;
     let prompt = vocabulary.encode(&args.prompt).map_err(|e| Error::Input(format!("--prompt: {e}")))?;
     let separator = source.separator.as_deref().map_or(Ok(Vec::new()), |s| vocabulary.encode(s))?;
     let options = Options { temperature: args.temperature as f32, top_k: args.top_k.map_or(0, |k| k as usize), seed: args.seed, separator };

@@ -127,6 +127,12 @@ pub(super) struct Args {
     /// all arithmetic stays f32. Every device can. States beyond plus or minus 65504 (relu, identity) are held there
     #[arg(long, value_enum, default_value_t = History::F32, help_heading = "Training")]
     history: History,
+    /// Drop units between layers with this probability while training, as nn.RNN(dropout=P) does; needs --layers 2 or more
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = fraction, help_heading = "Model")]
+    dropout: f64,
+    /// Embed each symbol in so many learned numbers, in place of one-hot inputs: for large vocabularies
+    #[arg(long, value_name = "E", value_parser = clap::value_parser!(u32).range(1..=65536), help_heading = "Model")]
+    embed: Option<u32>,
     /// Seed of the initial weights, of random cuts, of the sequences of a task and the order of any, and of the sample
     #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
     seed: u64,
@@ -215,6 +221,8 @@ impl Args {
             val_fraction: self.val_fraction,
             memory_budget: self.memory_budget,
             history: self.history,
+            dropout: self.dropout,
+            embed: self.embed,
             val_every: self.val_every,
             patience: self.patience,
             log_every: self.log_every,
@@ -234,10 +242,12 @@ impl Args {
         config.check()?;
         let Some(path) = config.from.clone() else { return Ok((config, None)) };
         let model = super::model::Source::find(&path, false)?.load()?;
-        let (has, bytes) = (&model.config, model.vocabulary.kind() == Kind::Bytes);
+        let (has, bytes) = (&model.config, model.codec.vocabulary().is_some_and(|v| v.kind() == Kind::Bytes));
         let before = config.clone();
         (config.hidden, config.layers, config.activation, config.no_bias, config.bytes) = (has.hidden, has.layers, has.activation, !has.bias, bytes);
-        let stated: Vec<String> = stated.into_iter().filter(|s| ["hidden", "layers", "activation", "no-bias", "bytes"].contains(&s.as_str())).collect();
+        config.embed = Some(has.embedding()).filter(|e| *e > 0);
+        let stated: Vec<String> =
+            stated.into_iter().filter(|s| ["hidden", "layers", "activation", "no-bias", "bytes", "embed"].contains(&s.as_str())).collect();
         if let Some([key, here, there]) = before.differences(&config, &stated).first() {
             return Err(Error::Usage(format!("{key} {here} contradicts the model of --from {}, whose {key} is {there}; leave it out", path.display())));
         }
@@ -322,7 +332,7 @@ fn flags(given: &[String]) -> Vec<String> {
 fn begin(args: &Args, given: &[String]) -> Result<Run> {
     let (mut config, model) = args.prepared(given)?;
     let known = config.text_checksum.clone();
-    let symbols = config.open_text(model.as_ref().map(|m| &m.vocabulary))?;
+    let symbols = config.open_text(model.as_ref().and_then(|m| m.codec.vocabulary()))?;
     if !known.is_empty() && known != config.text_checksum {
         tell(&format!("warning: {} is not the text that the configuration was written for: its checksum is another", symbols.text().name));
     }
@@ -428,7 +438,7 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
 }
 
 fn find_text(config: &mut RunConfig, model: Option<&Model>) -> Result<Symbols> {
-    let symbols = config.find_text(model.map(|m| &m.vocabulary))?;
+    let symbols = config.find_text(model.and_then(|m| m.codec.vocabulary()))?;
     config.text.clone_from(&symbols.text().path);
     Ok(symbols)
 }

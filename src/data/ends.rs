@@ -66,7 +66,9 @@ impl Ends {
     /// # Errors
     /// [`Error::Input`] if no sequence is longer than `lags`.
     pub fn of_sequences(sequences: &Sequences, count: u32, lags: u32, seed: u64) -> Result<Self> {
-        let symbols = sequences.symbols().clone();
+        let Some(symbols) = sequences.content().symbols().cloned() else {
+            return Err(Error::Usage(format!("{} has no symbols; only windows of texts can be looked at", sequences.content().name())));
+        };
         if sequences.longest() <= lags {
             return Err(Error::Input(format!(
                 "the longest sequence of {} has {} steps; lags of up to {lags} need one of {}; lower --lags, or give --stream to read on over separators",
@@ -82,7 +84,7 @@ impl Ends {
             End { first: s.start, last: s.start + u64::from(rng.random_range(s.len - sequences.scored_of(&s)..s.len)) }
         };
         let list = (0..count).map(place).collect();
-        Ok(Ends { symbols, before: sequences.before(), ahead: sequences.ahead(), list })
+        Ok(Ends { symbols, before: sequences.before(), ahead: sequences.ahead() as usize, list })
     }
 
     /// All places.
@@ -115,7 +117,9 @@ impl Ends {
             }
             for (t, (&token, &target)) in live.clone().zip(read.iter().zip(&read[self.ahead..])) {
                 let keep = if from + u64::from(t - live.start) == end.first { 0.0 } else { 1.0 };
-                grid.set(t, b, Cell { token, target, keep, xi: 1.0, weight: weight(t) });
+                grid.token(t, b, token);
+                grid.target(t, b, target);
+                grid.set(t, b, Cell { keep, xi: 1.0, weight: weight(t) });
             }
         }
         Ok(grid.finish())
@@ -134,7 +138,7 @@ mod tests {
         let ends = Ends::of_stream(symbols, 4, 5, 1).unwrap();
         assert!(ends.list().iter().all(|e| e.first == 1 && (6..26).contains(&e.last)), "{:?}", ends.list());
         let which = [End { first: 1, last: 25 }, End { first: 1, last: 2 }, End { first: 10, last: 12 }];
-        let places = InputPlaces { rows: 12, vocab: 26 };
+        let places = InputPlaces::new(&crate::model::Config::symbols(26), 12);
         let words = ends.inputs(&which, 6, &places, 2..6, |t| if t == 5 { 1.0 } else { 0.0 }).unwrap().words;
         let column = |place: u32, b: usize| (0..4).map(|t| words[place as usize + t * 3 + b]).collect::<Vec<u32>>();
         assert_eq!(column(places.tokens(), 0), [21, 22, 23, 24]);

@@ -13,20 +13,20 @@ pub struct SegmentInputs {
 }
 
 impl SegmentInputs {
-    /// Completes the words of `rows` rows by the list of rows sorted by token.
+    /// Completes the words of `rows` rows by the list of rows sorted by symbol, where symbols are read.
     pub fn sorted(mut words: Vec<u32>, places: &InputPlaces, rows: usize) -> Self {
-        let list = sort_by_token(&words[places.tokens() as usize..][..rows], places.vocab);
         words.truncate(places.starts() as usize);
-        words.extend(list);
+        if places.input.symbols() > 0 {
+            let list = sort_by_token(&words[places.tokens() as usize..][..rows], places.input.symbols());
+            words.extend(list);
+        }
         SegmentInputs { words }
     }
 }
 
-/// What belongs to one step of one lane.
+/// What belongs to one step of one lane, besides what is read and predicted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Cell {
-    pub token: u32,
-    pub target: u32,
     /// 0 where a new sequence begins, else 1.
     pub keep: f32,
     /// Scale of the gradient that flows from this step back to the one before.
@@ -48,19 +48,41 @@ impl<'a> Grid<'a> {
         Grid { words: vec![0; places.words() as usize], places, steps, lanes }
     }
 
-    /// Sets step t (counted as the segment's steps are) of lane b.
+    /// The row of step t (counted as the segment's steps are) of lane b.
+    fn row(&self, t: u32, b: u32) -> u32 {
+        (t - self.steps.start) * self.lanes + b
+    }
+
+    /// Sets step t of lane b.
     pub(super) fn set(&mut self, t: u32, b: u32, cell: Cell) {
-        let row = (t - self.steps.start) * self.lanes + b;
-        let p = self.places;
-        for (place, word) in [
-            (p.tokens(), cell.token),
-            (p.targets(), cell.target),
-            (p.keep(), cell.keep.to_bits()),
-            (p.xi(), cell.xi.to_bits()),
-            (p.weights(), cell.weight.to_bits()),
-        ] {
-            self.words[(place + row) as usize] = word;
+        let (row, p) = (self.row(t, b), self.places);
+        for (place, number) in [(p.keep(), cell.keep), (p.xi(), cell.xi), (p.weights(), cell.weight)] {
+            self.words[(place + row) as usize] = number.to_bits();
         }
+    }
+
+    /// It reads this symbol.
+    pub(super) fn token(&mut self, t: u32, b: u32, symbol: u32) {
+        let at = self.places.tokens() + self.row(t, b);
+        self.words[at as usize] = symbol;
+    }
+
+    /// It is to predict this class.
+    pub(super) fn target(&mut self, t: u32, b: u32, class: u32) {
+        let at = self.places.targets() + self.row(t, b);
+        self.words[at as usize] = class;
+    }
+
+    /// It reads these numbers, D of them.
+    pub(super) fn read(&mut self, t: u32, b: u32, numbers: &[f32]) {
+        let at = (self.places.numbers() + self.row(t, b) * self.places.numbers_ld()) as usize;
+        self.words[at..at + numbers.len()].iter_mut().zip(numbers).for_each(|(word, n)| *word = n.to_bits());
+    }
+
+    /// It is to predict these numbers, V of them.
+    pub(super) fn want(&mut self, t: u32, b: u32, numbers: &[f32]) {
+        let first = self.places.wanted() + self.row(t, b);
+        (first..).step_by(self.places.rows as usize).zip(numbers).for_each(|(at, n)| self.words[at as usize] = n.to_bits());
     }
 
     pub(super) fn finish(self) -> SegmentInputs {
@@ -75,8 +97,12 @@ pub struct Given {
     pub lanes: u32,
     /// Input symbols.
     pub tokens: Vec<u32>,
-    /// Symbols to predict.
+    /// Input numbers in place of symbols, `[T, B, D]`.
+    pub numbers: Vec<f32>,
+    /// Classes to predict.
     pub targets: Vec<u32>,
+    /// Numbers to predict in place of classes, `[T, B, V]`.
+    pub wanted: Vec<f32>,
     /// 0 where a new sequence begins, else 1.
     pub keep: Vec<f32>,
     /// Scale of the gradient that flows from a step back to the one before.
@@ -92,11 +118,19 @@ impl Given {
     /// None; it has the form of the other sources of inputs.
     pub fn inputs(&self, places: &InputPlaces, range: Range<u32>) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), self.lanes);
+        let (read, wanted) = (places.input.numbers() as usize, places.output.numbers() as usize);
         for t in range {
             for b in 0..self.lanes {
                 let i = (t * self.lanes + b) as usize;
-                let cell = Cell { token: self.tokens[i], target: self.targets[i], keep: self.keep[i], xi: self.xi[i], weight: self.weights[i] };
-                grid.set(t, b, cell);
+                match read {
+                    0 => grid.token(t, b, self.tokens[i]),
+                    d => grid.read(t, b, &self.numbers[i * d..][..d]),
+                }
+                match wanted {
+                    0 => grid.target(t, b, self.targets[i]),
+                    v => grid.want(t, b, &self.wanted[i * v..][..v]),
+                }
+                grid.set(t, b, Cell { keep: self.keep[i], xi: self.xi[i], weight: self.weights[i] });
             }
         }
         Ok(grid.finish())

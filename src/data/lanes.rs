@@ -1,17 +1,17 @@
 //! A stream of symbols laid out as contiguous lanes that are read side by side.
 
+use super::content::Target;
 use super::inputs::{Cell, Grid};
-use super::{SegmentInputs, Symbols};
+use super::{Content, SegmentInputs};
 use crate::error::{Error, Result};
 use crate::model::record::InputPlaces;
 use std::ops::Range;
-use std::sync::Arc;
 
-/// B lanes of L steps over a stream: lane b reads symbols `bL..` and predicts the one behind each.
+/// B lanes of L steps over a stream: lane b reads places `bL..` and predicts what lies behind each.
 #[derive(Clone)]
 pub struct Lanes {
-    symbols: Arc<Symbols>,
-    /// The stream's part of the symbols.
+    content: Content,
+    /// The stream's part of its places.
     stream: Range<u64>,
     lanes: u32,
     steps: u32,
@@ -24,21 +24,21 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Error::Input`] if there is less than one step for every lane.
-    pub fn new(symbols: Arc<Symbols>, stream: Range<u64>, lanes: u32) -> Result<Self> {
+    pub fn new(content: impl Into<Content>, stream: Range<u64>, lanes: u32) -> Result<Self> {
+        let content = content.into();
         let len = stream.end - stream.start;
-        let steps = len.saturating_sub(1) / u64::from(lanes);
+        let steps = len.saturating_sub(content.ahead().into()) / u64::from(lanes);
         if steps == 0 {
             return Err(Error::Input(format!(
                 "{} has {len} {} to train on, too short for {lanes} lanes: at least {} are needed; lower --batch",
-                symbols.text().name,
-                symbols.unit(),
-                lanes + 1
+                content.name(),
+                content.unit(),
+                lanes + content.ahead()
             )));
         }
-        let steps = u32::try_from(steps).map_err(|_| {
-            Error::Input(format!("{} is too long for {lanes} lanes: a lane has at most {} steps; raise --batch", symbols.text().name, u32::MAX))
-        })?;
-        Ok(Lanes { symbols, stream, lanes, steps, warm_up: 0 })
+        let steps = u32::try_from(steps)
+            .map_err(|_| Error::Input(format!("{} is too long for {lanes} lanes: a lane has at most {} steps; raise --batch", content.name(), u32::MAX)))?;
+        Ok(Lanes { content, stream, lanes, steps, warm_up: 0 })
     }
 
     /// Lays out a stream for evaluation, every symbol but the first scored once: lanes overlap by `warm_up` steps which are read
@@ -47,15 +47,17 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Error::Input`] if there is nothing to score.
-    pub fn overlapping(symbols: Arc<Symbols>, stream: Range<u64>, lanes: u32, all: u32, warm_up: u32) -> Result<Self> {
-        let scored = (stream.end - stream.start).saturating_sub(1);
+    pub fn overlapping(content: impl Into<Content>, stream: Range<u64>, lanes: u32, all: u32, warm_up: u32) -> Result<Self> {
+        let content = content.into();
+        let (len, ahead) = (stream.end - stream.start, content.ahead());
+        let scored = len.saturating_sub(ahead.into());
         let warm_up = if lanes == 1 { 0 } else { warm_up };
         let share = u32::try_from(scored.div_ceil(u64::from(lanes))).ok().filter(|s| *s > 0 && *s < u32::MAX - warm_up);
-        let what = &symbols.text().name;
         let Some(share) = share else {
-            return Err(Error::Input(format!("{what} has {} {} to evaluate; at least 2 are needed for each lane", scored + 1, symbols.unit())));
+            let (what, unit) = (content.name(), content.unit());
+            return Err(Error::Input(format!("{what} has {len} {unit} to evaluate; at least {} are needed for each lane", ahead + 1)));
         };
-        Ok(Lanes { steps: share + warm_up, symbols, stream, lanes: all, warm_up })
+        Ok(Lanes { steps: share + warm_up, content, stream, lanes: all, warm_up })
     }
 
     /// Lanes of an evaluation: one as long as that is short, then more, so that what the warm-ups cost stays small.
@@ -87,11 +89,11 @@ impl Lanes {
         i64::from(b) * i64::from(self.steps - self.warm_up) - i64::from(self.warm_up)
     }
 
-    /// The steps of a range at which lane b has a symbol and one behind it.
+    /// The steps of a range at which lane b has something to read and to predict.
     fn live(&self, b: u32, steps: Range<u32>) -> Range<u32> {
         let (origin, len) = (self.origin(b), (self.stream.end - self.stream.start) as i64);
         let limit = |x: i64| x.clamp(i64::from(steps.start), i64::from(steps.end)) as u32;
-        limit(-origin)..limit(len - 1 - origin)
+        limit(-origin)..limit(len - i64::from(self.content.ahead()) - origin)
     }
 
     /// The inputs of the steps in `range`, a segment, as the words that a model reads; `edge` gives keep, xi and weight of step t.
@@ -100,21 +102,19 @@ impl Lanes {
     /// If the text can't be read.
     pub fn inputs(&self, places: &InputPlaces, range: Range<u32>, edge: impl Fn(u32) -> (f32, f32, f32)) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), self.lanes);
-        let mut read = Vec::new();
         for b in 0..self.lanes {
             let live = self.live(b, range.clone());
             if live.is_empty() {
                 continue;
             }
-            read.resize((live.end - live.start) as usize + 1, 0);
             let place = self.origin(b) + i64::from(live.start);
-            self.symbols.read(self.stream.start + place as u64, &mut read)?;
-            for (t, pair) in live.clone().zip(read.windows(2)) {
+            self.content.fill(&mut grid, (live.clone(), b), self.stream.start as i64 + place, 0, Target::Ahead(1))?;
+            for t in live.clone() {
                 let (keep, xi, weight) = edge(t);
                 // The stream's first step starts from zero, in whichever lane it is read.
                 let keep = if place + i64::from(t - live.start) == 0 { 0.0 } else { keep };
                 let weight = if t >= self.warm_up { weight } else { 0.0 };
-                grid.set(t, b, Cell { token: pair[0], target: pair[1], keep, xi, weight });
+                grid.set(t, b, Cell { keep, xi, weight });
             }
         }
         Ok(grid.finish())
@@ -127,7 +127,9 @@ pub const WARM_UP: u32 = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Kind, Text};
+    use crate::data::{Kind, Symbols, Text};
+    use crate::model::Config;
+    use std::sync::Arc;
 
     /// The bytes 0, 1, 2, ... as a stream.
     fn counting(n: u8) -> (Arc<Symbols>, Range<u64>) {
@@ -137,7 +139,7 @@ mod tests {
 
     fn words(lanes: &Lanes, range: Range<u32>) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
         let rows = (range.end - range.start) * lanes.lanes();
-        let places = InputPlaces { rows: rows.next_multiple_of(4), vocab: 256 };
+        let places = InputPlaces::new(&Config::symbols(256), rows);
         let w = lanes.inputs(&places, range, |_| (1.0, 1.0, 1.0)).unwrap().words;
         let cut = |at: u32| w[at as usize..][..rows as usize].to_vec();
         (cut(places.tokens()), cut(places.targets()), cut(places.weights()).into_iter().map(f32::from_bits).collect())

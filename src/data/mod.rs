@@ -1,5 +1,7 @@
 //! Where symbols come from: texts and synthetic tasks, their vocabulary, lanes of a stream, and finite sequences.
 
+mod codec;
+mod content;
 mod ends;
 mod inputs;
 mod lanes;
@@ -12,6 +14,8 @@ mod tasks;
 mod text;
 mod vocabulary;
 
+pub use codec::Codec;
+pub use content::Content;
 pub use ends::{End, Ends};
 pub use inputs::{Given, SegmentInputs};
 pub use lanes::{Lanes, WARM_UP};

@@ -6,8 +6,9 @@
 //!
 //! Sequences that ask ([`Sequences::asked`]) are scored at their last steps alone: behind what is read, the text holds the answers.
 
+use super::content::Target;
 use super::inputs::{Cell, Grid};
-use super::{SegmentInputs, Symbols};
+use super::{Content, SegmentInputs, Symbols};
 use crate::error::{Error, Result};
 use crate::model::record::InputPlaces;
 use crate::truncation::Edge;
@@ -30,15 +31,24 @@ pub struct Sequence {
 /// The sequences of a text, or of a part of it.
 #[derive(Clone)]
 pub struct Sequences {
-    symbols: Arc<Symbols>,
+    content: Content,
     list: Vec<Sequence>,
     /// What the first step of the text's first sequence reads: the separator's last symbol, as those of the others do.
     before: u32,
     /// Sequences that were left out because they have less than 2 symbols, or none but the separator.
     skipped: u64,
-    /// How many of a sequence's last steps are scored, each against the symbol so many places behind the one it reads; none where every step
-    /// is, against the next symbol.
-    answers: Option<u32>,
+    scored: Scored,
+}
+
+/// Which steps of a sequence are scored, and against what.
+#[derive(Debug, Clone)]
+enum Scored {
+    /// Every step, against what lies behind it.
+    All,
+    /// So many at the end, each against the symbol so many places behind the one it reads.
+    Answers(u32),
+    /// The last one, against the class of the sequence.
+    Labels(Arc<[u32]>),
 }
 
 impl Sequences {
@@ -68,7 +78,7 @@ impl Sequences {
         if list.is_empty() {
             return Err(Error::Input(format!("{name}: all {skipped} sequences are empty or shorter than 2 {}; give another separator", symbols.unit())));
         }
-        Ok(Sequences { symbols, list, before, skipped, answers: None })
+        Ok(Sequences { content: symbols.into(), list, before, skipped, scored: Scored::All })
     }
 
     /// Cuts a part of a text into pieces of `len` symbols, each predicted from a state of zero and the symbol before it; what is left over
@@ -87,7 +97,7 @@ impl Sequences {
             )));
         }
         let list = (0..count).map(|i| Sequence { start: part.start + 1 + i * u64::from(len), len }).collect();
-        Ok(Sequences { symbols, list, before: 0, skipped: 0, answers: None })
+        Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::All })
     }
 
     /// Cuts a text into pieces of `steps` symbols that are read, one a step, and `answers` behind them, which are due at the last steps, in
@@ -107,7 +117,18 @@ impl Sequences {
         }
         // As everywhere, the first step reads the symbol before the start.
         let list = (0..count).map(|i| Sequence { start: i * piece + 1, len: steps }).collect();
-        Ok(Sequences { symbols, list, before: 0, skipped: 0, answers: Some(answers) })
+        Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Answers(answers) })
+    }
+
+    /// Parts of a text, each with the class that its last step is to name.
+    ///
+    /// # Panics
+    /// If a part is empty or reaches beyond the text, or there are not as many classes as parts.
+    pub fn labelled(symbols: Arc<Symbols>, parts: Vec<Range<u64>>, classes: Vec<u32>) -> Self {
+        assert!(parts.len() == classes.len() && parts.iter().all(|p| p.start < p.end && p.end <= symbols.len()), "parts of a text with a class each");
+        // As everywhere, the first step reads the symbol before the start.
+        let list = parts.into_iter().map(|p| Sequence { start: p.start + 1, len: (p.end - p.start) as u32 }).collect();
+        Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Labels(classes.into()) }
     }
 
     /// Parts them: the last sequences that hold at least `fraction` of the scored steps, held out, and those before.
@@ -119,7 +140,11 @@ impl Sequences {
             held += f64::from(self.scored_of(&self.list[at]));
         }
         let tail = self.list.split_off(at);
-        let tail = Sequences { symbols: self.symbols.clone(), list: tail, before: self.before, skipped: 0, answers: self.answers };
+        let mut held = self.scored.clone();
+        if let (Scored::Labels(classes), Scored::Labels(own)) = (&mut held, &mut self.scored) {
+            (*own, *classes) = (own[..at].into(), own[at..].into());
+        }
+        let tail = Sequences { content: self.content.clone(), list: tail, before: self.before, skipped: 0, scored: held };
         (self, Some(tail).filter(|t| !t.list.is_empty()))
     }
 
@@ -128,14 +153,19 @@ impl Sequences {
         &self.list
     }
 
-    /// The symbols of the whole text.
-    pub fn symbols(&self) -> &Arc<Symbols> {
-        &self.symbols
+    /// What they are parts of.
+    pub fn content(&self) -> &Content {
+        &self.content
     }
 
     /// Places from the symbol that a step reads to the one that it predicts.
-    pub fn ahead(&self) -> usize {
-        self.answers.unwrap_or(1) as usize
+    pub fn ahead(&self) -> u32 {
+        if let Scored::Answers(n) = self.scored { n } else { 1 }
+    }
+
+    /// The class of a sequence, where each has one.
+    pub fn class(&self, sequence: usize) -> Option<u32> {
+        if let Scored::Labels(classes) = &self.scored { classes.get(sequence).copied() } else { None }
     }
 
     /// What the first step of a sequence that begins the text reads.
@@ -155,12 +185,16 @@ impl Sequences {
 
     /// Steps of a sequence that are scored: its last ones.
     pub fn scored_of(&self, sequence: &Sequence) -> u32 {
-        self.answers.unwrap_or(sequence.len)
+        match self.scored {
+            Scored::All => sequence.len,
+            Scored::Answers(n) => n,
+            Scored::Labels(_) => 1,
+        }
     }
 
     /// Whether they ask: a few steps of each are scored, whose answers are right or wrong.
     pub fn asks(&self) -> bool {
-        self.answers.is_some()
+        !matches!(self.scored, Scored::All)
     }
 
     /// Steps of the longest.
@@ -203,8 +237,6 @@ impl Sequences {
         edges: impl Fn(usize, Range<u32>) -> Vec<Edge>,
     ) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), packing.lanes);
-        let mut read = Vec::new();
-        let ahead = self.ahead();
         for (i, item) in packing.items(window).iter().enumerate() {
             let s = self.list[item.sequence as usize];
             let live = item.from.max(range.start)..(item.from + s.len).min(range.end);
@@ -213,18 +245,13 @@ impl Sequences {
             }
             // The symbols that are read here, and those that are predicted behind them.
             let first = live.start - item.from;
-            read.resize((live.end - live.start) as usize + ahead, 0);
-            if s.start == 0 && first == 0 {
-                read[0] = self.before;
-                self.symbols.read(s.start, &mut read[1..])?;
-            } else {
-                self.symbols.read(s.start + u64::from(first) - 1, &mut read)?;
-            }
+            let target = self.class(item.sequence as usize).map_or(Target::Ahead(self.ahead()), Target::Class);
+            self.content.fill(&mut grid, (live.clone(), item.lane), s.start as i64 + i64::from(first) - 1, self.before, target)?;
             let edges = edges(i, first..first + (live.end - live.start));
             let scored_from = s.len - self.scored_of(&s);
-            for (((t, d), (&token, &target)), edge) in live.zip(first..).zip(read.iter().zip(&read[ahead..])).zip(edges) {
+            for ((t, d), edge) in live.zip(first..).zip(edges) {
                 let (keep, weight) = (f32::from(u8::from(d > 0)), f32::from(u8::from(edge.scored && d >= scored_from)));
-                grid.set(t, item.lane, Cell { token, target, keep, xi: edge.xi, weight });
+                grid.set(t, item.lane, Cell { keep, xi: edge.xi, weight });
             }
         }
         Ok(grid.finish())
@@ -353,6 +380,10 @@ mod tests {
         Sequences::new(Arc::new(Symbols::new(Text::given("text", text), Kind::Characters).unwrap()), separator)
     }
 
+    fn symbols_of(sequences: &Sequences) -> &Symbols {
+        sequences.content().symbols().unwrap()
+    }
+
     /// Lines of 1 to `most` characters.
     fn lines(count: usize, most: usize) -> String {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
@@ -364,13 +395,13 @@ mod tests {
         let text = "ab\n\nc\nlonger line\nx";
         let s = sequences(text, "\n").unwrap();
         assert_eq!((s.skipped(), s.scored()), (2, 17));
-        let symbols: Vec<u32> = s.symbols.vocabulary().encode(text).unwrap();
+        let symbols: Vec<u32> = symbols_of(&s).vocabulary().encode(text).unwrap();
         for lanes in [1, 2, 5] {
             let packing = s.pack(lanes, Some((1, 2)));
             let mut seen = vec![0; symbols.len()];
             for w in 0..packing.len() {
                 let rows = packing.steps(w) * lanes;
-                let places = InputPlaces { rows: rows.next_multiple_of(4), vocab: s.symbols.vocabulary().len() };
+                let places = InputPlaces::new(&crate::model::Config::symbols(symbols_of(&s).vocabulary().len()), rows);
                 // In two segments, as one.
                 let edges = |_: usize, d: Range<u32>| d.map(|d| Edge { xi: d as f32, scored: true }).collect::<Vec<_>>();
                 let cut = packing.steps(w) / 2;

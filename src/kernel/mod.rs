@@ -74,13 +74,19 @@ pub enum Var {
     LearningRate,
     /// Row of the ring of metrics that this update writes.
     RingRow,
+    /// The segment's first step, counted as the text's are.
+    First,
+    /// Number of the update, or rather its last 32 bits.
+    Update,
+    /// 1 if units are dropped, 0 if none are.
+    Drop,
     /// Index of a dispatch within its repetition, see [`crate::recording::Repeat`].
     Index,
 }
 
 /// The run-time values of one replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Values([u32; 10]);
+pub struct Values([u32; 13]);
 
 impl Values {
     /// Sets a whole number.

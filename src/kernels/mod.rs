@@ -3,6 +3,8 @@
 
 pub mod carry_state;
 pub mod col_sum;
+pub mod deviation;
+pub mod dropout;
 pub mod finish;
 pub mod gather;
 pub mod gather_backward;
@@ -21,9 +23,11 @@ pub mod transpose;
 use crate::kernel::{Bound, Kernel};
 
 /// Every kernel.
-pub static KERNELS: [&Kernel; 18] = [
+pub static KERNELS: [&Kernel; 20] = [
     &carry_state::KERNEL,
     &col_sum::KERNEL,
+    &deviation::KERNEL,
+    &dropout::KERNEL,
     &finish::KERNEL,
     &gather::KERNEL,
     &gather_backward::KERNEL,

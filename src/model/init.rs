@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn padding_is_zero_and_scales_are_right() {
-        let config = Config { vocab: 11, hidden: 37, layers: 2, activation: Activation::Tanh, bias: true };
+        let config = Config { hidden: 37, layers: 2, activation: Activation::Tanh, bias: true, ..Config::symbols(11) };
         let tensors = config.tensors();
         for init in [Init::Orthogonal(1.0), Init::Orthogonal(0.5), Init::Xavier, Init::Identity(0.5), Init::Normal(0.1), Init::Uniform] {
             let flat = init.parameters(&config, 7);

@@ -6,6 +6,8 @@
 //!             dW_hh = sum hp_t^T delta_t,  dW_xh = sum x_t^T delta_t,  db_h = sum delta_t,  dW_hy = sum h_t^T dL/do_t
 //! ```
 //!
+//! Between layers, x_t is the h_t of the layer below, dropped where there is dropout (a factor of 0 or 1/(1-p)), and so is what flows back through it.
+//!
 //! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`, block 0 the state that flows in.
 
 mod extent;
@@ -13,12 +15,13 @@ pub mod probe;
 
 pub use extent::{Extent, History};
 
-use super::{Config, Tensor};
+use super::{Config, Input, Output, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Values, Var, Word};
 use crate::kernels::{
-    carry_state, col_sum, finish, gather, gather_backward, loss, matmul, norm, optimizer, pack, row_sum, scan_backward, scan_forward, transpose,
+    carry_state, col_sum, deviation, dropout, finish, gather, gather_backward, loss, matmul, norm, optimizer, pack, row_sum, scan_backward, scan_forward,
+    transpose,
 };
 use crate::layout::Program;
 use crate::recording::Recording;
@@ -63,38 +66,62 @@ pub const fn backward(group: u32) -> usize {
 pub struct InputPlaces {
     /// R, padded to a multiple of 4.
     pub rows: u32,
-    /// V.
-    pub vocab: u32,
+    /// What is read.
+    pub input: Input,
+    /// What is predicted.
+    pub output: Output,
 }
 
 impl InputPlaces {
-    /// `[R]` u32.
+    /// The places of so many rows.
+    pub fn new(config: &Config, rows: u32) -> Self {
+        InputPlaces { rows: pad4(rows), input: config.input, output: config.output }
+    }
+
+    /// Elements from row to row of the numbers that are read; 0 for symbols.
+    pub fn numbers_ld(&self) -> u32 {
+        pad4(self.input.numbers())
+    }
+    /// `[R]` u32: symbols.
     pub fn tokens(&self) -> u32 {
         0
     }
-    /// `[R]` u32.
+    /// `[R,D]` f32: numbers, in place of symbols.
+    pub fn numbers(&self) -> u32 {
+        0
+    }
+    /// `[R]` u32: classes.
     pub fn targets(&self) -> u32 {
-        self.rows
+        self.rows * self.numbers_ld().max(1)
+    }
+    /// `[V,R]` f32: numbers, in place of classes.
+    pub fn wanted(&self) -> u32 {
+        self.targets()
     }
     /// `[R]` f32.
     pub fn keep(&self) -> u32 {
-        2 * self.rows
+        self.targets() + self.rows * self.output.numbers().max(1)
     }
     /// `[R]` f32.
     pub fn xi(&self) -> u32 {
-        3 * self.rows
+        self.keep() + self.rows
     }
     /// `[R]` f32.
     pub fn weights(&self) -> u32 {
-        4 * self.rows
+        self.keep() + 2 * self.rows
     }
-    /// V + 1 starts, then the rows sorted by token.
+    /// Where symbols are read: their number + 1 starts, then the rows sorted by symbol.
     pub fn starts(&self) -> u32 {
-        5 * self.rows
+        self.keep() + 3 * self.rows
     }
     /// All words.
     pub fn words(&self) -> u32 {
-        6 * self.rows + self.vocab + 1
+        self.starts() + if self.input.symbols() > 0 { self.rows + self.input.symbols() + 1 } else { 0 }
+    }
+
+    /// Words of each row, at most.
+    pub fn words_per_row(config: &Config) -> u64 {
+        4 + u64::from(pad4(config.input.numbers()).max(1)) + u64::from(config.output.numbers().max(1))
     }
 }
 
@@ -155,8 +182,26 @@ impl Work {
         let mut slot = |what: &str, elements| arena.transient(format!("{what}.{name}"), elements, Purpose::Activations);
         Work {
             delta: ["delta.even", "delta.odd"].iter().take(config.layers as usize).map(|n| slot(n, rows * pad4(config.hidden))).collect(),
-            scores: slot("scores", config.vocab * extent.head_rows),
+            scores: slot("scores", config.outputs() * extent.head_rows),
             row_loss: slot("row_loss", pad4(rows)),
+        }
+    }
+}
+
+/// Work space for what a layer reads, where that lies nowhere; of one sweep over a group.
+struct Scratch {
+    /// The embedded symbols, `[S*B, E]`, then what flows back to them; none where symbols are not embedded.
+    embedded: Option<Slot>,
+    /// h of the layer below, dropped, `[S*B, H]`, then what flows back to it; none without dropout.
+    dropped: Option<Slot>,
+}
+
+impl Scratch {
+    fn new(arena: &mut Arena, config: &Config, extent: Extent, name: &str) -> Self {
+        let mut slot = |what: &str, is: bool, width| is.then(|| arena.transient(format!("{what}.{name}"), extent.rows() * pad4(width), Purpose::Activations));
+        Scratch {
+            embedded: slot("embedded", config.embedding() > 0, config.embedding()),
+            dropped: slot("dropped", config.layers > 1 && extent.dropout.acts(), config.hidden),
         }
     }
 }
@@ -177,6 +222,8 @@ struct Recorder {
     w_t: Vec<Slot>,
     /// Per group: a_t without its recurrent part, `[S*B, H]`.
     pre: Vec<Slot>,
+    /// Per group: of the forward and of the backward sweep.
+    scratch: Vec<[Scratch; 2]>,
     /// Per group: what only the backward sweep needs.
     work: Vec<Work>,
     /// Logits of the evaluation, `[V, head_rows]`.
@@ -212,12 +259,12 @@ impl Recorder {
         let mut arena = Arena::default();
         let (elements, hidden, rows) = (config.elements(), pad4(config.hidden), extent.rows());
         let state = extent.lanes * hidden;
-        let inputs = InputPlaces { rows: pad4(rows), vocab: config.vocab };
+        let inputs = InputPlaces::new(config, rows);
         let ring = finish::RING + finish::RING_ROWS * finish::RING_WORDS;
         let mut moment = |name: &str, used| arena.persistent(name, if used { elements } else { 4 }, Purpose::Moments);
         let moments = [moment("m", update.moments[0]), moment("v", update.moments[1])];
-        let head = config.vocab * extent.head_rows;
-        let logits = config.vocab * extent.logits_ld();
+        let head = config.outputs() * extent.head_rows;
+        let logits = config.outputs() * extent.logits_ld();
         let slots = HostSlots {
             params: arena.persistent("params", elements, Purpose::Parameters),
             gradients: arena.persistent("gradients", elements, Purpose::Gradients),
@@ -241,6 +288,9 @@ impl Recorder {
             h_work: (0..worked).map(|k| arena.persistent(format!("h.work.{k}"), block, Purpose::Activations)).collect(),
             w_t: (0..config.layers).map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
             pre: (0..extent.groups()).map(|g| arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations)).collect(),
+            scratch: (0..extent.groups())
+                .map(|g| ["forward", "backward"].map(|sweep| Scratch::new(&mut arena, config, extent, &format!("{sweep}.{g}"))))
+                .collect(),
             work: (0..extent.groups()).map(|g| Work::new(&mut arena, config, extent, &g.to_string())).collect(),
             scores: arena.transient("scores.evaluate", head, Purpose::Activations),
             parts: arena.transient("parts", 2 * norm::PARTS, Purpose::Status),
@@ -331,15 +381,49 @@ impl Recorder {
         r
     }
 
+    /// x_t W_xh of layer k, all rows at once.
+    fn input_projection(&self, r: &mut Recording, group: usize, k: u32, pre: View) {
+        if k == 0 && matches!(self.config.input, Input::Symbols(_)) {
+            return gather::record(r, "pre.0", self.capabilities.matmul, self.input(self.inputs.tokens()), self.param("w_xh", 0), pre);
+        }
+        let x = self.x(r, &self.scratch[group][0], group, k);
+        self.product(r, &format!("pre.{k}"), Form::Nn, [x, self.param("w_xh", k), pre], 0.into());
+    }
+
+    /// x_t of layer k as numbers, `[rows, D]`: made, where it lies nowhere.
+    fn x(&self, r: &mut Recording, scratch: &Scratch, group: usize, k: u32) -> View {
+        let variant = self.capabilities.matmul;
+        match self.config.input {
+            _ if k > 0 => {
+                let below = self.h(group, k - 1, 1);
+                let Some(slot) = scratch.dropped else { return below };
+                let dropped = self.hidden(slot, 0.into(), self.rows());
+                dropout::record(r, &format!("dropped.{k}"), variant, self.extent.dropout, k, self.extent.lanes, [below, dropped]);
+                dropped
+            }
+            Input::Numbers(n) => {
+                View { slot: self.slots.inputs, offset: self.inputs.numbers().into(), rows: self.rows(), cols: n.into(), ld: self.inputs.numbers_ld() }
+            }
+            Input::Symbols(_) | Input::Embedded { .. } => {
+                let x = self.embedded(scratch);
+                let embed = self.tensor(self.slots.params, "embed").expect("symbols are embedded");
+                gather::record(r, "embedded", variant, self.input(self.inputs.tokens()), embed, x);
+                x
+            }
+        }
+    }
+
+    /// The embedded symbols, then what flows back to them.
+    fn embedded(&self, scratch: &Scratch) -> View {
+        let size = self.config.embedding();
+        View { slot: scratch.embedded.expect("symbols are embedded"), offset: 0.into(), rows: self.rows(), cols: size.into(), ld: pad4(size) }
+    }
+
     fn forward(&self, group: usize) -> Recording {
         let mut r = Recording::new("forward");
         for k in 0..self.config.layers {
             let pre = self.hidden(self.pre[group], 0.into(), self.rows());
-            if k == 0 {
-                gather::record(&mut r, "pre.0", self.capabilities.matmul, self.input(self.inputs.tokens()), self.param("w_xh", 0), pre);
-            } else {
-                self.product(&mut r, &format!("pre.{k}"), Form::Nn, [self.h(group, k - 1, 1), self.param("w_xh", k), pre], 0.into());
-            }
+            self.input_projection(&mut r, group, k, pre);
             let state = k * self.extent.all_states() * self.state();
             let operands = scan_forward::Operands {
                 pre,
@@ -375,7 +459,7 @@ impl Recorder {
             self.scan_backward(&mut r, group, k, delta);
             self.weight_gradients(&mut r, group, k, delta);
             if k > 0 {
-                self.product(&mut r, &format!("d_h.{}", k - 1), Form::Nt, [delta, self.param("w_xh", k), self.delta(work, k - 1)], 0.into());
+                self.flow_down(&mut r, group, k, delta, self.delta(work, k - 1));
             }
         }
         r
@@ -397,14 +481,33 @@ impl Recorder {
         scan_backward::record(r, &format!("delta.{k}"), &self.capabilities, operands);
     }
 
+    /// d_h of the layer below k: delta W_xh^T, dropped as what was read.
+    fn flow_down(&self, r: &mut Recording, group: usize, k: u32, delta: View, d_h: View) {
+        let label = format!("d_h.{}", k - 1);
+        let Some(slot) = self.scratch[group][1].dropped else {
+            return self.product(r, &label, Form::Nt, [delta, self.param("w_xh", k), d_h], 0.into());
+        };
+        let dropped = self.hidden(slot, 0.into(), self.rows());
+        self.product(r, &label, Form::Nt, [delta, self.param("w_xh", k), dropped], 0.into());
+        dropout::record(r, &format!("d_dropped.{k}"), self.capabilities.matmul, self.extent.dropout, k, self.extent.lanes, [dropped, d_h]);
+    }
+
     fn weight_gradients(&self, r: &mut Recording, group: usize, k: u32, delta: View) {
         let more = Word::var(Var::Accumulate);
         self.product(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(group, k, 0), delta, self.gradient("w_hh", k)], more);
-        if k == 0 {
-            let starts = self.input(self.inputs.starts());
-            gather_backward::record(r, "d_w_xh.0", self.capabilities.matmul, starts, delta, self.gradient("w_xh", 0), more);
+        let (starts, d_w_xh, variant) = (self.input(self.inputs.starts()), self.gradient("w_xh", k), self.capabilities.matmul);
+        if k == 0 && matches!(self.config.input, Input::Symbols(_)) {
+            gather_backward::record(r, "d_w_xh.0", variant, starts, delta, d_w_xh, more);
         } else {
-            self.product(r, &format!("d_w_xh.{k}"), Form::Tn, [self.h(group, k - 1, 1), delta, self.gradient("w_xh", k)], more);
+            let x = self.x(r, &self.scratch[group][1], group, k);
+            self.product(r, &format!("d_w_xh.{k}"), Form::Tn, [x, delta, d_w_xh], more);
+        }
+        if k == 0
+            && let Some(d_embed) = self.tensor(self.slots.gradients, "embed")
+        {
+            let d_x = self.embedded(&self.scratch[group][1]);
+            self.product(r, "d_embedded", Form::Nt, [delta, self.param("w_xh", 0), d_x], 0.into());
+            gather_backward::record(r, "d_embed", variant, starts, d_x, d_embed, more);
         }
         if let Some(d_b) = self.tensor(self.slots.gradients, &format!("b_h.{k}")) {
             col_sum::record(r, &format!("d_b_h.{k}"), self.capabilities.matmul, delta, d_b, more);
@@ -422,17 +525,7 @@ impl Recorder {
             let rows = |v: View| v.from_row(first).with_rows(part);
             let h = rows(self.h(group, self.config.layers - 1, 1));
             let scores = self.scores(r, scores, h, chunk);
-            let operands = loss::Operands {
-                targets: rows(self.input(self.inputs.targets())),
-                weights: rows(self.input(self.inputs.weights())),
-                bias: self.tensor(self.slots.params, "b_y"),
-                params: self.slots.params,
-                logits: scores,
-                loss: rows(row_loss),
-                inverse_n: Word::var(Var::InverseN),
-                gradient: head != Head::Losses,
-            };
-            loss::record(r, "loss", variant, operands);
+            self.losses(r, scores, first, rows(row_loss), head != Head::Losses);
             if head == Head::Gradients {
                 self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() });
             }
@@ -448,9 +541,28 @@ impl Recorder {
         }
     }
 
+    /// The losses of a chunk of rows from number `first` on; if asked for, d_scores in place of the scores.
+    fn losses(&self, r: &mut Recording, scores: View, first: u32, loss: View, gradient: bool) {
+        let rows = |v: View| v.from_row(first).with_rows(loss.rows);
+        let (bias, params, variant, inverse_n) = (self.tensor(self.slots.params, "b_y"), self.slots.params, self.capabilities.matmul, Word::var(Var::InverseN));
+        let weights = rows(self.input(self.inputs.weights()));
+        match self.config.output {
+            Output::Classes(_) => {
+                let targets = rows(self.input(self.inputs.targets()));
+                loss::record(r, "loss", variant, loss::Operands { targets, weights, bias, params, logits: scores, loss, inverse_n, gradient });
+            }
+            Output::Numbers { count, deviation } => {
+                let offset = Word::from(self.inputs.wanted() + first);
+                let targets = View { slot: self.slots.inputs, offset, rows: count.into(), cols: loss.rows, ld: self.inputs.rows };
+                let operands = deviation::Operands { targets, weights, bias, params, outputs: scores, loss, inverse_n, gradient, deviation };
+                deviation::record(r, "loss", variant, operands);
+            }
+        }
+    }
+
     /// logits[v, r] = W_hy[v] . h[r]; b_y is added where they are read.
     fn scores(&self, r: &mut Recording, slot: Slot, h: View, ld: u32) -> View {
-        let scores = View { slot, offset: 0.into(), rows: self.config.vocab.into(), cols: h.rows, ld };
+        let scores = View { slot, offset: 0.into(), rows: self.config.outputs().into(), cols: h.rows, ld };
         let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");
         self.product(r, "logits", Form::Nt, [w, h, scores], 0.into());
         scores

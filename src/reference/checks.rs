@@ -2,7 +2,7 @@
 //! of shapes that precede them all.
 #![forbid(unsafe_code)]
 
-use super::{Net, Phi, Tensors, Window, forward, gated};
+use super::{Head, Net, Phi, Read, Targets, Tensors, Window, forward, gated};
 
 /// Panics unless a length is what it should be.
 fn expect(what: &str, found: usize, expected: usize) {
@@ -19,7 +19,7 @@ pub(super) fn layers(what: &str, net: &Net, tensors: &[Vec<f64>], lanes: usize) 
 
 /// Checks all shapes and returns B; panics with the name of what does not fit. `state`: per layer `[B,H]`.
 pub(super) fn shapes(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]) -> usize {
-    let sizes = [net.vocab, net.hidden, net.layers];
+    let sizes = [net.inputs, net.outputs, net.hidden, net.layers];
     assert!(!sizes.contains(&0), "reference: a size is 0 in {net:?}");
     let shapes = net.tensors();
     expect("number of tensors", params.len(), shapes.len());
@@ -29,17 +29,30 @@ pub(super) fn shapes(net: &Net, params: &Tensors, window: &Window, state: &[Vec<
     let lanes = state.first().map_or(0, Vec::len) / net.hidden;
     layers("state", net, state, lanes);
     let cells = window.steps * lanes;
-    expect("tokens [T,B]", window.tokens.len(), cells);
-    expect("targets [T,B]", window.targets.len(), cells);
     expect("keep [T,B]", window.keep.len(), cells);
     expect("xi [T,B]", window.xi.len(), cells);
     expect("weights [T,B]", window.weights.len(), cells);
-    let (n, known) = (window.n, |&x: &u32| (x as usize) < net.vocab);
-    assert!(n > 0.0, "reference: N must be above 0, found {n}");
-    assert!(window.tokens.iter().all(known), "reference: a token >= V");
-    let scored = |&(y, w): &(&u32, &f64)| *w != 0.0 && !known(y);
-    let bad = window.targets.iter().zip(window.weights).find(scored);
-    assert!(bad.is_none(), "reference: a target >= V");
+    assert!(window.n > 0.0, "reference: N must be above 0, found {}", window.n);
+    match window.read {
+        Read::Numbers(numbers) => expect("numbers [T,B,D]", numbers.len(), cells * net.inputs),
+        Read::Symbols(symbols) => {
+            expect("symbols [T,B]", symbols.len(), cells);
+            assert!(symbols.iter().all(|&x| (x as usize) < net.embedded.unwrap_or(net.inputs)), "reference: a symbol that there is not");
+        }
+    }
+    match window.targets {
+        Targets::Numbers(numbers) => expect("targets [T,B,V]", numbers.len(), cells * net.outputs),
+        Targets::Classes(classes) => {
+            expect("targets [T,B]", classes.len(), cells);
+            let bad = classes.iter().zip(window.weights).find(|(y, w)| **w != 0.0 && **y as usize >= net.outputs);
+            assert!(bad.is_none(), "reference: a target >= V");
+        }
+    }
+    assert_eq!(matches!(window.targets, Targets::Classes(_)), net.head == Head::Softmax, "reference: the head and its targets");
+    assert!(window.factors.is_empty() || window.factors.len() + 1 == net.layers, "reference: factors of every layer but the last");
+    for factors in window.factors {
+        expect("factors [T,B,H]", factors.len(), cells * net.hidden);
+    }
     lanes
 }
 
@@ -55,6 +68,14 @@ impl Tangent {
     /// A vector that depends on no parameter.
     fn constant(value: Vec<f64>) -> Tangent {
         let slope = vec![Vec::new(); value.len()];
+        Tangent { value, slope }
+    }
+
+    /// Each element times a constant factor.
+    fn times(&self, factors: Option<&[f64]>) -> Tangent {
+        let factor = |j: usize| factors.map_or(1.0, |f| f[j]);
+        let value = self.value.iter().enumerate().map(|(j, x)| gated(factor(j), *x)).collect();
+        let slope = self.slope.iter().enumerate().map(|(j, row)| row.iter().map(|s| gated(factor(j), *s)).collect()).collect();
         Tangent { value, slope }
     }
 }
@@ -75,8 +96,10 @@ fn add_scaled(sum: &mut [f64], factor: f64, slope: &[f64]) {
 ///           + sum_d w_xh[d,j] dx_d/dw                       x: the h of the layer below at the same step; never scaled
 ///           + keep_t xi_t sum_i w_hh[i,j] dh_{t-1,i}/dw     the edge in time
 /// dh_t,j/dw = phi'(a_j) da_j/dw                             dh_0/dw = 0
-/// dL/dw     = 1/N sum_{t,b} w_t sum_v (softmax(o_t)_v - [v = y_t]) do_t,v/dw
+/// dL/dw     = 1/N sum_{t,b} w_t sum_v dloss/do_v do_t,v/dw    softmax(o_t)_v - [v = y_t], or 2/V (o_v - y_v), or sign(o_v - y_v)/V
 /// ```
+///
+/// Where symbols are embedded, x_d itself depends on a parameter; where units are dropped, x is the h below times its factors, slopes too.
 ///
 /// `state`: per layer `[B,H]`. Returns the gradients, shapes and order of [`Net::tensors`]. Memory: H P numbers for each layer;
 /// time: of the order of `T B layers (2 H^2 + V H) P`.
@@ -95,15 +118,13 @@ pub fn forward_mode(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f
         for t in 0..window.steps {
             let cell = t * lanes + b;
             let (keep, xi, weight) = (window.keep[cell], window.xi[cell], window.weights[cell]);
-            let mut one_hot = vec![0.0; net.vocab];
-            one_hot[window.tokens[cell] as usize] = 1.0;
-            h[0] = unrolled.advance(0, &Tangent::constant(one_hot), &h[0], keep, xi);
+            h[0] = unrolled.advance(0, &unrolled.read(window, cell), &h[0], keep, xi);
             for k in 1..net.layers {
-                h[k] = unrolled.advance(k, &h[k - 1], &h[k], keep, xi);
+                let factors = window.factors.get(k - 1).map(|f| &f[cell * net.hidden..][..net.hidden]);
+                h[k] = unrolled.advance(k, &h[k - 1].times(factors), &h[k], keep, xi);
             }
             if weight != 0.0 {
-                let (top, target) = (&h[net.layers - 1], window.targets[cell] as usize);
-                unrolled.score(top, target, weight / window.n, &mut gradient);
+                unrolled.score(&h[net.layers - 1], (window.targets, cell), weight / window.n, &mut gradient);
             }
         }
     }
@@ -120,10 +141,32 @@ struct Unrolled<'a> {
 }
 
 impl Unrolled<'_> {
+    /// `x_t` `[D]` of the first layer in a cell.
+    fn read(&self, window: &Window, cell: usize) -> Tangent {
+        let d = self.net.inputs;
+        match window.read {
+            Read::Numbers(numbers) => Tangent::constant(numbers[cell * d..][..d].to_vec()),
+            Read::Symbols(symbols) if self.net.embedded.is_some() => {
+                let first = symbols[cell] as usize * d;
+                let mut x = Tangent::constant(self.params[0][first..][..d].to_vec());
+                for (i, slope) in x.slope.iter_mut().enumerate() {
+                    *slope = vec![0.0; self.starts[self.params.len()]];
+                    slope[first + i] = 1.0;
+                }
+                x
+            }
+            Read::Symbols(symbols) => {
+                let mut one_hot = vec![0.0; d];
+                one_hot[symbols[cell] as usize] = 1.0;
+                Tangent::constant(one_hot)
+            }
+        }
+    }
+
     /// One step of layer k for one lane: `x` `[D_k]` and `h_{t-1}` `[H]` become `h_t` `[H]`, each with its derivatives.
     fn advance(&self, k: usize, x: &Tangent, past: &Tangent, keep: f64, xi: f64) -> Tangent {
         let hidden = self.net.hidden;
-        let first = k * (2 + usize::from(self.net.bias));
+        let first = usize::from(self.net.embedded.is_some()) + k * (2 + usize::from(self.net.bias));
         let (w_xh, w_hh) = (&self.params[first], &self.params[first + 1]);
         let mut next = Tangent::constant(Vec::new());
         for j in 0..hidden {
@@ -158,12 +201,13 @@ impl Unrolled<'_> {
     }
 
     /// Adds `scale * dloss/dw` of one step and lane to `gradient` `[P]`, where `o = h W_hy^T + b_y`.
-    fn score(&self, h: &Tangent, target: usize, scale: f64, gradient: &mut [f64]) {
-        let (net, first) = (self.net, self.net.layers * (2 + usize::from(self.net.bias)));
+    fn score(&self, h: &Tangent, (targets, cell): (Targets, usize), scale: f64, gradient: &mut [f64]) {
+        let net = self.net;
+        let first = usize::from(net.embedded.is_some()) + net.layers * (2 + usize::from(net.bias));
         let w_hy = &self.params[first];
-        let mut o = vec![0.0; net.vocab];
-        let mut d_o = vec![vec![0.0; gradient.len()]; net.vocab];
-        for v in 0..net.vocab {
+        let mut o = vec![0.0; net.outputs];
+        let mut d_o = vec![vec![0.0; gradient.len()]; net.outputs];
+        for v in 0..net.outputs {
             for j in 0..net.hidden {
                 let place = v * net.hidden + j;
                 o[v] += h.value[j] * w_hy[place];
@@ -175,10 +219,18 @@ impl Unrolled<'_> {
                 d_o[v][self.starts[first + 1] + v] += 1.0;
             }
         }
-        for v in 0..net.vocab {
-            let softmax = 1.0 / o.iter().map(|other| (other - o[v]).exp()).sum::<f64>();
-            let hit = f64::from(u8::from(v == target));
-            add_scaled(gradient, scale * (softmax - hit), &d_o[v]);
+        for v in 0..net.outputs {
+            let slope = match targets {
+                Targets::Classes(classes) => {
+                    let softmax = 1.0 / o.iter().map(|other| (other - o[v]).exp()).sum::<f64>();
+                    softmax - f64::from(u8::from(v == classes[cell] as usize))
+                }
+                Targets::Numbers(numbers) => {
+                    let off = o[v] - numbers[cell * net.outputs + v];
+                    (if net.head == Head::Squared { 2.0 * off } else { off.signum() }) / net.outputs as f64
+                }
+            };
+            add_scaled(gradient, scale * slope, &d_o[v]);
         }
     }
 }
@@ -235,30 +287,45 @@ mod tests {
         }
     }
 
-    /// Steps `from..to` of a window.
-    fn part<'a>(w: &Window<'a>, from: usize, to: usize) -> Window<'a> {
-        let r = || from * B..to * B;
-        let (tokens, targets, weights) = (&w.tokens[r()], &w.targets[r()], &w.weights[r()]);
-        let (keep, xi) = (&w.keep[r()], &w.xi[r()]);
-        Window { steps: to - from, tokens, targets, keep, xi, weights, n: w.n }
+    /// Steps `from..to` of a window over a net.
+    fn part<'a>(net: &Net, w: &Window<'a>, from: usize, to: usize, factors: &'a [Vec<f64>]) -> Window<'a> {
+        let r = |each: usize| from * B * each..to * B * each;
+        let read = match w.read {
+            Read::Symbols(x) => Read::Symbols(&x[r(1)]),
+            Read::Numbers(x) => Read::Numbers(&x[r(net.inputs)]),
+        };
+        let targets = match w.targets {
+            Targets::Classes(y) => Targets::Classes(&y[r(1)]),
+            Targets::Numbers(y) => Targets::Numbers(&y[r(net.outputs)]),
+        };
+        let (keep, xi, weights) = (&w.keep[r(1)], &w.xi[r(1)], &w.weights[r(1)]);
+        Window { steps: to - from, read, targets, keep, xi, weights, factors, n: w.n }
     }
 
-    fn check(net: Net, seed: usize) {
+    fn check(net: Net, dense: bool, drop: bool, seed: usize) {
         let small = |n: usize, len: usize| random(seed + n, len, |u| 1.4 * u - 0.7);
         let pick = |n: usize, of: [f64; 3]| random(seed + n, T * B, |u| of[(3.0 * u) as usize]);
-        let token = |n: usize| random(seed + n, T * B, |u| (u * net.vocab as f64) as u32);
+        let token = |n: usize, of: usize| random(seed + n, T * B, |u| (u * of as f64) as u32);
         let shapes = net.tensors().into_iter().enumerate();
         let params: Tensors = shapes.map(|(n, (_, [r, c]))| small(n, r * c)).collect();
         let state: Vec<_> = (0..net.layers).map(|k| small(20 + k, B * net.hidden)).collect();
-        let (tokens, targets, keep) = (&token(30)[..], &token(31)[..], &pick(32, [0.0, 1.0, 1.0])[..]);
+        let (tokens, numbers) = (token(30, net.embedded.unwrap_or(net.inputs)), small(35, T * B * net.inputs));
+        let (classes, wanted) = (token(31, net.outputs), small(36, T * B * net.outputs));
+        let read = if dense { Read::Numbers(&numbers) } else { Read::Symbols(&tokens) };
+        let targets = if net.head == Head::Softmax { Targets::Classes(&classes) } else { Targets::Numbers(&wanted) };
+        let layers = if drop { net.layers - 1 } else { 0 };
+        let factors: Vec<Vec<f64>> = (0..layers).map(|k| random(seed + 40 + k, T * B * net.hidden, |u| if u < 0.3 { 0.0 } else { 1.0 / 0.7 })).collect();
+        let cut = |from: usize, to: usize| factors.iter().map(|f| f[from * B * net.hidden..to * B * net.hidden].to_vec()).collect::<Vec<_>>();
+        let (first_factors, last_factors) = (cut(0, 3), cut(3, T));
+        let keep = &pick(32, [0.0, 1.0, 1.0])[..];
         let (xi, weights) = (&pick(33, [0.0, 1.0 / 0.7, 1.0])[..], &pick(34, [0.0, 1.0, 1.0])[..]);
-        let whole = Window { steps: T, tokens, targets, keep, xi, weights, n: 11.5 };
+        let whole = Window { steps: T, read, targets, keep, xi, weights, factors: &factors, n: 11.5 };
         let none = vec![vec![0.0; B * net.hidden]; net.layers];
         let all = backward(&net, &params, &whole, &state, &none);
         close(&all.gradients, &forward_mode(&net, &params, &whole, &state), 1e-10);
-        let (loss, middle) = forward(&net, &params, &part(&whole, 0, 3), &state);
-        let late = backward(&net, &params, &part(&whole, 3, T), &middle, &none);
-        let early = backward(&net, &params, &part(&whole, 0, 3), &state, &late.carry);
+        let (loss, middle) = forward(&net, &params, &part(&net, &whole, 0, 3, &first_factors), &state);
+        let late = backward(&net, &params, &part(&net, &whole, 3, T, &last_factors), &middle, &none);
+        let early = backward(&net, &params, &part(&net, &whole, 0, 3, &first_factors), &state, &late.carry);
         assert!(early.loss == loss && (loss + late.loss - all.loss).abs() < 1e-12);
         let add = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).map(|(a, b)| a + b).collect();
         let sum: Tensors = early.gradients.iter().zip(&late.gradients).map(add).collect();
@@ -273,7 +340,11 @@ mod tests {
     fn backward_agrees_with_forward_mode_with_differences_and_with_two_segments() {
         for code in 0..18 {
             let (phi, bias) = ([Phi::Tanh, Phi::Relu, Phi::Identity][code % 3], code / 3 % 2 == 0);
-            check(Net { vocab: 4, hidden: 5, layers: 1 + code / 6, phi, bias }, 100 * code);
+            let net = Net { embedded: None, inputs: 4, outputs: 4, head: Head::Softmax, hidden: 5, layers: 1 + code / 6, phi, bias };
+            check(net, false, false, 100 * code);
+            let head = [Head::Squared, Head::Absolute, Head::Softmax][code % 3];
+            check(Net { inputs: 3, outputs: 6, head, ..net }, true, code % 2 == 0, 100 * code + 50);
+            check(Net { embedded: Some(7), inputs: 2, outputs: 3, head, ..net }, false, true, 100 * code + 70);
         }
     }
 

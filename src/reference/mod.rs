@@ -12,11 +12,13 @@
 //! ```
 //!
 //! Here `w_hy` is stored as `[V,H]`, the transpose of the formula in ARCHITECTURE.md. `loss` is the cross entropy of
-//! softmax(o_t) in nats. A factor (`keep`, `xi`, `w`) of exactly 0 contributes exactly 0, whatever it multiplies: a reset
+//! softmax(o_t) in nats, or the mean over o of its squared or absolute deviation from y. Between layers x_t is m_t h_t of the layer below, with m_t the
+//! factors of dropout, and what flows back through it is multiplied by m_t too. Symbols may be embedded: x_t is then a row of `embed`. A factor (`keep`, `xi`, `w`) of exactly 0 contributes exactly 0, whatever it multiplies: a reset
 //! drops even a state that is not finite, and the target of a step with weight 0 is never read.
 #![forbid(unsafe_code)]
 
 pub mod checks;
+pub mod dropout;
 pub mod optimizer;
 
 /// The activation: `h = phi(a)`, elementwise.
@@ -50,11 +52,28 @@ impl Phi {
     }
 }
 
+/// What the head is scored by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// cross entropy of the softmax with a class
+    Softmax,
+    /// `1/V sum_v (o_v - y_v)^2`
+    Squared,
+    /// `1/V sum_v |o_v - y_v|`
+    Absolute,
+}
+
 /// The sizes of a network; its parameters are listed by [`Net::tensors`].
 #[derive(Clone, Copy, Debug)]
 pub struct Net {
-    /// V: one-hot inputs and outputs
-    pub vocab: usize,
+    /// symbols that are embedded in D numbers, if any are
+    pub embedded: Option<usize>,
+    /// D: one-hot symbols, or numbers
+    pub inputs: usize,
+    /// V: outputs
+    pub outputs: usize,
+    /// what they are scored by
+    pub head: Head,
     /// H: units of each layer
     pub hidden: usize,
     /// number of stacked layers, at least 1
@@ -66,49 +85,74 @@ pub struct Net {
 }
 
 impl Net {
-    /// Names and shapes (rows, columns) of the tensors in order. For each layer k, counted from 0: `w_xh.k` `[D_k,H]`
-    /// (D_0 = V, else H), `w_hh.k` `[H,H]` and, with bias, `b_h.k` `[1,H]`; then `w_hy` `[V,H]` and, with bias, `b_y` `[1,V]`.
+    /// A net of tanh units with biases that reads one-hot symbols and predicts the next: what other choices are put into.
+    pub fn symbols(vocab: usize, hidden: usize, layers: usize) -> Self {
+        Net { embedded: None, inputs: vocab, outputs: vocab, head: Head::Softmax, hidden, layers, phi: Phi::Tanh, bias: true }
+    }
+
+    /// Names and shapes (rows, columns) of the tensors in order. Where symbols are embedded, `embed` `[symbols,D]`; for each layer k, counted
+    /// from 0: `w_xh.k` `[D_k,H]` (D_0 = D, else H), `w_hh.k` `[H,H]` and, with bias, `b_h.k` `[1,H]`; then `w_hy` `[V,H]` and, with bias, `b_y` `[1,V]`.
     pub fn tensors(&self) -> Vec<(String, [usize; 2])> {
-        let mut list = Vec::new();
+        let mut list: Vec<_> = self.embedded.map(|symbols| ("embed".to_string(), [symbols, self.inputs])).into_iter().collect();
         for k in 0..self.layers {
-            let inputs = if k == 0 { self.vocab } else { self.hidden };
+            let inputs = if k == 0 { self.inputs } else { self.hidden };
             list.push((format!("w_xh.{k}"), [inputs, self.hidden]));
             list.push((format!("w_hh.{k}"), [self.hidden, self.hidden]));
             if self.bias {
                 list.push((format!("b_h.{k}"), [1, self.hidden]));
             }
         }
-        list.push(("w_hy".to_string(), [self.vocab, self.hidden]));
+        list.push(("w_hy".to_string(), [self.outputs, self.hidden]));
         if self.bias {
-            list.push(("b_y".to_string(), [1, self.vocab]));
+            list.push(("b_y".to_string(), [1, self.outputs]));
         }
         list
     }
 
     /// Index of `w_xh.k`; `w_hh.k` and `b_h.k` are the next two. For k = layers it is that of `w_hy`; `b_y` is the next.
     fn first_tensor(&self, k: usize) -> usize {
-        k * if self.bias { 3 } else { 2 }
+        usize::from(self.embedded.is_some()) + k * if self.bias { 3 } else { 2 }
     }
 }
 
 /// One tensor per entry of [`Net::tensors`], row-major.
 pub type Tensors = Vec<Vec<f64>>;
 
+/// What the first layer reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Read<'a> {
+    /// `[T,B]`: the index of a one-hot vector, or of a row of `embed`
+    Symbols(&'a [u32]),
+    /// `[T,B,D]`
+    Numbers(&'a [f64]),
+}
+
+/// What the outputs are scored against.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a> {
+    /// `[T,B]`, below V wherever the weight is not 0
+    Classes(&'a [u32]),
+    /// `[T,B,V]`
+    Numbers(&'a [f64]),
+}
+
 /// A window's inputs; every slice is `[T,B]` row-major (time-major): step t of lane b lies at `t * B + b`.
 #[derive(Clone, Copy, Debug)]
 pub struct Window<'a> {
     /// T
     pub steps: usize,
-    /// `[T,B]` `x_t` as the index of its one-hot vector, below V
-    pub tokens: &'a [u32],
-    /// `[T,B]` `y_t`, below V wherever the weight is not 0
-    pub targets: &'a [u32],
+    /// `x_t`
+    pub read: Read<'a>,
+    /// `y_t`
+    pub targets: Targets<'a>,
     /// `[T,B]` 0 where a new sequence begins, else 1
     pub keep: &'a [f64],
     /// `[T,B]` carry scale of the edge from step t-1 to step t; used by the gradient alone
     pub xi: &'a [f64],
     /// `[T,B]` what multiplies the loss of the step
     pub weights: &'a [f64],
+    /// per layer but the last, `[T,B,H]`: what its h is multiplied by before the layer above reads it; nothing without dropout
+    pub factors: &'a [Vec<f64>],
     /// the constant N
     pub n: f64,
 }
@@ -167,6 +211,27 @@ fn add_outer(sum: &mut [f64], x: &[f64], y: &[f64]) {
     }
 }
 
+/// `log sum_v exp(o_v) - o_y` and its derivative `softmax(o)_v - [v = y]`.
+fn cross_entropy(o: &[f64], y: usize) -> (f64, Vec<f64>) {
+    let max = o.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = o.iter().map(|value| (value - max).exp()).sum();
+    let mut slope: Vec<f64> = o.iter().map(|x| (x - max).exp() / sum).collect();
+    slope[y] -= 1.0;
+    (sum.ln() - (o[y] - max), slope)
+}
+
+/// The mean deviation of o from y and its derivative; at a deviation of 0 that of the absolute value is taken to be 0.
+fn deviation(head: Head, o: &[f64], y: &[f64]) -> (f64, Vec<f64>) {
+    let count = o.len() as f64;
+    let off: Vec<f64> = o.iter().zip(y).map(|(o, y)| o - y).collect();
+    if head == Head::Squared {
+        (off.iter().map(|d| d * d).sum::<f64>() / count, off.iter().map(|d| 2.0 * d / count).collect())
+    } else {
+        let sign = |d: &f64| if *d == 0.0 { 0.0 } else { d.signum() / count };
+        (off.iter().map(|d| d.abs()).sum::<f64>() / count, off.iter().map(sign).collect())
+    }
+}
+
 /// One call's inputs, checked.
 struct Inputs<'a> {
     net: &'a Net,
@@ -189,14 +254,29 @@ impl<'a> Inputs<'a> {
         &of[row * self.net.hidden..][..self.net.hidden]
     }
 
-    /// `x_t` `[D_k]` of layer k: a one-hot token, or `h_t` of the layer below. `h`: per layer `[T+1,B,H]`.
+    /// `x_t` `[D_k]` of layer k: what is read, or `m_t h_t` of the layer below. `h`: per layer `[T+1,B,H]`.
     fn x(&self, k: usize, h: &[Vec<f64>], row: usize) -> Vec<f64> {
         if k > 0 {
-            return self.row(&h[k - 1], row + self.lanes).to_vec();
+            return self.dropped(k, self.row(&h[k - 1], row + self.lanes), row);
         }
-        let mut one_hot = vec![0.0; self.net.vocab];
-        one_hot[self.window.tokens[row] as usize] = 1.0;
-        one_hot
+        let d = self.net.inputs;
+        match self.window.read {
+            Read::Numbers(numbers) => numbers[row * d..][..d].to_vec(),
+            Read::Symbols(symbols) if self.net.embedded.is_some() => self.params[0][symbols[row] as usize * d..][..d].to_vec(),
+            Read::Symbols(symbols) => {
+                let mut one_hot = vec![0.0; d];
+                one_hot[symbols[row] as usize] = 1.0;
+                one_hot
+            }
+        }
+    }
+
+    /// A vector between layers k-1 and k, times the factors of dropout, `[H]`.
+    fn dropped(&self, k: usize, x: &[f64], row: usize) -> Vec<f64> {
+        match self.window.factors.get(k - 1) {
+            Some(factors) => x.iter().zip(self.row(factors, row)).map(|(&x, &m)| gated(m, x)).collect(),
+            None => x.to_vec(),
+        }
     }
 
     /// `hp_t = keep_t h_{t-1}` `[H]`, from one layer's `h`.
@@ -224,24 +304,22 @@ impl<'a> Inputs<'a> {
         (h, last)
     }
 
-    /// What one row adds to L, and dL/do `[V]`. `o = h W_hy^T + b_y`, `loss = log sum_v exp(o_v) - o_y`,
-    /// `dloss/do_v = softmax(o)_v - [v = y]`, both times w/N. `top`: `h` of the last layer, `[T+1,B,H]`.
+    /// What one row adds to L, and dL/do `[V]`, with `o = h W_hy^T + b_y`. `top`: `h` of the last layer, `[T+1,B,H]`.
     fn head(&self, top: &[f64], row: usize) -> (f64, Vec<f64>) {
-        let (net, target) = (self.net, self.window.targets[row] as usize);
+        let net = self.net;
         let scale = self.window.weights[row] / self.window.n;
         if scale == 0.0 {
-            return (0.0, vec![0.0; net.vocab]);
+            return (0.0, vec![0.0; net.outputs]);
         }
         let own = &self.params[net.first_tensor(net.layers)..];
         let mut o = times_transposed(self.row(top, row + self.lanes), &own[0]);
         if net.bias {
             add(&mut o, 1.0, &own[1]);
         }
-        let max = o.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let sum: f64 = o.iter().map(|value| (value - max).exp()).sum();
-        let loss = sum.ln() - (o[target] - max);
-        let mut slope: Vec<f64> = o.iter().map(|x| (x - max).exp() / sum).collect();
-        slope[target] -= 1.0;
+        let (loss, slope) = match self.window.targets {
+            Targets::Classes(classes) => cross_entropy(&o, classes[row] as usize),
+            Targets::Numbers(numbers) => deviation(net.head, &o, &numbers[row * net.outputs..][..net.outputs]),
+        };
         (scale * loss, scaled(scale, &slope))
     }
 
@@ -310,7 +388,7 @@ pub fn backward(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]
     let inputs = Inputs::new(net, params, window, state);
     checks::layers("carry", net, carry, inputs.lanes);
     let (h, state) = inputs.forward_states(state);
-    let mut gradients = params.iter().map(|p| vec![0.0; p.len()]).collect();
+    let mut gradients: Tensors = params.iter().map(|p| vec![0.0; p.len()]).collect();
     let (loss, mut d_h) = inputs.head_backward(&h[net.layers - 1], &mut gradients);
     let mut delta = vec![Vec::new(); net.layers];
     let mut carry = carry.to_vec();
@@ -318,9 +396,15 @@ pub fn backward(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]
         let own = &params[net.first_tensor(k)..];
         inputs.scan_backward(&own[1], &h[k], &mut d_h, &mut carry[k]);
         inputs.layer_gradients(k, &h, &d_h, &mut gradients);
-        delta[k] = d_h;
-        let below = |delta| times_transposed(delta, &own[0]);
-        d_h = delta[k].chunks(net.hidden).flat_map(below).collect();
+        delta[k] = std::mem::take(&mut d_h);
+        let below: Vec<Vec<f64>> = delta[k].chunks(net.hidden).map(|delta| times_transposed(delta, &own[0])).collect();
+        if k > 0 {
+            d_h = below.iter().enumerate().flat_map(|(row, d_x)| inputs.dropped(k, d_x, row)).collect();
+        } else if let (Some(_), Read::Symbols(symbols)) = (net.embedded, window.read) {
+            for (d_x, &symbol) in below.iter().zip(symbols) {
+                add(&mut gradients[0][symbol as usize * net.inputs..][..net.inputs], 1.0, d_x);
+            }
+        }
     }
     Backward { loss, gradients, state, carry, delta, h }
 }

@@ -18,7 +18,7 @@ fn introduction(f: &Flow) -> String {
         words::plural(m.layers.into(), "recurrent layer", "recurrent layers"),
         words::plural(m.hidden.into(), "unit", "units"),
         m.activation.name(),
-        m.vocab
+        m.outputs()
     );
     let what = format!(
         "Text: {}. Model: {model}. {} were followed back over {}. Device: {}.",

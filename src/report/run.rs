@@ -63,7 +63,7 @@ fn introduction(r: &Recorded) -> String {
 fn parameters(r: &Recorded) -> Option<u64> {
     let vocab = r.planned.as_ref()?.vocabulary;
     let c = &r.config;
-    Some(Config { vocab, hidden: c.hidden, layers: c.layers, activation: c.activation, bias: !c.no_bias }.parameters())
+    Some(Config { hidden: c.hidden, layers: c.layers, activation: c.activation, bias: !c.no_bias, ..Config::symbols(vocab) }.parameters())
 }
 
 /// The main figures.

@@ -2,10 +2,9 @@
 
 use crate::data::{Kind, Set, Symbols, Task, Text, Vocabulary};
 use crate::device::Wish;
-use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, History, Init};
+use crate::model::{Activation, Config, History, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
 use crate::plan::Bytes;
 use crate::trainer::{Goal, Layout, Settings};
@@ -121,6 +120,12 @@ pub struct RunConfig {
     /// Characters of the text that is written at the end, and at most so many on the way; 0 for none.
     #[serde(default = "default_sample")]
     pub sample: usize,
+    /// Probability with which a unit is dropped between layers.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Numbers that a symbol is embedded in; none for one-hot symbols.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embed: Option<u32>,
     /// Updates from one look at the gradient to the next; none for no looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitor: Option<u64>,
@@ -189,6 +194,8 @@ impl RunConfig {
             val_fraction: self.val_fraction,
             memory_budget: self.memory_budget.map(|b| b.0),
             history: self.history,
+            dropout: self.dropout,
+            embed: self.embed.unwrap_or(0),
             reserved: 0,
         }
     }
@@ -375,7 +382,7 @@ impl RunConfig {
     /// [`Error::Usage`] for the first value that is not possible.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::Usage(what));
-        Dims { vocab: 1, hidden: self.hidden, layers: self.layers, lanes: self.batch }.checked()?;
+        Config { hidden: self.hidden, layers: self.layers, ..Config::symbols(1) }.dims(self.batch).checked()?;
         let positive = |x: f64| (x as f32) > 0.0 && (x as f32).is_finite();
         if !positive(self.lr) {
             return wrong(format!("--lr {} is not a number above 0 that an f32 holds", self.lr));
@@ -404,6 +411,15 @@ impl RunConfig {
         }
         if self.task.is_some() != self.examples.is_some() || self.examples == Some(0) {
             return wrong("--task and --examples belong together; expected at least 1 example".to_string());
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return wrong(format!("--dropout {} is not from 0 to below 1", self.dropout));
+        }
+        if self.dropout > 0.0 && self.layers < 2 {
+            return wrong("--dropout drops units between layers, and there is one layer; give --layers 2 or more, or leave it out".to_string());
+        }
+        if self.embed == Some(0) {
+            return wrong("--embed is 0; expected at least 1, or leave it out".to_string());
         }
         if self.separator.as_deref() == Some("") {
             return wrong("--separator is empty; expected at least one character".to_string());

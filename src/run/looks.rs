@@ -62,11 +62,12 @@ impl Run {
             return Ok(String::new());
         }
         let model = self.model()?;
-        let separator = self.config.separator.as_deref().map_or(Ok(Vec::new()), |s| model.vocabulary.encode(s))?;
+        let vocabulary = model.codec.text()?;
+        let separator = self.config.separator.as_deref().map_or(Ok(Vec::new()), |s| vocabulary.encode(s))?;
         let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: self.config.seed, separator, ..Options::default() })?;
         let mut text = Vec::new();
         for _ in (0..length).take_while(|_| !self.trainer.interrupted()) {
-            model.vocabulary.write(sampler.draw()?, &mut text);
+            vocabulary.write(sampler.draw()?, &mut text);
         }
         Ok(String::from_utf8_lossy(&text).into_owned())
     }

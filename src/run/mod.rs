@@ -116,7 +116,7 @@ impl Run {
                 folder.file("config.toml").display()
             )));
         }
-        if settings.config(corpus.symbols.vocabulary().len())? != snapshot.config || snapshot.plan.extent.lanes != settings.lanes {
+        if settings.config(&corpus.codec)? != snapshot.config || snapshot.plan.extent.lanes != settings.lanes {
             return Err(Error::Input(format!("{}: snapshot.safetensors is of another model than the run's", folder.path().display())));
         }
         // Another device has other limits: bits differ there anyway.
@@ -134,7 +134,7 @@ impl Run {
     fn with(folder: Folder, config: RunConfig, device: Device, mut trainer: Trainer, progress: Progress) -> Result<Self> {
         let counters = trainer.counters();
         let mark = Mark { counters, epochs: trainer.epochs(), learning_rate: 0.0, seconds: progress.seconds };
-        let meter = Meter::new(mark, trainer.engine.config.vocab, config.settings().clip);
+        let meter = Meter::new(mark, trainer.engine.config.output, config.settings().clip);
         let lines = Growing::open(folder.file("metrics.jsonl"), progress.metrics_bytes)?;
         let board = if config.tensorboard { Some(Board::open(&folder, counters.updates, &config.text()?)?) } else { None };
         let monitor = config.monitor.map(|_| Monitor::new(&device, &trainer, config.seed)).transpose()?;
@@ -166,7 +166,7 @@ impl Run {
     /// If sizes are wrong.
     pub fn settings(config: &RunConfig, device: &Device, corpus: &Corpus) -> Result<Settings> {
         let settings = config.settings();
-        let model = settings.config(corpus.symbols.vocabulary().len())?;
+        let model = settings.config(&corpus.codec)?;
         let reserved = config.monitor.map_or(0, |_| monitor::bytes(device, model, &corpus.train));
         Ok(Settings { reserved, ..settings })
     }

@@ -267,8 +267,8 @@ mod tests {
     use crate::model::{Config, Init};
 
     fn model(layers: u32, bias: bool, activation: Activation) -> Model {
-        let config = Config { vocab: 4, hidden: 5, layers, activation, bias };
-        Model { config, vocabulary: Vocabulary::of("abcd"), parameters: Init::Uniform.parameters(&config, 3) }
+        let config = Config { hidden: 5, layers, activation, bias, ..Config::symbols(4) };
+        Model { config, codec: crate::data::Codec::Text(Vocabulary::of("abcd")), parameters: Init::Uniform.parameters(&config, 3) }
     }
 
     fn foreign(container: &Container) -> Foreign {
@@ -315,7 +315,7 @@ mod tests {
         c.put("rnn.bias_hh_l1", &[5], vec![0.5; 5]);
         let unsaid = Unsaid { vocabulary: letters("cadb"), activation: Some(Activation::Relu), ..Unsaid::default() };
         let (read, _) = foreign(&c).model(&unsaid).unwrap();
-        assert_eq!((read.config, &read.vocabulary), (m.config, &m.vocabulary));
+        assert_eq!((read.config, &read.codec), (m.config, &m.codec));
         assert!(read.parameters.iter().zip(&m.parameters).all(|(a, b)| (a - b).abs() < 1e-6));
         let (read, notes) = foreign(&c).model(&Unsaid { vocabulary: letters("cadb"), ..Unsaid::default() }).unwrap();
         assert!(read.config.activation == Activation::Tanh && notes[0].contains("--activation relu"), "{notes:?}");

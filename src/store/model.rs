@@ -5,7 +5,7 @@
 //! layer are added; ours is written as the first, the second is zero.
 
 use super::container::{Container, in_file};
-use crate::data::{Kind, Vocabulary};
+use crate::data::{Codec, Kind, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Config, Tensor};
@@ -15,18 +15,20 @@ use serde_json::json;
 use std::path::Path;
 
 /// Newest format of the config that this program reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The format of models that read one-hot symbols and predict the next.
+const FIRST_FORMAT: u32 = 1;
 
 /// Names of the metadata; `format` is what PyTorch's tools write.
-const NAMES: [&str; 3] = ["config", "format", "vocabulary"];
+const NAMES: [&str; 4] = ["config", "format", "labels", "vocabulary"];
 
 /// A model apart from any device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// The architecture.
     pub config: Config,
-    /// The symbols.
-    pub vocabulary: Vocabulary,
+    /// What its numbers stand for.
+    pub codec: Codec,
     /// The flat parameters, see [`Config::tensors`].
     pub parameters: Vec<f32>,
 }
@@ -41,11 +43,14 @@ pub(super) struct Architecture {
     pub(super) layers: u32,
     pub(super) activation: Activation,
     bias: bool,
+    /// Numbers that a symbol is embedded in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    embed: Option<u32>,
 }
 
-/// The metadata `config` of a model.
+/// The metadata `config` of a model that reads one-hot symbols and predicts the next.
 pub(super) fn architecture(symbols: Kind, hidden: u32, layers: u32, activation: Activation, bias: bool) -> String {
-    json!(Architecture { format: FORMAT, architecture: "rnn".to_string(), symbols, hidden, layers, activation, bias }).to_string()
+    json!(Architecture { format: FIRST_FORMAT, architecture: "rnn".to_string(), symbols, hidden, layers, activation, bias, embed: None }).to_string()
 }
 
 /// Reads it.
@@ -67,8 +72,14 @@ fn file_name(tensor: &Tensor) -> (String, bool) {
         Some(("w_hh", k)) => (format!("rnn.weight_hh_l{k}"), true),
         Some((_, k)) => (format!("rnn.bias_ih_l{k}"), false),
         None if tensor.name == "w_hy" => ("head.weight".to_string(), false),
+        None if tensor.name == "embed" => ("embed.weight".to_string(), false),
         None => ("head.bias".to_string(), false),
     }
+}
+
+/// Whether a tensor is a vector in the file.
+fn is_bias(tensor: &Tensor) -> bool {
+    tensor.name.starts_with("b_")
 }
 
 /// The transpose of a `[rows, cols]` matrix.
@@ -81,15 +92,27 @@ impl Model {
     /// The content of its file.
     pub fn to_container(&self) -> Container {
         let c = &self.config;
-        let architecture = architecture(self.vocabulary.kind(), c.hidden, c.layers, c.activation, c.bias);
         let mut container = Container::default();
-        container.metadata.insert("config".to_string(), architecture);
-        container.metadata.insert("vocabulary".to_string(), json!(self.vocabulary.symbols()).to_string());
+        let mut put = |name: &str, text: String| container.metadata.insert(name.to_string(), text);
+        let embed = Some(c.embedding()).filter(|e| *e > 0);
+        let plain = matches!(self.codec, Codec::Text(_)) && embed.is_none();
+        let (format, architecture) = (if plain { FIRST_FORMAT } else { FORMAT }, "rnn".to_string());
+        match &self.codec {
+            Codec::Text(vocabulary) | Codec::Labels { vocabulary, .. } => {
+                let symbols = vocabulary.kind();
+                let a = Architecture { format, architecture, symbols, hidden: c.hidden, layers: c.layers, activation: c.activation, bias: c.bias, embed };
+                put("config", json!(a).to_string());
+                put("vocabulary", json!(vocabulary.symbols()).to_string());
+            }
+        }
+        if let Codec::Labels { labels, .. } = &self.codec {
+            put("labels", json!(labels).to_string());
+        }
         for tensor in c.tensors() {
             let numbers = tensor.extract(&self.parameters);
             match file_name(&tensor) {
                 (name, true) => container.put(name, &[tensor.cols, tensor.rows], transpose(&numbers, tensor.rows, tensor.cols)),
-                (name, false) if tensor.rows > 1 || tensor.name == "w_hy" => container.put(name, &[tensor.rows, tensor.cols], numbers),
+                (name, false) if !is_bias(&tensor) => container.put(name, &[tensor.rows, tensor.cols], numbers),
                 (name, false) => {
                     if name.starts_with("rnn.") {
                         container.put(name.replace("_ih_", "_hh_"), &[tensor.cols], vec![0.0; tensor.cols as usize]);
@@ -111,7 +134,12 @@ impl Model {
         let wrong = |e| Error::Input(format!("its metadata `vocabulary` is not that of a model of this program ({e})"));
         let symbols: Vec<String> = serde_json::from_str(container.text("vocabulary")?).map_err(wrong)?;
         let vocabulary = Vocabulary::new(a.symbols, &symbols)?;
-        let config = Config { vocab: vocabulary.len(), hidden: a.hidden, layers: a.layers, activation: a.activation, bias: a.bias };
+        let codec = match container.metadata.get("labels") {
+            Some(labels) => Codec::Labels { vocabulary, labels: parse_labels(labels)? },
+            None => Codec::Text(vocabulary),
+        };
+        let embed = a.embed.unwrap_or(0);
+        let config = Config { input: codec.input(embed), output: codec.output(), hidden: a.hidden, layers: a.layers, activation: a.activation, bias: a.bias };
         config.dims(1).checked().map_err(|e| Error::Input(e.to_string()))?;
         let found: u64 = container.tensors.values().map(|(_, numbers)| numbers.len() as u64).sum();
         if found < config.parameters() {
@@ -121,7 +149,7 @@ impl Model {
         for tensor in config.tensors() {
             let numbers = match file_name(&tensor) {
                 (name, true) => transpose(&container.take(&name, &[tensor.cols, tensor.rows])?, tensor.cols, tensor.rows),
-                (name, false) if tensor.name == "w_hy" => container.take(&name, &[tensor.rows, tensor.cols])?,
+                (name, false) if !is_bias(&tensor) => container.take(&name, &[tensor.rows, tensor.cols])?,
                 (name, false) => {
                     let mut numbers = container.take(&name, &[tensor.cols])?;
                     if name.starts_with("rnn.") {
@@ -138,7 +166,7 @@ impl Model {
         }
         match container.tensors.keys().next() {
             Some(name) => Err(Error::Input(format!("tensor {name} does not belong to a model of {} layers", config.layers))),
-            None => Ok(Model { config, vocabulary, parameters }),
+            None => Ok(Model { config, codec, parameters }),
         }
     }
 
@@ -147,8 +175,7 @@ impl Model {
     /// # Errors
     /// If the device fails.
     pub fn of(trainer: &mut Trainer) -> Result<Self> {
-        let vocabulary = trainer.symbols().vocabulary().clone();
-        Ok(Model { config: trainer.engine.config, vocabulary, parameters: trainer.engine.parameters()? })
+        Ok(Model { config: trainer.engine.config, codec: trainer.codec().clone(), parameters: trainer.engine.parameters()? })
     }
 
     /// Writes the file, whole or not at all.
@@ -168,6 +195,13 @@ impl Model {
     }
 }
 
+/// Reads the metadata `labels`.
+fn parse_labels(text: &str) -> Result<Vec<String>> {
+    let wrong = |what: &str| Error::Input(format!("its metadata `labels` is not that of a model of this program ({what})"));
+    let labels: Vec<String> = serde_json::from_str(text).map_err(|e| wrong(&e.to_string()))?;
+    if labels.len() < 2 || !labels.is_sorted_by(|a, b| a < b) { Err(wrong("expected at least 2 different ones in order")) } else { Ok(labels) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,8 +209,24 @@ mod tests {
 
     fn model(layers: u32, bias: bool) -> Model {
         let vocabulary = Vocabulary::of("añ\"\n");
-        let config = Config { vocab: 4, hidden: 5, layers, activation: Activation::Relu, bias };
-        Model { config, vocabulary, parameters: Init::Uniform.parameters(&config, 3) }
+        let config = Config { hidden: 5, layers, activation: Activation::Relu, bias, ..Config::symbols(4) };
+        Model { config, codec: Codec::Text(vocabulary), parameters: Init::Uniform.parameters(&config, 3) }
+    }
+
+    #[test]
+    fn labels_and_embeddings_are_written_and_read() {
+        let vocabulary = Vocabulary::of("abc");
+        for (size, labels) in [(3, None), (0, Some(["no", "yes"])), (5, Some(["no", "yes"]))] {
+            let codec = match labels {
+                Some(labels) => Codec::Labels { vocabulary: vocabulary.clone(), labels: labels.map(String::from).to_vec() },
+                None => Codec::Text(vocabulary.clone()),
+            };
+            let config = Config { input: codec.input(size), output: codec.output(), hidden: 4, ..Config::symbols(1) };
+            let m = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec };
+            let c = m.to_container();
+            assert!(c.metadata["config"].contains("\"format\":2"), "{}", c.metadata["config"]);
+            assert_eq!(Model::from_container(Container::from_bytes(&c.to_bytes(), &NAMES).unwrap()).unwrap(), m);
+        }
     }
 
     #[test]
@@ -220,7 +270,7 @@ mod tests {
             assert!(e.contains(word), "{e}");
         };
         check(&|c| c.metadata.clear(), "no `config`");
-        check(&|c| drop(c.metadata.insert("config".into(), r#"{"format":2,"what":1}"#.into())), "newer program (format 2");
+        check(&|c| drop(c.metadata.insert("config".into(), r#"{"format":3,"what":1}"#.into())), "newer program (format 3");
         check(&|c| drop(c.metadata.insert("config".into(), r#"{"a":1}"#.into())), "config");
         check(&|c| drop(c.metadata.insert("vocabulary".into(), r#"["b","a"]"#.into())), "order");
         check(&|c| drop(c.tensors.remove("rnn.weight_hh_l0")), "numbers, a model of its architecture has 74");

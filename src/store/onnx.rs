@@ -102,9 +102,11 @@ impl Model {
             value("tokens", INT64, &[time, batch], "indices into the vocabulary (metadata), 0 to V-1"),
             value("state", FLOAT, &state, "zeros, or the next_state of what came before"),
         ];
-        let logits = [Dimension::Free("time"), Dimension::Free("batch"), Dimension::Size(c.vocab)];
-        let outputs =
-            [value("logits", FLOAT, &logits, "of the symbol behind each token"), value("next_state", FLOAT, &state, "the state behind the last token")];
+        let logits = [Dimension::Free("time"), Dimension::Free("batch"), Dimension::Size(c.outputs())];
+        let outputs = [
+            value("logits", FLOAT, &logits, if self.codec.text().is_ok() { "of the symbol behind each token" } else { "of the labels, at the last token" }),
+            value("next_state", FLOAT, &state, "the state behind the last token"),
+        ];
         let body = Message::default().all(&graph.nodes, |m, n| m.message(1, n)).text(2, "retrograd").all(&graph.tensors, |m, t| m.message(5, t));
         let body = body.all(&inputs, |m, i| m.message(11, i)).all(&outputs, |m, o| m.message(12, o));
         let metadata = self.to_container().metadata;
@@ -117,9 +119,14 @@ impl Model {
     fn layers(&self, graph: &mut Graph) {
         let (c, tensors) = (&self.config, self.to_container().tensors);
         let numbers = |name: &str| tensors.get(name).map(|(_, numbers)| numbers.as_slice());
-        let depth = graph.integers("depth", &[], &[c.vocab.into()]);
-        let values = graph.floats("values", &[2], &[0.0, 1.0]);
-        graph.node("OneHot", &["tokens", &depth, &values], &["x.0"], &[]);
+        if c.embedding() > 0 {
+            let embed = graph.floats("embed.weight", &[c.input.symbols(), c.embedding()], numbers("embed.weight").unwrap_or_default());
+            graph.node("Gather", &[&embed, "tokens"], &["x.0"], &[]);
+        } else {
+            let depth = graph.integers("depth", &[], &[c.input.symbols().into()]);
+            let values = graph.floats("values", &[2], &[0.0, 1.0]);
+            graph.node("OneHot", &["tokens", &depth, &values], &["x.0"], &[]);
+        }
         let names = |stem: &str| (0..c.layers).map(|k| format!("{stem}.{k}")).collect::<Vec<String>>();
         let (mut before, mut behind) = (names("state"), names("next_state"));
         if c.layers == 1 {
@@ -139,7 +146,7 @@ impl Model {
         }
         let direction = graph.integers("direction", &[1], &[1]);
         for k in 0..c.layers {
-            let inputs = if k == 0 { c.vocab } else { c.hidden };
+            let inputs = if k == 0 { c.input.width() } else { c.hidden };
             let mut matrix = |name: String, cols| graph.floats(&name, &[1, c.hidden, cols], numbers(&name).unwrap_or_default());
             let (w, r) = (matrix(format!("rnn.weight_ih_l{k}"), inputs), matrix(format!("rnn.weight_hh_l{k}"), c.hidden));
             // The input's and the state's, one behind the other; the second is zero.
@@ -153,13 +160,13 @@ impl Model {
             graph.node("Concat", &behind.iter().map(String::as_str).collect::<Vec<_>>(), &["next_state"], &[int_attribute("axis", 0)]);
         }
         let head = numbers("head.weight").unwrap_or_default();
-        let (h, v) = (c.hidden as usize, c.vocab as usize);
+        let (h, v) = (c.hidden as usize, c.outputs() as usize);
         let transposed: Vec<f32> = (0..h).flat_map(|i| (0..v).map(move |o| head[o * h + i])).collect();
-        let weight = graph.floats("head.weight", &[c.hidden, c.vocab], &transposed);
+        let weight = graph.floats("head.weight", &[c.hidden, c.outputs()], &transposed);
         let top = format!("x.{}", c.layers);
         match numbers("head.bias") {
             Some(bias) => {
-                let bias = graph.floats("head.bias", &[c.vocab], bias);
+                let bias = graph.floats("head.bias", &[c.outputs()], bias);
                 graph.node("MatMul", &[&top, &weight], &["scores"], &[]);
                 graph.node("Add", &["scores", &bias], &["logits"], &[]);
             }
@@ -217,8 +224,8 @@ mod tests {
             (1, false, "OneHot RNN Squeeze MatMul"),
             (3, false, "OneHot Split RNN Squeeze RNN Squeeze RNN Squeeze Concat MatMul"),
         ] {
-            let config = Config { vocab: 4, hidden: 5, layers, activation: Activation::Identity, bias };
-            let model = Model { config, vocabulary: Vocabulary::of("abcd"), parameters: Init::Uniform.parameters(&config, 3) };
+            let config = Config { hidden: 5, layers, activation: Activation::Identity, bias, ..Config::symbols(4) };
+            let model = Model { config, codec: crate::data::Codec::Text(Vocabulary::of("abcd")), parameters: Init::Uniform.parameters(&config, 3) };
             let bytes = model.to_onnx().unwrap();
             let file = fields(&bytes);
             let of = |all: &[(u64, Vec<u8>)], field| all.iter().filter(|f| f.0 == field).map(|f| f.1.clone()).collect::<Vec<_>>();

@@ -184,7 +184,7 @@ mod tests {
     use crate::model::{Activation, Init};
 
     fn snapshot() -> Snapshot {
-        let config = Config { vocab: 5, hidden: 7, layers: 2, activation: Activation::Tanh, bias: true };
+        let config = Config { hidden: 7, layers: 2, activation: Activation::Tanh, bias: true, ..Config::symbols(5) };
         let flat = |seed| Init::Uniform.parameters(&config, seed);
         let progress = Progress { seconds: 0.1 + 0.2, best_loss: Some(1.0 / 3.0), val_loss: Some(2f64.sqrt()), last_loss: Some(0.1), ..Progress::default() };
         Snapshot {

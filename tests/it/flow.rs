@@ -21,7 +21,7 @@ fn the_profile_of_a_linear_net_is_a_power() {
     let symbols = embedded();
     let o = Options { lags: 100, lanes: 5, windows: 1, warm_up: 3, seed: 1 };
     let ends = Ends::of_stream(symbols.clone(), o.places(), o.lags, o.seed).unwrap();
-    let config = Config { vocab: symbols.vocabulary().len(), hidden: 37, layers: 1, activation: Activation::Identity, bias: false };
+    let config = Config { hidden: 37, layers: 1, activation: Activation::Identity, bias: false, ..Config::symbols(symbols.vocabulary().len()) };
     for device in both() {
         let mut engine = Engine::with_probe(&device, config, o.lanes, o.lags + 1, STEPS).unwrap();
         for a in [0.05, 0.5, 0.9, 1.0, 1.1] {
@@ -55,8 +55,16 @@ fn lag_norms_agree_with_the_reference() {
             let wide = |x: &[f32]| x.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
             let (keep, xi, weights) = (wide(&given.keep), wide(&given.xi), wide(&given.weights));
             let back = with_reference(&case, |net, params, window, state| {
-                let window =
-                    retrograd::reference::Window { tokens: &given.tokens, targets: &given.targets, keep: &keep, xi: &xi, weights: &weights, n: 1.0, ..*window };
+                let window = retrograd::reference::Window {
+                    read: retrograd::reference::Read::Symbols(&given.tokens),
+                    targets: retrograd::reference::Targets::Classes(&given.targets),
+                    keep: &keep,
+                    xi: &xi,
+                    weights: &weights,
+                    factors: &[],
+                    n: 1.0,
+                    ..*window
+                };
                 let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
                 backward(net, params, &window, state, &carry)
             });

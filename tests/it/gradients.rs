@@ -3,7 +3,7 @@
 use crate::devices::{both, cpu, gpu};
 use retrograd::analysis::gradcheck::{Case, differences, executor, reference, relative_error, with_reference};
 use retrograd::device::Device;
-use retrograd::model::{Activation, History};
+use retrograd::model::{Activation, Config, Deviation, History, Input, Output};
 use retrograd::reference::{backward, checks};
 
 /// Bound of norm(g - reference) / norm(reference), per tensor.
@@ -50,7 +50,7 @@ fn executors_agree_with_the_reference_for_the_smallest_and_uneven_sizes() {
     let odd = Case::odd(Activation::Tanh, 1, true);
     let sized = |vocab, hidden, lanes, steps| {
         let mut case = Case { lanes, steps, ..odd };
-        (case.config.vocab, case.config.hidden) = (vocab, hidden);
+        case.config = Config { hidden, layers: 1, ..Config::symbols(vocab) };
         case
     };
     for device in both() {
@@ -114,6 +114,63 @@ fn a_history_in_half_precision_acts_and_stays_near_the_reference() {
     }
 }
 
+/// Models that read and predict other things than symbols.
+fn others() -> Vec<Case> {
+    let odd = Case::odd(Activation::Tanh, 2, true);
+    let numbers = |count, deviation| Output::Numbers { count, deviation };
+    let with = |input, output, layers, bias| Case { config: Config { input, output, layers, bias, ..odd.config }, ..odd };
+    vec![
+        with(Input::Numbers(7), numbers(5, Deviation::Squared), 1, true),
+        with(Input::Numbers(1), numbers(1, Deviation::Absolute), 2, false),
+        with(Input::Numbers(4), Output::Classes(3), 2, true),
+        with(Input::Numbers(130), numbers(67, Deviation::Squared), 1, false),
+        with(Input::Symbols(11), numbers(6, Deviation::Absolute), 1, true),
+        with(Input::Symbols(11), Output::Classes(2), 1, true),
+        with(Input::Embedded { symbols: 11, size: 5 }, Output::Classes(11), 2, true),
+        with(Input::Embedded { symbols: 300, size: 40 }, numbers(2, Deviation::Squared), 1, false),
+        with(Input::Embedded { symbols: 1, size: 1 }, Output::Classes(4), 1, true),
+    ]
+}
+
+#[test]
+fn numbers_labels_and_embeddings_agree_with_the_reference() {
+    for device in both() {
+        for case in others() {
+            check(&device, &case);
+            check(&device, &Case { recompute: true, segment: 4, head_rows: 4, ..case });
+        }
+    }
+}
+
+#[test]
+fn dropout_agrees_with_the_reference() {
+    for device in both() {
+        for (case, layers) in [(others()[0], 2), (others()[6], 3), (Case::odd(Activation::Relu, 2, false), 2)] {
+            for dropout in [0.3, 0.9] {
+                let case = Case { dropout, config: Config { layers, ..case.config }, ..case };
+                check(&device, &case);
+                check(&device, &Case { recompute: true, segment: 3, seed: u64::MAX - 5, ..case });
+            }
+        }
+    }
+}
+
+#[test]
+fn dropout_is_the_same_where_h_is_computed_again() {
+    for device in both() {
+        let kept = Case { dropout: 0.3, ..Case::odd(Activation::Tanh, 3, true) };
+        let bits = |case: &Case| executor(&device, case).unwrap().1.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+        let expected = bits(&kept);
+        assert!(expected == bits(&Case { recompute: true, ..kept }), "{device}: kept and computed again");
+        assert!(expected == bits(&Case { recompute: true, history: History::F32, ..kept }), "{device}: twice");
+        assert!(expected != bits(&Case { dropout: 0.0, ..kept }), "{device}: nothing is dropped");
+        let single = |segment| executor(&device, &Case { segment, ..kept }).unwrap().0;
+        for (x, y) in single(5).tensors.iter().zip(&single(17).tensors) {
+            assert!(relative_error(x, y) <= 1e-5, "{device}: the mask depends on where segments end");
+        }
+    }
+}
+
 #[test]
 fn head_chunks_change_nothing_but_rounding() {
     for device in both() {
@@ -122,6 +179,25 @@ fn head_chunks_change_nothing_but_rounding() {
         let (b, _) = executor(&device, &Case { head_rows: 4, ..whole }).unwrap();
         for (x, y) in a.tensors.iter().zip(&b.tensors) {
             assert!(relative_error(x, y) <= 1e-6, "{device}");
+        }
+    }
+}
+
+#[test]
+fn in_the_reference_all_three_ways_agree_for_numbers_labels_embeddings_and_dropout() {
+    for mut case in others() {
+        (case.config.hidden, case.steps) = (4, 7);
+        case.dropout = if case.config.layers > 1 { 0.3 } else { 0.0 };
+        with_reference(&case, |net, params, window, state| {
+            let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
+            let back = backward(net, params, window, state, &carry).gradients;
+            for (b, f) in back.iter().zip(&checks::forward_mode(net, params, window, state)) {
+                assert!(relative_error(b, f) <= 1e-10, "{case:?}: backward and forward mode");
+            }
+        });
+        let smooth = Case { cuts: false, ..case };
+        for (b, d) in reference(&smooth).tensors.iter().zip(&differences(&smooth)) {
+            assert!(relative_error(b, d) <= 1e-6, "{smooth:?}: backward and central differences");
         }
     }
 }

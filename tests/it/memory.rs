@@ -10,7 +10,7 @@ use retrograd::device::Device;
 use retrograd::estimate::Estimator;
 use retrograd::kernel::Capabilities;
 use retrograd::model::record::Extent;
-use retrograd::model::{Activation, Config, History, Init};
+use retrograd::model::{Activation, Config, Dropout, History, Init};
 use retrograd::optimizer::{Clip, Rule};
 use retrograd::plan::{Plan, Task};
 use retrograd::schedule;
@@ -19,7 +19,17 @@ use retrograd::truncation::Truncation;
 use std::sync::Arc;
 
 fn task(config: Config, lanes: u32, window: u32, budget: u64) -> Task {
-    Task { config, lanes, window, ring: 0, split: false, update: Rule::Adam.update(Clip::Norm(1.0)), history: History::F32, budget }
+    Task {
+        config,
+        lanes,
+        window,
+        ring: 0,
+        split: false,
+        update: Rule::Adam.update(Clip::Norm(1.0)),
+        history: History::F32,
+        dropout: Dropout::default(),
+        budget,
+    }
 }
 
 /// What limits an adapter: bindings of 128 MiB, and buffers besides the slots.
@@ -34,7 +44,7 @@ fn plans_hold_the_budget_and_the_limits() {
     let (mut planned, mut refusals) = (0, 0);
     for i in 0..200 {
         let mut n = |least: u32, most: u32| (f64::from(least) * (f64::from(most) / f64::from(least)).powf(rng.random())) as u32;
-        let config = Config { vocab: n(2, 3000), hidden: n(1, 300), layers: n(1, 4), activation: Activation::Tanh, bias: n(1, 3) == 1 };
+        let config = Config { hidden: n(1, 300), layers: n(1, 4), activation: Activation::Tanh, bias: n(1, 3) == 1, ..Config::symbols(n(2, 3000)) };
         let (lanes, window, budget) = (n(1, 64), n(1, 1_000_000), u64::from(n(100, 200_000)) << 10);
         let ring = if n(1, 4) == 1 { n(1, 20) } else { 0 };
         let history = if i / 2 % 2 == 0 { History::F32 } else { History::F16 };
@@ -66,7 +76,7 @@ fn plans_hold_the_budget_and_the_limits() {
 
 #[test]
 fn a_million_steps_fit_100_mib() {
-    let config = Config { vocab: 65, hidden: 256, layers: 2, activation: Activation::Tanh, bias: true };
+    let config = Config { hidden: 256, layers: 2, activation: Activation::Tanh, bias: true, ..Config::symbols(65) };
     let plan = Plan::new(&task(config, 32, 1_000_000, 100 << 20), &adapter()).unwrap();
     assert!(plan.recomputed().0 <= 2, "{plan:?}");
 }
@@ -74,7 +84,7 @@ fn a_million_steps_fit_100_mib() {
 /// The numbers that the program is judged by: H 256, B 32, one layer.
 #[test]
 fn long_windows_fit_small_budgets() {
-    let config = Config { vocab: 65, hidden: 256, layers: 1, activation: Activation::Tanh, bias: true };
+    let config = Config { hidden: 256, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(65) };
     for capabilities in [cpu().capabilities(), adapter()] {
         for (window, mib, most) in [(10_000, 16, 1), (100_000, 48, 1), (100_000, 12, 2)] {
             let plan = Plan::new(&task(config, 32, window, mib << 20), &capabilities).unwrap();
@@ -93,7 +103,7 @@ fn long_windows_fit_small_budgets() {
 /// The same budget recomputes less; what keeps everything takes little more than half.
 #[test]
 fn half_precision_halves_what_is_kept() {
-    let config = Config { vocab: 65, hidden: 256, layers: 1, activation: Activation::Tanh, bias: true };
+    let config = Config { hidden: 256, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(65) };
     for capabilities in [cpu().capabilities(), adapter()] {
         let plan = |history, budget| {
             let t = Task { history, ..task(config, 32, if budget > 1 << 30 { 1000 } else { 20_000 }, budget) };
@@ -187,16 +197,16 @@ fn a_vocabulary_of_50000_trains() {
     let settings =
         Settings { hidden: 8, lanes: 8, truncation: Truncation::Regular(16), val_fraction: 0.0, memory_budget: Some(40 << 20), ..Settings::default() };
     let mut trainer = Trainer::new(&cpu(), Corpus::new(symbols, Layout::Stream, &settings).unwrap(), settings).unwrap();
-    assert!(trainer.engine.config.vocab > 45_000 && trainer.engine.plan.extent.head_rows < 128, "{:?}", trainer.engine.plan);
+    assert!(trainer.engine.config.outputs() > 45_000 && trainer.engine.plan.extent.head_rows < 128, "{:?}", trainer.engine.plan);
     trainer.step().unwrap();
     let loss = trainer.metrics().unwrap().unwrap().loss;
-    assert!((f64::from(loss) - f64::from(trainer.engine.config.vocab).ln()).abs() < 0.5, "{loss}");
+    assert!((f64::from(loss) - f64::from(trainer.engine.config.outputs()).ln()).abs() < 0.5, "{loss}");
 }
 
 /// An estimate over windows that were not planned for: their schedule is made at run time.
 #[test]
 fn windows_longer_than_planned_for_stay_within_the_plan() {
-    let config = Config { vocab: 13, hidden: 9, layers: 1, activation: Activation::Tanh, bias: true };
+    let config = Config { hidden: 9, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(13) };
     let flat = Init::Xavier.parameters(&config, 2);
     let (symbols, device) = (symbols(400), Device::Gpu(Box::new(gpu())));
     let source = || retrograd::feed::Source::Stream(retrograd::data::Lanes::new(symbols.clone(), 0..400, 3).unwrap());

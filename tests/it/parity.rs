@@ -101,7 +101,8 @@ fn losses_states_and_gradients_are_those_of_pytorch() {
             let f = fixture(name);
             let ones = vec![1.0; f.tokens.len()];
             let (tokens, targets) = (f.tokens.clone(), f.targets.clone());
-            let window = Given { lanes: f.lanes, tokens, targets, keep: ones.clone(), xi: ones.clone(), weights: ones };
+            let window =
+                Given { lanes: f.lanes, tokens, targets, numbers: Vec::new(), wanted: Vec::new(), keep: ones.clone(), xi: ones.clone(), weights: ones };
             let mut engine = engine(&device, &f, f.steps, 4);
             let n = f64::from(f.steps * f.lanes);
             engine.gradient(0..f.steps, |places, range| window.inputs(places, range), n).unwrap();
@@ -124,7 +125,7 @@ fn losses_states_and_gradients_are_those_of_pytorch() {
 fn logits_are_those_of_pytorch() {
     for name in NAMES {
         let f = fixture(name);
-        let (vocab, lanes) = (f.model.config.vocab as usize, f.lanes as usize);
+        let (vocab, lanes) = (f.model.config.outputs() as usize, f.lanes as usize);
         let tensors = f.model.config.tensors();
         let bias = tensors.iter().find(|t| t.name == "b_y").map_or(vec![0.0; vocab], |t| t.extract(&f.model.parameters));
         let mut engine = engine(&Device::Cpu { threads: 1 }, &f, 1, 1);

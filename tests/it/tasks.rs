@@ -12,7 +12,7 @@ use retrograd::model::record::InputPlaces;
 use retrograd::model::{Activation, Config, Init};
 use retrograd::optimizer::{Clip, Rule};
 use retrograd::plan::Plan;
-use retrograd::reference::{self, Net, Phi, Window};
+use retrograd::reference::{self, Net, Window};
 use retrograd::trainer::{Corpus, Layout, Settings, Trainer};
 use retrograd::truncation::{Edge, Truncation};
 use serde_json::Value;
@@ -56,7 +56,7 @@ fn the_asked_steps_alone_are_scored_against_the_answers() {
             let (steps, items) = (packing.steps(w), packing.items(w));
             assert_eq!(packing.scored(w), items.len() as u64 * answers);
             assert!(items.iter().any(|i| i.from + task.steps() == steps), "a window ends with a sequence");
-            let places = InputPlaces { rows: (steps * lanes).next_multiple_of(4), vocab: task.vocabulary() };
+            let places = InputPlaces::new(&Config::symbols(task.vocabulary()), steps * lanes);
             let edges = |_: usize, d: std::ops::Range<u32>| vec![Edge { xi: 1.0, scored: true }; d.len()];
             // In two segments, cut where it hurts.
             let cut = steps - 4;
@@ -98,7 +98,7 @@ fn whole_sequences_are_held_out() {
 
 /// The reference, sequence by sequence; cut before every step whose number `tau` divides.
 fn by_hand(task: Task, count: u64, config: &Config, flat: &[f32], tau: usize) -> (f64, Vec<Vec<f64>>) {
-    let net = Net { vocab: config.vocab as usize, hidden: config.hidden as usize, layers: config.layers as usize, phi: Phi::Tanh, bias: true };
+    let net = Net::symbols(config.outputs() as usize, config.hidden as usize, config.layers as usize);
     let params = config.tensors().iter().map(|t| t.extract(flat).iter().map(|&x| f64::from(x)).collect()).collect();
     let (steps, n) = (task.steps() as usize, count as f64 * f64::from(task.answers()));
     let keep: Vec<f64> = (0..steps).map(|t| f64::from(u8::from(t > 0))).collect();
@@ -106,7 +106,16 @@ fn by_hand(task: Task, count: u64, config: &Config, flat: &[f32], tau: usize) ->
     let zero = vec![vec![0.0; net.hidden]; net.layers];
     let mut sum: (f64, Vec<Vec<f64>>) = (0.0, Vec::new());
     for (tokens, targets, weights) in expected(task, count) {
-        let window = Window { steps, tokens: &tokens, targets: &targets, keep: &keep, xi: &xi, weights: &weights, n };
+        let window = Window {
+            steps,
+            read: retrograd::reference::Read::Symbols(&tokens),
+            targets: retrograd::reference::Targets::Classes(&targets),
+            keep: &keep,
+            xi: &xi,
+            weights: &weights,
+            factors: &[],
+            n,
+        };
         let found = reference::backward(&net, &params, &window, &zero, &zero);
         sum.0 += found.loss;
         if sum.1.is_empty() {
@@ -122,7 +131,7 @@ fn by_hand(task: Task, count: u64, config: &Config, flat: &[f32], tau: usize) ->
 fn gradients_and_losses_are_means_over_the_scored_steps() {
     for device in both() {
         for (task, count) in [(COPY, 7), (RECALL, 25)] {
-            let config = Config { vocab: task.vocabulary(), hidden: 7, layers: 2, activation: Activation::Tanh, bias: true };
+            let config = Config { hidden: 7, layers: 2, activation: Activation::Tanh, bias: true, ..Config::symbols(task.vocabulary()) };
             let flat = Init::Uniform.parameters(&config, 5);
             for (truncation, tau) in [("full", 1000), ("regular:3", 3)] {
                 let source = Source::Sequences(sequences(task, count));
@@ -155,7 +164,7 @@ fn a_trainer_counts_answers() {
 
 /// A net that keeps the cue: a unit each, added to for ever; distractors and the mark add nothing. Above it, perhaps, a layer that copies.
 fn keeper(layers: u32, bias: Option<f32>) -> (Config, Vec<f32>) {
-    let config = Config { vocab: RECALL.vocabulary(), hidden: 3, layers, activation: Activation::Identity, bias: bias.is_some() };
+    let config = Config { hidden: 3, layers, activation: Activation::Identity, bias: bias.is_some(), ..Config::symbols(RECALL.vocabulary()) };
     let mut flat = vec![0.0; config.elements() as usize];
     for tensor in config.tensors() {
         let unit = |i: u32, j: u32| f32::from(u8::from(i == j));

@@ -54,7 +54,15 @@ fn reference_losses(case: &Case, rule: Rule, clip: Clip, lr: f32) -> Vec<f64> {
             let given = window(case, i);
             let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
             let (keep, xi, weights) = (wide(&given.keep), wide(&given.xi), wide(&given.weights));
-            let w = reference::Window { tokens: &given.tokens, targets: &given.targets, keep: &keep, xi: &xi, weights: &weights, ..*first };
+            let w = reference::Window {
+                read: retrograd::reference::Read::Symbols(&given.tokens),
+                targets: retrograd::reference::Targets::Classes(&given.targets),
+                keep: &keep,
+                xi: &xi,
+                weights: &weights,
+                factors: &[],
+                ..*first
+            };
             let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
             let back = reference::backward(net, &params, &w, &state, &carry);
             oracle::update(&rule, &mut moments, &mut params, &back.gradients, lr.into(), &clip);
@@ -221,15 +229,23 @@ fn validation_is_that_of_one_stream() {
     symbols.read(0, &mut tokens).unwrap();
     let held = tokens[tokens.len() - tokens.len() / 10..].to_vec();
     let corpus = Corpus::new(symbols.clone(), None, &settings).unwrap();
-    let config = Config { vocab: symbols.vocabulary().len(), hidden: 20, layers: 1, activation: Activation::Tanh, bias: true };
+    let config = Config { hidden: 20, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(symbols.vocabulary().len()) };
     let mut trainer = Trainer::new(&cpu(), corpus, settings).unwrap();
     let flat = Init::Xavier.parameters(&config, 3);
     trainer.engine.set_parameters(&flat).unwrap();
-    let net = reference::Net { vocab: config.vocab as usize, hidden: 20, layers: 1, phi: reference::Phi::Tanh, bias: true };
+    let net = reference::Net::symbols(config.outputs() as usize, 20, 1);
     let params = config.tensors().iter().map(|t| t.extract(&flat).iter().map(|&x| f64::from(x)).collect()).collect();
     let ones = vec![1.0; held.len() - 1];
-    let window =
-        reference::Window { steps: ones.len(), tokens: &held[..ones.len()], targets: &held[1..], keep: &ones, xi: &ones, weights: &ones, n: ones.len() as f64 };
+    let window = reference::Window {
+        steps: ones.len(),
+        read: retrograd::reference::Read::Symbols(&held[..ones.len()]),
+        targets: retrograd::reference::Targets::Classes(&held[1..]),
+        keep: &ones,
+        xi: &ones,
+        weights: &ones,
+        factors: &[],
+        n: ones.len() as f64,
+    };
     let (expected, _) = reference::forward(&net, &params, &window, &[vec![0.0; 20]]);
     let got = trainer.validate().unwrap().unwrap();
     assert!((got - expected).abs() <= 1e-5 * expected, "{got} and {expected}");

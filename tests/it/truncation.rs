@@ -52,12 +52,12 @@ fn strategies_that_cut_nothing_equal_the_full_gradient_to_the_bit() {
 }
 
 fn config(bias: bool, activation: Activation, vocab: u32) -> Config {
-    Config { vocab, hidden: 6, layers: 1, activation, bias }
+    Config { hidden: 6, layers: 1, activation, bias, ..Config::symbols(vocab) }
 }
 
 fn net(c: &Config) -> Net {
     let phi = if c.activation == Activation::Tanh { Phi::Tanh } else { Phi::Identity };
-    Net { vocab: c.vocab as usize, hidden: c.hidden as usize, layers: c.layers as usize, phi, bias: c.bias }
+    Net { phi, bias: c.bias, ..Net::symbols(c.outputs() as usize, c.hidden as usize, c.layers as usize) }
 }
 
 fn wide(c: &Config, flat: &[f32]) -> Tensors {
@@ -71,8 +71,16 @@ fn naive(net: &Net, params: &Tensors, tokens: &[u32], steps: Range<usize>, score
     let keep: Vec<f64> = steps.clone().map(|t| flag(t > 0)).collect();
     let xi: Vec<f64> = steps.clone().map(|t| flag(t > first)).collect();
     let weights: Vec<f64> = steps.clone().map(|t| flag(scored.contains(&t))).collect();
-    let window =
-        Window { steps: count, tokens: &tokens[steps.clone()], targets: &tokens[steps.start + 1..=steps.end], keep: &keep, xi: &xi, weights: &weights, n };
+    let window = Window {
+        steps: count,
+        read: retrograd::reference::Read::Symbols(&tokens[steps.clone()]),
+        targets: retrograd::reference::Targets::Classes(&tokens[steps.start + 1..=steps.end]),
+        keep: &keep,
+        xi: &xi,
+        weights: &weights,
+        factors: &[],
+        n,
+    };
     reference::backward(net, params, &window, state, &vec![vec![0.0; net.hidden]; net.layers])
 }
 
@@ -174,7 +182,7 @@ fn overlapping_windows_begin_with_states_as_first_reached() {
 /// One lane of T steps over T + 1 different symbols: row t of dW_xh is then delta_t.
 fn distinct(c: &Config, steps: u32, cut: Option<u32>, weights: impl Fn(u32) -> f32) -> Given {
     let flag = |b: bool| f32::from(u8::from(b));
-    assert!(c.vocab > steps);
+    assert!(c.outputs() > steps);
     Given {
         lanes: 1,
         tokens: (0..steps).collect(),
@@ -182,6 +190,7 @@ fn distinct(c: &Config, steps: u32, cut: Option<u32>, weights: impl Fn(u32) -> f
         keep: (0..steps).map(|t| flag(t > 0)).collect(),
         xi: (0..steps).map(|t| flag(t > 0 && Some(t) != cut)).collect(),
         weights: (0..steps).map(weights).collect(),
+        ..Given::default()
     }
 }
 

@@ -14,7 +14,7 @@ use retrograd::feed::Source;
 use retrograd::model::{Activation, Config, Tensor};
 use retrograd::optimizer::{Clip, Rule};
 use retrograd::plan::Plan;
-use retrograd::reference::{self, Net, Phi, Window};
+use retrograd::reference::{self, Net, Phi, Read, Targets, Window};
 use retrograd::truncation::{Draw, Truncation};
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ const MOST_ERROR: f64 = 0.02;
 /// Draws from this number on serve to find the bias of unweighted truncation and nothing else.
 const OTHER_DRAWS: u64 = 1 << 20;
 
-const CONFIG: Config = Config { vocab: 4, hidden: HIDDEN as u32, layers: 1, activation: Activation::Identity, bias: true };
+const CONFIG: Config = Config { hidden: HIDDEN as u32, layers: 1, activation: Activation::Identity, bias: true, ..Config::symbols(4) };
 const DEVICE: Device = Device::Cpu { threads: 1 };
 
 /// Vectors of length 1 at right angles to each other.
@@ -154,7 +154,7 @@ impl Layout {
         symbols.read(0, &mut read).unwrap();
         let at = |shift: u32| (0..steps * lanes).map(|i| read[(i % lanes * steps + i / lanes + shift) as usize]).collect();
         let edge = (0..steps * lanes).map(|i| f32::from(u8::from(i >= lanes))).collect::<Vec<f32>>();
-        Given { lanes, tokens: at(0), targets: at(1), keep: edge.clone(), xi: edge, weights: vec![1.0; (steps * lanes) as usize] }
+        Given { lanes, tokens: at(0), targets: at(1), keep: edge.clone(), xi: edge, weights: vec![1.0; (steps * lanes) as usize], ..Given::default() }
     }
 }
 
@@ -346,11 +346,11 @@ fn long_lags_carry_a_fifth_of_the_gradient() {
         let share = norm(&difference(&full.concat(), &short.concat())) / norm(&full.concat());
         assert!(share >= 0.2, "{layout:?}: {share}");
 
-        let net = Net { vocab: CONFIG.vocab as usize, hidden: HIDDEN, layers: 1, phi: Phi::Identity, bias: true };
+        let net = Net { phi: Phi::Identity, ..Net::symbols(CONFIG.outputs() as usize, HIDDEN, 1) };
         let (given, zeros) = (layout.whole(), [vec![0.0; lanes as usize * HIDDEN]]);
         let [keep, xi, weights] = [&given.keep, &given.xi, &given.weights].map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
-        let (tokens, targets) = (&given.tokens[..], &given.targets[..]);
-        let window = Window { steps: steps as usize, tokens, targets, keep: &keep, xi: &xi, weights: &weights, n: layout.scored() };
+        let (read, targets) = (Read::Symbols(&given.tokens), Targets::Classes(&given.targets));
+        let window = Window { steps: steps as usize, read, targets, factors: &[], keep: &keep, xi: &xi, weights: &weights, n: layout.scored() };
         let expected = reference::backward(&net, &params, &window, &zeros, &zeros).gradients;
         for ((t, found), expected) in CONFIG.tensors().iter().zip(&full).zip(&expected) {
             assert_near(&format!("{layout:?}, {}", t.name), found, expected, 1e-4);

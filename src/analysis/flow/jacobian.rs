@@ -103,7 +103,7 @@ mod tests {
     use crate::model::{Activation, Init};
 
     fn config(activation: Activation) -> Config {
-        Config { vocab: 3, hidden: 13, layers: 2, activation, bias: false }
+        Config { hidden: 13, layers: 2, activation, bias: false, ..Config::symbols(3) }
     }
 
     #[test]

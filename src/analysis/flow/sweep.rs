@@ -114,7 +114,7 @@ pub fn sweep(device: &Device, symbols: &Arc<Symbols>, grid: &Grid, o: &Options, 
     let ends = Ends::of_stream(symbols.clone(), o.places(), o.lags, o.seed)?;
     let mut points = Vec::new();
     for &activation in &grid.activations {
-        let config = Config { vocab: symbols.vocabulary().len(), hidden: grid.hidden, layers: grid.layers, activation, bias: false };
+        let config = Config { hidden: grid.hidden, layers: grid.layers, activation, bias: false, ..Config::symbols(symbols.vocabulary().len()) };
         let mut engine = Engine::with_probe(device, config, o.lanes, o.lags + 1, engine::STEPS)?;
         for (family, radius) in Family::ALL.into_iter().flat_map(|f| grid.radii.iter().map(move |r| (f, *r))) {
             let parameters = family.init(radius, grid.hidden).parameters(&config, grid.seed);

@@ -1,6 +1,7 @@
 //! How much of a window is held at once, and how.
 
 use crate::dims::pad4;
+use crate::kernels::dropout::Dropout;
 
 /// How h is stored between the forward and the backward sweep over a segment. All arithmetic is that of f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
@@ -51,6 +52,9 @@ pub struct Extent {
     /// How the h of a place is stored.
     #[serde(default)]
     pub history: History,
+    /// What is dropped between layers while gradients are made.
+    #[serde(default)]
+    pub dropout: Dropout,
 }
 
 impl Extent {

@@ -1,0 +1,57 @@
+//! What the numbers that a model reads and gives stand for.
+
+use super::Vocabulary;
+use crate::error::{Error, Result};
+use crate::model::{Input, Output};
+
+/// What a model's inputs and outputs stand for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Codec {
+    /// A symbol is read, the next one predicted.
+    Text(Vocabulary),
+    /// A symbol is read, the label of its sequence predicted.
+    Labels {
+        /// The symbols.
+        vocabulary: Vocabulary,
+        /// The labels, by class.
+        labels: Vec<String>,
+    },
+}
+
+impl Codec {
+    /// What is read; symbols are embedded in `size` numbers, if it is not 0.
+    pub fn input(&self, size: u32) -> Input {
+        match self {
+            Codec::Text(v) | Codec::Labels { vocabulary: v, .. } if size > 0 => Input::Embedded { symbols: v.len(), size },
+            Codec::Text(v) | Codec::Labels { vocabulary: v, .. } => Input::Symbols(v.len()),
+        }
+    }
+
+    /// What is predicted.
+    pub fn output(&self) -> Output {
+        match self {
+            Codec::Text(v) => Output::Classes(v.len()),
+            Codec::Labels { labels, .. } => Output::Classes(labels.len() as u32),
+        }
+    }
+
+    /// The symbols that are read, where symbols are.
+    pub fn vocabulary(&self) -> Option<&Vocabulary> {
+        match self {
+            Codec::Text(v) | Codec::Labels { vocabulary: v, .. } => Some(v),
+        }
+    }
+
+    /// The symbols that are read and predicted.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if something else is predicted, saying what.
+    pub fn text(&self) -> Result<&Vocabulary> {
+        match self {
+            Codec::Text(v) => Ok(v),
+            Codec::Labels { .. } => {
+                Err(Error::Input("the model predicts labels of sequences, not the next symbol; `retrograd eval` and `predict` read it".to_string()))
+            }
+        }
+    }
+}

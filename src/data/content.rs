@@ -1,0 +1,88 @@
+//! What stands at the places of a stream, and what is read and predicted there.
+
+use super::Symbols;
+use super::inputs::Grid;
+use crate::error::Result;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What is trained on, place by place.
+#[derive(Clone)]
+pub enum Content {
+    /// Symbols: each step reads one.
+    Symbols(Arc<Symbols>),
+}
+
+/// What steps are to predict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// What stands so many places further on.
+    Ahead(u32),
+    /// This class.
+    Class(u32),
+}
+
+impl From<Arc<Symbols>> for Content {
+    fn from(symbols: Arc<Symbols>) -> Self {
+        Content::Symbols(symbols)
+    }
+}
+
+impl Content {
+    /// Where it comes from, for messages.
+    pub fn name(&self) -> &str {
+        match self {
+            Content::Symbols(symbols) => &symbols.text().name,
+        }
+    }
+
+    /// What stands at a place is called this: characters, bytes, rows.
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Content::Symbols(symbols) => symbols.unit(),
+        }
+    }
+
+    /// Places.
+    pub fn len(&self) -> u64 {
+        match self {
+            Content::Symbols(symbols) => symbols.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Places from the one that a step of a stream reads to the last one that it predicts.
+    pub fn ahead(&self) -> u32 {
+        match self {
+            Content::Symbols(_) => 1,
+        }
+    }
+
+    /// The symbols, where there are any.
+    pub fn symbols(&self) -> Option<&Arc<Symbols>> {
+        match self {
+            Content::Symbols(symbols) => Some(symbols),
+        }
+    }
+
+    /// Puts into a grid what some steps of a lane read and predict: the first reads place `from`, the others those behind it. Place -1 holds `before`.
+    pub(super) fn fill(&self, grid: &mut Grid<'_>, (steps, lane): (Range<u32>, u32), from: i64, before: u32, target: Target) -> Result<()> {
+        match self {
+            Content::Symbols(symbols) => {
+                let ahead = if let Target::Ahead(n) = target { n as usize } else { 0 };
+                let mut read = vec![before; steps.len() + ahead];
+                let known = usize::from(from < 0);
+                symbols.read((from + known as i64) as u64, &mut read[known..])?;
+                for (i, t) in steps.enumerate() {
+                    grid.token(t, lane, read[i]);
+                    grid.target(t, lane, if let Target::Class(class) = target { class } else { read[i + ahead] });
+                }
+                Ok(())
+            }
+        }
+    }
+}

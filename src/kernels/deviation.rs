@@ -1,0 +1,160 @@
+//! Weighted mean deviation of outputs `[V, rows]` from numbers: `loss[r]` = w_r / V sum_v e(z_v - y_v), z = outputs + b_y, e(d) = d^2 or |d|; and
+//! d_outputs = w_r / (N V) e'(z - y) in place.
+
+use super::{float, slices, words};
+use crate::arena::View;
+use crate::host;
+use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::recording::{Dispatch, Recording, Repeat};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "deviation",
+    source: include_str!("../../shaders/deviation.wgsl"),
+    tiled: false,
+    bindings: &[read("targets"), read("params"), write("outputs"), write("loss")],
+    args: &[
+        "rows",
+        "count",
+        "ld",
+        "targets_offset",
+        "targets_ld",
+        "weights_offset",
+        "bias",
+        "bias_offset",
+        "inverse_n",
+        "gradient",
+        "loss_offset",
+        "absolute",
+        "inverse_count",
+    ],
+    constants: no_constants,
+    grid: |args, _| linear_grid(args[0].div_ceil(64)),
+    cpu,
+    work: |args| {
+        let outputs = f64::from(args[0]) * f64::from(args[1]);
+        Work { flops: 4.0 * outputs, bytes: 4.0 * outputs * f64::from(2 + args[9]) }
+    },
+};
+
+/// How far a number is off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deviation {
+    /// (o - y)^2: its least mean is that of the mean.
+    #[default]
+    Squared,
+    /// |o - y|: its least mean is that of the median, which outliers move less.
+    Absolute,
+}
+
+impl Deviation {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Deviation::Squared => "squared",
+            Deviation::Absolute => "absolute",
+        }
+    }
+}
+
+/// The operands.
+#[derive(Debug, Clone, Copy)]
+pub struct Operands {
+    /// `[V, rows]`: the numbers that were to come.
+    pub targets: View,
+    /// `[rows, 1]`, in the same slot as the targets.
+    pub weights: View,
+    /// b_y, `[1, V]`.
+    pub bias: Option<View>,
+    /// Slot of the parameters, bound also where there is no bias.
+    pub params: crate::arena::Slot,
+    /// `[V, rows]`.
+    pub outputs: View,
+    /// `[rows, 1]`.
+    pub loss: View,
+    /// 1/N as the bits of an f32.
+    pub inverse_n: Word,
+    /// Whether d_outputs overwrites the outputs; if not, they stay.
+    pub gradient: bool,
+    /// What is summed.
+    pub deviation: Deviation,
+}
+
+/// Records the loss and, if asked for, d_outputs.
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
+    assert!(o.targets.cols == o.loss.rows && o.weights.rows == o.loss.rows && o.targets.slot == o.weights.slot, "{label}: shapes");
+    assert!(o.outputs.offset == Word::from(0), "{label}: the outputs begin their slot");
+    let count = o.outputs.rows.constant().expect("the number of outputs is a constant");
+    assert!(o.targets.rows == o.outputs.rows && o.bias.is_none_or(|b| b.cols == Word::from(count) && b.slot == o.params), "{label}: outputs");
+    recording.push(Dispatch {
+        kernel: &KERNEL,
+        label: label.to_string(),
+        bindings: vec![o.targets.slot, o.params, o.outputs.slot, o.loss.slot],
+        args: vec![
+            o.loss.rows,
+            count.into(),
+            o.outputs.ld.into(),
+            o.targets.offset,
+            o.targets.ld.into(),
+            o.weights.offset,
+            u32::from(o.bias.is_some()).into(),
+            o.bias.map_or(0.into(), |b| b.offset),
+            o.inverse_n,
+            u32::from(o.gradient).into(),
+            o.loss.offset,
+            u32::from(o.deviation == Deviation::Absolute).into(),
+            Word::f32((1.0 / f64::from(count)) as f32),
+        ],
+        variant,
+        repeat: Repeat::Once,
+    });
+}
+
+fn cpu(call: &mut Call<'_, '_>) {
+    let [rows, count, ld, targets_offset, targets_ld, weights_offset, bias, bias_offset, inverse_n, gradient, loss_offset, absolute, inverse_count] =
+        words(call.args);
+    let ([targets, params], [outputs, loss]) = slices(call.bound);
+    let (rows, count, ld, targets_ld) = (rows as usize, count as usize, ld as usize, targets_ld as usize);
+    let padded = rows.next_multiple_of(4);
+    let weights = &targets[weights_offset as usize..][..rows];
+    let targets = &targets[targets_offset as usize..];
+    let bias = (bias != 0).then(|| &params[bias_offset as usize..][..count]);
+    let (inverse_n, inverse_count) = (float(inverse_n), float(inverse_count));
+    // Blocks of rows, so that neighbouring numbers are worked on together.
+    let ranges: Vec<_> = host::split(padded / 4, call.threads).into_iter().map(|r| r.start * 4..r.end * 4).collect();
+    let loss_parts = host::cut_blocks(&mut loss[loss_offset as usize..][..padded], padded, 1, &ranges);
+    let output_parts = host::cut_blocks(&mut outputs[..count * ld], ld, 1, &ranges);
+    let tasks = ranges.into_iter().zip(output_parts).zip(loss_parts).map(|((range, mut z), mut loss)| {
+        move || {
+            let weight = |r: usize| weights.get(range.start + r).copied().unwrap_or(0.0);
+            loss[0].fill(0.0);
+            for (v, z) in z.iter_mut().enumerate() {
+                let b = bias.map_or(0.0, |b| b[v]);
+                for (r, (z, loss)) in z.iter_mut().zip(loss[0].iter_mut()).enumerate() {
+                    let w = weight(r);
+                    // Not 0 times what may be a NaN.
+                    let d = if w == 0.0 { 0.0 } else { *z + b - targets[v * targets_ld + range.start + r] };
+                    let (value, slope) = if absolute != 0 { (d.abs(), sign(d)) } else { (d * d, 2.0 * d) };
+                    *loss += value;
+                    if gradient != 0 {
+                        *z = slope * (w * inverse_n * inverse_count);
+                    }
+                }
+            }
+            loss[0].iter_mut().enumerate().for_each(|(r, loss)| *loss *= weight(r) * inverse_count);
+        }
+    });
+    host::parallel(tasks.collect::<Vec<_>>());
+}
+
+/// 1, 0 or -1; what is no number stays so.
+fn sign(d: f32) -> f32 {
+    if d > 0.0 {
+        1.0
+    } else if d < 0.0 {
+        -1.0
+    } else {
+        d
+    }
+}

@@ -1,0 +1,175 @@
+//! Dropout: `out` = x where a unit is kept, scaled by 1/(1-p), and 0 where it is dropped, with probability p.
+//!
+//! What is dropped is a function of seed, update, layer, step, lane and unit alone: the words of the block cipher Threefry-4x32 (20 rounds; Salmon and
+//! others, "Parallel random numbers: as easy as 1, 2, 3", 2011) under a key of seed, update and layer. So a segment that is computed again, in whatever
+//! order and wherever its numbers lie, drops the same units.
+
+use super::{from_vec4, from_vec4_mut, slices, words};
+use crate::arena::View;
+use crate::host;
+use crate::kernel::{Call, Kernel, Var, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::recording::{Dispatch, Recording, Repeat};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "dropout",
+    source: include_str!("../../shaders/dropout.wgsl"),
+    tiled: false,
+    bindings: &[read("x"), write("out")],
+    args: &["rows", "cols4", "x_offset", "out_offset", "lanes", "first", "seed_low", "seed_high", "update", "layer", "threshold", "scale"],
+    constants: no_constants,
+    grid: |args, _| linear_grid((args[0] * args[1]).div_ceil(64)),
+    cpu,
+    work: |args| Work { flops: 0.0, bytes: 32.0 * f64::from(args[0]) * f64::from(args[1]) },
+};
+
+/// How units are dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Dropout {
+    /// The probability, in parts of 2^32.
+    threshold: u32,
+    /// Seed of what is drawn.
+    seed: u64,
+}
+
+impl Dropout {
+    /// Drops with probability p, from 0 to below 1.
+    pub fn new(p: f64, seed: u64) -> Self {
+        // Where nothing is dropped, nothing is drawn.
+        let threshold = (p.clamp(0.0, 1.0) * 2f64.powi(32)) as u32;
+        Dropout { threshold, seed: if threshold == 0 { 0 } else { seed } }
+    }
+
+    /// The probability.
+    pub fn probability(self) -> f64 {
+        f64::from(self.threshold) / 2f64.powi(32)
+    }
+
+    /// Whether anything is ever dropped.
+    pub fn acts(self) -> bool {
+        self.threshold > 0
+    }
+
+    /// What units that are kept are multiplied by.
+    pub fn scale(self) -> f32 {
+        (1.0 / (1.0 - self.probability())) as f32
+    }
+}
+
+/// Records out = x, dropped, if [`Var::Drop`] is 1, or else just x; both `[rows, n]`, row r the step `First + r / lanes` of lane `r % lanes`.
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, dropout: Dropout, layer: u32, lanes: u32, [x, out]: [View; 2]) {
+    assert!(x.cols == out.cols && x.ld == out.ld && x.rows == out.rows, "{label}: shapes");
+    recording.push(Dispatch {
+        kernel: &KERNEL,
+        label: label.to_string(),
+        bindings: vec![x.slot, out.slot],
+        args: vec![
+            out.rows,
+            Word::from(out.ld).quarter(),
+            x.offset.quarter(),
+            out.offset.quarter(),
+            lanes.into(),
+            Word::var(Var::First),
+            (dropout.seed as u32).into(),
+            ((dropout.seed >> 32) as u32).into(),
+            Word::var(Var::Update),
+            layer.into(),
+            Word::scaled(Var::Drop, dropout.threshold),
+            Word::f32(dropout.scale()),
+        ],
+        variant,
+        repeat: Repeat::Once,
+    });
+}
+
+/// Blocks of four units that are drawn together, so that they fill the vector units.
+const SIDE_BY_SIDE: usize = 8;
+
+fn cpu(call: &mut Call<'_, '_>) {
+    let [rows, cols4, x_offset, out_offset, lanes, first, seed_low, seed_high, update, layer, threshold, scale] = words(call.args);
+    let ([x], [out]) = slices(call.bound);
+    let (rows, n) = (rows as usize, cols4 as usize * 4);
+    let x = from_vec4(x, x_offset);
+    let mut rest = &mut from_vec4_mut(out, out_offset)[..rows * n];
+    let (key, scale) = ([seed_low, seed_high, update, layer], f32::from_bits(scale));
+    let tasks = host::split(rows, call.threads).into_iter().map(|range| {
+        let part = host::take(&mut rest, range.len() * n);
+        let x = &x[range.start * n..range.end * n];
+        move || {
+            if threshold == 0 {
+                return part.copy_from_slice(x);
+            }
+            for ((r, out), x) in (range.start as u32..).zip(part.chunks_exact_mut(n)).zip(x.chunks_exact(n)) {
+                let counter = [first.wrapping_add(r / lanes), r % lanes];
+                host::vectorized(
+                    #[inline(always)]
+                    || drop_row(out, x, key, counter, threshold, scale),
+                );
+            }
+        }
+    });
+    host::parallel(tasks);
+}
+
+#[inline(always)]
+fn drop_row(out: &mut [f32], x: &[f32], key: [u32; 4], [step, lane]: [u32; 2], threshold: u32, scale: f32) {
+    let width = 4 * SIDE_BY_SIDE;
+    for (i, (out, x)) in out.chunks_mut(width).zip(x.chunks(width)).enumerate() {
+        let first = (i * SIDE_BY_SIDE) as u32;
+        let blocks: [u32; SIDE_BY_SIDE] = std::array::from_fn(|j| first + j as u32);
+        let drawn = threefry(key, [[step; SIDE_BY_SIDE], [lane; SIDE_BY_SIDE], blocks, [0; SIDE_BY_SIDE]]);
+        for (at, (out, x)) in out.iter_mut().zip(x).enumerate() {
+            *out = if drawn[at % 4][at / 4] < threshold { 0.0 } else { x * scale };
+        }
+    }
+}
+
+/// Rotations of the rounds.
+const ROTATIONS: [[u32; 2]; 8] = [[10, 26], [11, 21], [13, 27], [23, 5], [6, 20], [17, 11], [25, 10], [18, 20]];
+
+/// Threefry-4x32 of some counters side by side: `x[i]` has the i-th word of each.
+#[inline(always)]
+fn threefry<const N: usize>(key: [u32; 4], mut x: [[u32; N]; 4]) -> [[u32; N]; 4] {
+    let parity = key.iter().fold(0x1bd1_1bda, |a, k| a ^ k);
+    let keys = [key[0], key[1], key[2], key[3], parity];
+    for i in 0..4 {
+        x[i].iter_mut().for_each(|x| *x = x.wrapping_add(keys[i]));
+    }
+    for round in 0..20 {
+        let (first, second) = if round % 2 == 0 { (1, 3) } else { (3, 1) };
+        let [a, b] = ROTATIONS[round % 8];
+        for j in 0..N {
+            x[0][j] = x[0][j].wrapping_add(x[first][j]);
+            x[first][j] = x[first][j].rotate_left(a) ^ x[0][j];
+            x[2][j] = x[2][j].wrapping_add(x[second][j]);
+            x[second][j] = x[second][j].rotate_left(b) ^ x[2][j];
+        }
+        if round % 4 == 3 {
+            let s = round / 4 + 1;
+            for i in 0..4 {
+                let more = keys[(s + i) % 5].wrapping_add(if i == 3 { s as u32 } else { 0 });
+                x[i].iter_mut().for_each(|x| *x = x.wrapping_add(more));
+            }
+        }
+    }
+    x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The known answers of the authors' Random123 library.
+    #[test]
+    fn the_words_are_those_of_the_published_generator() {
+        let pi = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
+        let more = [0xa409_3822, 0x299f_31d0, 0x082e_fa98, 0xec4e_6c89];
+        for (counter, key, expected) in [
+            ([0; 4], [0; 4], [0x9c6c_a96a, 0xe17e_ae66, 0xfc10_ecd4, 0x5256_a7d8]),
+            ([u32::MAX; 4], [u32::MAX; 4], [0x2a88_1696, 0x5701_2287, 0xf6c7_446e, 0xa16a_6732]),
+            (pi, more, [0x59cd_1dbb, 0xb887_9579, 0x86b5_d00c, 0xac8b_6d84]),
+        ] {
+            assert_eq!(threefry(key, counter.map(|c| [c])).map(|w| w[0]), expected);
+        }
+    }
+}
