@@ -1,6 +1,6 @@
 //! Training: windows over lanes or sequences, updates, validation.
 
-use crate::data::{Codec, Content, Lanes, Packing, Sequences, Symbols, WARM_UP};
+use crate::data::{Codec, Content, Lanes, Packing, Sequences, Symbols, Table, WARM_UP};
 use crate::device::Device;
 use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
@@ -198,7 +198,34 @@ impl Corpus {
         let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?;
         Ok(Corpus { content: symbols.into(), codec, train, validation })
     }
+
+    /// Parts a table: one series is a stream, several are finite sequences, long ones in pieces. The tail of time of each is held out, and read
+    /// from a state that earlier rows have warmed up.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are too few rows for so many lanes.
+    pub fn of_table(table: Arc<Table>, settings: &Settings) -> Result<Self> {
+        let codec = Codec::Series(table.series.clone());
+        settings.config(&codec)?;
+        let groups = table.sheet.groups.len();
+        let train = if groups == 1 {
+            let rows = table.training(0);
+            Source::Stream(Lanes::new(table.clone(), rows.start as u64..(rows.end + table.horizon()) as u64, settings.lanes)?)
+        } else {
+            let parts: Vec<_> = (0..groups).flat_map(|g| table.pieces(g, table.training(g), PIECE, PIECE_WARM_UP)).collect();
+            Source::Sequences(Sequences::rows(table.clone(), &parts))
+        };
+        let held: usize = (0..groups).map(|g| table.held_out(g).len()).sum();
+        let share = held.div_ceil(settings.lanes as usize).max(2 * WARM_UP as usize);
+        let parts: Vec<_> = (0..groups).flat_map(|g| table.pieces(g, table.held_out(g), share, WARM_UP as usize)).collect();
+        let validation = Some(parts).filter(|p| !p.is_empty()).map(|p| Held::sequences(Sequences::rows(table.clone(), &p), settings.lanes));
+        Ok(Corpus { content: table.into(), codec, train, validation })
+    }
 }
+
+/// Steps of a piece of one of several series, and those before it that are read to warm up its state.
+const PIECE: usize = 256;
+const PIECE_WARM_UP: usize = 64;
 
 /// Trains a model on a corpus.
 pub struct Trainer {

@@ -56,12 +56,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let source = Source::find(&args.run, args.best)?;
     let model = source.load()?;
-    let series = model.series(&args.run)?;
+    let series = model.codec.series()?;
     let sheet = sheet(&source, args.data.as_deref(), series)?;
     let table = Table::to_forecast(sheet, series.clone());
     let from: Vec<usize> = table.sheet.groups.iter().map(|g| args.last.map_or(g.rows.start, |n| g.rows.end.saturating_sub(n).max(g.rows.start))).collect();
     // The first row that is written has forecasts that were made N rows before it.
-    let first: Vec<usize> = table.sheet.groups.iter().zip(&from).map(|(g, f)| f.saturating_sub(table.horizon()).max(g.rows.start).min(g.rows.end - 1)).collect();
+    let first: Vec<usize> =
+        table.sheet.groups.iter().zip(&from).map(|(g, f)| f.saturating_sub(table.horizon()).max(g.rows.start).min(g.rows.end - 1)).collect();
     let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, || Ok(()))?;
     let text = written(&table, &forecasts, &first, &from)?;
     match &args.out {
@@ -113,7 +114,8 @@ fn written(table: &Table, forecasts: &Forecasts, first: &[usize], from: &[usize]
             let truth = |j: usize| Some(table.sheet.target(j)).filter(|c| known && c.known(row)).map_or(String::new(), |c| c.values[row].to_string());
             cells.extend(targets.clone().map(truth));
             for j in targets {
-                let forecast = |h: usize| row.checked_sub(h).filter(|p| (*first..group.rows.end).contains(p)).map(|p| forecasts.at(p)[(h - 1) * series.targets.len() + j]);
+                let forecast =
+                    |h: usize| row.checked_sub(h).filter(|p| (*first..group.rows.end).contains(p)).map(|p| forecasts.at(p)[(h - 1) * series.targets.len() + j]);
                 cells.extend((1..=horizon).map(|h| forecast(h).map_or(String::new(), digits)));
             }
             out.write_record(&cells).map_err(|e| failed(&e))?;

@@ -1,6 +1,10 @@
 //! The flags of `train` that are about numeric series.
 
 use crate::data::Missing;
+use crate::forecast::Score;
+use crate::model::Deviation;
+use crate::run::RunConfig;
+use serde_json::Value;
 
 /// Flags that turn a CSV file into series.
 #[derive(clap::Args)]
@@ -33,10 +37,40 @@ pub(super) struct Flags {
     /// What is minimized: the squared error, for the mean of what may come, or the absolute error, for its median and fewer surprises by outliers
     /// [default: squared]
     #[arg(long, value_enum, requires = "target", help_heading = "Series")]
-    loss: Option<LOSS>,
+    loss: Option<Deviation>,
     /// What stands between cells: one character, or \t [default: ,]
     #[arg(long, value_name = "C", requires = "target", value_parser = delimiter, help_heading = "Series")]
     delimiter: Option<char>,
+}
+
+impl Flags {
+    /// What they say of a run.
+    pub(super) fn put(&self, config: &mut RunConfig) {
+        (config.target, config.features) = (self.target.clone(), self.features.clone());
+        (config.horizon, config.season, config.difference, config.loss) = (self.horizon, self.season, self.difference, self.loss);
+        (config.series, config.time) = (self.series.clone(), self.time.clone());
+        (config.missing, config.delimiter) = (self.missing, self.delimiter);
+        if self.target.is_some() {
+            // It writes no text.
+            config.sample = 0;
+        }
+    }
+}
+
+/// Adds the figures of forecasts to an object.
+pub(super) fn extend(object: &mut Value, score: &Score) {
+    if let (Some(object), Value::Object(figures)) = (object.as_object_mut(), score.json()) {
+        object.extend(figures);
+    }
+}
+
+/// Figures for a terminal.
+pub(super) fn told(score: &Score) -> String {
+    let season = match score.season {
+        Some(n) => format!("season of {n} rows"),
+        None => "no season that all forecasts could look back to".to_string(),
+    };
+    format!("{}{} steps scored; {season}", score.table(), score.steps)
 }
 
 fn delimiter(text: &str) -> std::result::Result<char, String> {

@@ -5,6 +5,7 @@ use super::inputs::{Cell, Grid};
 use super::season::detected;
 use super::table::{Asked, Missing, Sheet};
 use crate::error::{Error, Result};
+use crate::model::Deviation;
 use crate::model::record::InputPlaces;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -61,6 +62,8 @@ pub struct Series {
     pub missing: Missing,
     /// What stands between cells.
     pub delimiter: char,
+    /// What was minimized in training.
+    pub loss: Deviation,
     /// Scale of each feature.
     pub inputs: Vec<Scale>,
     /// Scale of each output: `[N, targets]`.
@@ -80,6 +83,8 @@ pub struct Wanted {
     pub difference: bool,
     /// Rows of a season; none to look for one.
     pub season: Option<u32>,
+    /// What is minimized.
+    pub loss: Deviation,
 }
 
 impl Series {
@@ -139,7 +144,7 @@ impl Table {
     /// [`Error::Input`] if a series is too short, or a column that is used is constant.
     pub fn fit(sheet: Sheet, wanted: &Wanted, fraction: f64) -> Result<Self> {
         let held = hold_out(&sheet, wanted.horizon, fraction)?;
-        let Wanted { asked, horizon, difference, season } = wanted;
+        let Wanted { asked, horizon, difference, season, loss } = wanted;
         let training: Vec<Range<usize>> = sheet.groups.iter().zip(&held).map(|(g, h)| g.rows.start..*h).collect();
         let series = Series {
             features: sheet.feature_names(),
@@ -151,6 +156,7 @@ impl Table {
             time: asked.time.clone(),
             missing: asked.missing,
             delimiter: asked.delimiter,
+            loss: *loss,
             inputs: Vec::new(),
             outputs: Vec::new(),
             means: means(&sheet, &training)?,
@@ -218,6 +224,23 @@ impl Table {
         })
     }
 
+    /// Some steps of series `g` in pieces of at most `most`, and how many steps before each, at most `warm_up`, are read with it.
+    pub fn pieces(&self, g: usize, steps: Range<usize>, most: usize, warm_up: usize) -> Vec<(Range<usize>, usize)> {
+        let start = self.sheet.groups[g].rows.start;
+        let piece = |first: usize| {
+            let from = first.saturating_sub(warm_up).max(start);
+            (from..(first + most).min(steps.end), first - from)
+        };
+        steps.clone().step_by(most).map(piece).collect()
+    }
+
+    /// Lanes to train in where nobody says how many: few enough that each is long, or that an epoch has several updates.
+    pub fn lanes(&self) -> u32 {
+        let steps: usize = (0..self.sheet.groups.len()).map(|g| self.training(g).len()).sum();
+        let pieces = if self.sheet.groups.len() == 1 { steps / 256 } else { steps / 2048 };
+        pieces.clamp(1, 32) as u32
+    }
+
     /// N.
     pub fn horizon(&self) -> usize {
         self.series.horizon as usize
@@ -260,10 +283,34 @@ impl Table {
         for (b, row) in (0..).zip(rows) {
             let Some(row) = *row else { continue };
             self.read(row, &mut read);
-            grid.set(0, b, Cell { token: 0, target: 0, keep: f32::from(u8::from(goes_on)), xi: 0.0, weight: 0.0 });
-            // READ
+            grid.read(0, b, &read);
+            grid.set(0, b, Cell { keep: f32::from(u8::from(goes_on)), xi: 0.0, weight: 0.0 });
         }
         grid.finish()
+    }
+
+    /// Puts into a grid what some steps of a lane read and forecast: the first reads row `from`. What would reach beyond the table is left out.
+    pub(super) fn fill(&self, grid: &mut Grid<'_>, (steps, lane): (Range<u32>, u32), from: usize) {
+        let (mut read, mut want) = (vec![0.0; self.series.features.len()], vec![0.0; self.series.width()]);
+        for (p, t) in (from..).zip(steps) {
+            self.read(p, &mut read);
+            grid.read(t, lane, &read);
+            if p + self.horizon() < self.rows() {
+                self.want(p, &mut want);
+                grid.want(t, lane, &want);
+            }
+        }
+    }
+
+    /// Steps of series `g` that train: none of what they forecast is held out.
+    pub fn training(&self, g: usize) -> Range<usize> {
+        self.sheet.groups[g].rows.start..self.held[g] - self.horizon()
+    }
+
+    /// Steps of series `g` that are held out: all of what they forecast is; none where nothing is.
+    pub fn held_out(&self, g: usize) -> Range<usize> {
+        let rows = &self.sheet.groups[g].rows;
+        if self.held[g] == rows.end { rows.end..rows.end } else { self.held[g].saturating_sub(1).max(rows.start)..rows.end - self.horizon() }
     }
 
     /// The forecasts, in the units of the targets, that the outputs of the step of row p are: `[N, targets]`.

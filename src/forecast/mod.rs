@@ -2,8 +2,8 @@
 
 mod score;
 
+pub(crate) use score::shown;
 pub use score::{Errors, METHODS, Method, Score, baseline, scored};
-pub(crate) use score::{shown, significant};
 
 use crate::data::{SegmentInputs, Table, WARM_UP};
 use crate::device::Device;

@@ -1,6 +1,7 @@
 //! How good forecasts are: root mean square and mean absolute error in the units of the series, beside the forecasts that need no model.
 
-use crate::data::Table;
+use crate::data::{Scale, Series, Table};
+use crate::model::Deviation;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -134,8 +135,8 @@ impl Score {
     }
 
     /// The mean of what is minimized, in standard deviations of each output: of squares, or of absolute values.
-    pub fn loss(&self, series: &Series, deviation: Deviation) -> f64 {
-        let one = |(e, scale): (&Errors, &Scale)| match deviation {
+    pub fn loss(&self, series: &Series) -> f64 {
+        let one = |(e, scale): (&Errors, &Scale)| match series.loss {
             Deviation::Squared => e.square / e.count as f64 / scale.deviation.powi(2),
             Deviation::Absolute => e.absolute / e.count as f64 / scale.deviation,
         };
@@ -194,7 +195,7 @@ pub(crate) fn shown(horizon: u32) -> Vec<u32> {
 }
 
 /// Five digits, as a column of figures needs them.
-pub(crate) fn significant(x: f64) -> String {
+fn significant(x: f64) -> String {
     if x != 0.0 && x.is_finite() && !(1e-3..1e7).contains(&x.abs()) {
         return format!("{x:.4e}");
     }

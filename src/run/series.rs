@@ -1,8 +1,11 @@
 //! Runs on numeric series: what their configuration says of a table.
 
-use super::RunConfig;
-use crate::data::{Asked, Missing, Series, Sheet, Table, Text, Wanted};
+use super::{Run, RunConfig};
+use crate::data::{Asked, Series, Sheet, Table, Text, Wanted};
+use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::files;
+use crate::forecast::{Forecasts, Outcome};
 
 impl RunConfig {
     /// What is wanted of a table; none where symbols are trained on.
@@ -20,7 +23,8 @@ impl RunConfig {
             delimiter: self.delimiter.unwrap_or(','),
         };
         let horizon = self.horizon.unwrap_or(1);
-        Ok(Some(Wanted { asked, horizon, difference: self.difference, season: self.season }))
+        let loss = self.loss.unwrap_or_default();
+        Ok(Some(Wanted { asked, horizon, difference: self.difference, season: self.season, loss }))
     }
 
     /// Opens the table and notes what tells it from others; it is read as `series` says, or as is wanted.
@@ -63,7 +67,16 @@ impl RunConfig {
             let shown = |h: u32, d: bool| format!("{h}{}", if d { " with --difference" } else { "" });
             return differs("--horizon is", shown(wanted.horizon, wanted.difference), shown(series.horizon, series.difference));
         }
-        let series = Series { series: wanted.asked.series.clone(), time: wanted.asked.time.clone(), missing: wanted.asked.missing, delimiter: wanted.asked.delimiter, ..series.clone() };
+        if wanted.loss != series.loss {
+            return differs("--loss is", format!("{:?}", wanted.loss).to_lowercase(), format!("{:?}", series.loss).to_lowercase());
+        }
+        let series = Series {
+            series: wanted.asked.series.clone(),
+            time: wanted.asked.time.clone(),
+            missing: wanted.asked.missing,
+            delimiter: wanted.asked.delimiter,
+            ..series.clone()
+        };
         Table::with(sheet, series, self.val_fraction)
     }
 
@@ -104,6 +117,28 @@ impl RunConfig {
             return wrong(&format!("--delimiter {delimiter:?} is not one ASCII character that is no letter, digit or quote"));
         }
         Ok(())
+    }
+}
+
+impl Run {
+    /// How well the model, as it is, forecasts the held-out tail of its series; written to `forecast.json` too. None for a text, or where nothing is
+    /// held out.
+    ///
+    /// # Errors
+    /// If the device fails, or the file can't be written.
+    pub fn forecast(&mut self) -> Result<Option<Outcome>> {
+        let Some(table) = self.trainer.content().table().cloned() else { return Ok(None) };
+        if !self.trainer.validates() {
+            return Ok(None);
+        }
+        let model = self.model()?;
+        let first: Vec<usize> = (0..table.held.len()).map(|g| table.held_out(g).start).collect();
+        // Steps one after the other are too little work for a GPU.
+        let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, || Ok(()))?;
+        let outcome = Outcome::of(&table, &forecasts, &table.held);
+        let json = serde_json::to_string(&outcome).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
+        files::replace(&self.folder().file("forecast.json"), format!("{json}\n").as_bytes())?;
+        Ok(Some(outcome))
     }
 }
 
