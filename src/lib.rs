@@ -98,9 +98,12 @@ pub mod engine;
 pub mod evaluate;
 pub mod feed;
 
+pub mod corpus;
 pub mod estimate;
+pub mod forecast;
 pub mod lag_profile;
 pub mod sample;
+pub mod settings;
 pub mod trainer;
 
 pub mod store;

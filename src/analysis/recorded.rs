@@ -3,6 +3,7 @@
 use super::planned::Planned;
 use crate::error::{Error, Result};
 use crate::files;
+use crate::forecast::Outcome;
 use crate::run::{History, RunConfig};
 use serde_json::Value;
 use std::path::Path;
@@ -24,6 +25,8 @@ pub struct Recorded {
     pub summary: Option<Value>,
     /// `plan.json`.
     pub planned: Option<Planned>,
+    /// `forecast.json`, of a run on a table.
+    pub forecast: Option<Outcome>,
 }
 
 impl Recorded {
@@ -52,6 +55,7 @@ impl Recorded {
             summary: json("summary.json").filter(|s| updates(s).is_some_and(|n| n >= history.updates())),
             history,
             planned: json("plan.json").and_then(|p| serde_json::from_value(p).ok()),
+            forecast: json("forecast.json").and_then(|f| serde_json::from_value(f).ok()),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::model::Source;
 use super::{percent, print_json, say, separator};
-use crate::data::{Lanes, Sequences, Set, Symbols, Task as Asked, Text, WARM_UP};
+use crate::data::{Codec, Lanes, Sequences, Set, Symbols, Task as Asked, Text, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
 use crate::error::{Error, Result, tell};
@@ -31,45 +31,54 @@ Examples:
   retrograd eval runs/book other.txt            how well the run's last model predicts another text
   retrograd eval runs/book other.txt --best     the model with the lowest validation loss instead
   retrograd eval runs/poems poems.txt --sequences losses.jsonl   the loss of each sequence
+  retrograd eval runs/sales                     numeric series: RMSE and MAE of the held-out rows beside naive forecasts
+  retrograd eval runs/sales new.csv --last 200  of other data, its last 200 rows
   retrograd eval runs/recall-8-20 --seed 1      a run on a --task: its loss and right answers on fresh sequences")]
 pub(super) struct Args {
     /// Folder of a run, or a model file
-    run: PathBuf,
-    /// Text to evaluate on; a run that was trained on a task is asked about fresh sequences instead
-    text: Option<PathBuf>,
+    pub(super) run: PathBuf,
+    /// Text to evaluate on, or CSV file for a run on numeric series; a run that was trained on a task is asked about fresh sequences instead
+    pub(super) text: Option<PathBuf>,
     /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
     #[arg(long)]
-    best: bool,
+    pub(super) best: bool,
     /// What stands between the sequences of the text [default: as the run was trained]
     #[arg(long, value_name = "STRING", value_parser = separator)]
-    separator: Option<String>,
+    pub(super) separator: Option<String>,
     /// Each line is a sequence of its own
     #[arg(long, conflicts_with = "separator")]
-    lines: bool,
+    pub(super) lines: bool,
     /// Read the text as one stream, even if the run was trained on sequences
     #[arg(long, conflicts_with_all = ["separator", "lines"])]
-    stream: bool,
+    pub(super) stream: bool,
     /// Lanes read side by side [default: 1 for up to 1023 symbols, more for longer texts, at most 32]
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..=65536))]
-    lanes: Option<u32>,
+    pub(super) lanes: Option<u32>,
     /// Write the loss of each sequence to this file, one JSON object a line; it must not exist
     #[arg(long, value_name = "FILE")]
-    sequences: Option<PathBuf>,
+    pub(super) sequences: Option<PathBuf>,
     /// Fresh sequences of the task [default: 2000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    examples: Option<u64>,
+    pub(super) examples: Option<u64>,
     /// Seed of the fresh sequences; none gives those that a run was trained on [default: 0]
     #[arg(long, value_name = "N")]
-    seed: Option<u64>,
+    pub(super) seed: Option<u64>,
+    /// Of numeric series, score the forecasts of the last N rows of each alone; the rows before warm up the state [default: of the run's own data the
+    /// part that was held out, of other data all]
+    #[arg(long, value_name = "N")]
+    pub(super) last: Option<usize>,
+    /// Of numeric series, write a page with pictures and errors to this file; it must not exist
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
     /// Where to compute: auto, gpu, gpu:INDEX or cpu
     #[arg(long, default_value = "auto")]
-    device: Wish,
+    pub(super) device: Wish,
     /// No messages but errors
     #[arg(long)]
-    quiet: bool,
+    pub(super) quiet: bool,
     /// Print one JSON object on standard output
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// Lanes, where the user does not say.
@@ -80,6 +89,12 @@ const EXAMPLES: u64 = 2000;
 pub(super) fn run(args: &Args) -> Result<()> {
     let source = Source::find(&args.run, args.best)?;
     let model = source.load()?;
+    if let Codec::Series(series) = &model.codec {
+        return super::score::run(args, &source, &model, series);
+    }
+    if args.last.is_some() || args.report.is_some() {
+        return Err(Error::Usage("--last and --report are for models of numeric series; leave them out".to_string()));
+    }
     let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
     if args.sequences.is_some() && separator.is_none() && source.task.is_none() {
         return Err(Error::Usage("--sequences needs a text of sequences; give --separator or --lines".to_string()));

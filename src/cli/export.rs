@@ -38,6 +38,10 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let source = Source::find(&args.run, args.best)?;
     let model = source.load()?;
+    let series = matches!(model.codec, Codec::Series(_));
+    if args.onnx && series {
+        return Err(Error::Usage("models of numeric series are not written as ONNX; leave --onnx out, for PyTorch".to_string()));
+    }
     let name = args.file.display();
     if args.file.exists() {
         return Err(Error::Usage(format!("{name} exists; give another file")));
@@ -62,7 +66,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "parameters": model.config.parameters(), "python": snippet,
         }));
     }
-    tell(&format!("{name}: {} parameters, {} symbols; in Python:", model.config.parameters(), model.config.outputs()));
+    let (outputs, what) = (model.config.outputs(), if series { "outputs" } else { "symbols" });
+    tell(&format!("{name}: {} parameters, {outputs} {what}; in Python:", model.config.parameters()));
     say(&snippet);
     Ok(())
 }
@@ -71,6 +76,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
 fn quoted(path: &Path) -> String {
     json!(path.display().to_string()).to_string()
 }
+
+/// What the Python of a model of series reads besides.
+const SERIES_META: &str = "\
+    series = json.loads(f.metadata()[\"series\"])  # columns, horizon, and how to scale: x = (value - mean) / deviation
+# Output h * len(targets) + j is target j, h + 1 rows ahead, standardised by series[\"outputs\"]; with \"difference\", values are changes:
+# features from the row before (0, standardised, in the first), targets from the last row known.";
 
 /// The Python that loads a safetensors file.
 fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
@@ -90,7 +101,13 @@ fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
     };
     let labels = match model.codec {
         Codec::Labels { .. } => "\n    labels = json.loads(f.metadata()[\"labels\"])  # the label of each output, at the last step",
-        Codec::Text(_) => "",
+        Codec::Text(_) | Codec::Series(_) => "",
+    };
+    // What it reads, what that is to the layers, and what is said of it.
+    let last = if matches!(model.codec, Codec::Series(_)) { format!(", {d}") } else { String::new() };
+    let (tokens, x, meta) = match &model.codec {
+        Codec::Series(_) => ("numbers", "numbers".to_string(), SERIES_META.to_string()),
+        _ => ("tokens", x, format!("    vocabulary = json.loads(f.metadata()[\"vocabulary\"])  # the symbol of each index{labels}")),
     };
     Ok(format!(
         "\
@@ -104,7 +121,7 @@ class Model(torch.nn.Module):
         self.rnn = torch.nn.RNN({d}, {h}, num_layers={layers}, nonlinearity=\"{activation}\", bias={bias})
         self.head = torch.nn.Linear({h}, {v}, bias={bias})
 
-    def forward(self, tokens, state=None):  # [time, batch], [layers, batch, {h}] -> [time, batch, {v}], the next state
+    def forward(self, {tokens}, state=None):  # [time, batch{last}], [layers, batch, {h}] -> [time, batch, {v}], the next state
         x = {x}
         y, state = self.rnn(x, state)
         return self.head(y), state
@@ -112,7 +129,7 @@ class Model(torch.nn.Module):
 model = Model()
 model.load_state_dict(load_file({file}))
 with safe_open({file}, \"pt\") as f:
-    vocabulary = json.loads(f.metadata()[\"vocabulary\"])  # the symbol of each index{labels}"
+{meta}"
     ))
 }
 

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod compare;
+mod corpus;
 mod devices;
 mod eval;
 mod export;
@@ -9,11 +10,14 @@ mod gradflow;
 mod import;
 mod model;
 mod plan;
+mod predict;
 mod progress;
 mod repeat;
 mod report;
 mod said;
 mod sample;
+mod score;
+mod series;
 mod shell;
 mod train;
 
@@ -36,10 +40,12 @@ struct Cli {
 enum Command {
     /// Train a character model on a text, in a folder of its own, and print a sample of what it writes
     Train(Box<train::Args>),
-    /// The loss of a trained model on a text
+    /// The loss of a trained model on a text, or the errors of forecasts of numeric series beside those of naive ones
     Eval(eval::Args),
     /// Write text with a trained model
     Sample(sample::Args),
+    /// Forecast numeric series with a trained model, also the rows to come: a CSV file
+    Predict(predict::Args),
     /// Truncation strategies side by side on the same model and text: a table, compare.json and report.html
     Compare(compare::Args),
     /// How the gradient flows back through time: how fast it fades, why, and which window that suggests
@@ -85,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(&args, &given),
         Command::Eval(args) => eval::run(&args),
         Command::Sample(args) => sample::run(&args),
+        Command::Predict(args) => predict::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Gradflow(args) => gradflow::run(&args),
         Command::Report(args) => report::run(&args),

@@ -13,6 +13,9 @@ pub(super) struct Source {
     pub separator: Option<String>,
     /// The task that it was trained on in place of a text.
     pub task: Option<Task>,
+    /// Of a run, the path of its text or table, and the part of that which is held out.
+    pub text: Option<PathBuf>,
+    pub val_fraction: f64,
 }
 
 impl Source {
@@ -21,7 +24,7 @@ impl Source {
             if best {
                 return Err(Error::Usage(format!("--best chooses among the models of a run; {} is a file", path.display())));
             }
-            return Ok(Source { file: path.to_path_buf(), separator: None, task: None });
+            return Ok(Source { file: path.to_path_buf(), separator: None, task: None, text: None, val_fraction: 0.0 });
         }
         if !path.is_dir() {
             let there = Path::new("runs").join(path);
@@ -36,7 +39,9 @@ impl Source {
         let config = path.join("config.toml");
         let config = if config.is_file() { Some(RunConfig::load(&config)?) } else { None };
         let task = config.as_ref().and_then(|c| c.task);
-        Ok(Source { file, separator: config.and_then(|c| c.separator), task })
+        let text = config.as_ref().and_then(|c| c.text.clone());
+        let val_fraction = config.as_ref().map_or(0.0, |c| c.val_fraction);
+        Ok(Source { file, separator: config.and_then(|c| c.separator), task, text, val_fraction })
     }
 
     pub(super) fn load(&self) -> Result<Model> {

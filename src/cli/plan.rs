@@ -1,15 +1,13 @@
 //! `retrograd plan`
 
-use super::{print_json, say, train};
+use super::{corpus, print_json, say, train};
 use crate::analysis::planned::Planned;
 use crate::device::Device;
 use crate::error::{Error, Result, tell};
 use crate::feed::Feed;
 use crate::files;
 use crate::report;
-use crate::trainer::Corpus;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Flags of `plan`.
 #[derive(clap::Args)]
@@ -37,10 +35,9 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     if let Some(path) = args.svg.as_deref().filter(|p| p.exists()) {
         return Err(Error::Usage(format!("{} exists; give another file for --svg", path.display())));
     }
-    let (mut config, start) = args.train.prepared(given)?;
-    let symbols = Arc::new(config.open_text(start.as_ref().and_then(|m| m.codec.vocabulary()))?);
+    let (mut config, start, free) = args.train.prepared(given)?;
+    let corpus = corpus::opened(&mut config, start.as_ref(), free)?;
     let settings = config.settings();
-    let corpus = Corpus::new(symbols, config.layout(), &settings)?;
     let model = settings.config(&corpus.codec)?;
     let (device, line) = Device::open(config.device)?;
     if !args.train.quiet {

@@ -2,7 +2,7 @@
 
 use super::percent;
 use crate::error::tell;
-use crate::run::{Event, Run, bits};
+use crate::run::{Event, Run, Unit};
 use crate::trainer::Goal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -15,6 +15,8 @@ pub(super) struct Progress {
     quiet: bool,
     goal: String,
     unit: &'static str,
+    /// What losses are counted in.
+    loss: Unit,
     parts: u64,
     /// The last figures.
     message: String,
@@ -33,7 +35,7 @@ impl Progress {
             bar.set_style(style);
             bar
         });
-        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.unit(), parts, message: String::new() };
+        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.unit(), loss: Unit::of(run.config()), parts, message: String::new() };
         progress.step(run.trainer.fraction());
         if let Some(bar) = &progress.bar {
             bar.reset_eta();
@@ -60,7 +62,7 @@ impl Progress {
             _ if self.quiet => {}
             Event::Step(done) => self.step(done),
             Event::Report(r) => {
-                let message = format!("loss {:.4} nats  norm {:.3}  {:.0} {}/s", r.mean_loss, r.norm, r.speed, self.unit);
+                let message = format!("loss {:.4} {}  norm {:.3}  {:.0} {}/s", r.mean_loss, self.loss.name(), r.norm, r.speed, self.unit);
                 match &self.bar {
                     Some(bar) => bar.set_message(message.clone()),
                     None => tell(&format!("update {}/{}  {message}", r.mark.counters.updates, self.goal)),
@@ -78,7 +80,8 @@ impl Progress {
                     bar.set_message(self.message.clone());
                 }
                 let right = accuracy.map_or(String::new(), |a| format!(", {} right", percent(a)));
-                self.line(&format!("validation: {loss:.4} nats, {:.4} bits per symbol{right}{best}", bits(loss)));
+                let also = Some(self.loss.also(loss)).filter(|a| !a.is_empty()).map_or(String::new(), |a| format!(", {a}"));
+                self.line(&format!("validation: {loss:.4} {}{also}{right}{best}", self.loss.name()));
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use super::percent;
 use super::train::Args;
+use crate::data::Codec;
 use crate::feed::Source;
+use crate::forecast::Outcome;
 use crate::plan::{self, Bytes};
-use crate::run::{End, Run};
+use crate::run::{End, Run, Unit};
 use crate::truncation::Truncation;
 
 pub(super) fn announce(args: &Args, run: &mut Run) {
@@ -16,12 +18,16 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
         Source::Stream(lanes) => format!("{} lanes of {} {unit}", lanes.lanes(), lanes.steps()),
         Source::Sequences(s) => format!("{} sequences of up to {} {unit}, {:.1}% of the steps idle", s.list().len(), s.longest(), 100.0 * idle),
     };
-    args.note(&format!(
-        "text: {name}: {} symbols, {layout}; model: {} parameters; run: {}",
-        config.input.symbols(),
-        config.parameters(),
-        run.folder().path().display()
-    ));
+    let what = match trainer.codec() {
+        Codec::Series(s) => format!("series: {name}: {} columns read, {} forecast {} ahead", s.features.len(), s.targets.len(), s.horizon),
+        _ => format!("text: {name}: {} symbols", config.input.symbols()),
+    };
+    args.note(&format!("{what}, {layout}; model: {} parameters; run: {}", config.parameters(), run.folder().path().display()));
+    if let Some(table) = trainer.content().table() {
+        let held: usize = (0..table.held.len()).map(|g| table.held_out(g).len()).sum();
+        let season = table.series.season.map_or("no season found".to_string(), |n| format!("season of {n} rows"));
+        args.note(&format!("{} series of {} rows, {season}; the last {held} steps of time are held out", table.held.len(), table.rows()));
+    }
     if let Some(task) = run.config().task {
         args.note(&format!("task: {} answers a sequence; by chance {} are right, at {:.4} nats", task.answers(), percent(task.chance()), task.baseline()));
     }
@@ -48,25 +54,31 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
     }
 }
 
-pub(super) fn closing(args: &Args, run: &Run, end: End) {
+pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcome>) {
+    let unit = Unit::of(run.config());
     let (p, trainer, folder) = (run.progress(), &run.trainer, run.folder().path().display());
     let loss = |l: Option<f32>| l.map_or("not finite".to_string(), |l| format!("{l:.3}"));
     let speed = trainer.tokens() as f64 / p.seconds;
     args.note(&format!(
-        "trained {} updates in {:.1} s, {speed:.0} {}/s; loss {} -> {} nats",
+        "trained {} updates in {:.1} s, {speed:.0} {}/s; loss {} -> {} {}",
         trainer.updates(),
         p.seconds,
         trainer.unit(),
         loss(p.first_loss),
-        loss(p.last_loss)
+        loss(p.last_loss),
+        unit.name()
     ));
     if let Some(loss) = p.val_loss {
         args.note(&format!(
-            "validation loss {loss:.4} nats, {:.4} bits per symbol; best {:.4} behind update {}",
-            crate::run::bits(loss),
+            "validation loss {loss:.4} {}{}; best {:.4} behind update {}",
+            unit.name(),
+            Some(unit.also(loss)).filter(|a| !a.is_empty()).map_or(String::new(), |a| format!(", {a}")),
             p.best_loss.unwrap_or(loss),
             p.best_update
         ));
+    }
+    if let Some(outcome) = forecast {
+        args.note(&format!("forecasts of the held-out tail, in the units of the series:\n{}", super::series::told(&outcome.score)));
     }
     let task = run.config().task;
     if let (Some(task), Some(accuracy)) = (task, p.val_accuracy) {
@@ -75,6 +87,10 @@ pub(super) fn closing(args: &Args, run: &Run, end: End) {
     match end {
         End::Done if task.is_some() => {
             args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder}` asks it about fresh sequences"))
+        }
+        End::Done if run.config().target.is_some() => {
+            let best = if p.best_loss < p.val_loss { format!("; with --best, by the model of update {}", p.best_update) } else { String::new() };
+            args.note(&format!("saved in {folder}; report.html there shows the forecasts, `retrograd predict {folder}` writes them{best}"));
         }
         End::Done => {
             let best = if p.best_loss < p.val_loss { format!("; with --best, the model of update {}", p.best_update) } else { String::new() };

@@ -2,8 +2,8 @@
 
 use super::progress::Progress;
 use super::said::{announce, closing};
-use super::{finite, not_negative, positive, print_json, report, say, separator};
-use crate::data::{Kind, Symbols, Task};
+use super::{corpus, finite, not_negative, positive, print_json, report, say, separator};
+use crate::data::{Kind, Task};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::model::{Activation, History, Init};
@@ -68,6 +68,8 @@ pub(super) struct Args {
     /// How many sequences of the task there are, held-out ones included [default: 20000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), requires = "task", value_name = "N", help_heading = "Text")]
     examples: Option<u64>,
+    #[command(flatten)]
+    series: super::series::Flags,
     /// Part of the text, at its end, that is held out for validation
     #[arg(long, default_value_t = 0.1, value_parser = fraction, value_name = "PART", help_heading = "Text")]
     val_fraction: f64,
@@ -191,7 +193,7 @@ fn fraction(text: &str) -> std::result::Result<f64, String> {
 
 impl Args {
     pub(super) fn config(&self) -> RunConfig {
-        RunConfig {
+        let mut config = RunConfig {
             format: RunConfig::format(),
             text: self.text.clone(),
             text_checksum: String::new(),
@@ -200,6 +202,16 @@ impl Args {
             separator: self.separator.clone().or(self.lines.then(|| "\n".to_string())),
             task: self.task,
             examples: self.task.map(|_| self.examples.unwrap_or(EXAMPLES)),
+            target: None,
+            features: None,
+            horizon: None,
+            series: None,
+            time: None,
+            missing: None,
+            season: None,
+            difference: false,
+            loss: None,
+            delimiter: None,
             hidden: self.hidden,
             layers: self.layers,
             batch: self.batch,
@@ -230,17 +242,21 @@ impl Args {
             sample: self.sample,
             monitor: self.monitor,
             tensorboard: self.tensorboard,
-        }
+        };
+        self.series.put(&mut config);
+        config
     }
 
-    /// What the flags say, and the file of --config where they don't; with the model of --from.
-    pub(super) fn prepared(&self, given: &[String]) -> Result<(RunConfig, Option<Model>)> {
+    /// What the flags say, and the file of --config where they don't; with the model of --from. And whether the number of lanes is free, for no one has
+    /// said it and numeric series are trained on.
+    pub(super) fn prepared(&self, given: &[String]) -> Result<(RunConfig, Option<Model>, bool)> {
         let (mut config, mut stated) = (self.config(), flags(given));
         if let Some(path) = &self.config {
             (config, stated) = RunConfig::over(path, &config, &stated)?;
         }
         config.check()?;
-        let Some(path) = config.from.clone() else { return Ok((config, None)) };
+        let free = config.target.is_some() && !stated.iter().any(|s| s == "batch");
+        let Some(path) = config.from.clone() else { return Ok((config, None, free)) };
         let model = super::model::Source::find(&path, false)?.load()?;
         let (has, bytes) = (&model.config, model.codec.vocabulary().is_some_and(|v| v.kind() == Kind::Bytes));
         let before = config.clone();
@@ -251,7 +267,7 @@ impl Args {
         if let Some([key, here, there]) = before.differences(&config, &stated).first() {
             return Err(Error::Usage(format!("{key} {here} contradicts the model of --from {}, whose {key} is {there}; leave it out", path.display())));
         }
-        Ok((config, Some(model)))
+        Ok((config, Some(model), free))
     }
 
     pub(super) fn note(&self, line: &str) {
@@ -290,9 +306,14 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
         summary["profile"] = crate::report::profile::json(&profile, updates);
         args.note(&crate::report::profile::table(&profile, updates));
     }
-    closing(args, &run, end);
+    let forecast = if end == End::Interrupted { None } else { run.forecast()? };
+    if let Some(outcome) = &forecast {
+        super::series::extend(&mut summary, &outcome.score);
+    }
+    closing(args, &run, end, forecast.as_ref());
     let mut saved = run.save_summary(&summary);
-    let text = if end == End::Interrupted || run.config().task.is_some() { String::new() } else { run.text(run.config().sample)? };
+    let text =
+        if end == End::Interrupted || run.config().task.is_some() || run.config().target.is_some() { String::new() } else { run.text(run.config().sample)? };
     summary["sample"] = text.clone().into();
     saved = saved.and_then(|()| run.save_summary(&summary)).and_then(|()| report::write(run.folder().path()));
     if args.json {
@@ -330,13 +351,15 @@ fn flags(given: &[String]) -> Vec<String> {
 }
 
 fn begin(args: &Args, given: &[String]) -> Result<Run> {
-    let (mut config, model) = args.prepared(given)?;
+    let (mut config, model, free) = args.prepared(given)?;
     let known = config.text_checksum.clone();
-    let symbols = config.open_text(model.as_ref().and_then(|m| m.codec.vocabulary()))?;
+    let corpus = corpus::opened(&mut config, model.as_ref(), free)?;
     if !known.is_empty() && known != config.text_checksum {
-        tell(&format!("warning: {} is not the text that the configuration was written for: its checksum is another", symbols.text().name));
+        tell(&format!("warning: {} is not the text that the configuration was written for: its checksum is another", corpus.content.name()));
     }
-    let corpus = Corpus::new(Arc::new(symbols), config.layout(), &config.settings())?;
+    if config.target.is_none() && config.text.as_ref().and_then(|t| t.extension()).is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
+        args.note("note: the file is trained on as a text; to forecast its numbers, name their columns by --target");
+    }
     // What there is to refuse is refused before anything is made.
     let folder = match &args.out {
         Some(path) => Folder::create(path)?,
@@ -392,12 +415,12 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
             return Err(Error::Input(format!("{} has a model but no snapshot.safetensors: it cannot go on; begin again with another --out", path.display())));
         }
         args.note("there is no snapshot yet: beginning again");
-        let corpus = find_corpus(&mut config, model.as_ref())?;
+        let corpus = corpus::found(&mut config, model.as_ref())?;
         return start(args, folder, config, corpus, model.as_ref()).map(Some);
     };
     if Run::finished(&config, &snapshot) && !extended {
         if args.text.is_some() {
-            find_text(&mut config, model.as_ref())?;
+            corpus::found(&mut config, model.as_ref())?;
         }
         args.note(&format!("{} is finished: {} updates; give more --updates (or --epochs) to go on", path.display(), snapshot.counters.updates));
         let text = summary(&folder, snapshot.counters.updates);
@@ -416,7 +439,7 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
         // Before the new goal is: killed between the two, the run is not taken for finished.
         snapshot.save(&file)?;
     }
-    let corpus = find_corpus(&mut config, model.as_ref())?;
+    let corpus = corpus::found(&mut config, model.as_ref())?;
     let (device, line) = Device::open_again(config.device, Some(&snapshot.choices))?;
     args.note(&line);
     if device.choices() != snapshot.choices {
@@ -435,17 +458,6 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
     let text = String::from_utf8(crate::files::read(&folder.file("summary.json")).ok()?).ok()?;
     let value: serde_json::Value = serde_json::from_str(&text).ok()?;
     (value["updates"] == updates && value["interrupted"] == false).then_some(text)
-}
-
-fn find_text(config: &mut RunConfig, model: Option<&Model>) -> Result<Symbols> {
-    let symbols = config.find_text(model.and_then(|m| m.codec.vocabulary()))?;
-    config.text.clone_from(&symbols.text().path);
-    Ok(symbols)
-}
-
-fn find_corpus(config: &mut RunConfig, model: Option<&Model>) -> Result<Corpus> {
-    let symbols = Arc::new(find_text(config, model)?);
-    Corpus::new(symbols, config.layout(), &config.settings())
 }
 
 /// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.

@@ -1,6 +1,6 @@
 //! What the numbers that a model reads and gives stand for.
 
-use super::Vocabulary;
+use super::{Series, Vocabulary};
 use crate::error::{Error, Result};
 use crate::model::{Input, Output};
 
@@ -16,6 +16,8 @@ pub enum Codec {
         /// The labels, by class.
         labels: Vec<String>,
     },
+    /// Numbers of a row are read, those of rows to come forecast.
+    Series(Series),
 }
 
 impl Codec {
@@ -24,6 +26,7 @@ impl Codec {
         match self {
             Codec::Text(v) | Codec::Labels { vocabulary: v, .. } if size > 0 => Input::Embedded { symbols: v.len(), size },
             Codec::Text(v) | Codec::Labels { vocabulary: v, .. } => Input::Symbols(v.len()),
+            Codec::Series(s) => Input::Numbers(s.features.len() as u32),
         }
     }
 
@@ -32,6 +35,7 @@ impl Codec {
         match self {
             Codec::Text(v) => Output::Classes(v.len()),
             Codec::Labels { labels, .. } => Output::Classes(labels.len() as u32),
+            Codec::Series(s) => Output::Numbers { count: s.outputs.len() as u32, deviation: s.loss },
         }
     }
 
@@ -39,6 +43,7 @@ impl Codec {
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
         match self {
             Codec::Text(v) | Codec::Labels { vocabulary: v, .. } => Some(v),
+            Codec::Series(_) => None,
         }
     }
 
@@ -51,6 +56,22 @@ impl Codec {
             Codec::Text(v) => Ok(v),
             Codec::Labels { .. } => {
                 Err(Error::Input("the model predicts labels of sequences, not the next symbol; `retrograd eval` and `predict` read it".to_string()))
+            }
+            Codec::Series(_) => {
+                Err(Error::Input("the model forecasts numeric series, not the next symbol; `retrograd eval` and `predict` read it".to_string()))
+            }
+        }
+    }
+
+    /// The series that are read and forecast.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if symbols are read.
+    pub fn series(&self) -> Result<&Series> {
+        match self {
+            Codec::Series(s) => Ok(s),
+            Codec::Text(_) | Codec::Labels { .. } => {
+                Err(Error::Input("the model reads symbols, not numeric series; train one with `retrograd train FILE.csv --target COLUMN`".to_string()))
             }
         }
     }

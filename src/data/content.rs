@@ -1,7 +1,7 @@
 //! What stands at the places of a stream, and what is read and predicted there.
 
-use super::Symbols;
 use super::inputs::Grid;
+use super::{Symbols, Table};
 use crate::error::Result;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub enum Content {
     /// Symbols: each step reads one.
     Symbols(Arc<Symbols>),
+    /// Rows of numbers: each step reads one, and forecasts those behind it.
+    Table(Arc<Table>),
 }
 
 /// What steps are to predict.
@@ -28,11 +30,18 @@ impl From<Arc<Symbols>> for Content {
     }
 }
 
+impl From<Arc<Table>> for Content {
+    fn from(table: Arc<Table>) -> Self {
+        Content::Table(table)
+    }
+}
+
 impl Content {
     /// Where it comes from, for messages.
     pub fn name(&self) -> &str {
         match self {
             Content::Symbols(symbols) => &symbols.text().name,
+            Content::Table(table) => &table.sheet.name,
         }
     }
 
@@ -40,6 +49,7 @@ impl Content {
     pub fn unit(&self) -> &'static str {
         match self {
             Content::Symbols(symbols) => symbols.unit(),
+            Content::Table(_) => "rows",
         }
     }
 
@@ -47,6 +57,7 @@ impl Content {
     pub fn len(&self) -> u64 {
         match self {
             Content::Symbols(symbols) => symbols.len(),
+            Content::Table(table) => table.rows() as u64,
         }
     }
 
@@ -59,6 +70,7 @@ impl Content {
     pub fn ahead(&self) -> u32 {
         match self {
             Content::Symbols(_) => 1,
+            Content::Table(table) => table.series.horizon,
         }
     }
 
@@ -66,6 +78,15 @@ impl Content {
     pub fn symbols(&self) -> Option<&Arc<Symbols>> {
         match self {
             Content::Symbols(symbols) => Some(symbols),
+            Content::Table(_) => None,
+        }
+    }
+
+    /// The table, if it is one.
+    pub fn table(&self) -> Option<&Arc<Table>> {
+        match self {
+            Content::Symbols(_) => None,
+            Content::Table(table) => Some(table),
         }
     }
 
@@ -81,6 +102,10 @@ impl Content {
                     grid.token(t, lane, read[i]);
                     grid.target(t, lane, if let Target::Class(class) = target { class } else { read[i + ahead] });
                 }
+                Ok(())
+            }
+            Content::Table(table) => {
+                table.fill(grid, (steps, lane), from as usize);
                 Ok(())
             }
         }

@@ -8,7 +8,7 @@
 
 use super::content::Target;
 use super::inputs::{Cell, Grid};
-use super::{Content, SegmentInputs, Symbols};
+use super::{Content, SegmentInputs, Symbols, Table};
 use crate::error::{Error, Result};
 use crate::model::record::InputPlaces;
 use crate::truncation::Edge;
@@ -26,6 +26,8 @@ pub struct Sequence {
     pub start: u64,
     /// Steps; where all are scored, the symbols that are predicted, the separator behind it included.
     pub len: u32,
+    /// Its first steps that are read to warm up the state, and not scored.
+    pub warm_up: u32,
 }
 
 /// The sequences of a text, or of a part of it.
@@ -72,7 +74,7 @@ impl Sequences {
             if text.is_empty() || end - text.start < 2 {
                 skipped += 1;
             } else {
-                list.push(Sequence { start: text.start, len: u32::try_from(end - text.start).map_err(too_long)? });
+                list.push(Sequence { start: text.start, len: u32::try_from(end - text.start).map_err(too_long)?, warm_up: 0 });
             }
         }
         if list.is_empty() {
@@ -96,7 +98,7 @@ impl Sequences {
                 symbols.unit()
             )));
         }
-        let list = (0..count).map(|i| Sequence { start: part.start + 1 + i * u64::from(len), len }).collect();
+        let list = (0..count).map(|i| Sequence { start: part.start + 1 + i * u64::from(len), len, warm_up: 0 }).collect();
         Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::All })
     }
 
@@ -116,7 +118,7 @@ impl Sequences {
             return Err(Error::Input(format!("{}: {} symbols are less than one sequence, which has {piece}", symbols.text().name, symbols.len())));
         }
         // As everywhere, the first step reads the symbol before the start.
-        let list = (0..count).map(|i| Sequence { start: i * piece + 1, len: steps }).collect();
+        let list = (0..count).map(|i| Sequence { start: i * piece + 1, len: steps, warm_up: 0 }).collect();
         Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Answers(answers) })
     }
 
@@ -127,8 +129,15 @@ impl Sequences {
     pub fn labelled(symbols: Arc<Symbols>, parts: Vec<Range<u64>>, classes: Vec<u32>) -> Self {
         assert!(parts.len() == classes.len() && parts.iter().all(|p| p.start < p.end && p.end <= symbols.len()), "parts of a text with a class each");
         // As everywhere, the first step reads the symbol before the start.
-        let list = parts.into_iter().map(|p| Sequence { start: p.start + 1, len: (p.end - p.start) as u32 }).collect();
+        let list = parts.into_iter().map(|p| Sequence { start: p.start + 1, len: (p.end - p.start) as u32, warm_up: 0 }).collect();
         Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Labels(classes.into()) }
+    }
+
+    /// Steps of a table: `parts` of its rows, each with what of its start is read and not scored.
+    pub fn rows(table: Arc<Table>, parts: &[(Range<usize>, usize)]) -> Self {
+        // As everywhere, the first step reads the place before the start.
+        let one = |(rows, warm_up): &(Range<usize>, usize)| Sequence { start: rows.start as u64 + 1, len: rows.len() as u32, warm_up: *warm_up as u32 };
+        Sequences { content: table.into(), list: parts.iter().map(one).collect(), before: 0, skipped: 0, scored: Scored::All }
     }
 
     /// Parts them: the last sequences that hold at least `fraction` of the scored steps, held out, and those before.
@@ -186,7 +195,7 @@ impl Sequences {
     /// Steps of a sequence that are scored: its last ones.
     pub fn scored_of(&self, sequence: &Sequence) -> u32 {
         match self.scored {
-            Scored::All => sequence.len,
+            Scored::All => sequence.len - sequence.warm_up,
             Scored::Answers(n) => n,
             Scored::Labels(_) => 1,
         }

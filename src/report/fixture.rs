@@ -261,6 +261,7 @@ pub(super) fn recorded(reports: u64) -> Recorded {
         history,
         summary: serde_json::from_str(&json).ok(),
         planned: Some(long_plan()),
+        forecast: None,
     }
 }
 

@@ -6,6 +6,7 @@ pub mod plan;
 pub mod profile;
 pub mod run;
 pub mod runs;
+pub mod series;
 pub mod sweep;
 
 pub use page::GENERATOR;

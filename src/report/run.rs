@@ -2,7 +2,7 @@
 
 use super::page::{self, cell};
 use super::svg::{Picture, escape};
-use super::{graph, memory, monitored, plan, training, words};
+use super::{graph, memory, monitored, plan, series, training, words};
 use crate::analysis::planned::Planned;
 use crate::analysis::recorded::Recorded;
 use crate::model::Config;
@@ -13,6 +13,7 @@ pub fn html(r: &Recorded) -> String {
     let parts = [
         page::paragraph("text", &introduction(r)),
         tiles(r),
+        r.forecast.as_ref().map_or(String::new(), series::sections),
         training::sections(r),
         monitored::sections(r),
         planned(r),

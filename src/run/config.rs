@@ -1,10 +1,10 @@
 //! What a run was started with: `config.toml`, whose keys are the flags of `train`.
 
-use crate::data::{Kind, Set, Symbols, Task, Text, Vocabulary};
+use crate::data::{Kind, Missing, Set, Symbols, Task, Text, Vocabulary};
 use crate::device::Wish;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Config, History, Init};
+use crate::model::{Activation, Config, Deviation, History, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
 use crate::plan::Bytes;
 use crate::trainer::{Goal, Layout, Settings};
@@ -20,6 +20,10 @@ pub(crate) const FREE: [&str; 8] = ["updates", "epochs", "log-every", "save-ever
 
 /// Keys of which a flag of one sets aside what a file says of the others.
 const EXCLUSIVE: [&[&str]; 3] = [&["updates", "epochs"], &["clip-norm", "clip-value"], &["text", "text-checksum", "text-bytes"]];
+
+/// Keys that mean something together alone.
+const TOGETHER: [&[&str]; 2] =
+    [&["task", "examples"], &["target", "text", "features", "horizon", "series", "time", "missing", "season", "difference", "loss", "delimiter"]];
 
 /// What a wrong value's message says, with the key and in the words of a file's writer.
 fn allowed(key: &str, message: &str) -> String {
@@ -59,6 +63,36 @@ pub struct RunConfig {
     /// How many of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examples: Option<u64>,
+    /// Columns of a table that are forecast, in place of a text; see [`RunConfig::wanted`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Columns that are read; none for all but those of series and time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
+    /// Rows that are forecast ahead; none for 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub horizon: Option<u32>,
+    /// Column that tells series apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<String>,
+    /// Column of time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// What is done where a cell is empty; none to refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// Rows of a season; none to look for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub season: Option<u32>,
+    /// Whether changes are read and forecast.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub difference: bool,
+    /// What is minimized over numbers; none for squares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<Deviation>,
+    /// What stands between cells of a table; none for a comma.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<char>,
     /// H.
     pub hidden: u32,
     /// Layers.
@@ -237,6 +271,11 @@ impl RunConfig {
         if let Some(symbols) = self.generated() {
             return symbols.and_then(|s| if s.text().checksum() == self.text_checksum { Ok(s) } else { Err(self.other_sequences()) });
         }
+        self.symbols(self.find_raw_text()?, vocabulary)
+    }
+
+    /// The text, if it is still what it was.
+    pub(super) fn find_raw_text(&self) -> Result<Text> {
         let text = self.raw_text().map_err(|e| Error::Input(format!("{e}; if the text has moved, give its new path before --resume")))?;
         if text.checksum() != self.text_checksum {
             return Err(Error::Input(format!(
@@ -248,7 +287,7 @@ impl RunConfig {
                 self.text_checksum
             )));
         }
-        self.symbols(text, vocabulary)
+        Ok(text)
     }
 
     fn symbols(&self, text: Text, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
@@ -337,7 +376,10 @@ impl RunConfig {
         }
         for (key, at) in &file {
             let mut alone = defaults.clone();
-            alone.insert(key.clone(), values[key].clone());
+            let together = TOGETHER.iter().find(|group| group.contains(&key.as_str())).map_or(&[][..], |group| *group);
+            for key in [key.as_str()].iter().chain(together) {
+                values.get(*key).into_iter().for_each(|value| drop(alone.insert((*key).to_string(), value.clone())));
+            }
             let config: Self = alone.try_into().map_err(|e: toml::de::Error| wrong(*at, &allowed(key, e.message())))?;
             config.check().map_err(|e| wrong(*at, &e.to_string()))?;
             if config.format > FORMAT {
@@ -421,6 +463,7 @@ impl RunConfig {
         if self.embed == Some(0) {
             return wrong("--embed is 0; expected at least 1, or leave it out".to_string());
         }
+        self.check_series()?;
         if self.separator.as_deref() == Some("") {
             return wrong("--separator is empty; expected at least one character".to_string());
         }

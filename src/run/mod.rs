@@ -5,12 +5,15 @@ mod config;
 mod folder;
 mod history;
 mod looks;
+mod series;
 mod summary;
+mod unit;
 
 pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use folder::{Folder, START};
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
+pub use unit::Unit;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -329,8 +332,9 @@ impl Run {
                 self.write_line(&report.line(), observer);
                 if let Some(lowest) = report.jumped_from {
                     observer(Event::Warning(&format!(
-                        "the loss has jumped from {lowest:.3} to {:.3} nats at update {}; if it stays, begin again with a lower --lr or --clip-norm{}",
+                        "the loss has jumped from {lowest:.3} to {:.3} {} at update {}; if it stays, begin again with a lower --lr or --clip-norm{}",
                         report.mean_loss,
+                        Unit::of(&self.config).name(),
                         report.mark.counters.updates,
                         if self.progress.best_loss.is_some() { "; best.safetensors has the best model" } else { "" }
                     )));
@@ -390,7 +394,7 @@ impl Run {
         p.stopped_early = self.config.patience.is_some_and(|n| p.since_best >= n) && !self.trainer.done();
         let line = json!({
             "update": updates, "tokens": self.trainer.tokens(), "epoch": number(self.trainer.epochs()), "train_loss": Value::Null, "mean_loss": Value::Null,
-            "val_loss": optional(finite), "val_bpc": optional(finite.map(bits)), "val_accuracy": optional(accuracy), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
+            "val_loss": optional(finite), "val_bpc": optional(finite.filter(|_| self.config.target.is_none()).map(bits)), "val_accuracy": optional(accuracy), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
             "tokens_per_second": Value::Null, "seconds": number(self.progress.seconds),
         });
         self.write_line(&line, observer);

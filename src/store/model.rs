@@ -5,7 +5,7 @@
 //! layer are added; ours is written as the first, the second is zero.
 
 use super::container::{Container, in_file};
-use crate::data::{Codec, Kind, Vocabulary};
+use crate::data::{Codec, Kind, Series, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Config, Tensor};
@@ -20,7 +20,7 @@ const FORMAT: u32 = 2;
 const FIRST_FORMAT: u32 = 1;
 
 /// Names of the metadata; `format` is what PyTorch's tools write.
-const NAMES: [&str; 4] = ["config", "format", "labels", "vocabulary"];
+const NAMES: [&str; 5] = ["config", "format", "labels", "series", "vocabulary"];
 
 /// A model apart from any device.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +38,8 @@ pub struct Model {
 pub(super) struct Architecture {
     format: u32,
     architecture: String,
+    /// What symbols are; of no meaning where numbers are read.
+    #[serde(default)]
     pub(super) symbols: Kind,
     pub(super) hidden: u32,
     pub(super) layers: u32,
@@ -98,13 +100,12 @@ impl Model {
         let plain = matches!(self.codec, Codec::Text(_)) && embed.is_none();
         let (format, architecture) = (if plain { FIRST_FORMAT } else { FORMAT }, "rnn".to_string());
         match &self.codec {
-            Codec::Text(vocabulary) | Codec::Labels { vocabulary, .. } => {
-                let symbols = vocabulary.kind();
-                let a = Architecture { format, architecture, symbols, hidden: c.hidden, layers: c.layers, activation: c.activation, bias: c.bias, embed };
-                put("config", json!(a).to_string());
-                put("vocabulary", json!(vocabulary.symbols()).to_string());
-            }
-        }
+            Codec::Text(vocabulary) | Codec::Labels { vocabulary, .. } => put("vocabulary", json!(vocabulary.symbols()).to_string()),
+            Codec::Series(series) => put("series", json!(series).to_string()),
+        };
+        let symbols = self.codec.vocabulary().map_or(Kind::default(), Vocabulary::kind);
+        let a = Architecture { format, architecture, symbols, hidden: c.hidden, layers: c.layers, activation: c.activation, bias: c.bias, embed };
+        put("config", json!(a).to_string());
         if let Codec::Labels { labels, .. } = &self.codec {
             put("labels", json!(labels).to_string());
         }
@@ -131,13 +132,7 @@ impl Model {
     pub fn from_container(mut container: Container) -> Result<Self> {
         let foreign = |e: Error| Error::Input(format!("{e}; `retrograd import` takes over models of PyTorch"));
         let a = parse_architecture(container.text("config").map_err(foreign)?)?;
-        let wrong = |e| Error::Input(format!("its metadata `vocabulary` is not that of a model of this program ({e})"));
-        let symbols: Vec<String> = serde_json::from_str(container.text("vocabulary")?).map_err(wrong)?;
-        let vocabulary = Vocabulary::new(a.symbols, &symbols)?;
-        let codec = match container.metadata.get("labels") {
-            Some(labels) => Codec::Labels { vocabulary, labels: parse_labels(labels)? },
-            None => Codec::Text(vocabulary),
-        };
+        let codec = parse_codec(&container, a.symbols)?;
         let embed = a.embed.unwrap_or(0);
         let config = Config { input: codec.input(embed), output: codec.output(), hidden: a.hidden, layers: a.layers, activation: a.activation, bias: a.bias };
         config.dims(1).checked().map_err(|e| Error::Input(e.to_string()))?;
@@ -193,6 +188,20 @@ impl Model {
     pub fn load(path: &Path) -> Result<Self> {
         Container::read(path, &NAMES).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
     }
+}
+
+/// Reads what the numbers of a model stand for.
+fn parse_codec(container: &Container, kind: Kind) -> Result<Codec> {
+    let wrong = |name: &str, e: serde_json::Error| Error::Input(format!("its metadata `{name}` is not that of a model of this program ({e})"));
+    if let Some(series) = container.metadata.get("series") {
+        return serde_json::from_str::<Series>(series).map_err(|e| wrong("series", e))?.checked().map(Codec::Series);
+    }
+    let symbols: Vec<String> = serde_json::from_str(container.text("vocabulary")?).map_err(|e| wrong("vocabulary", e))?;
+    let vocabulary = Vocabulary::new(kind, &symbols)?;
+    Ok(match container.metadata.get("labels") {
+        Some(labels) => Codec::Labels { vocabulary, labels: parse_labels(labels)? },
+        None => Codec::Text(vocabulary),
+    })
 }
 
 /// Reads the metadata `labels`.

@@ -1,0 +1,131 @@
+//! `retrograd predict`
+
+use super::model::Source;
+use super::{print_json, say};
+use crate::data::{Series, Sheet, Table, Text};
+use crate::device::Device;
+use crate::error::{Error, Result, tell};
+use crate::files;
+use crate::forecast::{Forecasts, Outcome};
+use crate::report;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Flags of `predict`.
+#[derive(clap::Args)]
+#[command(after_help = "\
+What is written is a CSV file with a row for each row of the data and, behind the last of each series, one for each of the N rows to come: the
+columns of series and time, the targets, and for each target and h from 1 to N a column `TARGET+h`, the forecast of this row that was made h
+rows before it. So the first row to come has all N of them, and the last only the one from N rows before.
+
+Examples:
+  retrograd predict runs/sales > forecasts.csv                  the run's own data, and the rows behind it
+  retrograd predict runs/sales new.csv --out forecasts.csv      other data with the same columns
+  retrograd predict runs/sales new.csv --last 0                 only the rows to come
+  retrograd predict runs/sales new.csv --last 50 --report forecasts.html   the last 50 rows too, and a page with pictures and errors")]
+pub(super) struct Args {
+    /// Folder of a run that was trained on series, or its model file
+    run: PathBuf,
+    /// CSV file with the columns that the model reads [default: the run's own]
+    data: Option<PathBuf>,
+    /// File to write; it must not exist [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write only the last N rows of each series, and those to come
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+    /// Write a page with pictures and errors to this file too; it must not exist
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
+    #[arg(long)]
+    best: bool,
+    /// No messages but errors
+    #[arg(long)]
+    quiet: bool,
+    /// Print one JSON object on standard output
+    #[arg(long, requires = "out")]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    for (flag, path) in [("out", &args.out), ("report", &args.report)] {
+        if let Some(path) = path.as_deref().filter(|p| p.exists()) {
+            return Err(Error::Usage(format!("{} exists; give another file for --{flag}", path.display())));
+        }
+    }
+    let source = Source::find(&args.run, args.best)?;
+    let model = source.load()?;
+    let series = model.codec.series()?;
+    let sheet = sheet(&source, args.data.as_deref(), series)?;
+    let table = Table::to_forecast(sheet, series.clone());
+    let from: Vec<usize> = table.sheet.groups.iter().map(|g| args.last.map_or(g.rows.start, |n| g.rows.end.saturating_sub(n).max(g.rows.start))).collect();
+    // The first row that is written has forecasts that were made N rows before it.
+    let first: Vec<usize> =
+        table.sheet.groups.iter().zip(&from).map(|(g, f)| f.saturating_sub(table.horizon()).max(g.rows.start).min(g.rows.end - 1)).collect();
+    let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, || Ok(()))?;
+    let text = written(&table, &forecasts, &first, &from)?;
+    match &args.out {
+        Some(path) => files::replace(path, text.as_bytes())?,
+        None => say(&text),
+    }
+    if let Some(path) = &args.report {
+        let introduction = format!("Forecasts of {} by {}.", table.sheet.name, source.file.display());
+        let page = report::series::html("Forecasts", &introduction, &Outcome::of(&table, &forecasts, &from));
+        files::replace(path, page.as_bytes())?;
+    }
+    let rows = text.lines().count() - 1;
+    if args.json {
+        return print_json(&json!({
+            "rows": rows, "future_rows": table.horizon() * from.len(), "series": from.len(), "horizon": table.horizon(), "targets": series.targets,
+            "out": args.out.as_ref().map(|p| p.display().to_string()), "report": args.report.as_ref().map(|p| p.display().to_string()),
+            "model": source.file.display().to_string(), "data": table.sheet.name,
+        }));
+    }
+    if !args.quiet {
+        let to = args.out.as_ref().map_or(String::new(), |p| format!(" in {}", p.display()));
+        tell(&format!("{rows} rows{to}, {} of them to come in each of {} series", table.horizon(), from.len()));
+    }
+    Ok(())
+}
+
+/// The data that a command is given, or that of the run.
+pub(super) fn sheet(source: &Source, data: Option<&Path>, series: &Series) -> Result<Sheet> {
+    let path = data.or(source.text.as_deref()).ok_or_else(|| Error::Usage("no data given; give the path of a CSV file behind the model".to_string()))?;
+    Sheet::read(&Text::open(path)?, &series.asked())
+}
+
+/// The CSV text.
+fn written(table: &Table, forecasts: &Forecasts, first: &[usize], from: &[usize]) -> Result<String> {
+    let (series, horizon) = (&table.series, table.horizon());
+    let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot write the forecasts: {e}"));
+    let mut out = csv::WriterBuilder::new().delimiter(series.delimiter as u8).from_writer(Vec::new());
+    let mut head: Vec<String> = series.series.iter().chain(&series.time).chain(&series.targets).cloned().collect();
+    head.extend(series.targets.iter().flat_map(|t| (1..=horizon).map(move |h| format!("{t}+{h}"))));
+    out.write_record(&head).map_err(|e| failed(&e))?;
+    for ((group, first), from) in table.sheet.groups.iter().zip(first).zip(from) {
+        for row in *from..group.rows.end + horizon {
+            let known = row < group.rows.end;
+            let mut cells: Vec<String> = group.name.iter().cloned().collect();
+            if series.time.is_some() {
+                cells.push(if known { table.sheet.times[row].clone() } else { String::new() });
+            }
+            let targets = 0..series.targets.len();
+            let truth = |j: usize| Some(table.sheet.target(j)).filter(|c| known && c.known(row)).map_or(String::new(), |c| c.values[row].to_string());
+            cells.extend(targets.clone().map(truth));
+            for j in targets {
+                let forecast =
+                    |h: usize| row.checked_sub(h).filter(|p| (*first..group.rows.end).contains(p)).map(|p| forecasts.at(p)[(h - 1) * series.targets.len() + j]);
+                cells.extend((1..=horizon).map(|h| forecast(h).map_or(String::new(), digits)));
+            }
+            out.write_record(&cells).map_err(|e| failed(&e))?;
+        }
+    }
+    let bytes = out.into_inner().map_err(|e| failed(&e))?;
+    String::from_utf8(bytes).map_err(|e| failed(&e))
+}
+
+/// Nine digits: what numbers of 32 bits hold.
+fn digits(x: f64) -> String {
+    format!("{x:.8e}").parse::<f64>().unwrap_or(x).to_string()
+}

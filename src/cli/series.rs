@@ -1,0 +1,83 @@
+//! The flags of `train` that are about numeric series.
+
+use crate::data::Missing;
+use crate::forecast::Score;
+use crate::model::Deviation;
+use crate::run::RunConfig;
+use serde_json::Value;
+
+/// Flags that turn a CSV file into series.
+#[derive(clap::Args)]
+pub(super) struct Flags {
+    /// Forecast these columns of a CSV file, which is then read in place of a text; names apart by commas
+    #[arg(long, value_name = "COLUMNS", conflicts_with_all = ["bytes", "separator", "lines", "task", "examples", "sample"], requires = "text", help_heading = "Series")]
+    pub(super) target: Option<String>,
+    /// Columns that are read [default: all but those of --series and --time, which must then be numbers]
+    #[arg(long, value_name = "COLUMNS", requires = "target", help_heading = "Series")]
+    features: Option<String>,
+    /// Forecast each of the next N rows, each directly [default: 1]
+    #[arg(long, value_name = "N", requires = "target", value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "Series")]
+    horizon: Option<u32>,
+    /// Column that tells which series a row belongs to, where the file holds several; each begins with a state of zero
+    #[arg(long, value_name = "COLUMN", requires = "target", help_heading = "Series")]
+    series: Option<String>,
+    /// Column that tells the time of a row: not read, but copied beside forecasts; rows must be in its order
+    #[arg(long, value_name = "COLUMN", requires = "target", help_heading = "Series")]
+    time: Option<String>,
+    /// What to do with empty cells: refuse the file, take the value of the row before, zero, or the training part's mean [default: refuse]
+    #[arg(long, value_enum, requires = "target", help_heading = "Series")]
+    missing: Option<Missing>,
+    /// Rows of a season, for the seasonal naive forecast that the model is compared with [default: looked for]
+    #[arg(long, value_name = "N", requires = "target", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Series")]
+    season: Option<u32>,
+    /// Read and forecast changes: of features from the row before, of targets from the last row known. Right for most series with a trend, whose
+    /// values go on to where none was in training; errors stay in the series' own units
+    #[arg(long, requires = "target", help_heading = "Series")]
+    difference: bool,
+    /// What is minimized: the squared error, for the mean of what may come, or the absolute error, for its median and fewer surprises by outliers
+    /// [default: squared]
+    #[arg(long, value_enum, requires = "target", help_heading = "Series")]
+    loss: Option<Deviation>,
+    /// What stands between cells: one character, or \t [default: ,]
+    #[arg(long, value_name = "C", requires = "target", value_parser = delimiter, help_heading = "Series")]
+    delimiter: Option<char>,
+}
+
+impl Flags {
+    /// What they say of a run.
+    pub(super) fn put(&self, config: &mut RunConfig) {
+        (config.target, config.features) = (self.target.clone(), self.features.clone());
+        (config.horizon, config.season, config.difference, config.loss) = (self.horizon, self.season, self.difference, self.loss);
+        (config.series, config.time) = (self.series.clone(), self.time.clone());
+        (config.missing, config.delimiter) = (self.missing, self.delimiter);
+        if self.target.is_some() {
+            // It writes no text.
+            config.sample = 0;
+        }
+    }
+}
+
+/// Adds the figures of forecasts to an object.
+pub(super) fn extend(object: &mut Value, score: &Score) {
+    if let (Some(object), Value::Object(figures)) = (object.as_object_mut(), score.json()) {
+        object.extend(figures);
+    }
+}
+
+/// Figures for a terminal.
+pub(super) fn told(score: &Score) -> String {
+    let season = match score.season {
+        Some(n) => format!("season of {n} rows"),
+        None => "no season that all forecasts could look back to".to_string(),
+    };
+    format!("{}{} steps scored; {season}", score.table(), score.steps)
+}
+
+fn delimiter(text: &str) -> std::result::Result<char, String> {
+    let text = if text == "\\t" || text == "tab" { "\t" } else { text };
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(c), None) if c.is_ascii() && !c.is_ascii_alphanumeric() && !"\"\r\n".contains(c) => Ok(c),
+        _ => Err("expected one ASCII character that is no letter, digit or quote, such as ; or \\t".to_string()),
+    }
+}

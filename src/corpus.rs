@@ -1,0 +1,143 @@
+//! What is trained on, and what is held out of it.
+
+use crate::data::{Codec, Content, Labelled, Lanes, Sequences, Symbols, Table, WARM_UP};
+use crate::error::{Error, Result};
+use crate::evaluate::Held;
+use crate::feed::Source;
+use crate::settings::Settings;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
+use std::sync::Arc;
+
+/// Stream of random numbers for what is held out; those of epochs are their numbers.
+const HELD_OUT: u64 = u64::MAX;
+
+/// A text or a table, parted into what is trained on and a held-out tail.
+pub struct Corpus {
+    /// All of it.
+    pub content: Content,
+    /// What is read and predicted.
+    pub codec: Codec,
+    /// The training part.
+    pub train: Source,
+    /// The held-out part; none if nothing is held out.
+    pub validation: Option<Held>,
+}
+
+/// How the training part of a text is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout<'a> {
+    /// One stream.
+    Stream,
+    /// Finite sequences with this between them.
+    Separated(&'a str),
+    /// Finite sequences of so many symbols each, wherever that cuts the text.
+    Pieces(u32),
+    /// Finite sequences with answers behind them, see [`Sequences::asked`].
+    Asked {
+        /// Steps of each.
+        steps: u32,
+        /// Answers.
+        answers: u32,
+    },
+}
+
+impl<'a> From<Option<&'a str>> for Layout<'a> {
+    fn from(separator: Option<&'a str>) -> Self {
+        separator.map_or(Layout::Stream, Layout::Separated)
+    }
+}
+
+impl Corpus {
+    /// Parts a text as the settings say.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the text is too short, saying how long it must be, or the separator never occurs.
+    pub fn new<'a>(symbols: Arc<Symbols>, layout: impl Into<Layout<'a>>, settings: &Settings) -> Result<Self> {
+        let layout = layout.into();
+        let codec = Codec::Text(symbols.vocabulary().clone());
+        settings.config(&codec)?;
+        let (name, unit, fraction) = (symbols.text().name.clone(), symbols.unit(), settings.val_fraction);
+        let none_left = |held: u64| {
+            Error::Input(format!("{name} has {} {unit}, of which --val-fraction {fraction} holds out {held}; at least 2 are needed; raise it", symbols.len()))
+        };
+        let finite = match layout {
+            Layout::Separated(separator) => Some((Sequences::new(symbols.clone(), separator)?, "another separator")),
+            Layout::Asked { steps, answers } => Some((Sequences::asked(symbols.clone(), steps, answers)?, "more --examples")),
+            Layout::Stream | Layout::Pieces(_) => None,
+        };
+        if let Some((all, other)) = finite {
+            if fraction > 0.0 && all.list().len() < 2 {
+                let message = format!("{name} is one sequence; at least 2 are needed to hold one out; give --val-fraction 0, or {other}");
+                return Err(if all.asks() { Error::Usage(message) } else { Error::Input(message) });
+            }
+            let (train, held) = all.hold_out(fraction);
+            let validation = held.map(|held| Held::sequences(held, settings.lanes));
+            return Ok(Corpus { content: symbols.into(), codec, train: Source::Sequences(train), validation });
+        }
+        let held = (symbols.len() as f64 * fraction).floor() as u64;
+        let cut = symbols.len() - held;
+        if fraction > 0.0 && held < 2 {
+            return Err(none_left(held));
+        }
+        let train = match layout {
+            Layout::Pieces(len) => Source::Sequences(Sequences::pieces(symbols.clone(), 0..cut, len)?),
+            _ => Source::Stream(Lanes::new(symbols.clone(), 0..cut, settings.lanes)?),
+        };
+        let lanes = Lanes::for_evaluation(held.saturating_sub(1), settings.lanes);
+        let tail = |_| Lanes::overlapping(symbols.clone(), cut..symbols.len(), lanes, settings.lanes, WARM_UP).map(Held::Stream);
+        let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?;
+        Ok(Corpus { content: symbols.into(), codec, train, validation })
+    }
+
+    /// Parts labelled texts; which are held out is drawn, since tables are often sorted by their labels.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if sizes are wrong, or there are too few texts to hold any out.
+    pub fn of_labelled(labelled: Labelled, settings: &Settings) -> Result<Self> {
+        let codec = labelled.codec();
+        settings.config(&codec)?;
+        let name = labelled.symbols.text().name.clone();
+        let mut order: Vec<usize> = (0..labelled.parts.len()).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+        rng.set_stream(HELD_OUT);
+        order.shuffle(&mut rng);
+        let parts = order.iter().map(|&i| labelled.parts[i].clone()).collect();
+        let classes = order.iter().map(|&i| labelled.classes[i]).collect();
+        let all = Sequences::labelled(labelled.symbols.clone(), parts, classes);
+        if settings.val_fraction > 0.0 && all.list().len() < 2 {
+            return Err(Error::Usage(format!("{name} has one line; at least 2 are needed to hold one out; give --val-fraction 0, or more lines")));
+        }
+        let (train, held) = all.hold_out(settings.val_fraction);
+        let validation = held.map(|held| Held::sequences(held, settings.lanes));
+        Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation })
+    }
+
+    /// Parts a table: one series is a stream, several are finite sequences, long ones in pieces. The tail of time of each is held out, and read
+    /// from a state that earlier rows have warmed up.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are too few rows for so many lanes.
+    pub fn of_table(table: Arc<Table>, settings: &Settings) -> Result<Self> {
+        let codec = Codec::Series(table.series.clone());
+        settings.config(&codec)?;
+        let groups = table.sheet.groups.len();
+        let train = if groups == 1 {
+            let rows = table.training(0);
+            Source::Stream(Lanes::new(table.clone(), rows.start as u64..(rows.end + table.horizon()) as u64, settings.lanes)?)
+        } else {
+            let parts: Vec<_> = (0..groups).flat_map(|g| table.pieces(g, table.training(g), PIECE, PIECE_WARM_UP)).collect();
+            Source::Sequences(Sequences::rows(table.clone(), &parts))
+        };
+        let held: usize = (0..groups).map(|g| table.held_out(g).len()).sum();
+        let share = held.div_ceil(settings.lanes as usize).max(2 * WARM_UP as usize);
+        let parts: Vec<_> = (0..groups).flat_map(|g| table.pieces(g, table.held_out(g), share, WARM_UP as usize)).collect();
+        let validation = Some(parts).filter(|p| !p.is_empty()).map(|p| Held::sequences(Sequences::rows(table.clone(), &p), settings.lanes));
+        Ok(Corpus { content: table.into(), codec, train, validation })
+    }
+}
+
+/// Steps of a piece of one of several series, and those before it that are read to warm up its state.
+const PIECE: usize = 256;
+const PIECE_WARM_UP: usize = 64;

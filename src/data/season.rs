@@ -1,0 +1,96 @@
+//! The season of series: the lag at which they resemble themselves most.
+
+use super::table::Sheet;
+use std::ops::Range;
+
+/// Longest season that is looked for.
+const LONGEST: usize = 1000;
+/// Rows of a series that are looked at, its last ones, and most series.
+const ROWS: usize = 20_000;
+const SERIES: usize = 32;
+/// Least autocorrelation at a season, and how far it must rise above the lowest before it.
+const LEAST: f64 = 0.3;
+const RISE: f64 = 0.2;
+
+/// The season that the targets show in some rows of each series, if they do: the first peak of the mean autocorrelation, trend taken off, that is
+/// nearly as high as the highest.
+pub(super) fn detected(sheet: &Sheet, training: &[Range<usize>]) -> Option<u32> {
+    let mut sums: Vec<(f64, u32)> = Vec::new();
+    for rows in training.iter().take(SERIES) {
+        let rows = rows.end.saturating_sub(ROWS).max(rows.start)..rows.end;
+        for j in 0..sheet.targets.len() {
+            let values: Vec<f64> = sheet.target(j).values[rows.clone()].iter().map(|x| if x.is_nan() { 0.0 } else { *x }).collect();
+            let found = autocorrelation(&detrended(&values), LONGEST.min(values.len() / 3));
+            sums.resize(sums.len().max(found.len()), (0.0, 0));
+            sums.iter_mut().zip(&found).for_each(|(s, r)| *s = (s.0 + r, s.1 + 1));
+        }
+    }
+    let mean: Vec<f64> = sums.iter().map(|(sum, count)| sum / f64::from(*count)).collect();
+    peak(&mean)
+}
+
+/// The line of least squares taken off.
+fn detrended(values: &[f64]) -> Vec<f64> {
+    let n = values.len() as f64;
+    let (middle, mean) = ((n - 1.0) / 2.0, values.iter().sum::<f64>() / n);
+    let (mut up, mut wide) = (0.0, 0.0);
+    for (i, x) in values.iter().enumerate() {
+        let d = i as f64 - middle;
+        (up, wide) = (up + d * (x - mean), wide + d * d);
+    }
+    let slope = if wide > 0.0 { up / wide } else { 0.0 };
+    values.iter().enumerate().map(|(i, x)| x - mean - slope * (i as f64 - middle)).collect()
+}
+
+/// By lag, from 0; each over the pairs that there are.
+fn autocorrelation(x: &[f64], lags: usize) -> Vec<f64> {
+    let power = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
+    if lags == 0 || !power.is_normal() {
+        return Vec::new();
+    }
+    let at = |lag: usize| x.iter().zip(&x[lag..]).map(|(a, b)| a * b).sum::<f64>() / (x.len() - lag) as f64 / power;
+    (0..=lags).map(at).collect()
+}
+
+fn peak(r: &[f64]) -> Option<u32> {
+    let mut lowest = f64::INFINITY;
+    let mut peaks = Vec::new();
+    for (lag, w) in r.windows(3).enumerate() {
+        lowest = lowest.min(w[0]);
+        if lag > 0 && w[1] >= w[0] && w[1] > w[2] && w[1] >= LEAST && w[1] >= lowest + RISE {
+            peaks.push((lag as u32 + 1, w[1]));
+        }
+    }
+    let highest = peaks.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
+    peaks.iter().find(|p| p.1 >= 0.9 * highest).map(|p| p.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn season(f: impl Fn(f64) -> f64, n: usize) -> Option<u32> {
+        let values: Vec<f64> = (0..n).map(|i| f(i as f64)).collect();
+        peak(&autocorrelation(&detrended(&values), values.len() / 3))
+    }
+
+    #[test]
+    fn seasons_are_found_under_trends() {
+        let wave = |i: f64, period: f64| (i * std::f64::consts::TAU / period).sin();
+        assert_eq!(season(|i| wave(i, 12.0), 240), Some(12));
+        assert_eq!(season(|i| 0.5 * i + wave(i, 12.0), 240), Some(12));
+        assert_eq!(season(|i| wave(i, 24.0) + 0.7 * wave(i, 168.0), 2000), Some(168));
+        assert_eq!(season(|i| f64::from(u8::from(i as u32 % 7 == 0)), 700), Some(7));
+    }
+
+    #[test]
+    fn where_there_is_none_none_is_found() {
+        assert_eq!(season(|i| 3.0 * i, 200), None);
+        assert_eq!(season(|i| (i / 40.0).exp(), 200), None);
+        // Noise, by a multiplicative hash.
+        let noise = |i: f64| ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64;
+        let hashed = |i: f64| noise(noise(i) + i);
+        assert_eq!(season(hashed, 400), None);
+        assert_eq!(season(|i| i, 3), None);
+    }
+}

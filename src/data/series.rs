@@ -1,0 +1,361 @@
+//! Numeric series as a model reads and forecasts them: which columns, how far ahead, in which scale.
+
+use super::SegmentInputs;
+use super::inputs::{Cell, Grid};
+use super::season::detected;
+use super::table::{Asked, Missing, Sheet};
+use crate::error::{Error, Result};
+use crate::model::Deviation;
+use crate::model::record::InputPlaces;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// What is subtracted from numbers, and what they are then divided by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Scale {
+    /// Mean of the training part.
+    pub mean: f64,
+    /// Its standard deviation.
+    pub deviation: f64,
+}
+
+impl Scale {
+    /// Of some numbers, two passes in f64; none if they are all equal, or none.
+    fn of(numbers: impl Iterator<Item = f64> + Clone) -> Option<Self> {
+        let known = || numbers.clone().filter(|x| !x.is_nan());
+        let count = known().count() as f64;
+        let mean = known().sum::<f64>() / count;
+        let deviation = (known().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let (lo, hi) = known().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)));
+        Some(Scale { mean, deviation }).filter(|s| lo < hi && s.deviation.is_normal())
+    }
+
+    fn apply(&self, x: f64) -> f32 {
+        ((x - self.mean) / self.deviation) as f32
+    }
+
+    /// The number that was scaled to `x`.
+    pub fn invert(&self, x: f64) -> f64 {
+        x * self.deviation + self.mean
+    }
+}
+
+/// How series are read and forecast: what a model of them keeps of its training.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Series {
+    /// Columns that are read.
+    pub features: Vec<String>,
+    /// Columns that are forecast.
+    pub targets: Vec<String>,
+    /// N: every step forecasts the next 1 to N rows.
+    pub horizon: u32,
+    /// Whether changes are read and forecast: of features from the row before, of targets from the last row known.
+    pub difference: bool,
+    /// Rows of a season; none if there is none.
+    pub season: Option<u32>,
+    /// Column that tells the series of a row.
+    pub series: Option<String>,
+    /// Column that tells the time of a row.
+    pub time: Option<String>,
+    /// What is done where a cell is empty.
+    pub missing: Missing,
+    /// What stands between cells.
+    pub delimiter: char,
+    /// What was minimized in training.
+    pub loss: Deviation,
+    /// Scale of each feature.
+    pub inputs: Vec<Scale>,
+    /// Scale of each output: `[N, targets]`.
+    pub outputs: Vec<Scale>,
+    /// Training mean of each column that is used, features first: what [`Missing::Mean`] fills in.
+    pub means: Vec<f64>,
+}
+
+/// What the user chooses of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The columns.
+    pub asked: Asked,
+    /// N.
+    pub horizon: u32,
+    /// Whether changes are read and forecast.
+    pub difference: bool,
+    /// Rows of a season; none to look for one.
+    pub season: Option<u32>,
+    /// What is minimized.
+    pub loss: Deviation,
+}
+
+impl Series {
+    /// The columns of another table that this reads.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            targets: self.targets.clone(),
+            features: Some(self.features.clone()),
+            series: self.series.clone(),
+            time: self.time.clone(),
+            missing: self.missing,
+            delimiter: self.delimiter,
+        }
+    }
+
+    /// Numbers that a step forecasts.
+    pub fn width(&self) -> usize {
+        self.outputs.len()
+    }
+
+    /// Checks what was read from a file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if its parts do not fit each other.
+    pub fn checked(self) -> Result<Self> {
+        let scales = self.inputs.iter().chain(&self.outputs);
+        let sound = scales.clone().all(|s| s.mean.is_finite() && s.deviation.is_normal() && s.deviation > 0.0);
+        let extra = self.targets.iter().filter(|t| !self.features.contains(t)).count();
+        let sizes = !self.features.is_empty()
+            && !self.targets.is_empty()
+            && self.inputs.len() == self.features.len()
+            && self.outputs.len() == self.targets.len() * self.horizon as usize
+            && self.means.len() == self.features.len() + extra
+            && self.means.iter().all(|m| m.is_finite());
+        if sound && sizes && self.delimiter.is_ascii() && self.season != Some(0) {
+            return Ok(self);
+        }
+        Err(Error::Input("its metadata `series` is not that of a model of this program: columns, horizon and statistics do not fit".to_string()))
+    }
+}
+
+/// A table as a model reads it: row p is what step p reads, and what it forecasts are the targets of rows p + 1 to p + N.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Its numbers.
+    pub sheet: Sheet,
+    /// How they are read and forecast.
+    pub series: Series,
+    /// Of each series, the first row of the held-out tail of time; its end if nothing is held out.
+    pub held: Vec<usize>,
+}
+
+impl Table {
+    /// A table to train on, whose tail is held out: `fraction` of the rows of each series, and at least N.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if a series is too short, or a column that is used is constant.
+    pub fn fit(sheet: Sheet, wanted: &Wanted, fraction: f64) -> Result<Self> {
+        let held = hold_out(&sheet, wanted.horizon, fraction)?;
+        let Wanted { asked, horizon, difference, season, loss } = wanted;
+        let training: Vec<Range<usize>> = sheet.groups.iter().zip(&held).map(|(g, h)| g.rows.start..*h).collect();
+        let series = Series {
+            features: sheet.feature_names(),
+            targets: asked.targets.clone(),
+            horizon: *horizon,
+            difference: *difference,
+            season: season.or_else(|| detected(&sheet, &training)),
+            series: asked.series.clone(),
+            time: asked.time.clone(),
+            missing: asked.missing,
+            delimiter: asked.delimiter,
+            loss: *loss,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            means: means(&sheet, &training)?,
+        };
+        let mut table = Table::filled(sheet, series, held);
+        table.series.inputs = (0..table.sheet.features).map(|i| table.input_scale(i, &training)).collect::<Result<_>>()?;
+        let width = *horizon as usize * asked.targets.len();
+        table.series.outputs = (0..width).map(|i| table.output_scale(i, &training)).collect::<Result<_>>()?;
+        Ok(table)
+    }
+
+    /// A table read as a model was trained; `fraction` as in [`Table::fit`].
+    ///
+    /// # Errors
+    /// [`Error::Input`] if a series is too short.
+    pub fn with(sheet: Sheet, series: Series, fraction: f64) -> Result<Self> {
+        let held = hold_out(&sheet, series.horizon, fraction)?;
+        Ok(Table::filled(sheet, series, held))
+    }
+
+    /// A table of which nothing is scored, so that its series may be as short as they like.
+    pub fn to_forecast(sheet: Sheet, series: Series) -> Self {
+        let held = sheet.groups.iter().map(|g| g.rows.end).collect();
+        Table::filled(sheet, series, held)
+    }
+
+    fn filled(mut sheet: Sheet, series: Series, held: Vec<usize>) -> Self {
+        for (column, mean) in sheet.columns.iter_mut().zip(&series.means) {
+            column.values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = *mean);
+        }
+        Table { sheet, series, held }
+    }
+
+    fn input_scale(&self, i: usize, training: &[Range<usize>]) -> Result<Scale> {
+        let column = &self.sheet.columns[i];
+        let rows = training.iter().flat_map(|r| r.start + usize::from(self.series.difference)..r.end);
+        let value = |p: usize| if self.series.difference { column.values[p] - column.values[p - 1] } else { column.values[p] };
+        Scale::of(rows.map(value)).ok_or_else(|| {
+            let first = training.first().map_or(0, |r| r.start);
+            let (what, value) = if self.series.difference { ("changes by", value(first + 1)) } else { ("is", column.values[first]) };
+            let other = if self.sheet.targets.contains(&i) {
+                "forecast another column, or give more rows"
+            } else {
+                "leave it out by naming the others with --features"
+            };
+            Error::Input(format!(
+                "{}: column {:?} {what} {value} in every row of the training part, so that nothing can be learned from it; {other}",
+                self.sheet.name, column.name
+            ))
+        })
+    }
+
+    fn output_scale(&self, i: usize, training: &[Range<usize>]) -> Result<Scale> {
+        let (h, j) = (i / self.series.targets.len() + 1, i % self.series.targets.len());
+        let column = self.sheet.target(j);
+        let scale = if self.series.difference {
+            let change = |p: usize| column.values[p + h] - column.values[p];
+            Scale::of(training.iter().flat_map(|r| r.start..r.end.saturating_sub(h).max(r.start)).map(change))
+        } else {
+            Scale::of(training.iter().cloned().flatten().map(|p| column.values[p]))
+        };
+        scale.ok_or_else(|| {
+            let what = if self.series.difference { format!("changes by the same amount over every {h} rows") } else { "is the same in every row".to_string() };
+            Error::Input(format!("{}: column {:?} {what} of the training part: there is nothing to forecast", self.sheet.name, column.name))
+        })
+    }
+
+    /// Some steps of series `g` in pieces of at most `most`, and how many steps before each, at most `warm_up`, are read with it.
+    pub fn pieces(&self, g: usize, steps: Range<usize>, most: usize, warm_up: usize) -> Vec<(Range<usize>, usize)> {
+        let start = self.sheet.groups[g].rows.start;
+        let piece = |first: usize| {
+            let from = first.saturating_sub(warm_up).max(start);
+            (from..(first + most).min(steps.end), first - from)
+        };
+        steps.clone().step_by(most).map(piece).collect()
+    }
+
+    /// Lanes to train in where nobody says how many: few enough that each is long, or that an epoch has several updates.
+    pub fn lanes(&self) -> u32 {
+        let steps: usize = (0..self.sheet.groups.len()).map(|g| self.training(g).len()).sum();
+        let pieces = if self.sheet.groups.len() == 1 { steps / 256 } else { steps / 2048 };
+        pieces.clamp(1, 32) as u32
+    }
+
+    /// N.
+    pub fn horizon(&self) -> usize {
+        self.series.horizon as usize
+    }
+
+    /// Rows of all series.
+    pub fn rows(&self) -> usize {
+        self.sheet.rows()
+    }
+
+    /// What the step of row p reads: `[features]`.
+    pub fn read(&self, p: usize, out: &mut [f32]) {
+        let first = self.series.difference && self.sheet.group(p).rows.start == p;
+        for ((o, column), scale) in out.iter_mut().zip(&self.sheet.columns).zip(&self.series.inputs) {
+            *o = match self.series.difference {
+                // Before the first row there is none that it differs from.
+                true if first => 0.0,
+                true => scale.apply(column.values[p] - column.values[p - 1]),
+                false => scale.apply(column.values[p]),
+            };
+        }
+    }
+
+    /// What the step of row p is to forecast: `[N, targets]`.
+    ///
+    /// # Panics
+    /// If fewer than N rows follow.
+    pub fn want(&self, p: usize, out: &mut [f32]) {
+        let targets = self.series.targets.len();
+        for (i, (o, scale)) in out.iter_mut().zip(&self.series.outputs).enumerate() {
+            let values = &self.sheet.target(i % targets).values;
+            *o = scale.apply(values[p + 1 + i / targets] - if self.series.difference { values[p] } else { 0.0 });
+        }
+    }
+
+    /// The inputs of one step of several lanes, which read a row each; none where a lane is idle.
+    pub fn step(&self, places: &InputPlaces, rows: &[Option<usize>], goes_on: bool) -> SegmentInputs {
+        let mut grid = Grid::new(places, 0..1, rows.len() as u32);
+        let mut read = vec![0.0; self.series.features.len()];
+        for (b, row) in (0..).zip(rows) {
+            let Some(row) = *row else { continue };
+            self.read(row, &mut read);
+            grid.read(0, b, &read);
+            grid.set(0, b, Cell { keep: f32::from(u8::from(goes_on)), xi: 0.0, weight: 0.0 });
+        }
+        grid.finish()
+    }
+
+    /// Puts into a grid what some steps of a lane read and forecast: the first reads row `from`. What would reach beyond the table is left out.
+    pub(super) fn fill(&self, grid: &mut Grid<'_>, (steps, lane): (Range<u32>, u32), from: usize) {
+        let (mut read, mut want) = (vec![0.0; self.series.features.len()], vec![0.0; self.series.width()]);
+        for (p, t) in (from..).zip(steps) {
+            self.read(p, &mut read);
+            grid.read(t, lane, &read);
+            if p + self.horizon() < self.rows() {
+                self.want(p, &mut want);
+                grid.want(t, lane, &want);
+            }
+        }
+    }
+
+    /// Steps of series `g` that train: none of what they forecast is held out.
+    pub fn training(&self, g: usize) -> Range<usize> {
+        self.sheet.groups[g].rows.start..self.held[g] - self.horizon()
+    }
+
+    /// Steps of series `g` that are held out: all of what they forecast is; none where nothing is.
+    pub fn held_out(&self, g: usize) -> Range<usize> {
+        let rows = &self.sheet.groups[g].rows;
+        if self.held[g] == rows.end { rows.end..rows.end } else { self.held[g].saturating_sub(1).max(rows.start)..rows.end - self.horizon() }
+    }
+
+    /// The forecasts, in the units of the targets, that the outputs of the step of row p are: `[N, targets]`.
+    pub fn forecast(&self, p: usize, outputs: &[f32]) -> Vec<f64> {
+        let targets = self.series.targets.len();
+        let last = |i: usize| if self.series.difference { self.sheet.target(i % targets).values[p] } else { 0.0 };
+        outputs.iter().zip(&self.series.outputs).enumerate().map(|(i, (o, scale))| scale.invert(f64::from(*o)) + last(i)).collect()
+    }
+}
+
+/// Training means of the columns.
+fn means(sheet: &Sheet, training: &[Range<usize>]) -> Result<Vec<f64>> {
+    let mean = |column: &super::table::Column| {
+        let known = || training.iter().cloned().flatten().map(|p| column.values[p]).filter(|x| !x.is_nan());
+        let count = known().count();
+        if count == 0 {
+            return Err(Error::Input(format!("{}: column {:?} has no number in the training part; leave it out of --features", sheet.name, column.name)));
+        }
+        Ok(known().sum::<f64>() / count as f64)
+    };
+    sheet.columns.iter().map(mean).collect()
+}
+
+/// Rows that are held out of a series of `rows`.
+fn held_of(rows: usize, horizon: usize, fraction: f64) -> usize {
+    if fraction == 0.0 { 0 } else { ((rows as f64 * fraction).floor() as usize).max(horizon) }
+}
+
+/// The first held-out row of each series.
+fn hold_out(sheet: &Sheet, horizon: u32, fraction: f64) -> Result<Vec<usize>> {
+    let horizon = horizon as usize;
+    let fits = |rows: usize| held_of(rows, horizon, fraction) + horizon < rows;
+    let first = |group: &super::table::Group| {
+        let rows = group.rows.len();
+        if fits(rows) {
+            return Ok(group.rows.end - held_of(rows, horizon, fraction));
+        }
+        let needed = (rows..).find(|n| fits(*n)).unwrap_or(usize::MAX);
+        let held = if fraction > 0.0 { format!(" with {fraction} of it held out (--val-fraction)") } else { String::new() };
+        let rows = if rows == 1 { "1 row".to_string() } else { format!("{rows} rows") };
+        Err(Error::Input(format!(
+            "{} has {rows}; forecasts of {horizon} ahead{held} need {needed}; give more rows{}, or lower --horizon",
+            group.of(&sheet.name),
+            if group.name.is_some() { ", leave the series out" } else { "" }
+        )))
+    };
+    sheet.groups.iter().map(first).collect()
+}

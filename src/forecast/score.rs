@@ -1,0 +1,220 @@
+//! How good forecasts are: root mean square and mean absolute error in the units of the series, beside the forecasts that need no model.
+
+use crate::data::{Scale, Series, Table};
+use crate::model::Deviation;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// What forecasts are made by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// The model.
+    Model,
+    /// The last value known.
+    Naive,
+    /// The value one season before, or as many seasons as it takes for it to be known.
+    Seasonal,
+}
+
+/// All of them.
+pub const METHODS: [Method; 3] = [Method::Model, Method::Naive, Method::Seasonal];
+
+/// Sums over errors.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Errors {
+    square: f64,
+    absolute: f64,
+    count: u64,
+}
+
+impl Errors {
+    fn take(&mut self, error: f64) {
+        (self.square, self.absolute, self.count) = (self.square + error * error, self.absolute + error.abs(), self.count + 1);
+    }
+
+    fn add(self, other: Self) -> Self {
+        Errors { square: self.square + other.square, absolute: self.absolute + other.absolute, count: self.count + other.count }
+    }
+
+    /// Root of the mean of squares.
+    pub fn rmse(&self) -> f64 {
+        (self.square / self.count as f64).sqrt()
+    }
+
+    /// Mean of absolute values.
+    pub fn mae(&self) -> f64 {
+        self.absolute / self.count as f64
+    }
+}
+
+/// The forecast of a target `ahead` rows behind row p that needs no model, from the rows up to p; none if there is no value a season before.
+pub fn baseline(table: &Table, method: Method, p: usize, ahead: usize, target: usize) -> Option<f64> {
+    let values = &table.sheet.target(target).values;
+    match method {
+        Method::Seasonal => {
+            let season = table.series.season? as usize;
+            let place = (p + ahead).checked_sub(season * ahead.div_ceil(season))?;
+            Some(place).filter(|row| *row >= table.sheet.group(p).rows.start).map(|row| values[row])
+        }
+        _ => Some(values[p]),
+    }
+}
+
+/// Errors of each method, by horizon and target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Columns that are forecast.
+    pub targets: Vec<String>,
+    /// N.
+    pub horizon: u32,
+    /// Rows of a season; none if there is none, or not every forecast has a row a season before.
+    pub season: Option<u32>,
+    /// Steps whose N forecasts are scored.
+    pub steps: u64,
+    /// By method: `[N, targets]`.
+    errors: [Vec<Errors>; 3],
+}
+
+impl Score {
+    /// Scores the steps of a table from row `from` of each series on, as `forecast` gives their forecasts, `[N, targets]`. Cells that were filled
+    /// are no truth and are left out.
+    pub fn of<'a>(table: &Table, from: &[usize], forecast: impl Fn(usize) -> &'a [f64]) -> Self {
+        let (horizon, targets) = (table.horizon(), table.series.targets.len());
+        let mut score = Score {
+            targets: table.series.targets.clone(),
+            horizon: table.series.horizon,
+            season: table.series.season,
+            steps: 0,
+            errors: std::array::from_fn(|_| vec![Errors::default(); horizon * targets]),
+        };
+        for p in table.sheet.groups.iter().zip(from).flat_map(|(g, from)| scored(g.rows.start, *from, g.rows.end, horizon)) {
+            score.steps += 1;
+            let model = forecast(p);
+            for i in 0..horizon * targets {
+                let (ahead, j) = (i / targets + 1, i % targets);
+                let column = table.sheet.target(j);
+                if !column.known(p + ahead) {
+                    continue;
+                }
+                for (method, errors) in METHODS.into_iter().zip(&mut score.errors) {
+                    let value = if method == Method::Model { Some(model[i]) } else { baseline(table, method, p, ahead, j) };
+                    match value {
+                        Some(value) => errors[i].take(value - column.values[p + ahead]),
+                        // Errors over other rows could not be compared.
+                        None => score.season = None,
+                    }
+                }
+            }
+        }
+        score
+    }
+
+    fn has(&self, method: Method) -> bool {
+        method != Method::Seasonal || self.season.is_some()
+    }
+
+    fn sum(&self, method: Method, which: impl Fn(usize) -> bool) -> Option<Errors> {
+        let errors = &self.errors[method as usize];
+        let sum = errors.iter().enumerate().filter(|(i, _)| which(*i)).map(|(_, e)| *e).fold(Errors::default(), Errors::add);
+        Some(sum).filter(|s| self.has(method) && s.count > 0)
+    }
+
+    /// Errors of one target so many rows ahead.
+    pub fn at(&self, method: Method, target: usize, ahead: u32) -> Option<Errors> {
+        self.sum(method, |i| i == (ahead as usize - 1) * self.targets.len() + target)
+    }
+
+    /// Errors of one target over all horizons.
+    pub fn of_target(&self, method: Method, target: usize) -> Option<Errors> {
+        self.sum(method, |i| i % self.targets.len() == target)
+    }
+
+    /// Errors of all targets over all horizons, whatever their units.
+    pub fn all(&self, method: Method) -> Option<Errors> {
+        self.sum(method, |_| true)
+    }
+
+    /// The mean of what is minimized, in standard deviations of each output: of squares, or of absolute values.
+    pub fn loss(&self, series: &Series) -> f64 {
+        let one = |(e, scale): (&Errors, &Scale)| match series.loss {
+            Deviation::Squared => e.square / e.count as f64 / scale.deviation.powi(2),
+            Deviation::Absolute => e.absolute / e.count as f64 / scale.deviation,
+        };
+        let own: Vec<f64> = self.errors[Method::Model as usize].iter().zip(&series.outputs).filter(|(e, _)| e.count > 0).map(one).collect();
+        own.iter().sum::<f64>() / own.len() as f64
+    }
+
+    /// All of it as an object.
+    pub fn json(&self) -> Value {
+        let target = |j: usize| {
+            let horizon = |h: u32| merged(json!({ "horizon": h }), figures(|m| self.at(m, j, h)));
+            let whole = json!({ "name": self.targets[j], "horizons": (1..=self.horizon).map(horizon).collect::<Vec<_>>() });
+            merged(whole, figures(|m| self.of_target(m, j)))
+        };
+        let whole = json!({
+            "horizon": self.horizon, "season": self.season, "scored_steps": self.steps, "targets": (0..self.targets.len()).map(target).collect::<Vec<_>>(),
+        });
+        merged(whole, figures(|m| self.all(m)))
+    }
+
+    /// A table of all figures, for a terminal.
+    pub fn table(&self) -> String {
+        let wide = self.targets.iter().map(|t| t.chars().count()).max().unwrap_or(0).max(6);
+        let mut out =
+            format!("{:<wide$} {:>7} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}\n", "target", "ahead", "RMSE", "naive", "seasonal", "MAE", "naive", "seasonal");
+        for (j, name) in self.targets.iter().enumerate() {
+            let mut line = |ahead: &str, errors: &dyn Fn(Method) -> Option<Errors>| {
+                let of = |figure: fn(&Errors) -> f64| {
+                    METHODS.map(|m| errors(m).map_or("-".to_string(), |e| significant(figure(&e)))).map(|s| format!("{s:>11}")).join(" ")
+                };
+                out.push_str(&format!("{name:<wide$} {ahead:>7} {} {}\n", of(Errors::rmse), of(Errors::mae)));
+            };
+            if self.horizon > 1 {
+                shown(self.horizon).into_iter().for_each(|h| line(&h.to_string(), &|m| self.at(m, j, h)));
+            }
+            let all = if self.horizon > 1 { format!("1 to {}", self.horizon) } else { "1".to_string() };
+            line(&all, &|m| self.of_target(m, j));
+        }
+        out
+    }
+}
+
+/// The steps that are scored of a series, the first forecast row of which is `from` at the earliest.
+pub fn scored(start: usize, from: usize, end: usize, horizon: usize) -> std::ops::Range<usize> {
+    from.saturating_sub(1).max(start)..end.saturating_sub(horizon)
+}
+
+/// Horizons of which a table for people tells: all of a few, else some.
+pub(crate) fn shown(horizon: u32) -> Vec<u32> {
+    if horizon <= 6 {
+        return (1..=horizon).collect();
+    }
+    let mut some: Vec<u32> = (0..=5).map(|i| 1 + (horizon - 1) * i / 5).collect();
+    some.dedup();
+    some
+}
+
+/// Five digits, as a column of figures needs them.
+fn significant(x: f64) -> String {
+    if x != 0.0 && x.is_finite() && !(1e-3..1e7).contains(&x.abs()) {
+        return format!("{x:.4e}");
+    }
+    let whole = if x.abs() >= 1.0 { x.abs().log10() as usize } else { 0 };
+    format!("{x:.*}", 4usize.saturating_sub(whole))
+}
+
+fn figures(errors: impl Fn(Method) -> Option<Errors>) -> Value {
+    let of = |m: Method, figure: fn(&Errors) -> f64| errors(m).map(|e| figure(&e)).filter(|x| x.is_finite());
+    json!({
+        "rmse": of(Method::Model, Errors::rmse), "mae": of(Method::Model, Errors::mae),
+        "naive_rmse": of(Method::Naive, Errors::rmse), "naive_mae": of(Method::Naive, Errors::mae),
+        "seasonal_rmse": of(Method::Seasonal, Errors::rmse), "seasonal_mae": of(Method::Seasonal, Errors::mae),
+    })
+}
+
+fn merged(mut one: Value, other: Value) -> Value {
+    if let (Some(one), Value::Object(other)) = (one.as_object_mut(), other) {
+        one.extend(other);
+    }
+    one
+}

@@ -1,0 +1,89 @@
+//! Forecasts of series against the truth: a picture of each target, and how good they are beside forecasts that need no model.
+
+use super::chart::{Chart, Curve, Kind, Stroke};
+use super::page::{self, cell};
+use super::svg::escape;
+use super::words;
+use crate::forecast::{Drawn, Errors, METHODS, Method, Outcome, Score, shown};
+
+/// Most targets that are drawn.
+const DRAWN: usize = 12;
+
+/// A page of forecasts alone.
+pub fn html(title: &str, introduction: &str, outcome: &Outcome) -> String {
+    page::run_document(title, &(page::paragraph("text", introduction) + &sections(outcome)))
+}
+
+/// Pictures and figures.
+pub(super) fn sections(outcome: &Outcome) -> String {
+    let what = "Each row of the series as it was, and as it was forecast from the rows before it; the model has seen none of them in training, if they are \
+                the held-out tail of time.";
+    let mut body: String = outcome.drawn.iter().take(DRAWN).enumerate().map(|(i, d)| picture(i, d)).collect();
+    if outcome.drawn.len() > DRAWN {
+        body += &page::paragraph("note", &format!("The first {DRAWN} of {} targets are drawn; the table below tells of all.", outcome.drawn.len()));
+    }
+    page::section("Forecast against truth", what, &body) + &errors(&outcome.score)
+}
+
+fn ahead(h: u32) -> String {
+    format!("{h} {} ahead", if h == 1 { "row" } else { "rows" })
+}
+
+fn picture(i: usize, d: &Drawn) -> String {
+    let points = |values: &[Option<f64>]| -> Vec<(f64, f64)> { values.iter().enumerate().filter_map(|(i, y)| Some(((d.from + i) as f64, (*y)?))).collect() };
+    let curve = |name: String, series: usize, stroke: Stroke, values: &[Option<f64>]| Curve { name, series, stroke, points: points(values), band: Vec::new() };
+    let mut curves = vec![curve("truth".to_string(), 0, Stroke::Plain, &d.truth)];
+    let strokes = [(2, Stroke::Marked), (1, Stroke::Marked)];
+    curves.extend(d.ahead.iter().zip(strokes).map(|((h, values), (series, stroke))| curve(ahead(*h), series, stroke, values)));
+    let whose = d.series.as_ref().map_or(d.target.clone(), |s| format!("{} of {s}", d.target));
+    let to = d.from + d.truth.len().saturating_sub(1);
+    let mut seen = vec![format!("Rows {} to {}.", words::count(d.from as u64), words::count(to as u64))];
+    if let Some([first, last]) = &d.times {
+        seen.push(format!("From {first} to {last}."));
+    }
+    for (h, values) in &d.ahead {
+        let pairs = || d.truth.iter().zip(values).filter_map(|(t, f)| Some((*t)? - (*f)?));
+        let count = pairs().count();
+        if count > 0 {
+            let rmse = (pairs().map(|e| e * e).sum::<f64>() / count as f64).sqrt();
+            seen.push(format!("{}: root mean square error {}.", ahead(*h), words::number(rmse)));
+        }
+    }
+    let [id, title, x, y] = [format!("forecast-{i}"), format!("Forecast of {whose}"), "row of the series".to_string(), d.target.clone()];
+    let described = format!("Curves over the rows of the series. {}", seen.join(" "));
+    let chart = Chart { id, title, described, x, y, kind: Kind::Linear, curves, level: None, whole: true, height: 260.0 };
+    if !chart.has_points() {
+        return page::paragraph("text", &format!("Forecast of {whose}: no value is finite, so there is no picture."));
+    }
+    format!("<h3>{}</h3>\n{}", escape(&whose), page::figure(&chart.title, &chart.draw_over(Kind::Linear), &seen))
+}
+
+fn errors(score: &Score) -> String {
+    let head = ["target", "ahead", "RMSE", "naive", "seasonal naive", "MAE", "naive", "seasonal naive"].map(String::from);
+    let mut rows = Vec::new();
+    for (j, name) in score.targets.iter().enumerate() {
+        let mut row = |ahead: String, errors: &dyn Fn(Method) -> Option<Errors>| {
+            let mut cells = vec![cell(&ahead)];
+            for figure in [Errors::rmse as fn(&Errors) -> f64, Errors::mae] {
+                cells.extend(METHODS.map(|m| cell(&errors(m).map_or("—".to_string(), |e| words::number(figure(&e))))));
+            }
+            rows.push((escape(name), cells));
+        };
+        if score.horizon > 1 {
+            shown(score.horizon).into_iter().for_each(|h| row(h.to_string(), &|m| score.at(m, j, h)));
+        }
+        row(if score.horizon > 1 { format!("1 to {}", score.horizon) } else { "1".to_string() }, &|m| score.of_target(m, j));
+    }
+    let season = match score.season {
+        Some(n) => {
+            format!("seasonal naive takes the value {} before, or as many such seasons as it takes for it to be known", words::plural(n.into(), "row", "rows"))
+        }
+        None => "there is no season that all forecasts could look back to".to_string(),
+    };
+    let what = format!(
+        "In the units of the series, over {}. Naive takes the last value known; {season}. RMSE is the root of the mean squared error, MAE the mean \
+         absolute error.",
+        words::plural(score.steps, "step", "steps")
+    );
+    page::section("Errors", &what, &page::scroll("Errors", &page::table(&head, &rows)))
+}

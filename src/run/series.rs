@@ -1,0 +1,155 @@
+//! Runs on numeric series: what their configuration says of a table.
+
+use super::{Run, RunConfig};
+use crate::data::{Asked, Series, Sheet, Table, Text, Wanted};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::files;
+use crate::forecast::{Forecasts, Outcome};
+
+impl RunConfig {
+    /// What is wanted of a table; none where symbols are trained on.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a list of columns can't be read.
+    pub fn wanted(&self) -> Result<Option<Wanted>> {
+        let Some(target) = &self.target else { return Ok(None) };
+        let asked = Asked {
+            targets: names("target", target)?,
+            features: self.features.as_ref().map(|f| names("features", f)).transpose()?,
+            series: self.series.clone(),
+            time: self.time.clone(),
+            missing: self.missing.unwrap_or_default(),
+            delimiter: self.delimiter.unwrap_or(','),
+        };
+        let horizon = self.horizon.unwrap_or(1);
+        let loss = self.loss.unwrap_or_default();
+        Ok(Some(Wanted { asked, horizon, difference: self.difference, season: self.season, loss }))
+    }
+
+    /// Opens the table and notes what tells it from others; it is read as `series` says, or as is wanted.
+    ///
+    /// # Errors
+    /// If it can't be read, or does not hold what is wanted.
+    pub fn open_table(&mut self, wanted: &Wanted, series: Option<&Series>) -> Result<Table> {
+        let text = self.raw_text()?;
+        let table = self.table(&text, wanted, series)?;
+        self.text.clone_from(&text.path);
+        (self.text_checksum, self.text_bytes) = (table.sheet.checksum.clone(), table.sheet.bytes);
+        Ok(table)
+    }
+
+    /// Opens the table again.
+    ///
+    /// # Errors
+    /// If it is gone, or has changed.
+    pub fn find_table(&mut self, wanted: &Wanted, series: Option<&Series>) -> Result<Table> {
+        let text = self.find_raw_text()?;
+        let table = self.table(&text, wanted, series)?;
+        self.text.clone_from(&text.path);
+        Ok(table)
+    }
+
+    fn table(&self, text: &Text, wanted: &Wanted, series: Option<&Series>) -> Result<Table> {
+        let sheet = Sheet::read(text, &wanted.asked)?;
+        let Some(series) = series else { return Table::fit(sheet, wanted, self.val_fraction) };
+        let features = sheet.feature_names();
+        let differs = |what: &str, here: String, there: String| {
+            Err(Error::Usage(format!("{what} {here} here, but {there} in the model of --from; begin with a model of the same columns and horizon")))
+        };
+        if features != series.features {
+            return differs("the columns that are read are", features.join(", "), series.features.join(", "));
+        }
+        if wanted.asked.targets != series.targets {
+            return differs("--target is", wanted.asked.targets.join(", "), series.targets.join(", "));
+        }
+        if (wanted.horizon, wanted.difference) != (series.horizon, series.difference) {
+            let shown = |h: u32, d: bool| format!("{h}{}", if d { " with --difference" } else { "" });
+            return differs("--horizon is", shown(wanted.horizon, wanted.difference), shown(series.horizon, series.difference));
+        }
+        if wanted.loss != series.loss {
+            return differs("--loss is", format!("{:?}", wanted.loss).to_lowercase(), format!("{:?}", series.loss).to_lowercase());
+        }
+        let series = Series {
+            series: wanted.asked.series.clone(),
+            time: wanted.asked.time.clone(),
+            missing: wanted.asked.missing,
+            delimiter: wanted.asked.delimiter,
+            ..series.clone()
+        };
+        Table::with(sheet, series, self.val_fraction)
+    }
+
+    /// What only goes together where a table is trained on.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for the first value that is not possible.
+    pub(super) fn check_series(&self) -> Result<()> {
+        let wrong = |what: &str| Err(Error::Usage(what.to_string()));
+        let alone = [
+            ("features", self.features.is_some()),
+            ("horizon", self.horizon.is_some()),
+            ("series", self.series.is_some()),
+            ("time", self.time.is_some()),
+            ("missing", self.missing.is_some()),
+            ("season", self.season.is_some()),
+            ("difference", self.difference),
+            ("loss", self.loss.is_some()),
+            ("delimiter", self.delimiter.is_some()),
+        ];
+        if self.target.is_none() {
+            return match alone.iter().find(|a| a.1) {
+                Some((flag, _)) => wrong(&format!("--{flag} is about numeric series; name the columns to forecast by --target")),
+                None => Ok(()),
+            };
+        }
+        if self.task.is_some() || self.separator.is_some() || self.bytes {
+            return wrong("--target reads a CSV file; leave out --task, --separator, --lines and --bytes");
+        }
+        if self.text.is_none() {
+            return wrong("--target needs a CSV file; give its path");
+        }
+        if self.horizon == Some(0) || self.season == Some(0) {
+            return wrong("--horizon and --season count rows; expected at least 1");
+        }
+        let delimiter = self.delimiter.unwrap_or(',');
+        if !delimiter.is_ascii() || delimiter.is_ascii_alphanumeric() || "\"\r\n".contains(delimiter) {
+            return wrong(&format!("--delimiter {delimiter:?} is not one ASCII character that is no letter, digit or quote"));
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    /// How well the model, as it is, forecasts the held-out tail of its series; written to `forecast.json` too. None for a text, or where nothing is
+    /// held out.
+    ///
+    /// # Errors
+    /// If the device fails, or the file can't be written.
+    pub fn forecast(&mut self) -> Result<Option<Outcome>> {
+        let Some(table) = self.trainer.content().table().cloned() else { return Ok(None) };
+        if !self.trainer.validates() {
+            return Ok(None);
+        }
+        let model = self.model()?;
+        let first: Vec<usize> = (0..table.held.len()).map(|g| table.held_out(g).start).collect();
+        // Steps one after the other are too little work for a GPU.
+        let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, || Ok(()))?;
+        let outcome = Outcome::of(&table, &forecasts, &table.held);
+        let json = serde_json::to_string(&outcome).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
+        files::replace(&self.folder().file("forecast.json"), format!("{json}\n").as_bytes())?;
+        Ok(Some(outcome))
+    }
+}
+
+/// Names apart by commas; in quotes where they hold one.
+fn names(flag: &str, text: &str) -> Result<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+    let mut record = csv::StringRecord::new();
+    let read = reader.read_record(&mut record).map_err(|e| Error::Usage(format!("--{flag} {text:?} is no list of columns: {e}")))?;
+    let names: Vec<String> = record.iter().map(|n| n.trim().to_string()).collect();
+    match names.iter().find(|n| n.is_empty()) {
+        None if read => Ok(names),
+        _ => Err(Error::Usage(format!("--{flag} {text:?} names no column, or one without a name; give names of columns, apart by commas"))),
+    }
+}

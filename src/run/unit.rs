@@ -1,0 +1,55 @@
+//! What a loss is counted in.
+
+use super::{RunConfig, bits};
+use crate::model::Deviation;
+
+/// What a loss is counted in: for those who read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Cross entropy of symbols.
+    Nats,
+    /// Squares, or absolute values, of what standardised numbers are off by.
+    Numbers(Deviation),
+}
+
+impl Unit {
+    /// That of a run.
+    pub fn of(config: &RunConfig) -> Self {
+        if config.target.is_some() { Unit::Numbers(config.loss.unwrap_or_default()) } else { Unit::Nats }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Nats => "nats",
+            Unit::Numbers(Deviation::Squared) => "squared deviations",
+            Unit::Numbers(Deviation::Absolute) => "deviations",
+        }
+    }
+
+    /// What the axis of a picture says.
+    pub fn axis(self) -> &'static str {
+        match self {
+            Unit::Nats => "loss, nats per symbol",
+            Unit::Numbers(Deviation::Squared) => "loss, squared standard deviations",
+            Unit::Numbers(Deviation::Absolute) => "loss, standard deviations",
+        }
+    }
+
+    /// A loss in other words, for where there is room: bits, or the root of squares; empty if there are none.
+    pub fn also(self, loss: f64) -> String {
+        match self {
+            Unit::Nats => format!("{:.4} bits per symbol", bits(loss)),
+            Unit::Numbers(Deviation::Squared) => format!("{:.4} deviations rms", loss.sqrt()),
+            Unit::Numbers(Deviation::Absolute) => String::new(),
+        }
+    }
+
+    /// What the table of a picture's loss says it is.
+    pub fn explained(self) -> &'static str {
+        match self {
+            Unit::Nats => "1 nat is 1.443 bits.",
+            Unit::Numbers(_) => "It is that of standardised numbers: 1 deviation is a standard deviation of the training part.",
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What a training run is made of, besides what it is trained on.
+
+use crate::data::Codec;
+use crate::error::Result;
+use crate::feed::Feed;
+use crate::model::{Config, Dropout, History, Init};
+use crate::optimizer::{Clip, Rule, Schedule};
+use crate::plan::{self, Task};
+use crate::truncation::Truncation;
+
+/// What a training run is made of, besides the text.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// H.
+    pub hidden: u32,
+    /// Layers.
+    pub layers: u32,
+    /// B.
+    pub lanes: u32,
+    /// phi.
+    pub activation: crate::model::Activation,
+    /// Whether there are biases.
+    pub bias: bool,
+    /// Initial parameters.
+    pub init: Init,
+    /// Truncation strategy.
+    pub truncation: Truncation,
+    /// Optimizer.
+    pub rule: Rule,
+    /// Clipping.
+    pub clip: Clip,
+    /// Learning rate.
+    pub lr: f32,
+    /// How it changes.
+    pub schedule: Schedule,
+    /// Updates over which it rises from 0.
+    pub warmup: u64,
+    /// Where training ends: the learning rate's schedule depends on it.
+    pub goal: Goal,
+    /// Seed of the initial parameters and of all that is drawn.
+    pub seed: u64,
+    /// Part of the text held out at its end, 0 for none.
+    pub val_fraction: f64,
+    /// Bytes that training may take on the device; none for [`crate::plan::default_budget`].
+    pub memory_budget: Option<u64>,
+    /// How h is stored between the sweeps.
+    pub history: History,
+    /// Probability with which a unit is dropped between layers.
+    pub dropout: f64,
+    /// E: numbers that a symbol is embedded in; 0 for one-hot symbols.
+    pub embed: u32,
+    /// Bytes of it that something else on the device takes.
+    pub reserved: u64,
+}
+
+/// Where training ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// After so many updates.
+    Updates(u64),
+    /// After so many passes over the training text.
+    Epochs(u64),
+}
+
+impl Settings {
+    /// The architecture for what is read and predicted.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a size is 0 or too large.
+    pub fn config(&self, codec: &Codec) -> Result<Config> {
+        let (input, output) = (codec.input(self.embed), codec.output());
+        let config = Config { input, output, hidden: self.hidden, layers: self.layers, activation: self.activation, bias: self.bias };
+        config.dims(self.lanes).checked().map(|_| config)
+    }
+
+    /// What a plan is made for.
+    pub fn task(&self, config: Config, feed: &Feed) -> Task {
+        Task {
+            config,
+            lanes: self.lanes,
+            window: feed.longest(),
+            ring: feed.ring(),
+            split: feed.splits(),
+            update: self.rule.update(self.clip),
+            history: self.history,
+            dropout: Dropout::new(self.dropout, self.seed),
+            budget: self.memory_budget.unwrap_or_else(plan::default_budget).saturating_sub(self.reserved),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            hidden: 256,
+            layers: 1,
+            lanes: 32,
+            activation: crate::model::Activation::Tanh,
+            bias: true,
+            init: Init::default(),
+            truncation: Truncation::Regular(64),
+            rule: Rule::Adam,
+            clip: Clip::Norm(1.0),
+            lr: 2e-3,
+            schedule: Schedule::Constant,
+            warmup: 0,
+            goal: Goal::Updates(1000),
+            seed: 0,
+            val_fraction: 0.1,
+            memory_budget: None,
+            history: History::F32,
+            dropout: 0.0,
+            embed: 0,
+            reserved: 0,
+        }
+    }
+}

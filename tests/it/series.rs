@@ -1,0 +1,190 @@
+//! Numeric series: what tables are refused, what is read, wanted and held out, baselines, runs from a CSV file to forecasts.
+
+use crate::cli::{file, folder, refused, retrograd, text};
+use crate::devices::{both, cpu};
+use retrograd::analysis::gradcheck::relative_error;
+use retrograd::data::{Asked, Missing, Sheet, Table, Text, Wanted};
+use retrograd::forecast::{Forecasts, Method, baseline};
+use retrograd::model::{Config, Deviation, Init};
+use retrograd::trainer::{Corpus, Goal, Settings, Trainer};
+use retrograd::truncation::Truncation;
+use serde_json::Value;
+use std::f64::consts::TAU;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+fn asked(targets: &[&str]) -> Asked {
+    let targets = targets.iter().map(|t| (*t).to_string()).collect();
+    Asked { targets, features: None, series: None, time: None, missing: Missing::Refuse, delimiter: ',' }
+}
+
+fn wanted(asked: Asked, horizon: u32) -> Wanted {
+    Wanted { asked, horizon, difference: false, season: None }
+}
+
+fn table(csv: &str, wanted: &Wanted, fraction: f64) -> Table {
+    Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), wanted, fraction).unwrap()
+}
+
+/// A numbered row of noise between -1 and 1, the same everywhere.
+fn noise(i: u64) -> f64 {
+    let mut x = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((x ^ (x >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+}
+
+/// Two columns: a wave of 12 rows with noise, and another that follows it by 3 rows.
+fn waves(rows: usize) -> String {
+    let mut csv = "day,x,y\n".to_string();
+    for i in 0..rows {
+        let wave = |i: f64| 10.0 + 3.0 * (TAU * i / 12.0).sin();
+        writeln!(csv, "{i},{},{}", wave(i as f64) + 0.1 * noise(i as u64), 100.0 * wave(i as f64 - 3.0)).unwrap();
+    }
+    csv
+}
+
+#[test]
+fn bad_tables_are_refused() {
+    let good = "a,b\n1,2\n2,4\n3,5\n4,1\n5,3\n6,8\n7,1\n8,2\n9,5\n";
+    let cases: &[(&str, &str, &[&str], i32, &[&str])] = &[
+        ("", "", &[], 1, &["it is empty"]),
+        ("\n\n", "", &[], 1, &["is empty", "first line names the columns"]),
+        ("a,b\n", "", &[], 1, &["header (a, b) and no rows"]),
+        ("a,b\n1,2\n3\n", "", &[], 1, &["line 3", "1 cells", "names 2 (a, b)"]),
+        ("a,b\n1,2\n\n\n3,4,5\n", "", &[], 1, &["line 5", "3 cells"]),
+        ("a,b\n1,2\n3,x\n", "", &[], 1, &["line 3, column \"b\"", "\"x\" is text", "--features"]),
+        ("a,b\n1,2\n3,2020-01-31\n", "", &[], 1, &["line 3, column \"b\"", "date", "--time"]),
+        ("a,b\n1,2\n3,NaN\n", "", &[], 1, &["line 3, column \"b\"", "\"NaN\" is no number", "--missing"]),
+        ("a,b\n1,2\n3,\n", "", &[], 1, &["line 3, column \"b\"", "the cell is empty", "--missing"]),
+        ("a,b\n1,2\n-inf,3\n", "", &[], 1, &["line 3, column \"a\"", "infinite"]),
+        ("a,b\n1,2\n1e39,3\n", "", &[], 1, &["line 3, column \"a\"", "3.4e38"]),
+        ("a,b\n1,2\n\"3,5\",3\n", "", &[], 1, &["line 3, column \"a\"", "\"3,5\"", "point"]),
+        ("a,a\n1,2\n", "", &[], 1, &["line 1", "columns 1 and 2", "\"a\""]),
+        ("a,,b\n1,2,3\n", "", &[], 1, &["line 1", "column 2 has no name"]),
+        ("1,2\n3,4\n", "", &[], 1, &["line 1", "numbers (1, 2)", "name for each column"]),
+        ("a;b\n1;2\n", "", &[], 1, &["one column only", "--delimiter ';'"]),
+        ("a\tb\n1\t2\n", "", &[], 1, &["one column only", "--delimiter '\\t'"]),
+        ("a,b\n1,2\n3,\u{0}\u{1}", "", &[], 1, &["line 3, column \"b\""]),
+        (good, "c", &[], 1, &["no column \"c\", which --target names", "a, b"]),
+        (good, "a", &["--features=a,x y"], 1, &["no column \"x y\", which --features names"]),
+        (good, "a", &["--series=c"], 1, &["--series names"]),
+        (good, "a", &["--time=c"], 1, &["--time names"]),
+        (good, "a", &["--time=a"], 2, &["\"a\"", "--target and by --time"]),
+        (good, "a", &["--features=b,b"], 2, &["--features", "\"b\" twice"]),
+        (good, "a,,b", &[], 2, &["--target", "without a name"]),
+        (good, "a", &["--horizon=5"], 1, &["has 9 rows", "forecasts of 5 ahead", "need 11", "lower --horizon"]),
+        (good, "a", &["--horizon=5", "--val-fraction=0", "--batch=5"], 1, &["too short for 5 lanes"]),
+        (good, "a", &["--horizon=0"], 2, &["--horizon", "0"]),
+        (good, "a", &["--delimiter=ab"], 2, &["--delimiter", "one ASCII character"]),
+        ("a,b\n1,3\n2,3\n3,3\n4,3\n5,3\n6,3\n7,9\n", "a", &["--val-fraction=0.2"], 1, &["column \"b\" is 3 in every row", "--features"]),
+        ("a,b\n1,3\n1,4\n1,3\n1,3\n1,5\n", "a", &[], 1, &["column \"a\"", "in every row", "forecast another"]),
+        ("a,b\n1,3\n2,4\n3,7\n4,3\n5,5\n", "a", &["--difference"], 1, &["column \"a\" changes by 1 in every row"]),
+        ("s,a\nx,1\nx,2\ny,5\nx,3\nx,0\n", "a", &["--series=s"], 1, &["series \"y\"", "has 1 row", "need 3"]),
+        ("s,a\nx,1\n,2\n", "a", &["--series=s"], 1, &["line 3, column \"s\"", "no series"]),
+        ("t,a\n3,1\n2,2\n", "a", &["--time=t"], 1, &["line 3, column \"t\"", "2 behind 3", "sort"]),
+        ("t,a\n2020-02-01,1\n2020-01-01,2\n", "a", &["--time=t"], 1, &["2020-01-01 behind 2020-02-01"]),
+        ("t,a\n1,1\n1,2\n", "a", &["--time=t"], 1, &["line 3", "occurs twice", "--series"]),
+        ("a,b\n,3\n2,4\n", "a", &["--missing=previous"], 1, &["line 2, column \"a\"", "no number stands before it"]),
+        ("a,b\n,3\n,4\n,1\n,6\n", "a", &["--missing=mean"], 1, &["column \"a\" has no number"]),
+    ];
+    for (i, (csv, target, more, code, words)) in cases.iter().enumerate() {
+        let path = file(&format!("bad-{i}.csv"), csv.as_bytes());
+        let target = format!("--target={}", if target.is_empty() { "a" } else { target });
+        let args = [&["train", path.to_str().unwrap(), &target, "--device=cpu"], *more].concat();
+        refused(&args, *code, words);
+    }
+    let latin = file("latin.csv", b"a,b\n1,2\n3,\xe9\n");
+    refused(&["train", latin.to_str().unwrap(), "--target=a"], 1, &["latin.csv line 3", "not UTF-8", "0xe9", "iconv"]);
+    refused(&["train", "/no/such.csv", "--target=a"], 1, &["/no/such.csv", "cannot read"]);
+}
+
+#[test]
+fn flags_that_contradict_each_other_are_refused() {
+    let path = file("waves-flags.csv", waves(100).as_bytes());
+    let path = path.to_str().unwrap();
+    for (more, words) in [
+        (&["--target=x", "--lines"][..], &["--target", "--lines"][..]),
+        (&["--target=x", "--bytes"], &["--target", "--bytes"]),
+        (&["--target=x", "--sample=10"], &["--target", "--sample"]),
+        (&["--horizon=2"], &["--target"]),
+        (&["--difference"], &["--target"]),
+        (&["--target=x", "--loss=cubed"], &["--loss", "cubed"]),
+    ] {
+        refused(&[&["train", path], more].concat(), 2, words);
+    }
+    refused(&["train", "--target=x"], 2, &["TEXT"]);
+    let config = file("horizon.toml", b"horizon = 3\n");
+    refused(&["train", path, "--config", config.to_str().unwrap()], 1, &["line 1", "--target"]);
+}
+
+/// Row p is read at step p, and the targets of rows p + 1 to p + N are wanted, by the definition of scale.
+#[test]
+fn rows_are_read_and_wanted_in_the_scale_of_the_training_part() {
+    let csv = "t,x,y\n0,1,10\n1,2,30\n2,4,20\n3,8,60\n4,16,50\n5,100,-70\n6,-100,900\n7,3,4\n";
+    let mut ask = asked(&["y", "x"]);
+    ask.time = Some("t".into());
+    for difference in [false, true] {
+        let t = table(csv, &Wanted { difference, ..wanted(ask.clone(), 2) }, 0.25);
+        assert_eq!((t.held[0], t.rows(), t.sheet.feature_names()), (6, 8, vec!["x".to_string(), "y".to_string()]));
+        let (x, y) = ([1.0, 2.0, 4.0, 8.0, 16.0, 100.0, -100.0, 3.0], [10.0, 30.0, 20.0, 60.0, 50.0, -70.0, 900.0, 4.0]);
+        let scale = |of: &[f64]| {
+            let mean = of.iter().sum::<f64>() / of.len() as f64;
+            (mean, (of.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / of.len() as f64).sqrt())
+        };
+        // What column j changes by over h rows, or is, over the training part.
+        let changes = |j: usize, h: usize| -> Vec<f64> { (0..6 - h).map(|p| [x, y][j][p + h] - [x, y][j][p]).collect() };
+        let of = |j: usize, h: usize| scale(&if difference { changes(j, h) } else { [x, y][j][..6].to_vec() });
+        let (mut read, mut want) = ([0f32; 2], [0f32; 4]);
+        t.read(3, &mut read);
+        let expected = [0, 1].map(|j| {
+            let (mean, deviation) = of(j, 1);
+            (([x, y][j][3] - if difference { [x, y][j][2] } else { 0.0 } - mean) / deviation) as f32
+        });
+        assert_eq!(read, expected);
+        t.want(3, &mut want);
+        let expected = [(1, 1), (0, 1), (1, 2), (0, 2)].map(|(j, h)| {
+            let (mean, deviation) = of(j, h);
+            (([x, y][j][3 + h] - if difference { [x, y][j][3] } else { 0.0 } - mean) / deviation) as f32
+        });
+        assert_eq!(want, expected, "horizon by horizon, target by target");
+        let back = t.forecast(3, &want);
+        let truth = [y[4], x[4], y[5], x[5]];
+        assert!(back.iter().zip(truth).all(|(a, b)| (a - b).abs() < 1e-4), "{back:?}");
+    }
+}
+
+#[test]
+fn many_series_and_gaps() {
+    let csv = "s,v,w\nb,1,1\na,10,\nb,2,2\na,20,5\nb,NA,3\na,40,6\nb,4,9\nb,9,1\na,80,\n";
+    let mut ask = Asked { series: Some("s".into()), missing: Missing::Previous, ..asked(&["v"]) };
+    ask.features = Some(vec!["v".into()]);
+    let t = table(csv, &wanted(ask.clone(), 1), 0.0);
+    assert_eq!(t.sheet.columns[0].values, [1.0, 2.0, 2.0, 4.0, 9.0, 10.0, 20.0, 40.0, 80.0]);
+    assert_eq!(t.sheet.groups.iter().map(|g| (g.name.as_deref().unwrap(), g.rows.clone())).collect::<Vec<_>>(), [("b", 0..5), ("a", 5..9)]);
+    assert!(!t.sheet.columns[0].known(2) && t.sheet.columns[0].known(3));
+    ask.features = None;
+    ask.missing = Missing::Mean;
+    let t = table(csv, &wanted(ask.clone(), 1), 0.0);
+    assert_eq!(t.sheet.columns[1].values[5], 27.0 / 7.0);
+    ask.missing = Missing::Zero;
+    let t = table(csv, &wanted(ask, 1), 0.0);
+    assert_eq!(t.sheet.columns[1].values[5], 0.0);
+}
+
+#[test]
+fn baselines_are_the_last_value_and_that_of_a_season_before() {
+    let csv = format!("v\n{}", (0..40).map(|i| format!("{}\n", [5, 1, 7, 3][i % 4] * 10 + i as i32)).collect::<String>());
+    let t = table(&csv, &Wanted { season: Some(4), ..wanted(asked(&["v"]), 6) }, 0.0);
+    let v = |row: usize| f64::from([5, 1, 7, 3][row % 4] * 10 + row as i32);
+    for p in [4, 9, 20] {
+        for ahead in 1..=6 {
+            assert_eq!(baseline(&t, Method::Naive, p, ahead, 0), Some(v(p)));
+            let back = if ahead <= 4 { p + ahead - 4 } else { p + ahead - 8 };
+            assert_eq!(baseline(&t, Method::Seasonal, p, ahead, 0), Some(v(back)));
+        }
+    }
+    assert_eq!(baseline(&t, Method::Seasonal, 2, 1, 0), None, "there is no row before the first");
+    assert_eq!(table(&csv, &wanted(asked(&["v"]), 1), 0.0).series.season, Some(4), "found by itself");
+}
