@@ -33,6 +33,14 @@ impl Held {
         Held::Sequences(sequences, packing)
     }
 
+    /// The share of the most frequent class, where each sequence has one.
+    pub fn chance(&self) -> Option<f64> {
+        let Held::Sequences(sequences, _) = self else { return None };
+        let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
+        (0..sequences.list().len()).filter_map(|i| sequences.class(i)).for_each(|class| *counts.entry(class).or_insert(0) += 1);
+        counts.values().max().map(|most| *most as f64 / sequences.list().len() as f64)
+    }
+
     /// Steps of the longest stretch that is read at once, where a plan is made for it alone.
     pub fn longest(&self) -> u32 {
         match self {
@@ -93,7 +101,11 @@ impl Held {
             for t in answered(sequences, packing, w) {
                 engine.advance(from..t, inputs)?;
                 let one = inputs(&places, t..t + 1)?;
-                answers.add(&engine.step(&one)?, &bias, &one.words[places.targets() as usize..], &one.words[places.weights() as usize..]);
+                let sequence =
+                    |lane: u32| packing.items(w).iter().find(|i| i.lane == lane && (i.from..i.from + sequences.list()[i.sequence as usize].len).contains(&t));
+                answers.add(&engine.step(&one)?, &bias, [places.targets(), places.weights()].map(|p| &one.words[p as usize..]), |lane| {
+                    sequence(lane).map(|i| i.sequence)
+                });
                 from = t + 1;
             }
         }
@@ -106,6 +118,8 @@ impl Held {
 pub struct Answers {
     /// By the right class and the one that was answered; none where no logit is above all others.
     pub counts: BTreeMap<(u32, Option<u32>), u64>,
+    /// The last answer of each sequence, by its place in the list.
+    pub last: BTreeMap<u32, Option<u32>>,
 }
 
 impl Answers {
@@ -115,14 +129,17 @@ impl Answers {
         right as f64 / self.counts.values().sum::<u64>() as f64
     }
 
-    /// Adds those of a step: logits are `[V, B]`, weights the bits of numbers.
-    fn add(&mut self, logits: &[f32], bias: &[f32], targets: &[u32], weights: &[u32]) {
+    /// Adds those of a step: logits are `[V, B]`, weights the bits of numbers; `sequence` gives that of a lane.
+    fn add(&mut self, logits: &[f32], bias: &[f32], [targets, weights]: [&[u32]; 2], sequence: impl Fn(u32) -> Option<u32>) {
         let lanes = logits.len() / bias.len();
         for lane in (0..lanes).filter(|&lane| weights[lane] != 0) {
             let score = |v: usize| logits[v * lanes + lane] + bias[v];
             let above = |v: &usize| (0..bias.len()).all(|u| u == *v || score(u) < score(*v));
             let answer = (0..bias.len()).find(above).map(|v| v as u32);
             *self.counts.entry((targets[lane], answer)).or_insert(0) += 1;
+            if let Some(sequence) = sequence(lane as u32) {
+                self.last.insert(sequence, answer);
+            }
         }
     }
 }

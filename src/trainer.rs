@@ -240,6 +240,11 @@ impl Trainer {
         found.map(|e| Some(e.loss))
     }
 
+    /// The share of the most frequent class among the held-out sequences, where each has one.
+    pub fn chance(&self) -> Option<f64> {
+        self.validation.as_ref().and_then(Held::chance)
+    }
+
     /// Share of right answers of the held-out part; none if nothing is held out, or it asks for none. See [`Held::answers`].
     ///
     /// # Errors

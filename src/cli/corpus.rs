@@ -1,4 +1,4 @@
-//! What a run is trained on: a text, the sequences of a task, or a table.
+//! What a run is trained on: a text, the sequences of a task, lines with labels, or a table of numbers.
 
 use crate::data::Codec;
 use crate::error::{Error, Result};
@@ -21,6 +21,10 @@ pub(super) fn opened(config: &mut RunConfig, model: Option<&Model>, free: bool) 
         return Corpus::of_table(table, &config.settings());
     }
     reads_text(model)?;
+    if let Some(labelled) = config.open_labelled(model.map(|m| &m.codec))? {
+        return Corpus::of_labelled(labelled, &config.settings());
+    }
+    model.map_or(Ok(()), |m| m.codec.text().map(drop))?;
     let symbols = Arc::new(config.open_text(model.and_then(|m| m.codec.vocabulary()))?);
     Corpus::new(symbols, config.layout(), &config.settings())
 }
@@ -34,6 +38,9 @@ pub(super) fn found(config: &mut RunConfig, model: Option<&Model>) -> Result<Cor
         let series = model.map(|m| m.codec.series()).transpose()?;
         let table = config.find_table(&wanted, series)?;
         return Corpus::of_table(Arc::new(table), &config.settings());
+    }
+    if let Some(labelled) = config.find_labelled(model.map(|m| &m.codec))? {
+        return Corpus::of_labelled(labelled, &config.settings());
     }
     let symbols = Arc::new(config.find_text(model.and_then(|m| m.codec.vocabulary()))?);
     config.text.clone_from(&symbols.text().path);

@@ -33,6 +33,7 @@ Examples:
   retrograd eval runs/poems poems.txt --sequences losses.jsonl   the loss of each sequence
   retrograd eval runs/sales                     numeric series: RMSE and MAE of the held-out rows beside naive forecasts
   retrograd eval runs/sales new.csv --last 200  of other data, its last 200 rows
+  retrograd eval runs/mails new.tsv             lines with labels: the share of right ones, and which are taken for which
   retrograd eval runs/recall-8-20 --seed 1      a run on a --task: its loss and right answers on fresh sequences")]
 pub(super) struct Args {
     /// Folder of a run, or a model file
@@ -48,6 +49,12 @@ pub(super) struct Args {
     /// Each line is a sequence of its own
     #[arg(long, conflicts_with = "separator")]
     pub(super) lines: bool,
+    /// Of a model of labels, the column of the labels, by name or number [default: as the run was trained]
+    #[arg(long, value_name = "COLUMN", conflicts_with = "separator")]
+    pub(super) label_column: Option<String>,
+    /// And that of the texts
+    #[arg(long, value_name = "COLUMN", requires = "label_column")]
+    pub(super) text_column: Option<String>,
     /// Read the text as one stream, even if the run was trained on sequences
     #[arg(long, conflicts_with_all = ["separator", "lines"])]
     pub(super) stream: bool,
@@ -82,7 +89,7 @@ pub(super) struct Args {
 }
 
 /// Lanes, where the user does not say.
-const LANES: u32 = 32;
+pub(super) const LANES: u32 = 32;
 /// Fresh sequences of a task, likewise.
 const EXAMPLES: u64 = 2000;
 
@@ -95,15 +102,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.last.is_some() || args.report.is_some() {
         return Err(Error::Usage("--last and --report are for models of numeric series; leave them out".to_string()));
     }
+    new_sequences(args)?;
+    if let Codec::Labels { labels, .. } = &model.codec {
+        return super::labels::run(args, &source, &model, labels);
+    }
+    if args.label_column.is_some() {
+        return Err(Error::Usage(format!("{} predicts text, not labels; leave --label-column out", args.run.display())));
+    }
     let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
     if args.sequences.is_some() && separator.is_none() && source.task.is_none() {
         return Err(Error::Usage("--sequences needs a text of sequences; give --separator or --lines".to_string()));
-    }
-    if let Some(path) = args.sequences.as_deref().filter(|p| p.exists()) {
-        return Err(Error::Usage(format!("{} exists; give another file for --sequences", path.display())));
-    }
-    if let Some(folder) = args.sequences.as_deref().and_then(|p| p.parent()).filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
-        return Err(Error::Usage(format!("{} is not a folder; give another file for --sequences", folder.display())));
     }
     let symbols = Arc::new(symbols(args, source.task, &model)?);
     let (unit, count) = (symbols.unit(), symbols.len());
@@ -131,21 +139,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             tell(&format!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped()));
         }
     }
-    let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
-    let task = Task {
-        config: model.config,
-        lanes,
-        window: held.longest(),
-        ring: 0,
-        split: false,
-        update,
-        history: History::F32,
-        dropout: Dropout::default(),
-        budget: plan::default_budget(),
-    };
-    let plan = Plan::for_evaluation(&task, &device.capabilities()).map_err(fewer)?;
-    let mut engine = Engine::new(&device, model.config, plan, &update)?;
-    engine.set_parameters(&model.parameters)?;
+    let mut engine = engine(&device, &model, &held, lanes)?;
     let start = Instant::now();
     let found = held.evaluate(&mut engine, || Ok(()))?;
     let seconds = start.elapsed().as_secs_f64();
@@ -172,6 +166,37 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
 }
 
+/// Whether the file of --sequences can be made.
+fn new_sequences(args: &Args) -> Result<()> {
+    if let Some(path) = args.sequences.as_deref().filter(|p| p.exists()) {
+        return Err(Error::Usage(format!("{} exists; give another file for --sequences", path.display())));
+    }
+    if let Some(folder) = args.sequences.as_deref().and_then(|p| p.parent()).filter(|f| !f.as_os_str().is_empty() && !f.is_dir()) {
+        return Err(Error::Usage(format!("{} is not a folder; give another file for --sequences", folder.display())));
+    }
+    Ok(())
+}
+
+/// The model on a device, with a plan for reading what is held in so many lanes.
+pub(super) fn engine(device: &Device, model: &Model, held: &Held, lanes: u32) -> Result<Engine> {
+    let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
+    let task = Task {
+        config: model.config,
+        lanes,
+        window: held.longest(),
+        ring: 0,
+        split: false,
+        update,
+        history: History::F32,
+        dropout: Dropout::default(),
+        budget: plan::default_budget(),
+    };
+    let plan = Plan::for_evaluation(&task, &device.capabilities()).map_err(fewer)?;
+    let mut engine = Engine::new(device, model.config, plan, &update)?;
+    engine.set_parameters(&model.parameters)?;
+    Ok(engine)
+}
+
 /// What is evaluated: a text, or fresh sequences of the task that a run was trained on.
 fn symbols(args: &Args, task: Option<Asked>, model: &Model) -> Result<Symbols> {
     let wrong = |what: String| Err(Error::Usage(what));
@@ -196,7 +221,7 @@ fn symbols(args: &Args, task: Option<Asked>, model: &Model) -> Result<Symbols> {
 }
 
 /// The message for sizes that are too large, for this command.
-fn fewer(e: Error) -> Error {
+pub(super) fn fewer(e: Error) -> Error {
     Error::Usage(format!("{}; give fewer --lanes", e.to_string().split(';').next().unwrap_or_default()))
 }
 

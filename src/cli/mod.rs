@@ -8,6 +8,7 @@ mod export;
 mod gradcheck;
 mod gradflow;
 mod import;
+mod labels;
 mod model;
 mod plan;
 mod predict;

@@ -16,6 +16,8 @@ pub(super) struct Source {
     /// Of a run, the path of its text or table, and the part of that which is held out.
     pub text: Option<PathBuf>,
     pub val_fraction: f64,
+    /// Of a run on labels, the columns of labels and texts.
+    pub columns: Option<(String, Option<String>)>,
 }
 
 impl Source {
@@ -24,7 +26,7 @@ impl Source {
             if best {
                 return Err(Error::Usage(format!("--best chooses among the models of a run; {} is a file", path.display())));
             }
-            return Ok(Source { file: path.to_path_buf(), separator: None, task: None, text: None, val_fraction: 0.0 });
+            return Ok(Source { file: path.to_path_buf(), separator: None, task: None, text: None, val_fraction: 0.0, columns: None });
         }
         if !path.is_dir() {
             let there = Path::new("runs").join(path);
@@ -41,7 +43,8 @@ impl Source {
         let task = config.as_ref().and_then(|c| c.task);
         let text = config.as_ref().and_then(|c| c.text.clone());
         let val_fraction = config.as_ref().map_or(0.0, |c| c.val_fraction);
-        Ok(Source { file, separator: config.and_then(|c| c.separator), task, text, val_fraction })
+        let columns = config.as_ref().and_then(|c| Some((c.label_column.clone()?, c.text_column.clone())));
+        Ok(Source { columns, file, separator: config.and_then(|c| c.separator), task, text, val_fraction })
     }
 
     pub(super) fn load(&self) -> Result<Model> {

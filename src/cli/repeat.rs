@@ -132,6 +132,7 @@ mod tests {
             &["--history", "f16"],
             &["--layers", "2", "--dropout", "0.25"],
             &["--embed", "8"],
+            &["mails.tsv", "--label-column", "mood", "--text-column=2"],
             &["--seed", "18446744073709"],
             &["--device", "gpu:2"],
             &["--val-every", "9"],

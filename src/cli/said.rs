@@ -20,7 +20,8 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
     };
     let what = match trainer.codec() {
         Codec::Series(s) => format!("series: {name}: {} columns read, {} forecast {} ahead", s.features.len(), s.targets.len(), s.horizon),
-        _ => format!("text: {name}: {} symbols", config.input.symbols()),
+        Codec::Labels { labels, .. } => format!("lines: {name}: {} symbols, {} labels", config.input.symbols(), labels.len()),
+        Codec::Text(_) => format!("text: {name}: {} symbols", config.input.symbols()),
     };
     args.note(&format!("{what}, {layout}; model: {} parameters; run: {}", config.parameters(), run.folder().path().display()));
     if let Some(table) = trainer.content().table() {
@@ -81,12 +82,15 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
         args.note(&format!("forecasts of the held-out tail, in the units of the series:\n{}", super::series::told(&outcome.score)));
     }
     let task = run.config().task;
-    if let (Some(task), Some(accuracy)) = (task, p.val_accuracy) {
-        args.note(&format!("{} of the held-out answers are right; by chance {}", percent(accuracy), percent(task.chance())));
+    if let (Some(chance), Some(accuracy)) = (run.chance(), p.val_accuracy) {
+        args.note(&format!("{} of the held-out answers are right; by chance {}", percent(accuracy), percent(chance)));
     }
     match end {
         End::Done if task.is_some() => {
             args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder}` asks it about fresh sequences"))
+        }
+        End::Done if run.config().label_column.is_some() => {
+            args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder} FILE` names the labels of other lines"));
         }
         End::Done if run.config().target.is_some() => {
             let best = if p.best_loss < p.val_loss { format!("; with --best, by the model of update {}", p.best_update) } else { String::new() };

@@ -17,6 +17,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     let texts = [
         ("separator", args.separator.is_some()),
         ("lines", args.lines),
+        ("label-column", args.label_column.is_some()),
         ("stream", args.stream),
         ("lanes", args.lanes.is_some()),
         ("sequences", args.sequences.is_some()),

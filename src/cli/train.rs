@@ -45,6 +45,7 @@ Examples:
   retrograd train book.txt --schedule cosine --warmup 100  a learning rate that rises, then falls
   retrograd train poems.txt --separator '\\n\\n' --epochs 20 poems apart from each other, none seen behind another
   retrograd train program.exe --bytes                      any file, byte by byte
+  retrograd train mails.tsv --label-column 2               lines with labels, such as spam or not
   retrograd train --task recall:8,20 --truncation full     can it keep a symbol for 20 steps?
   retrograd train more.txt --from runs/book                another text, beginning with the weights of a run or a model file
   retrograd train --config runs/book/config.toml --lr 1e-3 the same as that run, but for what flags say
@@ -68,6 +69,13 @@ pub(super) struct Args {
     /// How many sequences of the task there are, held-out ones included [default: 20000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), requires = "task", value_name = "N", help_heading = "Text")]
     examples: Option<u64>,
+    /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1 where there are
+    /// no names. Cells stand between tabs, or else commas. Which lines are held out is drawn
+    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["separator", "task", "examples", "sample"], requires = "text", help_heading = "Text")]
+    label_column: Option<String>,
+    /// The column of the texts, where there is more than one besides that of the labels
+    #[arg(long, value_name = "COLUMN", requires = "label_column", help_heading = "Text")]
+    text_column: Option<String>,
     #[command(flatten)]
     series: super::series::Flags,
     /// Part of the text, at its end, that is held out for validation
@@ -199,7 +207,10 @@ impl Args {
             text_checksum: String::new(),
             text_bytes: 0,
             bytes: self.bytes,
-            separator: self.separator.clone().or(self.lines.then(|| "\n".to_string())),
+            // The lines of a table are sequences anyway.
+            separator: self.separator.clone().or((self.lines && self.label_column.is_none()).then(|| "\n".to_string())),
+            label_column: self.label_column.clone(),
+            text_column: self.text_column.clone(),
             task: self.task,
             examples: self.task.map(|_| self.examples.unwrap_or(EXAMPLES)),
             target: None,
@@ -312,8 +323,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     }
     closing(args, &run, end, forecast.as_ref());
     let mut saved = run.save_summary(&summary);
-    let text =
-        if end == End::Interrupted || run.config().task.is_some() || run.config().target.is_some() { String::new() } else { run.text(run.config().sample)? };
+    let text = if end == End::Interrupted || !run.config().writes_text() { String::new() } else { run.text(run.config().sample)? };
     summary["sample"] = text.clone().into();
     saved = saved.and_then(|()| run.save_summary(&summary)).and_then(|()| report::write(run.folder().path()));
     if args.json {

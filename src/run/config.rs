@@ -22,8 +22,11 @@ pub(crate) const FREE: [&str; 8] = ["updates", "epochs", "log-every", "save-ever
 const EXCLUSIVE: [&[&str]; 3] = [&["updates", "epochs"], &["clip-norm", "clip-value"], &["text", "text-checksum", "text-bytes"]];
 
 /// Keys that mean something together alone.
-const TOGETHER: [&[&str]; 2] =
-    [&["task", "examples"], &["target", "text", "features", "horizon", "series", "time", "missing", "season", "difference", "loss", "delimiter"]];
+const TOGETHER: [&[&str]; 3] = [
+    &["task", "examples"],
+    &["label-column", "text-column", "text"],
+    &["target", "text", "features", "horizon", "series", "time", "missing", "season", "difference", "loss", "delimiter"],
+];
 
 /// What a wrong value's message says, with the key and in the words of a file's writer.
 fn allowed(key: &str, message: &str) -> String {
@@ -93,6 +96,12 @@ pub struct RunConfig {
     /// What stands between cells of a table; none for a comma.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
+    /// Column of a table that holds the label of each line; none where no labels are predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_column: Option<String>,
+    /// That of the texts; none for the only other one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_column: Option<String>,
     /// H.
     pub hidden: u32,
     /// Layers.
@@ -317,7 +326,7 @@ impl RunConfig {
         self.text.as_deref().map_or_else(|| Ok(Text::embedded()), Text::open)
     }
 
-    fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         if self.bytes { Kind::Bytes } else { Kind::Characters }
     }
 
@@ -464,6 +473,10 @@ impl RunConfig {
             return wrong("--embed is 0; expected at least 1, or leave it out".to_string());
         }
         self.check_series()?;
+        self.check_labels()?;
+        if self.monitor.is_some() && !(self.writes_text() || self.task.is_some()) {
+            return wrong("--monitor looks at texts alone; leave it out where series or labels are trained on".to_string());
+        }
         if self.separator.as_deref() == Some("") {
             return wrong("--separator is empty; expected at least one character".to_string());
         }

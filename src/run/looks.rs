@@ -33,7 +33,7 @@ impl Run {
 
     /// Places on the way that have been passed and at which text is written.
     pub(super) fn sampled(&mut self) -> u32 {
-        if self.config.sample == 0 || self.config.task.is_some() || self.config.target.is_some() || self.trainer.updates() == 0 {
+        if self.config.sample == 0 || !self.config.writes_text() || self.trainer.updates() == 0 {
             return 0;
         }
         let fraction = self.trainer.fraction();

@@ -4,6 +4,7 @@ mod board;
 mod config;
 mod folder;
 mod history;
+mod labels;
 mod looks;
 mod series;
 mod summary;

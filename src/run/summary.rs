@@ -36,8 +36,13 @@ impl Run {
             "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
             "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
             "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early, "val_accuracy": optional(p.val_accuracy),
-            "chance_accuracy": optional(self.config.task.map(Task::chance)),
+            "chance_accuracy": optional(self.chance()),
         }))
+    }
+
+    /// The share of right answers that the best guess without looking gives, on the held-out part; none where there are no answers.
+    pub fn chance(&self) -> Option<f64> {
+        self.config.task.map(Task::chance).or(self.trainer.chance())
     }
 
     /// Writes `summary.json`.
