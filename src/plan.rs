@@ -324,9 +324,10 @@ impl<'a> Planner<'a> {
         let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + vocab * u64::from(pad4(e.lanes)) * 4;
         let inputs = 4 * (6 * rows + vocab) + 8 * rows + vocab * u64::from(e.head_rows) * 4;
         let worked = if e.history == History::F16 { u64::from(e.steps + 1) } else { 0 };
+        let parts = u64::from(record::parts(c, e, self.capabilities)) * 4;
         let states = layers * (u64::from(e.all_states()) + 1 + worked) + layers.min(2) * u64::from(e.steps);
         let places = layers * u64::from(e.places) * self.place(e.steps);
-        (fixed + inputs + states * self.unit + places + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
+        (fixed + inputs + parts + states * self.unit + places + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
     }
 
     /// All bytes on the device.

@@ -11,6 +11,7 @@ pub mod matmul;
 pub mod norm;
 pub mod optimizer;
 pub mod pack;
+pub mod part_sum;
 pub mod row_sum;
 pub mod scan_backward;
 pub mod scan_forward;
@@ -21,7 +22,7 @@ pub mod transpose;
 use crate::kernel::{Bound, Kernel};
 
 /// Every kernel.
-pub static KERNELS: [&Kernel; 18] = [
+pub static KERNELS: [&Kernel; 19] = [
     &carry_state::KERNEL,
     &col_sum::KERNEL,
     &finish::KERNEL,
@@ -33,6 +34,7 @@ pub static KERNELS: [&Kernel; 18] = [
     &norm::KERNEL,
     &optimizer::KERNEL,
     &pack::KERNEL,
+    &part_sum::KERNEL,
     &row_sum::KERNEL,
     &scan_backward::KERNEL,
     &scan_forward::KERNEL,

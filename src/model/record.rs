@@ -10,8 +10,10 @@
 
 mod extent;
 pub mod probe;
+mod sums;
 
 pub use extent::{Extent, History};
+pub(crate) use sums::elements as parts;
 
 use super::{Config, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
@@ -147,16 +149,19 @@ struct Work {
     scores: Slot,
     /// Weighted losses, `[S*B]`.
     row_loss: Slot,
+    /// Parts of the weight gradients, where their sums are parted.
+    parts: Option<Slot>,
 }
 
 impl Work {
-    fn new(arena: &mut Arena, config: &Config, extent: Extent, name: &str) -> Self {
+    fn new(arena: &mut Arena, config: &Config, extent: Extent, name: &str, parts: u32) -> Self {
         let rows = extent.rows();
         let mut slot = |what: &str, elements| arena.transient(format!("{what}.{name}"), elements, Purpose::Activations);
         Work {
             delta: ["delta.even", "delta.odd"].iter().take(config.layers as usize).map(|n| slot(n, rows * pad4(config.hidden))).collect(),
             scores: slot("scores", config.vocab * extent.head_rows),
             row_loss: slot("row_loss", pad4(rows)),
+            parts: (parts > 0).then(|| slot("parts", parts)),
         }
     }
 }
@@ -192,8 +197,8 @@ enum Head {
     Losses,
     /// d_h as well.
     Signal,
-    /// The head's own gradients too, and the sum of the losses.
-    Gradients,
+    /// The head's own gradients too, and the sum of the losses; where parts of them lie.
+    Gradients(Option<Slot>),
 }
 
 impl Recorder {
@@ -231,6 +236,7 @@ impl Recorder {
             logits: arena.persistent("logits", logits, Purpose::Activations),
         };
         let block = (extent.steps + 1) * state;
+        let parts = sums::elements(config, extent, &capabilities);
         let held = |group: u32| extent.places_per_slot.min(extent.places - group * extent.places_per_slot) * (block / extent.history.per_word());
         let worked = if extent.history == History::F16 { config.layers } else { 0 };
         Recorder {
@@ -241,7 +247,7 @@ impl Recorder {
             h_work: (0..worked).map(|k| arena.persistent(format!("h.work.{k}"), block, Purpose::Activations)).collect(),
             w_t: (0..config.layers).map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
             pre: (0..extent.groups()).map(|g| arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations)).collect(),
-            work: (0..extent.groups()).map(|g| Work::new(&mut arena, config, extent, &g.to_string())).collect(),
+            work: (0..extent.groups()).map(|g| Work::new(&mut arena, config, extent, &g.to_string(), parts)).collect(),
             scores: arena.transient("scores.evaluate", head, Purpose::Activations),
             parts: arena.transient("parts", 2 * norm::PARTS, Purpose::Status),
             config: *config,
@@ -369,11 +375,11 @@ impl Recorder {
         }
         let work = &self.work[group];
         let d_h = self.delta(work, self.config.layers - 1);
-        self.head(&mut r, group, Head::Gradients, [work.scores, work.row_loss], &[d_h]);
+        self.head(&mut r, group, Head::Gradients(work.parts), [work.scores, work.row_loss], &[d_h]);
         for k in (0..self.config.layers).rev() {
             let delta = self.delta(work, k);
             self.scan_backward(&mut r, group, k, delta);
-            self.weight_gradients(&mut r, group, k, delta);
+            self.weight_gradients(&mut r, group, k, delta, work.parts);
             if k > 0 {
                 self.product(&mut r, &format!("d_h.{}", k - 1), Form::Nt, [delta, self.param("w_xh", k), self.delta(work, k - 1)], 0.into());
             }
@@ -397,14 +403,14 @@ impl Recorder {
         scan_backward::record(r, &format!("delta.{k}"), &self.capabilities, operands);
     }
 
-    fn weight_gradients(&self, r: &mut Recording, group: usize, k: u32, delta: View) {
+    fn weight_gradients(&self, r: &mut Recording, group: usize, k: u32, delta: View, parts: Option<Slot>) {
         let more = Word::var(Var::Accumulate);
-        self.product(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(group, k, 0), delta, self.gradient("w_hh", k)], more);
+        self.long_sum(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(group, k, 0), delta, self.gradient("w_hh", k)], more, parts);
         if k == 0 {
             let starts = self.input(self.inputs.starts());
             gather_backward::record(r, "d_w_xh.0", self.capabilities.matmul, starts, delta, self.gradient("w_xh", 0), more);
         } else {
-            self.product(r, &format!("d_w_xh.{k}"), Form::Tn, [self.h(group, k - 1, 1), delta, self.gradient("w_xh", k)], more);
+            self.long_sum(r, &format!("d_w_xh.{k}"), Form::Tn, [self.h(group, k - 1, 1), delta, self.gradient("w_xh", k)], more, parts);
         }
         if let Some(d_b) = self.tensor(self.slots.gradients, &format!("b_h.{k}")) {
             col_sum::record(r, &format!("d_b_h.{k}"), self.capabilities.matmul, delta, d_b, more);
@@ -433,15 +439,15 @@ impl Recorder {
                 gradient: head != Head::Losses,
             };
             loss::record(r, "loss", variant, operands);
-            if head == Head::Gradients {
-                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() });
+            if let Head::Gradients(parts) = head {
+                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() }, parts);
             }
             for d_h in d_h {
                 let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");
                 self.product(r, "d_h", Form::Tn, [scores, w, rows(*d_h)], 0.into());
             }
         }
-        if head == Head::Gradients {
+        if matches!(head, Head::Gradients(_)) {
             let losses = View { slot: row_loss.slot, offset: 0.into(), rows: 1.into(), cols: self.rows(), ld: pad4(self.extent.rows()) };
             let total = View { slot: self.slots.loss, offset: 0.into(), rows: 1.into(), cols: 1.into(), ld: 4 };
             row_sum::record(r, "loss_sum", variant, losses, total, accumulate);
@@ -456,9 +462,9 @@ impl Recorder {
         scores
     }
 
-    fn head_gradients(&self, r: &mut Recording, scores: View, h: View, accumulate: Word) {
+    fn head_gradients(&self, r: &mut Recording, scores: View, h: View, accumulate: Word, parts: Option<Slot>) {
         let d_w = self.tensor(self.slots.gradients, "w_hy").expect("every model has a head");
-        self.product(r, "d_w_hy", Form::Nn, [scores, h, d_w], accumulate);
+        self.long_sum(r, "d_w_hy", Form::Nn, [scores, h, d_w], accumulate, parts);
         if let Some(d_b) = self.tensor(self.slots.gradients, "b_y") {
             row_sum::record(r, "d_b_y", self.capabilities.matmul, scores, d_b, accumulate);
         }
