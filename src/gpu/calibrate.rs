@@ -347,3 +347,24 @@ fn agree<'a>(a: &'a mut dyn Executor, b: &'a mut dyn Executor, f: &Fixture) -> R
 fn values(steps: u32) -> Values {
     Values::default().with(Var::Steps, steps)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::adapters;
+
+    /// On any adapter: what is timed is first found right, however it is parted.
+    #[test]
+    fn long_sums_are_right_in_any_number_of_parts() {
+        let adapters = adapters().unwrap();
+        let given = Variants::only(Tile::T8x8, Loads::Each);
+        let gpu = GpuDevice::open_with(adapters.first().expect("an adapter"), Some(given)).unwrap();
+        for busy in [0, 512] {
+            let found = Variants { busy, ..given };
+            let mut capabilities = gpu.capabilities;
+            found.apply(&mut capabilities);
+            assert_eq!(capabilities.sum_variant(SUM[0], SUM[0], SUM[1] * LANES).1 > 1, busy > 0);
+            assert!(time_sum(&gpu, found).unwrap().is_finite());
+        }
+    }
+}

@@ -144,3 +144,21 @@ impl Variant {
         if self.loads == Loads::Staged { [8 * rows, 8 * cols] } else { [rows, self.width * cols] }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_sums_are_parted_where_that_keeps_cores_busy() {
+        let speeds = FORMS.map(|(_, loads)| if loads == Loads::Staged { 100 } else { 0 });
+        let hardware = Capabilities { speeds, busy: 128, flops_per_second: 1e13, ..crate::cpu::capabilities() };
+        // Four groups for H 128; enough of them without parts for H 1024; too short a sum; a device that does not gain by it.
+        assert!(hardware.sum_variant(128, 128, 2048).1 >= 8);
+        assert_eq!(hardware.sum_variant(1024, 1024, 2048).1, 1);
+        assert_eq!(hardware.sum_variant(128, 128, 32).1, 1);
+        assert_eq!(Capabilities { busy: 0, ..hardware }.sum_variant(128, 128, 2048).1, 1);
+        let parts = |inner| hardware.sum_variant(256, 256, inner).1;
+        assert!([64, 512, 2048, 65_536].map(parts).is_sorted());
+    }
+}
