@@ -20,6 +20,8 @@ const WIDTHS: [u32; 2] = [8, 32];
 pub(super) enum Forms {
     /// One.
     Plain,
+    /// Every width of a subgroup.
+    Widths,
     /// Every tile and width of `Capabilities::matmul`, and the one that is staged.
     Matmul,
     /// The same without that.
@@ -78,6 +80,7 @@ fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
     let named = |v: Variant| (format!(" {v}"), Capabilities { matmul: v, ..base });
     let found: Vec<_> = match forms {
         Forms::Plain => vec![(String::new(), base)],
+        Forms::Widths => WIDTHS.map(|width| named(Variant { width, ..base.matmul })).into(),
         Forms::Matmul => tiled().chain([staged]).map(named).collect(),
         Forms::Step => tiled().map(named).collect(),
         Forms::Scan(columns) => pairs(Tile::SCAN)
