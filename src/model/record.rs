@@ -52,12 +52,17 @@ pub const CARRY: usize = 4;
 
 /// Recording that makes h of a segment, from state `From` to state `To`, in place `Place` of a group.
 pub const fn forward(group: u32) -> usize {
-    5 + 2 * group as usize
+    5 + 3 * group as usize
+}
+
+/// Recording that stores the h that [`forward`] made last in place `Place` of a group, where it is not worked on there; else it is empty.
+pub const fn pack(group: u32) -> usize {
+    6 + 3 * group as usize
 }
 
 /// Recording that adds a segment's gradients and loss, of the h in place `Place` of a group.
 pub const fn backward(group: u32) -> usize {
-    6 + 2 * group as usize
+    7 + 3 * group as usize
 }
 
 /// Places of a segment's inputs within their slot, one word each; R rows.
@@ -206,7 +211,7 @@ impl Recorder {
     fn program(self, update: &Update, more: Vec<Recording>) -> ModelProgram {
         let mut recordings = vec![self.prepare(), self.evaluate(), self.logits(), self.update(update), self.carry()];
         for group in 0..self.extent.groups() as usize {
-            recordings.extend([self.forward(group), self.backward(group)]);
+            recordings.extend([self.forward(group), self.pack(group), self.backward(group)]);
         }
         recordings.extend(more);
         let (slots, inputs, binding_bytes) = (self.slots, self.inputs, self.capabilities.binding_bytes);
@@ -361,6 +366,11 @@ impl Recorder {
             };
             scan_forward::record(&mut r, &format!("h.{k}"), &self.capabilities, operands);
         }
+        r
+    }
+
+    fn pack(&self, group: usize) -> Recording {
+        let mut r = Recording::new("pack");
         for (k, operands) in (0..self.config.layers).filter_map(|k| Some((k, self.packing(group, k)?))) {
             pack::pack(&mut r, &format!("pack.{k}"), self.capabilities.matmul, operands);
         }
