@@ -13,7 +13,7 @@ struct Args {
 @group(0) @binding(0) var<storage, read_write> states: array<vec4f>;
 @group(0) @binding(1) var<uniform> args: Args;
 
-var<workgroup> broken: array<u32, 64>;
+var<workgroup> broken: atomic<u32>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
@@ -24,11 +24,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let exponent = bitcast<vec4u>(states[at + args.src + j]) & vec4u(0x7f800000u);
         bad |= select(0u, 1u, any(exponent == vec4u(0x7f800000u)));
     }
-    broken[local.x] = bad;
-    workgroupBarrier();
-    for (var i = 0u; i < 64u; i++) {
-        bad |= broken[i];
+    if local.x == 0u {
+        atomicStore(&broken, 0u);
     }
+    workgroupBarrier();
+    if bad != 0u {
+        atomicStore(&broken, 1u);
+    }
+    workgroupBarrier();
+    bad = atomicLoad(&broken);
     for (var j = local.x; j < args.hidden4; j += 64u) {
         states[at + args.dst + j] = select(states[at + args.src + j], vec4f(), bad != 0u);
     }

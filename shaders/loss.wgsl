@@ -1,6 +1,11 @@
-// Weighted softmax cross-entropy. Logits lie as [V, rows], so that neighbouring invocations, one row each, read neighbouring
-// words. loss[r] = w_r (log sum_v exp(z_v) - z_target), z = logits + b_y; with `gradient`, d_logits = w_r / N (softmax(z) - onehot)
-// overwrites the logits. Rows beyond the end, up to a multiple of 4, become zero: they are padding of the next matmul.
+// Weighted softmax cross-entropy. Logits lie as [V, rows]. loss[r] = w_r (log sum_v exp(z_v) - z_target), z = logits + b_y; with
+// `gradient`, d_logits = w_r / N (softmax(z) - onehot) overwrites the logits. Rows beyond the end, up to a multiple of 4, become zero:
+// they are padding of the next matmul.
+//
+// An invocation works on 4 rows, so that b_y is read once for them, and on every STRANDS-th symbol; 8 of them side by side read 128
+// bytes in one piece. A workgroup is as wide as a subgroup of the adapter.
+
+override STRANDS: u32;
 
 struct Args {
     rows: u32,
@@ -17,51 +22,82 @@ struct Args {
 
 @group(0) @binding(0) var<storage, read> targets: array<u32>; // and the weights, as bits
 @group(0) @binding(1) var<storage, read> params: array<f32>;
-@group(0) @binding(2) var<storage, read_write> logits: array<f32>;
+@group(0) @binding(2) var<storage, read_write> logits: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(4) var<uniform> args: Args;
 
-fn z(v: u32, r: u32) -> f32 {
-    let x = logits[v * args.ld + r];
+// What the strands of each block of rows have found.
+var<workgroup> found: array<vec4f, 8u * STRANDS>;
+
+fn z(v: u32, block: u32) -> vec4f {
+    let x = logits[v * (args.ld / 4u) + block];
     if args.bias != 0u {
         return x + params[args.bias_offset + v];
     }
     return x;
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
-    let r = (group.y * groups.x + group.x) * 64u + local.x;
-    if r >= (args.rows + 3u) / 4u * 4u {
-        return;
-    }
-    var weight = 0.0;
+fn weight(r: u32) -> f32 {
     if r < args.rows {
-        weight = bitcast<f32>(targets[args.weights_offset + r]);
+        return bitcast<f32>(targets[args.weights_offset + r]);
     }
-    if weight == 0.0 {
-        loss[args.loss_offset + r] = 0.0;
-        for (var v = 0u; v < args.vocab; v++) {
-            logits[v * args.ld + r] = 0.0;
-        }
+    return 0.0;
+}
+
+fn goal(r: u32) -> u32 {
+    return targets[args.targets_offset + min(r, args.rows - 1u)];
+}
+
+@compute @workgroup_size(8, STRANDS)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
+    let blocks = (args.rows + 3u) / 4u;
+    let block = (group.y * groups.x + group.x) * 8u + local.x;
+    let clamped = min(block, blocks - 1u);
+    let r = clamped * 4u;
+    let w = vec4f(weight(r), weight(r + 1u), weight(r + 2u), weight(r + 3u));
+    let goals = vec4u(goal(r), goal(r + 1u), goal(r + 2u), goal(r + 3u));
+    let at_goals = vec4f(z(goals.x, clamped).x, z(goals.y, clamped).y, z(goals.z, clamped).z, z(goals.w, clamped).w);
+
+    let first = min(local.y, args.vocab - 1u);
+    var top = z(first, clamped);
+    for (var v = first + STRANDS; v < args.vocab; v += STRANDS) {
+        top = max(top, z(v, clamped));
+    }
+    found[local.y * 8u + local.x] = top;
+    workgroupBarrier();
+    for (var s = 0u; s < STRANDS; s++) {
+        top = max(top, found[s * 8u + local.x]);
+    }
+    workgroupBarrier();
+
+    var sum = vec4f();
+    for (var v = local.y; v < args.vocab; v += STRANDS) {
+        sum += exp(z(v, clamped) - top);
+    }
+    found[local.y * 8u + local.x] = sum;
+    workgroupBarrier();
+    sum = found[local.x];
+    for (var s = 1u; s < STRANDS; s++) {
+        sum += found[s * 8u + local.x];
+    }
+    if block >= blocks {
         return;
     }
-    var top = z(0u, r);
-    for (var v = 1u; v < args.vocab; v++) {
-        top = max(top, z(v, r));
+
+    // A row of weight 0 counts for nothing, whatever its logits are.
+    let counts = w != vec4f();
+    if local.y == 0u {
+        let losses = select(vec4f(), w * (log(sum) + (top - at_goals)), counts);
+        for (var i = 0u; i < 4u; i++) {
+            loss[args.loss_offset + r + i] = losses[i];
+        }
     }
-    var sum = 0.0;
-    for (var v = 0u; v < args.vocab; v++) {
-        sum += exp(z(v, r) - top);
-    }
-    let target_v = targets[args.targets_offset + r];
-    loss[args.loss_offset + r] = weight * (log(sum) + (top - z(target_v, r)));
     if args.gradient != 0u {
-        let scale = weight * args.inverse_n;
+        let scale = w * args.inverse_n;
         let factor = scale / sum;
-        for (var v = 0u; v < args.vocab; v++) {
-            let p = exp(z(v, r) - top) * factor;
-            logits[v * args.ld + r] = select(p, p - scale, v == target_v);
+        for (var v = local.y; v < args.vocab; v += STRANDS) {
+            let p = exp(z(v, block) - top) * factor;
+            logits[v * (args.ld / 4u) + block] = select(vec4f(), select(p, p - scale, goals == vec4u(v)), counts);
         }
     }
 }

@@ -4,6 +4,8 @@
 // Lengths that are no multiple of a tile: loads clamp to the last row or column, stores are left out. Along the inner
 // dimension, columns beyond the end are zero by the arena's convention, and rows beyond it (op = transposed A, or B as
 // it stands) are made zero in A, so that nothing left over in memory enters a sum, not even a NaN.
+//
+// The inner dimension may be parted: each part is a product of its own, with a place of its own in C.
 
 override WIDTH: u32;
 override TRANSPOSE_A: bool;
@@ -28,6 +30,7 @@ struct Args {
     accumulate: u32,
     batch: u32,
     form: u32, // 0 AB, 1 AB^T, 2 A^T B, 3 A^T B under a mask; the overrides say the same but for the mask
+    parts: u32, // of the inner dimension
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
@@ -40,6 +43,9 @@ var<private> row4: u32;
 var<private> col4: u32;
 var<private> a_base: u32;
 var<private> b_base: u32;
+var<private> mask_base: u32;
+// Length of this part of the inner dimension.
+var<private> inner_size: u32;
 
 fn column(v: u32) -> u32 {
     return min(col4 + v * WIDTH, (args.cols + 3u) / 4u - 1u);
@@ -50,10 +56,10 @@ fn column(v: u32) -> u32 {
 fn a_row(i: u32, k: u32) -> vec4f {
     if TRANSPOSE_A {
         let inner = k * 4u + i % 4u;
-        let clamped = min(inner, args.inner - 1u);
-        var live = inner < args.inner;
+        let clamped = min(inner, inner_size - 1u);
+        var live = inner < inner_size;
         if args.form == MASKED {
-            live = live && mask[args.mask_offset + clamped] != 0.0;
+            live = live && mask[mask_base + clamped] != 0.0;
         }
         let block = min(row4 + i / 4u, (args.rows + 3u) / 4u - 1u);
         return select(vec4f(), a[a_base + clamped * args.a_ld + block], live);
@@ -79,7 +85,7 @@ fn b_block(k: u32, v: u32) -> mat4x4f {
         let j4 = j * 4u;
         return transpose(mat4x4f(column_row(k, j4), column_row(k, j4 + 1u), column_row(k, j4 + 2u), column_row(k, j4 + 3u)));
     }
-    let last = args.inner - 1u;
+    let last = inner_size - 1u;
     let at = b_base + j;
     return mat4x4f(
         b[at + min(k * 4u, last) * args.b_ld],
@@ -99,11 +105,17 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     if row4 * 4u >= args.rows {
         return;
     }
-    a_base = args.a_offset + group.z * args.a_stride;
-    b_base = args.b_offset + group.z * args.b_stride;
+    let blocks = (args.inner + 3u) / 4u;
+    let span = (blocks + args.parts - 1u) / args.parts;
+    let first = min(group.z % args.parts * span, blocks);
+    let count = min(span, blocks - first);
+    inner_size = min(count * 4u, args.inner - min(first * 4u, args.inner));
+    mask_base = args.mask_offset + first * 4u;
+    a_base = args.a_offset + group.z / args.parts * args.a_stride + first * select(1u, 4u * args.a_ld, TRANSPOSE_A);
+    b_base = args.b_offset + group.z / args.parts * args.b_stride + first * select(4u * args.b_ld, 1u, TRANSPOSE_B);
     let c_base = args.c_offset + group.z * args.c_stride;
     find_share();
-    tile_product((args.inner + 3u) / 4u);
+    tile_product(count);
     for (var r = 0u; r < TILE_ROWS; r++) {
         let i = row4 * 4u + r;
         for (var v = 0u; v < TILE_COLS4; v++) {

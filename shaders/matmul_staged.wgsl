@@ -27,6 +27,7 @@ struct Args {
     accumulate: u32,
     batch: u32,
     form: u32,
+    parts: u32, // of the inner dimension, each with a place of its own in C
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
@@ -39,12 +40,16 @@ struct Args {
 var<workgroup> left: array<vec4f, 256>;
 var<workgroup> right: array<vec4f, 256>;
 
+var<private> mask_base: u32;
+// Length of this part of the inner dimension.
+var<private> inner_size: u32;
+
 fn live(k: u32) -> bool {
-    if k >= args.inner {
+    if k >= inner_size {
         return false;
     }
     if args.form == MASKED {
-        return mask[args.mask_offset + k] != 0.0;
+        return mask[mask_base + k] != 0.0;
     }
     return true;
 }
@@ -72,7 +77,7 @@ fn stage(id: u32, k0: u32, row0: u32, col0: u32, a_base: u32, b_base: u32) {
         for (var q = 0u; q < 4u; q++) {
             let i = row0 + block * 4u + q;
             var x = vec4f();
-            if i < args.rows && k4 * 4u < args.inner {
+            if i < args.rows && k4 * 4u < inner_size {
                 x = a[a_base + i * args.a_ld + k4];
             }
             m = mat4x4f(m[1], m[2], m[3], x);
@@ -92,7 +97,7 @@ fn stage(id: u32, k0: u32, row0: u32, col0: u32, a_base: u32, b_base: u32) {
         for (var q = 0u; q < 4u; q++) {
             let j = col0 + block * 4u + q;
             var x = vec4f();
-            if j < args.cols && k4 * 4u < args.inner {
+            if j < args.cols && k4 * 4u < inner_size {
                 x = b[b_base + j * args.b_ld + k4];
             }
             m = mat4x4f(m[1], m[2], m[3], x);
@@ -109,7 +114,7 @@ fn stage(id: u32, k0: u32, row0: u32, col0: u32, a_base: u32, b_base: u32) {
             let k = k0 + step;
             let j = col0 / 4u + id % WIDE;
             var x = vec4f();
-            if k < args.inner && j * 4u < args.cols {
+            if k < inner_size && j * 4u < args.cols {
                 x = b[b_base + k * args.b_ld + j];
             }
             right[step * WIDE + id % WIDE] = x;
@@ -145,13 +150,18 @@ fn main(
     if row0 >= args.rows {
         return;
     }
-    let a_base = args.a_offset + group.z * args.a_stride;
-    let b_base = args.b_offset + group.z * args.b_stride;
+    let blocks = (args.inner + 3u) / 4u;
+    let span = (blocks + args.parts - 1u) / args.parts;
+    let first = min(group.z % args.parts * span, blocks);
+    inner_size = min(min(span, blocks - first) * 4u, args.inner - min(first * 4u, args.inner));
+    mask_base = args.mask_offset + first * 4u;
+    let a_base = args.a_offset + group.z / args.parts * args.a_stride + first * select(1u, 4u * args.a_ld, TRANSPOSE_A);
+    let b_base = args.b_offset + group.z / args.parts * args.b_stride + first * select(4u * args.b_ld, 1u, TRANSPOSE_B);
     var m00 = mat4x4f();
     var m01 = mat4x4f();
     var m10 = mat4x4f();
     var m11 = mat4x4f();
-    for (var k0 = 0u; k0 < args.inner; k0 += STEPS) {
+    for (var k0 = 0u; k0 < inner_size; k0 += STEPS) {
         workgroupBarrier();
         stage(id, k0, row0, col0, a_base, b_base);
         workgroupBarrier();

@@ -5,6 +5,9 @@
 //              adamw: p -= lr decay p first
 // A gradient that is not finite leaves everything as it is. Padding has gradient zero and stays zero under every rule.
 
+// Fixed when the pipeline is made: software drivers go through every branch.
+override RULE: u32;
+
 struct Args {
     count4: u32,
     rule: u32,
@@ -34,7 +37,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         g = clamp(g, vec4f(-args.clip_value), vec4f(args.clip_value));
     }
     let p = params[i];
-    switch args.rule {
+    switch RULE {
         case 0u: {
             if args.a != 0.0 {
                 g += args.a * m[i];

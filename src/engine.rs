@@ -77,7 +77,7 @@ impl Engine {
     fn with(device: &Device, config: Config, plan: Plan, update: &Update, recorded: ModelProgram, probe: Option<probe::Probe>) -> Result<Self> {
         let layout = &recorded.program.layout;
         let planned = [layout.bytes() + device.capabilities().overhead_bytes, layout.bytes_for(crate::arena::Purpose::Activations)];
-        let window = [record::PREPARE, record::forward(0), record::backward(0), record::UPDATE, record::CARRY];
+        let window = [record::PREPARE, record::forward(0), record::pack(0), record::backward(0), record::UPDATE, record::CARRY];
         let dispatches_per_window = window.iter().map(|&r| recorded.program.recordings[r].dispatch_count(plan.extent.steps)).sum();
         let (slots, inputs) = (recorded.slots, recorded.inputs);
         let executor = device.executor(recorded.program)?;
@@ -90,7 +90,9 @@ impl Engine {
     fn warm_up(&mut self) -> Result<()> {
         let values = Values::default().with(Var::Steps, 1);
         // The groups of a history differ in their buffers alone.
-        for recording in [record::PREPARE, record::forward(0), record::backward(0), record::EVALUATE, record::LOGITS, record::UPDATE, record::CARRY] {
+        for recording in
+            [record::PREPARE, record::forward(0), record::pack(0), record::backward(0), record::EVALUATE, record::LOGITS, record::UPDATE, record::CARRY]
+        {
             self.executor.run(recording, &values)?;
         }
         self.executor.wait()?;
@@ -236,6 +238,7 @@ impl Engine {
                     let (group, values) = self.values(&segments[segment as usize], place);
                     let values = self.dropping(values);
                     self.executor.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
+                    self.executor.run(record::pack(group), &values)?;
                     // The first sweep comes by every state once.
                     reached += u32::from(segment == reached);
                     if reached == segment + 1 && kept == Some(reached) {

@@ -100,6 +100,8 @@ const HEAD_BYTES: u64 = 16 << 20;
 const LEAST_HEAD_BYTES: u64 = 64 << 10;
 /// What a sweep over a segment costs besides its steps, in steps.
 const SWEEP: f64 = 1.0;
+/// What packing a number of h into half precision costs, or unpacking it, in operations.
+const PACK: f64 = 32.0;
 /// Most times that a segment may be computed again.
 const MOST_REPETITIONS: u32 = 8;
 
@@ -222,11 +224,16 @@ impl Plan {
     /// Predicted time of an update over the longest window, as a multiple of that of a plan that keeps everything in long segments: by
     /// operations, and a fixed cost of each sweep over a segment.
     pub fn time_factor(&self, config: &Config) -> f64 {
-        let (forward, backward) = operations(config);
+        let (mut forward, mut backward) = operations(config);
+        let kept = forward + backward;
+        if self.extent.history == History::F16 {
+            let moved = PACK * f64::from(config.hidden) * f64::from(config.layers);
+            (forward, backward) = (forward + moved, backward + moved);
+        }
         let longest = LONGEST_SEGMENT.min(self.window);
         let (_, again) = self.recomputed();
         let sweeps = |steps: u32, again: f64| SWEEP * forward * (2.0 + again) / f64::from(steps);
-        (forward * (1.0 + again) + backward + sweeps(self.extent.steps, again)) / (forward + backward + sweeps(longest, 0.0))
+        (forward * (1.0 + again) + backward + sweeps(self.extent.steps, again)) / (kept + sweeps(longest, 0.0))
     }
 
     /// Bytes on the device, by what they are for.
@@ -339,10 +346,11 @@ impl<'a> Planner<'a> {
         let words = InputPlaces::words_per_row(c) + u64::from(pad4(c.embedding()));
         let inputs = 4 * (words * rows + u64::from(c.input.symbols())) + 8 * rows + outputs * u64::from(e.head_rows) * 4;
         let worked = if e.history == History::F16 { u64::from(e.steps + 1) } else { 0 };
+        let parts = u64::from(record::parts(c, e, self.capabilities)) * 4;
         let dropped = u64::from(c.layers > 1 && e.dropout.acts());
         let states = layers * (u64::from(e.all_states()) + 1 + worked) + (layers.min(2) + dropped) * u64::from(e.steps);
         let places = layers * u64::from(e.places) * self.place(e.steps);
-        (fixed + inputs + states * self.unit + places + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
+        (fixed + inputs + parts + states * self.unit + places + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
     }
 
     /// All bytes on the device.

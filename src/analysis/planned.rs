@@ -3,7 +3,7 @@
 use crate::arena::Purpose;
 use crate::device::Device;
 use crate::error::Result;
-use crate::model::record;
+use crate::model::{History, record};
 use crate::plan::{Plan, Task};
 use crate::schedule::Action;
 use crate::truncation::Truncation;
@@ -27,6 +27,9 @@ pub struct Planned {
     pub truncation: String,
     /// Bytes that may be used.
     pub budget: u64,
+    /// How h waits for the backward sweep.
+    #[serde(default)]
+    pub history: History,
     /// Steps of the longest window.
     pub window: u32,
     /// Steps of a segment.
@@ -134,6 +137,7 @@ impl Planned {
             vocabulary: c.outputs(),
             truncation: truncation.to_string(),
             budget: task.budget,
+            history: plan.extent.history,
             window: task.window,
             segment_steps: plan.extent.steps,
             segments: plan.segment_count(),
@@ -157,7 +161,7 @@ impl Planned {
 fn dispatches(task: &Task, plan: &Plan, passes: u32, device: &Device) -> u64 {
     let program = record::record(&task.config, plan.extent, &task.update, &device.capabilities()).program;
     let count = |recording: usize| u64::from(program.recordings[recording].dispatch_count(plan.extent.steps));
-    let sweep = |a: Action| if matches!(a, Action::Forward { .. }) { count(record::forward(0)) } else { count(record::backward(0)) };
+    let sweep = |a: Action| if matches!(a, Action::Forward { .. }) { count(record::forward(0)) + count(record::pack(0)) } else { count(record::backward(0)) };
     let sweeps: u64 = plan.actions(plan.segment_count()).into_iter().map(sweep).sum();
     u64::from(passes) * (sweeps + count(record::PREPARE)) + count(record::UPDATE) + count(record::CARRY)
 }

@@ -79,6 +79,7 @@ impl Engine {
             let (group, values) = self.values(range, place);
             if let Action::Forward { from, to, .. } = action {
                 self.executor.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
+                self.executor.run(record::pack(group), &values)?;
             } else {
                 let carried = segment + 1 < segments.len() as u32;
                 self.probe_segment(&mut flow, group, values.with(Var::CarryIn, u32::from(carried)).with_f32(Var::InverseN, 1.0), last - range.end, carried)?;

@@ -23,6 +23,9 @@ pub struct Variants {
     pub speeds: Speeds,
     /// Cores of a software driver, 0 for hardware.
     pub cores: u32,
+    /// Workgroups that hardware works on side by side, see [`Capabilities::busy`]; 0 before it was measured.
+    #[serde(default)]
+    pub busy: u32,
     /// Tile of most rows that the scans take.
     pub scan: Tile,
     /// How the scans load shared rows.
@@ -43,12 +46,12 @@ impl Variants {
     /// One form of the matmul alone, and nothing measured: for tests.
     pub fn only(tile: Tile, loads: Loads) -> Self {
         let speeds = FORMS.map(|form| if form == (tile, loads) { 100 } else { 0 });
-        Variants { speeds, cores: 0, scan: tile, scan_loads: loads, megaflops: 0 }
+        Variants { speeds, cores: 0, busy: 0, scan: tile, scan_loads: loads, megaflops: 0 }
     }
 
     pub(super) fn apply(self, capabilities: &mut Capabilities) {
         capabilities.flops_per_second = f64::from(if self.megaflops == 0 { SLOW } else { self.megaflops }) * 1e6;
-        (capabilities.speeds, capabilities.cores) = (self.speeds, self.cores);
+        (capabilities.speeds, capabilities.cores, capabilities.busy) = (self.speeds, self.cores, self.busy);
         (capabilities.scan, capabilities.scan_loads) = (self.scan, self.scan_loads);
         let fastest = FORMS.into_iter().zip(self.speeds).max_by_key(|(_, speed)| *speed);
         if let Some(((tile, loads), _)) = fastest.filter(|(_, speed)| *speed > 0) {
@@ -72,6 +75,7 @@ pub(super) fn default_capabilities(info: &AdapterInfo) -> Capabilities {
         matmul: Variant { tile, loads: Loads::Each, width: info.subgroup[0].clamp(if info.kind == Kind::Software { 8 } else { 32 }, 64) },
         speeds: Speeds::default(),
         cores: 0,
+        busy: 0,
         scan: tile,
         scan_loads: Loads::Each,
         scan_columns: if info.kind == Kind::Software { u32::MAX } else { STEP_COLUMNS },
@@ -192,12 +196,50 @@ fn measure(gpu: &GpuDevice) -> Result<Variants> {
     if gpu.info.kind == Kind::Software {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
         let (scan, scan_loads) = if spreads { (Tile::T32x8, Loads::Spread) } else { (Tile::T16x16, Loads::Each) };
-        return Ok(Variants { speeds, cores, scan, scan_loads, megaflops });
+        return Ok(Variants { speeds, cores, busy: 0, scan, scan_loads, megaflops });
     }
     let with = |scan| Capabilities { scan, scan_loads: Loads::Each, ..gpu.capabilities };
     let holds = |tile: &Tile| with(*tile).scan_variant(columns, LANES).is_some_and(|v| v.tile == *tile);
     let scan = fastest_tile(Tile::SCAN.into_iter().filter(holds), |tile| time(gpu, |r, f| record_scan(r, &with(tile), f)))?;
-    Ok(Variants { speeds, cores: 0, scan: scan.ok_or_else(|| no_variant(gpu))?, scan_loads: Loads::Each, megaflops })
+    let scan = scan.ok_or_else(|| no_variant(gpu))?;
+    let found = Variants { speeds, cores: 0, busy: 0, scan, scan_loads: Loads::Each, megaflops };
+    Ok(Variants { busy: fastest_busy(gpu, found)?, ..found })
+}
+
+/// Workgroups that are tried as those that work side by side.
+const BUSY: [u32; 5] = [32, 64, 128, 256, 512];
+/// Rows of the sum that they are tried with, and columns of its result.
+const SUM: [u32; 2] = [256, 4096 / LANES];
+/// What a sum must gain by being parted, for the longer recording.
+const GAIN: f64 = 0.95;
+
+/// In how many workgroups a long sum is fastest; 0 if it is best left whole.
+fn fastest_busy(gpu: &GpuDevice, found: Variants) -> Result<u32> {
+    let mut best = (GAIN * time_sum(gpu, found)?, 0);
+    for busy in BUSY {
+        let seconds = time_sum(gpu, Variants { busy, ..found })?;
+        if seconds < best.0 {
+            best = (seconds, busy);
+        }
+    }
+    Ok(best.1)
+}
+
+/// Seconds of x^T x of a long x.
+fn time_sum(gpu: &GpuDevice, variants: Variants) -> Result<f64> {
+    let mut capabilities = gpu.capabilities;
+    variants.apply(&mut capabilities);
+    let (variant, count) = capabilities.sum_variant(SUM[0], SUM[0], SUM[1] * LANES);
+    let record = |r: &mut Recording, f: &Fixture| {
+        let rows = Word::from(f.steps * LANES);
+        let [a, b] = [f.x.with_rows(rows); 2];
+        let o = matmul::Operands { form: matmul::Form::Tn, a, b, c: f.y.with_rows(f.columns), mask: None, accumulate: 0.into() };
+        match count {
+            1 => matmul::record(r, "calibrate", variant, o, matmul::Batch::ONE),
+            _ => matmul::record_parted(r, "calibrate", variant, o, matmul::Parts { count, slot: f.parts, stride: f.columns * f.columns }),
+        }
+    };
+    time_with(gpu, SUM, count, record)
 }
 
 fn no_variant(gpu: &GpuDevice) -> Error {
@@ -221,6 +263,8 @@ struct Fixture {
     y: View,
     keep: View,
     states: Slot,
+    /// `[parts, columns, columns]`.
+    parts: Slot,
 }
 
 fn record_matmul(recording: &mut Recording, variant: Variant, f: &Fixture) {
@@ -248,8 +292,11 @@ fn record_scan(recording: &mut Recording, capabilities: &Capabilities, f: &Fixtu
 /// Least seconds of a dispatch, after one that warms up (drivers compile at the first dispatch); infinite if its result is not that
 /// of the CPU: a variant that a driver gets wrong is never chosen.
 fn time(gpu: &GpuDevice, record: impl FnOnce(&mut Recording, &Fixture)) -> Result<f64> {
+    time_with(gpu, size(gpu), 1, record)
+}
+
+fn time_with(gpu: &GpuDevice, [columns, steps]: [u32; 2], parts: u32, record: impl FnOnce(&mut Recording, &Fixture)) -> Result<f64> {
     let mut arena = Arena::default();
-    let [columns, steps] = size(gpu);
     let rows = steps * LANES;
     let mut slot = |name: &str, elements| arena.persistent(name, elements, Purpose::Activations);
     let view = |slot, rows: Word, cols| View { slot, offset: 0.into(), rows, cols: Word::from(cols), ld: cols };
@@ -262,6 +309,7 @@ fn time(gpu: &GpuDevice, record: impl FnOnce(&mut Recording, &Fixture)) -> Resul
         y: view(slot("y", (rows + LANES) * columns), live, columns),
         keep: view(slot("keep", rows), live, 1),
         states: slot("states", LANES * columns),
+        parts: slot("parts", parts * columns * columns),
     };
     let mut recording = Recording::new("calibrate");
     record(&mut recording, &fixture);
@@ -293,9 +341,30 @@ fn agree<'a>(a: &'a mut dyn Executor, b: &'a mut dyn Executor, f: &Fixture) -> R
         e.run(0, &values(f.steps))?;
         results.push(download_f32(e, f.y.slot, 0, f.steps * LANES * f.columns)?);
     }
-    Ok(results[0].iter().zip(&results[1]).all(|(x, y)| (x - y).abs() <= 1e-3))
+    Ok(results[0].iter().zip(&results[1]).all(|(x, y)| (x - y).abs() <= 1e-3 * y.abs().max(1.0)))
 }
 
 fn values(steps: u32) -> Values {
     Values::default().with(Var::Steps, steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::adapters;
+
+    /// On any adapter: what is timed is first found right, however it is parted.
+    #[test]
+    fn long_sums_are_right_in_any_number_of_parts() {
+        let adapters = adapters().unwrap();
+        let given = Variants::only(Tile::T8x8, Loads::Each);
+        let gpu = GpuDevice::open_with(adapters.first().expect("an adapter"), Some(given)).unwrap();
+        for busy in [0, 512] {
+            let found = Variants { busy, ..given };
+            let mut capabilities = gpu.capabilities;
+            found.apply(&mut capabilities);
+            assert_eq!(capabilities.sum_variant(SUM[0], SUM[0], SUM[1] * LANES).1 > 1, busy > 0);
+            assert!(time_sum(&gpu, found).unwrap().is_finite());
+        }
+    }
 }

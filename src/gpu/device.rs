@@ -86,7 +86,8 @@ impl GpuDevice {
     /// The variants in use.
     pub fn variants(&self) -> calibrate::Variants {
         let c = &self.capabilities;
-        calibrate::Variants { speeds: c.speeds, cores: c.cores, scan: c.scan, scan_loads: c.scan_loads, megaflops: (c.flops_per_second / 1e6) as u32 }
+        let megaflops = (c.flops_per_second / 1e6) as u32;
+        calibrate::Variants { speeds: c.speeds, cores: c.cores, busy: c.busy, scan: c.scan, scan_loads: c.scan_loads, megaflops }
     }
 
     /// The first error that the device has reported, if any.

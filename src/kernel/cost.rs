@@ -28,6 +28,13 @@ const BUSY: u32 = 32;
 /// multiply them by one row and add them up.
 const LOAD: u32 = 10;
 
+/// Multiply-adds that a workgroup does in the time in which it reads or writes a number: what a part of a long sum costs besides.
+const MOVE: f64 = 16.0;
+/// Seconds that one dispatch more takes.
+const DISPATCH: f64 = 4e-6;
+/// Least length of a part of a long sum.
+const LEAST_PART: u32 = 32;
+
 /// What an executor can do, as far as a recording depends on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capabilities {
@@ -37,6 +44,9 @@ pub struct Capabilities {
     pub speeds: Speeds,
     /// Cores of a software driver, each of which works on one workgroup after the other; 0 for hardware.
     pub cores: u32,
+    /// Workgroups of a product that hardware works on side by side, as measured: long sums of few results are parted until there are about
+    /// as many. 0: they never are, because it does not pay.
+    pub busy: u32,
     /// Tile of most rows that the scans may take.
     pub scan: Tile,
     /// How the scans load shared rows.
@@ -67,6 +77,30 @@ impl Capabilities {
         };
         let measured = FORMS.into_iter().zip(self.speeds).filter(|(_, speed)| *speed > 0);
         measured.min_by_key(cost).map_or(self.matmul, |((tile, loads), _)| self.form(tile, loads))
+    }
+
+    /// The variant of a product of so many rows and columns with a long inner dimension, and the parts that that is cut into: what takes
+    /// the least time, counting that the parts are written, read and added up by one dispatch more.
+    pub fn sum_variant(&self, rows: u32, cols: u32, inner: u32) -> (Variant, u32) {
+        if self.busy == 0 {
+            return (self.matmul_variant(rows, cols), 1);
+        }
+        let busy = f64::from(self.busy);
+        let launch = DISPATCH * self.flops_per_second / 2.0 / busy;
+        let cost = |tile, loads, speed: u8, parts: u32| {
+            let [r, c] = self.form(tile, loads).group();
+            let groups = f64::from(rows.div_ceil(r)) * f64::from(cols.div_ceil(c)) * f64::from(parts);
+            let turns = (groups / busy).ceil() * f64::from(r) * f64::from(c) * f64::from(inner.div_ceil(parts)) * 100.0 / f64::from(speed);
+            let sums = if parts > 1 { f64::from(rows) * f64::from(cols) * f64::from(2 * parts) * MOVE / busy + launch } else { 0.0 };
+            turns + sums
+        };
+        let most = (inner / LEAST_PART).clamp(1, self.busy);
+        let counts = std::iter::successors(Some(1u32), |n| Some(2 * n)).take_while(|n| *n <= most);
+        let measured = FORMS.into_iter().zip(self.speeds).filter(|(_, speed)| *speed > 0);
+        let all = measured.flat_map(|((tile, loads), speed)| counts.clone().map(move |n| (cost(tile, loads, speed, n), tile, loads, n)));
+        // Of equals the fewest parts.
+        let best = all.min_by(|a, b| a.0.total_cmp(&b.0).then(a.3.cmp(&b.3)));
+        best.map_or((self.matmul_variant(rows, cols), 1), |(_, tile, loads, n)| (self.form(tile, loads), n))
     }
 
     /// A form of the matmul on this device.
@@ -108,5 +142,23 @@ impl Variant {
     pub fn group(&self) -> [u32; 2] {
         let [rows, cols] = self.tile.size();
         if self.loads == Loads::Staged { [8 * rows, 8 * cols] } else { [rows, self.width * cols] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_sums_are_parted_where_that_keeps_cores_busy() {
+        let speeds = FORMS.map(|(_, loads)| if loads == Loads::Staged { 100 } else { 0 });
+        let hardware = Capabilities { speeds, busy: 128, flops_per_second: 1e13, ..crate::cpu::capabilities() };
+        // Four groups for H 128; enough of them without parts for H 1024; too short a sum; a device that does not gain by it.
+        assert!(hardware.sum_variant(128, 128, 2048).1 >= 8);
+        assert_eq!(hardware.sum_variant(1024, 1024, 2048).1, 1);
+        assert_eq!(hardware.sum_variant(128, 128, 32).1, 1);
+        assert_eq!(Capabilities { busy: 0, ..hardware }.sum_variant(128, 128, 2048).1, 1);
+        let parts = |inner| hardware.sum_variant(256, 256, inner).1;
+        assert!([64, 512, 2048, 65_536].map(parts).is_sorted());
     }
 }

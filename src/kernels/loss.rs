@@ -4,7 +4,7 @@
 use super::{float, slices, words};
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -14,8 +14,9 @@ pub static KERNEL: Kernel = Kernel {
     tiled: false,
     bindings: &[read("targets"), read("params"), write("logits"), write("loss")],
     args: &["rows", "vocab", "ld", "targets_offset", "weights_offset", "bias", "bias_offset", "inverse_n", "gradient", "loss_offset"],
-    constants: no_constants,
-    grid: |args, _| linear_grid(args[0].div_ceil(64)),
+    // A workgroup is as wide as a subgroup: 8 blocks of rows, and strands of symbols.
+    constants: |_, variant| vec![("STRANDS", f64::from((variant.width / 8).clamp(1, 8)))],
+    grid: |args, _| linear_grid(args[0].div_ceil(32)),
     cpu,
     // Read, and where there is a gradient, written; about 8 operations a logit.
     work: |args| {
@@ -49,6 +50,7 @@ pub struct Operands {
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
     assert!(o.targets.rows == o.loss.rows && o.weights.rows == o.loss.rows && o.targets.slot == o.weights.slot, "{label}: shapes");
     assert!(o.logits.offset == Word::from(0), "{label}: the logits begin their slot");
+    assert!(o.logits.ld.is_multiple_of(4), "{label}: rows of logits are padded");
     let vocab = o.logits.rows.constant().expect("the vocabulary is a constant");
     assert!(o.bias.is_none_or(|b| b.cols == Word::from(vocab) && b.slot == o.params), "{label}: bias");
     recording.push(Dispatch {

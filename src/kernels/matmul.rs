@@ -1,7 +1,7 @@
 //! C (+)= op(A) op(B), batched; op is the identity or the transpose; with a mask, row k of A^T counts only where `mask[k]` != 0.
 
-use super::{from_vec4, from_vec4_mut, slices, words};
-use crate::arena::View;
+use super::{from_vec4, from_vec4_mut, part_sum, slices, words};
+use crate::arena::{Slot, View};
 use crate::host::{self, Mat};
 use crate::kernel::{Call, Constant, Kernel, Loads, Variant, Word, Work, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
@@ -23,7 +23,7 @@ pub static KERNEL: Kernel = Kernel {
 pub static STAGED: Kernel =
     Kernel { name: "matmul_staged", source: include_str!("../../shaders/matmul_staged.wgsl"), tiled: false, constants: staged_constants, ..KERNEL };
 
-const ARGS: [&str; 16] = [
+const ARGS: [&str; 17] = [
     "rows",
     "cols",
     "inner",
@@ -40,6 +40,7 @@ const ARGS: [&str; 16] = [
     "accumulate",
     "batch",
     "form",
+    "parts",
 ];
 
 /// Which operands are transposed, and whether A's rows are masked; numbered as in the shader.
@@ -82,6 +83,18 @@ impl Batch {
     pub const ONE: Batch = Batch { count: 1, strides: [0, 0, 0] };
 }
 
+/// Parts that the inner dimension of a product is cut into, nearly equal ones, of whole blocks of 4: long sums of few results, which would
+/// keep few workgroups busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// How many.
+    pub count: u32,
+    /// Where their products lie, rows as far apart as those of C.
+    pub slot: Slot,
+    /// Elements from part to part.
+    pub stride: u32,
+}
+
 /// The operands of a product.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
@@ -104,6 +117,22 @@ pub struct Operands {
 /// # Panics
 /// If the shapes don't fit.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands, batch: Batch) {
+    record_with(recording, label, variant, o, batch, 1);
+}
+
+/// Records a product in parts, and their sum in a fixed order: two dispatches.
+///
+/// # Panics
+/// If the shapes don't fit.
+pub fn record_parted(recording: &mut Recording, label: &str, variant: Variant, o: Operands, parts: Parts) {
+    let inner = if o.form.transposes_a() { o.a.rows } else { o.a.cols };
+    let places = Operands { c: View { slot: parts.slot, offset: 0.into(), ..o.c }, accumulate: 0.into(), ..o };
+    let batch = Batch { count: parts.count, strides: [0, 0, parts.stride] };
+    record_with(recording, label, variant, places, batch, parts.count);
+    part_sum::record(recording, label, variant, parts, inner, o.c, o.accumulate);
+}
+
+fn record_with(recording: &mut Recording, label: &str, variant: Variant, o: Operands, batch: Batch, parts: u32) {
     let (a, b) = (o.a, o.b);
     let ((rows, inner), (inner_b, cols)) = match o.form {
         Form::Nn => ((a.rows, a.cols), (b.rows, b.cols)),
@@ -138,6 +167,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
             o.accumulate,
             batch.count.into(),
             (o.form as u32).into(),
+            parts.into(),
         ],
         variant,
         repeat: Repeat::Once,
@@ -168,24 +198,37 @@ fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows, cols, inner, a_offset, a_ld, a_stride, b_offset, b_ld, b_stride, c_offset, c_ld, c_stride, mask_offset, accumulate, batch, form] =
+    let [rows, cols, inner, a_offset, a_ld, a_stride, b_offset, b_ld, b_stride, c_offset, c_ld, c_stride, mask_offset, accumulate, batch, form, parts] =
         words(call.args);
     let ([a, b, mask], [c]) = slices(call.bound);
     let form = Form::from_word(form);
     let size = |n: u32| n as usize;
     for i in 0..batch {
-        let (a, a_ld) = (from_vec4(a, a_offset + i * a_stride), size(a_ld) * 4);
-        let (b, b_ld) = (from_vec4(b, b_offset + i * b_stride), size(b_ld) * 4);
+        let (from, inner) = part(inner, parts, i % parts);
         let (c, c_ld) = (from_vec4_mut(c, c_offset + i * c_stride), size(c_ld) * 4);
+        if inner == 0 {
+            let empty = c.chunks_mut(c_ld).take(if accumulate == 0 { size(rows) } else { 0 });
+            empty.for_each(|row| row[..size(cols).next_multiple_of(4)].fill(0.0));
+            continue;
+        }
+        let (a_part, b_part) = (if form.transposes_a() { from * a_ld } else { from / 4 }, if form == Form::Nt { from / 4 } else { from * b_ld });
+        let (a, a_ld) = (from_vec4(a, a_offset + i / parts * a_stride + a_part), size(a_ld) * 4);
+        let (b, b_ld) = (from_vec4(b, b_offset + i / parts * b_stride + b_part), size(b_ld) * 4);
         let sizes = [size(rows), size(cols), size(inner)];
         if form == Form::TnMasked {
-            masked(call.threads, c, c_ld, sizes, (a, a_ld), (b, b_ld), &mask[size(mask_offset)..][..size(inner)], accumulate != 0);
+            masked(call.threads, c, c_ld, sizes, (a, a_ld), (b, b_ld), &mask[size(mask_offset + from)..][..size(inner)], accumulate != 0);
             continue;
         }
         let a = if form.transposes_a() { Mat::new(a, a_ld).t() } else { Mat::new(a, a_ld) };
         let b = if form == Form::Nt { Mat::new(b, b_ld).t() } else { Mat::new(b, b_ld) };
         product(call.threads, c, c_ld, sizes, a, b, accumulate != 0);
     }
+}
+
+/// Where a part of the inner dimension begins, and its length; the last ones may be shorter or empty.
+fn part(inner: u32, parts: u32, index: u32) -> (u32, u32) {
+    let from = (inner.div_ceil(4).div_ceil(parts) * 4 * index).min(inner);
+    (from, (inner.div_ceil(4).div_ceil(parts) * 4).min(inner - from))
 }
 
 /// Rows that are masked at once: only so many are copied.
@@ -272,6 +315,6 @@ fn columns(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usi
 }
 
 fn work(args: &[u32]) -> Work {
-    let [m, n, k, batch] = [args[0], args[1], args[2], args[14]].map(f64::from);
-    Work { flops: 2.0 * m * n * k * batch, bytes: 4.0 * (m * k + k * n + m * n) * batch }
+    let [m, n, k, batch, parts] = [args[0], args[1], args[2], args[14], args[16]].map(f64::from);
+    Work { flops: 2.0 * m * n * k * batch / parts, bytes: 4.0 * ((m * k + k * n) / parts + m * n) * batch }
 }

@@ -13,6 +13,7 @@ pub mod matmul;
 pub mod norm;
 pub mod optimizer;
 pub mod pack;
+pub mod part_sum;
 pub mod row_sum;
 pub mod scan_backward;
 pub mod scan_forward;
@@ -23,7 +24,7 @@ pub mod transpose;
 use crate::kernel::{Bound, Kernel};
 
 /// Every kernel.
-pub static KERNELS: [&Kernel; 20] = [
+pub static KERNELS: [&Kernel; 21] = [
     &carry_state::KERNEL,
     &col_sum::KERNEL,
     &deviation::KERNEL,
@@ -37,6 +38,7 @@ pub static KERNELS: [&Kernel; 20] = [
     &norm::KERNEL,
     &optimizer::KERNEL,
     &pack::KERNEL,
+    &part_sum::KERNEL,
     &row_sum::KERNEL,
     &scan_backward::KERNEL,
     &scan_forward::KERNEL,

@@ -3,7 +3,7 @@
 use super::{float, slices, words};
 use crate::arena::Slot;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -13,7 +13,7 @@ pub static KERNEL: Kernel = Kernel {
     tiled: false,
     bindings: &[read("gradients"), read("status"), write("params"), write("m"), write("v")],
     args: &["count4", "rule", "lr", "a", "b", "eps", "decay", "clip_value"],
-    constants: no_constants,
+    constants: |args, _| vec![("RULE", f64::from(args[1]))],
     grid: |args, _| linear_grid(args[0].div_ceil(64)),
     cpu,
     work: |args| Work { flops: 40.0 * f64::from(args[0]), bytes: 7.0 * 16.0 * f64::from(args[0]) },

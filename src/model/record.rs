@@ -12,8 +12,10 @@
 
 mod extent;
 pub mod probe;
+mod sums;
 
 pub use extent::{Extent, History};
+pub(crate) use sums::elements as parts;
 
 use super::{Config, Input, Output, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
@@ -53,12 +55,17 @@ pub const CARRY: usize = 4;
 
 /// Recording that makes h of a segment, from state `From` to state `To`, in place `Place` of a group.
 pub const fn forward(group: u32) -> usize {
-    5 + 2 * group as usize
+    5 + 3 * group as usize
+}
+
+/// Recording that stores the h that [`forward`] made last in place `Place` of a group, where it is not worked on there; else it is empty.
+pub const fn pack(group: u32) -> usize {
+    6 + 3 * group as usize
 }
 
 /// Recording that adds a segment's gradients and loss, of the h in place `Place` of a group.
 pub const fn backward(group: u32) -> usize {
-    6 + 2 * group as usize
+    7 + 3 * group as usize
 }
 
 /// Places of a segment's inputs within their slot, one word each; R rows.
@@ -174,16 +181,19 @@ struct Work {
     scores: Slot,
     /// Weighted losses, `[S*B]`.
     row_loss: Slot,
+    /// Parts of the weight gradients, where their sums are parted.
+    parts: Option<Slot>,
 }
 
 impl Work {
-    fn new(arena: &mut Arena, config: &Config, extent: Extent, name: &str) -> Self {
+    fn new(arena: &mut Arena, config: &Config, extent: Extent, name: &str, parts: u32) -> Self {
         let rows = extent.rows();
         let mut slot = |what: &str, elements| arena.transient(format!("{what}.{name}"), elements, Purpose::Activations);
         Work {
             delta: ["delta.even", "delta.odd"].iter().take(config.layers as usize).map(|n| slot(n, rows * pad4(config.hidden))).collect(),
             scores: slot("scores", config.outputs() * extent.head_rows),
             row_loss: slot("row_loss", pad4(rows)),
+            parts: (parts > 0).then(|| slot("parts", parts)),
         }
     }
 }
@@ -239,8 +249,8 @@ enum Head {
     Losses,
     /// d_h as well.
     Signal,
-    /// The head's own gradients too, and the sum of the losses.
-    Gradients,
+    /// The head's own gradients too, and the sum of the losses; where parts of them lie.
+    Gradients(Option<Slot>),
 }
 
 impl Recorder {
@@ -248,7 +258,7 @@ impl Recorder {
     fn program(self, update: &Update, more: Vec<Recording>) -> ModelProgram {
         let mut recordings = vec![self.prepare(), self.evaluate(), self.logits(), self.update(update), self.carry()];
         for group in 0..self.extent.groups() as usize {
-            recordings.extend([self.forward(group), self.backward(group)]);
+            recordings.extend([self.forward(group), self.pack(group), self.backward(group)]);
         }
         recordings.extend(more);
         let (slots, inputs, binding_bytes) = (self.slots, self.inputs, self.capabilities.binding_bytes);
@@ -278,6 +288,7 @@ impl Recorder {
             logits: arena.persistent("logits", logits, Purpose::Activations),
         };
         let block = (extent.steps + 1) * state;
+        let parts = sums::elements(config, extent, &capabilities);
         let held = |group: u32| extent.places_per_slot.min(extent.places - group * extent.places_per_slot) * (block / extent.history.per_word());
         let worked = if extent.history == History::F16 { config.layers } else { 0 };
         Recorder {
@@ -291,7 +302,7 @@ impl Recorder {
             scratch: (0..extent.groups())
                 .map(|g| ["forward", "backward"].map(|sweep| Scratch::new(&mut arena, config, extent, &format!("{sweep}.{g}"))))
                 .collect(),
-            work: (0..extent.groups()).map(|g| Work::new(&mut arena, config, extent, &g.to_string())).collect(),
+            work: (0..extent.groups()).map(|g| Work::new(&mut arena, config, extent, &g.to_string(), parts)).collect(),
             scores: arena.transient("scores.evaluate", head, Purpose::Activations),
             parts: arena.transient("parts", 2 * norm::PARTS, Purpose::Status),
             config: *config,
@@ -439,6 +450,11 @@ impl Recorder {
             };
             scan_forward::record(&mut r, &format!("h.{k}"), &self.capabilities, operands);
         }
+        r
+    }
+
+    fn pack(&self, group: usize) -> Recording {
+        let mut r = Recording::new("pack");
         for (k, operands) in (0..self.config.layers).filter_map(|k| Some((k, self.packing(group, k)?))) {
             pack::pack(&mut r, &format!("pack.{k}"), self.capabilities.matmul, operands);
         }
@@ -453,11 +469,11 @@ impl Recorder {
         }
         let work = &self.work[group];
         let d_h = self.delta(work, self.config.layers - 1);
-        self.head(&mut r, group, Head::Gradients, [work.scores, work.row_loss], &[d_h]);
+        self.head(&mut r, group, Head::Gradients(work.parts), [work.scores, work.row_loss], &[d_h]);
         for k in (0..self.config.layers).rev() {
             let delta = self.delta(work, k);
             self.scan_backward(&mut r, group, k, delta);
-            self.weight_gradients(&mut r, group, k, delta);
+            self.weight_gradients(&mut r, group, k, delta, work.parts);
             if k > 0 {
                 self.flow_down(&mut r, group, k, delta, self.delta(work, k - 1));
             }
@@ -492,15 +508,15 @@ impl Recorder {
         dropout::record(r, &format!("d_dropped.{k}"), self.capabilities.matmul, self.extent.dropout, k, self.extent.lanes, [dropped, d_h]);
     }
 
-    fn weight_gradients(&self, r: &mut Recording, group: usize, k: u32, delta: View) {
+    fn weight_gradients(&self, r: &mut Recording, group: usize, k: u32, delta: View, parts: Option<Slot>) {
         let more = Word::var(Var::Accumulate);
-        self.product(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(group, k, 0), delta, self.gradient("w_hh", k)], more);
+        self.long_sum(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(group, k, 0), delta, self.gradient("w_hh", k)], more, parts);
         let (starts, d_w_xh, variant) = (self.input(self.inputs.starts()), self.gradient("w_xh", k), self.capabilities.matmul);
         if k == 0 && matches!(self.config.input, Input::Symbols(_)) {
             gather_backward::record(r, "d_w_xh.0", variant, starts, delta, d_w_xh, more);
         } else {
             let x = self.x(r, &self.scratch[group][1], group, k);
-            self.product(r, &format!("d_w_xh.{k}"), Form::Tn, [x, delta, d_w_xh], more);
+            self.long_sum(r, &format!("d_w_xh.{k}"), Form::Tn, [x, delta, d_w_xh], more, parts);
         }
         if k == 0
             && let Some(d_embed) = self.tensor(self.slots.gradients, "embed")
@@ -526,15 +542,15 @@ impl Recorder {
             let h = rows(self.h(group, self.config.layers - 1, 1));
             let scores = self.scores(r, scores, h, chunk);
             self.losses(r, scores, first, rows(row_loss), head != Head::Losses);
-            if head == Head::Gradients {
-                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() });
+            if let Head::Gradients(parts) = head {
+                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() }, parts);
             }
             for d_h in d_h {
                 let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");
                 self.product(r, "d_h", Form::Tn, [scores, w, rows(*d_h)], 0.into());
             }
         }
-        if head == Head::Gradients {
+        if matches!(head, Head::Gradients(_)) {
             let losses = View { slot: row_loss.slot, offset: 0.into(), rows: 1.into(), cols: self.rows(), ld: pad4(self.extent.rows()) };
             let total = View { slot: self.slots.loss, offset: 0.into(), rows: 1.into(), cols: 1.into(), ld: 4 };
             row_sum::record(r, "loss_sum", variant, losses, total, accumulate);
@@ -568,9 +584,9 @@ impl Recorder {
         scores
     }
 
-    fn head_gradients(&self, r: &mut Recording, scores: View, h: View, accumulate: Word) {
+    fn head_gradients(&self, r: &mut Recording, scores: View, h: View, accumulate: Word, parts: Option<Slot>) {
         let d_w = self.tensor(self.slots.gradients, "w_hy").expect("every model has a head");
-        self.product(r, "d_w_hy", Form::Nn, [scores, h, d_w], accumulate);
+        self.long_sum(r, "d_w_hy", Form::Nn, [scores, h, d_w], accumulate, parts);
         if let Some(d_b) = self.tensor(self.slots.gradients, "b_y") {
             row_sum::record(r, "d_b_y", self.capabilities.matmul, scores, d_b, accumulate);
         }

@@ -138,6 +138,7 @@ fn planned(t: u32, steps: u32, layers: u32) -> Planned {
         vocabulary: 96,
         truncation: "full".into(),
         budget: 24 << 20,
+        history: crate::model::History::F32,
         window: t,
         segment_steps: steps,
         segments,

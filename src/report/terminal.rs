@@ -38,7 +38,7 @@ fn plan(p: &Planned) -> Vec<String> {
     let rows = [
         ("window", steps(p.window)),
         ("segments", format!("{} of at most {}", words::count(p.segments.into()), steps(p.segment_steps))),
-        ("held at once", format!("h of {}", words::plural(p.held_segments.into(), "segment", "segments"))),
+        ("held at once", format!("h of {}, in {}", words::plural(p.held_segments.into(), "segment", "segments"), p.history.name())),
         ("stored at once", format!("{} at segments' starts", words::plural(p.stored_states.into(), "state", "states"))),
         ("computed again", again),
         ("predicted time", format!("{} that of keeping everything", times(p.time_factor, "x"))),

@@ -3,8 +3,12 @@
 use crate::devices::{both, cpu, gpu};
 use retrograd::analysis::gradcheck::{Case, differences, executor, reference, relative_error, with_reference};
 use retrograd::device::Device;
+use retrograd::engine::Engine;
+use retrograd::model::record::{backward, record};
 use retrograd::model::{Activation, Config, Deviation, History, Input, Output};
-use retrograd::reference::{backward, checks};
+use retrograd::optimizer::{Clip, Rule};
+use retrograd::reference::{self, checks};
+use std::collections::BTreeSet;
 
 /// Bound of norm(g - reference) / norm(reference), per tensor.
 const BOUND: f64 = 1e-4;
@@ -78,6 +82,29 @@ fn the_fallback_of_one_dispatch_per_step_agrees_with_the_reference() {
         check(&device, &Case::odd(Activation::Tanh, layers, true));
     }
     check(&device, &Case { recompute: true, ..Case::odd(Activation::Relu, 1, false) });
+}
+
+/// As hardware of many cores takes them: every weight gradient of a whole segment in parts, and of the last one, of a single step, in as many.
+#[test]
+fn sums_in_parts_agree_with_the_reference() {
+    let mut device = gpu();
+    device.capabilities.busy = 64;
+    let device = Device::Gpu(Box::new(device));
+    let bits = |case: &Case| executor(&device, case).unwrap().1.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    for layers in [1, 2] {
+        let case = Case { lanes: 17, segment: 8, head_rows: 68, ..Case::odd(Activation::Tanh, layers, true) };
+        let update = Rule::Adam.update(Clip::None);
+        let program = record(&case.config, case.plan().extent, &update, &device.capabilities()).program;
+        let parted: BTreeSet<&str> =
+            program.recordings[backward(0)].dispatches.iter().filter(|d| d.kernel.name == "part_sum").map(|d| d.label.as_str()).collect();
+        let expected = BTreeSet::from(["d_w_hh.0", "d_w_hh.1", "d_w_xh.1", "d_w_hy"]);
+        assert_eq!(parted, expected.into_iter().filter(|l| layers == 2 || !l.ends_with('1')).collect());
+        check(&device, &case);
+        let first = bits(&case);
+        assert!(first == bits(&case) && first == bits(&Case { recompute: true, ..case }), "{layers} layers: the same each time");
+        let [planned, allocated] = Engine::new(&device, case.config, case.plan(), &update).unwrap().device_bytes();
+        assert_eq!(planned, allocated);
+    }
 }
 
 #[test]
@@ -190,7 +217,7 @@ fn in_the_reference_all_three_ways_agree_for_numbers_labels_embeddings_and_dropo
         case.dropout = if case.config.layers > 1 { 0.3 } else { 0.0 };
         with_reference(&case, |net, params, window, state| {
             let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
-            let back = backward(net, params, window, state, &carry).gradients;
+            let back = reference::backward(net, params, window, state, &carry).gradients;
             for (b, f) in back.iter().zip(&checks::forward_mode(net, params, window, state)) {
                 assert!(relative_error(b, f) <= 1e-10, "{case:?}: backward and forward mode");
             }
@@ -211,7 +238,7 @@ fn in_the_reference_all_three_ways_agree() {
             cut.steps = 9;
             with_reference(&cut, |net, params, window, state| {
                 let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
-                let back = backward(net, params, window, state, &carry).gradients;
+                let back = reference::backward(net, params, window, state, &carry).gradients;
                 for (b, f) in back.iter().zip(&checks::forward_mode(net, params, window, state)) {
                     assert!(relative_error(b, f) <= 1e-10, "{cut:?}: backward and forward mode");
                 }

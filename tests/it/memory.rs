@@ -8,7 +8,7 @@ use retrograd::analysis::gradcheck::{Case, executor, relative_error};
 use retrograd::data::{Kind, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::estimate::Estimator;
-use retrograd::kernel::Capabilities;
+use retrograd::kernel::{Capabilities, FORMS, Tile};
 use retrograd::model::record::Extent;
 use retrograd::model::{Activation, Config, Deviation, Dropout, History, Init, Input, Output};
 use retrograd::optimizer::{Clip, Rule};
@@ -37,6 +37,11 @@ fn adapter() -> Capabilities {
     Capabilities { binding_bytes: 128 << 20, overhead_bytes: 500_000, flops_per_second: 2e10, ..cpu().capabilities() }
 }
 
+/// The same with sums in parts.
+fn many_cores(capabilities: Capabilities) -> Capabilities {
+    Capabilities { speeds: FORMS.map(|(tile, _)| if tile == Tile::T8x8 { 100 } else { 0 }), busy: 128, ..capabilities }
+}
+
 /// 200 random tasks: what is planned is within the budget and the limits, or the smallest budget that is named is enough.
 #[test]
 fn plans_hold_the_budget_and_the_limits() {
@@ -56,6 +61,7 @@ fn plans_hold_the_budget_and_the_limits() {
         let dropout = Dropout::new(if i % 3 == 0 { 0.3 } else { 0.0 }, 1);
         let task = Task { ring, split: ring > 0, history, dropout, ..task(config, lanes, window, budget) };
         let capabilities = if i % 2 == 0 { adapter() } else { cpu().capabilities() };
+        let capabilities = if i % 4 == 0 { many_cores(capabilities) } else { capabilities };
         let mut allowed = budget;
         let plan = match Plan::new(&task, &capabilities) {
             Ok(plan) => plan,

@@ -24,7 +24,7 @@ pub fn record(config: &Config, extent: Extent, update: &Update, capabilities: &C
     let mut recorder = Recorder::new(config, extent, update, *capabilities);
     let elements = extent.rows() * pad4(config.hidden);
     let g: Vec<Slot> = (0..config.layers).map(|k| recorder.arena.persistent(format!("g.{k}"), elements, Purpose::Activations)).collect();
-    let slots = |arena: &mut Arena, group: u32| Work::new(arena, config, extent, &format!("probe.{group}"));
+    let slots = |arena: &mut Arena, group: u32| Work::new(arena, config, extent, &format!("probe.{group}"), 0);
     let work: Vec<Work> = (0..extent.groups()).map(|group| slots(&mut recorder.arena, group)).collect();
     let probes: Vec<Recording> = work.iter().enumerate().map(|(group, work)| recorder.probe(group, work, &g)).collect();
     let model = recorder.program(update, probes);

@@ -132,7 +132,7 @@ fn softmax(s: Softmax) {
         }
     }
     let values = Values::default().with(Var::Steps, s.rows).with_f32(Var::InverseN, INVERSE_N);
-    check(&format!("{s:?}"), &case, Forms::Plain, &values, &|r, caps| record(r, "loss", caps.matmul, i.operands(s)));
+    check(&format!("{s:?}"), &case, Forms::Widths, &values, &|r, caps| record(r, "loss", caps.matmul, i.operands(s)));
 }
 
 /// The loss of each row, and its gradient by each logit, `[V, rows]`.

@@ -5,7 +5,7 @@ use super::run::{Forms, check};
 use crate::compare::Want;
 use retrograd::arena::View;
 use retrograd::kernel::{Values, Var, Word};
-use retrograd::kernels::matmul::{Batch, Form, Operands, record};
+use retrograd::kernels::matmul::{Batch, Form, Operands, Parts, record, record_parted};
 
 /// One product of the table.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ struct Product {
     /// Elements of each row beyond its padding.
     gap: u32,
     mask: Mask,
+    /// Parts that the inner dimension is cut into; 1: it isn't.
+    parts: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,7 +36,7 @@ enum Mask {
 
 impl Product {
     fn new(form: Form, shape: [u32; 3]) -> Self {
-        Product { form, shape, accumulate: false, count: 1, shared: false, gap: 0, mask: Mask::Mixed }
+        Product { form, shape, accumulate: false, count: 1, shared: false, gap: 0, mask: Mask::Mixed, parts: 1 }
     }
 }
 
@@ -58,6 +60,23 @@ pub(super) fn matmul() {
         for mask in [Mask::Empty, Mask::Full] {
             check_product(Product { mask, accumulate, ..Product::new(Form::TnMasked, [6, 10, 7]) });
         }
+    }
+}
+
+/// The inner dimension in parts: equal ones, a shorter last one, empty ones behind it (a part is no shorter than a block of 4), one that
+/// holds everything, and parts that are masked wholly.
+#[test]
+fn products_in_parts() {
+    for form in Form::ALL {
+        for (shape, parts) in [([17, 37, 40], 2), ([5, 33, 133], 3), ([9, 6, 50], 8), ([3, 5, 2], 4), ([1, 1, 1], 2), ([33, 13, 23], 5)] {
+            for accumulate in [false, true] {
+                check_product(Product { parts, accumulate, ..Product::new(form, shape) });
+            }
+        }
+        check_product(Product { parts: 3, gap: 8, accumulate: true, ..Product::new(form, [6, 10, 29]) });
+    }
+    for mask in [Mask::Empty, Mask::Full] {
+        check_product(Product { parts: 3, mask, accumulate: true, ..Product::new(Form::TnMasked, [6, 10, 31]) });
     }
 }
 
@@ -116,6 +135,15 @@ fn check_product(p: Product) {
     let batch = Batch { count: p.count, strides: [a.stride, if p.shared { 0 } else { b.stride }, c.stride] };
     let sizes = Values::default().with(Var::Steps, rows).with(Var::From, cols).with(Var::Place, inner);
     let values = sizes.with(Var::Accumulate, p.accumulate.into());
+    if p.parts > 1 {
+        let stride = c.stride;
+        let slot = case.slot("parts", p.parts * stride + 9);
+        for (i, r, j) in (0..p.parts).flat_map(|i| (0..rows).flat_map(move |r| (0..u32::next_multiple_of(cols, 4)).map(move |j| (i, r, j)))) {
+            case.want(slot, i * stride + r * c.each[0].ld + j, Want::Free);
+        }
+        let parts = Parts { count: p.parts, slot, stride };
+        return check(&format!("{p:?}"), &case, Forms::Matmul, &values, &|r, caps| record_parted(r, "product", caps.matmul, operands, parts));
+    }
     check(&format!("{p:?}"), &case, Forms::Matmul, &values, &|r, caps| record(r, "product", caps.matmul, operands, batch));
 }
 

@@ -19,7 +19,7 @@ mod update;
 use retrograd::kernels::KERNELS;
 
 /// One row a kernel. Each is a test by itself.
-const TABLE: [(&str, fn()); 20] = [
+const TABLE: [(&str, fn()); 21] = [
     ("carry_state", carry_state::carry_state),
     ("col_sum", sums::col_sum),
     ("deviation", deviation::deviation),
@@ -34,6 +34,7 @@ const TABLE: [(&str, fn()); 20] = [
     ("norm", update::norm),
     ("optimizer", optimizer::optimizer),
     ("pack", pack::pack),
+    ("part_sum", sums::part_sum),
     ("row_sum", sums::row_sum),
     ("scan_backward", scan_backward::scan_backward),
     ("scan_forward", scan_forward::scan_forward),

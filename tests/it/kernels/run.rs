@@ -7,7 +7,7 @@ use retrograd::arena::Slot;
 use retrograd::cpu::{self, CpuExecutor};
 use retrograd::gpu::GpuExecutor;
 use retrograd::kernel::{Capabilities, Kernel, Loads, SPREAD, STAGED_WIDTH, Tile, Values, Variant, linear_grid};
-use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, pack, row_sum, transpose};
+use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, pack, part_sum, row_sum, transpose};
 use retrograd::layout::Program;
 use retrograd::recording::{Executor, Recording};
 use std::collections::BTreeMap;
@@ -20,6 +20,8 @@ const WIDTHS: [u32; 2] = [8, 32];
 pub(super) enum Forms {
     /// One.
     Plain,
+    /// Every width of a subgroup.
+    Widths,
     /// Every tile and width of `Capabilities::matmul`, and the one that is staged.
     Matmul,
     /// The same without that.
@@ -78,6 +80,7 @@ fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
     let named = |v: Variant| (format!(" {v}"), Capabilities { matmul: v, ..base });
     let found: Vec<_> = match forms {
         Forms::Plain => vec![(String::new(), base)],
+        Forms::Widths => WIDTHS.map(|width| named(Variant { width, ..base.matmul })).into(),
         Forms::Matmul => tiled().chain([staged]).map(named).collect(),
         Forms::Step => tiled().map(named).collect(),
         Forms::Scan(columns) => pairs(Tile::SCAN)
@@ -117,7 +120,7 @@ fn run(what: &str, case: &Case, executor: &mut dyn Executor, values: &Values, lo
 
 /// Kernels whose grid is folded into two dimensions where one would pass 65,535 workgroups, folded whatever the size: so small
 /// cases show that they find their way in such a grid, and leave the surplus workgroups idle.
-static FOLDED: [Kernel; 11] = [
+static FOLDED: [Kernel; 12] = [
     folded(&carry_state::KERNEL, |a, v| fold((carry_state::KERNEL.grid)(a, v))),
     folded(&gather::KERNEL, |a, v| fold((gather::KERNEL.grid)(a, v))),
     folded(&gather_backward::KERNEL, |a, v| fold((gather_backward::KERNEL.grid)(a, v))),
@@ -127,6 +130,7 @@ static FOLDED: [Kernel; 11] = [
     folded(&optimizer::KERNEL, |a, v| fold((optimizer::KERNEL.grid)(a, v))),
     folded(&pack::KERNEL, |a, v| fold((pack::KERNEL.grid)(a, v))),
     folded(&pack::UNPACK, |a, v| fold((pack::UNPACK.grid)(a, v))),
+    folded(&part_sum::KERNEL, |a, v| fold((part_sum::KERNEL.grid)(a, v))),
     folded(&row_sum::KERNEL, |a, v| fold((row_sum::KERNEL.grid)(a, v))),
     folded(&transpose::KERNEL, |a, v| fold((transpose::KERNEL.grid)(a, v))),
 ];

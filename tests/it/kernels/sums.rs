@@ -54,6 +54,34 @@ pub(super) fn row_sum() {
     }
 }
 
+/// One part, many of them, rows with a gap, and a product of nothing, which leaves everything as it is.
+#[test]
+pub(super) fn part_sum() {
+    for ([rows, cols, gap], count, inner) in [([1, 1, 0], 1, 1), ([7, 37, 0], 3, 9), ([5, 6, 8], 2, 3), ([33, 65, 4], 17, 40), ([3, 5, 0], 2, 0)] {
+        for accumulate in [false, true] {
+            let mut case = Case::new(u64::from(rows * cols + count));
+            let ld = u32::next_multiple_of(cols, 4) + gap;
+            let stride = rows * ld + 4;
+            let slot = case.slot("parts", count * stride);
+            let parts: Vec<Matrix> = (0..count).map(|p| case.matrix_at(slot, p * stride, [rows, cols, ld])).collect();
+            let at = case.slot("c", 8 + (rows + 1) * ld);
+            let c = if accumulate { case.matrix_at(at, 8, [rows, cols, ld]) } else { case.blank_at(at, 8, [rows, cols, ld]) };
+            if inner > 0 {
+                let before = |r, j| if accumulate { c.at(r, j) } else { 0.0 };
+                case.expect(&c, |r, j| before(r, j) + parts.iter().map(|p| p.at(r, j)).sum::<f64>());
+            } else {
+                case.want(at, 0, Want::Bits(case.contents[&at].words[0]));
+            }
+            let parts = kernels::matmul::Parts { count, slot, stride };
+            let view = View { cols: Word::var(Var::Steps), ..c.view() };
+            let values = values(cols, accumulate).with(Var::Place, inner);
+            check(&format!("part_sum {rows} {cols} {count} {inner} {accumulate}"), &case, Forms::Plain, &values, &|r, caps| {
+                kernels::part_sum::record(r, "sum", caps.matmul, parts, Word::var(Var::Place), view, Word::var(Var::Accumulate));
+            });
+        }
+    }
+}
+
 #[test]
 pub(super) fn transpose() {
     for [rows, cols] in [[1, 1], [37, 11], [4, 16], [5, 133], [68, 17], [64, 32]] {

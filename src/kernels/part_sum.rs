@@ -1,0 +1,58 @@
+//! C (+)= the sum of the parts of a product, in their order: the second half of [`super::matmul::record_parted`].
+
+use super::{from_vec4, from_vec4_mut, slices, words};
+use crate::arena::View;
+use crate::host;
+use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, read, write};
+use crate::kernels::matmul::Parts;
+use crate::recording::{Dispatch, Recording, Repeat};
+
+/// The kernel.
+pub static KERNEL: Kernel = Kernel {
+    name: "part_sum",
+    source: include_str!("../../shaders/part_sum.wgsl"),
+    tiled: false,
+    bindings: &[read("part"), write("c")],
+    args: &["rows", "cols", "inner", "parts", "stride", "c_offset", "c_ld", "accumulate"],
+    constants: crate::kernel::no_constants,
+    grid: |args, _| if args[2] == 0 { [0, 0, 0] } else { linear_grid((args[0] * args[1].div_ceil(4)).div_ceil(64)) },
+    cpu,
+    work: |args| {
+        let [elements, parts] = [f64::from(args[0]) * f64::from(args[1]), f64::from(args[3])];
+        Work { flops: elements * parts, bytes: 4.0 * elements * (parts + 1.0) }
+    },
+};
+
+/// Records c (+)= the sum of the parts, rows of each `c.ld` apart; nothing, where the inner dimension of the product is 0.
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, parts: Parts, inner: Word, c: View, accumulate: Word) {
+    let q = |v: u32| Word::from(v).quarter();
+    recording.push(Dispatch {
+        kernel: &KERNEL,
+        label: label.to_string(),
+        bindings: vec![parts.slot, c.slot],
+        args: vec![c.rows, c.cols, inner, parts.count.into(), q(parts.stride), c.offset.quarter(), q(c.ld), accumulate],
+        variant,
+        repeat: Repeat::Once,
+    });
+}
+
+fn cpu(call: &mut Call<'_, '_>) {
+    let [rows, cols, _, parts, stride, c_offset, c_ld, accumulate] = words(call.args);
+    let ([part], [c]) = slices(call.bound);
+    let (rows, ld, wide) = (rows as usize, c_ld as usize * 4, cols.next_multiple_of(4) as usize);
+    let mut rest = &mut from_vec4_mut(c, c_offset)[..(rows - 1) * ld + wide];
+    let tasks = host::split(rows, call.threads).into_iter().map(|range| {
+        let c = host::take(&mut rest, range.len() * ld);
+        move || {
+            for (c, r) in c.chunks_mut(ld).zip(range) {
+                let of = |p: u32| &from_vec4(part, p * stride)[r * ld..][..wide];
+                let mut sum = of(0).to_vec();
+                for p in 1..parts {
+                    sum.iter_mut().zip(of(p)).for_each(|(s, x)| *s += x);
+                }
+                c.iter_mut().zip(sum).for_each(|(c, s)| *c = if accumulate != 0 { *c + s } else { s });
+            }
+        }
+    });
+    host::parallel(tasks);
+}

@@ -1,0 +1,40 @@
+//! Weight gradients: sums over all rows of a segment, of few results, which may be parted.
+
+use super::{Extent, Recorder};
+use crate::arena::{Slot, View};
+use crate::dims::pad4;
+use crate::kernel::{Capabilities, Values, Var, Word};
+use crate::kernels::matmul::{self, Batch, Form, Operands, Parts};
+use crate::model::{Config, Input};
+use crate::recording::Recording;
+
+/// Elements that the parts of a segment's weight gradients take, which are made one after the other; 0 if none is parted.
+pub(crate) fn elements(config: &Config, extent: Extent, capabilities: &Capabilities) -> u32 {
+    let (hidden, rows) = (config.hidden, extent.rows());
+    let recurrent = (hidden, rows);
+    let head = (config.outputs(), rows.min(extent.head_rows));
+    // One-hot symbols are no product.
+    let inputs = if let Input::Symbols(_) = config.input { recurrent } else { (config.input.width(), rows) };
+    let part = |(results, inner): (u32, u32)| match capabilities.sum_variant(results, hidden, inner) {
+        (_, 1) => 0,
+        (_, parts) => parts * results * pad4(hidden),
+    };
+    part(recurrent).max(part(head)).max(part(inputs))
+}
+
+impl Recorder {
+    /// C (+)= op(A) B, where the inner dimension runs over rows of the segment; in parts that lie in `parts`, where that takes less time.
+    pub(super) fn long_sum(&self, r: &mut Recording, label: &str, form: Form, [a, b, c]: [View; 3], accumulate: Word, parts: Option<Slot>) {
+        // The last segment of a window, and the last chunk of a head, may be shorter: they have as many parts.
+        let inner = if form == Form::Nn { self.extent.rows().min(self.extent.head_rows) } else { self.extent.rows() };
+        let whole = Values::default().with(Var::Steps, self.extent.steps);
+        let [rows, cols] = [c.rows.eval(&whole), c.cols.eval(&whole)];
+        let (variant, count) = self.capabilities.sum_variant(rows, cols, inner);
+        let mask = (form == Form::TnMasked).then(|| self.input(self.inputs.keep()));
+        let operands = Operands { form, a, b, c, mask, accumulate };
+        match parts.filter(|_| count > 1) {
+            Some(slot) => matmul::record_parted(r, label, variant, operands, Parts { count, slot, stride: rows * c.ld }),
+            None => matmul::record(r, label, variant, operands, Batch::ONE),
+        }
+    }
+}
