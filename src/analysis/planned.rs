@@ -23,6 +23,9 @@ pub struct Planned {
     pub batch: u32,
     /// V.
     pub vocabulary: u32,
+    /// Parameters of the model; 0 where an earlier version did not say.
+    #[serde(default)]
+    pub parameters: u64,
     /// Strategy, as on the command line.
     pub truncation: String,
     /// Bytes that may be used.
@@ -135,6 +138,7 @@ impl Planned {
             layers: c.layers,
             batch: task.lanes,
             vocabulary: c.outputs(),
+            parameters: c.parameters(),
             truncation: truncation.to_string(),
             budget: task.budget,
             history: plan.extent.history,

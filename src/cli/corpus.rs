@@ -7,6 +7,9 @@ use crate::store::Model;
 use crate::trainer::Corpus;
 use std::sync::Arc;
 
+/// Epochs of fewer updates do not each end with a validation.
+const SHORT: u64 = 50;
+
 /// Opens it, and notes in the configuration what tells it from others; if the number of lanes is `free`, that which a table wants.
 ///
 /// # Errors
@@ -17,6 +20,9 @@ pub(super) fn opened(config: &mut RunConfig, model: Option<&Model>, free: bool) 
         let table = Arc::new(config.open_table(&wanted, series)?);
         if free {
             config.batch = table.lanes();
+        }
+        if config.val_every.is_none() && config.val_fraction > 0.0 && table.updates(config.batch) < SHORT {
+            config.val_every = Some(SHORT);
         }
         return Corpus::of_table(table, &config.settings());
     }

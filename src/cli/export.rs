@@ -80,8 +80,8 @@ fn quoted(path: &Path) -> String {
 /// What the Python of a model of series reads besides.
 const SERIES_META: &str = "\
     series = json.loads(f.metadata()[\"series\"])  # columns, horizon, and how to scale: x = (value - mean) / deviation
-# Output h * len(targets) + j is target j, h + 1 rows ahead, standardised by series[\"outputs\"]; with \"difference\", values are changes:
-# features from the row before (0, standardised, in the first), targets from the last row known.";
+# Output h * len(targets) + j is target j, h + 1 rows ahead, standardised by series[\"outputs\"]; with \"difference\", outputs are
+# changes from the last row known, and with \"all\" inputs are changes from the row before (0, standardised, in the first).";
 
 /// The Python that loads a safetensors file.
 fn torch_snippet(model: &Model, path: &Path) -> Result<String> {

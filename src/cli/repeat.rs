@@ -44,6 +44,7 @@ pub(super) fn arguments(config: &RunConfig) -> Result<(Vec<String>, Vec<String>)
             ("separator", Value::String(s)) if s == "\n" => out.push("--lines".to_string()),
             ("separator", Value::String(s)) => flag(&mut out, key, s.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r")),
             ("memory-budget", Value::Integer(n)) => flag(&mut out, key, size(*n as u64)),
+            ("difference", value) => out.push(format!("--difference={}", shown(value))),
             (_, Value::Boolean(true)) => out.push(format!("--{key}")),
             (_, value) => flag(&mut out, key, shown(value)),
         }
@@ -144,6 +145,9 @@ mod tests {
             &["--monitor", "50"],
             &["--task", "recall:8,20", "--examples", "500"],
             &["--from", "runs/book"],
+            &["a.csv", "--target", "x,y", "--features", "x,\"a,b\"", "--horizon", "3", "--series", "s", "--time", "t"],
+            &["a.csv", "--target=x", "--missing=mean", "--season=12", "--difference", "--loss=absolute", "--delimiter=;"],
+            &["a.csv", "--target=x", "--difference=targets", "--delimiter=\\t"],
             &["--lines", "--epochs=2", "--val-every=9", "--patience=4", "--clip-value=3", "--", "-odd name.txt"],
         ];
         let mut seen: Vec<String> = Vec::new();

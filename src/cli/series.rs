@@ -1,6 +1,6 @@
 //! The flags of `train` that are about numeric series.
 
-use crate::data::Missing;
+use crate::data::{Difference, Missing};
 use crate::forecast::Score;
 use crate::model::Deviation;
 use crate::run::RunConfig;
@@ -30,10 +30,11 @@ pub(super) struct Flags {
     /// Rows of a season, for the seasonal naive forecast that the model is compared with [default: looked for]
     #[arg(long, value_name = "N", requires = "target", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Series")]
     season: Option<u32>,
-    /// Read and forecast changes: of features from the row before, of targets from the last row known. Right for most series with a trend, whose
-    /// values go on to where none was in training; errors stay in the series' own units
-    #[arg(long, requires = "target", help_heading = "Series")]
-    difference: bool,
+    /// Forecast changes from the last row known, and read changes from the row before (all, if no value is given) or values as they are (targets).
+    /// `all` is right for most series with a trend, whose values go on to where none was in training; `targets` for those without one whose next
+    /// value is near the last. Errors stay in the series' own units [default: none]
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all", requires = "target", help_heading = "Series")]
+    difference: Option<Difference>,
     /// What is minimized: the squared error, for the mean of what may come, or the absolute error, for its median and fewer surprises by outliers
     /// [default: squared]
     #[arg(long, value_enum, requires = "target", help_heading = "Series")]

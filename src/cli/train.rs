@@ -220,7 +220,7 @@ impl Args {
             time: None,
             missing: None,
             season: None,
-            difference: false,
+            difference: None,
             loss: None,
             delimiter: None,
             hidden: self.hidden,

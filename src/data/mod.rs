@@ -24,7 +24,7 @@ pub use lanes::{Lanes, WARM_UP};
 pub use sequences::{Item, Packing, Sequence, Sequences};
 pub use series::{Scale, Series, Table, Wanted};
 pub use symbols::Symbols;
-pub use table::{Asked, Column, Group, Missing, Sheet};
+pub use table::{Asked, Column, Difference, Group, Missing, Sheet};
 pub use tasks::{Set, Task};
 pub use text::Text;
 pub use vocabulary::{Kind, Vocabulary};

@@ -12,21 +12,34 @@ const SERIES: usize = 32;
 const LEAST: f64 = 0.3;
 const RISE: f64 = 0.2;
 
-/// The season that the targets show in some rows of each series, if they do: the first peak of the mean autocorrelation, trend taken off, that is
+/// The season that the targets show in some rows of each series, if they do: the first peak of the mean autocorrelation, made flat, that is
 /// nearly as high as the highest.
 pub(super) fn detected(sheet: &Sheet, training: &[Range<usize>]) -> Option<u32> {
+    let found = [differenced, detrended].map(|flat| peak(&mean_autocorrelation(sheet, training, flat)));
+    // Either may be drowned by what the other takes off: noise, or slow swings.
+    found.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1)).map(|p| p.0)
+}
+
+/// Over targets and series, each made flat.
+fn mean_autocorrelation(sheet: &Sheet, training: &[Range<usize>], flat: fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
     let mut sums: Vec<(f64, u32)> = Vec::new();
     for rows in training.iter().take(SERIES) {
         let rows = rows.end.saturating_sub(ROWS).max(rows.start)..rows.end;
         for j in 0..sheet.targets.len() {
             let values: Vec<f64> = sheet.target(j).values[rows.clone()].iter().map(|x| if x.is_nan() { 0.0 } else { *x }).collect();
-            let found = autocorrelation(&detrended(&values), LONGEST.min(values.len() / 3));
+            let found = autocorrelation(&flat(&values), LONGEST.min(values.len() / 3));
             sums.resize(sums.len().max(found.len()), (0.0, 0));
             sums.iter_mut().zip(&found).for_each(|(s, r)| *s = (s.0 + r, s.1 + 1));
         }
     }
-    let mean: Vec<f64> = sums.iter().map(|(sum, count)| sum / f64::from(*count)).collect();
-    peak(&mean)
+    sums.iter().map(|(sum, count)| sum / f64::from(*count)).collect()
+}
+
+/// Changes from row to row, less their mean.
+fn differenced(values: &[f64]) -> Vec<f64> {
+    let changes: Vec<f64> = values.windows(2).map(|w| w[1] - w[0]).collect();
+    let mean = changes.iter().sum::<f64>() / changes.len() as f64;
+    changes.iter().map(|x| x - mean).collect()
 }
 
 /// The line of least squares taken off.
@@ -52,17 +65,18 @@ fn autocorrelation(x: &[f64], lags: usize) -> Vec<f64> {
     (0..=lags).map(at).collect()
 }
 
-fn peak(r: &[f64]) -> Option<u32> {
+/// The lag of the first high peak, and how far it rises above the lowest before it.
+fn peak(r: &[f64]) -> Option<(u32, f64)> {
     let mut lowest = f64::INFINITY;
     let mut peaks = Vec::new();
     for (lag, w) in r.windows(3).enumerate() {
         lowest = lowest.min(w[0]);
         if lag > 0 && w[1] >= w[0] && w[1] > w[2] && w[1] >= LEAST && w[1] >= lowest + RISE {
-            peaks.push((lag as u32 + 1, w[1]));
+            peaks.push((lag as u32 + 1, w[1], w[1] - lowest));
         }
     }
     let highest = peaks.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
-    peaks.iter().find(|p| p.1 >= 0.9 * highest).map(|p| p.0)
+    peaks.iter().find(|p| p.1 >= 0.9 * highest).map(|p| (p.0, p.2))
 }
 
 #[cfg(test)]
@@ -71,7 +85,8 @@ mod tests {
 
     fn season(f: impl Fn(f64) -> f64, n: usize) -> Option<u32> {
         let values: Vec<f64> = (0..n).map(|i| f(i as f64)).collect();
-        peak(&autocorrelation(&detrended(&values), values.len() / 3))
+        let found = [differenced, detrended].map(|flat| peak(&autocorrelation(&flat(&values), values.len() / 3)));
+        found.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1)).map(|p| p.0)
     }
 
     #[test]
@@ -81,6 +96,8 @@ mod tests {
         assert_eq!(season(|i| 0.5 * i + wave(i, 12.0), 240), Some(12));
         assert_eq!(season(|i| wave(i, 24.0) + 0.7 * wave(i, 168.0), 2000), Some(168));
         assert_eq!(season(|i| f64::from(u8::from(i as u32 % 7 == 0)), 700), Some(7));
+        // Small beside a slow swing.
+        assert_eq!(season(|i| 20.0 * wave(i, 3000.0) + wave(i, 24.0), 2500), Some(24));
     }
 
     #[test]

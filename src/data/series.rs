@@ -3,7 +3,7 @@
 use super::SegmentInputs;
 use super::inputs::{Cell, Grid};
 use super::season::detected;
-use super::table::{Asked, Missing, Sheet};
+use super::table::{Asked, Difference, Missing, Sheet};
 use crate::error::{Error, Result};
 use crate::model::Deviation;
 use crate::model::record::InputPlaces;
@@ -50,8 +50,8 @@ pub struct Series {
     pub targets: Vec<String>,
     /// N: every step forecasts the next 1 to N rows.
     pub horizon: u32,
-    /// Whether changes are read and forecast: of features from the row before, of targets from the last row known.
-    pub difference: bool,
+    /// Whether changes are read and forecast.
+    pub difference: Difference,
     /// Rows of a season; none if there is none.
     pub season: Option<u32>,
     /// Column that tells the series of a row.
@@ -80,7 +80,7 @@ pub struct Wanted {
     /// N.
     pub horizon: u32,
     /// Whether changes are read and forecast.
-    pub difference: bool,
+    pub difference: Difference,
     /// Rows of a season; none to look for one.
     pub season: Option<u32>,
     /// What is minimized.
@@ -88,6 +88,16 @@ pub struct Wanted {
 }
 
 impl Series {
+    /// Whether the changes of features are read.
+    fn reads_changes(&self) -> bool {
+        self.difference == Difference::All
+    }
+
+    /// Whether the changes of targets are forecast.
+    fn forecasts_changes(&self) -> bool {
+        self.difference != Difference::None
+    }
+
     /// The columns of another table that this reads.
     pub fn asked(&self) -> Asked {
         Asked {
@@ -192,11 +202,11 @@ impl Table {
 
     fn input_scale(&self, i: usize, training: &[Range<usize>]) -> Result<Scale> {
         let column = &self.sheet.columns[i];
-        let rows = training.iter().flat_map(|r| r.start + usize::from(self.series.difference)..r.end);
-        let value = |p: usize| if self.series.difference { column.values[p] - column.values[p - 1] } else { column.values[p] };
+        let rows = training.iter().flat_map(|r| r.start + usize::from(self.series.reads_changes())..r.end);
+        let value = |p: usize| if self.series.reads_changes() { column.values[p] - column.values[p - 1] } else { column.values[p] };
         Scale::of(rows.map(value)).ok_or_else(|| {
             let first = training.first().map_or(0, |r| r.start);
-            let (what, value) = if self.series.difference { ("changes by", value(first + 1)) } else { ("is", column.values[first]) };
+            let (what, value) = if self.series.reads_changes() { ("changes by", value(first + 1)) } else { ("is", column.values[first]) };
             let other = if self.sheet.targets.contains(&i) {
                 "forecast another column, or give more rows"
             } else {
@@ -212,14 +222,18 @@ impl Table {
     fn output_scale(&self, i: usize, training: &[Range<usize>]) -> Result<Scale> {
         let (h, j) = (i / self.series.targets.len() + 1, i % self.series.targets.len());
         let column = self.sheet.target(j);
-        let scale = if self.series.difference {
+        let scale = if self.series.forecasts_changes() {
             let change = |p: usize| column.values[p + h] - column.values[p];
             Scale::of(training.iter().flat_map(|r| r.start..r.end.saturating_sub(h).max(r.start)).map(change))
         } else {
             Scale::of(training.iter().cloned().flatten().map(|p| column.values[p]))
         };
         scale.ok_or_else(|| {
-            let what = if self.series.difference { format!("changes by the same amount over every {h} rows") } else { "is the same in every row".to_string() };
+            let what = if self.series.forecasts_changes() {
+                format!("changes by the same amount over every {h} rows")
+            } else {
+                "is the same in every row".to_string()
+            };
             Error::Input(format!("{}: column {:?} {what} of the training part: there is nothing to forecast", self.sheet.name, column.name))
         })
     }
@@ -232,6 +246,13 @@ impl Table {
             (from..(first + most).min(steps.end), first - from)
         };
         steps.clone().step_by(most).map(piece).collect()
+    }
+
+    /// About so many updates an epoch has, in windows of 64 steps.
+    pub fn updates(&self, lanes: u32) -> u64 {
+        let steps: usize = (0..self.sheet.groups.len()).map(|g| self.training(g).len()).sum();
+        let window = if self.sheet.groups.len() == 1 { 64 } else { 256 };
+        steps as u64 / (window * u64::from(lanes))
     }
 
     /// Lanes to train in where nobody says how many: few enough that each is long, or that an epoch has several updates.
@@ -253,9 +274,9 @@ impl Table {
 
     /// What the step of row p reads: `[features]`.
     pub fn read(&self, p: usize, out: &mut [f32]) {
-        let first = self.series.difference && self.sheet.group(p).rows.start == p;
+        let first = self.series.reads_changes() && self.sheet.group(p).rows.start == p;
         for ((o, column), scale) in out.iter_mut().zip(&self.sheet.columns).zip(&self.series.inputs) {
-            *o = match self.series.difference {
+            *o = match self.series.reads_changes() {
                 // Before the first row there is none that it differs from.
                 true if first => 0.0,
                 true => scale.apply(column.values[p] - column.values[p - 1]),
@@ -272,7 +293,7 @@ impl Table {
         let targets = self.series.targets.len();
         for (i, (o, scale)) in out.iter_mut().zip(&self.series.outputs).enumerate() {
             let values = &self.sheet.target(i % targets).values;
-            *o = scale.apply(values[p + 1 + i / targets] - if self.series.difference { values[p] } else { 0.0 });
+            *o = scale.apply(values[p + 1 + i / targets] - if self.series.forecasts_changes() { values[p] } else { 0.0 });
         }
     }
 
@@ -316,7 +337,7 @@ impl Table {
     /// The forecasts, in the units of the targets, that the outputs of the step of row p are: `[N, targets]`.
     pub fn forecast(&self, p: usize, outputs: &[f32]) -> Vec<f64> {
         let targets = self.series.targets.len();
-        let last = |i: usize| if self.series.difference { self.sheet.target(i % targets).values[p] } else { 0.0 };
+        let last = |i: usize| if self.series.forecasts_changes() { self.sheet.target(i % targets).values[p] } else { 0.0 };
         outputs.iter().zip(&self.series.outputs).enumerate().map(|(i, (o, scale))| scale.invert(f64::from(*o)) + last(i)).collect()
     }
 }

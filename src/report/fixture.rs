@@ -136,6 +136,7 @@ fn planned(t: u32, steps: u32, layers: u32) -> Planned {
         layers,
         batch: 32,
         vocabulary: 96,
+        parameters: 0,
         truncation: "full".into(),
         budget: 24 << 20,
         history: crate::model::History::F32,

@@ -6,7 +6,7 @@ use super::{graph, memory, monitored, plan, series, training, words};
 use crate::analysis::planned::Planned;
 use crate::analysis::recorded::Recorded;
 use crate::model::Config;
-use crate::run::{Sample, bits};
+use crate::run::{Sample, Unit, bits};
 
 /// One self-contained page: figures, pictures, samples, configuration, command.
 pub fn html(r: &Recorded) -> String {
@@ -17,7 +17,7 @@ pub fn html(r: &Recorded) -> String {
         training::sections(r),
         monitored::sections(r),
         planned(r),
-        samples(r),
+        if r.config.target.is_some() { String::new() } else { samples(r) },
         configuration(r),
         command(r),
     ];
@@ -61,8 +61,11 @@ fn introduction(r: &Recorded) -> String {
 
 /// Parameters, if the size of the vocabulary is known.
 fn parameters(r: &Recorded) -> Option<u64> {
-    let vocab = r.planned.as_ref()?.vocabulary;
-    let c = &r.config;
+    let (c, planned) = (&r.config, r.planned.as_ref()?);
+    if planned.parameters > 0 {
+        return Some(planned.parameters);
+    }
+    let vocab = planned.vocabulary;
     Some(Config { hidden: c.hidden, layers: c.layers, activation: c.activation, bias: !c.no_bias, ..Config::symbols(vocab) }.parameters())
 }
 
@@ -74,8 +77,17 @@ fn tiles(r: &Recorded) -> String {
         out.push_str(&format!("<div class=\"{class}\"><dt>{}</dt><dd>{}{more}</dd></div>\n", escape(name), escape(&value)));
     };
     let h = &r.history;
-    let loss = |x: f64| if x.is_finite() { format!("{} nats", words::fixed(x, 4)) } else { words::NONE.to_string() };
-    let in_bits = |x: f64| if x.is_finite() { format!("{} bits per symbol", words::fixed(bits(x), 4)) } else { String::new() };
+    let unit = Unit::of(&r.config);
+    let loss = |x: f64| match x.is_finite() {
+        true if unit == Unit::Nats => format!("{} nats", words::fixed(x, 4)),
+        true => words::fixed(x, 4),
+        false => words::NONE.to_string(),
+    };
+    let in_bits = |x: f64| match x.is_finite() {
+        true if unit == Unit::Nats => format!("{} bits per symbol", words::fixed(bits(x), 4)),
+        true => unit.name().to_string(),
+        false => String::new(),
+    };
     if let Some(last) = h.validations.last() {
         tile("Validation loss", loss(last.loss), in_bits(last.loss), "");
         if let Some(best) = h.validations.iter().filter(|v| v.loss.is_finite()).min_by(|a, b| a.loss.total_cmp(&b.loss)) {
@@ -87,9 +99,10 @@ fn tiles(r: &Recorded) -> String {
         let updates = h.updates();
         let epochs = r.figure("epochs").map_or(String::new(), |e| format!("{} epochs", words::number(e)));
         tile("Updates", words::count(updates), epochs, "");
-        tile("Symbols", words::short(last.tokens as f64), format!("{} trained on", words::count(last.tokens)), "");
+        let (symbols, symbol) = if unit == Unit::Nats { ("Symbols", "symbols") } else { ("Rows", "rows") };
+        tile(symbols, words::short(last.tokens as f64), format!("{} trained on", words::count(last.tokens)), "");
         let speed = r.figure("tokens_per_second").unwrap_or(last.tokens as f64 / last.seconds);
-        tile("Speed", words::rounded(speed), "symbols per second".to_string(), "");
+        tile("Speed", words::rounded(speed), format!("{symbol} per second"), "");
         tile("Time", format!("{} s", words::rounded(r.figure("seconds_training").unwrap_or(last.seconds))), "of training alone".to_string(), "");
     }
     if let Some(n) = parameters(r) {

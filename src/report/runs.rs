@@ -7,7 +7,7 @@ use super::svg::{escape, swatch};
 use super::training::{crosses, curve};
 use super::words;
 use crate::analysis::recorded::Recorded;
-use crate::run::{Figures, bits};
+use crate::run::{Figures, Unit, bits};
 use std::collections::BTreeSet;
 
 /// One self-contained page: results, differences, and curves of all in the same pictures.
@@ -31,18 +31,27 @@ fn names(runs: &[Recorded]) -> Vec<String> {
 }
 
 fn results(runs: &[Recorded], names: &[String]) -> String {
-    let head = ["Run", "Validation loss, nats", "Lowest", "Training loss", "Updates", "Symbols", "Symbols per s", "Seconds", "State"].map(escape);
+    let nats = common(runs) == Some(Unit::Nats);
+    let (validation, symbols, speed) =
+        if nats { ("Validation loss, nats", "Symbols", "Symbols per s") } else { ("Validation loss", "Trained on", "of it per s") };
+    let head = ["Run", validation, "Lowest", "Training loss", "Updates", symbols, speed, "Seconds", "State"].map(escape);
     let rows: Vec<(String, Vec<String>)> = runs.iter().zip(names).enumerate().map(|(i, (r, name))| (swatch(i) + &escape(name), row(r))).collect();
     let mut ranked: Vec<(&String, f64)> = runs.iter().zip(names).filter_map(|(r, n)| Some((n, best(r)?))).collect();
     ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
     let seen = match ranked[..] {
         [(first, low), .., (last, high)] if low < high => {
             let gap = words::fixed(high - low, 4);
-            format!("{first} has the lowest validation loss, {} nats; {last} the highest, {gap} more.", words::fixed(low, 4))
+            format!("{first} has the lowest validation loss, {}{}; {last} the highest, {gap} more.", words::fixed(low, 4), if nats { " nats" } else { "" })
         }
         _ => String::new(),
     };
     page::section("Results", "", &page::figure("Results", &page::table(&head, &rows), &[seen]))
+}
+
+/// What the losses of all are counted in; none if they can't be held against each other.
+fn common(runs: &[Recorded]) -> Option<Unit> {
+    let first = Unit::of(&runs.first()?.config);
+    runs.iter().all(|r| Unit::of(&r.config) == first).then_some(first)
 }
 
 /// The lowest validation loss.
@@ -64,6 +73,7 @@ fn row(r: &Recorded) -> Vec<String> {
         ended(r).split(':').next().unwrap_or_default().to_string(),
     ];
     let first = match val {
+        Some(v) if v.loss.is_finite() && r.config.target.is_some() => cell(&loss(v.loss)),
         Some(v) if v.loss.is_finite() => format!("<td>{}<small>{} bits</small></td>", loss(v.loss), loss(bits(v.loss))),
         Some(_) => cell(words::NONE),
         None => cell("—"),
@@ -129,7 +139,8 @@ fn loss(runs: &[Recorded], names: &[String], against: Against) -> String {
         curves.push(curve(&format!("{name}, train"), i, Stroke::Thin, train));
     }
     let kind = wide(&curves).unwrap_or(Kind::Linear);
-    drawn(against.heading, what, &chart((against.id, against.heading, "loss, nats per symbol"), against.axis, kind, curves))
+    let axis = common(runs).map_or("loss", Unit::axis);
+    drawn(against.heading, what, &chart((against.id, against.heading, axis), against.axis, kind, curves))
 }
 
 fn figures(runs: &[Recorded], names: &[String], what: (&str, &str, &str), figure: fn(&Figures) -> f64) -> String {

@@ -5,7 +5,7 @@ use super::page;
 use super::words;
 use crate::analysis::recorded::Recorded;
 use crate::optimizer::Clip;
-use crate::run::{Figures, bits};
+use crate::run::{Figures, Unit};
 
 /// Stretches whose clipped and skipped updates are drawn.
 const STRETCHES: usize = 150;
@@ -56,11 +56,13 @@ fn loss(r: &Recorded) -> String {
     let h = &r.history;
     let train = reports(r, |f| f.mean_loss);
     let val: Vec<(f64, f64)> = h.validations.iter().map(|v| (v.update as f64, v.loss)).collect();
-    let mut seen = vec![format!("Training: {}.", course(&train, "nats"))];
+    let unit = Unit::of(&r.config);
+    let mut seen = vec![format!("Training: {}.", course(&train, unit.name()))];
     let finite = || h.validations.iter().filter(|v| v.loss.is_finite());
     match (finite().min_by(|a, b| a.loss.total_cmp(&b.loss)), finite().next_back()) {
         (Some(best), Some(last)) => {
-            let amount = |loss: f64| format!("{} nats ({} bits per symbol)", words::fixed(loss, 4), words::fixed(bits(loss), 4));
+            let also = |loss: f64| Some(unit.also(loss)).filter(|a| !a.is_empty()).map_or(String::new(), |a| format!(" ({a})"));
+            let amount = |loss: f64| format!("{} {}{}", words::fixed(loss, 4), unit.name(), also(loss));
             seen.push(format!("Validation is lowest at update {}: {}.", words::count(best.update), amount(best.loss)));
             if best.update != last.update {
                 seen.push(format!("It ends at {}.", amount(last.loss)));
@@ -79,9 +81,9 @@ fn loss(r: &Recorded) -> String {
     let (lo, hi) = positive.fold((f64::INFINITY, 0.0f64), |(lo, hi), y| (lo.min(y), hi.max(y)));
     // A loss that explodes would leave nothing of the rest.
     let kind = if lo > 0.0 && hi / lo > 20.0 { Kind::Log } else { Kind::Linear };
-    let chart = chart("loss", "Loss", "loss, nats per symbol", kind, curves, &seen.join(" "));
-    let what = "Mean training loss since the report before; with markers, loss on the held-out part. 1 nat is 1.443 bits.";
-    page::section("Loss", what, &figure(&chart, &seen))
+    let chart = chart("loss", "Loss", unit.axis(), kind, curves, &seen.join(" "));
+    let what = format!("Mean training loss since the report before; with markers, loss on the held-out part. {}", unit.explained());
+    page::section("Loss", &what, &figure(&chart, &seen))
 }
 
 pub(super) fn chart(id: &str, title: &str, y: &str, kind: Kind, curves: Vec<Curve>, seen: &str) -> Chart {
@@ -175,8 +177,9 @@ fn speed(r: &Recorded) -> String {
     let speeds = reports(r, |f| f.speed);
     let mut sorted: Vec<f64> = speeds.iter().map(|p| p.1).filter(|y| y.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
-    let seen: Vec<String> = sorted.get(sorted.len() / 2).map(|m| format!("Median {} symbols per second.", words::rounded(*m))).into_iter().collect();
-    let mut picture = chart("speed", "Throughput", "symbols per second", Kind::FromZero, vec![curve("throughput", 0, Stroke::Plain, speeds)], &seen.concat());
+    let unit = if r.config.target.is_some() { "rows per second" } else { "symbols per second" };
+    let seen: Vec<String> = sorted.get(sorted.len() / 2).map(|m| format!("Median {} {unit}.", words::rounded(*m))).into_iter().collect();
+    let mut picture = chart("speed", "Throughput", unit, Kind::FromZero, vec![curve("throughput", 0, Stroke::Plain, speeds)], &seen.concat());
     picture.height = 140.0;
     page::section("Throughput", "Of training alone: without set-up, validation, samples and saving.", &figure(&picture, &seen))
 }

@@ -1,6 +1,6 @@
 //! What a run was started with: `config.toml`, whose keys are the flags of `train`.
 
-use crate::data::{Kind, Missing, Set, Symbols, Task, Text, Vocabulary};
+use crate::data::{Difference, Kind, Missing, Set, Symbols, Task, Text, Vocabulary};
 use crate::device::Wish;
 use crate::error::{Error, Result};
 use crate::files;
@@ -88,8 +88,8 @@ pub struct RunConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub season: Option<u32>,
     /// Whether changes are read and forecast.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub difference: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
     /// What is minimized over numbers; none for squares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<Deviation>,

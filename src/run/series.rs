@@ -1,7 +1,7 @@
 //! Runs on numeric series: what their configuration says of a table.
 
 use super::{Run, RunConfig};
-use crate::data::{Asked, Series, Sheet, Table, Text, Wanted};
+use crate::data::{Asked, Difference, Series, Sheet, Table, Text, Wanted};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
@@ -24,7 +24,7 @@ impl RunConfig {
         };
         let horizon = self.horizon.unwrap_or(1);
         let loss = self.loss.unwrap_or_default();
-        Ok(Some(Wanted { asked, horizon, difference: self.difference, season: self.season, loss }))
+        Ok(Some(Wanted { asked, horizon, difference: self.difference.unwrap_or_default(), season: self.season, loss }))
     }
 
     /// Opens the table and notes what tells it from others; it is read as `series` says, or as is wanted.
@@ -64,7 +64,7 @@ impl RunConfig {
             return differs("--target is", wanted.asked.targets.join(", "), series.targets.join(", "));
         }
         if (wanted.horizon, wanted.difference) != (series.horizon, series.difference) {
-            let shown = |h: u32, d: bool| format!("{h}{}", if d { " with --difference" } else { "" });
+            let shown = |h: u32, d: Difference| format!("{h}, --difference {}", format!("{d:?}").to_lowercase());
             return differs("--horizon is", shown(wanted.horizon, wanted.difference), shown(series.horizon, series.difference));
         }
         if wanted.loss != series.loss {
@@ -93,7 +93,7 @@ impl RunConfig {
             ("time", self.time.is_some()),
             ("missing", self.missing.is_some()),
             ("season", self.season.is_some()),
-            ("difference", self.difference),
+            ("difference", self.difference.is_some()),
             ("loss", self.loss.is_some()),
             ("delimiter", self.delimiter.is_some()),
         ];

@@ -28,6 +28,8 @@ mod parity;
 mod profile;
 // Runs: their folder, going on after an end of any kind, what is refused.
 mod runs;
+// Numeric series: tables, scales, held-out time, baselines, forecasts.
+mod series;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.
 mod shaders;
 // Synthetic tasks: what is scored, gradients and N, right answers, runs.

@@ -3,7 +3,7 @@
 use crate::cli::{file, folder, refused, retrograd, text};
 use crate::devices::{both, cpu};
 use retrograd::analysis::gradcheck::relative_error;
-use retrograd::data::{Asked, Missing, Sheet, Table, Text, Wanted};
+use retrograd::data::{Asked, Difference, Missing, Sheet, Table, Text, Wanted};
 use retrograd::forecast::{Forecasts, Method, baseline};
 use retrograd::model::{Config, Deviation, Init};
 use retrograd::trainer::{Corpus, Goal, Settings, Trainer};
@@ -20,7 +20,7 @@ fn asked(targets: &[&str]) -> Asked {
 }
 
 fn wanted(asked: Asked, horizon: u32) -> Wanted {
-    Wanted { asked, horizon, difference: false, season: None }
+    Wanted { asked, horizon, difference: Difference::None, season: None, loss: Deviation::Squared }
 }
 
 fn table(csv: &str, wanted: &Wanted, fraction: f64) -> Table {
@@ -125,7 +125,8 @@ fn rows_are_read_and_wanted_in_the_scale_of_the_training_part() {
     let csv = "t,x,y\n0,1,10\n1,2,30\n2,4,20\n3,8,60\n4,16,50\n5,100,-70\n6,-100,900\n7,3,4\n";
     let mut ask = asked(&["y", "x"]);
     ask.time = Some("t".into());
-    for difference in [false, true] {
+    for difference in [Difference::None, Difference::Targets, Difference::All] {
+        let (reads, forecasts) = (difference == Difference::All, difference != Difference::None);
         let t = table(csv, &Wanted { difference, ..wanted(ask.clone(), 2) }, 0.25);
         assert_eq!((t.held[0], t.rows(), t.sheet.feature_names()), (6, 8, vec!["x".to_string(), "y".to_string()]));
         let (x, y) = ([1.0, 2.0, 4.0, 8.0, 16.0, 100.0, -100.0, 3.0], [10.0, 30.0, 20.0, 60.0, 50.0, -70.0, 900.0, 4.0]);
@@ -135,18 +136,18 @@ fn rows_are_read_and_wanted_in_the_scale_of_the_training_part() {
         };
         // What column j changes by over h rows, or is, over the training part.
         let changes = |j: usize, h: usize| -> Vec<f64> { (0..6 - h).map(|p| [x, y][j][p + h] - [x, y][j][p]).collect() };
-        let of = |j: usize, h: usize| scale(&if difference { changes(j, h) } else { [x, y][j][..6].to_vec() });
+        let of = |j: usize, h: usize, changed: bool| scale(&if changed { changes(j, h) } else { [x, y][j][..6].to_vec() });
         let (mut read, mut want) = ([0f32; 2], [0f32; 4]);
         t.read(3, &mut read);
         let expected = [0, 1].map(|j| {
-            let (mean, deviation) = of(j, 1);
-            (([x, y][j][3] - if difference { [x, y][j][2] } else { 0.0 } - mean) / deviation) as f32
+            let (mean, deviation) = of(j, 1, reads);
+            (([x, y][j][3] - if reads { [x, y][j][2] } else { 0.0 } - mean) / deviation) as f32
         });
         assert_eq!(read, expected);
         t.want(3, &mut want);
         let expected = [(1, 1), (0, 1), (1, 2), (0, 2)].map(|(j, h)| {
-            let (mean, deviation) = of(j, h);
-            (([x, y][j][3 + h] - if difference { [x, y][j][3] } else { 0.0 } - mean) / deviation) as f32
+            let (mean, deviation) = of(j, h, forecasts);
+            (([x, y][j][3 + h] - if forecasts { [x, y][j][3] } else { 0.0 } - mean) / deviation) as f32
         });
         assert_eq!(want, expected, "horizon by horizon, target by target");
         let back = t.forecast(3, &want);

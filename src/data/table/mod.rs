@@ -23,6 +23,19 @@ pub enum Missing {
     Mean,
 }
 
+/// Whether changes stand in place of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Difference {
+    /// Values are read and forecast.
+    #[default]
+    None,
+    /// Values are read, changes of the targets from the last row known forecast.
+    Targets,
+    /// Changes are read too: of the features from the row before.
+    All,
+}
+
 /// Which columns of a table are read, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
