@@ -262,6 +262,11 @@ impl Trainer {
         self.interrupt = flag;
     }
 
+    /// That flag.
+    pub fn interrupt(&self) -> Arc<AtomicBool> {
+        self.interrupt.clone()
+    }
+
     /// Whether that flag is true.
     pub fn interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)

@@ -17,7 +17,7 @@ mod sample;
 mod shell;
 mod train;
 
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result, print_no_caught_panics, tell};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
@@ -64,6 +64,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    print_no_caught_panics();
     let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, given(&matches))));
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,

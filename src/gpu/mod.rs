@@ -10,5 +10,5 @@ mod timestamps;
 
 pub use adapter::{Adapter, AdapterInfo, Kind, adapters};
 pub use calibrate::Variants;
-pub use device::GpuDevice;
+pub use device::{GpuDevice, Injected};
 pub use executor::GpuExecutor;

@@ -5,12 +5,14 @@ mod config;
 mod folder;
 mod history;
 mod looks;
+mod lost;
 mod summary;
 
 pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use folder::{Folder, START};
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
+pub use lost::OnDeviceLost;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -42,6 +44,8 @@ pub enum Event<'a> {
         /// Whether the loss is the lowest so far.
         best: bool,
     },
+    /// A device that was lost is there again, and training goes on from the last snapshot, behind so many updates.
+    Opened(&'a Device, u64),
     /// Something that the user should know, and training goes on.
     Warning(&'a str),
 }

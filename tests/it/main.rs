@@ -6,6 +6,8 @@ mod cli;
 mod devices;
 // Gradients by time lag, and what they suggest.
 mod flow;
+// Devices that are lost, hang, refuse or vanish.
+mod faults;
 // The programs under examples/.
 mod examples;
 // Models to and from other programs, and configurations given back.
