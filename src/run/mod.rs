@@ -251,6 +251,7 @@ impl Run {
             }
         };
         self.take_figures(true, observer)?;
+        self.folder.check()?;
         self.save().map_err(|e| match e {
             Error::Input(message) => {
                 let last = self.saved_at.map_or("there is none".to_string(), |u| format!("the last good one is of update {u}"));
@@ -426,6 +427,7 @@ impl Run {
     /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.
     fn save_or_warn(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         self.take_figures(true, observer)?;
+        self.folder.check()?;
         match self.save() {
             Err(Error::Input(message)) => {
                 self.warn_once(1, &format!("{message}; training goes on, and the snapshot is tried again later"), observer);

@@ -2,6 +2,8 @@
 
 // What the program prints, refuses and returns.
 mod cli;
+// Runs that are killed at any moment, disks that are full, files that vanish.
+mod crash;
 // The devices that tests run on.
 mod devices;
 // Gradients by time lag, and what they suggest.
