@@ -47,8 +47,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         return;
     }
     var top = z(0u, r);
-    for (var v = 1u; v < args.vocab; v++) {
-        top = max(top, z(v, r));
+    var odd = 0u;
+    for (var v = 0u; v < args.vocab; v++) {
+        let x = z(v, r);
+        top = max(top, x);
+        let bits = bitcast<u32>(x);
+        if (bits & 0x7fffffffu) > 0x7f800000u || bits == 0x7f800000u {
+            odd = bits | 0x7fc00000u;
+        }
+    }
+    // NaN or infinity among the logits: so is all that comes of them, whatever a driver's max and exp make of it.
+    if odd != 0u {
+        loss[args.loss_offset + r] = bitcast<f32>(odd);
+        for (var v = 0u; v < args.vocab * args.gradient; v++) {
+            logits[v * args.ld + r] = bitcast<f32>(odd);
+        }
+        return;
     }
     var sum = 0.0;
     for (var v = 0u; v < args.vocab; v++) {

@@ -236,7 +236,8 @@ impl Trainer {
     pub fn with_plan(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>, parameters: &[f32]) -> Result<Self> {
         let config = settings.config(corpus.symbols.vocabulary().len())?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
-        let plan = plan.map_or_else(|| Plan::new(&settings.task(config, &feed), &device.capabilities()), Ok)?;
+        let task = settings.task(config, &feed);
+        let plan = plan.map_or_else(|| Plan::new(&task, &device.capabilities()), |plan| plan.checked(&task))?;
         let mut engine = Engine::new(device, config, plan, &settings.rule.update(settings.clip))?;
         engine.set_parameters(parameters)?;
         let (symbols, validation, interrupt) = (corpus.symbols, corpus.validation, Arc::new(AtomicBool::new(false)));

@@ -125,7 +125,11 @@ impl Run {
         }
         // Another device has other limits: bits differ there anyway.
         let plan = Some(snapshot.plan).filter(|_| device.choices() == snapshot.choices);
-        let mut trainer = Trainer::with_plan(&device, corpus, settings, plan, &snapshot.parameters)?;
+        let trainer = Trainer::with_plan(&device, corpus, settings, plan, &snapshot.parameters);
+        let mut trainer = trainer.map_err(|e| match e {
+            Error::Input(message) => Error::Input(format!("{}: {message}", folder.file("snapshot.safetensors").display())),
+            e => e,
+        })?;
         trainer.restore(snapshot.counters, &snapshot.memory)?;
         config.save(&folder.file("config.toml"))?;
         let mut run = Self::with(folder, config, device, trainer, snapshot.progress)?;

@@ -156,6 +156,10 @@ fn an_interrupt_ends_the_wait_for_a_device() {
 /// More memory than there is: the driver says so, and the program in one line.
 #[test]
 fn too_little_memory_is_one_line() {
+    if own().info.backend != "vulkan" {
+        println!("skipped: Mesa's GL ends the process by itself when memory is short");
+        return;
+    }
     let out = fresh("memory");
     let sizes = "--hidden=2048 --batch=64 --init=normal:0.01 --truncation=full --memory-budget=2GiB --updates=1";
     let script = format!("ulimit -v 900000; exec '{}' train --device=gpu {sizes} --out '{}'", env!("CARGO_BIN_EXE_retrograd"), out.display());
