@@ -28,6 +28,7 @@ struct Args {
 
 // What the strands of each block of rows have found.
 var<workgroup> found: array<vec4f, 8u * STRANDS>;
+var<workgroup> broken: array<vec4u, 8u * STRANDS>;
 
 fn z(v: u32, block: u32) -> vec4f {
     let x = logits[v * (args.ld / 4u) + block];
@@ -35,6 +36,13 @@ fn z(v: u32, block: u32) -> vec4f {
         return x + params[args.bias_offset + v];
     }
     return x;
+}
+
+// The bits of a NaN where a logit is NaN or infinity: so is all that comes of it, whatever a driver's max and exp make of it.
+fn nan_where_broken(x: vec4f) -> vec4u {
+    let bits = bitcast<vec4u>(x);
+    let is = ((bits & vec4u(0x7fffffffu)) > vec4u(0x7f800000u)) | (bits == vec4u(0x7f800000u));
+    return select(vec4u(), bits | vec4u(0x7fc00000u), is);
 }
 
 fn weight(r: u32) -> f32 {
@@ -60,14 +68,20 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
 
     let first = min(local.y, args.vocab - 1u);
     var top = z(first, clamped);
+    var odd = nan_where_broken(top);
     for (var v = first + STRANDS; v < args.vocab; v += STRANDS) {
-        top = max(top, z(v, clamped));
+        let x = z(v, clamped);
+        top = max(top, x);
+        odd |= nan_where_broken(x);
     }
     found[local.y * 8u + local.x] = top;
+    broken[local.y * 8u + local.x] = odd;
     workgroupBarrier();
     for (var s = 0u; s < STRANDS; s++) {
         top = max(top, found[s * 8u + local.x]);
+        odd |= broken[s * 8u + local.x];
     }
+    let diverged = odd != vec4u();
     workgroupBarrier();
 
     var sum = vec4f();
@@ -87,7 +101,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     // A row of weight 0 counts for nothing, whatever its logits are.
     let counts = w != vec4f();
     if local.y == 0u {
-        let losses = select(vec4f(), w * (log(sum) + (top - at_goals)), counts);
+        let sound = select(w * (log(sum) + (top - at_goals)), bitcast<vec4f>(odd), diverged);
+        let losses = select(vec4f(), sound, counts);
         for (var i = 0u; i < 4u; i++) {
             loss[args.loss_offset + r + i] = losses[i];
         }
@@ -97,7 +112,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         let factor = scale / sum;
         for (var v = local.y; v < args.vocab; v += STRANDS) {
             let p = exp(z(v, block) - top) * factor;
-            logits[v * (args.ld / 4u) + block] = select(vec4f(), select(p, p - scale, goals == vec4u(v)), counts);
+            let sound = select(select(p, p - scale, goals == vec4u(v)), bitcast<vec4f>(odd), diverged);
+            logits[v * (args.ld / 4u) + block] = select(vec4f(), sound, counts);
         }
     }
 }

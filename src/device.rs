@@ -71,6 +71,18 @@ pub struct Choices {
     pub threads: Option<usize>,
 }
 
+impl Choices {
+    /// Whether these are of a GPU, and `now` is less: a CPU, or a driver on the CPU where there was hardware.
+    pub fn outclass(&self, now: &Device) -> bool {
+        let hardware = !self.description.ends_with(", software)");
+        let less = match now {
+            Device::Gpu(gpu) => hardware && gpu.info.kind == Kind::Software,
+            Device::Cpu { .. } => true,
+        };
+        self.variants.is_some() && less
+    }
+}
+
 impl Device {
     /// Opens what is asked for, with a line that says what was taken and what else is there.
     ///
@@ -147,6 +159,12 @@ impl Device {
             Device::Gpu(gpu) => Box::new(GpuExecutor::new((**gpu).clone(), program)?),
             Device::Cpu { threads } => Box::new(CpuExecutor::new(program, *threads)?),
         })
+    }
+}
+
+impl fmt::Debug for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Device({self})")
     }
 }
 

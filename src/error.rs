@@ -1,6 +1,8 @@
 //! One error type. A message is one line that says what failed, where, what was found, what was expected and what to do.
 
+use std::cell::Cell;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,8 +11,10 @@ pub enum Error {
     Usage(String),
     /// A file or its content is unusable; exit code 1.
     Input(String),
-    /// The device is missing, lost or out of memory; exit code 1.
+    /// The device is missing, refuses, or is out of memory; exit code 1.
     Device(String),
+    /// The device was lost or hangs, and what it held with it; made anew, it may work again; exit code 1.
+    Lost(String),
     /// The user asked to stop; exit code 130.
     Interrupted,
 }
@@ -23,7 +27,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
-            Error::Input(_) | Error::Device(_) => 1,
+            Error::Input(_) | Error::Device(_) | Error::Lost(_) => 1,
             Error::Interrupted => 130,
         }
     }
@@ -35,10 +39,37 @@ pub fn tell(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+thread_local! {
+    /// Whether a panic of this thread is about to be caught and told as an error.
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Calls what panics where it can't go on, in a library that can't be told not to; the panic's message then.
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    let before = CAUGHT.replace(true);
+    // What the call leaves half done is never used again: see where this is called.
+    let done = catch_unwind(AssertUnwindSafe(call));
+    CAUGHT.set(before);
+    done.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("no reason is given").lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    })
+}
+
+/// From here on a panic that is caught and told as an error is not printed besides.
+pub(crate) fn print_no_caught_panics() {
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !CAUGHT.get() {
+            print(info);
+        }
+    }));
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage(m) | Error::Input(m) | Error::Device(m) => f.write_str(m),
+            Error::Usage(m) | Error::Input(m) | Error::Device(m) | Error::Lost(m) => f.write_str(m),
             Error::Interrupted => f.write_str("interrupted"),
         }
     }

@@ -189,6 +189,24 @@ impl Plan {
         Ok(self)
     }
 
+    /// The plan, if it is one for this task: it may come from a file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not: its sizes would be asked of the device.
+    pub fn checked(self, task: &Task) -> Result<Self> {
+        let e = &self.extent;
+        let steps = (1..=LONGEST_SEGMENT).contains(&e.steps) && (1..=task.window.max(1)).contains(&self.window);
+        let same = e.lanes == task.lanes && e.ring == task.ring && e.history == task.history && self.split == task.split;
+        let fits = steps && same && {
+            let segments = self.segment_count();
+            (schedule::states(1)..=schedule::states(segments)).contains(&e.states)
+                && (1..=segments).contains(&e.places)
+                && (1..=e.places).contains(&e.places_per_slot)
+                && (1..=pad4(e.steps.saturating_mul(e.lanes))).contains(&e.head_rows)
+        };
+        if fits { Ok(self) } else { Err(Error::Input("its plan is not one for what is trained: it is damaged, or of another version".to_string())) }
+    }
+
     /// The segments of a window.
     pub fn segments(&self, window: Range<u32>) -> Vec<Range<u32>> {
         window.clone().step_by(self.extent.steps as usize).map(|t| t..t.saturating_add(self.extent.steps).min(window.end)).collect()

@@ -60,7 +60,8 @@ impl Trainer {
     pub fn with_plan(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>, parameters: &[f32]) -> Result<Self> {
         let config = settings.config(&corpus.codec)?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
-        let plan = plan.map_or_else(|| Plan::new(&settings.task(config, &feed), &device.capabilities()), Ok)?;
+        let task = settings.task(config, &feed);
+        let plan = plan.map_or_else(|| Plan::new(&task, &device.capabilities()), |plan| plan.checked(&task))?;
         let mut engine = Engine::new(device, config, plan, &settings.rule.update(settings.clip))?;
         engine.set_parameters(parameters)?;
         let (validation, interrupt) = (corpus.validation, Arc::new(AtomicBool::new(false)));
@@ -94,6 +95,11 @@ impl Trainer {
     /// Once this flag is true, what is under way ends at the next segment with [`Error::Interrupted`]; its window is dropped.
     pub fn set_interrupt(&mut self, flag: Arc<AtomicBool>) {
         self.interrupt = flag;
+    }
+
+    /// That flag.
+    pub fn interrupt(&self) -> Arc<AtomicBool> {
+        self.interrupt.clone()
     }
 
     /// Whether that flag is true.

@@ -1,7 +1,6 @@
 //! The command line.
 
 mod compare;
-mod corpus;
 mod devices;
 mod eval;
 mod export;
@@ -22,7 +21,7 @@ mod series;
 mod shell;
 mod train;
 
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result, print_no_caught_panics, tell};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
@@ -71,6 +70,7 @@ enum Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
+    print_no_caught_panics();
     let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, given(&matches))));
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,

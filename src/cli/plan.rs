@@ -1,6 +1,6 @@
 //! `retrograd plan`
 
-use super::{corpus, print_json, say, train};
+use super::{print_json, say, train};
 use crate::analysis::planned::Planned;
 use crate::device::Device;
 use crate::error::{Error, Result, tell};
@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
         return Err(Error::Usage(format!("{} exists; give another file for --svg", path.display())));
     }
     let (mut config, start, free) = args.train.prepared(given)?;
-    let corpus = corpus::opened(&mut config, start.as_ref(), free)?;
+    let corpus = config.open_corpus(start.as_ref(), free)?;
     let settings = config.settings();
     let model = settings.config(&corpus.codec)?;
     let (device, line) = Device::open(config.device)?;

@@ -60,6 +60,7 @@ impl Progress {
         match event {
             Event::Warning(text) => self.line(&format!("warning: {text}")),
             _ if self.quiet => {}
+            Event::Opened(device, updates) => self.line(&format!("device: {device}, opened again; going on behind update {updates}")),
             Event::Step(done) => self.step(done),
             Event::Report(r) => {
                 let message = format!("loss {:.4} {}  norm {:.3}  {:.0} {}/s", r.mean_loss, self.loss.name(), r.norm, r.speed, self.unit);

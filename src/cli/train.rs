@@ -2,14 +2,14 @@
 
 use super::progress::Progress;
 use super::said::{announce, closing};
-use super::{corpus, finite, not_negative, positive, print_json, report, say, separator};
+use super::{finite, not_negative, positive, print_json, report, say, separator};
 use crate::data::{Kind, Task};
-use crate::device::{Device, Wish};
+use crate::device::{Choices, Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::model::{Activation, History, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::Bytes;
-use crate::run::{End, FREE, Folder, Run, RunConfig, START};
+use crate::run::{End, FREE, Folder, OnDeviceLost, Run, RunConfig, START};
 use crate::store::{Model, Snapshot};
 use crate::trainer::{Corpus, Goal, Trainer};
 use crate::truncation::Truncation;
@@ -149,6 +149,9 @@ pub(super) struct Args {
     /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
     #[arg(long, default_value = "auto", help_heading = "Training")]
     device: Wish,
+    /// What to do when the device is lost or hangs: stop, or retry: open it again and go on from the last snapshot, with the same bits
+    #[arg(long, value_enum, default_value_t = OnDeviceLost::Stop, value_name = "WHAT", help_heading = "Run")]
+    on_device_lost: OnDeviceLost,
     /// Updates from one validation to the next [default: at the end of each epoch, and of the run]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
     val_every: Option<u64>,
@@ -307,9 +310,10 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     }
     let seconds_setup = start.elapsed().as_secs_f64();
     let mut progress = Progress::new(&mut run, args.quiet);
-    let end = run.train(&mut |event| progress.show(event)).inspect_err(|_| {
+    let folder = run.folder().path().to_path_buf();
+    let (mut run, end) = run.train_on(args.on_device_lost, &mut |event| progress.show(event)).inspect_err(|_| {
         // How it came to that is worth a look; that it failed is said anyway.
-        let _ = report::write(run.folder().path());
+        let _ = report::write(&folder);
     })?;
     progress.finish();
     let mut summary = run.summary(end, seconds_setup)?;
@@ -363,7 +367,7 @@ fn flags(given: &[String]) -> Vec<String> {
 fn begin(args: &Args, given: &[String]) -> Result<Run> {
     let (mut config, model, free) = args.prepared(given)?;
     let known = config.text_checksum.clone();
-    let corpus = corpus::opened(&mut config, model.as_ref(), free)?;
+    let corpus = config.open_corpus(model.as_ref(), free)?;
     if !known.is_empty() && known != config.text_checksum {
         tell(&format!("warning: {} is not the text that the configuration was written for: its checksum is another", corpus.content.name()));
     }
@@ -425,12 +429,12 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
             return Err(Error::Input(format!("{} has a model but no snapshot.safetensors: it cannot go on; begin again with another --out", path.display())));
         }
         args.note("there is no snapshot yet: beginning again");
-        let corpus = corpus::found(&mut config, model.as_ref())?;
+        let corpus = config.find_corpus(model.as_ref())?;
         return start(args, folder, config, corpus, model.as_ref()).map(Some);
     };
     if Run::finished(&config, &snapshot) && !extended {
         if args.text.is_some() {
-            corpus::found(&mut config, model.as_ref())?;
+            config.find_corpus(model.as_ref())?;
         }
         args.note(&format!("{} is finished: {} updates; give more --updates (or --epochs) to go on", path.display(), snapshot.counters.updates));
         let text = summary(&folder, snapshot.counters.updates);
@@ -449,8 +453,8 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
         // Before the new goal is: killed between the two, the run is not taken for finished.
         snapshot.save(&file)?;
     }
-    let corpus = corpus::found(&mut config, model.as_ref())?;
-    let (device, line) = Device::open_again(config.device, Some(&snapshot.choices))?;
+    let corpus = config.find_corpus(model.as_ref())?;
+    let (device, line) = open_again(config.device, &snapshot.choices, given.iter().any(|f| f == "device"))?;
     args.note(&line);
     if device.choices() != snapshot.choices {
         args.note(&format!("note: the run was on {}; from here on bits may differ from those of a run that was not interrupted", snapshot.choices.description));
@@ -461,6 +465,19 @@ fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
     }
     args.note(&format!("going on behind update {}", snapshot.counters.updates));
     Run::resume(folder, config, device, corpus, &snapshot).map(Some)
+}
+
+/// The device that a run was on; what takes its place, where it is not there now, is the user's to say.
+fn open_again(wish: Wish, before: &Choices, stated: bool) -> Result<(Device, String)> {
+    let gone = |found: &str| Error::Device(format!("the run was on {}, which is not there now: {found}; go on elsewhere with --device", before.description));
+    let opened = Device::open_again(wish, Some(before)).map_err(|e| match e {
+        Error::Device(message) if !stated && before.variants.is_some() => gone(&message),
+        e => e,
+    });
+    match opened {
+        Ok((device, _)) if !stated && before.outclass(&device) => Err(gone(&format!("there is {device}"))),
+        opened => opened,
+    }
 }
 
 /// The text of `summary.json`, if it is that of a run that ended behind so many updates.

@@ -87,7 +87,9 @@ pub fn adapters() -> Result<Vec<Adapter>> {
 }
 
 fn on(backends: wgpu::Backends) -> Vec<Adapter> {
-    let descriptor = wgpu::InstanceDescriptor { backends, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    // WGPU_VALIDATION=1 loads Vulkan's validation layers, where they are installed; WGPU_DEBUG=0 leaves names out of shaders.
+    let flags = wgpu::InstanceFlags::default().with_env();
+    let descriptor = wgpu::InstanceDescriptor { backends, flags, ..wgpu::InstanceDescriptor::new_without_display_handle() };
     let instance = wgpu::Instance::new(descriptor);
     let mut found: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends)).into_iter().filter_map(usable).collect();
     found.sort_by_key(|a| a.info.kind == Kind::Software);

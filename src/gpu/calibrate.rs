@@ -60,6 +60,21 @@ impl Variants {
     }
 }
 
+/// What a calibration cache holds.
+fn remembered(bytes: &[u8]) -> serde_json::Result<Vec<Remembered>> {
+    serde_json::from_slice(bytes)
+}
+
+/// The variants in a calibration cache, each with what a device makes of it: for whoever tests what damaged files do.
+pub fn cached(bytes: &[u8]) -> Option<Vec<(Variants, Capabilities)>> {
+    let with = |r: Remembered| {
+        let mut capabilities = crate::cpu::capabilities();
+        r.variants.apply(&mut capabilities);
+        (r.variants, capabilities)
+    };
+    remembered(bytes).ok().map(|all| all.into_iter().map(with).collect())
+}
+
 #[derive(Serialize, Deserialize)]
 struct Remembered {
     adapter: String,
@@ -92,7 +107,7 @@ pub(super) fn choose(gpu: &mut GpuDevice) -> Result<()> {
     let key = key(&gpu.info);
     let path = cache_file();
     let known = path.as_ref().and_then(|p| std::fs::read(p).ok());
-    let mut all: Vec<Remembered> = match known.as_deref().map(serde_json::from_slice) {
+    let mut all = match known.as_deref().map(remembered) {
         Some(Ok(all)) => all,
         Some(Err(e)) => {
             tell(&format!(

@@ -58,15 +58,10 @@ struct Reading {
 }
 
 impl Reading {
-    /// Waits for it; the copy has been waited for, but whoever polled may still be about to call back.
-    fn wait(&self) -> MapResult {
-        pollster::block_on(self.receiver.receive()).unwrap_or(Err(wgpu::BufferAsyncError))
-    }
-
     /// Whether it could be mapped, once that is known.
     fn answer(&self) -> Option<MapResult> {
         match pin!(self.receiver.receive()).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => answer,
+            Poll::Ready(answer) => Some(answer.unwrap_or(Err(wgpu::BufferAsyncError))),
             Poll::Pending => None,
         }
     }
@@ -171,7 +166,7 @@ impl GpuExecutor {
             self.ready.push(ready);
         }
         self.program.recordings = recordings;
-        self.gpu.check()
+        self.gpu.poll()
     }
 
     fn group(&self, d: &Dispatch) -> Result<wgpu::BindGroup> {
@@ -214,7 +209,7 @@ impl GpuExecutor {
             }
             let Some(oldest) = self.readings.pop_front() else { return Err(self.cannot_read("no buffer is free")) };
             self.wait_for(Some(oldest.submission.clone()))?;
-            let answer = oldest.wait();
+            let answer = self.gpu.called_back(|| oldest.answer())?;
             let words = self.finish_reading(oldest, answer)?;
             self.arrived.push_back(words);
         };
@@ -230,6 +225,8 @@ impl GpuExecutor {
     }
 
     fn finish_reading(&mut self, reading: Reading, answer: MapResult) -> Result<Vec<u32>> {
+        // What can be read behind an error may be anything.
+        self.gpu.check()?;
         answer.map_err(|e| self.cannot_read(e))?;
         let view = reading.buffer.get_mapped_range(0..reading.size).map_err(|e| self.cannot_read(e))?;
         let words = bytemuck::pod_collect_to_vec(&view);
@@ -240,7 +237,7 @@ impl GpuExecutor {
     }
 
     fn cannot_read(&self, why: impl std::fmt::Display) -> Error {
-        Error::Device(format!("{}: cannot read from the device: {why}", self.gpu.info))
+        self.gpu.cannot_read(why)
     }
 
     fn pipelines(&self) -> std::sync::MutexGuard<'_, super::pipelines::Pipelines> {
@@ -363,7 +360,7 @@ impl Executor for GpuExecutor {
             let reading = self.start_reading(slot, at, part.len())?;
             self.wait_for(Some(reading.submission.clone()))?;
             self.in_flight.clear();
-            let answer = reading.wait();
+            let answer = self.gpu.called_back(|| reading.answer())?;
             part.copy_from_slice(&self.finish_reading(reading, answer)?);
         }
         Ok(())
@@ -385,7 +382,8 @@ impl Executor for GpuExecutor {
         } else {
             self.gpu.poll()?;
         }
-        let answer = self.readings.front().and_then(|r| if wait { Some(r.wait()) } else { r.answer() });
+        let Some(oldest) = self.readings.front() else { return Ok(None) };
+        let answer = if wait { Some(self.gpu.called_back(|| oldest.answer())?) } else { oldest.answer() };
         let Some(answer) = answer else { return Ok(None) };
         self.readings.pop_front().map(|reading| self.finish_reading(reading, answer)).transpose()
     }

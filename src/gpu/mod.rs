@@ -9,6 +9,6 @@ mod pipelines;
 mod timestamps;
 
 pub use adapter::{Adapter, AdapterInfo, Kind, adapters};
-pub use calibrate::Variants;
-pub use device::GpuDevice;
+pub use calibrate::{Variants, cached};
+pub use device::{GpuDevice, Injected};
 pub use executor::GpuExecutor;

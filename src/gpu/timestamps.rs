@@ -2,7 +2,7 @@
 
 use super::device::GpuDevice;
 use super::executor::ARGS_SLOTS;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Queries for the times before and behind each dispatch of a submission, and what their answers pass through.
 pub(super) struct Timestamps {
@@ -41,16 +41,15 @@ impl Timestamps {
 
     /// The seconds of each dispatch, once they are done.
     pub(super) fn seconds(&self, gpu: &GpuDevice, count: usize) -> Result<Vec<f64>> {
-        let cannot = |why: String| Error::Device(format!("{}: cannot read the times of a profile: {why}", gpu.info));
-        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         self.mapped.map_async(wgpu::MapMode::Read, 0..16 * count as u64, move |result| {
             // Fails only if nobody waits any more.
             let _ = sender.send(result);
         });
         gpu.wait(None)?;
-        let mapped = pollster::block_on(receiver.receive()).unwrap_or(Err(wgpu::BufferAsyncError));
-        mapped.map_err(|e| cannot(e.to_string()))?;
-        let view = self.mapped.get_mapped_range(0..16 * count as u64).map_err(|e| cannot(e.to_string()))?;
+        let mapped = gpu.called_back(|| receiver.try_recv().ok())?;
+        mapped.map_err(|e| gpu.cannot_read(e))?;
+        let view = self.mapped.get_mapped_range(0..16 * count as u64).map_err(|e| gpu.cannot_read(e))?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         self.mapped.unmap();

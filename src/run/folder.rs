@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The model that a run began with, where it was given one.
@@ -29,7 +29,7 @@ impl Folder {
         let new = !path.exists();
         fs::create_dir_all(path).map_err(|e| failed(&e))?;
         let mut entries = fs::read_dir(path).map_err(|e| failed(&e))?;
-        if entries.any(|e| e.is_ok_and(|e| e.file_name() != ".lock")) {
+        if entries.any(|e| e.is_ok_and(|e| e.file_name() != ".lock" && !left_over(&e))) {
             return Err(Error::Usage(format!(
                 "{} exists and is not empty; choose another --out, or go on with what is there by --resume {}",
                 path.display(),
@@ -65,20 +65,18 @@ impl Folder {
         if !path.is_dir() {
             return Err(Error::Input(format!("{} is not a folder; give that of a run", path.display())));
         }
-        if !path.join("config.toml").is_file() && path.join("model.safetensors").is_file() {
+        let has = |name: &str| path.join(name).is_file();
+        if !has("config.toml") && has("model.safetensors") && !has("snapshot.safetensors") {
             let name = path.display();
             return Err(Error::Input(format!("{name} holds a model that was imported, and no run; begin one with `retrograd train TEXT --from {name}`")));
         }
-        if !path.join("config.toml").is_file() {
+        if !has("config.toml") {
             return Err(Error::Input(format!("{} is not the folder of a run: it has no config.toml", path.display())));
         }
         let folder = Self::locked(path, false, false)?;
         // What a process that was killed while it wrote has left.
-        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with('.') && name.to_string_lossy().ends_with(".tmp") {
-                let _ = fs::remove_file(entry.path());
-            }
+        for entry in fs::read_dir(path).into_iter().flatten().flatten().filter(left_over) {
+            let _ = fs::remove_file(entry.path());
         }
         Ok(folder)
     }
@@ -86,11 +84,37 @@ impl Folder {
     fn locked(path: &Path, new: bool, unfinished: bool) -> Result<Self> {
         let name = path.join(".lock");
         let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot write {}: {e}; make the folder writable", name.display()));
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&name).map_err(|e| failed(&e))?;
+        let mut file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&name).map_err(|e| failed(&e))?;
         match file.try_lock() {
-            Ok(()) => Ok(Folder { path: path.to_path_buf(), new, unfinished, _lock: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(Error::Input(format!("another process is training in {}; wait for it, or stop it", path.display()))),
-            Err(fs::TryLockError::Error(e)) => Err(failed(&e)),
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // Some systems don't let others read what is locked.
+                let holder = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
+                let holder = holder.map_or(String::new(), |pid| format!(" (process {pid})"));
+                return Err(Error::Input(format!("another process{holder} is training in {}; wait for it, or stop it", path.display())));
+            }
+            Err(fs::TryLockError::Error(e)) => return Err(failed(&e)),
+        }
+        let folder = Folder { path: path.to_path_buf(), new, unfinished, _lock: file };
+        // The lock is the system's and ends with its holder; what the file says is for people.
+        let write = |mut file: &File| file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
+        write(&folder._lock).map_err(|e| failed(&e))?;
+        Ok(folder)
+    }
+
+    /// Whether the folder is still this process's: somebody may have removed the lock, and a second process begun.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if another process has it.
+    pub(super) fn check(&self) -> Result<()> {
+        let holder = fs::read_to_string(self.file(".lock")).ok().and_then(|text| text.trim().parse::<u32>().ok());
+        match holder.filter(|&pid| pid != std::process::id()) {
+            Some(pid) => Err(Error::Input(format!(
+                "process {pid} is training in {} now, since somebody removed or replaced its .lock; this one stops and leaves what is there",
+                self.path.display()
+            ))),
+            None => Ok(()),
         }
     }
 
@@ -108,6 +132,12 @@ impl Folder {
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Whether it is what a process that was killed while it wrote has left.
+fn left_over(entry: &fs::DirEntry) -> bool {
+    let name = entry.file_name();
+    name.to_string_lossy().starts_with('.') && name.to_string_lossy().ends_with(".tmp")
 }
 
 /// Takes back what was made of a run that could not begin.
@@ -152,16 +182,25 @@ impl Growing {
     /// Adds a record, and tries to write what waits.
     ///
     /// # Errors
-    /// [`Error::Input`] if it can't be written; the records then wait for the next time.
+    /// [`Error::Input`] if it can't be written; the records then wait for the next time. Likewise if the file was removed and begins anew.
     pub(super) fn push(&mut self, record: &[u8]) -> Result<()> {
         self.waiting.extend(record);
-        self.write()
+        let removed = !self.path.exists();
+        self.write()?;
+        if removed {
+            return Err(Error::Input(format!("{} was removed; it begins anew, without what was in it", self.path.display())));
+        }
+        Ok(())
     }
 
     fn write(&mut self) -> Result<()> {
         let mut write = || {
             if self.waiting.is_empty() {
                 return Ok(());
+            }
+            if !self.path.exists() {
+                self.file = OpenOptions::new().create(true).truncate(false).write(true).open(&self.path)?;
+                self.good = 0;
             }
             self.file.set_len(self.good)?;
             self.file.seek(SeekFrom::Start(self.good))?;

@@ -2,10 +2,12 @@
 
 mod board;
 mod config;
+mod corpus;
 mod folder;
 mod history;
 mod labels;
 mod looks;
+mod lost;
 mod series;
 mod summary;
 mod unit;
@@ -14,6 +16,7 @@ pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use folder::{Folder, START};
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
+pub use lost::OnDeviceLost;
 pub use unit::Unit;
 
 use crate::device::Device;
@@ -46,6 +49,8 @@ pub enum Event<'a> {
         /// Whether the loss is the lowest so far.
         best: bool,
     },
+    /// A device that was lost is there again, and training goes on from the last snapshot, behind so many updates.
+    Opened(&'a Device, u64),
     /// Something that the user should know, and training goes on.
     Warning(&'a str),
 }
@@ -125,7 +130,11 @@ impl Run {
         }
         // Another device has other limits: bits differ there anyway.
         let plan = Some(snapshot.plan).filter(|_| device.choices() == snapshot.choices);
-        let mut trainer = Trainer::with_plan(&device, corpus, settings, plan, &snapshot.parameters)?;
+        let trainer = Trainer::with_plan(&device, corpus, settings, plan, &snapshot.parameters);
+        let mut trainer = trainer.map_err(|e| match e {
+            Error::Input(message) => Error::Input(format!("{}: {message}", folder.file("snapshot.safetensors").display())),
+            e => e,
+        })?;
         trainer.restore(snapshot.counters, &snapshot.memory)?;
         config.save(&folder.file("config.toml"))?;
         let mut run = Self::with(folder, config, device, trainer, snapshot.progress)?;
@@ -251,6 +260,7 @@ impl Run {
             }
         };
         self.take_figures(true, observer)?;
+        self.folder.check()?;
         self.save().map_err(|e| match e {
             Error::Input(message) => {
                 let last = self.saved_at.map_or("there is none".to_string(), |u| format!("the last good one is of update {u}"));
@@ -427,6 +437,7 @@ impl Run {
     /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.
     fn save_or_warn(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         self.take_figures(true, observer)?;
+        self.folder.check()?;
         match self.save() {
             Err(Error::Input(message)) => {
                 self.warn_once(1, &format!("{message}; training goes on, and the snapshot is tried again later"), observer);

@@ -2,10 +2,14 @@
 
 // What the program prints, refuses and returns.
 mod cli;
+// Runs that are killed at any moment, disks that are full, files that vanish.
+mod crash;
 // The devices that tests run on.
 mod devices;
 // Gradients by time lag, and what they suggest.
 mod flow;
+// Devices that are lost, hang, refuse or vanish.
+mod faults;
 // The programs under examples/.
 mod examples;
 // Models to and from other programs, and configurations given back.

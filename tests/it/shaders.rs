@@ -1,5 +1,6 @@
 //! Every WGSL file against its Rust binding, and its translation to every language that a driver may want. Needs no GPU.
 
+use crate::cli::folder;
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
@@ -7,6 +8,7 @@ use naga::{AddressSpace, Module, ScalarKind, ShaderStage, StorageAccess, TypeInn
 use retrograd::cpu;
 use retrograd::kernel::{self, Access, Kernel, Loads, Tile, Variant};
 use retrograd::kernels::KERNELS;
+use std::process::Command;
 
 /// What WebGPU grants everywhere: bytes of workgroup memory, invocations of a workgroup, and storage bindings, of which Metal
 /// needs one for itself.
@@ -148,6 +150,45 @@ fn every_shader_translates() {
     }
 }
 
+/// What Vulkan drivers get is checked by its maker's own tool.
+#[test]
+fn spirv_is_valid() {
+    if Command::new("spirv-val").arg("--version").output().is_err() {
+        println!("skipped: there is no spirv-val (Debian: apt-get install spirv-tools)");
+        return;
+    }
+    let mut checked = 0;
+    for shader in shaders() {
+        for (what, module, info) in specialized(&shader) {
+            let subgroups = subgroups(shader.variant);
+            let words = Target { module: &module, info: &info, subgroups }.spirv_words().unwrap_or_else(|e| panic!("{what}: {e}"));
+            let path = folder("spirv").join(format!("{checked}.spv"));
+            std::fs::write(&path, words.iter().flat_map(|w| w.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
+            let environment = if subgroups { "vulkan1.1" } else { "vulkan1.0" };
+            let done = Command::new("spirv-val").args(["--target-env", environment]).arg(&path).output().unwrap();
+            assert!(done.status.success(), "{what}: {}", String::from_utf8_lossy(&done.stderr));
+            checked += 1;
+        }
+    }
+    println!("{checked} modules");
+    // The tool does find mistakes.
+    let path = folder("spirv").join("0.spv");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let half = bytes.len() / 8 * 4;
+    bytes.truncate(half);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(!Command::new("spirv-val").arg(&path).output().unwrap().status.success());
+}
+
+/// For tests/webgpu.py: every text that is handed to a device, as JSON.
+#[test]
+#[ignore = "writes what tests/webgpu.py asks a browser about"]
+fn texts_for_a_browser() {
+    let of = |s: &Shader| serde_json::json!({"what": s.what, "text": s.kernel.text(s.variant), "subgroups": subgroups(s.variant)});
+    let all: Vec<serde_json::Value> = shaders().iter().map(of).collect();
+    std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/shaders.json"), serde_json::to_vec(&all).unwrap()).unwrap();
+}
+
 /// A module to be translated; each translation gives its length.
 struct Target<'a> {
     module: &'a Module,
@@ -166,10 +207,14 @@ const CHECKS: BoundsCheckPolicies = BoundsCheckPolicies {
 
 impl Target<'_> {
     fn spirv(&self) -> Result<usize, String> {
+        self.spirv_words().map(|words| words.len())
+    }
+
+    fn spirv_words(&self) -> Result<Vec<u32>, String> {
         let lang_version = if self.subgroups { (1, 3) } else { (1, 0) };
         let options = spv::Options { lang_version, bounds_check_policies: CHECKS, ..Default::default() };
         let pipeline = spv::PipelineOptions { shader_stage: STAGE, entry_point: "main".to_string() };
-        spv::write_vec(self.module, self.info, &options, Some(&pipeline)).map(|words| words.len()).map_err(|e| e.to_string())
+        spv::write_vec(self.module, self.info, &options, Some(&pipeline)).map_err(|e| e.to_string())
     }
 
     fn metal(&self) -> Result<usize, String> {

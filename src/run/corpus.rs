@@ -1,0 +1,67 @@
+//! What a run is trained on: a text, the sequences of a task, lines with labels, or a table of numbers.
+
+use super::RunConfig;
+use crate::data::Codec;
+use crate::error::{Error, Result};
+use crate::store::Model;
+use crate::trainer::Corpus;
+use std::sync::Arc;
+
+/// Epochs of fewer updates do not each end with a validation.
+const SHORT: u64 = 50;
+
+impl RunConfig {
+    /// Opens it, and notes in the configuration what tells it from others; if the number of lanes is `free`, that which a table wants.
+    ///
+    /// # Errors
+    /// If it can't be read, or the model does not read its like.
+    pub fn open_corpus(&mut self, model: Option<&Model>, free: bool) -> Result<Corpus> {
+        if let Some(wanted) = self.wanted()? {
+            let series = model.map(|m| m.codec.series()).transpose()?;
+            let table = Arc::new(self.open_table(&wanted, series)?);
+            if free {
+                self.batch = table.lanes();
+            }
+            if self.val_every.is_none() && self.val_fraction > 0.0 && table.updates(self.batch) < SHORT {
+                self.val_every = Some(SHORT);
+            }
+            return Corpus::of_table(table, &self.settings());
+        }
+        reads_text(model)?;
+        if let Some(labelled) = self.open_labelled(model.map(|m| &m.codec))? {
+            return Corpus::of_labelled(labelled, &self.settings());
+        }
+        model.map_or(Ok(()), |m| m.codec.text().map(drop))?;
+        let symbols = Arc::new(self.open_text(model.and_then(|m| m.codec.vocabulary()))?);
+        Corpus::new(symbols, self.layout(), &self.settings())
+    }
+
+    /// Opens it again.
+    ///
+    /// # Errors
+    /// If it is gone, or has changed.
+    pub fn find_corpus(&mut self, model: Option<&Model>) -> Result<Corpus> {
+        if let Some(wanted) = self.wanted()? {
+            let series = model.map(|m| m.codec.series()).transpose()?;
+            let table = self.find_table(&wanted, series)?;
+            return Corpus::of_table(Arc::new(table), &self.settings());
+        }
+        if let Some(labelled) = self.find_labelled(model.map(|m| &m.codec))? {
+            return Corpus::of_labelled(labelled, &self.settings());
+        }
+        let symbols = Arc::new(self.find_text(model.and_then(|m| m.codec.vocabulary()))?);
+        self.text.clone_from(&symbols.text().path);
+        Corpus::new(symbols, self.layout(), &self.settings())
+    }
+}
+
+fn reads_text(model: Option<&Model>) -> Result<()> {
+    match model.map(|m| &m.codec) {
+        Some(Codec::Series(series)) => Err(Error::Usage(format!(
+            "the model of --from forecasts numeric series; give a CSV file with the columns {}, and --target {}",
+            series.features.join(", "),
+            series.targets.join(",")
+        ))),
+        _ => Ok(()),
+    }
+}

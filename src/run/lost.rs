@@ -1,0 +1,99 @@
+//! Going on when the device is lost: it is opened again, and training begins at the last snapshot.
+
+use super::{End, Event, Run, START};
+use crate::device::{Choices, Device, Wish};
+use crate::error::{Error, Result};
+use crate::store::{Model, Snapshot};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// What to do when the device is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum OnDeviceLost {
+    /// End with an error; the last snapshot stays.
+    #[default]
+    Stop,
+    /// Open it again and go on from the last snapshot.
+    Retry,
+}
+
+/// Seconds before each try to open the device again: a driver that was reset takes a while.
+const PAUSES: [f32; 5] = [0.5, 2.0, 5.0, 15.0, 30.0];
+/// Losses without a new snapshot in between after which it is given up.
+const FRUITLESS: u32 = 3;
+
+impl Run {
+    /// As [`Run::train`]; where that is asked for, a device that is lost is opened again, and training goes on from the last snapshot as
+    /// a run that was killed would: with the bits of one that was not.
+    ///
+    /// # Errors
+    /// As there, or if the device is lost for good.
+    pub fn train_on(mut self, lost: OnDeviceLost, observer: &mut dyn FnMut(Event<'_>)) -> Result<(Self, End)> {
+        let (mut snapshot, mut fruitless) = (None, 0);
+        loop {
+            let why = match self.train(observer) {
+                Ok(end) => return Ok((self, end)),
+                Err(Error::Lost(why)) => why,
+                Err(e) => return Err(e),
+            };
+            let (path, last) = (self.folder.path().to_path_buf(), self.saved_at.unwrap_or_default());
+            fruitless = if snapshot == Some(last) { fruitless + 1 } else { 1 };
+            snapshot = Some(last);
+            if lost == OnDeviceLost::Stop {
+                return Err(stopped(&why, last, &path, ", with --on-device-lost retry to do so by itself"));
+            }
+            if fruitless > FRUITLESS {
+                return Err(stopped(&format!("{why}; that was {fruitless} times in a row"), last, &path, ""));
+            }
+            observer(Event::Warning(&format!("{why}; opening it again, to go on from the snapshot of update {last}")));
+            self = self.again(observer).map_err(|e| match e {
+                Error::Lost(why) | Error::Device(why) => stopped(&why, last, &path, ""),
+                e => e,
+            })?;
+        }
+    }
+
+    /// The run as its last snapshot has it, on the same device, opened again.
+    fn again(self, observer: &mut dyn FnMut(Event<'_>)) -> Result<Self> {
+        let snapshot = Snapshot::load(&self.folder.file("snapshot.safetensors"))?;
+        let interrupt = self.trainer.interrupt();
+        let Run { folder, mut config, profiled, trainer, device, monitor, .. } = self;
+        // What is left of the lost device goes before another is asked for.
+        drop((trainer, monitor, device));
+        let start = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
+        let corpus = config.find_corpus(start.as_ref())?;
+        let device = open(config.device, &snapshot.choices, &interrupt, observer)?;
+        let mut run = Self::resume(folder, config, device, corpus, &snapshot)?;
+        run.trainer.set_interrupt(interrupt);
+        run.profiled = profiled;
+        observer(Event::Opened(&run.device, snapshot.counters.updates));
+        Ok(run)
+    }
+}
+
+/// Tries, with longer and longer pauses, until the device is there as it was.
+fn open(wish: Wish, before: &Choices, interrupt: &Arc<AtomicBool>, observer: &mut dyn FnMut(Event<'_>)) -> Result<Device> {
+    let mut error = Error::Device(format!("{} is not there any more", before.description));
+    for seconds in PAUSES {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs_f32(seconds) {
+            if interrupt.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        match Device::open_again(wish, Some(before)) {
+            Ok((device, _)) if device.choices() == *before => return Ok(device),
+            Ok((device, _)) => error = Error::Device(format!("{} is not there any more; there is {device}", before.description)),
+            Err(e) => error = e,
+        }
+        observer(Event::Warning(&format!("{error}; trying again")));
+    }
+    Err(error)
+}
+
+fn stopped(why: &str, snapshot: u64, folder: &Path, more: &str) -> Error {
+    Error::Lost(format!("{why}; the last snapshot is of update {snapshot}: go on with `retrograd train --resume {}`{more}", folder.display()))
+}

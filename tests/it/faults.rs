@@ -1,0 +1,205 @@
+//! Devices that are lost, hang, refuse or vanish: an error, or going on with the same bytes.
+
+use crate::cli::{folder, retrograd, run, text};
+use retrograd::Error;
+use retrograd::device::{Choices, Device};
+use retrograd::gpu::{GpuDevice, Injected, Variants, adapters};
+use retrograd::kernel::{Loads, Tile};
+use retrograd::run::{End, Event, Folder, OnDeviceLost, Run, RunConfig};
+use retrograd::trainer::{Corpus, Trainer};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+const UPDATES: u64 = 50;
+const CONFIG: &str = r#"
+format = 1
+text-checksum = ""
+text-bytes = 0
+bytes = false
+hidden = 12
+layers = 2
+batch = 4
+truncation = "random:0.9"
+activation = "tanh"
+no-bias = false
+init = "orthogonal"
+updates = 50
+optimizer = "adam"
+lr = 0.002
+schedule = "cosine"
+warmup = 5
+clip-norm = 1.0
+device = "gpu"
+seed = 0
+val-fraction = 0.01
+log-every = 3
+save-every = 8
+sample = 0
+monitor = 10
+tensorboard = true
+"#;
+
+/// An adapter opened for one test alone: others go on with theirs.
+fn own() -> GpuDevice {
+    let adapters = adapters().unwrap();
+    let adapter = adapters.first().expect("no GPU adapter: install a Vulkan driver, on Debian `apt-get install mesa-vulkan-drivers`");
+    GpuDevice::open_with(adapter, Some(Variants::only(Tile::T8x8, Loads::Each))).unwrap()
+}
+
+fn begin(out: &Path, gpu: &GpuDevice) -> Run {
+    let mut config = RunConfig::parse(CONFIG).unwrap();
+    let symbols = Arc::new(config.open_text(None).unwrap());
+    let corpus = Corpus::new(symbols, config.layout(), &config.settings()).unwrap();
+    let folder = Folder::create(out).unwrap();
+    config.save(&folder.file("config.toml")).unwrap();
+    let device = Device::Gpu(Box::new(gpu.clone()));
+    let settings = Run::settings(&config, &device, &corpus).unwrap();
+    let trainer = Trainer::new(&device, corpus, settings).unwrap();
+    Run::begin(folder, config, device, trainer).unwrap()
+}
+
+/// Trains, and makes each of these go wrong behind so many steps since the one before; the end, and how often a device was opened again.
+fn train(out: &Path, lost: OnDeviceLost, faults: &[(u64, Injected)]) -> (retrograd::Result<End>, u64) {
+    let mut gpu = own();
+    let (mut steps, mut faults, mut opened) = (0, faults.iter(), 0);
+    let mut next = faults.next();
+    let ended = begin(out, &gpu).train_on(lost, &mut |event| match event {
+        Event::Step(_) => {
+            steps += 1;
+            if next.is_some_and(|n| n.0 == steps) {
+                gpu.inject(next.unwrap().1);
+                (steps, next) = (0, faults.next());
+            }
+        }
+        Event::Opened(Device::Gpu(new), _) => {
+            opened += 1;
+            gpu = (**new).clone();
+        }
+        _ => {}
+    });
+    (ended.map(|(_, end)| end), opened)
+}
+
+fn fresh(name: &str) -> std::path::PathBuf {
+    folder("faults").join(name)
+}
+
+/// Lost three times and hung once, between snapshots, a run ends with the bytes of one that was not.
+#[test]
+fn a_lost_device_is_opened_again_and_the_bytes_are_the_same() {
+    let (whole, lost) = (fresh("whole"), fresh("lost"));
+    assert_eq!(train(&whole, OnDeviceLost::Stop, &[]), (Ok(End::Done), 0));
+    let faults = [(3, Injected::Lost), (11, Injected::Hang), (20, Injected::Lost), (1, Injected::Lost)];
+    assert_eq!(train(&lost, OnDeviceLost::Retry, &faults), (Ok(End::Done), 4));
+    for name in ["model.safetensors", "best.safetensors"] {
+        assert!(std::fs::read(whole.join(name)).unwrap() == std::fs::read(lost.join(name)).unwrap(), "{name} differs");
+    }
+    let updates = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap().matches("\"grad_norm\"").count();
+    assert_eq!(updates(&whole), updates(&lost), "figures are lost or doubled");
+}
+
+/// Without that, one line; the last snapshot goes on by hand.
+#[test]
+fn a_lost_device_stops_a_run_in_one_line() {
+    for (name, fault, words) in [("stop lost", Injected::Lost, "device lost"), ("stop hung", Injected::Hang, "no answer for 0 s; the driver hangs")] {
+        let out = fresh(name);
+        let (ended, opened) = train(&out, OnDeviceLost::Stop, &[(19, fault)]);
+        let Err(Error::Lost(line)) = ended else { panic!("{ended:?}") };
+        assert!(opened == 0 && !line.contains('\n') && line.contains(words) && line.contains("snapshot is of update 16: go on with"), "{line}");
+        assert_eq!(Error::Lost(line).exit_code(), 1);
+        let done = retrograd(&["train", "--resume", out.to_str().unwrap()]);
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    }
+}
+
+/// Lost again and again before it gets anywhere, it is given up.
+#[test]
+fn a_device_that_is_always_lost_is_given_up() {
+    let (ended, opened) = train(&fresh("always"), OnDeviceLost::Retry, &[(2, Injected::Lost); 9]);
+    let Err(Error::Lost(line)) = ended else { panic!("{ended:?}") };
+    assert!(opened == 3 && line.contains("4 times in a row") && line.contains("update 0"), "{line}");
+}
+
+/// What wgpu finds wrong and nobody asked for ends a run, and is not tried again: it would come again.
+#[test]
+fn an_error_that_nobody_asked_for_ends_a_run() {
+    let out = fresh("invalid");
+    let (ended, opened) = train(&out, OnDeviceLost::Retry, &[(9, Injected::Invalid)]);
+    let Err(Error::Device(line)) = ended else { panic!("{ended:?}") };
+    assert!(opened == 0 && line.contains("device error") && line.contains("injected") && !line.contains('\n'), "{line}");
+    assert!(out.join("snapshot.safetensors").exists());
+}
+
+/// Whoever asks to stop while the device is awaited is heard.
+#[test]
+fn an_interrupt_ends_the_wait_for_a_device() {
+    let gpu = own();
+    let mut begun = begin(&fresh("interrupt"), &gpu);
+    let flag = Arc::new(AtomicBool::new(false));
+    begun.trainer.set_interrupt(flag.clone());
+    let mut steps = 0;
+    let ended = begun.train_on(OnDeviceLost::Retry, &mut |event| {
+        steps += u64::from(matches!(event, Event::Step(_)));
+        if steps == 2 {
+            gpu.inject(Injected::Lost);
+        }
+        if matches!(event, Event::Warning(_)) {
+            flag.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    });
+    assert!(matches!(ended, Err(Error::Interrupted)), "{:?}", ended.map(|e| e.1));
+    assert!(steps < UPDATES);
+}
+
+/// More memory than there is: the driver says so, and the program in one line.
+#[test]
+fn too_little_memory_is_one_line() {
+    if own().info.backend != "vulkan" {
+        println!("skipped: Mesa's GL ends the process by itself when memory is short");
+        return;
+    }
+    let out = fresh("memory");
+    let sizes = "--hidden=2048 --batch=64 --init=normal:0.01 --truncation=full --memory-budget=2GiB --updates=1";
+    let script = format!("ulimit -v 900000; exec '{}' train --device=gpu {sizes} --out '{}'", env!("CARGO_BIN_EXE_retrograd"), out.display());
+    let done = run(Command::new("sh").args(["-c", &script]));
+    let message = text(&done.stderr);
+    // What the driver prints by itself aside.
+    let error: Vec<&str> = message.lines().filter(|l| l.starts_with("error: ") && !l.contains("XDG_RUNTIME_DIR")).collect();
+    assert!(done.status.code() == Some(1) && error.len() == 1 && error[0].contains("memory"), "{:?}: {message}", done.status);
+}
+
+/// A run whose adapter is gone says so, and goes on elsewhere only if it is told to.
+#[test]
+fn an_adapter_that_is_gone_is_named() {
+    let out = fresh("gone");
+    let name = out.to_str().unwrap();
+    let small = ["train", "--hidden=12", "--batch=4", "--truncation=regular:16", "--device=gpu", "--updates=5", "--sample=0", "--out", name];
+    assert!(retrograd(&small).status.success());
+    let resume = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));
+        command.args(["train", "--resume", name, "--updates=9", "--sample=0"]).args(more);
+        run(command.env("VK_ICD_FILENAMES", "/nonexistent").env("VK_DRIVER_FILES", "/nonexistent").env("WGPU_BACKEND", "vulkan"))
+    };
+    let done = resume(&[]);
+    let message = text(&done.stderr);
+    assert!(done.status.code() == Some(1) && message.contains("which is not there now") && message.contains("--device"), "{message}");
+    let config = std::fs::read_to_string(out.join("config.toml")).unwrap();
+    std::fs::write(out.join("config.toml"), config.replace("device = \"gpu\"", "device = \"auto\"")).unwrap();
+    let message = text(&resume(&[]).stderr);
+    assert!(message.contains("which is not there now: there is CPU"), "{message}");
+    let done = resume(&["--device=cpu"]);
+    assert!(done.status.success() && text(&done.stderr).contains("bits may differ"), "{}", text(&done.stderr));
+}
+
+#[test]
+fn a_gpu_outclasses_less() {
+    let gpu = Device::Gpu(Box::new(own()));
+    let software = gpu.choices();
+    let hardware = Choices { description: "NVIDIA (vulkan, 550)".to_string(), ..software.clone() };
+    let cpu = Device::Cpu { threads: 2 };
+    assert!(software.outclass(&cpu) && !software.outclass(&gpu));
+    assert!(hardware.outclass(&cpu) && hardware.outclass(&gpu) == gpu.to_string().ends_with(", software)"));
+    assert!(!cpu.choices().outclass(&gpu) && !cpu.choices().outclass(&cpu));
+}
