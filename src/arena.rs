@@ -96,6 +96,11 @@ impl Arena {
         self.slots.iter().map(|s| (s.name.as_str(), u64::from(s.elements) * 4)).max_by_key(|s| s.1).unwrap_or(("", 0))
     }
 
+    /// What a slot's bytes are for.
+    pub fn purpose(&self, slot: Slot) -> Purpose {
+        self.slots[slot.0].purpose
+    }
+
     fn add(&mut self, name: String, elements: u32, purpose: Purpose, persistent: bool) -> Slot {
         assert!(elements > 0, "slot {name} is empty");
         self.slots.push(SlotInfo { name, elements, purpose, persistent });

@@ -76,19 +76,15 @@ impl CpuExecutor {
         let first = (place.offset + offset) as usize;
         (place.bank, first..first + count)
     }
-}
 
-impl Executor for CpuExecutor {
-    fn description(&self) -> &str {
-        &self.description
-    }
-
-    fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
+    /// Replays a recording, or one dispatch of it.
+    fn replay(&mut self, recording: usize, index: Option<usize>, values: &Values) {
         let CpuExecutor { program, banks, pool, counters, recorder, .. } = self;
         let mut recorder = recorder.as_mut().filter(|r| r.is_running());
         let threads = pool.current_num_threads();
         pool.install(|| {
-            for dispatch in &program.recordings[recording].dispatches {
+            let all = &program.recordings[recording].dispatches;
+            for dispatch in index.map_or(&all[..], |i| &all[i..=i]) {
                 let count = match dispatch.repeat {
                     Repeat::Once => 1,
                     Repeat::Steps(extra) => values.get(Var::Steps) + extra,
@@ -127,6 +123,25 @@ impl Executor for CpuExecutor {
                 }
             }
         });
+    }
+}
+
+impl Executor for CpuExecutor {
+    fn description(&self) -> &str {
+        &self.description
+    }
+
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
+        self.replay(recording, None, values);
+        Ok(())
+    }
+
+    fn run_dispatch(&mut self, recording: usize, index: usize, values: &Values) -> Result<()> {
+        self.replay(recording, Some(index), values);
         Ok(())
     }
 

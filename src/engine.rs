@@ -16,6 +16,7 @@ use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::recording::{Counters, Executor, download_f32, upload_f32};
 use crate::schedule::Action;
+use crate::watch;
 use std::ops::Range;
 
 /// A model on a device.
@@ -32,6 +33,8 @@ pub struct Engine {
     moments: [bool; 2],
     /// The update whose gradients drop units, or rather the last 32 bits of its number.
     dropping: Option<u32>,
+    /// Whether all that is written is looked at.
+    watched: bool,
     probe: Option<probe::Probe>,
 }
 
@@ -81,7 +84,8 @@ impl Engine {
         let dispatches_per_window = window.iter().map(|&r| recorded.program.recordings[r].dispatch_count(plan.extent.steps)).sum();
         let (slots, inputs) = (recorded.slots, recorded.inputs);
         let executor = device.executor(recorded.program)?;
-        let mut engine = Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window, moments: update.moments, dropping: None, probe };
+        let mut engine =
+            Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window, moments: update.moments, dropping: None, watched: false, probe };
         engine.warm_up()?;
         Ok(engine)
     }
@@ -93,7 +97,7 @@ impl Engine {
         for recording in
             [record::PREPARE, record::forward(0), record::pack(0), record::backward(0), record::EVALUATE, record::LOGITS, record::UPDATE, record::CARRY]
         {
-            self.executor.run(recording, &values)?;
+            self.run(recording, &values)?;
         }
         self.executor.wait()?;
         self.executor.upload(self.slots.status, 0, &[0; finish::RING as usize])
@@ -135,6 +139,19 @@ impl Engine {
     /// If the device fails.
     pub fn wait(&mut self) -> Result<()> {
         self.executor.wait()
+    }
+
+    /// From here on looks at all that each kernel writes, and fails at the first number that is not finite; many times slower.
+    pub fn detect_anomalies(&mut self) {
+        self.watched = true;
+    }
+
+    fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
+        if self.watched {
+            let shape = [self.plan.extent.lanes, pad4(self.config.hidden)];
+            return watch::run(&mut *self.executor, shape, recording, values);
+        }
+        self.executor.run(recording, values)
     }
 
     /// Measures the time of each kernel from here on, or no longer.
@@ -224,7 +241,7 @@ impl Engine {
         accumulate: bool,
         mut kept: Option<u32>,
     ) -> Result<()> {
-        self.executor.run(record::PREPARE, &Values::default())?;
+        self.run(record::PREPARE, &Values::default())?;
         let (mut more, count) = (accumulate, segments.len() as u32);
         let (mut reached, mut uploaded) = (0, None);
         for action in self.plan.actions(count) {
@@ -237,8 +254,8 @@ impl Engine {
                 Action::Forward { segment, from, to, place } => {
                     let (group, values) = self.values(&segments[segment as usize], place);
                     let values = self.dropping(values);
-                    self.executor.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
-                    self.executor.run(record::pack(group), &values)?;
+                    self.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
+                    self.run(record::pack(group), &values)?;
                     // The first sweep comes by every state once.
                     reached += u32::from(segment == reached);
                     if reached == segment + 1 && kept == Some(reached) {
@@ -249,7 +266,7 @@ impl Engine {
                 Action::Backward { segment, place } => {
                     let (group, values) = self.values(&segments[segment as usize], place);
                     let values = self.dropping(values).with(Var::Accumulate, u32::from(more)).with(Var::CarryIn, u32::from(segment + 1 < count));
-                    self.executor.run(record::backward(group), &values.with_f32(Var::InverseN, (1.0 / n) as f32))?;
+                    self.run(record::backward(group), &values.with_f32(Var::InverseN, (1.0 / n) as f32))?;
                     more = true;
                 }
             }
@@ -280,7 +297,7 @@ impl Engine {
     pub fn update(&mut self, update: u64, lr: f32, n: f64) -> Result<()> {
         let row = (update % u64::from(finish::RING_ROWS)) as u32;
         let values = Values::default().with(Var::RingRow, row).with_f32(Var::LearningRate, lr).with_f32(Var::InverseN, (1.0 / n) as f32);
-        self.executor.run(record::UPDATE, &values)
+        self.run(record::UPDATE, &values)
     }
 
     /// Makes the state behind the last window the one that flows into the next.
@@ -308,7 +325,7 @@ impl Engine {
     }
 
     fn copy_state(&mut self, from: u32, to: u32) -> Result<()> {
-        self.executor.run(record::CARRY, &Values::default().with(Var::From, from).with(Var::To, to))
+        self.run(record::CARRY, &Values::default().with(Var::From, from).with(Var::To, to))
     }
 
     /// The weighted losses of `steps` steps from the present state, which moves on: `losses` gets them segment by segment, `[S, B]`.
@@ -324,8 +341,8 @@ impl Engine {
         for segment in self.plan.segments(0..steps) {
             self.upload(&inputs, &segment)?;
             let (_, values) = self.values(&segment, 0);
-            self.executor.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
-            self.executor.run(record::EVALUATE, &values)?;
+            self.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
+            self.run(record::EVALUATE, &values)?;
             self.carry()?;
             let rows = (segment.end - segment.start) * self.plan.extent.lanes;
             losses(segment, &download_f32(&mut *self.executor, self.slots.row_loss, 0, rows)?);
@@ -341,7 +358,7 @@ impl Engine {
         for segment in self.plan.segments(steps) {
             self.upload(&inputs, &segment)?;
             let (_, values) = self.values(&segment, 0);
-            self.executor.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
+            self.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
             self.carry()?;
         }
         Ok(())
@@ -399,8 +416,8 @@ impl Engine {
     pub fn step(&mut self, inputs: &SegmentInputs) -> Result<Vec<f32>> {
         let (_, values) = self.values(&(0..1), 0);
         self.executor.upload(self.slots.inputs, 0, &inputs.words)?;
-        self.executor.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
-        self.executor.run(record::LOGITS, &values)?;
+        self.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
+        self.run(record::LOGITS, &values)?;
         self.carry()?;
         let ld = self.plan.extent.logits_ld();
         let all = download_f32(&mut *self.executor, self.slots.logits, 0, self.config.outputs() * ld)?;

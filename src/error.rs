@@ -15,6 +15,8 @@ pub enum Error {
     Device(String),
     /// The device was lost or hangs, and what it held with it; made anew, it may work again; exit code 1.
     Lost(String),
+    /// A number that is not finite was looked for and found; exit code 1.
+    Anomaly(String),
     /// The user asked to stop; exit code 130.
     Interrupted,
 }
@@ -27,7 +29,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
-            Error::Input(_) | Error::Device(_) | Error::Lost(_) => 1,
+            Error::Input(_) | Error::Device(_) | Error::Lost(_) | Error::Anomaly(_) => 1,
             Error::Interrupted => 130,
         }
     }
@@ -69,7 +71,7 @@ pub(crate) fn print_no_caught_panics() {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage(m) | Error::Input(m) | Error::Device(m) | Error::Lost(m) => f.write_str(m),
+            Error::Usage(m) | Error::Input(m) | Error::Device(m) | Error::Lost(m) | Error::Anomaly(m) => f.write_str(m),
             Error::Interrupted => f.write_str("interrupted"),
         }
     }

@@ -80,6 +80,7 @@ pub mod kernels;
 pub mod cpu;
 #[doc(hidden)]
 pub mod gpu;
+pub mod watch;
 
 pub mod device;
 pub mod model;

@@ -4,6 +4,7 @@
 use crate::arena::{Arena, Slot};
 use crate::error::Result;
 use crate::kernel::{Access, Kernel, Values, Variant, Word};
+use crate::layout::Program;
 use crate::profile::Profile;
 use std::fmt::Write;
 
@@ -115,11 +116,22 @@ pub trait Executor {
     /// One line: adapter, driver, backend; or the CPU's threads.
     fn description(&self) -> &str;
 
+    /// What it was made for.
+    fn program(&self) -> &Program;
+
     /// Replays a recording. The work may still be under way when this returns.
     ///
     /// # Errors
     /// If the device was lost or reports an error.
-    fn run(&mut self, recording: usize, values: &Values) -> Result<()>;
+    fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
+        (0..self.program().recordings[recording].dispatches.len()).try_for_each(|index| self.run_dispatch(recording, index, values))
+    }
+
+    /// Replays one dispatch of a recording.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    fn run_dispatch(&mut self, recording: usize, index: usize, values: &Values) -> Result<()>;
 
     /// Overwrites words of a slot from element `offset` on, after everything that was run before.
     ///

@@ -207,6 +207,14 @@ impl Trainer {
     /// # Errors
     /// If the device fails, the text can't be read, or the interrupt flag is set; nothing has changed then.
     pub fn step(&mut self) -> Result<()> {
+        let update = self.counters.updates + 1;
+        self.step_unnamed().map_err(|e| match e {
+            Error::Anomaly(what) => Error::Anomaly(format!("update {update}: {what}")),
+            e => e,
+        })
+    }
+
+    fn step_unnamed(&mut self) -> Result<()> {
         let window = self.next_window();
         let lr = self.learning_rate();
         self.engine.drop_units(Some(self.counters.updates));

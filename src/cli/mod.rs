@@ -71,7 +71,7 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     print_no_caught_panics();
-    let parsed = Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, given(&matches))));
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, given(&matches))));
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,
         Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -115,6 +115,11 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// All commands; a number below 0 is a value everywhere, if mostly a wrong one.
+fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|c| c.mut_args(|a| if a.get_action().takes_values() { a.allow_negative_numbers(true) } else { a }))
+}
+
 /// The names of the arguments that stand on the command line, of the subcommand.
 fn given(matches: &ArgMatches) -> Vec<String> {
     let Some((_, matches)) = matches.subcommand() else { return Vec::new() };
@@ -128,6 +133,8 @@ fn one_line(e: &clap::Error) -> String {
     let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information")).filter(|l| !l.is_empty());
     let line = lines.collect::<Vec<_>>().join(" ");
     let line = line.trim_start_matches("error: ");
+    let words = [("is not in 1..18446744073709551615", "is not 1 or more"), ("invalid digit found in string", "expected a whole number"), (" tip: ", "; ")];
+    let line = &words.iter().fold(line.to_string(), |line, (from, to)| line.replace(from, to));
     let first = std::env::args().nth(1).unwrap_or_default();
     match e.kind() {
         clap::error::ErrorKind::InvalidSubcommand if std::path::Path::new(&first).is_file() => {

@@ -158,7 +158,7 @@ mod tests {
             seen.extend(keys);
         }
         // What decides nothing that is trained is no key; everything else must have been seen.
-        let others = ["out", "resume", "config", "profile", "quiet", "json", "lines", "help"];
+        let others = ["out", "resume", "config", "profile", "detect-anomaly", "quiet", "json", "lines", "help"];
         for argument in train::Args::augment_args(Command::new("train")).get_arguments() {
             let name = argument.get_id().as_str().replace('_', "-");
             assert!(others.contains(&name.as_str()) || seen.contains(&name), "no case for --{name}");

@@ -187,6 +187,10 @@ pub(super) struct Args {
     /// Measure the time of each kernel and show it at the end (under `profile` with --json); training is somewhat slower meanwhile
     #[arg(long, help_heading = "Run")]
     profile: bool,
+    /// Look at everything that each kernel writes, and stop at the first number that is not finite, naming kernel, tensor and place; many times slower.
+    /// With --resume, of a run whose loss has become NaN: from its last snapshot on
+    #[arg(long, help_heading = "Run")]
+    detect_anomaly: bool,
     /// No progress and no messages but warnings and errors
     #[arg(long, help_heading = "Run")]
     pub(super) quiet: bool,
@@ -307,6 +311,9 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     }
     if args.profile {
         run.profile();
+    }
+    if args.detect_anomaly {
+        run.detect_anomalies();
     }
     let seconds_setup = start.elapsed().as_secs_f64();
     let mut progress = Progress::new(&mut run, args.quiet);

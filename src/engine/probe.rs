@@ -71,15 +71,15 @@ impl Engine {
         let (lanes, last) = (self.plan.extent.lanes, steps.end);
         let segments = self.plan.segments(steps);
         let mut flow = Flow::new(&self.config, lanes, segments.iter().map(|s| s.end - s.start).sum());
-        self.executor.run(record::PREPARE, &Values::default())?;
+        self.run(record::PREPARE, &Values::default())?;
         for action in self.plan.actions(segments.len() as u32) {
             let (Action::Forward { segment, place, .. } | Action::Backward { segment, place }) = action;
             let range = &segments[segment as usize];
             self.upload(&inputs, range)?;
             let (group, values) = self.values(range, place);
             if let Action::Forward { from, to, .. } = action {
-                self.executor.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
-                self.executor.run(record::pack(group), &values)?;
+                self.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
+                self.run(record::pack(group), &values)?;
             } else {
                 let carried = segment + 1 < segments.len() as u32;
                 self.probe_segment(&mut flow, group, values.with(Var::CarryIn, u32::from(carried)).with_f32(Var::InverseN, 1.0), last - range.end, carried)?;

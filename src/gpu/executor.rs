@@ -332,18 +332,15 @@ impl Executor for GpuExecutor {
         &self.description
     }
 
-    fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
-        for index in 0..self.ready[recording].len() {
-            match self.program.recordings[recording].dispatches[index].repeat {
-                Repeat::Once => self.queue_dispatch(recording, index, values)?,
-                Repeat::Steps(extra) => {
-                    for i in 0..values.get(Var::Steps) + extra {
-                        self.queue_dispatch(recording, index, &values.with(Var::Index, i))?;
-                    }
-                }
-            }
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn run_dispatch(&mut self, recording: usize, index: usize, values: &Values) -> Result<()> {
+        match self.program.recordings[recording].dispatches[index].repeat {
+            Repeat::Once => self.queue_dispatch(recording, index, values),
+            Repeat::Steps(extra) => (0..values.get(Var::Steps) + extra).try_for_each(|i| self.queue_dispatch(recording, index, &values.with(Var::Index, i))),
         }
-        Ok(())
     }
 
     fn upload(&mut self, slot: Slot, offset: u32, words: &[u32]) -> Result<()> {

@@ -286,6 +286,11 @@ impl Run {
         self.profiled = true;
     }
 
+    /// Looks for the first number that is not finite while training goes on, which then ends; many times slower.
+    pub fn detect_anomalies(&mut self) {
+        self.trainer.engine.detect_anomalies();
+    }
+
     /// What was measured, and over how many updates; none without [`Run::profile`].
     pub fn take_profile(&mut self) -> Option<(Profile, u64)> {
         self.trainer.engine.take_profile().map(|p| (p, self.trainer.updates() - self.first[0]))

@@ -84,7 +84,9 @@ impl Container {
     /// # Errors
     /// [`Error::Input`] if they are damaged, cut off, or of another format.
     pub fn from_bytes(bytes: &[u8], names: &[&str]) -> Result<Self> {
-        let damaged = |e: &dyn std::fmt::Display| Error::Input(format!("not a whole safetensors file ({e})"));
+        let damaged = |e: &dyn std::fmt::Display| {
+            Error::Input(format!("not a whole safetensors file ({e}): it was cut short, or is something else; give a model file, or another copy of it"))
+        };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(&e))?;
         let mut container = Container { metadata: header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(), ..Container::default() };
@@ -96,7 +98,9 @@ impl Container {
             container.tensors.insert(name, (tensor.shape().to_vec(), bytemuck::pod_collect_to_vec(tensor.data())));
         }
         match checksum {
-            Some(sum) if sum != container.checksum() => Err(Error::Input("its content does not fit its checksum: it is damaged".to_string())),
+            Some(sum) if sum != container.checksum() => {
+                Err(Error::Input("its content does not fit its checksum: it is damaged; take another copy".to_string()))
+            }
             Some(_) => Ok(container),
             None if names.contains(&CHECKSUM) => Err(Error::Input("it has no checksum: it is damaged, or of another program".to_string())),
             None => match container.metadata.keys().find(|k| !names.contains(&k.as_str())) {

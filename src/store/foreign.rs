@@ -62,7 +62,9 @@ impl Foreign {
     /// # Errors
     /// As [`Foreign::read`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let damaged = |e: &dyn std::fmt::Display| Error::Input(format!("not a whole safetensors file ({e})"));
+        let damaged = |e: &dyn std::fmt::Display| {
+            Error::Input(format!("not a whole safetensors file ({e}): it was cut short, or is something else; give a model file, or another copy of it"))
+        };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e))?;
         let metadata: BTreeMap<String, String> = header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
         if metadata.contains_key(CHECKSUM) {

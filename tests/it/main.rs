@@ -2,6 +2,8 @@
 
 // What the program prints, refuses and returns.
 mod cli;
+// Numbers that go wrong, and the smallest sizes.
+mod anomaly;
 // Runs that are killed at any moment, disks that are full, files that vanish.
 mod crash;
 // The devices that tests run on.
@@ -28,6 +30,8 @@ mod refused;
 mod report;
 // Both executors against PyTorch.
 mod parity;
+// Sequences with labels.
+mod labels;
 // Where the time of an update goes, and what is remembered of an adapter.
 mod profile;
 // Runs: their folder, going on after an end of any kind, what is refused.

@@ -64,7 +64,21 @@ const CONFIGS: [(&str, &str); 6] = [
 ];
 
 /// Tables that can't be forecast.
-const TABLES: [(&str, &str); 0] = [];
+const TABLES: [(&str, &str); 13] = [
+    ("torn", "a,b\n1,2\n3\n"),
+    ("word", "a,b\n1,2\n3,four\n5,6\n"),
+    ("nan", "a,b\n1,2\nNaN,4\n5,6\n"),
+    ("infinite", "a,b\n1,2\n3,-inf\n5,6\n"),
+    ("gap", "a,b\n1,2\n,4\n5,6\n"),
+    ("twice", "a,a\n1,2\n3,4\n"),
+    ("nameless", "a,\n1,2\n3,4\n"),
+    ("header", "a,b\n"),
+    ("constant", "a,b\n1,2\n1,4\n1,6\n1,8\n1,3\n1,2\n1,2\n1,5\n"),
+    ("dates", "day,b\n2026-01-01,2\n2026-01-02,4\n2026-01-03,6\n"),
+    ("semicolons", "a;b\n1;2\n3;4\n"),
+    ("large", "a,b\n1,2\n1e300,4\n5,6\n"),
+    ("tiny", "a,b\n1,2\n3,5\n"),
+];
 
 fn path(path: &Path) -> &str {
     path.to_str().unwrap()

@@ -1,0 +1,67 @@
+//! Finding where numbers cease to be finite: all that each kernel has written is looked at before the next one runs.
+
+use crate::arena::{Purpose, Slot};
+use crate::error::{Error, Result};
+use crate::kernel::{Access, Values};
+use crate::kernels::{finish, pack};
+use crate::recording::{Dispatch, Executor};
+
+/// The shape of a model's slots: B, and the row length of `[.., H]` slots.
+pub type Shape = [u32; 2];
+
+/// Replays a recording dispatch by dispatch, and fails at the first number that is not finite. Many times slower: all that was written is read back.
+///
+/// # Errors
+/// [`Error::Anomaly`] naming kernel, tensor and place; or if the device fails.
+pub fn run(executor: &mut dyn Executor, shape: Shape, recording: usize, values: &Values) -> Result<()> {
+    for index in 0..executor.program().recordings[recording].dispatches.len() {
+        executor.run_dispatch(recording, index, values)?;
+        let recording = &executor.program().recordings[recording];
+        let (name, dispatch) = (recording.name, recording.dispatches[index].clone());
+        check(executor, shape, name, &dispatch)?;
+    }
+    Ok(())
+}
+
+/// What a dispatch has written, one slot after the other; words that are no numbers are left out.
+fn check(executor: &mut dyn Executor, shape: Shape, recording: &str, dispatch: &Dispatch) -> Result<()> {
+    if dispatch.kernel.name == finish::KERNEL.name || dispatch.kernel.name == pack::KERNEL.name {
+        return Ok(());
+    }
+    let arena = &executor.program().arena;
+    let bound = dispatch.kernel.bindings.iter().zip(&dispatch.bindings).filter(|(b, _)| b.access == Access::ReadWrite);
+    let mut written: Vec<Slot> = bound.map(|(_, slot)| *slot).filter(|slot| arena.purpose(*slot) != Purpose::Inputs).collect();
+    // Of several, the one of which most can be said.
+    written.sort_by_key(|slot| place(shape, arena.name(*slot), 0).is_empty());
+    written.into_iter().try_for_each(|slot| check_slot(executor, shape, recording, dispatch, slot))
+}
+
+fn check_slot(executor: &mut dyn Executor, shape: Shape, recording: &str, dispatch: &Dispatch, slot: Slot) -> Result<()> {
+    let elements = executor.program().layout.place(slot).elements;
+    let mut words = vec![0u32; elements as usize];
+    executor.download(slot, 0, &mut words)?;
+    let odd = |w: &u32| w & 0x7fff_ffff >= 0x7f80_0000;
+    let Some(first) = words.iter().position(odd) else { return Ok(()) };
+    let name = executor.program().arena.name(slot);
+    Err(Error::Anomaly(format!(
+        "the first number that is not finite is {}: kernel {} wrote it for {} (recording {recording}) at element {first} of {name}{}; {} of its {elements} \
+         numbers are not finite",
+        f32::from_bits(words[first]),
+        dispatch.kernel.name,
+        dispatch.label,
+        place(shape, name, first as u32),
+        words.iter().filter(|w| odd(w)).count()
+    )))
+}
+
+/// Which step, lane and unit an element is, in slots where that is known.
+fn place([lanes, width]: Shape, name: &str, element: u32) -> String {
+    let (row, unit) = (element / width, element % width);
+    let (step, lane) = (row / lanes, row % lanes);
+    match name.split('.').next() {
+        Some("pre" | "delta" | "dropped") => format!(", step {step} of the segment (from 0), lane {lane}, unit {unit}"),
+        // Block 0 is the state that flows in.
+        Some("h") => format!(", behind {step} steps, lane {lane}, unit {unit}"),
+        _ => String::new(),
+    }
+}
