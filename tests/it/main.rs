@@ -40,6 +40,8 @@ mod runs;
 mod series;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.
 mod shaders;
+// Licences and sources of what the program is built of.
+mod supply;
 // Synthetic tasks: what is scored, gradients and N, right answers, runs.
 mod tasks;
 // Training: losses update by update, guards, plans, figures.

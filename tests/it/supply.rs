@@ -1,0 +1,73 @@
+//! What the program is built of: licences, where crates come from, and which are there twice.
+
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+/// Licences that ask for no more than a notice. Of several that a crate offers, one must be among them.
+const LICENCES: [&str; 9] = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "ISC", "Unicode-3.0", "Zlib"];
+
+/// Crates that are linked in two versions, and who brings the older one; for every target.
+const TWICE: [(&str, &str); 11] = [
+    ("equator", "gemm 0.19 and faer 0.24 ask for different ones"),
+    ("equator-macro", "the same"),
+    ("hashbrown", "gpu-allocator has the older one"),
+    ("jni-sys", "Android alone"),
+    ("rand", "lipsum has the older one"),
+    ("rand_core", "the same"),
+    ("syn", "macros, at build time alone"),
+    ("thiserror", "sysctl under gemm, macOS alone"),
+    ("thiserror-impl", "the same"),
+    ("windows", "sysinfo and wgpu, Windows alone"),
+    ("windows-", "the same"),
+];
+
+fn metadata() -> Value {
+    let cargo = std::env::var("CARGO").unwrap_or("cargo".to_string());
+    let host = String::from_utf8(Command::new("rustc").arg("-vV").output().expect("rustc runs").stdout).unwrap();
+    let host = host.lines().find_map(|l| l.strip_prefix("host: ")).expect("a host").to_string();
+    let args = ["metadata", "--format-version=1", "--locked", "--offline", "--filter-platform", &host];
+    let out = Command::new(cargo).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+/// Whether what a crate offers (an SPDX expression, without nested parentheses beyond one level) can be taken under the list above.
+fn allowed(expression: &str) -> bool {
+    let expression = expression.replace('/', " OR ");
+    expression.split(" AND ").all(|part| part.trim_matches(['(', ')']).split(" OR ").any(|licence| LICENCES.contains(&licence.trim_matches(['(', ')']))))
+}
+
+#[test]
+fn every_crate_has_a_licence_that_asks_for_a_notice_alone() {
+    let packages = metadata()["packages"].as_array().unwrap().clone();
+    assert!(packages.len() > 50, "{}", packages.len());
+    let wrong: Vec<String> =
+        packages.iter().filter(|p| !p["license"].as_str().is_some_and(allowed)).map(|p| format!("{} {}: {}", p["name"], p["version"], p["license"])).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(!allowed("GPL-3.0") && !allowed("MIT AND GPL-3.0") && allowed("(MIT OR GPL-3.0) AND Unicode-3.0"));
+}
+
+#[test]
+fn the_lockfile_names_one_registry_checksums_and_known_duplicates() {
+    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).expect("the lockfile is committed");
+    let lock: toml::Table = lock.parse().unwrap();
+    let (mut sources, mut versions) = (BTreeSet::new(), BTreeMap::<String, Vec<String>>::new());
+    for package in lock["package"].as_array().unwrap() {
+        let text = |key: &str| package.get(key).and_then(toml::Value::as_str);
+        let name = text("name").unwrap();
+        versions.entry(name.to_string()).or_default().push(text("version").unwrap().to_string());
+        if name != "retrograd" {
+            assert!(text("checksum").is_some_and(|c| c.len() == 64), "{name} has no checksum");
+            sources.insert(text("source").unwrap_or("a path").to_string());
+        }
+    }
+    assert!(sources.len() == 1 && sources.iter().all(|s| s.starts_with("registry+")), "{sources:?}");
+    let known = |name: &str| TWICE.iter().any(|(k, _)| name == *k || (k.ends_with('-') && name.starts_with(k)));
+    let new: Vec<_> = versions.iter().filter(|(name, v)| v.len() > 1 && !known(name)).collect();
+    assert!(new.is_empty(), "crates in several versions: {new:?}; bring them together, or say why they are there");
+    let gone: Vec<_> =
+        TWICE.iter().filter(|(k, _)| !versions.iter().any(|(name, v)| v.len() > 1 && (name == k || (k.ends_with('-') && name.starts_with(k))))).collect();
+    assert!(gone.is_empty(), "no longer there twice: {gone:?}");
+}
