@@ -11,6 +11,8 @@ const SERIES: usize = 32;
 /// Least autocorrelation at a season, and how far it must rise above the lowest before it.
 const LEAST: f64 = 0.3;
 const RISE: f64 = 0.2;
+/// Part of the highest peak that the first must have: multiples of a season are as high as the season, by chance higher.
+const NEARLY: f64 = 0.8;
 
 /// The season that the targets show in some rows of each series, if they do: the first peak of the mean autocorrelation, made flat, that is
 /// nearly as high as the highest.
@@ -76,7 +78,7 @@ fn peak(r: &[f64]) -> Option<(u32, f64)> {
         }
     }
     let highest = peaks.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
-    peaks.iter().find(|p| p.1 >= 0.9 * highest).map(|p| (p.0, p.2))
+    peaks.iter().find(|p| p.1 >= NEARLY * highest).map(|p| (p.0, p.2))
 }
 
 #[cfg(test)]
@@ -94,7 +96,8 @@ mod tests {
         let wave = |i: f64, period: f64| (i * std::f64::consts::TAU / period).sin();
         assert_eq!(season(|i| wave(i, 12.0), 240), Some(12));
         assert_eq!(season(|i| 0.5 * i + wave(i, 12.0), 240), Some(12));
-        assert_eq!(season(|i| wave(i, 24.0) + 0.7 * wave(i, 168.0), 2000), Some(168));
+        assert_eq!(season(|i| wave(i, 24.0) + 0.7 * wave(i, 168.0), 2000), Some(24), "the shorter of two, if it explains nearly as much");
+        assert_eq!(season(|i| wave(i, 24.0) + 2.0 * wave(i, 168.0), 2000), Some(168));
         assert_eq!(season(|i| f64::from(u8::from(i as u32 % 7 == 0)), 700), Some(7));
         // Small beside a slow swing.
         assert_eq!(season(|i| 20.0 * wave(i, 3000.0) + wave(i, 24.0), 2500), Some(24));

@@ -49,3 +49,10 @@ fn gradients_shows_what_truncation_misses() {
     let of = |strategy: &str| number(out.lines().find(|l| l.starts_with(strategy)).unwrap(), "w_hh.0: cosine");
     assert!(of("regular:1 ") < of("regular:16") && of("regular:64") > 0.99, "{out}");
 }
+
+#[test]
+fn series_are_forecast_better_than_by_the_last_value() {
+    let out = example("series");
+    let of = |word: &str| number(out.lines().find(|l| l.starts_with("RMSE ")).unwrap(), word);
+    assert!(of("RMSE ") < 0.3 * of(", naive ").min(of("seasonal naive ")), "{out}");
+}

@@ -2,10 +2,10 @@
 
 use crate::cli::{file, folder, refused, retrograd, text};
 use crate::devices::{both, cpu};
-use retrograd::analysis::gradcheck::relative_error;
 use retrograd::data::{Asked, Difference, Missing, Sheet, Table, Text, Wanted};
+use retrograd::device::Device;
 use retrograd::forecast::{Forecasts, Method, baseline};
-use retrograd::model::{Config, Deviation, Init};
+use retrograd::model::Deviation;
 use retrograd::trainer::{Corpus, Goal, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use serde_json::Value;
@@ -188,4 +188,206 @@ fn baselines_are_the_last_value_and_that_of_a_season_before() {
     }
     assert_eq!(baseline(&t, Method::Seasonal, 2, 1, 0), None, "there is no row before the first");
     assert_eq!(table(&csv, &wanted(asked(&["v"]), 1), 0.0).series.season, Some(4), "found by itself");
+}
+
+fn settings(updates: u64) -> Settings {
+    Settings { hidden: 12, lanes: 2, truncation: Truncation::Regular(16), goal: Goal::Updates(updates), lr: 5e-3, ..Settings::default() }
+}
+
+fn trained(device: &Device, table: &Arc<Table>, updates: u64) -> Trainer {
+    let settings = settings(updates);
+    let mut trainer = Trainer::new(device, Corpus::of_table(table.clone(), &settings).unwrap(), settings).unwrap();
+    while !trainer.done() {
+        trainer.step().unwrap();
+    }
+    trainer
+}
+
+/// What is held out is not seen in training: not by the scales, not as a target, not as an input.
+#[test]
+fn training_does_not_see_the_tail() {
+    for (series, horizon) in [(None, 1), (None, 5), (Some("s"), 3)] {
+        let names = |i: usize| if i.is_multiple_of(3) { "a" } else { "b" };
+        let csv = |changed: bool| {
+            let mut csv = "s,v,w\n".to_string();
+            for i in 0..240 {
+                // Of either series the last tenth, and of a single one, begins behind this row.
+                let shift = if changed && i >= 216 { 1000.0 } else { 0.0 };
+                writeln!(csv, "{},{},{}", names(i), (i as f64 / 3.0).sin() + shift, noise(i as u64) - shift).unwrap();
+            }
+            csv
+        };
+        let mut ask = Asked { series: series.map(String::from), ..asked(&["v", "w"]) };
+        ask.features = Some(vec!["w".into(), "v".into()]);
+        let model = |changed| {
+            let table = Arc::new(table(&csv(changed), &wanted(ask.clone(), horizon), 0.1));
+            let mut trainer = trained(&cpu(), &table, 40);
+            (table.series.clone(), trainer.engine.parameters().unwrap(), trainer.validate().unwrap().unwrap())
+        };
+        let ((scales, parameters, loss), (other_scales, other, other_loss)) = (model(false), model(true));
+        assert!(scales == other_scales && parameters == other, "{series:?}, {horizon}");
+        assert!(loss < 5.0 && other_loss > 1000.0, "the change is seen where it is held out: {loss}, {other_loss}");
+    }
+}
+
+/// The mean loss of validation is that of the forecasts, made step by step and turned back into the units of the table.
+#[test]
+fn validation_is_the_loss_of_the_forecasts() {
+    for device in both() {
+        for loss in [Deviation::Squared, Deviation::Absolute] {
+            for difference in [Difference::None, Difference::All] {
+                let ask = Asked { time: Some("day".into()), ..asked(&["x", "y"]) };
+                let table = Arc::new(table(&waves(300), &Wanted { loss, difference, ..wanted(ask, 4) }, 0.2));
+                let mut trainer = trained(&device, &table, 30);
+                let (config, flat, validated) = (trainer.engine.config, trainer.engine.parameters().unwrap(), trainer.validate().unwrap().unwrap());
+                let forecasts = Forecasts::of(&device, config, &flat, &table, &[table.held_out(0).start], || Ok(())).unwrap();
+                let score = forecasts.score(&table, &table.held);
+                assert_eq!(score.steps as usize, 60 - 3);
+                let own = score.loss(&table.series);
+                assert!((own - validated).abs() < 1e-4 * validated, "{device}, {loss:?}: {own} and {validated}");
+                // By the definition.
+                let rows = 239..296;
+                let truth = |p: usize, i: usize| table.sheet.target(i % 2).values[p + 1 + i / 2];
+                let squares: f64 = rows.clone().map(|p| (0..8).map(|i| (forecasts.at(p)[i] - truth(p, i)).powi(2)).sum::<f64>()).sum();
+                let rmse = score.all(Method::Model).unwrap().rmse();
+                assert!((rmse - (squares / (57.0 * 8.0)).sqrt()).abs() < 1e-9 * rmse);
+            }
+        }
+    }
+}
+
+/// Long series are read in pieces, whose states have forgotten where they began.
+#[test]
+fn pieces_of_long_series_forecast_alike() {
+    let short = Arc::new(table(&waves(600), &wanted(asked(&["x"]), 2), 0.1));
+    let mut trainer = trained(&cpu(), &short, 150);
+    let (config, flat) = (trainer.engine.config, trainer.engine.parameters().unwrap());
+    let sheet = Sheet::read(&Text::given("long", waves(9000)), &short.series.asked()).unwrap();
+    let long = Table::to_forecast(sheet, short.series.clone());
+    let forecasts = Forecasts::of(&cpu(), config, &flat, &long, &[0], || Ok(())).unwrap();
+    let sheet = Sheet::read(&Text::given("part", waves(8190)), &short.series.asked()).unwrap();
+    let part = Table::to_forecast(sheet, short.series.clone());
+    let alone = Forecasts::of(&cpu(), config, &flat, &part, &[0], || Ok(())).unwrap();
+    assert!((0..8190).all(|p| forecasts.at(p) == alone.at(p)), "the first piece is the whole short series");
+    assert!(forecasts.at(8999).iter().all(|x| x.is_finite()));
+}
+
+fn json(out: &std::process::Output) -> Value {
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+const SMALL: [&str; 6] = ["--hidden=16", "--lr=5e-3", "--device=cpu", "--json", "--quiet", "--out"];
+
+fn run_on(csv: &Path, name: &str, more: &[&str]) -> (PathBuf, Value) {
+    let out = folder("series").join(name);
+    let args = [&["train", csv.to_str().unwrap()], &SMALL[..], &[out.to_str().unwrap()], more].concat();
+    (out.clone(), json(&retrograd(&args)))
+}
+
+/// From a CSV file to forecasts, better than those that need no model; the figures of training are those of `eval`, and what is written those of both.
+#[test]
+fn from_a_file_to_forecasts() {
+    let csv = file("waves.csv", waves(600).as_bytes());
+    let (run, found) = run_on(&csv, "whole", &["--target=x,y", "--time=day", "--horizon=4", "--updates=400"]);
+    let figure = |v: &Value, key: &str| v[key].as_f64().unwrap_or_else(|| panic!("{key}: {v}"));
+    assert_eq!((&found["season"], &found["scored_steps"], &found["val_bpc"]), (&12.into(), &57.into(), &Value::Null));
+    for target in found["targets"].as_array().unwrap() {
+        assert!(figure(target, "rmse") < 0.5 * figure(target, "naive_rmse"), "{target}");
+    }
+    assert!(figure(&found["targets"][1], "rmse") < 30.0, "y follows x");
+    let run = run.to_str().unwrap();
+    let again = json(&retrograd(&["eval", run, "--json"]));
+    for key in ["rmse", "mae", "naive_rmse", "seasonal_rmse", "targets"] {
+        assert_eq!(again[key], found[key], "{key}");
+    }
+    assert!((figure(&again, "loss") - figure(&found, "val_loss")).abs() < 1e-4 * figure(&again, "loss"));
+    let gpu = json(&retrograd(&["eval", run, "--device=gpu", "--json"]));
+    assert!((figure(&gpu, "rmse") - figure(&again, "rmse")).abs() < 1e-4 * figure(&again, "rmse"));
+    let page = std::fs::read_to_string(Path::new(run).join("report.html")).unwrap();
+    for words in ["Forecast against truth", "Forecast of x", "Forecast of y", "4 rows ahead", "seasonal naive", "squared standard deviations"] {
+        assert!(page.contains(words), "{words}");
+    }
+    assert!(!page.contains("nats") && !page.contains("bits per symbol") && !page.contains("NaN"));
+    // The forecasts, of which those of the held-out rows have the error that was told.
+    let out = folder("series").join("forecasts.csv");
+    let told = json(&retrograd(&["predict", run, "--json", "--out", out.to_str().unwrap()]));
+    assert_eq!((&told["rows"], &told["future_rows"]), (&604.into(), &4.into()));
+    let written = std::fs::read_to_string(&out).unwrap();
+    let rows: Vec<Vec<&str>> = written.lines().map(|l| l.split(',').collect()).collect();
+    assert_eq!(rows[0], ["day", "x", "y", "x+1", "x+2", "x+3", "x+4", "y+1", "y+2", "y+3", "y+4"]);
+    assert_eq!((rows[1][0], rows[1][3], rows[2][4]), ("0", "", ""), "no row before the first forecasts it");
+    let number = |row: usize, column: usize| rows[row + 1][column].parse::<f64>().unwrap();
+    for h in 1..=4 {
+        // Steps 539 to 595 are scored.
+        let squares: f64 = (539 + h..=595 + h).map(|row| (number(row, 2 + h) - number(row, 1)).powi(2)).sum();
+        let rmse = figure(&found["targets"][0]["horizons"][h - 1], "rmse");
+        assert!(((squares / 57.0).sqrt() - rmse).abs() < 1e-6 * rmse, "{h}");
+    }
+    assert!(rows[601..].iter().all(|r| r[0].is_empty() && r[1].is_empty() && !r[6].is_empty()) && rows[604][3].is_empty());
+    let last = text(&retrograd(&["predict", run, "--last=0", "--quiet"]).stdout);
+    assert_eq!(last.lines().skip(1).collect::<Vec<_>>(), written.lines().skip(601).collect::<Vec<_>>());
+}
+
+#[test]
+fn many_series_run() {
+    let mut csv = "t;name;v\n".to_string();
+    for i in 0..400 {
+        for (k, name) in ["north", "south"].iter().enumerate() {
+            writeln!(csv, "{i};{name};{}", if i == 7 { String::new() } else { (TAU * (i + 5 * k) as f64 / 20.0).sin().to_string() }).unwrap();
+        }
+    }
+    let csv = file("many.csv", csv.as_bytes());
+    let more = ["--target=v", "--series=name", "--time=t", "--delimiter=;", "--missing=previous", "--horizon=2", "--updates=300"];
+    let (run, found) = run_on(&csv, "many", &more);
+    assert!(found["rmse"].as_f64().unwrap() < 0.5 * found["naive_rmse"].as_f64().unwrap(), "{found}");
+    assert_eq!(found["scored_steps"], 2 * 39);
+    let last = text(&retrograd(&["predict", run.to_str().unwrap(), "--last=0", "--quiet"]).stdout);
+    let heads: Vec<&str> = last.lines().map(|l| l.split(';').next().unwrap()).collect();
+    assert_eq!(heads, ["name", "north", "north", "south", "south"]);
+}
+
+/// Stopped and resumed, begun again by its configuration, and from the weights of another run.
+#[test]
+fn runs_go_on_with_the_same_bytes() {
+    let csv = file("resumed.csv", waves(400).as_bytes());
+    let flags = ["--target=x", "--time=day", "--horizon=3", "--difference=targets", "--loss=absolute", "--val-every=30"];
+    let (whole, _) = run_on(&csv, "resumed whole", &[&flags[..], &["--updates=120"]].concat());
+    let (part, _) = run_on(&csv, "resumed part", &[&flags[..], &["--updates=50"]].concat());
+    json(&retrograd(&["train", "--resume", part.to_str().unwrap(), "--updates=120", "--json", "--quiet"]));
+    let model = |run: &Path| std::fs::read(run.join("model.safetensors")).unwrap();
+    assert!(model(&whole) == model(&part));
+    let again = folder("series").join("again");
+    json(&retrograd(&["train", "--config", whole.join("config.toml").to_str().unwrap(), "--out", again.to_str().unwrap(), "--json", "--quiet"]));
+    assert!(model(&whole) == model(&again));
+    let (more, _) = run_on(&csv, "more", &[&flags[..], &["--updates=1", "--warmup=100000000", "--from", whole.to_str().unwrap()]].concat());
+    let figure = |run: &Path| json(&retrograd(&["eval", run.to_str().unwrap(), "--json"]))["rmse"].as_f64().unwrap();
+    assert!((figure(&more) - figure(&whole)).abs() < 1e-4 * figure(&whole));
+    let whole = whole.to_str().unwrap();
+    let train = |more: &[&str], words: &[&str]| refused(&[&["train", csv.to_str().unwrap(), "--from", whole], more].concat(), 2, words);
+    train(&["--target=x", "--time=day", "--horizon=2", "--difference=targets", "--loss=absolute"], &["--horizon is 2", "3", "--from"]);
+    train(&["--target=y", "--time=day"], &["--target is y", "x"]);
+    train(&[], &["forecasts numeric series", "--target x"]);
+    // The table has changed.
+    std::fs::write(&csv, waves(401)).unwrap();
+    refused(&["train", "--resume", whole, "--updates=200"], 1, &["not the text that this run was trained on"]);
+}
+
+#[test]
+fn commands_for_texts_refuse_series_and_the_other_way_round() {
+    let csv = file("refused.csv", waves(200).as_bytes());
+    let (run, _) = run_on(&csv, "refused", &["--target=x", "--time=day", "--updates=5"]);
+    let run = run.to_str().unwrap();
+    refused(&["sample", run], 1, &["forecasts numeric series", "predict"]);
+    refused(&["gradflow", run], 1, &["forecasts numeric series"]);
+    refused(&["export", run, "x.onnx", "--onnx"], 2, &["ONNX", "--onnx"]);
+    refused(&["eval", run, "--lanes=2"], 2, &["--lanes", "texts"]);
+    refused(&["eval", run, "--last=0"], 2, &["--last 0"]);
+    refused(&["train", csv.to_str().unwrap(), "--target=x", "--monitor=5"], 2, &["--monitor"]);
+    let text = folder("series").join("text");
+    assert!(retrograd(&["train", "--hidden=4", "--batch=4", "--updates=1", "--device=cpu", "--out", text.to_str().unwrap()]).status.success());
+    refused(&["predict", text.to_str().unwrap()], 1, &["reads symbols", "--target"]);
+    refused(&["eval", text.to_str().unwrap(), csv.to_str().unwrap(), "--last=5"], 2, &["--last"]);
+    let plan = json(&retrograd(&["plan", csv.to_str().unwrap(), "--target=x", "--time=day", "--device=cpu", "--json", "--quiet"]));
+    assert!(plan["parameters"].as_u64().unwrap() > 60_000);
 }

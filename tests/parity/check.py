@@ -176,6 +176,40 @@ def trained_in_torch(folder, train, held):
         check(f"{name}: the same, against how far that moved", far, 1e-3)
 
 
+def series(folder):
+    """Models of numeric series: the loss of a table, each row once, against `eval`."""
+    rows = numpy.arange(500)
+    x = numpy.sin(rows / 4) + 0.02 * rows + 0.05 * numpy.random.default_rng(0).normal(size=500)
+    columns = {"x": x, "y": numpy.roll(x, 2) ** 2}
+    table = folder / "table.csv"
+    table.write_text("x,y\n" + "".join(f"{a!r},{b!r}\n" for a, b in zip(*(c.tolist() for c in columns.values()))))
+    for loss, difference in [("squared", "none"), ("absolute", "targets"), ("squared", "all")]:
+        run = folder / f"series-{loss}-{difference}"
+        flags = ["--target", "y,x", "--horizon", 3, "--loss", loss, f"--difference={difference}", "--hidden", 13, "--layers", 2, "--updates", 100]
+        program("train", table, "--out", run, *flags, "--device", "cpu", "--quiet")
+        ours = json.loads(program("eval", run, table, "--json", "--quiet"))["loss"]
+        names = loaded(program("export", run, folder / f"{run.name}.safetensors"))
+        s = names["series"]
+        scaled = lambda values, scale: (values - scale["mean"]) / scale["deviation"]
+        read, steps = [], 500 - 3
+        for name, scale in zip(s["features"], s["inputs"]):
+            c = columns[name]
+            if s["difference"] == "all":
+                read.append(numpy.concatenate([[0.0], scaled(numpy.diff(c), scale)]))
+            else:
+                read.append(scaled(c, scale))
+        wanted = []
+        for i, scale in enumerate(s["outputs"]):
+            h, c = i // len(s["targets"]) + 1, columns[s["targets"][i % len(s["targets"])]]
+            last = c[:steps] if s["difference"] != "none" else 0.0
+            wanted.append(scaled(c[h : h + steps] - last, scale))
+        with torch.no_grad():
+            out, _ = names["model"](torch.tensor(numpy.stack(read, 1)[:steps, None], dtype=torch.float32))
+        error = out[:, 0].double() - torch.tensor(numpy.stack(wanted, 1))
+        theirs = (error**2 if loss == "squared" else error.abs()).mean().item()
+        check(f"series, {loss} error, difference {difference}: loss {ours:.6f}, in PyTorch {theirs:.6f}", relative(theirs, ours), 1e-5)
+
+
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
         folder = pathlib.Path(place)
@@ -185,4 +219,5 @@ if __name__ == "__main__":
         held.write_text("".join(c for c in text[50_000:] if c in known))
         trained_here(folder, train, held)
         trained_in_torch(folder, train, held)
+        series(folder)
     sys.exit(failed)
