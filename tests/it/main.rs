@@ -24,6 +24,8 @@ mod kernels;
 mod memory;
 // Reports: pages of runs, samples on the way, event files.
 mod report;
+// Files that are wrong in every way that code can make them.
+mod nasty;
 // Both executors against PyTorch.
 mod parity;
 // Where the time of an update goes, and what is remembered of an adapter.
