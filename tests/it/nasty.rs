@@ -1,10 +1,10 @@
 //! Files that are wrong in every way that code can make them: one line each, no panic, no memory by an unchecked size.
 
 use crate::cli::{file, folder, retrograd, run, text};
-use retrograd::data::{Kind, Vocabulary};
+use retrograd::data::Vocabulary;
 use retrograd::model::{Activation, Config, Init};
 use retrograd::store::{Container, Foreign, Model, Snapshot, Unsaid};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A safetensors file of a header and data.
@@ -99,7 +99,6 @@ fn damaged_models_are_refused() {
             assert!(line.contains("nasty.safetensors") && line.len() < 3000, "{what}: {line}");
         }
     }
-    assert!(Vocabulary::new(Kind::Characters, &[]).is_err());
 }
 
 fn trained(name: &str) -> PathBuf {
@@ -189,6 +188,4 @@ fn damaged_figures_and_caches_are_put_up_with() {
         let done = run(Command::new(env!("CARGO_BIN_EXE_retrograd")).arg("devices").env("XDG_CACHE_HOME", &cache));
         assert!(done.status.success() && text(&done.stderr).contains("is damaged"), "{}", text(&done.stderr));
     }
-    let is_there = |p: &Path| p.exists();
-    assert!(is_there(&cache.join("retrograd/calibration.json")));
 }
