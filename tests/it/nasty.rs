@@ -167,14 +167,18 @@ fn damaged_figures_and_caches_are_put_up_with() {
     let out = trained("figures");
     let metrics = out.join("metrics.jsonl");
     let good = std::fs::read(&metrics).unwrap();
+    let many: String = (1..4)
+        .map(|i| format!("{{\"update\":{i},\"tokens\":{i},\"train_loss\":1.0,\"mean_loss\":1.0,\"skipped_updates\":{0},\"clipped_updates\":{0}}}\n", u64::MAX))
+        .collect();
     let deep = [&good[..], &b"[".repeat(100_000)].concat();
-    let damage: [&[u8]; 6] = [
+    let damage: [&[u8]; 7] = [
         b"",
         b"\0\0\xff\xfe",
         &good[..good.len() / 2],
         &deep,
         b"{\"update\":1e999,\"train_loss\":-1e308}\n",
         b"{\"update\":18446744073709551615,\"train_loss\":null}\n",
+        many.as_bytes(),
     ];
     for bytes in damage {
         std::fs::write(&metrics, bytes).unwrap();
