@@ -101,8 +101,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let column_groups = ((args.cols + 3u) / 4u + WIDTH * TILE_COLS4 - 1u) / (WIDTH * TILE_COLS4);
     let index = group.y * groups.x + group.x;
     col4 = (index % column_groups) * (WIDTH * TILE_COLS4) + lane;
-    row4 = (index / column_groups) * TILE_ROWS4;
-    if row4 * 4u >= args.rows {
+    // From what is the same for the whole workgroup: WGSL asks that of control flow around subgroup operations.
+    let first4 = (index / column_groups) * TILE_ROWS4;
+    row4 = first4;
+    if first4 * 4u >= args.rows {
         return;
     }
     let blocks = (args.inner + 3u) / 4u;

@@ -196,7 +196,7 @@ impl Plan {
     pub fn checked(self, task: &Task) -> Result<Self> {
         let e = &self.extent;
         let steps = (1..=LONGEST_SEGMENT).contains(&e.steps) && (1..=task.window.max(1)).contains(&self.window);
-        let same = e.lanes == task.lanes && e.ring == task.ring && e.history == task.history && self.split == task.split;
+        let same = e.lanes == task.lanes && e.ring == kept(task.ring) && e.history == task.history && self.split == task.split;
         let fits = steps && same && {
             let segments = self.segment_count();
             (schedule::states(1)..=schedule::states(segments)).contains(&e.states)
@@ -272,6 +272,11 @@ fn operations(config: &Config) -> (f64, f64) {
     (forward, 2.0 * forward + 6.0 * h * v)
 }
 
+/// Places for past states: one more than are kept, for the state that is set aside.
+fn kept(ring: u32) -> u32 {
+    if ring > 0 { ring + 1 } else { 0 }
+}
+
 /// Looks for a plan.
 struct Planner<'a> {
     task: &'a Task,
@@ -341,8 +346,7 @@ impl<'a> Planner<'a> {
             states: schedule::states(stored),
             places,
             places_per_slot: places.min(per_slot),
-            // One more, for the state that is set aside.
-            ring: if self.task.ring > 0 { self.task.ring + 1 } else { 0 },
+            ring: kept(self.task.ring),
             head_rows: pad4(steps * self.task.lanes).min(chunk),
             history: self.task.history,
             dropout: self.task.dropout,

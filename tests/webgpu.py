@@ -3,16 +3,17 @@
 Makes the texts by `cargo test`, and gives them to createShaderModule in a headless browser. Exit code 1 if any has an error.
 """
 
-import html
+import http.server
 import json
 import pathlib
-import re
+import queue
 import subprocess
 import sys
 import tempfile
+import threading
 
-PAGE = """<!doctype html><pre id=out>waiting</pre><script type=module>
-const out = document.getElementById('out');
+PAGE = """<!doctype html><script type=module>
+const tell = answer => fetch('/answer', {method: 'POST', body: JSON.stringify(answer)});
 try {
   const shaders = SHADERS;
   const adapter = await navigator.gpu.requestAdapter();
@@ -27,8 +28,8 @@ try {
     answers.push({what: shader.what, messages: messages.map(m => `${m.type}: line ${m.lineNum}: ${m.message}`)});
   }
   const broken = await device.createShaderModule({code: 'fn f() -> u32 { return 1.5; }'}).getCompilationInfo();
-  out.textContent = JSON.stringify({vendor: adapter.info.vendor + ' ' + adapter.info.architecture, answers, finds: broken.messages.length > 0});
-} catch (e) { out.textContent = JSON.stringify({error: String(e)}); }
+  await tell({vendor: adapter.info.vendor + ' ' + adapter.info.architecture, answers, finds: broken.messages.length > 0});
+} catch (e) { await tell({error: String(e)}); }
 </script>"""
 
 root = pathlib.Path(__file__).resolve().parent.parent
@@ -36,14 +37,39 @@ browser = sys.argv[1] if len(sys.argv) > 1 else "chromium"
 subprocess.run(["cargo", "test", "--quiet", "--test", "it", "--", "--ignored", "texts_for_a_browser"], cwd=root, check=True, stdout=subprocess.DEVNULL)
 target = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version=1", "--no-deps"], cwd=root))["target_directory"]
 shaders = pathlib.Path(target, "tmp", "shaders.json").read_text()
-with tempfile.TemporaryDirectory() as folder:
-    page = pathlib.Path(folder, "page.html")
-    page.write_text(PAGE.replace("SHADERS", shaders.replace("</", "<\\/")))
+page = PAGE.replace("SHADERS", shaders.replace("</", "<\\/")).encode()
+answers: queue.Queue[dict] = queue.Queue()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(page)
+
+    def do_POST(self):
+        answers.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
     flags = ["--headless=new", "--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
-    command = [browser, *flags, f"--user-data-dir={folder}/profile", "--timeout=60000", "--virtual-time-budget=60000", "--dump-dom", page.as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=180).stdout
-found = re.search(r"<pre id=\"?out\"?>(.*?)</pre>", dom, re.S)
-answer = json.loads(html.unescape(found.group(1))) if found and found.group(1) != "waiting" else {"error": "the page gave no answer"}
+    address = f"http://127.0.0.1:{server.server_port}/"
+    command = [browser, *flags, f"--user-data-dir={folder}", "--remote-debugging-port=0", address]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        answer = answers.get(timeout=180)
+    except queue.Empty:
+        answer = {"error": "the browser gave no answer"}
+    process.terminate()
+    process.wait()
 if "error" in answer:
     sys.exit(f"error: {answer['error']}")
 bad = [(a["what"], m) for a in answer["answers"] for m in a.get("messages", []) if m.startswith("error")]

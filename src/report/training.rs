@@ -120,11 +120,16 @@ fn norm(r: &Recorded) -> String {
     page::section("Gradient norm and clipping", what, &(figure(&picture, &seen) + &clipped(r)))
 }
 
+fn sum(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
 /// Shares of clipped and of skipped updates.
 fn clipped(r: &Recorded) -> String {
     let reports = &r.history.reports;
     let updates = r.history.reports.last().map_or(0, |f| f.update);
-    let [all, skipped]: [u64; 2] = [reports.iter().filter_map(|f| f.clipped).sum(), reports.iter().map(|f| f.skipped).sum()];
+    // What a damaged file says may be anything.
+    let [all, skipped] = [sum(reports.iter().filter_map(|f| f.clipped)), sum(reports.iter().map(|f| f.skipped))];
     let clips = matches!(r.config.settings().clip, Clip::Norm(_));
     let known = clips && reports.iter().any(|f| f.clipped.is_some());
     let share = |n: u64| format!("{}%", words::number(100.0 * n as f64 / updates.max(1) as f64));
@@ -137,7 +142,7 @@ fn clipped(r: &Recorded) -> String {
     if skipped > 0 {
         seen.push(format!("{} were skipped because a gradient was not finite ({}).", words::count(skipped), share(skipped)));
     }
-    if all + skipped == 0 {
+    if all == 0 && skipped == 0 {
         return page::paragraph("text", &seen.join(" "));
     }
     let mut curves = Vec::new();
@@ -159,7 +164,7 @@ fn shares(reports: &[Figures], count: fn(&Figures) -> u64) -> Vec<(f64, f64)> {
     let share = |stretch: &[Figures]| {
         let last = stretch.last()?.update;
         let updates = last.saturating_sub(std::mem::replace(&mut before, last)).max(1);
-        Some((last as f64, (100.0 * stretch.iter().map(count).sum::<u64>() as f64 / updates as f64).min(100.0)))
+        Some((last as f64, (100.0 * sum(stretch.iter().map(count)) as f64 / updates as f64).min(100.0)))
     };
     reports.chunks(size).filter_map(share).collect()
 }

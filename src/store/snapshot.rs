@@ -154,7 +154,8 @@ impl Snapshot {
         let mut take = |name: &str, len: u32| (0..config.layers).map(|k| container.take(&format!("{name}.{k}"), &[len])).collect::<Result<Vec<_>>>();
         snapshot.memory.state = take("state", state)?;
         if extent.ring > 0 {
-            snapshot.memory.ring = take("ring", state * extent.ring)?;
+            let len = state.checked_mul(extent.ring).ok_or_else(|| Error::Input(format!("a ring of {} states is too large", extent.ring)))?;
+            snapshot.memory.ring = take("ring", len)?;
         }
         Ok(snapshot)
     }

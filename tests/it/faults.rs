@@ -60,21 +60,22 @@ fn begin(out: &Path, gpu: &GpuDevice) -> Run {
     Run::begin(folder, config, device, trainer).unwrap()
 }
 
-/// Trains, and makes each of these go wrong behind so many steps since the one before; the end, and how often a device was opened again.
+/// Trains, and makes each of these go wrong behind so many steps since the device was opened; the end, and how often a device was opened again.
 fn train(out: &Path, lost: OnDeviceLost, faults: &[(u64, Injected)]) -> (retrograd::Result<End>, u64) {
     let mut gpu = own();
-    let (mut steps, mut faults, mut opened) = (0, faults.iter(), 0);
+    let (mut steps, mut faults, mut opened, mut down) = (0, faults.iter(), 0, false);
     let mut next = faults.next();
     let ended = begin(out, &gpu).train_on(lost, &mut |event| match event {
-        Event::Step(_) => {
+        // What is under way when a device is lost may end some steps later.
+        Event::Step(_) if !down => {
             steps += 1;
             if next.is_some_and(|n| n.0 == steps) {
                 gpu.inject(next.unwrap().1);
-                (steps, next) = (0, faults.next());
+                (down, next) = (true, faults.next());
             }
         }
         Event::Opened(Device::Gpu(new), _) => {
-            opened += 1;
+            (opened, steps, down) = (opened + 1, 0, false);
             gpu = (**new).clone();
         }
         _ => {}

@@ -28,6 +28,8 @@ mod memory;
 mod refused;
 // Reports: pages of runs, samples on the way, event files.
 mod report;
+// Files that are wrong in every way that code can make them.
+mod nasty;
 // Both executors against PyTorch.
 mod parity;
 // Sequences with labels.
