@@ -14,8 +14,8 @@ fn tensors(header: &str, data: &[u8]) -> Vec<u8> {
 
 fn model() -> Model {
     let vocabulary = Vocabulary::of("abc");
-    let config = Config { vocab: 3, hidden: 5, layers: 2, activation: Activation::Tanh, bias: true };
-    Model { config, vocabulary, parameters: Init::Uniform.parameters(&config, 3) }
+    let config = Config { hidden: 5, layers: 2, activation: Activation::Tanh, ..Config::symbols(3) };
+    Model { config, codec: Codec::Text(vocabulary), parameters: Init::Uniform.parameters(&config, 3) }
 }
 
 /// Damaged containers, by what is wrong with them.
