@@ -1,7 +1,7 @@
 //! Files that are wrong in every way that code can make them: one line each, no panic, no memory by an unchecked size.
 
 use crate::cli::{file, folder, retrograd, run, text};
-use retrograd::data::Vocabulary;
+use retrograd::data::{Codec, Vocabulary};
 use retrograd::model::{Activation, Config, Init};
 use retrograd::store::{Container, Foreign, Model, Snapshot, Unsaid};
 use std::path::PathBuf;
