@@ -33,6 +33,10 @@ pub(super) fn arguments(config: &RunConfig) -> Result<(Vec<String>, Vec<String>)
     if config.clip_value.is_some() {
         mine.remove("clip-norm");
     }
+    // Where nothing is written, nothing is said of how much.
+    if !config.writes_text() {
+        mine.remove("sample");
+    }
     let (mut keys, mut out, mut text) = (Vec::new(), Vec::new(), Vec::new());
     for (key, value) in mine.iter().filter(|(key, value)| default.get(*key) != Some(*value)) {
         keys.push(key.clone());
@@ -158,7 +162,7 @@ mod tests {
             seen.extend(keys);
         }
         // What decides nothing that is trained is no key; everything else must have been seen.
-        let others = ["out", "resume", "config", "profile", "detect-anomaly", "quiet", "json", "lines", "help"];
+        let others = ["out", "resume", "config", "profile", "detect-anomaly", "on-device-lost", "quiet", "json", "lines", "help"];
         for argument in train::Args::augment_args(Command::new("train")).get_arguments() {
             let name = argument.get_id().as_str().replace('_', "-");
             assert!(others.contains(&name.as_str()) || seen.contains(&name), "no case for --{name}");

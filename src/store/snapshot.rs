@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Newest format that this program reads.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a run knows of itself besides what is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -129,6 +129,11 @@ impl Snapshot {
         let format = table.get("format").and_then(toml::Value::as_integer).unwrap_or(0);
         if format > i64::from(FORMAT) {
             return Err(Error::Input(format!("it was written by a newer program (format {format}; this one reads up to {FORMAT}); update retrograd")));
+        }
+        if table.contains_key("format") && format < i64::from(FORMAT) {
+            return Err(Error::Input(format!(
+                "it was written by an older program (format {format}; this one goes on from {FORMAT}); begin a run with its model.safetensors by --from"
+            )));
         }
         let mut snapshot: Snapshot = toml::from_str(text).map_err(wrong)?;
         let (config, extent) = (snapshot.config, snapshot.plan.extent);

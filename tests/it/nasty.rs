@@ -125,7 +125,7 @@ fn snapshots_with_wrong_sizes_are_refused() {
         c.metadata.insert("snapshot".to_string(), changed.join("\n"));
         std::fs::write(&path, c.to_bytes()).unwrap();
     };
-    for key in ["hidden", "layers", "vocab", "lanes", "steps", "states", "places", "places_per_slot", "ring", "head_rows", "window"] {
+    for key in ["hidden", "layers", "symbols", "classes", "lanes", "steps", "states", "places", "places_per_slot", "ring", "head_rows", "window"] {
         for value in ["0", "4294967295", "2000000000", "-1", "1.5", "nan", "\"x\"", "99999999999999999999"] {
             edit(key, value);
             let line = line(&resume);
