@@ -67,18 +67,21 @@ fn autocorrelation(x: &[f64], lags: usize) -> Vec<f64> {
     (0..=lags).map(at).collect()
 }
 
-/// The lag of the first high peak, and how far it rises above the lowest before it.
+/// The lag of the first high peak, or of a lower one that it is a multiple of, and how far it rises above the lowest before it.
 fn peak(r: &[f64]) -> Option<(u32, f64)> {
     let mut lowest = f64::INFINITY;
     let mut peaks = Vec::new();
     for (lag, w) in r.windows(3).enumerate() {
         lowest = lowest.min(w[0]);
-        if lag > 0 && w[1] >= w[0] && w[1] > w[2] && w[1] >= LEAST && w[1] >= lowest + RISE {
+        if lag > 0 && w[1] >= w[0] && w[1] > w[2] && w[1] >= LEAST && w[1] >= lowest + RISE / 10.0 {
             peaks.push((lag as u32 + 1, w[1], w[1] - lowest));
         }
     }
-    let highest = peaks.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
-    peaks.iter().find(|p| p.1 >= NEARLY * highest).map(|p| (p.0, p.2))
+    let high = || peaks.iter().filter(|p| p.2 >= RISE);
+    let highest = high().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
+    let first = high().find(|p| p.1 >= NEARLY * highest)?;
+    let whole = peaks.iter().find(|p| first.0.is_multiple_of(p.0) && p.1 >= NEARLY * first.1).unwrap_or(first);
+    Some((whole.0, first.2))
 }
 
 #[cfg(test)]
@@ -98,7 +101,7 @@ mod tests {
         assert_eq!(season(|i| 0.5 * i + wave(i, 12.0), 240), Some(12));
         assert_eq!(season(|i| wave(i, 24.0) + 0.7 * wave(i, 168.0), 2000), Some(24), "the shorter of two, if it explains nearly as much");
         assert_eq!(season(|i| wave(i, 24.0) + 2.0 * wave(i, 168.0), 2000), Some(168));
-        assert_eq!(season(|i| f64::from(u8::from(i as u32 % 7 == 0)), 700), Some(7));
+        assert_eq!(season(|i| f64::from(u8::from((i as u32).is_multiple_of(7))), 700), Some(7));
         // Small beside a slow swing.
         assert_eq!(season(|i| 20.0 * wave(i, 3000.0) + wave(i, 24.0), 2500), Some(24));
     }
