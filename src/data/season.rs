@@ -29,7 +29,7 @@ fn mean_autocorrelation(sheet: &Sheet, training: &[Range<usize>], flat: fn(&[f64
         let rows = rows.end.saturating_sub(ROWS).max(rows.start)..rows.end;
         for j in 0..sheet.targets.len() {
             let values: Vec<f64> = sheet.target(j).values[rows.clone()].iter().map(|x| if x.is_nan() { 0.0 } else { *x }).collect();
-            let found = autocorrelation(&flat(&values), LONGEST.min(values.len() / 3));
+            let found = autocorrelation(&flat(&values), LONGEST);
             sums.resize(sums.len().max(found.len()), (0.0, 0));
             sums.iter_mut().zip(&found).for_each(|(s, r)| *s = (s.0 + r, s.1 + 1));
         }
@@ -41,7 +41,13 @@ fn mean_autocorrelation(sheet: &Sheet, training: &[Range<usize>], flat: fn(&[f64
 fn differenced(values: &[f64]) -> Vec<f64> {
     let changes: Vec<f64> = values.windows(2).map(|w| w[1] - w[0]).collect();
     let mean = changes.iter().sum::<f64>() / changes.len() as f64;
-    changes.iter().map(|x| x - mean).collect()
+    more_than_rounding(changes.iter().map(|x| x - mean).collect(), values)
+}
+
+/// Nothing, where what is left of values are the errors of their last digits.
+fn more_than_rounding(left: Vec<f64>, values: &[f64]) -> Vec<f64> {
+    let most = |x: &[f64]| x.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+    if most(&left) > 1e-9 * most(values) { left } else { Vec::new() }
 }
 
 /// The line of least squares taken off.
@@ -54,11 +60,12 @@ fn detrended(values: &[f64]) -> Vec<f64> {
         (up, wide) = (up + d * (x - mean), wide + d * d);
     }
     let slope = if wide > 0.0 { up / wide } else { 0.0 };
-    values.iter().enumerate().map(|(i, x)| x - mean - slope * (i as f64 - middle)).collect()
+    more_than_rounding(values.iter().enumerate().map(|(i, x)| x - mean - slope * (i as f64 - middle)).collect(), values)
 }
 
 /// By lag, from 0; each over the pairs that there are.
-fn autocorrelation(x: &[f64], lags: usize) -> Vec<f64> {
+fn autocorrelation(x: &[f64], most: usize) -> Vec<f64> {
+    let lags = most.min(x.len() / 3);
     let power = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
     if lags == 0 || !power.is_normal() {
         return Vec::new();
