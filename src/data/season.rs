@@ -94,6 +94,8 @@ fn peak(r: &[f64]) -> Option<(u32, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::rngs::ChaCha8Rng;
+    use rand::{RngExt, SeedableRng};
 
     fn season(f: impl Fn(f64) -> f64, n: usize) -> Option<u32> {
         let values: Vec<f64> = (0..n).map(|i| f(i as f64)).collect();
@@ -117,10 +119,9 @@ mod tests {
     fn where_there_is_none_none_is_found() {
         assert_eq!(season(|i| 3.0 * i, 200), None);
         assert_eq!(season(|i| (i / 40.0).exp(), 200), None);
-        // Noise, by a multiplicative hash.
-        let noise = |i: f64| ((i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64;
-        let hashed = |i: f64| noise(noise(i) + i);
-        assert_eq!(season(hashed, 400), None);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let noise: Vec<f64> = (0..400).map(|_| rng.random()).collect();
+        assert_eq!(season(|i| noise[i as usize], 400), None);
         assert_eq!(season(|i| i, 3), None);
     }
 }
