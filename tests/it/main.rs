@@ -38,6 +38,8 @@ mod series;
 mod shaders;
 // Synthetic tasks: what is scored, gradients and N, right answers, runs.
 mod tasks;
+// Tokens: text as a tokenizer cuts it, runs on it, text from it.
+mod tokens;
 // Training: losses update by update, guards, plans, figures.
 mod training;
 // Truncation strategies: equal bits, where gradients stop, the sums written out.
