@@ -34,10 +34,10 @@ fi
 echo "== cargo fmt --check"
 cargo fmt --check
 echo "== cargo clippy"
-cargo clippy --all-targets --quiet -- -D warnings
+cargo clippy --all-targets --all-features --quiet -- -D warnings
 echo "== cargo doc"
-RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
+RUSTDOCFLAGS="-D warnings" cargo doc --all-features --no-deps --quiet
 echo "== cargo test"
-cargo test --quiet --doc
-cargo test --quiet --lib --bins
-cargo test --quiet --test it
+cargo test --all-features --quiet --doc
+cargo test --all-features --quiet --lib --bins
+cargo test --all-features --quiet --test it

@@ -49,6 +49,18 @@ impl Held {
         }
     }
 
+    /// Scored symbols per byte of the text, by which a loss per symbol becomes one per byte; none where it is not text that is predicted.
+    ///
+    /// # Errors
+    /// If the text can't be read.
+    pub fn per_byte(&self) -> Result<Option<f64>> {
+        let (scored, bytes) = match self {
+            Held::Stream(lanes) => (lanes.scored(0..lanes.steps()), lanes.scored_bytes()?),
+            Held::Sequences(sequences, _) => (sequences.scored(), sequences.scored_bytes()?),
+        };
+        Ok(bytes.filter(|b| *b > 0).map(|b| scored as f64 / b as f64))
+    }
+
     /// Evaluates a model; `check` is asked before every segment whether to go on. The engine's state is lost.
     ///
     /// # Errors

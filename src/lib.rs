@@ -121,7 +121,7 @@ pub mod report;
 #[doc(hidden)]
 pub mod cli;
 
-pub use data::{Codec, Given, Kind, Lanes, Symbols, Text, Vocabulary};
+pub use data::{Codec, Given, Kind, Lanes, Symbols, Text, Tokenizer, Vocabulary, Writer};
 pub use device::{Device, Wish};
 pub use engine::Engine;
 pub use error::{Error, Result};

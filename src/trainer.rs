@@ -254,6 +254,11 @@ impl Trainer {
         found.map(|e| Some(e.loss))
     }
 
+    /// Symbols per byte of the held-out part, see [`Held::per_byte`].
+    pub fn per_byte(&self) -> Option<f64> {
+        self.validation.as_ref().and_then(|held| held.per_byte().ok().flatten())
+    }
+
     /// The share of the most frequent class among the held-out sequences, where each has one.
     pub fn chance(&self) -> Option<f64> {
         self.validation.as_ref().and_then(Held::chance)

@@ -85,8 +85,9 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
     }
     let mut stretch = vec![0; STRETCH.min(plan.length) as usize];
     symbols.read(1, &mut stretch)?;
-    let mut text = Vec::new();
-    stretch.iter().for_each(|&s| symbols.vocabulary().write(s, &mut text));
+    let (mut text, mut writer) = (Vec::new(), symbols.vocabulary().writer(&[]));
+    stretch.iter().try_for_each(|&s| writer.push(s, &mut text))?;
+    writer.end(&mut text)?;
     Ok(Comparison {
         text: symbols.text().name.clone(),
         device: device.to_string(),

@@ -2,7 +2,7 @@
 
 use super::model::Source;
 use super::{percent, print_json, say, separator};
-use crate::data::{Codec, Lanes, Sequences, Set, Symbols, Task as Asked, Text, WARM_UP};
+use crate::data::{Codec, Kind, Lanes, Sequences, Set, Symbols, Task as Asked, Text, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
 use crate::error::{Error, Result, tell};
@@ -113,7 +113,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.sequences.is_some() && separator.is_none() && source.task.is_none() {
         return Err(Error::Usage("--sequences needs a text of sequences; give --separator or --lines".to_string()));
     }
-    let symbols = Arc::new(symbols(args, source.task, &model)?);
+    let symbols = Arc::new(symbols(args, source.task, &model, separator.as_deref())?);
+    let tokens = symbols.vocabulary().kind() == Kind::Tokens;
     let (unit, count) = (symbols.unit(), symbols.len());
     let sequences = match (source.task, &separator) {
         (Some(task), _) => Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?),
@@ -143,19 +144,21 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let found = held.evaluate(&mut engine, || Ok(()))?;
     let seconds = start.elapsed().as_secs_f64();
+    let bits_per_byte = held.per_byte()?.map(|per_byte| bits(found.loss) * per_byte);
     let answers = held.answers(&mut engine, || Ok(()))?;
     let accuracy = answers.as_ref().map(Answers::accuracy);
     if args.json {
         let (sequences, skipped) = if let Held::Sequences(s, _) = &held { (s.list().len(), s.skipped()) } else { (1, 0) };
         print_json(&json!({
-            "loss": number(found.loss), "bpc": number(bits(found.loss)), "tokens": found.scored, "lanes": lanes, "sequences": sequences,
+            "loss": number(found.loss), "bpc": number(bits(found.loss)), "bits_per_byte": optional(bits_per_byte), "tokens": found.scored, "lanes": lanes, "sequences": sequences,
             "skipped_sequences": skipped, "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
             "tokens_per_second": number(found.scored as f64 / seconds), "accuracy": optional(accuracy),
             "chance_accuracy": optional(source.task.map(Asked::chance)),
         }))?;
     } else {
         let scored = if source.task.is_some() { "answers" } else { unit };
-        say(&format!("loss {:.4} nats, {:.4} bits per symbol, over {} {scored}", found.loss, bits(found.loss), found.scored));
+        let also = bits_per_byte.filter(|_| tokens).map_or(String::new(), |b| format!(", {b:.4} bits per byte"));
+        say(&format!("loss {:.4} nats, {:.4} bits per symbol{also}, over {} {scored}", found.loss, bits(found.loss), found.scored));
         if let (Some(accuracy), Some(task)) = (accuracy, source.task) {
             say(&format!("{} of the answers are right; by chance {}", percent(accuracy), percent(task.chance())));
         }
@@ -198,7 +201,7 @@ pub(super) fn engine(device: &Device, model: &Model, held: &Held, lanes: u32) ->
 }
 
 /// What is evaluated: a text, or fresh sequences of the task that a run was trained on.
-fn symbols(args: &Args, task: Option<Asked>, model: &Model) -> Result<Symbols> {
+fn symbols(args: &Args, task: Option<Asked>, model: &Model, separator: Option<&str>) -> Result<Symbols> {
     let wrong = |what: String| Err(Error::Usage(what));
     match (task, &args.text) {
         (Some(task), Some(_)) => wrong(format!("{} was trained on the task {task}, not on a text; leave the text out", args.run.display())),
@@ -216,7 +219,7 @@ fn symbols(args: &Args, task: Option<Asked>, model: &Model) -> Result<Symbols> {
         (None, Some(_)) if args.seed.is_some() || args.examples.is_some() => {
             wrong("--seed and --examples are for runs that were trained on a --task; leave them out".to_string())
         }
-        (None, Some(path)) => Symbols::with(Text::open(path)?, model.codec.text()?.clone()),
+        (None, Some(path)) => Symbols::separated(Text::open(path)?, model.codec.text()?.clone(), separator),
     }
 }
 

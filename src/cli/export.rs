@@ -2,7 +2,7 @@
 
 use super::model::Source;
 use super::{print_json, say};
-use crate::data::Codec;
+use crate::data::{Codec, Kind, Vocabulary};
 use crate::error::{Error, Result, tell};
 use crate::model::Activation;
 use crate::store::Model;
@@ -83,6 +83,14 @@ const SERIES_META: &str = "\
 # Output h * len(targets) + j is target j, h + 1 rows ahead, standardised by series[\"outputs\"]; with \"difference\", outputs are
 # changes from the last row known, and with \"all\" inputs are changes from the row before (0, standardised, in the first).";
 
+/// What the Python reads the symbols with, and how, from a file's metadata.
+fn symbols_snippet(model: &Model, metadata: &str) -> (&'static str, String) {
+    match model.codec.vocabulary().map(Vocabulary::kind) {
+        Some(Kind::Tokens) => ("tokenizers", format!("tokenizer = tokenizers.Tokenizer.from_str({metadata}[\"tokenizer\"])")),
+        _ => ("json", format!("vocabulary = json.loads({metadata}[\"vocabulary\"])  # the symbol of each index")),
+    }
+}
+
 /// The Python that loads a safetensors file.
 fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
     let c = &model.config;
@@ -99,6 +107,7 @@ fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
         0 => (String::new(), format!("torch.nn.functional.one_hot(tokens, {symbols}).float()")),
         e => (format!("\n        self.embed = torch.nn.Embedding({symbols}, {e})"), "self.embed(tokens)".to_string()),
     };
+    let (json, known) = symbols_snippet(model, "f.metadata()");
     let labels = match model.codec {
         Codec::Labels { .. } => "\n    labels = json.loads(f.metadata()[\"labels\"])  # the label of each output, at the last step",
         Codec::Text(_) | Codec::Series(_) => "",
@@ -107,11 +116,11 @@ fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
     let last = if matches!(model.codec, Codec::Series(_)) { format!(", {d}") } else { String::new() };
     let (tokens, x, meta) = match &model.codec {
         Codec::Series(_) => ("numbers", "numbers".to_string(), SERIES_META.to_string()),
-        _ => ("tokens", x, format!("    vocabulary = json.loads(f.metadata()[\"vocabulary\"])  # the symbol of each index{labels}")),
+        _ => ("tokens", x, format!("    {known}{labels}")),
     };
     Ok(format!(
         "\
-import json, torch
+import {json}, torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -136,12 +145,13 @@ with safe_open({file}, \"pt\") as f:
 /// The Python that runs an ONNX file.
 fn onnx_snippet(model: &Model, path: &Path) -> String {
     let (c, file) = (&model.config, quoted(path));
+    let (json, known) = symbols_snippet(model, "session.get_modelmeta().custom_metadata_map");
     format!(
         "\
-import json, numpy, onnxruntime
+import {json}, numpy, onnxruntime
 
 session = onnxruntime.InferenceSession({file})
-vocabulary = json.loads(session.get_modelmeta().custom_metadata_map[\"vocabulary\"])  # the symbol of each index
+{known}
 state = numpy.zeros(({layers}, 1, {h}), numpy.float32)  # [layers, batch, {h}]
 tokens = numpy.zeros((5, 1), numpy.int64)  # [time, batch], indices 0 to {last}
 logits, state = session.run([\"logits\", \"next_state\"], {{\"tokens\": tokens, \"state\": state}})  # [time, batch, {v}]",

@@ -161,7 +161,7 @@ impl Args {
             None => return Err(Error::Usage(format!("{} is a model file, which has no text; give one behind it", path.display()))),
         };
         let separator = if self.stream { None } else { given.or(source.separator.clone()) };
-        let symbols = Arc::new(Symbols::with(text, model.codec.text()?.clone())?);
+        let symbols = Arc::new(Symbols::separated(text, model.codec.text()?.clone(), separator.as_deref())?);
         let sequences = separator.map(|s| Sequences::new(symbols.clone(), &s)).transpose()?;
         Ok(Found { model: Some(model), sequences, symbols, run })
     }

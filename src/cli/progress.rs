@@ -1,6 +1,6 @@
 //! What is seen of a run while it goes on: a bar in a terminal, lines elsewhere.
 
-use super::percent;
+use super::{percent, said};
 use crate::error::tell;
 use crate::run::{Event, Run, Unit};
 use crate::trainer::Goal;
@@ -17,6 +17,8 @@ pub(super) struct Progress {
     unit: &'static str,
     /// What losses are counted in.
     loss: Unit,
+    /// Of tokens, those per byte.
+    per_byte: Option<f64>,
     parts: u64,
     /// The last figures.
     message: String,
@@ -35,7 +37,8 @@ impl Progress {
             bar.set_style(style);
             bar
         });
-        let mut progress = Progress { bar, quiet, goal, unit: run.trainer.unit(), loss: Unit::of(run.config()), parts, message: String::new() };
+        let per_byte = said::tokens_per_byte(run);
+        let mut progress = Progress { per_byte, bar, quiet, goal, unit: run.trainer.unit(), loss: Unit::of(run.config()), parts, message: String::new() };
         progress.step(run.trainer.fraction());
         if let Some(bar) = &progress.bar {
             bar.reset_eta();
@@ -81,7 +84,7 @@ impl Progress {
                     bar.set_message(self.message.clone());
                 }
                 let right = accuracy.map_or(String::new(), |a| format!(", {} right", percent(a)));
-                let also = Some(self.loss.also(loss)).filter(|a| !a.is_empty()).map_or(String::new(), |a| format!(", {a}"));
+                let also = said::also(self.loss, loss, self.per_byte);
                 self.line(&format!("validation: {loss:.4} {}{also}{right}{best}", self.loss.name()));
             }
         }

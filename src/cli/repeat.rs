@@ -99,6 +99,7 @@ mod tests {
     fn again(config: &RunConfig) -> RunConfig {
         let mut found = parse(&arguments(config).unwrap().1).unwrap();
         (found.text_checksum, found.text_bytes) = (config.text_checksum.clone(), config.text_bytes);
+        found.tokens_checksum.clone_from(&config.tokens_checksum);
         found
     }
 
@@ -113,6 +114,7 @@ mod tests {
         let cases: &[&[&str]] = &[
             &["it's a book.txt"],
             &["--bytes"],
+            &["--tokens", "/a/tokenizer.json"],
             &["--separator", "\\n\\t\\\\n-"],
             &["--separator=-"],
             &["--lines"],

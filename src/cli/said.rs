@@ -2,11 +2,11 @@
 
 use super::percent;
 use super::train::Args;
-use crate::data::Codec;
+use crate::data::{Codec, Kind};
 use crate::feed::Source;
 use crate::forecast::Outcome;
 use crate::plan::{self, Bytes};
-use crate::run::{End, Run, Unit};
+use crate::run::{End, Run, Unit, bits};
 use crate::truncation::Truncation;
 
 pub(super) fn announce(args: &Args, run: &mut Run) {
@@ -24,6 +24,14 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
         Codec::Text(_) => format!("text: {name}: {} symbols", config.input.symbols()),
     };
     args.note(&format!("{what}, {layout}; model: {} parameters; run: {}", config.parameters(), run.folder().path().display()));
+    if let Some(symbols) = trainer.content().symbols() {
+        if symbols.unknown() > 0 {
+            args.note(&format!("note: {} of the {} tokens are unknown ones: the tokenizer has none for what they stand for", symbols.unknown(), symbols.len()));
+        }
+        if symbols.altered() {
+            args.note("note: the tokenizer does not give the text back as it is (case, spaces, unknown characters); nor will samples have what it leaves out");
+        }
+    }
     if let Some(table) = trainer.content().table() {
         let held: usize = (0..table.held.len()).map(|g| table.held_out(g).len()).sum();
         let season = table.series.season.map_or("no season found".to_string(), |n| format!("season of {n} rows"));
@@ -55,6 +63,18 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
     }
 }
 
+/// Of a run on tokens, those per byte of the held-out part: losses are said per byte too, to compare them with those of other tokens.
+pub(super) fn tokens_per_byte(run: &Run) -> Option<f64> {
+    let tokens = run.trainer.codec().vocabulary().is_some_and(|v| v.kind() == Kind::Tokens);
+    run.trainer.per_byte().filter(|_| tokens)
+}
+
+/// A validation's loss in other words, with a comma before each.
+pub(super) fn also(unit: Unit, loss: f64, per_byte: Option<f64>) -> String {
+    let words = [Some(unit.also(loss)).filter(|a| !a.is_empty()), per_byte.map(|n| format!("{:.4} bits per byte", bits(loss) * n))];
+    words.into_iter().flatten().map(|w| format!(", {w}")).collect()
+}
+
 pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcome>) {
     let unit = Unit::of(run.config());
     let (p, trainer, folder) = (run.progress(), &run.trainer, run.folder().path().display());
@@ -73,7 +93,7 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
         args.note(&format!(
             "validation loss {loss:.4} {}{}; best {:.4} behind update {}",
             unit.name(),
-            Some(unit.also(loss)).filter(|a| !a.is_empty()).map_or(String::new(), |a| format!(", {a}")),
+            also(unit, loss, tokens_per_byte(run)),
             p.best_loss.unwrap_or(loss),
             p.best_update
         ));

@@ -58,11 +58,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let options = Options { temperature: args.temperature as f32, top_k: args.top_k.map_or(0, |k| k as usize), seed: args.seed, separator };
     let mut sampler = Sampler::new(model.config, &model.parameters, options)?;
     prompt.iter().try_for_each(|&t| sampler.read(t))?;
+    let mut writer = vocabulary.writer(&prompt);
     if args.json {
         let mut text = Vec::new();
         for _ in 0..args.length {
-            vocabulary.write(sampler.draw()?, &mut text);
+            writer.push(sampler.draw()?, &mut text)?;
         }
+        writer.end(&mut text)?;
         let text = String::from_utf8_lossy(&text).into_owned();
         return print_json(&json!({
             "prompt": args.prompt, "text": text, "length": args.length, "temperature": args.temperature, "top_k": args.top_k, "seed": args.seed,
@@ -75,13 +77,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     for _ in 0..args.length {
-        vocabulary.write(sampler.draw()?, &mut bytes);
+        writer.push(sampler.draw()?, &mut bytes)?;
         // Who reads may have seen enough and closed: that is no error.
         if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
             return Ok(());
         }
         bytes.clear();
     }
-    let _ = writeln!(out);
+    writer.end(&mut bytes)?;
+    bytes.push(b'\n');
+    let _ = out.write_all(&bytes);
     Ok(())
 }

@@ -45,6 +45,7 @@ Examples:
   retrograd train book.txt --schedule cosine --warmup 100  a learning rate that rises, then falls
   retrograd train poems.txt --separator '\\n\\n' --epochs 20 poems apart from each other, none seen behind another
   retrograd train program.exe --bytes                      any file, byte by byte
+  retrograd train book.txt --tokens tokenizer.json --embed 64  tokens of a Hugging Face tokenizer
   retrograd train mails.tsv --label-column 2               lines with labels, such as spam or not
   retrograd train --task recall:8,20 --truncation full     can it keep a symbol for 20 steps?
   retrograd train more.txt --from runs/book                another text, beginning with the weights of a run or a model file
@@ -57,6 +58,10 @@ pub(super) struct Args {
     /// Read any file as bytes instead of UTF-8 characters; there are 256 symbols then
     #[arg(long, help_heading = "Text")]
     bytes: bool,
+    /// Read the text as the tokens of this Hugging Face tokenizer (its tokenizer.json), which the model's file then holds; --embed suits large
+    /// vocabularies. Needs a build with the feature `tokens`
+    #[arg(long, value_name = "FILE", help_heading = "Text")]
+    tokens: Option<PathBuf>,
     /// What stands between the sequences of the text, which are then independent of each other; \n, \t, \r and \\ are understood
     #[arg(long, value_name = "STRING", value_parser = separator, help_heading = "Text")]
     separator: Option<String>,
@@ -214,6 +219,8 @@ impl Args {
             text_checksum: String::new(),
             text_bytes: 0,
             bytes: self.bytes,
+            tokens: self.tokens.as_deref().map(|p| std::path::absolute(p).unwrap_or(p.to_path_buf())),
+            tokens_checksum: None,
             // The lines of a table are sequences anyway.
             separator: self.separator.clone().or((self.lines && self.label_column.is_none()).then(|| "\n".to_string())),
             label_column: self.label_column.clone(),
@@ -276,6 +283,9 @@ impl Args {
         let free = config.target.is_some() && !stated.iter().any(|s| s == "batch");
         let Some(path) = config.from.clone() else { return Ok((config, None, free)) };
         let model = super::model::Source::find(&path, false)?.load()?;
+        if config.tokens.is_some() {
+            return Err(Error::Usage(format!("the model of --from {} has its own symbols; leave --tokens out", path.display())));
+        }
         let (has, bytes) = (&model.config, model.codec.vocabulary().is_some_and(|v| v.kind() == Kind::Bytes));
         let before = config.clone();
         (config.hidden, config.layers, config.activation, config.no_bias, config.bytes) = (has.hidden, has.layers, has.activation, !has.bias, bytes);
@@ -373,10 +383,13 @@ fn flags(given: &[String]) -> Vec<String> {
 
 fn begin(args: &Args, given: &[String]) -> Result<Run> {
     let (mut config, model, free) = args.prepared(given)?;
-    let known = config.text_checksum.clone();
+    let (known, tokenizer) = (config.text_checksum.clone(), config.tokens_checksum.clone());
     let corpus = config.open_corpus(model.as_ref(), free)?;
     if !known.is_empty() && known != config.text_checksum {
         tell(&format!("warning: {} is not the text that the configuration was written for: its checksum is another", corpus.content.name()));
+    }
+    if tokenizer.is_some() && tokenizer != config.tokens_checksum {
+        tell("warning: the tokenizer is not the one that the configuration was written for: its checksum is another");
     }
     if config.target.is_none() && config.text.as_ref().and_then(|t| t.extension()).is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
         args.note("note: the file is trained on as a text; to forecast its numbers, name their columns by --target");
@@ -536,6 +549,12 @@ fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option
     }
     if has("text") {
         config.text = asked.text;
+    }
+    if has("tokens") {
+        if config.tokens.is_none() {
+            return Err(Error::Usage(format!("the run in {} was not started with --tokens; leave it out", path.display())));
+        }
+        config.tokens = asked.tokens;
     }
     let done = snapshot.map_or((0, 0), |s| (s.counters.updates, s.counters.cursor.epoch));
     let (what, goal, done) = match config.goal() {

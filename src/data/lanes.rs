@@ -84,6 +84,15 @@ impl Lanes {
         (0..self.lanes).map(scored).sum()
     }
 
+    /// Bytes of the text that all that is predicted stands for; none where that is numbers.
+    ///
+    /// # Errors
+    /// If the text can't be read.
+    pub fn scored_bytes(&self) -> Result<Option<u64>> {
+        let symbols = self.content.symbols();
+        symbols.map(|s| s.bytes(self.stream.start + 1..self.stream.end)).transpose()
+    }
+
     /// Place in the stream of step 0 of lane b; of the first lanes it may lie before the stream's start.
     fn origin(&self, b: u32) -> i64 {
         i64::from(b) * i64::from(self.steps - self.warm_up) - i64::from(self.warm_up)

@@ -2,6 +2,7 @@
 
 mod codec;
 mod content;
+mod encoded;
 mod ends;
 mod inputs;
 mod labelled;
@@ -13,7 +14,10 @@ mod symbols;
 mod table;
 mod tasks;
 mod text;
+#[cfg_attr(not(feature = "tokens"), path = "no_tokenizer.rs")]
+mod tokenizer;
 mod vocabulary;
+mod writer;
 
 pub use codec::Codec;
 pub use content::Content;
@@ -27,4 +31,6 @@ pub use symbols::Symbols;
 pub use table::{Asked, Column, Difference, Group, Missing, Sheet};
 pub use tasks::{Set, Task};
 pub use text::Text;
+pub use tokenizer::Tokenizer;
 pub use vocabulary::{Kind, Vocabulary};
+pub use writer::Writer;

@@ -60,7 +60,7 @@ impl Sequences {
     /// [`Error::Input`] if the separator never occurs, or no sequence is left.
     pub fn new(symbols: Arc<Symbols>, separator: &str) -> Result<Self> {
         let name = &symbols.text().name;
-        let parts = symbols.split(separator);
+        let parts = symbols.split(separator)?;
         if !parts.iter().any(|(text, end)| text.end != *end) {
             return Err(Error::Input(format!(
                 "{name}: the separator {separator:?} never occurs; give the right one, or leave it out (eval: --stream) to read the text as one stream"
@@ -199,6 +199,15 @@ impl Sequences {
             Scored::Answers(n) => n,
             Scored::Labels(_) => 1,
         }
+    }
+
+    /// Bytes of the text that the scored symbols stand for; none where numbers, labels or answers are scored.
+    ///
+    /// # Errors
+    /// If the text can't be read.
+    pub fn scored_bytes(&self) -> Result<Option<u64>> {
+        let Some(symbols) = self.content.symbols().filter(|_| !self.asks()) else { return Ok(None) };
+        self.list.iter().map(|s| symbols.bytes(s.start..s.start + u64::from(s.len))).sum::<Result<u64>>().map(Some)
     }
 
     /// Whether they ask: a few steps of each are scored, whose answers are right or wrong.

@@ -1,5 +1,6 @@
-//! A text as a sequence of symbols that can be read from any place on, without a copy of it in memory.
+//! A text as a sequence of symbols that can be read from any place on, without a copy of it in memory; tokens alone are kept there.
 
+use super::encoded::Encoded;
 use super::{Kind, Text, Vocabulary};
 use crate::error::{Error, Result};
 use std::ops::Range;
@@ -15,6 +16,8 @@ pub struct Symbols {
     table: [u32; 256],
     /// Byte at which every [`BLOCK`]th character begins, and the end; none where every symbol is one byte.
     blocks: Option<Vec<u64>>,
+    /// All of them, where they are tokens: 4 bytes each.
+    encoded: Option<Encoded>,
     len: u64,
     unit: &'static str,
 }
@@ -23,11 +26,12 @@ impl Symbols {
     /// The symbols of a text, whose vocabulary is built from all of it.
     ///
     /// # Errors
-    /// [`Error::Input`] if characters are asked for and it is not UTF-8.
+    /// [`Error::Input`] if characters are asked for and it is not UTF-8; [`Error::Usage`] for tokens, see [`Symbols::separated`].
     pub fn new(text: Text, kind: Kind) -> Result<Self> {
         let vocabulary = match kind {
             Kind::Characters => Vocabulary::of(text.utf8()?),
             Kind::Bytes => Vocabulary::bytes(),
+            Kind::Tokens => return Err(Error::Usage("tokens are made by a tokenizer; give a vocabulary that has one".to_string())),
         };
         Self::with(text, vocabulary)
     }
@@ -37,6 +41,17 @@ impl Symbols {
     /// # Errors
     /// [`Error::Input`] if it has a character that the vocabulary lacks, saying which and where.
     pub fn with(text: Text, vocabulary: Vocabulary) -> Result<Self> {
+        Self::separated(text, vocabulary, None)
+    }
+
+    /// The symbols of a text in a given vocabulary. If they are tokens, the text is encoded, without tokens that only mark its ends: as a stream in
+    /// pieces of up to 64 KiB, which end where lines do; or, with a separator, each sequence and each separator by itself, so that
+    /// [`Symbols::split`] can tell them apart.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it has a character that the vocabulary lacks, saying which and where; or the tokenizer fails, or makes nothing of the
+    /// separator.
+    pub fn separated(text: Text, vocabulary: Vocabulary, separator: Option<&str>) -> Result<Self> {
         let mut table = [u32::MAX; 256];
         let single = if vocabulary.kind() == Kind::Bytes { 256 } else { 128 };
         (0..single).for_each(|b| table[b] = char::from_u32(b as u32).and_then(|c| vocabulary.index(c)).unwrap_or(u32::MAX));
@@ -55,11 +70,14 @@ impl Symbols {
                 blocks = Some(index);
             }
         }
+        let encoded = vocabulary.tokenizer().map(|t| Encoded::new(&text, t, separator)).transpose()?;
+        len = encoded.as_ref().map_or(len, |e| e.ids.len() as u64);
         let unit = match vocabulary.kind() {
             Kind::Characters => "characters",
             Kind::Bytes => "bytes",
+            Kind::Tokens => "tokens",
         };
-        Ok(Symbols { text, vocabulary, table, blocks, len, unit })
+        Ok(Symbols { text, vocabulary, table, blocks, encoded, len, unit })
     }
 
     /// The same under another word for what a symbol is.
@@ -88,7 +106,17 @@ impl Symbols {
         self.len == 0
     }
 
-    /// What a symbol is called: characters or bytes; symbols where they are generated.
+    /// Tokens that stand for what the tokenizer has no other for.
+    pub fn unknown(&self) -> u64 {
+        self.encoded.as_ref().map_or(0, |e| e.unknown)
+    }
+
+    /// Whether the text's beginning is another one, when it is written again from its tokens: its case, or its spaces, say.
+    pub fn altered(&self) -> bool {
+        self.encoded.as_ref().is_some_and(|e| e.altered)
+    }
+
+    /// What a symbol is called: characters, bytes or tokens; symbols where they are generated.
     pub fn unit(&self) -> &'static str {
         self.unit
     }
@@ -102,6 +130,10 @@ impl Symbols {
     /// If that is beyond the end.
     pub fn read(&self, from: u64, out: &mut [u32]) -> Result<()> {
         assert!(from + out.len() as u64 <= self.len, "{} symbols at {from} of {}", out.len(), self.len);
+        if let Some(encoded) = &self.encoded {
+            out.copy_from_slice(&encoded.ids[from as usize..][..out.len()]);
+            return Ok(());
+        }
         let changed = || Error::Input(format!("{} has changed while it was read; start again with a text that stays", self.text.name));
         let known = |index: Option<u32>| index.filter(|i| *i != u32::MAX).ok_or_else(changed);
         let Some(blocks) = &self.blocks else {
@@ -120,8 +152,35 @@ impl Symbols {
         })
     }
 
+    /// Bytes of the text that the symbols in a range of places stand for.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if another program has changed the text since it was opened.
+    pub fn bytes(&self, places: Range<u64>) -> Result<u64> {
+        Ok(self.byte(places.end)?.saturating_sub(self.byte(places.start)?))
+    }
+
+    /// The byte at which a symbol begins, or the text ends.
+    fn byte(&self, place: u64) -> Result<u64> {
+        let (bytes, place) = (self.text.bytes(), place.min(self.len));
+        if let (Some(encoded), Some(tokenizer)) = (&self.encoded, self.vocabulary.tokenizer()) {
+            return encoded.byte(&self.text, tokenizer, place);
+        }
+        let Some(blocks) = self.blocks.as_ref().filter(|_| place < self.len) else { return Ok(if place < self.len { place } else { bytes.len() as u64 }) };
+        let from = blocks[place as usize / BLOCK];
+        let firsts = bytes[from as usize..].iter().enumerate().filter(|(_, b)| **b & 0xc0 != 0x80);
+        Ok(from + firsts.map(|f| f.0 as u64).nth(place as usize % BLOCK).unwrap_or(0))
+    }
+
     /// The places between separators, each with the separator behind it: `[start of the text, end of the text, end of the separator]`.
-    pub fn split(&self, separator: &str) -> Vec<(Range<u64>, u64)> {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if they are tokens that were made for no separator, or another one.
+    pub fn split(&self, separator: &str) -> Result<Vec<(Range<u64>, u64)>> {
+        if let Some(encoded) = &self.encoded {
+            let other = || Error::Usage(format!("the tokens of {} were not made for the separator {separator:?}", self.text.name));
+            return encoded.split(separator).map(<[_]>::to_vec).ok_or_else(other);
+        }
         let bytes = self.text.bytes();
         // Characters are counted by their first bytes.
         let symbols = |range: Range<usize>| match self.blocks {
@@ -138,7 +197,7 @@ impl Symbols {
         if from < bytes.len() {
             parts.push((place..self.len, self.len));
         }
-        parts
+        Ok(parts)
     }
 }
 
@@ -171,7 +230,7 @@ mod tests {
     #[test]
     fn parts_between_separators_are_counted_in_symbols() {
         let split = |text: &str, separator: &str, kind| {
-            Symbols::new(Text::given("t", text), kind).unwrap().split(separator).into_iter().map(|(r, e)| (r.start, r.end, e)).collect::<Vec<_>>()
+            Symbols::new(Text::given("t", text), kind).unwrap().split(separator).unwrap().into_iter().map(|(r, e)| (r.start, r.end, e)).collect::<Vec<_>>()
         };
         assert_eq!(split("ab\nc\n\nd", "\n", Kind::Characters), [(0, 2, 3), (3, 4, 5), (5, 5, 6), (6, 7, 7)]);
         assert_eq!(split("é→\n🦀\n", "\n", Kind::Characters), [(0, 2, 3), (3, 4, 5)]);

@@ -1,6 +1,8 @@
 //! The symbols of a text and their indices.
 
+use super::{Tokenizer, Writer};
 use crate::error::{Error, Result};
+use std::sync::Arc;
 
 /// What a symbol is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -11,13 +13,17 @@ pub enum Kind {
     Characters,
     /// A byte of any file.
     Bytes,
+    /// What a tokenizer makes of a UTF-8 text.
+    Tokens,
 }
 
 /// The symbols of a model in the order of their indices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vocabulary {
     kind: Kind,
+    /// None where there is a tokenizer.
     symbols: Vec<char>,
+    tokenizer: Option<Arc<Tokenizer>>,
 }
 
 impl Vocabulary {
@@ -30,12 +36,17 @@ impl Vocabulary {
             text.chars().for_each(|c| seen[c as usize] = true);
         }
         let symbols = (0..).zip(seen).filter(|(_, s)| *s).filter_map(|(c, _)| char::from_u32(c)).collect();
-        Vocabulary { kind: Kind::Characters, symbols }
+        Vocabulary { kind: Kind::Characters, symbols, tokenizer: None }
     }
 
     /// All 256 bytes.
     pub fn bytes() -> Self {
-        Vocabulary { kind: Kind::Bytes, symbols: (0..=255u8).map(char::from).collect() }
+        Vocabulary { kind: Kind::Bytes, symbols: (0..=255u8).map(char::from).collect(), tokenizer: None }
+    }
+
+    /// The tokens of a tokenizer.
+    pub fn tokens(tokenizer: Tokenizer) -> Self {
+        Vocabulary { kind: Kind::Tokens, symbols: Vec::new(), tokenizer: Some(Arc::new(tokenizer)) }
     }
 
     /// The symbols given as text, in the order of their indices; a byte as the character with its number.
@@ -54,7 +65,10 @@ impl Vocabulary {
         if kind == Kind::Bytes && symbols != Self::bytes().symbols {
             return Err(Error::Input("the vocabulary is not that of all 256 bytes".to_string()));
         }
-        Ok(Vocabulary { kind, symbols })
+        if kind == Kind::Tokens {
+            return Err(Error::Input("a vocabulary of tokens needs their tokenizer".to_string()));
+        }
+        Ok(Vocabulary { kind, symbols, tokenizer: None })
     }
 
     /// What a symbol is.
@@ -62,19 +76,27 @@ impl Vocabulary {
         self.kind
     }
 
+    /// What makes tokens of a text, where symbols are tokens.
+    pub fn tokenizer(&self) -> Option<&Tokenizer> {
+        self.tokenizer.as_deref()
+    }
+
     /// Number of symbols.
     pub fn len(&self) -> u32 {
-        self.symbols.len() as u32
+        self.tokenizer().map_or(self.symbols.len() as u32, Tokenizer::len)
     }
 
     /// Whether there is no symbol.
     pub fn is_empty(&self) -> bool {
-        self.symbols.is_empty()
+        self.len() == 0
     }
 
-    /// The symbols as text, in the order of their indices.
+    /// The symbols as text, in the order of their indices; tokens as their tokenizer spells them.
     pub fn symbols(&self) -> Vec<String> {
-        self.symbols.iter().map(char::to_string).collect()
+        match self.tokenizer() {
+            Some(tokenizer) => (0..tokenizer.len()).map(|id| tokenizer.spelled(id)).collect(),
+            None => self.symbols.iter().map(char::to_string).collect(),
+        }
     }
 
     /// The index of a character; for bytes, of the one with this number.
@@ -82,21 +104,31 @@ impl Vocabulary {
         self.symbols.binary_search(&symbol).ok().map(|i| i as u32)
     }
 
-    /// Appends the UTF-8 text of a character, or a byte.
+    /// What writes symbols as text, behind some that are written already.
+    pub fn writer(&self, before: &[u32]) -> Writer<'_> {
+        Writer::new(self, before)
+    }
+
+    /// Appends the UTF-8 text of a character, or a byte; or of a token as if it stood alone, which [`Vocabulary::writer`] does better.
     pub fn write(&self, index: u32, out: &mut Vec<u8>) {
+        if let Some(text) = self.tokenizer().and_then(|t| t.decode(&[index]).ok()) {
+            return out.extend_from_slice(text.as_bytes());
+        }
         let Some(&symbol) = self.symbols.get(index as usize) else { return };
         match self.kind {
             Kind::Characters => out.extend_from_slice(symbol.encode_utf8(&mut [0; 4]).as_bytes()),
             Kind::Bytes => out.push(symbol as u8),
+            Kind::Tokens => {}
         }
     }
 
     /// The indices of a short text's symbols.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the first character that is not in the vocabulary, and where it stands.
+    /// [`Error::Input`] naming the first character that is not in the vocabulary, and where it stands; or if a tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match self.kind {
+            Kind::Tokens => self.tokenizer().map_or(Ok(Vec::new()), |t| t.encode(text)),
             Kind::Bytes => Ok(text.bytes().map(u32::from).collect()),
             Kind::Characters => text.char_indices().map(|(at, c)| self.index(c).ok_or_else(|| self.unknown(text, at, c))).collect(),
         }
@@ -134,7 +166,7 @@ mod tests {
         let v = Vocabulary::bytes();
         assert_eq!(v.encode("é").unwrap(), [0xc3, 0xa9]);
         let mut out = Vec::new();
-        [0xc3, 0xa9].into_iter().for_each(|i| v.write(i, &mut out));
+        [0xc3, 0xa9].into_iter().for_each(|i| v.writer(&[]).push(i, &mut out).unwrap());
         assert_eq!(out, "é".as_bytes());
         assert_eq!(Vocabulary::new(Kind::Bytes, &v.symbols()).unwrap(), v);
     }

@@ -1,6 +1,6 @@
 //! What a run was started with: `config.toml`, whose keys are the flags of `train`.
 
-use crate::data::{Difference, Kind, Missing, Set, Symbols, Task, Text, Vocabulary};
+use crate::data::{Difference, Kind, Missing, Set, Symbols, Task, Text, Tokenizer, Vocabulary};
 use crate::device::Wish;
 use crate::error::{Error, Result};
 use crate::files;
@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 /// Newest format that this program reads.
 const FORMAT: u32 = 1;
 
-/// Keys that may change when a run goes on: what is trained does not depend on them, or the text is the same by its checksum.
-pub(crate) const FREE: [&str; 8] = ["updates", "epochs", "log-every", "save-every", "device", "text", "sample", "tensorboard"];
+/// Keys that may change when a run goes on: what is trained does not depend on them, or the file is the same by its checksum.
+pub(crate) const FREE: [&str; 9] = ["updates", "epochs", "log-every", "save-every", "device", "text", "tokens", "sample", "tensorboard"];
 
 /// Keys of which a flag of one sets aside what a file says of the others.
-const EXCLUSIVE: [&[&str]; 3] = [&["updates", "epochs"], &["clip-norm", "clip-value"], &["text", "text-checksum", "text-bytes"]];
+const EXCLUSIVE: [&[&str]; 4] =
+    [&["updates", "epochs"], &["clip-norm", "clip-value"], &["text", "text-checksum", "text-bytes"], &["bytes", "tokens", "tokens-checksum"]];
 
 /// Keys that mean something together alone.
 const TOGETHER: [&[&str]; 3] = [
@@ -58,6 +59,12 @@ pub struct RunConfig {
     pub text_bytes: u64,
     /// Whether symbols are bytes.
     pub bytes: bool,
+    /// Path of the tokenizer whose tokens are the symbols; none for characters or bytes, or where the model of `from` brings one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<PathBuf>,
+    /// Its checksum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_checksum: Option<String>,
     /// What stands between finite sequences; none for one stream.
     pub separator: Option<String>,
     /// Task whose sequences are generated in place of a text.
@@ -264,7 +271,12 @@ impl RunConfig {
     pub fn open_text(&mut self, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
         let symbols = match self.generated() {
             Some(symbols) => fitting(symbols?, vocabulary)?,
-            None => self.symbols(self.raw_text()?, vocabulary)?,
+            None => {
+                // Before the text, which may be long.
+                let tokens = self.tokenizer()?;
+                self.tokens_checksum = tokens.as_ref().map(|t| files::checksum([t.json().as_bytes()]));
+                self.symbols(self.raw_text()?, tokens.map(Vocabulary::tokens).as_ref().or(vocabulary))?
+            }
         };
         self.text.clone_from(&symbols.text().path);
         self.text_checksum = symbols.text().checksum();
@@ -280,7 +292,16 @@ impl RunConfig {
         if let Some(symbols) = self.generated() {
             return symbols.and_then(|s| if s.text().checksum() == self.text_checksum { Ok(s) } else { Err(self.other_sequences()) });
         }
-        self.symbols(self.find_raw_text()?, vocabulary)
+        let tokens = self.tokenizer()?;
+        if let (Some(found), Some(path)) = (&tokens, &self.tokens)
+            && self.tokens_checksum.as_ref().is_some_and(|known| *known != files::checksum([found.json().as_bytes()]))
+        {
+            return Err(Error::Input(format!(
+                "{} is not the tokenizer that this run was trained with: its checksum is another; give the path of the right one by --tokens",
+                path.display()
+            )));
+        }
+        self.symbols(self.find_raw_text()?, tokens.map(Vocabulary::tokens).as_ref().or(vocabulary))
     }
 
     /// The text, if it is still what it was.
@@ -301,9 +322,14 @@ impl RunConfig {
 
     fn symbols(&self, text: Text, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
         match vocabulary {
-            Some(v) => Symbols::with(text, v.clone()),
+            Some(v) => Symbols::separated(text, v.clone(), self.separator.as_deref()),
             None => Symbols::new(text, self.kind()),
         }
+    }
+
+    /// The tokenizer that is named, if one is.
+    fn tokenizer(&self) -> Result<Option<Tokenizer>> {
+        self.tokens.as_deref().map(Tokenizer::open).transpose()
     }
 
     fn generated(&self) -> Option<Result<Symbols>> {
@@ -471,6 +497,12 @@ impl RunConfig {
         }
         if self.embed == Some(0) {
             return wrong("--embed is 0; expected at least 1, or leave it out".to_string());
+        }
+        if self.tokens.is_some() && (self.bytes || self.task.is_some() || self.target.is_some() || self.label_column.is_some()) {
+            return wrong("--tokens makes tokens of a text; leave out --bytes, --task, --target and --label-column".to_string());
+        }
+        if self.tokens.as_deref().is_some_and(|t| t.to_str().is_none()) {
+            return wrong("the path of --tokens is not UTF-8, so a run could not find the file again; rename it".to_string());
         }
         self.check_series()?;
         self.check_labels()?;

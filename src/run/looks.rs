@@ -65,10 +65,11 @@ impl Run {
         let vocabulary = model.codec.text()?;
         let separator = self.config.separator.as_deref().map_or(Ok(Vec::new()), |s| vocabulary.encode(s))?;
         let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: self.config.seed, separator, ..Options::default() })?;
-        let mut text = Vec::new();
+        let (mut text, mut writer) = (Vec::new(), vocabulary.writer(&[]));
         for _ in (0..length).take_while(|_| !self.trainer.interrupted()) {
-            vocabulary.write(sampler.draw()?, &mut text);
+            writer.push(sampler.draw()?, &mut text)?;
         }
+        writer.end(&mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 }

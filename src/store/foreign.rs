@@ -101,6 +101,11 @@ impl Foreign {
             Activation::Tanh
         });
         let kind = if unsaid.bytes { Kind::Bytes } else { own.as_ref().map_or(Kind::Characters, |o| o.symbols) };
+        if kind == Kind::Tokens {
+            return Err(Error::Input(
+                "it is a model of tokens of this program, and needs no import: give the file itself to eval, sample or --from".to_string(),
+            ));
+        }
         let symbols = self.symbols(unsaid, kind, vocab)?;
         let order = checked_order(&symbols, vocab)?;
         let bias = sizes.bias != [false; 2];

@@ -5,7 +5,7 @@
 //! layer are added; ours is written as the first, the second is zero.
 
 use super::container::{Container, in_file};
-use crate::data::{Codec, Kind, Series, Vocabulary};
+use crate::data::{Codec, Kind, Series, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Config, Tensor};
@@ -16,11 +16,11 @@ use std::path::Path;
 
 /// Newest format of the config that this program reads.
 const FORMAT: u32 = 2;
-/// The format of models that read one-hot symbols and predict the next.
+/// The format of models that read one-hot characters or bytes and predict the next.
 const FIRST_FORMAT: u32 = 1;
 
 /// Names of the metadata; `format` is what PyTorch's tools write.
-const NAMES: [&str; 5] = ["config", "format", "labels", "series", "vocabulary"];
+const NAMES: [&str; 6] = ["config", "format", "labels", "series", "tokenizer", "vocabulary"];
 
 /// A model apart from any device.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,10 +97,13 @@ impl Model {
         let mut container = Container::default();
         let mut put = |name: &str, text: String| container.metadata.insert(name.to_string(), text);
         let embed = Some(c.embedding()).filter(|e| *e > 0);
-        let plain = matches!(self.codec, Codec::Text(_)) && embed.is_none();
+        let plain = matches!(&self.codec, Codec::Text(v) if v.tokenizer().is_none()) && embed.is_none();
         let (format, architecture) = (if plain { FIRST_FORMAT } else { FORMAT }, "rnn".to_string());
         match &self.codec {
-            Codec::Text(vocabulary) | Codec::Labels { vocabulary, .. } => put("vocabulary", json!(vocabulary.symbols()).to_string()),
+            Codec::Text(vocabulary) | Codec::Labels { vocabulary, .. } => match vocabulary.tokenizer() {
+                Some(tokenizer) => put("tokenizer", tokenizer.json().to_string()),
+                None => put("vocabulary", json!(vocabulary.symbols()).to_string()),
+            },
             Codec::Series(series) => put("series", json!(series).to_string()),
         };
         let symbols = self.codec.vocabulary().map_or(Kind::default(), Vocabulary::kind);
@@ -195,6 +198,13 @@ fn parse_codec(container: &Container, kind: Kind) -> Result<Codec> {
     let wrong = |name: &str, e: serde_json::Error| Error::Input(format!("its metadata `{name}` is not that of a model of this program ({e})"));
     if let Some(series) = container.metadata.get("series") {
         return serde_json::from_str::<Series>(series).map_err(|e| wrong("series", e))?.checked().map(Codec::Series);
+    }
+    if kind == Kind::Tokens {
+        let tokenizer = Tokenizer::new(container.text("tokenizer")?.to_string()).map_err(|e| Error::Input(format!("its tokenizer: {e}")))?;
+        return match container.metadata.get("labels") {
+            Some(_) => Err(Error::Input("it has labels and a tokenizer: it is of another program".to_string())),
+            None => Ok(Codec::Text(Vocabulary::tokens(tokenizer))),
+        };
     }
     let symbols: Vec<String> = serde_json::from_str(container.text("vocabulary")?).map_err(|e| wrong("vocabulary", e))?;
     let vocabulary = Vocabulary::new(kind, &symbols)?;

@@ -46,6 +46,8 @@ mod shaders;
 mod supply;
 // Synthetic tasks: what is scored, gradients and N, right answers, runs.
 mod tasks;
+// Tokens: text as a tokenizer cuts it, runs on it, text from it.
+mod tokens;
 // Training: losses update by update, guards, plans, figures.
 mod training;
 // Truncation strategies: equal bits, where gradients stop, the sums written out.

@@ -1,0 +1,164 @@
+//! A text as tokens.
+
+use super::{Text, Tokenizer};
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Bytes of a text that are encoded at once, at most: what an encoding takes besides its tokens is many times that.
+const PIECE: usize = 64 << 10;
+/// Pieces in flight.
+const WAVE: usize = 1024;
+
+/// The tokens of a text, in memory.
+pub(super) struct Encoded {
+    pub(super) ids: Vec<u32>,
+    /// First token and first byte of each piece, which is encoded by itself.
+    pieces: Vec<(u64, u64)>,
+    /// What stands between finite sequences, and their places as [`super::Symbols::split`] gives them; none for a stream.
+    separated: Option<(String, Vec<(Range<u64>, u64)>)>,
+    /// Tokens that stand for what the tokenizer has no other for.
+    pub(super) unknown: u64,
+    /// Whether the text's beginning is not what it was, when it is written again from its tokens.
+    pub(super) altered: bool,
+}
+
+impl Encoded {
+    /// Encodes a stream, or sequences and what stands between them each by itself, so that they end where tokens do.
+    pub(super) fn new(text: &Text, tokenizer: &Tokenizer, separator: Option<&str>) -> Result<Self> {
+        let content = text.utf8()?;
+        let wrong = |what: String| Error::Input(format!("{}: {what}", text.name));
+        let mark = separator.map_or(Ok(Vec::new()), |s| tokenizer.encode(s))?;
+        if let Some(separator) = separator.filter(|_| mark.is_empty()) {
+            return Err(wrong(format!("the tokenizer has no token for the separator {separator:?}; give another one, or another tokenizer")));
+        }
+        let parts = parts(content, separator);
+        let jobs: Vec<Job> = parts.iter().flat_map(|(range, ended)| jobs(content, range.clone(), *ended)).collect();
+        let mut encoded = Encoded { ids: Vec::new(), pieces: Vec::new(), separated: None, unknown: 0, altered: false };
+        let (mut places, mut from) = (Vec::new(), 0);
+        for wave in jobs.chunks(WAVE) {
+            let done: Vec<Vec<u32>> = wave.par_iter().with_min_len(8).map(|job| tokenizer.encode(&content[job.range.clone()])).collect::<Result<_>>()?;
+            for (job, ids) in wave.iter().zip(done) {
+                encoded.piece(job.range.start, &ids);
+                if let Some(ended) = job.last {
+                    let end = encoded.ids.len() as u64;
+                    if ended {
+                        encoded.piece(job.range.end, &mark);
+                    }
+                    places.push((from..end, encoded.ids.len() as u64));
+                    from = encoded.ids.len() as u64;
+                }
+            }
+        }
+        if encoded.ids.is_empty() {
+            return Err(wrong("the tokenizer makes no token of it; give another one".to_string()));
+        }
+        encoded.separated = separator.map(|s| (s.to_string(), places));
+        encoded.unknown = tokenizer.unknown().map_or(0, |unknown| encoded.ids.iter().filter(|id| **id == unknown).count() as u64);
+        let pieces = if separator.is_some() { encoded.pieces.partition_point(|p| p.1 < PIECE as u64) } else { 1 };
+        let first = encoded.pieces.get(pieces).copied().unwrap_or((encoded.ids.len() as u64, content.len() as u64));
+        encoded.altered = tokenizer.decode(&encoded.ids[..first.0 as usize])? != content[..first.1 as usize];
+        Ok(encoded)
+    }
+
+    fn piece(&mut self, byte: usize, ids: &[u32]) {
+        if !ids.is_empty() {
+            self.pieces.push((self.ids.len() as u64, byte as u64));
+            self.ids.extend_from_slice(ids);
+        }
+    }
+
+    /// See [`super::Symbols::split`].
+    pub(super) fn split(&self, separator: &str) -> Option<&[(Range<u64>, u64)]> {
+        self.separated.as_ref().filter(|(s, _)| s == separator).map(|(_, places)| &places[..])
+    }
+
+    /// The byte of the text at which what a token stands for begins; its end, behind the last.
+    pub(super) fn byte(&self, text: &Text, tokenizer: &Tokenizer, place: u64) -> Result<u64> {
+        let content = text.utf8()?;
+        let end = content.len() as u64;
+        let behind = self.pieces.partition_point(|p| p.0 <= place);
+        if place >= self.ids.len() as u64 || behind == 0 {
+            return Ok(if behind == 0 { 0 } else { end });
+        }
+        let (token, byte) = self.pieces[behind - 1];
+        let next = self.pieces.get(behind).map_or(end, |p| p.1);
+        if place == token {
+            return Ok(byte);
+        }
+        let starts = tokenizer.starts(&content[byte as usize..next as usize])?;
+        Ok(starts.get((place - token) as usize).map_or(next, |s| byte + *s as u64))
+    }
+}
+
+/// What is encoded by itself.
+struct Job {
+    range: Range<usize>,
+    /// Of the last piece of a sequence, whether a separator stands behind it.
+    last: Option<bool>,
+}
+
+/// The sequences of a text, and whether a separator stands behind each.
+fn parts(content: &str, separator: Option<&str>) -> Vec<(Range<usize>, bool)> {
+    let Some(separator) = separator else { return vec![(0..content.len(), false)] };
+    let (mut parts, mut from) = (Vec::new(), 0);
+    for at in memchr::memmem::find_iter(content.as_bytes(), separator) {
+        parts.push((from..at, true));
+        from = at + separator.len();
+    }
+    if from < content.len() {
+        parts.push((from..content.len(), false));
+    }
+    parts
+}
+
+/// The pieces of a sequence.
+fn jobs(content: &str, sequence: Range<usize>, ended: bool) -> Vec<Job> {
+    let (mut jobs, mut from) = (Vec::new(), sequence.start);
+    while sequence.end - from > PIECE {
+        let to = from + cut(content[from..sequence.end].as_bytes());
+        jobs.push(Job { range: from..to, last: None });
+        from = to;
+    }
+    jobs.push(Job { range: from..sequence.end, last: Some(ended) });
+    jobs
+}
+
+/// Where the first piece of a text of more than [`PIECE`] bytes ends: where a line does that begins with no space, since there few tokenizers join
+/// anything; else at the end of any line, before a space, or between characters.
+fn cut(bytes: &[u8]) -> usize {
+    let window = &bytes[..PIECE];
+    let line = |bare: bool| memchr::memrchr_iter(b'\n', window).map(|at| at + 1).find(|&to| !bare || !bytes[to].is_ascii_whitespace());
+    let space = || memchr::memrchr(b' ', window).filter(|at| *at > 0);
+    let character = || (1..=PIECE).rev().find(|at| bytes[*at] & 0xc0 != 0x80).unwrap_or(PIECE);
+    line(true).or_else(|| line(false)).or_else(space).unwrap_or_else(character)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_end_with_lines_or_at_least_between_characters() {
+        let line = "a line of some words\n";
+        let pieces = |content: &str| {
+            let jobs = jobs(content, 0..content.len(), false);
+            assert!(jobs.iter().all(|j| j.range.len() <= PIECE) && jobs[0].range.start == 0 && jobs.iter().rev().skip(1).all(|j| j.last.is_none()));
+            assert!(jobs.windows(2).all(|w| w[0].range.end == w[1].range.start) && jobs.last().unwrap().range.end == content.len());
+            jobs.iter().map(|j| content[j.range.clone()].to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(pieces("").len(), 1);
+        assert!(pieces(&line.repeat(10_000)).iter().all(|p| p.ends_with(".\n") || p.ends_with("words\n")));
+        let indented = pieces(&"x\n\n    y\n".repeat(20_000));
+        assert!(indented.len() > 2 && indented.iter().skip(1).all(|p| p.starts_with('x')));
+        assert!(pieces(&"word ".repeat(30_000)).iter().skip(1).all(|p| p.starts_with(' ')));
+        assert_eq!(pieces(&"→".repeat(50_000)).concat(), "→".repeat(50_000));
+    }
+
+    #[test]
+    fn sequences_are_what_stands_between_separators() {
+        assert_eq!(parts("ab|c||d", Some("|")), [(0..2, true), (3..4, true), (5..5, true), (6..7, false)]);
+        assert_eq!(parts("ab|", Some("|")), [(0..2, true)]);
+        assert_eq!(parts("ab|", None), [(0..3, false)]);
+    }
+}

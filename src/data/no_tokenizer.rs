@@ -1,0 +1,77 @@
+//! What stands in the place of a tokenizer in a build without the feature `tokens`: there is none, and all that asks for one is refused.
+
+use crate::error::{Error, Result};
+use std::path::Path;
+
+/// A tokenizer; in this build there is none.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Tokenizer {}
+
+impl Tokenizer {
+    /// Reads none.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::new(String::new()).map_err(|e| Error::Input(format!("{}: {e}", path.display())))
+    }
+
+    /// Makes none.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn new(_: String) -> Result<Self> {
+        Err(Error::Input(
+            "this retrograd was built without tokenizers; build it with them: cargo install --path . --features tokens (in its source folder)".to_string(),
+        ))
+    }
+
+    /// The content of its file.
+    pub fn json(&self) -> &str {
+        match *self {}
+    }
+
+    /// Number of tokens.
+    pub fn len(&self) -> u32 {
+        match *self {}
+    }
+
+    /// Whether there is no token.
+    pub fn is_empty(&self) -> bool {
+        match *self {}
+    }
+
+    /// The token that stands for what it has no other for.
+    pub fn unknown(&self) -> Option<u32> {
+        match *self {}
+    }
+
+    /// How a token is spelled.
+    pub fn spelled(&self, _: u32) -> String {
+        match *self {}
+    }
+
+    /// The tokens of a text.
+    ///
+    /// # Errors
+    /// None.
+    pub fn encode(&self, _: &str) -> Result<Vec<u32>> {
+        match *self {}
+    }
+
+    /// Where tokens of a text begin.
+    ///
+    /// # Errors
+    /// None.
+    pub fn starts(&self, _: &str) -> Result<Vec<usize>> {
+        match *self {}
+    }
+
+    /// The text of tokens.
+    ///
+    /// # Errors
+    /// None.
+    pub fn decode(&self, _: &[u32]) -> Result<String> {
+        match *self {}
+    }
+}

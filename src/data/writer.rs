@@ -1,0 +1,65 @@
+//! Symbols written as text while they come.
+
+use super::{Tokenizer, Vocabulary};
+use crate::error::Result;
+
+/// Bytes of a character, at most: so many tokens it may be spread over.
+const BYTES: usize = 4;
+
+/// Writes symbols as they come. The bytes of a character may be spread over several tokens, and what a token is written as may depend on the one
+/// before it (a space, say): so a token is written when the characters are whole.
+pub struct Writer<'a> {
+    vocabulary: &'a Vocabulary,
+    /// The tokens written last: what stands before the next.
+    before: Vec<u32>,
+    /// Tokens that are not yet written.
+    pending: Vec<u32>,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(vocabulary: &'a Vocabulary, before: &[u32]) -> Self {
+        Writer { vocabulary, before: before[before.len().saturating_sub(BYTES)..].to_vec(), pending: Vec::new() }
+    }
+
+    /// Appends the UTF-8 text of the next symbol, or its byte; of a token, what is certain by now.
+    ///
+    /// # Errors
+    /// If a tokenizer fails.
+    pub fn push(&mut self, symbol: u32, out: &mut Vec<u8>) -> Result<()> {
+        let Some(tokenizer) = self.vocabulary.tokenizer() else {
+            self.vocabulary.write(symbol, out);
+            return Ok(());
+        };
+        self.pending.push(symbol);
+        // What ends like this may be the beginning of a character. With so many tokens it is none: the first of them is done with.
+        let open = tokenizer.decode(&[&self.before[..], &self.pending].concat())?.ends_with(char::REPLACEMENT_CHARACTER);
+        match (open, self.pending.len()) {
+            (false, all) => self.write(tokenizer, all, out),
+            (true, BYTES..) => self.write(tokenizer, 1, out),
+            (true, _) => Ok(()),
+        }
+    }
+
+    /// Appends what is left, when no more symbols come.
+    ///
+    /// # Errors
+    /// If a tokenizer fails.
+    pub fn end(mut self, out: &mut Vec<u8>) -> Result<()> {
+        self.vocabulary.tokenizer().map_or(Ok(()), |tokenizer| self.write(tokenizer, self.pending.len(), out))
+    }
+
+    /// Writes the first `count` of the pending tokens.
+    fn write(&mut self, tokenizer: &Tokenizer, count: usize, out: &mut Vec<u8>) -> Result<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        let now: Vec<u32> = self.pending.drain(..count).collect();
+        let (known, all) = (tokenizer.decode(&self.before)?, tokenizer.decode(&[&self.before[..], &now].concat())?);
+        match all.strip_prefix(&known) {
+            Some(new) => out.extend_from_slice(new.as_bytes()),
+            None => out.extend_from_slice(tokenizer.decode(&now)?.as_bytes()),
+        }
+        self.before = now;
+        Ok(())
+    }
+}
