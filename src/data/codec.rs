@@ -54,12 +54,8 @@ impl Codec {
     pub fn text(&self) -> Result<&Vocabulary> {
         match self {
             Codec::Text(v) => Ok(v),
-            Codec::Labels { .. } => {
-                Err(Error::Input("the model predicts labels of sequences, not the next symbol; `retrograd eval` reads it".to_string()))
-            }
-            Codec::Series(_) => {
-                Err(Error::Input("the model forecasts numeric series, not the next symbol; `retrograd eval` reads it".to_string()))
-            }
+            Codec::Labels { .. } => Err(Error::Input("the model predicts labels of sequences, not the next symbol; `retrograd eval` reads it".to_string())),
+            Codec::Series(_) => Err(Error::Input("the model forecasts numeric series, not the next symbol; `retrograd eval` reads it".to_string())),
         }
     }
 

@@ -11,20 +11,21 @@
 //! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`, block 0 the state that flows in.
 
 mod extent;
+mod head;
+mod places;
 pub mod probe;
 mod sums;
 
 pub use extent::{Extent, History};
+use head::Head;
+pub use places::InputPlaces;
 pub(crate) use sums::elements as parts;
 
-use super::{Config, Input, Output, Tensor};
+use super::{Config, Input, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Values, Var, Word};
-use crate::kernels::{
-    carry_state, col_sum, deviation, dropout, finish, gather, gather_backward, loss, matmul, norm, optimizer, pack, row_sum, scan_backward, scan_forward,
-    transpose,
-};
+use crate::kernels::{carry_state, col_sum, dropout, finish, gather, gather_backward, matmul, norm, optimizer, pack, scan_backward, scan_forward, transpose};
 use crate::layout::Program;
 use crate::recording::Recording;
 use matmul::{Batch, Form};
@@ -66,70 +67,6 @@ pub const fn pack(group: u32) -> usize {
 /// Recording that adds a segment's gradients and loss, of the h in place `Place` of a group.
 pub const fn backward(group: u32) -> usize {
     7 + 3 * group as usize
-}
-
-/// Places of a segment's inputs within their slot, one word each; R rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InputPlaces {
-    /// R, padded to a multiple of 4.
-    pub rows: u32,
-    /// What is read.
-    pub input: Input,
-    /// What is predicted.
-    pub output: Output,
-}
-
-impl InputPlaces {
-    /// The places of so many rows.
-    pub fn new(config: &Config, rows: u32) -> Self {
-        InputPlaces { rows: pad4(rows), input: config.input, output: config.output }
-    }
-
-    /// Elements from row to row of the numbers that are read; 0 for symbols.
-    pub fn numbers_ld(&self) -> u32 {
-        pad4(self.input.numbers())
-    }
-    /// `[R]` u32: symbols.
-    pub fn tokens(&self) -> u32 {
-        0
-    }
-    /// `[R,D]` f32: numbers, in place of symbols.
-    pub fn numbers(&self) -> u32 {
-        0
-    }
-    /// `[R]` u32: classes.
-    pub fn targets(&self) -> u32 {
-        self.rows * self.numbers_ld().max(1)
-    }
-    /// `[V,R]` f32: numbers, in place of classes.
-    pub fn wanted(&self) -> u32 {
-        self.targets()
-    }
-    /// `[R]` f32.
-    pub fn keep(&self) -> u32 {
-        self.targets() + self.rows * self.output.numbers().max(1)
-    }
-    /// `[R]` f32.
-    pub fn xi(&self) -> u32 {
-        self.keep() + self.rows
-    }
-    /// `[R]` f32.
-    pub fn weights(&self) -> u32 {
-        self.keep() + 2 * self.rows
-    }
-    /// Where symbols are read: their number + 1 starts, then the rows sorted by symbol.
-    pub fn starts(&self) -> u32 {
-        self.keep() + 3 * self.rows
-    }
-    /// All words.
-    pub fn words(&self) -> u32 {
-        self.starts() + if self.input.symbols() > 0 { self.rows + self.input.symbols() + 1 } else { 0 }
-    }
-
-    /// Words of each row, at most.
-    pub fn words_per_row(config: &Config) -> u64 {
-        4 + u64::from(pad4(config.input.numbers()).max(1)) + u64::from(config.output.numbers().max(1))
-    }
 }
 
 /// The slots that the host reads or writes.
@@ -240,17 +177,6 @@ struct Recorder {
     scores: Slot,
     /// Parts of the squared norm.
     parts: Slot,
-}
-
-/// How far the head goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Head {
-    /// The losses of the rows.
-    Losses,
-    /// d_h as well.
-    Signal,
-    /// The head's own gradients too, and the sum of the losses; where parts of them lie.
-    Gradients(Option<Slot>),
 }
 
 impl Recorder {
@@ -527,68 +453,6 @@ impl Recorder {
         }
         if let Some(d_b) = self.tensor(self.slots.gradients, &format!("b_h.{k}")) {
             col_sum::record(r, &format!("d_b_h.{k}"), self.capabilities.matmul, delta, d_b, more);
-        }
-    }
-
-    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; as far as asked for, what follows from them; d_h is written
-    /// to each of the places given.
-    fn head(&self, r: &mut Recording, group: usize, head: Head, work: [Slot; 2], d_h: &[View]) {
-        let (chunk, variant, accumulate) = (self.extent.head_rows, self.capabilities.matmul, Word::var(Var::Accumulate));
-        let [scores, losses] = work;
-        let row_loss = View { slot: losses, offset: 0.into(), rows: self.rows(), cols: 1.into(), ld: 1 };
-        for (i, first) in (0..self.extent.rows()).step_by(chunk as usize).enumerate() {
-            let part = Word::part(Var::Steps, self.extent.lanes, first, chunk);
-            let rows = |v: View| v.from_row(first).with_rows(part);
-            let h = rows(self.h(group, self.config.layers - 1, 1));
-            let scores = self.scores(r, scores, h, chunk);
-            self.losses(r, scores, first, rows(row_loss), head != Head::Losses);
-            if let Head::Gradients(parts) = head {
-                self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() }, parts);
-            }
-            for d_h in d_h {
-                let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");
-                self.product(r, "d_h", Form::Tn, [scores, w, rows(*d_h)], 0.into());
-            }
-        }
-        if matches!(head, Head::Gradients(_)) {
-            let losses = View { slot: row_loss.slot, offset: 0.into(), rows: 1.into(), cols: self.rows(), ld: pad4(self.extent.rows()) };
-            let total = View { slot: self.slots.loss, offset: 0.into(), rows: 1.into(), cols: 1.into(), ld: 4 };
-            row_sum::record(r, "loss_sum", variant, losses, total, accumulate);
-        }
-    }
-
-    /// The losses of a chunk of rows from number `first` on; if asked for, d_scores in place of the scores.
-    fn losses(&self, r: &mut Recording, scores: View, first: u32, loss: View, gradient: bool) {
-        let rows = |v: View| v.from_row(first).with_rows(loss.rows);
-        let (bias, params, variant, inverse_n) = (self.tensor(self.slots.params, "b_y"), self.slots.params, self.capabilities.matmul, Word::var(Var::InverseN));
-        let weights = rows(self.input(self.inputs.weights()));
-        match self.config.output {
-            Output::Classes(_) => {
-                let targets = rows(self.input(self.inputs.targets()));
-                loss::record(r, "loss", variant, loss::Operands { targets, weights, bias, params, logits: scores, loss, inverse_n, gradient });
-            }
-            Output::Numbers { count, deviation } => {
-                let offset = Word::from(self.inputs.wanted() + first);
-                let targets = View { slot: self.slots.inputs, offset, rows: count.into(), cols: loss.rows, ld: self.inputs.rows };
-                let operands = deviation::Operands { targets, weights, bias, params, outputs: scores, loss, inverse_n, gradient, deviation };
-                deviation::record(r, "loss", variant, operands);
-            }
-        }
-    }
-
-    /// logits[v, r] = W_hy[v] . h[r]; b_y is added where they are read.
-    fn scores(&self, r: &mut Recording, slot: Slot, h: View, ld: u32) -> View {
-        let scores = View { slot, offset: 0.into(), rows: self.config.outputs().into(), cols: h.rows, ld };
-        let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");
-        self.product(r, "logits", Form::Nt, [w, h, scores], 0.into());
-        scores
-    }
-
-    fn head_gradients(&self, r: &mut Recording, scores: View, h: View, accumulate: Word, parts: Option<Slot>) {
-        let d_w = self.tensor(self.slots.gradients, "w_hy").expect("every model has a head");
-        self.long_sum(r, "d_w_hy", Form::Nn, [scores, h, d_w], accumulate, parts);
-        if let Some(d_b) = self.tensor(self.slots.gradients, "b_y") {
-            row_sum::record(r, "d_b_y", self.capabilities.matmul, scores, d_b, accumulate);
         }
     }
 

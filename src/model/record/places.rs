@@ -1,0 +1,68 @@
+//! Where a segment's inputs lie.
+
+use crate::dims::pad4;
+use crate::model::{Config, Input, Output};
+
+/// Places of a segment's inputs within their slot, one word each; R rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InputPlaces {
+    /// R, padded to a multiple of 4.
+    pub rows: u32,
+    /// What is read.
+    pub input: Input,
+    /// What is predicted.
+    pub output: Output,
+}
+
+impl InputPlaces {
+    /// The places of so many rows.
+    pub fn new(config: &Config, rows: u32) -> Self {
+        InputPlaces { rows: pad4(rows), input: config.input, output: config.output }
+    }
+
+    /// Elements from row to row of the numbers that are read; 0 for symbols.
+    pub fn numbers_ld(&self) -> u32 {
+        pad4(self.input.numbers())
+    }
+    /// `[R]` u32: symbols.
+    pub fn tokens(&self) -> u32 {
+        0
+    }
+    /// `[R,D]` f32: numbers, in place of symbols.
+    pub fn numbers(&self) -> u32 {
+        0
+    }
+    /// `[R]` u32: classes.
+    pub fn targets(&self) -> u32 {
+        self.rows * self.numbers_ld().max(1)
+    }
+    /// `[V,R]` f32: numbers, in place of classes.
+    pub fn wanted(&self) -> u32 {
+        self.targets()
+    }
+    /// `[R]` f32.
+    pub fn keep(&self) -> u32 {
+        self.targets() + self.rows * self.output.numbers().max(1)
+    }
+    /// `[R]` f32.
+    pub fn xi(&self) -> u32 {
+        self.keep() + self.rows
+    }
+    /// `[R]` f32.
+    pub fn weights(&self) -> u32 {
+        self.keep() + 2 * self.rows
+    }
+    /// Where symbols are read: their number + 1 starts, then the rows sorted by symbol.
+    pub fn starts(&self) -> u32 {
+        self.keep() + 3 * self.rows
+    }
+    /// All words.
+    pub fn words(&self) -> u32 {
+        self.starts() + if self.input.symbols() > 0 { self.rows + self.input.symbols() + 1 } else { 0 }
+    }
+
+    /// Words of each row, at most.
+    pub fn words_per_row(config: &Config) -> u64 {
+        4 + u64::from(pad4(config.input.numbers()).max(1)) + u64::from(config.output.numbers().max(1))
+    }
+}
