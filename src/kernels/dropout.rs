@@ -136,14 +136,11 @@ fn threefry<const N: usize>(key: [u32; 4], mut x: [[u32; N]; 4]) -> [[u32; N]; 4
         x[i].iter_mut().for_each(|x| *x = x.wrapping_add(keys[i]));
     }
     for round in 0..20 {
-        let (first, second) = if round % 2 == 0 { (1, 3) } else { (3, 1) };
         let [a, b] = ROTATIONS[round % 8];
-        for j in 0..N {
-            x[0][j] = x[0][j].wrapping_add(x[first][j]);
-            x[first][j] = x[first][j].rotate_left(a) ^ x[0][j];
-            x[2][j] = x[2][j].wrapping_add(x[second][j]);
-            x[second][j] = x[second][j].rotate_left(b) ^ x[2][j];
-        }
+        let [x0, x1, x2, x3] = &mut x;
+        let (first, second) = if round % 2 == 0 { (x1, x3) } else { (x3, x1) };
+        mix(x0, first, a);
+        mix(x2, second, b);
         if round % 4 == 3 {
             let s = round / 4 + 1;
             for i in 0..4 {
@@ -153,6 +150,15 @@ fn threefry<const N: usize>(key: [u32; 4], mut x: [[u32; N]; 4]) -> [[u32; N]; 4
         }
     }
     x
+}
+
+/// One step of the cipher on a pair of words.
+#[inline(always)]
+fn mix<const N: usize>(x: &mut [u32; N], y: &mut [u32; N], turn: u32) {
+    for (x, y) in x.iter_mut().zip(y) {
+        *x = x.wrapping_add(*y);
+        *y = y.rotate_left(turn) ^ *x;
+    }
 }
 
 #[cfg(test)]
