@@ -4,7 +4,7 @@ use super::percent;
 use super::train::Args;
 use crate::data::{Codec, Kind};
 use crate::feed::Source;
-use crate::forecast::Outcome;
+use crate::forecast::{METHODS, Outcome};
 use crate::plan::{self, Bytes};
 use crate::run::{End, Run, Unit, bits};
 use crate::truncation::Truncation;
@@ -100,6 +100,14 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
     }
     if let Some(outcome) = forecast {
         args.note(&format!("forecasts of the held-out tail, in the units of the series:\n{}", super::series::told(&outcome.score)));
+        let [model, naive, seasonal] = METHODS.map(|m| outcome.score.all(m).map_or(f64::INFINITY, |e| e.rmse()));
+        if model > naive.min(seasonal) {
+            let name = if naive < seasonal { "naive" } else { "seasonal naive" };
+            let change = if run.config().difference.is_some() { "" } else { "--difference, " };
+            args.note(&format!(
+                "note: the {name} forecast is better; {change}fewer --updates or a smaller --hidden may help where the validation loss rises, more where it still falls"
+            ));
+        }
     }
     let task = run.config().task;
     if let (Some(chance), Some(accuracy)) = (run.chance(), p.val_accuracy) {
