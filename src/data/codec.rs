@@ -55,7 +55,9 @@ impl Codec {
         match self {
             Codec::Text(v) => Ok(v),
             Codec::Labels { .. } => Err(Error::Input("the model predicts labels of sequences, not the next symbol; `retrograd eval` reads it".to_string())),
-            Codec::Series(_) => Err(Error::Input("the model forecasts numeric series, not the next symbol; `retrograd eval` reads it".to_string())),
+            Codec::Series(_) => {
+                Err(Error::Input("the model forecasts numeric series, not the next symbol; `retrograd eval` and `predict` read it".to_string()))
+            }
         }
     }
 

@@ -8,8 +8,9 @@ const LONGEST: usize = 1000;
 /// Rows of a series that are looked at, its last ones, and most series.
 const ROWS: usize = 20_000;
 const SERIES: usize = 32;
-/// Least autocorrelation at a season, and how far it must rise above the lowest before it.
-const LEAST: f64 = 0.3;
+/// Least autocorrelation at a season, of long series and of short ones, whose noise resembles itself more; and how far it must rise above the lowest
+/// before it.
+const LEAST: [f64; 2] = [0.2, 0.3];
 const RISE: f64 = 0.2;
 /// Part of the highest peak that the first must have: multiples of a season are as high as the season, by chance higher.
 const NEARLY: f64 = 0.8;
@@ -76,11 +77,13 @@ fn autocorrelation(x: &[f64], most: usize) -> Vec<f64> {
 
 /// The lag of the first high peak, or of a lower one that it is a multiple of, and how far it rises above the lowest before it.
 fn peak(r: &[f64]) -> Option<(u32, f64)> {
+    // Lags go up to a third of the rows.
+    let least = (6.0 / (3.0 * r.len() as f64).sqrt()).clamp(LEAST[0], LEAST[1]);
     let mut lowest = f64::INFINITY;
     let mut peaks = Vec::new();
     for (lag, w) in r.windows(3).enumerate() {
         lowest = lowest.min(w[0]);
-        if lag > 0 && w[1] >= w[0] && w[1] > w[2] && w[1] >= LEAST && w[1] >= lowest + RISE / 10.0 {
+        if lag > 0 && w[1] >= w[0] && w[1] > w[2] && w[1] >= least && w[1] >= lowest + RISE / 10.0 {
             peaks.push((lag as u32 + 1, w[1], w[1] - lowest));
         }
     }
