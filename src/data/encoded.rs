@@ -28,7 +28,8 @@ impl Encoded {
     pub(super) fn new(text: &Text, tokenizer: &Tokenizer, separator: Option<&str>) -> Result<Self> {
         let content = text.utf8()?;
         let wrong = |what: String| Error::Input(format!("{}: {what}", text.name));
-        let mark = separator.map_or(Ok(Vec::new()), |s| tokenizer.encode(s))?;
+        let encode = |content: &str| tokenizer.encode(content).map_err(|e| wrong(e.to_string()));
+        let mark = separator.map_or(Ok(Vec::new()), encode)?;
         if let Some(separator) = separator.filter(|_| mark.is_empty()) {
             return Err(wrong(format!("the tokenizer has no token for the separator {separator:?}; give another one, or another tokenizer")));
         }
@@ -37,7 +38,7 @@ impl Encoded {
         let mut encoded = Encoded { ids: Vec::new(), pieces: Vec::new(), separated: None, unknown: 0, altered: false };
         let (mut places, mut from) = (Vec::new(), 0);
         for wave in jobs.chunks(WAVE) {
-            let done: Vec<Vec<u32>> = wave.par_iter().with_min_len(8).map(|job| tokenizer.encode(&content[job.range.clone()])).collect::<Result<_>>()?;
+            let done: Vec<Vec<u32>> = wave.par_iter().with_min_len(8).map(|job| encode(&content[job.range.clone()])).collect::<Result<_>>()?;
             for (job, ids) in wave.iter().zip(done) {
                 encoded.piece(job.range.start, &ids);
                 if let Some(ended) = job.last {
