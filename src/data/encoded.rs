@@ -10,13 +10,16 @@ const PIECE: usize = 64 << 10;
 /// Pieces in flight.
 const WAVE: usize = 1024;
 
+/// A sequence's places, and the end of the separator behind it.
+type Part = (Range<u64>, u64);
+
 /// The tokens of a text, in memory.
 pub(super) struct Encoded {
     pub(super) ids: Vec<u32>,
     /// First token and first byte of each piece, which is encoded by itself.
     pieces: Vec<(u64, u64)>,
     /// What stands between finite sequences, and their places as [`super::Symbols::split`] gives them; none for a stream.
-    separated: Option<(String, Vec<(Range<u64>, u64)>)>,
+    separated: Option<(String, Vec<Part>)>,
     /// Tokens that stand for what the tokenizer has no other for.
     pub(super) unknown: u64,
     /// Whether the text's beginning is not what it was, when it is written again from its tokens.
@@ -28,7 +31,8 @@ impl Encoded {
     pub(super) fn new(text: &Text, tokenizer: &Tokenizer, separator: Option<&str>) -> Result<Self> {
         let content = text.utf8()?;
         let wrong = |what: String| Error::Input(format!("{}: {what}", text.name));
-        let mark = separator.map_or(Ok(Vec::new()), |s| tokenizer.encode(s))?;
+        let encode = |content: &str| tokenizer.encode(content).map_err(|e| wrong(e.to_string()));
+        let mark = separator.map_or(Ok(Vec::new()), encode)?;
         if let Some(separator) = separator.filter(|_| mark.is_empty()) {
             return Err(wrong(format!("the tokenizer has no token for the separator {separator:?}; give another one, or another tokenizer")));
         }
@@ -37,7 +41,7 @@ impl Encoded {
         let mut encoded = Encoded { ids: Vec::new(), pieces: Vec::new(), separated: None, unknown: 0, altered: false };
         let (mut places, mut from) = (Vec::new(), 0);
         for wave in jobs.chunks(WAVE) {
-            let done: Vec<Vec<u32>> = wave.par_iter().with_min_len(8).map(|job| tokenizer.encode(&content[job.range.clone()])).collect::<Result<_>>()?;
+            let done: Vec<Vec<u32>> = wave.par_iter().with_min_len(8).map(|job| encode(&content[job.range.clone()])).collect::<Result<_>>()?;
             for (job, ids) in wave.iter().zip(done) {
                 encoded.piece(job.range.start, &ids);
                 if let Some(ended) = job.last {
@@ -69,7 +73,7 @@ impl Encoded {
     }
 
     /// See [`super::Symbols::split`].
-    pub(super) fn split(&self, separator: &str) -> Option<&[(Range<u64>, u64)]> {
+    pub(super) fn split(&self, separator: &str) -> Option<&[Part]> {
         self.separated.as_ref().filter(|(s, _)| s == separator).map(|(_, places)| &places[..])
     }
 
@@ -116,7 +120,7 @@ fn parts(content: &str, separator: Option<&str>) -> Vec<(Range<usize>, bool)> {
 fn jobs(content: &str, sequence: Range<usize>, ended: bool) -> Vec<Job> {
     let (mut jobs, mut from) = (Vec::new(), sequence.start);
     while sequence.end - from > PIECE {
-        let to = from + cut(content[from..sequence.end].as_bytes());
+        let to = from + cut(&content.as_bytes()[from..sequence.end]);
         jobs.push(Job { range: from..to, last: None });
         from = to;
     }

@@ -83,6 +83,11 @@ impl Foreign {
     /// [`Error::Input`] naming every tensor whose name, shape or type does not fit, with what was expected and found; likewise every symbol.
     pub fn model(mut self, unsaid: &Unsaid) -> Result<(Model, Vec<String>)> {
         let own = self.architecture()?;
+        if own.as_ref().is_some_and(|o| o.symbols == Kind::Tokens) {
+            return Err(Error::Input(
+                "it is a model of tokens of this program, and needs no import: give the file itself to eval, sample or --from".to_string(),
+            ));
+        }
         let sizes = self.sizes();
         self.check(&sizes)?;
         let (Some(vocab), Some(hidden)) = (sizes.vocab, sizes.hidden) else { return Err(Error::Input("it has no tensors".to_string())) };
@@ -101,11 +106,6 @@ impl Foreign {
             Activation::Tanh
         });
         let kind = if unsaid.bytes { Kind::Bytes } else { own.as_ref().map_or(Kind::Characters, |o| o.symbols) };
-        if kind == Kind::Tokens {
-            return Err(Error::Input(
-                "it is a model of tokens of this program, and needs no import: give the file itself to eval, sample or --from".to_string(),
-            ));
-        }
         let symbols = self.symbols(unsaid, kind, vocab)?;
         let order = checked_order(&symbols, vocab)?;
         let bias = sizes.bias != [false; 2];
