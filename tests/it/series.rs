@@ -45,10 +45,13 @@ fn waves(rows: usize) -> String {
     csv
 }
 
+/// A table, the columns to forecast, more flags, the exit code, and words of the message.
+type Refused<'a> = (&'a str, &'a str, &'a [&'a str], i32, &'a [&'a str]);
+
 #[test]
 fn bad_tables_are_refused() {
     let good = "a,b\n1,2\n2,4\n3,5\n4,1\n5,3\n6,8\n7,1\n8,2\n9,5\n";
-    let cases: &[(&str, &str, &[&str], i32, &[&str])] = &[
+    let cases: &[Refused] = &[
         ("", "", &[], 1, &["it is empty"]),
         ("\n\n", "", &[], 1, &["is empty", "first line names the columns"]),
         ("a,b\n", "", &[], 1, &["header (a, b) and no rows"]),
