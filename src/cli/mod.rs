@@ -14,6 +14,7 @@ mod predict;
 mod progress;
 mod repeat;
 mod report;
+mod resume;
 mod said;
 mod sample;
 mod score;

@@ -2,16 +2,16 @@
 
 use super::progress::Progress;
 use super::said::{announce, closing};
-use super::{finite, not_negative, positive, print_json, report, say, separator};
+use super::{finite, not_negative, positive, print_json, report, resume, say, separator};
 use crate::data::{Kind, Task};
-use crate::device::{Choices, Device, Wish};
+use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::model::{Activation, History, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::Bytes;
-use crate::run::{End, FREE, Folder, OnDeviceLost, Run, RunConfig, START};
-use crate::store::{Model, Snapshot};
-use crate::trainer::{Corpus, Goal, Trainer};
+use crate::run::{End, Folder, OnDeviceLost, Run, RunConfig, START};
+use crate::store::Model;
+use crate::trainer::{Corpus, Trainer};
 use crate::truncation::Truncation;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,7 +54,7 @@ Examples:
   retrograd train --resume runs/book --updates 20000       go on beyond the first goal")]
 pub(super) struct Args {
     /// Text to train on, UTF-8; without one, the first book of Cicero's De finibus, which is built in
-    text: Option<PathBuf>,
+    pub(super) text: Option<PathBuf>,
     /// Read any file as bytes instead of UTF-8 characters; there are 256 symbols then
     #[arg(long, help_heading = "Text")]
     bytes: bool,
@@ -67,7 +67,7 @@ pub(super) struct Args {
     separator: Option<String>,
     /// Each line is a sequence of its own
     #[arg(long, conflicts_with = "separator", help_heading = "Text")]
-    lines: bool,
+    pub(super) lines: bool,
     /// Generate the sequences of a task in place of a text: adding:T, copy:T or recall:SYMBOLS,T, see below
     #[arg(long, value_name = "TASK", conflicts_with_all = ["text", "bytes", "separator", "lines"], help_heading = "Text")]
     task: Option<Task>,
@@ -310,7 +310,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     let start = Instant::now();
     let interrupt = interruptible()?;
     let prepared = match &args.resume {
-        Some(path) => resume(args, given, path)?,
+        Some(path) => resume::resume(args, given, path)?,
         None => Some(begin(args, given)?),
     };
     let Some(mut run) = prepared else { return Ok(()) };
@@ -377,7 +377,7 @@ fn interruptible() -> Result<Arc<AtomicBool>> {
 }
 
 /// The names of flags as keys of a configuration.
-fn flags(given: &[String]) -> Vec<String> {
+pub(super) fn flags(given: &[String]) -> Vec<String> {
     given.iter().map(|id| if id == "lines" { "separator".to_string() } else { id.replace('_', "-") }).collect()
 }
 
@@ -410,7 +410,7 @@ fn begin(args: &Args, given: &[String]) -> Result<Run> {
 }
 
 /// Begins a run. From here on one that is killed can be resumed; one that can't begin leaves nothing.
-fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus, model: Option<&Model>) -> Result<Run> {
+pub(super) fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus, model: Option<&Model>) -> Result<Run> {
     config.save(&folder.file("config.toml"))?;
     let (device, line) = Device::open(config.device)?;
     args.note(&line);
@@ -434,138 +434,4 @@ pub(super) fn run_name(text: Option<&Path>) -> String {
     stem.map(|s| s.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "-").trim_start_matches('.').to_string())
         .filter(|s| !s.is_empty())
         .unwrap_or("run".to_string())
-}
-
-/// The run in a folder; none if there is nothing left to do.
-fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
-    let folder = Folder::open(path)?;
-    let mut config = RunConfig::load(&folder.file("config.toml"))?;
-    let file = folder.file("snapshot.safetensors");
-    let snapshot = if file.exists() { Some(Snapshot::load(&file)?) } else { None };
-    let extended = apply(args, given, &mut config, snapshot.as_ref(), path)?;
-    let model = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
-    let Some(mut snapshot) = snapshot else {
-        if folder.file("model.safetensors").exists() {
-            return Err(Error::Input(format!("{} has a model but no snapshot.safetensors: it cannot go on; begin again with another --out", path.display())));
-        }
-        args.note("there is no snapshot yet: beginning again");
-        let corpus = config.find_corpus(model.as_ref())?;
-        return start(args, folder, config, corpus, model.as_ref()).map(Some);
-    };
-    if Run::finished(&config, &snapshot) && !extended {
-        if args.text.is_some() {
-            config.find_corpus(model.as_ref())?;
-        }
-        args.note(&format!("{} is finished: {} updates; give more --updates (or --epochs) to go on", path.display(), snapshot.counters.updates));
-        let text = summary(&folder, snapshot.counters.updates);
-        if args.json
-            && let Some(text) = &text
-        {
-            say(text);
-        }
-        // Killed before its summary was written, it ends once more.
-        if text.is_some() || !args.json {
-            return Ok(None);
-        }
-    }
-    if extended && snapshot.progress.stopped_early {
-        (snapshot.progress.stopped_early, snapshot.progress.since_best) = (false, 0);
-        // Before the new goal is: killed between the two, the run is not taken for finished.
-        snapshot.save(&file)?;
-    }
-    let corpus = config.find_corpus(model.as_ref())?;
-    let (device, line) = open_again(config.device, &snapshot.choices, given.iter().any(|f| f == "device"))?;
-    args.note(&line);
-    if device.choices() != snapshot.choices {
-        args.note(&format!("note: the run was on {}; from here on bits may differ from those of a run that was not interrupted", snapshot.choices.description));
-    }
-    let metrics = std::fs::metadata(folder.file("metrics.jsonl")).map_or(0, |m| m.len());
-    if metrics < snapshot.progress.metrics_bytes {
-        tell("warning: metrics.jsonl is shorter than it was when the snapshot was made; what is missing stays so");
-    }
-    args.note(&format!("going on behind update {}", snapshot.counters.updates));
-    Run::resume(folder, config, device, corpus, &snapshot).map(Some)
-}
-
-/// The device that a run was on; what takes its place, where it is not there now, is the user's to say.
-fn open_again(wish: Wish, before: &Choices, stated: bool) -> Result<(Device, String)> {
-    let gone = |found: &str| Error::Device(format!("the run was on {}, which is not there now: {found}; go on elsewhere with --device", before.description));
-    let opened = Device::open_again(wish, Some(before)).map_err(|e| match e {
-        Error::Device(message) if !stated && before.variants.is_some() => gone(&message),
-        e => e,
-    });
-    match opened {
-        Ok((device, _)) if !stated && before.outclass(&device) => Err(gone(&format!("there is {device}"))),
-        opened => opened,
-    }
-}
-
-/// The text of `summary.json`, if it is that of a run that ended behind so many updates.
-fn summary(folder: &Folder, updates: u64) -> Option<String> {
-    let text = String::from_utf8(crate::files::read(&folder.file("summary.json")).ok()?).ok()?;
-    let value: serde_json::Value = serde_json::from_str(&text).ok()?;
-    (value["updates"] == updates && value["interrupted"] == false).then_some(text)
-}
-
-/// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.
-fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option<&Snapshot>, path: &Path) -> Result<bool> {
-    let flags = flags(given);
-    let asked = args.config();
-    asked.check()?;
-    let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str())).cloned().collect();
-    if let Some([key, here, there]) = asked.differences(config, &keys).first() {
-        let flag = match (key.as_str(), here.as_str()) {
-            ("separator", _) if args.lines => "--lines".to_string(),
-            (_, "true") => format!("--{key}"),
-            _ => format!("--{key} {here}"),
-        };
-        return Err(Error::Usage(format!(
-            "{flag} contradicts the run in {}, whose {key} is {there}; leave it out, or begin another run with --out",
-            path.display()
-        )));
-    }
-    let has = |name: &str| flags.iter().any(|f| f == name);
-    if let Some(task) = config.task.filter(|_| has("text")) {
-        return Err(Error::Usage(format!("the run in {} is trained on the task {task}, not on a text; leave the text out", path.display())));
-    }
-    let before = config.goal();
-    if has("updates") || has("epochs") {
-        (config.updates, config.epochs) = (asked.updates, asked.epochs);
-    }
-    if has("log-every") {
-        config.log_every = asked.log_every;
-    }
-    if has("save-every") {
-        config.save_every = asked.save_every;
-    }
-    if has("device") {
-        config.device = asked.device;
-    }
-    if has("sample") {
-        config.sample = asked.sample;
-    }
-    if has("tensorboard") {
-        config.tensorboard = asked.tensorboard;
-    }
-    if has("text") {
-        config.text = asked.text;
-    }
-    if has("tokens") {
-        if config.tokens.is_none() {
-            return Err(Error::Usage(format!("the run in {} was not started with --tokens; leave it out", path.display())));
-        }
-        config.tokens = asked.tokens;
-    }
-    let done = snapshot.map_or((0, 0), |s| (s.counters.updates, s.counters.cursor.epoch));
-    let (what, goal, done) = match config.goal() {
-        Goal::Updates(n) => ("updates", n, done.0),
-        Goal::Epochs(n) => ("epochs", n, done.1),
-    };
-    if config.goal() != before && goal < done {
-        return Err(Error::Usage(format!("--{what} {goal} is less than the {done} that the run in {} has done; give more to go on", path.display())));
-    }
-    if config.goal() != before && config.schedule != Schedule::Constant {
-        args.note(&format!("note: the schedule {} now ends with the new goal", config.schedule));
-    }
-    Ok(config.goal() != before && goal > done)
 }

@@ -10,6 +10,7 @@ mod looks;
 mod lost;
 mod series;
 mod summary;
+mod texts;
 mod unit;
 
 pub(crate) use config::FREE;
