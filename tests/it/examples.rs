@@ -11,6 +11,10 @@ fn example(name: &str) -> String {
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
+    // With other features than the tests, everything would be built once more.
+    if cfg!(feature = "tokens") {
+        build.args(["--features", "tokens"]);
+    }
     let built = build.output().expect("cargo starts");
     assert!(built.status.success(), "{}", text(&built.stderr));
     let program = Path::new(env!("CARGO_BIN_EXE_retrograd")).with_file_name("examples").join(name);

@@ -9,7 +9,12 @@ use std::process::Command;
 const LICENCES: [&str; 9] = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "ISC", "Unicode-3.0", "Zlib"];
 
 /// Crates that are linked in two versions, and who brings the older one; for every target.
-const TWICE: [(&str, &str); 11] = [
+const TWICE: [(&str, &str); 16] = [
+    ("bit-set", "fancy-regex under tokenizers has the older one"),
+    ("bit-vec", "the same"),
+    ("getrandom", "tokenizers has the older one"),
+    ("r-efi", "under getrandom, UEFI alone"),
+    ("rand_chacha", "lipsum and tokenizers have older ones"),
     ("equator", "gemm 0.19 and faer 0.24 ask for different ones"),
     ("equator-macro", "the same"),
     ("hashbrown", "gpu-allocator has the older one"),
