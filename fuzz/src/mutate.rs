@@ -7,17 +7,76 @@ use retrograd::store::Container;
 use serde_json::Value;
 
 const NUMBERS: [&str; 22] = [
-    "0", "1", "-1", "2", "3", "7", "255", "256", "65535", "65536", "2147483647", "2147483648", "4294967295", "4294967296", "9223372036854775807", "18446744073709551615",
-    "1e308", "-1e-320", "nan", "inf", "0.5", "99999999999999999999999999",
+    "0",
+    "1",
+    "-1",
+    "2",
+    "3",
+    "7",
+    "255",
+    "256",
+    "65535",
+    "65536",
+    "2147483647",
+    "2147483648",
+    "4294967295",
+    "4294967296",
+    "9223372036854775807",
+    "18446744073709551615",
+    "1e308",
+    "-1e-320",
+    "nan",
+    "inf",
+    "0.5",
+    "99999999999999999999999999",
 ];
 const WORDS: [&str; 40] = [
-    "\"", "\\", "{", "}", "[", "]", "[[", "]]", ",", ":", "=", "\n", "\r\n", "\t", "\0", "null", "true", "false", "\\u0000", "\\ud800", "é", "\u{1F600}", "\u{FEFF}",
-    "\u{2028}", "F32", "F16", "I64", "BOOL", "shape", "dtype", "data_offsets", "__metadata__", "checksum", "config", "vocabulary", "rnn.weight_hh_l7", "head.weight",
-    "full", "random:0.9", "regular:3,8",
+    "\"",
+    "\\",
+    "{",
+    "}",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    ",",
+    ":",
+    "=",
+    "\n",
+    "\r\n",
+    "\t",
+    "\0",
+    "null",
+    "true",
+    "false",
+    "\\u0000",
+    "\\ud800",
+    "é",
+    "\u{1F600}",
+    "\u{FEFF}",
+    "\u{2028}",
+    "F32",
+    "F16",
+    "I64",
+    "BOOL",
+    "shape",
+    "dtype",
+    "data_offsets",
+    "__metadata__",
+    "checksum",
+    "config",
+    "vocabulary",
+    "rnn.weight_hh_l7",
+    "head.weight",
+    "full",
+    "random:0.9",
+    "regular:3,8",
 ];
 
-pub(crate) fn mutate(pool: &[Vec<u8>], target: &Target, draw: &mut ChaCha8Rng) -> Vec<u8> {
-    let mut input = pool[draw.random_range(0..pool.len())].clone();
+/// An input made of one of a pool, of which the first are good files: of one of these as often as not, since most others lead no further.
+pub(crate) fn mutate(pool: &[Vec<u8>], seeds: usize, target: &Target, draw: &mut ChaCha8Rng) -> Vec<u8> {
+    let among = if draw.random() { seeds } else { pool.len() };
+    let mut input = pool[draw.random_range(0..among)].clone();
     let other = &pool[draw.random_range(0..pool.len())];
     let within = draw.random::<f32>() < 0.7;
     match target.shape {
@@ -162,7 +221,9 @@ fn value(json: &mut Value, words: &[&str], draw: &mut ChaCha8Rng) {
                 (0, _) => Value::Null,
                 (1, _) => Value::Bool(draw.random()),
                 (2, _) => Value::Array(vec![json.clone(); draw.random_range(0..4)]),
-                (3, _) | (_, Value::Number(_)) => serde_json::from_str(NUMBERS[draw.random_range(0..NUMBERS.len())]).unwrap_or_else(|_| draw.random_range(0..12).into()),
+                (3, _) | (_, Value::Number(_)) => {
+                    serde_json::from_str(NUMBERS[draw.random_range(0..NUMBERS.len())]).unwrap_or_else(|_| draw.random_range(0..12).into())
+                }
                 _ => Value::String(word.to_string()),
             };
         }

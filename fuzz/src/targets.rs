@@ -45,23 +45,80 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "calibration", shape: Shape::Bytes, seeds: calibrations, run: calibration, words: &["t16x16", "T8x8", "each", "Spread", "megaflops"] },
     Target { name: "metrics", shape: Shape::Bytes, seeds: metrics, run: metric, words: &["\"update\":", "\"train_loss\":", "\"val_loss\":", "\"look\":"] },
     Target { name: "series", shape: Shape::Rows(b",;"), seeds: tables::series, run: tables::read_series, words: &tables::CELLS },
-    Target { name: "labels", shape: Shape::Rows(b",\t"), seeds: tables::labels, run: tables::read_labels, words: &["label", "text", "\"a,b\"", "\"a\"\"b\"", "yes", "no"] },
+    Target {
+        name: "labels",
+        shape: Shape::Rows(b",\t"),
+        seeds: tables::labels,
+        run: tables::read_labels,
+        words: &["label", "text", "\"a,b\"", "\"a\"\"b\"", "yes", "no"],
+    },
     Target { name: "tabular-model", shape: Shape::Container, seeds: tables::models, run: tables::read_model, words: &MODEL },
 ];
 
-const MODEL: [&str; 16] = [
-    "characters", "bytes", "tanh", "relu", "identity", "none", "targets", "all", "refuse", "previous", "zero", "mean", "squared", "absolute", "huber", "rnn",
-];
+const MODEL: [&str; 16] =
+    ["characters", "bytes", "tanh", "relu", "identity", "none", "targets", "all", "refuse", "previous", "zero", "mean", "squared", "absolute", "huber", "rnn"];
 
 const CONFIG: [&str; 60] = [
-    "hidden = 3", "hidden = 64", "layers = 1", "layers = 3", "batch = 1", "batch = 7", "truncation = \"full\"", "truncation = \"regular:1\"", "truncation = \"regular:4,30\"",
-    "truncation = \"random:0.9\"", "truncation = \"stratified:0.5\"", "truncation = \"random:0.999999\"", "activation = \"relu\"", "activation = \"identity\"", "init = \"uniform\"",
-    "init = \"identity:0.9\"", "init = \"identity:1e30\"", "updates = 0", "updates = 18446744073709551615", "epochs = 2", "optimizer = \"sgd\"", "optimizer = \"sgd:0.9\"",
-    "optimizer = \"adamw:0.1\"", "optimizer = \"rmsprop\"", "lr = 0.0", "lr = 1e38", "lr = 3", "schedule = \"constant\"", "schedule = \"linear\"", "schedule = \"step:100,0.5\"",
-    "warmup = 0", "warmup = 1000000", "clip-norm = 0.0", "clip-value = 0.5", "device = \"auto\"", "device = \"gpu:0\"", "val-fraction = 0.0", "val-fraction = 0.5",
-    "val-fraction = 0.999999", "memory-budget = \"64KiB\"", "memory-budget = 1000000000000", "history = \"f32\"", "history = \"f16\"", "separator = \"\\n\"", "separator = \" \"",
-    "task = \"copy:3,20\"", "task = \"recall:8,20\"", "task = \"parity:9\"", "examples = 10", "examples = 50", "monitor = 5", "bytes = true", "dropout = 0.5", "dropout = 0.0",
-    "embed = 4", "embed = 4096", "no-bias = true", "patience = 3", "val-every = 10", "sample = 0",
+    "hidden = 3",
+    "hidden = 64",
+    "layers = 1",
+    "layers = 3",
+    "batch = 1",
+    "batch = 7",
+    "truncation = \"full\"",
+    "truncation = \"regular:1\"",
+    "truncation = \"regular:4,30\"",
+    "truncation = \"random:0.9\"",
+    "truncation = \"stratified:0.5\"",
+    "truncation = \"random:0.999999\"",
+    "activation = \"relu\"",
+    "activation = \"identity\"",
+    "init = \"uniform\"",
+    "init = \"identity:0.9\"",
+    "init = \"identity:1e30\"",
+    "updates = 0",
+    "updates = 18446744073709551615",
+    "epochs = 2",
+    "optimizer = \"sgd\"",
+    "optimizer = \"sgd:0.9\"",
+    "optimizer = \"adamw:0.1\"",
+    "optimizer = \"rmsprop\"",
+    "lr = 0.0",
+    "lr = 1e38",
+    "lr = 3",
+    "schedule = \"constant\"",
+    "schedule = \"linear\"",
+    "schedule = \"step:100,0.5\"",
+    "warmup = 0",
+    "warmup = 1000000",
+    "clip-norm = 0.0",
+    "clip-value = 0.5",
+    "device = \"auto\"",
+    "device = \"gpu:0\"",
+    "val-fraction = 0.0",
+    "val-fraction = 0.5",
+    "val-fraction = 0.999999",
+    "memory-budget = \"64KiB\"",
+    "memory-budget = 1000000000000",
+    "history = \"f32\"",
+    "history = \"f16\"",
+    "separator = \"\\n\"",
+    "separator = \" \"",
+    "task = \"copy:3,20\"",
+    "task = \"recall:8,20\"",
+    "task = \"parity:9\"",
+    "examples = 10",
+    "examples = 50",
+    "monitor = 5",
+    "bytes = true",
+    "dropout = 0.5",
+    "dropout = 0.0",
+    "embed = 4",
+    "embed = 4096",
+    "no-bias = true",
+    "patience = 3",
+    "val-every = 10",
+    "sample = 0",
 ];
 
 pub(crate) fn answer<T>(done: Result<T>) -> String {
@@ -185,7 +242,12 @@ fn config(input: &[u8]) -> String {
 }
 
 fn texts() -> Vec<Vec<u8>> {
-    vec!["the quick brown fox\n\njumps over\nthe lazy dog\n".repeat(9).into_bytes(), "añ\u{1F600}\u{301}é\n".repeat(200).into_bytes(), vec![0; 300], b"ab".to_vec()]
+    vec![
+        "the quick brown fox\n\njumps over\nthe lazy dog\n".repeat(9).into_bytes(),
+        "añ\u{1F600}\u{301}é\n".repeat(200).into_bytes(),
+        vec![0; 300],
+        b"ab".to_vec(),
+    ]
 }
 
 fn text(input: &[u8]) -> String {
