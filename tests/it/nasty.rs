@@ -218,7 +218,7 @@ fn a_horizon_of_billions_of_rows_is_refused_at_once() {
     let config = file("ahead.toml", b"horizon = 4294967295\n");
     let train = ["train", csv.to_str().unwrap(), "--target=y"];
     let line = |more: &[&str]| line(&[&train[..], more].concat());
-    assert!(line(&["--config", config.to_str().unwrap()]).contains("--horizon 4294967295 is beyond 10000 rows"));
+    assert!(line(&["--config", config.to_str().unwrap()]).contains("horizon 4294967295 is beyond 10000 rows"));
     let far = line(&["--horizon=10000", "--val-fraction=0.99999999"]);
     assert!(far.contains("need ") && far.contains("lower --horizon"), "{far}");
     let (text, wanted) = columns("y\n1\n2\n4\n3\n", 3);
