@@ -204,6 +204,7 @@ impl Plan {
                 && (1..=segments).contains(&e.places)
                 && (1..=e.places).contains(&e.places_per_slot)
                 && (1..=pad4(e.steps.saturating_mul(e.lanes))).contains(&e.head_rows)
+                && e.head_rows.is_multiple_of(4)
         };
         if fits { Ok(self) } else { Err(Error::Input("its plan is not one for what is trained: it is damaged, or of another version".to_string())) }
     }

@@ -132,6 +132,9 @@ fn snapshots_with_wrong_sizes_are_refused() {
             assert!(line.contains("snapshot"), "{key} = {value}: {line}");
         }
     }
+    // Found by the fuzzer: rows that are no whole number of vec4s.
+    edit("head_rows", "2");
+    assert!(line(&resume).contains("snapshot"));
     std::fs::write(&path, &good).unwrap();
     assert!(retrograd(&resume).status.success());
 }
