@@ -153,7 +153,8 @@ fn main(
     let blocks = (args.inner + 3u) / 4u;
     let span = (blocks + args.parts - 1u) / args.parts;
     let first = min(group.z % args.parts * span, blocks);
-    inner_size = min(min(span, blocks - first) * 4u, args.inner - min(first * 4u, args.inner));
+    let inner = min(min(span, blocks - first) * 4u, args.inner - min(first * 4u, args.inner));
+    inner_size = inner;
     mask_base = args.mask_offset + first * 4u;
     let a_base = args.a_offset + group.z / args.parts * args.a_stride + first * select(1u, 4u * args.a_ld, TRANSPOSE_A);
     let b_base = args.b_offset + group.z / args.parts * args.b_stride + first * select(4u * args.b_ld, 1u, TRANSPOSE_B);
@@ -161,7 +162,8 @@ fn main(
     var m01 = mat4x4f();
     var m10 = mat4x4f();
     var m11 = mat4x4f();
-    for (var k0 = 0u; k0 < inner_size; k0 += STEPS) {
+    // Not by `inner_size`: a private variable is not taken to be the same for the whole workgroup, which a barrier asks for.
+    for (var k0 = 0u; k0 < inner; k0 += STEPS) {
         workgroupBarrier();
         stage(id, k0, row0, col0, a_base, b_base);
         workgroupBarrier();

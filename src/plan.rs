@@ -38,11 +38,12 @@ impl FromStr for Bytes {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || Error::Usage(format!("`{text}` is no size in bytes; expected a number above 0 and KiB, MiB, GiB, KB, MB, GB or B, such as 48MiB"));
-        let number = |unit: &str| Some(text.len().checked_sub(unit.len())?).filter(|at| text[*at..].eq_ignore_ascii_case(unit)).map(|at| text[..at].trim_end());
-        let text = text.trim();
-        if !text.is_ascii() {
+        let trimmed = text.trim();
+        if !trimmed.is_ascii() {
             return Err(wrong());
         }
+        let number =
+            |unit: &str| Some(trimmed.len().checked_sub(unit.len())?).filter(|at| trimmed[*at..].eq_ignore_ascii_case(unit)).map(|at| trimmed[..at].trim_end());
         let (number, unit) = UNITS.iter().find_map(|(name, size)| number(name).map(|n| (n, *size))).ok_or_else(wrong)?;
         let bytes = number.parse::<f64>().ok().filter(|x| *x > 0.0).map(|x| x * unit as f64).ok_or_else(wrong)?;
         if bytes < 1.0 || bytes >= 2f64.powi(63) { Err(wrong()) } else { Ok(Bytes(bytes as u64)) }
@@ -203,6 +204,7 @@ impl Plan {
                 && (1..=segments).contains(&e.places)
                 && (1..=e.places).contains(&e.places_per_slot)
                 && (1..=pad4(e.steps.saturating_mul(e.lanes))).contains(&e.head_rows)
+                && e.head_rows.is_multiple_of(4)
         };
         if fits { Ok(self) } else { Err(Error::Input("its plan is not one for what is trained: it is damaged, or of another version".to_string())) }
     }

@@ -1,7 +1,8 @@
 //! The readers, and what they make of what they read.
 
+use crate::tables;
 use retrograd::analysis::recorded::Recorded;
-use retrograd::data::{Kind, Symbols, Text, Vocabulary};
+use retrograd::data::{Codec, Kind, Symbols, Text, Vocabulary};
 use retrograd::feed::Feed;
 use retrograd::model::{Activation, Config, Init};
 use retrograd::run::{Folder, History, Run, RunConfig};
@@ -16,6 +17,10 @@ pub(crate) enum Shape {
     Bytes,
     /// safetensors, with a checksum.
     Container,
+    /// A line for each key, `key = value`.
+    Keys,
+    /// A line for each row, cells apart by one of these.
+    Rows(&'static [u8]),
 }
 
 pub(crate) struct Target {
@@ -25,27 +30,98 @@ pub(crate) struct Target {
     pub(crate) seeds: fn() -> Vec<Vec<u8>>,
     /// Reads an input and uses it; `ok`, or what was wrong.
     pub(crate) run: fn(&[u8]) -> String,
+    /// Words of the format; of [`Shape::Keys`] whole lines.
     pub(crate) words: &'static [&'static str],
 }
 
 /// A reader of another format gets a row here: good files, what reads and uses them, its words.
 pub(crate) const TARGETS: &[Target] = &[
-    Target { name: "model", shape: Shape::Container, seeds: models, run: model, words: &[] },
+    Target { name: "model", shape: Shape::Container, seeds: models, run: model, words: &MODEL },
     Target { name: "snapshot", shape: Shape::Container, seeds: snapshots, run: snapshot, words: &[] },
-    Target { name: "import", shape: Shape::Container, seeds: models, run: import, words: &[] },
-    Target { name: "config", shape: Shape::Bytes, seeds: configs, run: config, words: &CONFIG },
+    Target { name: "import", shape: Shape::Container, seeds: models, run: import, words: &MODEL },
+    Target { name: "config", shape: Shape::Keys, seeds: configs, run: config, words: &CONFIG },
     Target { name: "text", shape: Shape::Bytes, seeds: texts, run: text, words: &["\n\n", "\u{301}", "\u{10FFFF}"] },
     Target { name: "vocabulary", shape: Shape::Bytes, seeds: vocabularies, run: vocabulary, words: &[] },
     Target { name: "calibration", shape: Shape::Bytes, seeds: calibrations, run: calibration, words: &["t16x16", "T8x8", "each", "Spread", "megaflops"] },
     Target { name: "metrics", shape: Shape::Bytes, seeds: metrics, run: metric, words: &["\"update\":", "\"train_loss\":", "\"val_loss\":", "\"look\":"] },
+    Target { name: "series", shape: Shape::Rows(b",;"), seeds: tables::series, run: tables::read_series, words: &tables::CELLS },
+    Target {
+        name: "labels",
+        shape: Shape::Rows(b",\t"),
+        seeds: tables::labels,
+        run: tables::read_labels,
+        words: &["label", "text", "\"a,b\"", "\"a\"\"b\"", "yes", "no"],
+    },
+    Target { name: "tabular-model", shape: Shape::Container, seeds: tables::models, run: tables::read_model, words: &MODEL },
 ];
 
-const CONFIG: [&str; 24] = [
-    "hidden = ", "layers = ", "batch = ", "truncation = ", "activation = ", "init = ", "updates = ", "epochs = ", "optimizer = ", "lr = ", "schedule = ", "warmup = ",
-    "clip-norm = ", "clip-value = ", "device = ", "val-fraction = ", "memory-budget = ", "history = ", "separator = ", "task = ", "examples = ", "monitor = ", "identity:", "copy:",
+const MODEL: [&str; 16] =
+    ["characters", "bytes", "tanh", "relu", "identity", "none", "targets", "all", "refuse", "previous", "zero", "mean", "squared", "absolute", "huber", "rnn"];
+
+const CONFIG: [&str; 60] = [
+    "hidden = 3",
+    "hidden = 64",
+    "layers = 1",
+    "layers = 3",
+    "batch = 1",
+    "batch = 7",
+    "truncation = \"full\"",
+    "truncation = \"regular:1\"",
+    "truncation = \"regular:4,30\"",
+    "truncation = \"random:0.9\"",
+    "truncation = \"stratified:0.5\"",
+    "truncation = \"random:0.999999\"",
+    "activation = \"relu\"",
+    "activation = \"identity\"",
+    "init = \"uniform\"",
+    "init = \"identity:0.9\"",
+    "init = \"identity:1e30\"",
+    "updates = 0",
+    "updates = 18446744073709551615",
+    "epochs = 2",
+    "optimizer = \"sgd\"",
+    "optimizer = \"sgd:0.9\"",
+    "optimizer = \"adamw:0.1\"",
+    "optimizer = \"rmsprop\"",
+    "lr = 0.0",
+    "lr = 1e38",
+    "lr = 3",
+    "schedule = \"constant\"",
+    "schedule = \"linear\"",
+    "schedule = \"step:100,0.5\"",
+    "warmup = 0",
+    "warmup = 1000000",
+    "clip-norm = 0.0",
+    "clip-value = 0.5",
+    "device = \"auto\"",
+    "device = \"gpu:0\"",
+    "val-fraction = 0.0",
+    "val-fraction = 0.5",
+    "val-fraction = 0.999999",
+    "memory-budget = \"64KiB\"",
+    "memory-budget = 1000000000000",
+    "history = \"f32\"",
+    "history = \"f16\"",
+    "separator = \"\\n\"",
+    "separator = \" \"",
+    "task = \"copy:3,20\"",
+    "task = \"recall:8,20\"",
+    "task = \"parity:9\"",
+    "examples = 10",
+    "examples = 50",
+    "monitor = 5",
+    "bytes = true",
+    "dropout = 0.5",
+    "dropout = 0.0",
+    "embed = 4",
+    "embed = 4096",
+    "no-bias = true",
+    "patience = 3",
+    "val-every = 10",
+    "sample = 0",
 ];
 
-fn answer<T>(done: Result<T>) -> String {
+pub(crate) fn answer<T>(done: Result<T>) -> String {
     done.map_or_else(|e| e.to_string(), |_| "ok".to_string())
 }
 
@@ -61,7 +137,7 @@ fn place(name: &str) -> PathBuf {
     folder.join(name)
 }
 
-fn written(name: &str, input: &[u8]) -> PathBuf {
+pub(crate) fn written(name: &str, input: &[u8]) -> PathBuf {
     let path = place(name);
     std::fs::write(&path, input).unwrap();
     path
@@ -69,9 +145,9 @@ fn written(name: &str, input: &[u8]) -> PathBuf {
 
 fn models() -> Vec<Vec<u8>> {
     let of = |layers, bias, vocabulary: Vocabulary| {
-        let config = Config { vocab: vocabulary.len(), hidden: 5, layers, activation: Activation::Relu, bias };
+        let config = Config { hidden: 5, layers, activation: Activation::Relu, bias, ..Config::symbols(vocabulary.len()) };
         let parameters = Init::Uniform.parameters(&config, 3);
-        let container = Model { config, vocabulary, parameters }.to_container();
+        let container = Model { config, codec: Codec::Text(vocabulary), parameters }.to_container();
         // Without the checksum and metadata it is as PyTorch writes it.
         let bare = Container { metadata: [("vocabulary".to_string(), container.metadata["vocabulary"].clone())].into(), tensors: container.tensors.clone() };
         [container.to_bytes(), bare.to_bytes()]
@@ -155,7 +231,7 @@ fn config(input: &[u8]) -> String {
         let symbols = Arc::new(config.open_text(None)?);
         let settings = config.settings();
         let corpus = Corpus::new(symbols, config.layout(), &settings)?;
-        let model = settings.config(corpus.symbols.vocabulary().len())?;
+        let model = settings.config(&corpus.codec)?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
         MemoryPlan::new(&settings.task(model, &feed), &Device::Cpu { threads: 1 }.capabilities())?;
         Ok(())
@@ -166,7 +242,12 @@ fn config(input: &[u8]) -> String {
 }
 
 fn texts() -> Vec<Vec<u8>> {
-    vec!["the quick brown fox\n\njumps over\nthe lazy dog\n".repeat(9).into_bytes(), "añ\u{1F600}\u{301}é\n".repeat(200).into_bytes(), vec![0; 300], b"ab".to_vec()]
+    vec![
+        "the quick brown fox\n\njumps over\nthe lazy dog\n".repeat(9).into_bytes(),
+        "añ\u{1F600}\u{301}é\n".repeat(200).into_bytes(),
+        vec![0; 300],
+        b"ab".to_vec(),
+    ]
 }
 
 fn text(input: &[u8]) -> String {
@@ -210,7 +291,7 @@ fn calibration(input: &[u8]) -> String {
     let settings = config.settings();
     for (_, capabilities) in all {
         let corpus = Corpus::new(symbols.clone(), config.layout(), &settings).unwrap();
-        let model = settings.config(corpus.symbols.vocabulary().len()).unwrap();
+        let model = settings.config(&corpus.codec).unwrap();
         let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
         if let Err(e) = MemoryPlan::new(&settings.task(model, &feed), &capabilities) {
             return e.to_string();

@@ -58,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let model = source.load()?;
     let series = model.codec.series()?;
     let sheet = sheet(&source, args.data.as_deref(), series)?;
-    let table = Table::to_forecast(sheet, series.clone());
+    let table = Table::to_forecast(sheet, series.clone())?;
     let from: Vec<usize> = table.sheet.groups.iter().map(|g| args.last.map_or(g.rows.start, |n| g.rows.end.saturating_sub(n).max(g.rows.start))).collect();
     // The first row that is written has forecasts that were made N rows before it.
     let first: Vec<usize> =

@@ -16,7 +16,7 @@ pub(super) struct Flags {
     #[arg(long, value_name = "COLUMNS", requires = "target", help_heading = "Series")]
     features: Option<String>,
     /// Forecast each of the next N rows, each directly [default: 1]
-    #[arg(long, value_name = "N", requires = "target", value_parser = clap::value_parser!(u32).range(1..=10_000), help_heading = "Series")]
+    #[arg(long, value_name = "N", requires = "target", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::run::FARTHEST_AHEAD)), help_heading = "Series")]
     horizon: Option<u32>,
     /// Column that tells which series a row belongs to, where the file holds several; each begins with a state of zero
     #[arg(long, value_name = "COLUMN", requires = "target", help_heading = "Series")]

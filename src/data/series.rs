@@ -3,12 +3,17 @@
 use super::SegmentInputs;
 use super::inputs::{Cell, Grid};
 use super::season::detected;
-use super::table::{Asked, Difference, Missing, Sheet};
+use super::table::{Asked, Column, Difference, Missing, Sheet};
 use crate::error::{Error, Result};
 use crate::model::Deviation;
 use crate::model::record::InputPlaces;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+
+/// Most standard deviations that a number may be away from what is trained on.
+const FARTHEST: f64 = 1e15;
+/// Most that a mean or a deviation of numbers of 32 bits, or of their changes, can be.
+const LARGEST: f64 = 1e39;
 
 /// What is subtracted from numbers, and what they are then divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,8 +30,10 @@ impl Scale {
         let known = || numbers.clone().filter(|x| !x.is_nan());
         let count = known().count() as f64;
         let mean = known().sum::<f64>() / count;
-        let deviation = (known().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
         let (lo, hi) = known().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)));
+        // Squares of very small numbers would vanish.
+        let unit = if hi - lo < 1e-100 { hi - lo } else { 1.0 };
+        let deviation = unit * (known().map(|x| ((x - mean) / unit).powi(2)).sum::<f64>() / count).sqrt();
         Some(Scale { mean, deviation }).filter(|s| lo < hi && s.deviation.is_normal())
     }
 
@@ -121,14 +128,14 @@ impl Series {
     /// [`Error::Input`] if its parts do not fit each other.
     pub fn checked(self) -> Result<Self> {
         let scales = self.inputs.iter().chain(&self.outputs);
-        let sound = scales.clone().all(|s| s.mean.is_finite() && s.deviation.is_normal() && s.deviation > 0.0);
+        let sound = scales.clone().all(|s| s.mean.abs() < LARGEST && s.deviation.is_normal() && s.deviation > 0.0 && s.deviation < LARGEST);
         let extra = self.targets.iter().filter(|t| !self.features.contains(t)).count();
         let sizes = !self.features.is_empty()
             && !self.targets.is_empty()
             && self.inputs.len() == self.features.len()
             && self.outputs.len() == self.targets.len() * self.horizon as usize
             && self.means.len() == self.features.len() + extra
-            && self.means.iter().all(|m| m.is_finite());
+            && self.means.iter().all(|m| m.abs() < LARGEST);
         if sound && sizes && self.delimiter.is_ascii() && self.season != Some(0) {
             return Ok(self);
         }
@@ -151,7 +158,7 @@ impl Table {
     /// A table to train on, whose tail is held out: `fraction` of the rows of each series, and at least N.
     ///
     /// # Errors
-    /// [`Error::Input`] if a series is too short, or a column that is used is constant.
+    /// [`Error::Input`] if a series is too short, or a column that is used is constant, or far from constant only where it is held out.
     pub fn fit(sheet: Sheet, wanted: &Wanted, fraction: f64) -> Result<Self> {
         let held = hold_out(&sheet, wanted.horizon, fraction)?;
         let Wanted { asked, horizon, difference, season, loss } = wanted;
@@ -175,6 +182,7 @@ impl Table {
         table.series.inputs = (0..table.sheet.features).map(|i| table.input_scale(i, &training)).collect::<Result<_>>()?;
         let width = *horizon as usize * asked.targets.len();
         table.series.outputs = (0..width).map(|i| table.output_scale(i, &training)).collect::<Result<_>>()?;
+        table.check_range()?;
         Ok(table)
     }
 
@@ -184,13 +192,42 @@ impl Table {
     /// [`Error::Input`] if a series is too short.
     pub fn with(sheet: Sheet, series: Series, fraction: f64) -> Result<Self> {
         let held = hold_out(&sheet, series.horizon, fraction)?;
-        Ok(Table::filled(sheet, series, held))
+        let table = Table::filled(sheet, series, held);
+        table.check_range()?;
+        Ok(table)
     }
 
     /// A table of which nothing is scored, so that its series may be as short as they like.
-    pub fn to_forecast(sheet: Sheet, series: Series) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Input`] if a number is far beyond those that the model was trained on.
+    pub fn to_forecast(sheet: Sheet, series: Series) -> Result<Self> {
         let held = sheet.groups.iter().map(|g| g.rows.end).collect();
-        Table::filled(sheet, series, held)
+        let table = Table::filled(sheet, series, held);
+        table.check_range()?;
+        Ok(table)
+    }
+
+    /// Numbers that are scaled to more than [`FARTHEST`] are refused: they, or their squares, would not fit in 32 bits.
+    fn check_range(&self) -> Result<()> {
+        let inputs = self.sheet.columns.iter().zip(&self.series.inputs).map(|(c, s)| (c, s, self.series.reads_changes()));
+        let targets = self.series.targets.len();
+        let outputs = self.series.outputs.iter().enumerate().map(|(i, s)| (self.sheet.target(i % targets), s, self.series.forecasts_changes()));
+        let extremes = |c: &Column| c.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(*x), hi.max(*x)));
+        let extremes: Vec<(f64, f64)> = self.sheet.columns.iter().map(extremes).collect();
+        for (column, scale, changes) in inputs.chain(outputs) {
+            let at = self.sheet.columns.iter().position(|c| c.name == column.name).unwrap_or(0);
+            let (lo, hi) = extremes[at];
+            let (far, most) = if changes { (hi - lo, 2.0 * FARTHEST) } else { ((hi - scale.mean).max(scale.mean - lo), FARTHEST) };
+            if far / scale.deviation > most {
+                let outer = if hi - scale.mean > scale.mean - lo { hi } else { lo };
+                return Err(Error::Input(format!(
+                    "{}: column {:?} holds {outer:e}, more than {FARTHEST:e} standard deviations ({:e}) from what is trained on; mend or remove that row",
+                    self.sheet.name, column.name, scale.deviation
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn filled(mut sheet: Sheet, series: Series, held: Vec<usize>) -> Self {
@@ -344,7 +381,7 @@ impl Table {
 
 /// Training means of the columns.
 fn means(sheet: &Sheet, training: &[Range<usize>]) -> Result<Vec<f64>> {
-    let mean = |column: &super::table::Column| {
+    let mean = |column: &Column| {
         let known = || training.iter().cloned().flatten().map(|p| column.values[p]).filter(|x| !x.is_nan());
         let count = known().count();
         if count == 0 {
@@ -369,7 +406,15 @@ fn hold_out(sheet: &Sheet, horizon: u32, fraction: f64) -> Result<Vec<usize>> {
         if fits(rows) {
             return Ok(group.rows.end - held_of(rows, horizon, fraction));
         }
-        let needed = (rows..).find(|n| fits(*n)).unwrap_or(usize::MAX);
+        // More rows never fit worse, so that their number is looked for by halves.
+        let (mut few, mut needed) = (rows, rows + 1);
+        while !fits(needed) && needed < usize::MAX / 4 {
+            (few, needed) = (needed, needed * 2);
+        }
+        while needed - few > 1 {
+            let between = few + (needed - few) / 2;
+            (few, needed) = if fits(between) { (few, between) } else { (between, needed) };
+        }
         let held = if fraction > 0.0 { format!(" with {fraction} of it held out (--val-fraction)") } else { String::new() };
         let rows = if rows == 1 { "1 row".to_string() } else { format!("{rows} rows") };
         Err(Error::Input(format!(

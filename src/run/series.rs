@@ -7,6 +7,9 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 
+/// Most rows that may be forecast ahead.
+pub(crate) const FARTHEST_AHEAD: u32 = 10_000;
+
 impl RunConfig {
     /// What is wanted of a table; none where symbols are trained on.
     ///
@@ -111,6 +114,9 @@ impl RunConfig {
         }
         if self.horizon == Some(0) || self.season == Some(0) {
             return wrong("--horizon and --season count rows; expected at least 1");
+        }
+        if let Some(horizon) = self.horizon.filter(|n| *n > FARTHEST_AHEAD) {
+            return wrong(&format!("--horizon {horizon} is beyond {FARTHEST_AHEAD} rows"));
         }
         let delimiter = self.delimiter.unwrap_or(',');
         if !delimiter.is_ascii() || delimiter.is_ascii_alphanumeric() || "\"\r\n".contains(delimiter) {

@@ -1,6 +1,9 @@
 //! Numbers that go wrong: found and named, skipped and counted; and the smallest sizes there are.
 
 use crate::cli::{file, folder, retrograd, text};
+use retrograd::data::{Codec, Vocabulary};
+use retrograd::model::{Config, Init};
+use retrograd::store::Model;
 use serde_json::Value;
 use std::path::Path;
 
@@ -82,5 +85,77 @@ fn the_smallest_sizes_train() {
             let one_symbol = path == &one;
             assert!(!one_symbol || summary["train_loss"] == 0.0, "the only symbol there is is certain: {summary}");
         }
+    }
+}
+
+/// Thirty rows of a column `y` of a wave, and a column `x` of another.
+fn waves(y: impl Fn(f64) -> String, x: impl Fn(usize) -> String) -> Vec<u8> {
+    let row = |i: usize| format!("{},{}\n", y((i as f64 * 0.7).sin()), x(i));
+    format!("y,x\n{}", (0..30).map(row).collect::<String>()).into_bytes()
+}
+
+/// Infinities, numbers beyond 32 bits, columns of equal numbers, and one that only the held-out part makes different.
+#[test]
+fn numbers_of_a_table_that_nothing_can_be_learned_from_are_refused() {
+    let wave = |s: f64| format!("{s:.4}");
+    let other = |i: usize| (i * i % 7).to_string();
+    let at = |i: usize, what: &'static str| move |j: usize| if i == j { what.to_string() } else { (j * j % 7).to_string() };
+    let cases: [(&str, Vec<u8>, &[&str]); 9] = [
+        ("inf", waves(wave, at(4, "inf")), &["line 6, column \"x\"", "is infinite"]),
+        ("minus", waves(wave, at(0, "-Infinity")), &["line 2, column \"x\"", "is infinite"]),
+        ("beyond", waves(wave, at(4, "1e39")), &["line 6, column \"x\"", "3.4e38"]),
+        ("far beyond", waves(wave, at(4, "1e999")), &["line 6, column \"x\"", "3.4e38"]),
+        ("nan", waves(wave, at(4, "NaN")), &["line 6, column \"x\"", "is no number"]),
+        ("equal features", waves(wave, |_| "5".into()), &["column \"x\" is 5 in every row"]),
+        ("equal targets", waves(|_| "5".into(), other), &["column \"y\" is 5 in every row"]),
+        ("far away", waves(wave, at(29, "3e38")), &["column \"x\" holds 3e38", "standard deviations"]),
+        ("far below", waves(wave, at(29, "-3e38")), &["column \"x\" holds -3e38", "standard deviations"]),
+    ];
+    for (name, csv, words) in cases {
+        let csv = file(&format!("{name}.csv"), &csv);
+        let out = retrograd(&["train", str(&csv), "--target=y", "--device=cpu", "--updates=2", "--out", str(&fresh(name))]);
+        let message = text(&out.stderr);
+        assert!(out.status.code() == Some(1) && words.iter().all(|w| message.contains(w)) && !message.contains("panicked"), "{name}: {message}");
+    }
+}
+
+/// Tables of denormal numbers, and of the largest, are scaled like others: the same losses, and forecasts in their unit.
+#[test]
+fn the_smallest_and_the_largest_numbers_are_learned_like_others() {
+    for device in ["cpu", "gpu"] {
+        let losses = ["", "e-40", "e-200", "e-290", "e38"].map(|unit| {
+            let (run, csv) =
+                (fresh(&format!("unit{unit}-{device}")), file(&format!("unit{unit}.csv"), &waves(|s| format!("{s:.4}{unit}"), |i| (i * i % 7).to_string())));
+            let args = ["train", str(&csv), "--target=y", "--hidden=4", "--batch=1", "--updates=20", "--json", "--device", device, "--out", str(&run)];
+            let out = retrograd(&args);
+            assert!(out.status.success(), "{unit}: {}", text(&out.stderr));
+            let forecasts = text(&retrograd(&["predict", str(&run), str(&csv)]).stdout);
+            assert!(!forecasts.contains("NaN") && !forecasts.contains("inf") && forecasts.lines().count() > 20, "{unit}: {forecasts}");
+            serde_json::from_slice::<Value>(&out.stdout).unwrap()["train_loss"].as_f64().unwrap()
+        });
+        assert!(losses.iter().all(|l| l.is_finite() && (l / losses[0] - 1.0).abs() < 1e-4), "{device}: {losses:?}");
+    }
+}
+
+/// Denormal weights and steps count for nothing on every device, whether it keeps such numbers or not.
+#[test]
+fn denormal_weights_and_steps_change_nothing() {
+    let config = Config { hidden: 6, ..Config::symbols(3) };
+    let mut parameters = Init::Uniform.parameters(&config, 3);
+    parameters.iter_mut().for_each(|x| *x *= 1e-39);
+    let path = fresh("denormal.safetensors");
+    Model { config, codec: Codec::Text(Vocabulary::of("abc")), parameters }.save(&path).unwrap();
+    let abc = file("abc.txt", "abcacb".repeat(40).as_bytes());
+    for device in ["cpu", "gpu"] {
+        let out = retrograd(&["eval", str(&path), str(&abc), "--device", device, "--json"]);
+        assert!(out.status.success(), "{device}: {}", text(&out.stderr));
+        let loss = serde_json::from_slice::<Value>(&out.stdout).unwrap()["loss"].as_f64().unwrap();
+        assert!((loss - 3f64.ln()).abs() < 1e-6, "{device}: {loss}");
+        let run = fresh(&format!("still-{device}"));
+        let args = ["train", str(&abc), "--lr=1e-40", "--hidden=6", "--batch=2", "--updates=5", "--sample=0", "--json", "--device", device, "--out", str(&run)];
+        let out = retrograd(&args);
+        assert!(out.status.success(), "{device}: {}", text(&out.stderr));
+        let summary: Value = serde_json::from_slice(&out.stdout).unwrap();
+        assert!(summary["train_loss"].as_f64().is_some_and(f64::is_finite) && summary["skipped_updates"] == 0, "{device}: {summary}");
     }
 }

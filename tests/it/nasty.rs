@@ -1,7 +1,7 @@
 //! Files that are wrong in every way that code can make them: one line each, no panic, no memory by an unchecked size.
 
 use crate::cli::{file, folder, retrograd, run, text};
-use retrograd::data::{Codec, Vocabulary};
+use retrograd::data::{Asked, Codec, Missing, Sheet, Table, Text, Vocabulary, Wanted};
 use retrograd::model::{Activation, Config, Init};
 use retrograd::store::{Container, Foreign, Model, Snapshot, Unsaid};
 use std::path::PathBuf;
@@ -132,6 +132,9 @@ fn snapshots_with_wrong_sizes_are_refused() {
             assert!(line.contains("snapshot"), "{key} = {value}: {line}");
         }
     }
+    // Found by the fuzzer: rows that are no whole number of vec4s.
+    edit("head_rows", "2");
+    assert!(line(&resume).contains("snapshot"));
     std::fs::write(&path, &good).unwrap();
     assert!(retrograd(&resume).status.success());
 }
@@ -191,5 +194,73 @@ fn damaged_figures_and_caches_are_put_up_with() {
         std::fs::write(cache.join("retrograd/calibration.json"), bytes).unwrap();
         let done = run(Command::new(env!("CARGO_BIN_EXE_retrograd")).arg("devices").env("XDG_CACHE_HOME", &cache));
         assert!(done.status.success() && text(&done.stderr).contains("is damaged"), "{}", text(&done.stderr));
+    }
+}
+
+/// Found by the fuzzer: a blank that is no ASCII behind a size.
+#[test]
+fn sizes_with_blanks_of_other_scripts_are_sizes_or_refused() {
+    let config = file("blank.toml", "memory-budget = \"600MiB\u{2028}\"\nhidden = 0\n".as_bytes());
+    for (size, words) in [("600 \u{2028}", "600B is too small"), ("6\u{e9}B", "is no size"), ("\u{2028}", "is no size"), (" 20KiB ", "20KiB is too small")] {
+        let line = line(&["train", "--device=cpu", "--updates=1", "--memory-budget", size]);
+        assert!(line.contains(words), "{size:?}: {line}");
+    }
+    assert!(line(&["train", "--device=cpu", "--config", config.to_str().unwrap()]).contains("hidden"));
+}
+
+fn columns(csv: &str, horizon: u32) -> (Text, Wanted) {
+    let asked = Asked { targets: vec!["y".into()], features: None, series: None, time: None, missing: Missing::Refuse, delimiter: ',' };
+    (Text::given("table", csv), Wanted { asked, horizon, difference: Default::default(), season: None, loss: Default::default() })
+}
+
+/// Found by reading: how many rows a horizon needs was counted up to.
+#[test]
+fn a_horizon_of_billions_of_rows_is_refused_at_once() {
+    let csv = file("short.csv", b"y\n1\n2\n4\n3\n");
+    let begun = std::time::Instant::now();
+    let config = file("ahead.toml", b"horizon = 4294967295\n");
+    let train = ["train", csv.to_str().unwrap(), "--target=y"];
+    let line = |more: &[&str]| line(&[&train[..], more].concat());
+    assert!(line(&["--config", config.to_str().unwrap()]).contains("horizon 4294967295 is beyond 10000 rows"));
+    let far = line(&["--horizon=10000", "--val-fraction=0.99999999"]);
+    assert!(far.contains("need ") && far.contains("lower --horizon"), "{far}");
+    let (text, wanted) = columns("y\n1\n2\n4\n3\n", 3);
+    let e = Table::fit(Sheet::read(&text, &wanted.asked).unwrap(), &wanted, 0.5).unwrap_err().to_string();
+    assert!(e.contains("need 7;"), "3 held out, 3 wanted, one that reads: {e}");
+    assert!(begun.elapsed().as_secs() < 20);
+}
+
+/// A model of series whose statistics would make numbers that are not finite.
+#[test]
+fn models_of_series_with_wrong_statistics_are_refused() {
+    let (text, wanted) = columns("y\n1\n2\n4\n3\n1\n2\n3\n1\n", 1);
+    let codec = Codec::Series(Table::fit(Sheet::read(&text, &wanted.asked).unwrap(), &wanted, 0.1).unwrap().series);
+    let config = Config { input: codec.input(0), output: codec.output(), hidden: 3, ..Config::symbols(1) };
+    let model = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec };
+    let good = model.to_container();
+    assert!(Model::from_container(good.clone()).is_ok());
+    let series: serde_json::Value = serde_json::from_str(&good.metadata["series"]).unwrap();
+    for (pointer, value) in [
+        ("/inputs/0/deviation", "1e308"),
+        ("/inputs/0/deviation", "0"),
+        ("/inputs/0/deviation", "-1"),
+        ("/inputs/0/deviation", "1e-320"),
+        ("/outputs/0/deviation", "1e40"),
+        ("/outputs/0/mean", "-1e300"),
+        ("/means/0", "1e300"),
+        ("/horizon", "4294967295"),
+        ("/horizon", "0"),
+        ("/season", "0"),
+        ("/delimiter", "\"\u{e9}\""),
+        ("/features", "[]"),
+        ("/targets", "[\"y\", \"z\"]"),
+    ] {
+        let mut changed = series.clone();
+        *changed.pointer_mut(pointer).unwrap() = serde_json::from_str(value).unwrap();
+        let mut container = good.clone();
+        container.metadata.insert("series".to_string(), changed.to_string());
+        let path = file("series.safetensors", &container.to_bytes());
+        let line = line(&["eval", path.to_str().unwrap(), file("rows.csv", b"y\n1\n2\n3\n1\n").to_str().unwrap()]);
+        assert!(line.contains("metadata `series`"), "{pointer} = {value}: {line}");
     }
 }

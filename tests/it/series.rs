@@ -266,10 +266,10 @@ fn pieces_of_long_series_forecast_alike() {
     let mut trainer = trained(&cpu(), &short, 150);
     let (config, flat) = (trainer.engine.config, trainer.engine.parameters().unwrap());
     let sheet = Sheet::read(&Text::given("long", waves(9000)), &short.series.asked()).unwrap();
-    let long = Table::to_forecast(sheet, short.series.clone());
+    let long = Table::to_forecast(sheet, short.series.clone()).unwrap();
     let forecasts = Forecasts::of(&cpu(), config, &flat, &long, &[0], || Ok(())).unwrap();
     let sheet = Sheet::read(&Text::given("part", waves(8190)), &short.series.asked()).unwrap();
-    let part = Table::to_forecast(sheet, short.series.clone());
+    let part = Table::to_forecast(sheet, short.series.clone()).unwrap();
     let alone = Forecasts::of(&cpu(), config, &flat, &part, &[0], || Ok(())).unwrap();
     assert!((0..8190).all(|p| forecasts.at(p) == alone.at(p)), "the first piece is the whole short series");
     assert!(forecasts.at(8999).iter().all(|x| x.is_finite()));
