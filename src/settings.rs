@@ -66,7 +66,7 @@ impl Settings {
     /// The architecture for what is read and predicted.
     ///
     /// # Errors
-    /// [`Error::Usage`] if a size is 0 or too large.
+    /// [`crate::error::Error::Usage`] if a size is 0 or too large.
     pub fn config(&self, codec: &Codec) -> Result<Config> {
         let (input, output) = (codec.input(self.embed), codec.output());
         let config = Config { input, output, hidden: self.hidden, layers: self.layers, activation: self.activation, bias: self.bias };
