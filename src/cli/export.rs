@@ -78,8 +78,7 @@ fn quoted(path: &Path) -> String {
 }
 
 /// What the Python of a model of series reads besides.
-const SERIES_META: &str = "\
-    series = json.loads(f.metadata()[\"series\"])  # columns, horizon, and how to scale: x = (value - mean) / deviation
+const SERIES_META: &str = "    series = json.loads(f.metadata()[\"series\"])  # columns, horizon, and how to scale: x = (value - mean) / deviation
 # Output h * len(targets) + j is target j, h + 1 rows ahead, standardised by series[\"outputs\"]; with \"difference\", outputs are
 # changes from the last row known, and with \"all\" inputs are changes from the row before (0, standardised, in the first).";
 

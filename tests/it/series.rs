@@ -384,6 +384,11 @@ fn commands_for_texts_refuse_series_and_the_other_way_round() {
     refused(&["sample", run], 1, &["forecasts numeric series", "predict"]);
     refused(&["gradflow", run], 1, &["forecasts numeric series"]);
     refused(&["export", run, "x.onnx", "--onnx"], 2, &["ONNX", "--onnx"]);
+    let exported = folder("series").join("exported.safetensors");
+    let _ = std::fs::remove_file(&exported);
+    let python = text(&retrograd(&["export", run, exported.to_str().unwrap()]).stdout);
+    let body = python.split_once("as f:\n").expect("what is read of the file").1;
+    assert!(body.starts_with("    series = json.loads("), "{python}");
     refused(&["eval", run, "--lanes=2"], 2, &["--lanes", "texts"]);
     refused(&["eval", run, "--last=0"], 2, &["--last 0"]);
     refused(&["train", csv.to_str().unwrap(), "--target=x", "--monitor=5"], 2, &["--monitor"]);
