@@ -146,6 +146,11 @@ impl Engine {
         self.watched = true;
     }
 
+    /// Whether that is so.
+    pub fn is_watched(&self) -> bool {
+        self.watched
+    }
+
     fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
         if self.watched {
             let shape = [self.plan.extent.lanes, pad4(self.config.hidden)];

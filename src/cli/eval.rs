@@ -224,7 +224,7 @@ fn symbols(args: &Args, task: Option<Asked>, model: &Model, separator: Option<&s
 }
 
 /// The message for sizes that are too large, for this command.
-pub(super) fn fewer(e: Error) -> Error {
+fn fewer(e: Error) -> Error {
     Error::Usage(format!("{}; give fewer --lanes", e.to_string().split(';').next().unwrap_or_default()))
 }
 

@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::error::{Error, Result, tell};
 use crate::evaluate::{Answers, Evaluation, Held};
 use crate::files;
-use crate::metrics::{number, optional};
+use crate::metrics::number;
 use crate::store::Model;
 use serde_json::{Value, json};
 
@@ -30,9 +30,9 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     };
     let labelled = Labelled::read(&Text::open(path)?, Columns { label: &label, text: text.as_deref() }, Kind::default(), Some(&model.codec))?;
     let lanes = args.lanes.unwrap_or(eval::LANES);
-    let chance = labelled.chance();
     let sequences = Sequences::labelled(labelled.symbols.clone(), labelled.parts.clone(), labelled.classes.clone());
     let held = Held::sequences(sequences, lanes);
+    let chance = held.chance().unwrap_or_default();
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
         tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.file.display(), model.config.parameters()));
@@ -43,7 +43,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     if args.json {
         print_json(&json!({
             "loss": number(found.loss), "sequences": found.scored, "tokens": found.scored, "lanes": lanes, "accuracy": number(answers.accuracy()),
-            "chance_accuracy": optional(Some(chance)), "labels": labels, "confusion": confusion(&answers, labels.len()),
+            "chance_accuracy": number(chance), "labels": labels, "confusion": confusion(&answers, labels.len()),
             "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
         }))?;
     } else {

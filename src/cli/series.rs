@@ -78,7 +78,7 @@ fn delimiter(text: &str) -> std::result::Result<char, String> {
     let text = if text == "\\t" || text == "tab" { "\t" } else { text };
     let mut chars = text.chars();
     match (chars.next(), chars.next()) {
-        (Some(c), None) if c.is_ascii() && !c.is_ascii_alphanumeric() && !"\"\r\n".contains(c) => Ok(c),
+        (Some(c), None) if crate::run::stands_between(c) => Ok(c),
         _ => Err("expected one ASCII character that is no letter, digit or quote, such as ; or \\t".to_string()),
     }
 }

@@ -75,13 +75,6 @@ impl Labelled {
     pub fn codec(&self) -> Codec {
         Codec::Labels { vocabulary: self.symbols.vocabulary().clone(), labels: self.labels.clone() }
     }
-
-    /// The share of the most frequent label.
-    pub fn chance(&self) -> f64 {
-        let count = |class: u32| self.classes.iter().filter(|c| **c == class).count();
-        let most = (0..self.labels.len() as u32).map(count).max().unwrap_or(0);
-        most as f64 / self.classes.len().max(1) as f64
-    }
 }
 
 /// The lines of the table that are not empty.

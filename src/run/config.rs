@@ -218,6 +218,10 @@ fn size<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Option
     }
 }
 
+fn content(path: &Path) -> Result<Vec<u8>> {
+    files::read(path).map_err(|e| Error::Input(format!("{e}; give the config.toml of a run")))
+}
+
 impl RunConfig {
     /// The trainer's settings.
     pub fn settings(&self) -> Settings {
@@ -283,7 +287,7 @@ impl RunConfig {
     /// [`Error::Input`] if it is not that of a run.
     pub fn load(path: &Path) -> Result<Self> {
         let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("{}: {}", path.display(), e.to_string().split_whitespace().collect::<Vec<_>>().join(" ")));
-        let bytes = files::read(path).map_err(|e| Error::Input(format!("{e}; give the config.toml of a run")))?;
+        let bytes = content(path)?;
         let text = std::str::from_utf8(&bytes).map_err(|e| wrong(&e))?;
         let table: toml::Table = text.parse().map_err(|e| wrong(&e))?;
         match table.get("format").and_then(toml::Value::as_integer) {
@@ -304,7 +308,7 @@ impl RunConfig {
             let e = e.split_whitespace().collect::<Vec<_>>().join(" ");
             Error::Input(format!("{} line {line}: {}", path.display(), e.trim_start_matches('-')))
         };
-        let bytes = files::read(path).map_err(|e| Error::Input(format!("{e}; give the config.toml of a run")))?;
+        let bytes = content(path)?;
         let text = std::str::from_utf8(&bytes).map_err(|e| Error::Input(format!("{} is not UTF-8 ({e}); give the config.toml of a run", path.display())))?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let places = toml::de::DeTable::parse(text).map_err(|e| wrong(line(e.span().map_or(0, |s| s.start)), e.message()))?;

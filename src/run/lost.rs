@@ -60,6 +60,7 @@ impl Run {
         let snapshot = Snapshot::load(&self.folder.file("snapshot.safetensors"))?;
         let interrupt = self.trainer.interrupt();
         let Run { folder, mut config, profiled, trainer, device, monitor, .. } = self;
+        let watched = trainer.engine.is_watched();
         // What is left of the lost device goes before another is asked for.
         drop((trainer, monitor, device));
         let start = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
@@ -68,6 +69,9 @@ impl Run {
         let mut run = Self::resume(folder, config, device, corpus, &snapshot)?;
         run.trainer.set_interrupt(interrupt);
         run.profiled = profiled;
+        if watched {
+            run.detect_anomalies();
+        }
         observer(Event::Opened(&run.device, snapshot.counters.updates));
         Ok(run)
     }

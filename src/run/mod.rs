@@ -18,7 +18,7 @@ pub use config::RunConfig;
 pub use folder::{Folder, START};
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 pub use lost::OnDeviceLost;
-pub(crate) use series::FARTHEST_AHEAD;
+pub(crate) use series::{FARTHEST_AHEAD, stands_between};
 pub use unit::Unit;
 
 use crate::device::Device;

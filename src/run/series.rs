@@ -109,6 +109,9 @@ impl RunConfig {
         if self.task.is_some() || self.separator.is_some() || self.bytes {
             return wrong("--target reads a CSV file; leave out --task, --separator, --lines and --bytes");
         }
+        if self.embed.is_some() {
+            return wrong("--embed is for symbols, and --target reads numbers; leave it out");
+        }
         if self.text.is_none() {
             return wrong("--target needs a CSV file; give its path");
         }
@@ -119,7 +122,7 @@ impl RunConfig {
             return wrong(&format!("--horizon {horizon} is beyond {FARTHEST_AHEAD} rows"));
         }
         let delimiter = self.delimiter.unwrap_or(',');
-        if !delimiter.is_ascii() || delimiter.is_ascii_alphanumeric() || "\"\r\n".contains(delimiter) {
+        if !stands_between(delimiter) {
             return wrong(&format!("--delimiter {delimiter:?} is not one ASCII character that is no letter, digit or quote"));
         }
         Ok(())
@@ -146,6 +149,11 @@ impl Run {
         files::replace(&self.folder().file("forecast.json"), format!("{json}\n").as_bytes())?;
         Ok(Some(outcome))
     }
+}
+
+/// Whether a character may stand between cells.
+pub(crate) fn stands_between(c: char) -> bool {
+    c.is_ascii() && !c.is_ascii_alphanumeric() && !"\"\r\n".contains(c)
 }
 
 /// Names apart by commas; in quotes where they hold one.

@@ -54,12 +54,13 @@ fn files() -> BTreeMap<&'static str, PathBuf> {
     files
 }
 
-const CONFIGS: [(&str, &str); 6] = [
+const CONFIGS: [(&str, &str); 7] = [
     ("unknown", "hiden = 4\n"),
     ("wrong", "hidden = \"many\"\n"),
     ("range", "layers = 9\n"),
     ("broken", "hidden = = 4\n"),
     ("newer", "format = 99\n"),
+    ("embedded", "text = \"x.csv\"\ntarget = \"a\"\nembed = 4\n"),
     ("both", "epochs = 1\nupdates = 1\n"),
 ];
 
