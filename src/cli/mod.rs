@@ -30,7 +30,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "retrograd", version, about = "Trains recurrent networks by backpropagation through time on any GPU, or on the CPU")]
 #[command(
-    after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd train --resume runs/book                   go on after an interruption\n  retrograd sample runs/book --prompt 'It was'         write text with a trained model\n  retrograd eval runs/book other.txt                   how well it predicts another text\n  retrograd compare book.txt                           truncation strategies side by side\n  retrograd report runs/book runs/book-2               pages of runs, one or several together\n  retrograd plan book.txt --truncation full --memory-budget 16MiB   what a memory budget buys\n  retrograd gradflow runs/book                         how far back its gradient reaches, and the window it needs\n  retrograd export runs/book book.safetensors          for PyTorch; --onnx for ONNX\n  retrograd devices                                    what there is to train on"
+    after_help = "Examples:\n  retrograd train                                      train on the embedded text\n  retrograd train book.txt --truncation regular:128    train on your own text\n  retrograd train sales.csv --target price             forecast a column of numbers\n  retrograd train --resume runs/book                   go on after an interruption\n  retrograd sample runs/book --prompt 'It was'         write text with a trained model\n  retrograd eval runs/book other.txt                   how well it predicts another text\n  retrograd compare book.txt                           truncation strategies side by side\n  retrograd report runs/book runs/book-2               pages of runs, one or several together\n  retrograd plan book.txt --truncation full --memory-budget 16MiB   what a memory budget buys\n  retrograd gradflow runs/book                         how far back its gradient reaches, and the window it needs\n  retrograd export runs/book book.safetensors          for PyTorch; --onnx for ONNX\n  retrograd devices                                    what there is to train on"
 )]
 struct Cli {
     #[command(subcommand)]
@@ -39,9 +39,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train a character model on a text, in a folder of its own, and print a sample of what it writes
+    /// Train a model on a text, a table of numbers or lines with labels, in a folder of its own
     Train(Box<train::Args>),
-    /// The loss of a trained model on a text, or the errors of forecasts of numeric series beside those of naive ones
+    /// The loss of a trained model on a text, the errors of forecasts beside those of naive ones, or how many labels are right
     Eval(eval::Args),
     /// Write text with a trained model
     Sample(sample::Args),
