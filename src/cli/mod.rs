@@ -123,7 +123,11 @@ fn command() -> clap::Command {
 
 /// The names of the arguments that stand on the command line, of the subcommand.
 fn given(matches: &ArgMatches) -> Vec<String> {
-    let Some((_, matches)) = matches.subcommand() else { return Vec::new() };
+    matches.subcommand().map_or(Vec::new(), |(_, matches)| stated(matches))
+}
+
+/// The names of the arguments that stand on the command line.
+fn stated(matches: &ArgMatches) -> Vec<String> {
     let stands = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
     matches.ids().filter(stands).map(|id| id.as_str().to_string()).collect()
 }

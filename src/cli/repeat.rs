@@ -1,9 +1,11 @@
 //! The command that repeats a run, out of what it was started with.
 
+#[cfg(test)]
 use super::train;
 use crate::error::{Error, Result};
 use crate::plan::Bytes;
 use crate::run::RunConfig;
+#[cfg(test)]
 use clap::{Args as _, Command, FromArgMatches};
 use toml::Value;
 
@@ -11,11 +13,13 @@ use toml::Value;
 const NO_FLAGS: [&str; 3] = ["format", "text-checksum", "text-bytes"];
 
 /// What `train` is started with by these arguments.
+#[cfg(test)]
 fn parse(arguments: &[String]) -> Result<RunConfig> {
     let command = train::Args::augment_args(Command::new("train"));
     let matches = command.try_get_matches_from(std::iter::once("train".to_string()).chain(arguments.iter().cloned()));
-    let args = matches.and_then(|m| train::Args::from_arg_matches(&m));
-    args.map(|a| a.config()).map_err(|e| Error::Usage(super::one_line(&e)))
+    let read = matches.and_then(|m| Ok((train::Args::from_arg_matches(&m)?, super::stated(&m))));
+    let (args, given) = read.map_err(|e| Error::Usage(super::one_line(&e)))?;
+    RunConfig::merged(&args.config(), &train::flags(&given), None).map(|(config, _)| config)
 }
 
 /// The keys that are not what they are by default, and the arguments of `train` that set them.
@@ -24,7 +28,7 @@ fn parse(arguments: &[String]) -> Result<RunConfig> {
 /// If the configuration can't be written down.
 pub(super) fn arguments(config: &RunConfig) -> Result<(Vec<String>, Vec<String>)> {
     let table = |c: &RunConfig| toml::Table::try_from(c).map_err(|e| Error::Input(format!("what the run was started with can't be written down: {e}")));
-    let (mut mine, default) = (table(config)?, table(&parse(&[])?)?);
+    let (mut mine, default) = (table(config)?, table(&RunConfig::defaults(config.data_kind()))?);
     NO_FLAGS.iter().for_each(|key| drop(mine.remove(*key)));
     // Of two that contradict each other, the one that was obeyed.
     if config.updates.is_some() {

@@ -85,7 +85,6 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
 fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option<&Snapshot>, path: &Path) -> Result<bool> {
     let flags = flags(given);
     let asked = args.config();
-    asked.check()?;
     let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str())).cloned().collect();
     if let Some([key, here, there]) = asked.differences(config, &keys).first() {
         let flag = match (key.as_str(), here.as_str()) {
@@ -130,6 +129,7 @@ fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option
         }
         config.tokens = asked.tokens;
     }
+    config.check()?;
     let done = snapshot.map_or((0, 0), |s| (s.counters.updates, s.counters.cursor.epoch));
     let (what, goal, done) = match config.goal() {
         Goal::Updates(n) => ("updates", n, done.0),

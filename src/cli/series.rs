@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(clap::Args)]
 pub(super) struct Flags {
     /// Forecast these columns of a CSV file, which is then read in place of a text; names apart by commas
-    #[arg(long, value_name = "COLUMNS", conflicts_with_all = ["bytes", "separator", "lines", "task", "examples", "sample", "label_column", "embed"], requires = "text", help_heading = "Series")]
+    #[arg(long, value_name = "COLUMNS", conflicts_with_all = ["bytes", "separator", "lines", "task", "examples", "label_column", "embed"], requires = "text", help_heading = "Series")]
     pub(super) target: Option<String>,
     /// Columns that are read [default: all but those of --series and --time, which must then be numbers]
     #[arg(long, value_name = "COLUMNS", requires = "target", help_heading = "Series")]
@@ -51,10 +51,6 @@ impl Flags {
         (config.horizon, config.season, config.difference, config.loss) = (self.horizon, self.season, self.difference, self.loss);
         (config.series, config.time) = (self.series.clone(), self.time.clone());
         (config.missing, config.delimiter) = (self.missing, self.delimiter);
-        if self.target.is_some() {
-            // It writes no text.
-            config.sample = 0;
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result, tell};
 use crate::model::{Activation, History, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::Bytes;
-use crate::run::{End, Folder, OnDeviceLost, Run, RunConfig, START};
+use crate::run::{DataKind, End, Folder, OnDeviceLost, Run, RunConfig, START};
 use crate::store::Model;
 use crate::trainer::{Corpus, Trainer};
 use crate::truncation::Truncation;
@@ -76,7 +76,7 @@ pub(super) struct Args {
     examples: Option<u64>,
     /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1 where there are
     /// no names. Cells stand between tabs, or else commas. Which lines are held out is drawn
-    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["separator", "task", "examples", "sample"], requires = "text", help_heading = "Text")]
+    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["separator", "task", "examples"], requires = "text", help_heading = "Text")]
     label_column: Option<String>,
     /// The column of the texts, where there is more than one besides that of the labels
     #[arg(long, value_name = "COLUMN", requires = "label_column", help_heading = "Text")]
@@ -86,30 +86,30 @@ pub(super) struct Args {
     /// Part of the text, at its end, that is held out for validation
     #[arg(long, default_value_t = 0.1, value_parser = fraction, value_name = "PART", help_heading = "Text")]
     val_fraction: f64,
-    /// Units per layer
-    #[arg(long, default_value_t = 256, value_name = "H", help_heading = "Model")]
-    hidden: u32,
+    /// Units per layer [default: 256]
+    #[arg(long, value_name = "H", help_heading = "Model")]
+    hidden: Option<u32>,
     /// Layers, 1 to 8
     #[arg(long, default_value_t = 1, value_name = "N", help_heading = "Model")]
     layers: u32,
-    /// Activation of the layers
-    #[arg(long, value_enum, default_value_t = Activation::Tanh, help_heading = "Model")]
-    activation: Activation,
+    /// Activation of the layers [default: tanh]
+    #[arg(long, value_enum, help_heading = "Model")]
+    activation: Option<Activation>,
     /// Train without biases
     #[arg(long, help_heading = "Model")]
     no_bias: bool,
     /// Begin with the weights of this model, and its architecture and vocabulary; the optimizer begins anew
     #[arg(long, value_name = "RUN|FILE", conflicts_with_all = ["resume", "init"], help_heading = "Model")]
     from: Option<PathBuf>,
-    /// Initial weights: orthogonal, xavier, identity:A, normal:SIGMA, or uniform (PyTorch's default)
-    #[arg(long, default_value = "orthogonal", help_heading = "Model")]
-    init: Init,
-    /// Lanes of text trained side by side
-    #[arg(long, default_value_t = 32, value_name = "B", help_heading = "Training")]
-    batch: u32,
-    /// How far back gradients flow, see below
-    #[arg(long, default_value = "regular:64", value_name = "STRATEGY", help_heading = "Training")]
-    truncation: Truncation,
+    /// Initial weights: orthogonal, xavier, identity:A, normal:SIGMA, or uniform (PyTorch's default) [default: orthogonal]
+    #[arg(long, help_heading = "Model")]
+    init: Option<Init>,
+    /// Lanes of text trained side by side [default: 32]
+    #[arg(long, value_name = "B", help_heading = "Training")]
+    batch: Option<u32>,
+    /// How far back gradients flow, see below [default: regular:64]
+    #[arg(long, value_name = "STRATEGY", help_heading = "Training")]
+    truncation: Option<Truncation>,
     /// Stop after this many updates [default: 1000, unless --epochs is given]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "epochs", value_name = "N", help_heading = "Training")]
     updates: Option<u64>,
@@ -119,15 +119,16 @@ pub(super) struct Args {
     /// sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY
     #[arg(long, default_value = "adam", value_name = "RULE", help_heading = "Training")]
     optimizer: Rule,
-    /// Learning rate
-    #[arg(long, default_value_t = 2e-3, value_parser = positive, help_heading = "Training")]
-    lr: f64,
+    /// Learning rate [default: 0.002]
+    #[arg(long, value_parser = positive, help_heading = "Training")]
+    lr: Option<f64>,
     /// How the learning rate falls over the run: constant, cosine[:END] or exponential[:END], END the part of it that is left
-    #[arg(long, default_value = "constant", help_heading = "Training")]
-    schedule: Schedule,
-    /// Updates over which the learning rate rises from 0
-    #[arg(long, default_value_t = 0, value_name = "N", help_heading = "Training")]
-    warmup: u64,
+    /// [default: constant]
+    #[arg(long, help_heading = "Training")]
+    schedule: Option<Schedule>,
+    /// Updates over which the learning rate rises from 0 [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Training")]
+    warmup: Option<u64>,
     /// Scale gradients down to this global norm at most; 0 for no clipping
     #[arg(long, default_value_t = 1.0, value_parser = not_negative, value_name = "NORM", help_heading = "Training")]
     clip_norm: f64,
@@ -179,9 +180,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     resume: Option<PathBuf>,
     /// Characters of the sample that is printed at the end (under `sample` with --json), and of which up to 200 are written to metrics.jsonl
-    /// on the way; 0 for none
-    #[arg(long, default_value_t = 400, value_name = "N", help_heading = "Run")]
-    sample: usize,
+    /// on the way; 0 for none [default: 400]
+    #[arg(long, value_name = "N", help_heading = "Run")]
+    sample: Option<usize>,
     /// Updates from one look at the gradient to the next: lag profile, norms and update-to-weight ratios by parameter, saturated units, for
     /// metrics.jsonl and report.html. It takes a small part of the memory budget and, at 50, under 3% of the time [default: off]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
@@ -204,53 +205,39 @@ pub(super) struct Args {
     pub(super) json: bool,
 }
 
-/// Sequences of a task, where the user does not say: enough that they are not learned by heart.
-const EXAMPLES: u64 = 20_000;
-
 fn fraction(text: &str) -> std::result::Result<f64, String> {
     finite(text).and_then(|x| if (0.0..1.0).contains(&x) { Ok(x) } else { Err("expected a number from 0 to below 1".to_string()) })
 }
 
 impl Args {
+    /// What the flags say; where they don't, whatever.
     pub(super) fn config(&self) -> RunConfig {
+        let base = RunConfig::defaults(DataKind::Text);
+        let absolute = |path: &Option<PathBuf>| path.as_deref().map(|p| std::path::absolute(p).unwrap_or(p.to_path_buf()));
         let mut config = RunConfig {
-            format: RunConfig::format(),
             text: self.text.clone(),
-            text_checksum: String::new(),
-            text_bytes: 0,
             bytes: self.bytes,
-            tokens: self.tokens.as_deref().map(|p| std::path::absolute(p).unwrap_or(p.to_path_buf())),
-            tokens_checksum: None,
+            tokens: absolute(&self.tokens),
             // The lines of a table are sequences anyway.
             separator: self.separator.clone().or((self.lines && self.label_column.is_none()).then(|| "\n".to_string())),
             label_column: self.label_column.clone(),
             text_column: self.text_column.clone(),
             task: self.task,
-            examples: self.task.map(|_| self.examples.unwrap_or(EXAMPLES)),
-            target: None,
-            features: None,
-            horizon: None,
-            series: None,
-            time: None,
-            missing: None,
-            season: None,
-            difference: None,
-            loss: None,
-            delimiter: None,
-            hidden: self.hidden,
+            examples: self.examples,
+            hidden: self.hidden.unwrap_or(base.hidden),
             layers: self.layers,
-            batch: self.batch,
-            truncation: self.truncation,
-            activation: self.activation,
+            batch: self.batch.unwrap_or(base.batch),
+            truncation: self.truncation.unwrap_or(base.truncation),
+            activation: self.activation.unwrap_or(base.activation),
             no_bias: self.no_bias,
-            from: self.from.as_deref().map(|p| std::path::absolute(p).unwrap_or(p.to_path_buf())),
-            init: self.init,
-            updates: if self.epochs.is_none() { Some(self.updates.unwrap_or(1000)) } else { None },
+            from: absolute(&self.from),
+            init: self.init.unwrap_or(base.init),
+            updates: self.updates,
             epochs: self.epochs,
             optimizer: self.optimizer,
-            lr: self.lr,
-            schedule: self.schedule,
-            warmup: self.warmup,
+            lr: self.lr.unwrap_or(base.lr),
+            schedule: self.schedule.unwrap_or(base.schedule),
+            warmup: self.warmup.unwrap_or(base.warmup),
             clip_norm: self.clip_norm,
             clip_value: self.clip_value,
             device: self.device,
@@ -264,9 +251,10 @@ impl Args {
             patience: self.patience,
             log_every: self.log_every,
             save_every: self.save_every,
-            sample: self.sample,
+            sample: self.sample.unwrap_or(base.sample),
             monitor: self.monitor,
             tensorboard: self.tensorboard,
+            ..base
         };
         self.series.put(&mut config);
         config
@@ -275,11 +263,7 @@ impl Args {
     /// What the flags say, and the file of --config where they don't; with the model of --from. And whether the number of lanes is free, for no one has
     /// said it and numeric series are trained on.
     pub(super) fn prepared(&self, given: &[String]) -> Result<(RunConfig, Option<Model>, bool)> {
-        let (mut config, mut stated) = (self.config(), flags(given));
-        if let Some(path) = &self.config {
-            (config, stated) = RunConfig::over(path, &config, &stated)?;
-        }
-        config.check()?;
+        let (mut config, stated) = RunConfig::merged(&self.config(), &flags(given), self.config.as_deref())?;
         let free = config.target.is_some() && !stated.iter().any(|s| s == "batch");
         let Some(path) = config.from.clone() else { return Ok((config, None, free)) };
         let model = super::model::Source::find(&path, false)?.load()?;

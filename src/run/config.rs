@@ -13,37 +13,10 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Newest format that this program reads.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// Keys that may change when a run goes on: what is trained does not depend on them, or the file is the same by its checksum.
 pub(crate) const FREE: [&str; 9] = ["updates", "epochs", "log-every", "save-every", "device", "text", "tokens", "sample", "tensorboard"];
-
-/// Keys of which a flag of one sets aside what a file says of the others.
-const EXCLUSIVE: [&[&str]; 4] =
-    [&["updates", "epochs"], &["clip-norm", "clip-value"], &["text", "text-checksum", "text-bytes"], &["bytes", "tokens", "tokens-checksum"]];
-
-/// Keys that mean something together alone.
-const TOGETHER: [&[&str]; 3] = [
-    &["task", "examples"],
-    &["label-column", "text-column", "text"],
-    &["target", "text", "features", "horizon", "series", "time", "missing", "season", "difference", "loss", "delimiter"],
-];
-
-/// What a wrong value's message says, with the key and in the words of a file's writer.
-fn allowed(key: &str, message: &str) -> String {
-    let words = [
-        ("unknown field", "unknown key"),
-        ("unknown variant", "unknown value"),
-        ("expected u32", "expected a whole number from 0 to 4294967295"),
-        ("expected u64", "expected a whole number, 0 or more"),
-        ("expected f64", "expected a number"),
-        ("expected a boolean", "expected true or false"),
-        ("expected a string", "expected a text in quotes"),
-        ("expected path string", "expected a path in quotes"),
-    ];
-    let message = words.iter().fold(message.to_string(), |m, (from, to)| m.replace(from, to));
-    if message.contains(key) { message } else { format!("{key}: {message}") }
-}
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -218,7 +191,7 @@ fn size<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Option
     }
 }
 
-fn content(path: &Path) -> Result<Vec<u8>> {
+pub(super) fn content(path: &Path) -> Result<Vec<u8>> {
     files::read(path).map_err(|e| Error::Input(format!("{e}; give the config.toml of a run")))
 }
 
@@ -274,6 +247,10 @@ impl RunConfig {
     /// If it can't be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         let text = self.text()?;
+        let again = Self::parse(&text).map_err(|e| Error::Usage(format!("what the run was started with could not be read back: {e}")))?;
+        if let Some([key, here, there]) = self.differences(&again, &[self.keys(), again.keys()].concat()).first() {
+            return Err(Error::Usage(format!("{key} {here} would be read back as {there}; give another value")));
+        }
         files::replace(
             path,
             format!("# What this run was started with, by the flags of `retrograd train`; --resume goes on with it, --config begins another with it.\n{text}")
@@ -296,55 +273,6 @@ impl RunConfig {
             }
             _ => Self::parse(text).map_err(|e| wrong(&e)),
         }
-    }
-
-    /// What a file with some of these keys says, where neither the flags nor what they exclude is among `given`; the rest is that of
-    /// `base`, which the command line says. The names of all that is said in either.
-    ///
-    /// # Errors
-    /// [`Error::Input`] with key, line and what is allowed, if a key is unknown or its value has a wrong type or is out of range.
-    pub fn over(path: &Path, base: &Self, given: &[String]) -> Result<(Self, Vec<String>)> {
-        let wrong = |line: usize, e: &str| {
-            let e = e.split_whitespace().collect::<Vec<_>>().join(" ");
-            Error::Input(format!("{} line {line}: {}", path.display(), e.trim_start_matches('-')))
-        };
-        let bytes = content(path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| Error::Input(format!("{} is not UTF-8 ({e}); give the config.toml of a run", path.display())))?;
-        let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
-        let places = toml::de::DeTable::parse(text).map_err(|e| wrong(line(e.span().map_or(0, |s| s.start)), e.message()))?;
-        let mut file: Vec<(String, usize)> = places.get_ref().keys().map(|k| (k.get_ref().to_string(), line(k.span().start))).collect();
-        file.sort_by_key(|k| k.1);
-        let values: toml::Table = text.parse().map_err(|e: toml::de::Error| wrong(1, e.message()))?;
-        let defaults = toml::Table::try_from(base).map_err(|e| Error::Usage(format!("what the flags say can't be written down: {e}")))?;
-        let mut merged = defaults.clone();
-        let has = |keys: &[&str]| keys.iter().any(|k| given.iter().any(|g| g == k));
-        if values.contains_key("epochs") && !has(&["updates", "epochs"]) {
-            merged.remove("updates");
-        }
-        for (key, at) in &file {
-            let mut alone = defaults.clone();
-            let together = TOGETHER.iter().find(|group| group.contains(&key.as_str())).map_or(&[][..], |group| *group);
-            for key in [key.as_str()].iter().chain(together) {
-                values.get(*key).into_iter().for_each(|value| drop(alone.insert((*key).to_string(), value.clone())));
-            }
-            let config: Self = alone.try_into().map_err(|e: toml::de::Error| wrong(*at, &allowed(key, e.message())))?;
-            config.check().map_err(|e| wrong(*at, &e.to_string()))?;
-            if config.format > FORMAT {
-                return Err(wrong(
-                    *at,
-                    &format!("it was written by a newer program (format {}; this one reads up to {FORMAT}); update retrograd", config.format),
-                ));
-            }
-            let overridden = EXCLUSIVE.iter().any(|group| group.contains(&key.as_str()) && has(group)) || has(&[key.as_str()]);
-            if key == "updates" && values.contains_key("epochs") {
-                return Err(wrong(*at, "updates and epochs exclude each other; give one of them"));
-            }
-            if !overridden {
-                merged.insert(key.clone(), values[key].clone());
-            }
-        }
-        let config = merged.try_into().map_err(|e: toml::de::Error| wrong(1, e.message()))?;
-        Ok((config, file.into_iter().map(|k| k.0).chain(given.iter().cloned()).collect()))
     }
 
     /// Reads its text.
@@ -390,6 +318,17 @@ impl RunConfig {
         {
             if n == Some(0) {
                 return wrong(format!("--{flag} is 0; expected at least 1"));
+            }
+        }
+        let held = |n: &u64| *n > i64::MAX as u64;
+        for (flag, n) in [("seed", Some(self.seed)), ("warmup", Some(self.warmup)), ("log-every", Some(self.log_every)), ("sample", Some(self.sample as u64))]
+            .into_iter()
+            .chain([("updates", self.updates), ("epochs", self.epochs), ("val-every", self.val_every), ("patience", self.patience)])
+            .chain([("save-every", self.save_every), ("examples", self.examples), ("monitor", self.monitor)])
+            .chain([("memory-budget", self.memory_budget.map(|b| b.0)), ("text-bytes", Some(self.text_bytes))])
+        {
+            if let Some(n) = n.filter(held) {
+                return wrong(format!("--{flag} {n} is above {}, the largest number that the run's config.toml holds", i64::MAX));
             }
         }
         if self.log_every == 0 {

@@ -12,7 +12,7 @@ impl RunConfig {
 
     /// Whether the model goes on with the text that it reads, and so can write one.
     pub fn writes_text(&self) -> bool {
-        self.task.is_none() && self.target.is_none() && self.label_column.is_none()
+        self.data_kind() == super::DataKind::Text
     }
 
     /// Opens the table and notes what tells it from others; none where no labels are predicted.

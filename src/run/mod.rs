@@ -3,11 +3,13 @@
 mod board;
 mod config;
 mod corpus;
+mod defaults;
 mod folder;
 mod history;
 mod labels;
 mod looks;
 mod lost;
+mod merged;
 mod series;
 mod summary;
 mod texts;
@@ -15,6 +17,7 @@ mod unit;
 
 pub(crate) use config::FREE;
 pub use config::RunConfig;
+pub use defaults::DataKind;
 pub use folder::{Folder, START};
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 pub use lost::OnDeviceLost;

@@ -1,0 +1,108 @@
+//! What a run is made of where nobody says anything, by the kind of data that it is trained on.
+
+use super::RunConfig;
+use crate::device::Wish;
+use crate::model::{Activation, History, Init};
+use crate::optimizer::{Rule, Schedule};
+use crate::truncation::Truncation;
+
+/// What a run is trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataKind {
+    /// A text: the next symbol is predicted.
+    Text,
+    /// The sequences of a synthetic task.
+    Task,
+    /// Lines with labels.
+    Labels,
+    /// A table of numbers.
+    Series,
+}
+
+/// Sequences of a task: enough that they are not learned by heart.
+const EXAMPLES: u64 = 20_000;
+
+impl RunConfig {
+    /// What it is trained on.
+    pub fn data_kind(&self) -> DataKind {
+        if self.target.is_some() {
+            DataKind::Series
+        } else if self.label_column.is_some() {
+            DataKind::Labels
+        } else if self.task.is_some() {
+            DataKind::Task
+        } else {
+            DataKind::Text
+        }
+    }
+
+    /// The defaults beside some stated keys, which say the kind of data.
+    pub(super) fn defaults_of(stated: &toml::Table) -> Self {
+        let has = |key: &str| stated.contains_key(key);
+        let kind = match () {
+            () if has("target") => DataKind::Series,
+            () if has("label-column") => DataKind::Labels,
+            () if has("task") => DataKind::Task,
+            () => DataKind::Text,
+        };
+        Self::defaults(kind)
+    }
+
+    /// The defaults of a kind of data.
+    pub fn defaults(kind: DataKind) -> Self {
+        RunConfig {
+            format: RunConfig::format(),
+            text: None,
+            text_checksum: String::new(),
+            text_bytes: 0,
+            bytes: false,
+            tokens: None,
+            tokens_checksum: None,
+            separator: None,
+            label_column: None,
+            text_column: None,
+            task: None,
+            examples: (kind == DataKind::Task).then_some(EXAMPLES),
+            target: None,
+            features: None,
+            horizon: None,
+            series: None,
+            time: None,
+            missing: None,
+            season: None,
+            difference: None,
+            loss: None,
+            delimiter: None,
+            hidden: 256,
+            layers: 1,
+            batch: 32,
+            truncation: Truncation::Regular(64),
+            activation: Activation::Tanh,
+            no_bias: false,
+            from: None,
+            init: Init::default(),
+            updates: Some(1000),
+            epochs: None,
+            optimizer: Rule::Adam,
+            lr: 2e-3,
+            schedule: Schedule::Constant,
+            warmup: 0,
+            clip_norm: 1.0,
+            clip_value: None,
+            device: Wish::Auto,
+            seed: 0,
+            val_fraction: 0.1,
+            memory_budget: None,
+            history: History::F32,
+            dropout: 0.0,
+            embed: None,
+            val_every: None,
+            patience: None,
+            log_every: 50,
+            save_every: None,
+            sample: if kind == DataKind::Text { 400 } else { 0 },
+            monitor: None,
+            tensorboard: false,
+        }
+    }
+}
