@@ -10,37 +10,37 @@ use serde_json::Value;
 #[derive(clap::Args)]
 pub(super) struct Flags {
     /// Forecast these columns of a CSV file, which is then read in place of a text; names apart by commas
-    #[arg(long, value_name = "COLUMNS", conflicts_with_all = ["bytes", "separator", "lines", "task", "examples", "label_column", "embed"], requires = "text", help_heading = "Series")]
+    #[arg(long, value_name = "COLUMNS", help_heading = "Series")]
     pub(super) target: Option<String>,
     /// Columns that are read [default: all but those of --series and --time, which must then be numbers]
-    #[arg(long, value_name = "COLUMNS", requires = "target", help_heading = "Series")]
+    #[arg(long, value_name = "COLUMNS", help_heading = "Series")]
     features: Option<String>,
     /// Forecast each of the next N rows, each directly [default: 1]
-    #[arg(long, value_name = "N", requires = "target", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::run::FARTHEST_AHEAD)), help_heading = "Series")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::run::FARTHEST_AHEAD)), help_heading = "Series")]
     horizon: Option<u32>,
     /// Column that tells which series a row belongs to, where the file holds several; each begins with a state of zero
-    #[arg(long, value_name = "COLUMN", requires = "target", help_heading = "Series")]
+    #[arg(long, value_name = "COLUMN", help_heading = "Series")]
     series: Option<String>,
     /// Column that tells the time of a row: not read, but copied beside forecasts; rows must be in its order
-    #[arg(long, value_name = "COLUMN", requires = "target", help_heading = "Series")]
+    #[arg(long, value_name = "COLUMN", help_heading = "Series")]
     time: Option<String>,
     /// What to do with empty cells: refuse the file, take the value of the row before, zero, or the training part's mean [default: refuse]
-    #[arg(long, value_enum, requires = "target", help_heading = "Series")]
+    #[arg(long, value_enum, help_heading = "Series")]
     missing: Option<Missing>,
     /// Rows of a season, for the seasonal naive forecast that the model is compared with [default: looked for]
-    #[arg(long, value_name = "N", requires = "target", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Series")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Series")]
     season: Option<u32>,
     /// Forecast changes from the last row known, and read changes from the row before (all, if no value is given) or values as they are (targets).
     /// `all` is right for most series with a trend, whose values go on to where none was in training; `targets` for those without one whose next
     /// value is near the last. Errors stay in the series' own units [default: none]
-    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all", requires = "target", help_heading = "Series")]
+    #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all", help_heading = "Series")]
     difference: Option<Difference>,
     /// What is minimized: the squared error, for the mean of what may come, or the absolute error, for its median and fewer surprises by outliers
     /// [default: squared]
-    #[arg(long, value_enum, requires = "target", help_heading = "Series")]
+    #[arg(long, value_enum, help_heading = "Series")]
     loss: Option<Deviation>,
     /// What stands between cells: one character, or \t [default: ,]
-    #[arg(long, value_name = "C", requires = "target", value_parser = delimiter, help_heading = "Series")]
+    #[arg(long, value_name = "C", value_parser = delimiter, help_heading = "Series")]
     delimiter: Option<char>,
 }
 

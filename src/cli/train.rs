@@ -69,17 +69,17 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "separator", help_heading = "Text")]
     pub(super) lines: bool,
     /// Generate the sequences of a task in place of a text: adding:T, copy:T or recall:SYMBOLS,T, see below
-    #[arg(long, value_name = "TASK", conflicts_with_all = ["text", "bytes", "separator", "lines"], help_heading = "Text")]
+    #[arg(long, value_name = "TASK", help_heading = "Text")]
     task: Option<Task>,
     /// How many sequences of the task there are, held-out ones included [default: 20000]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), requires = "task", value_name = "N", help_heading = "Text")]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Text")]
     examples: Option<u64>,
     /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1 where there are
     /// no names. Cells stand between tabs, or else commas. Which lines are held out is drawn
-    #[arg(long, value_name = "COLUMN", conflicts_with_all = ["separator", "task", "examples"], requires = "text", help_heading = "Text")]
+    #[arg(long, value_name = "COLUMN", help_heading = "Text")]
     label_column: Option<String>,
     /// The column of the texts, where there is more than one besides that of the labels
-    #[arg(long, value_name = "COLUMN", requires = "label_column", help_heading = "Text")]
+    #[arg(long, value_name = "COLUMN", help_heading = "Text")]
     text_column: Option<String>,
     #[command(flatten)]
     series: super::series::Flags,
@@ -99,7 +99,7 @@ pub(super) struct Args {
     #[arg(long, help_heading = "Model")]
     no_bias: bool,
     /// Begin with the weights of this model, and its architecture and vocabulary; the optimizer begins anew
-    #[arg(long, value_name = "RUN|FILE", conflicts_with_all = ["resume", "init"], help_heading = "Model")]
+    #[arg(long, value_name = "RUN|FILE", conflicts_with = "resume", help_heading = "Model")]
     from: Option<PathBuf>,
     /// Initial weights: orthogonal, xavier, identity:A, normal:SIGMA, or uniform (PyTorch's default) [default: orthogonal]
     #[arg(long, help_heading = "Model")]

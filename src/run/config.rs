@@ -293,6 +293,32 @@ impl RunConfig {
         toml::to_string(self).map_err(|e| Error::Input(format!("what the run was started with can't be written down: {e}")))
     }
 
+    /// That the run's own file can hold every count.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for the first that is too large.
+    pub(super) fn check_counts(&self) -> Result<()> {
+        let counts = [
+            ("seed", Some(self.seed)),
+            ("warmup", Some(self.warmup)),
+            ("log-every", Some(self.log_every)),
+            ("sample", Some(self.sample as u64)),
+            ("updates", self.updates),
+            ("epochs", self.epochs),
+            ("val-every", self.val_every),
+            ("patience", self.patience),
+            ("save-every", self.save_every),
+            ("examples", self.examples),
+            ("monitor", self.monitor),
+            ("memory-budget", self.memory_budget.map(|b| b.0)),
+            ("text-bytes", Some(self.text_bytes)),
+        ];
+        match counts.into_iter().find_map(|(flag, n)| n.filter(|n| *n > i64::MAX as u64).map(|n| (flag, n))) {
+            Some((flag, n)) => Err(Error::Usage(format!("--{flag} {n} is above {}, the largest number that the run's config.toml holds", i64::MAX))),
+            None => Ok(()),
+        }
+    }
+
     /// What flags check by themselves, and what only goes together.
     ///
     /// # Errors
@@ -320,17 +346,7 @@ impl RunConfig {
                 return wrong(format!("--{flag} is 0; expected at least 1"));
             }
         }
-        let held = |n: &u64| *n > i64::MAX as u64;
-        for (flag, n) in [("seed", Some(self.seed)), ("warmup", Some(self.warmup)), ("log-every", Some(self.log_every)), ("sample", Some(self.sample as u64))]
-            .into_iter()
-            .chain([("updates", self.updates), ("epochs", self.epochs), ("val-every", self.val_every), ("patience", self.patience)])
-            .chain([("save-every", self.save_every), ("examples", self.examples), ("monitor", self.monitor)])
-            .chain([("memory-budget", self.memory_budget.map(|b| b.0)), ("text-bytes", Some(self.text_bytes))])
-        {
-            if let Some(n) = n.filter(held) {
-                return wrong(format!("--{flag} {n} is above {}, the largest number that the run's config.toml holds", i64::MAX));
-            }
-        }
+        self.check_counts()?;
         if self.log_every == 0 {
             return wrong("--log-every is 0; expected at least 1".to_string());
         }
@@ -338,7 +354,7 @@ impl RunConfig {
             return wrong("--task makes sequences of its own; leave out the text, --separator, --lines and --bytes".to_string());
         }
         if self.task.is_some() != self.examples.is_some() || self.examples == Some(0) {
-            return wrong("--task and --examples belong together; expected at least 1 example".to_string());
+            return wrong("--examples counts the sequences of a --task; give both, and at least 1 example".to_string());
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return wrong(format!("--dropout {} is not from 0 to below 1", self.dropout));

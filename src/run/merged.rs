@@ -7,8 +7,13 @@ use std::path::Path;
 use toml::Table;
 
 /// Keys of which a flag of one sets aside what a file says of the others.
-const EXCLUSIVE: [&[&str]; 4] =
-    [&["updates", "epochs"], &["clip-norm", "clip-value"], &["text", "text-checksum", "text-bytes"], &["bytes", "tokens", "tokens-checksum"]];
+const EXCLUSIVE: [&[&str]; 5] = [
+    &["updates", "epochs"],
+    &["clip-norm", "clip-value"],
+    &["text", "text-checksum", "text-bytes"],
+    &["bytes", "tokens", "tokens-checksum"],
+    &["from", "init"],
+];
 
 /// A file of keys, each with its line.
 struct Keys<'a> {
@@ -25,6 +30,7 @@ impl RunConfig {
     /// [`Error::Input`] with path, line, key and what is allowed, if the file has an unknown key or a value of a wrong type or out of range;
     /// [`Error::Usage`] if what is stated does not go together.
     pub fn merged(flags: &Self, given: &[String], file: Option<&Path>) -> Result<(Self, Vec<String>)> {
+        flags.check_counts()?;
         let keys = file.map(Keys::read).transpose()?;
         let all = table(flags)?;
         let said = |key: &str| given.iter().any(|g| g == key);
@@ -45,7 +51,7 @@ impl RunConfig {
         whole.extend(stated.clone());
         let config: Self = whole.try_into().map_err(|e: toml::de::Error| Error::Usage(e.message().to_string()))?;
         let stated: Vec<String> = stated.into_iter().map(|(key, _)| key).collect();
-        let checked = config.check().and_then(|()| config.check_stated(&stated));
+        let checked = config.check().and_then(|()| config.check_stated(&stated, given));
         checked.map_err(|e| match (&keys, from_file.iter().find(|(key, _)| e.to_string().split_whitespace().next() == Some(&format!("--{key}")))) {
             (Some(keys), Some((_, line))) => keys.wrong(*line, &e.to_string()),
             _ => e,
@@ -54,7 +60,10 @@ impl RunConfig {
     }
 
     /// What must not be stated, though it is fine as a default.
-    fn check_stated(&self, stated: &[String]) -> Result<()> {
+    fn check_stated(&self, stated: &[String], given: &[String]) -> Result<()> {
+        if self.from.is_some() && given.iter().any(|g| g == "init") {
+            return Err(Error::Usage("--init draws weights, and --from takes those of a model; leave one of them out".to_string()));
+        }
         if self.sample > 0 && !self.writes_text() && stated.iter().any(|s| s == "sample") {
             let (flag, what) = match self.data_kind() {
                 DataKind::Series => ("target", "forecasts numbers"),

@@ -117,7 +117,7 @@ fn flags_that_contradict_each_other_are_refused() {
     ] {
         refused(&[&["train", path], more].concat(), 2, words);
     }
-    refused(&["train", "--target=x"], 2, &["TEXT"]);
+    refused(&["train", "--target=x"], 2, &["--target needs a CSV file"]);
     let config = file("horizon.toml", b"horizon = 3\n");
     refused(&["train", path, "--config", config.to_str().unwrap()], 1, &["line 1", "--target"]);
 }

@@ -296,7 +296,7 @@ fn bad_tasks_are_refused() {
     ] {
         refused(&["train", &format!("--task={task}"), "--device=cpu"], 2, words);
     }
-    refused(&["train", "book.txt", "--task=copy:3"], 2, &["--task", "TEXT"]);
+    refused(&["train", "book.txt", "--task=copy:3"], 2, &["--task", "leave out the text"]);
     refused(&["train", "--lines", "--task=copy:3"], 2, &["--task", "--lines"]);
     refused(&["train", "--separator=x", "--task=copy:3"], 2, &["--task", "--separator"]);
     refused(&["train", "--bytes", "--task=copy:3"], 2, &["--task", "--bytes"]);
