@@ -9,6 +9,7 @@ mod gradflow;
 mod import;
 mod labels;
 mod model;
+mod output;
 mod plan;
 mod predict;
 mod progress;
@@ -20,11 +21,13 @@ mod sample;
 mod score;
 mod series;
 mod shell;
+mod signals;
 mod train;
 
 use crate::error::{Error, Result, print_no_caught_panics, tell};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use output::say;
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -72,6 +75,7 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     print_no_caught_panics();
+    signals::report_size_limits();
     let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, given(&matches))));
     let (cli, given) = match parsed {
         Ok(parsed) => parsed,
@@ -86,7 +90,7 @@ pub fn main() -> ExitCode {
         Err(e) => {
             // --help or --version.
             say(&e.to_string());
-            return ExitCode::SUCCESS;
+            return code(output::arrived());
         }
     };
     let done = match cli.command {
@@ -105,6 +109,10 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),
     };
+    code(done.and_then(|()| output::arrived()))
+}
+
+fn code(done: Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Said already.
@@ -140,20 +148,15 @@ fn one_line(e: &clap::Error) -> String {
     let line = line.trim_start_matches("error: ");
     let words = [("is not in 1..18446744073709551615", "is not 1 or more"), ("invalid digit found in string", "expected a whole number"), (" tip: ", "; ")];
     let line = &words.iter().fold(line.to_string(), |line, (from, to)| line.replace(from, to));
-    let first = std::env::args().nth(1).unwrap_or_default();
+    let first = std::env::args_os().nth(1).unwrap_or_default();
+    let shown = first.to_string_lossy();
     match e.kind() {
         clap::error::ErrorKind::InvalidSubcommand if std::path::Path::new(&first).is_file() => {
-            format!("{line}; to train on that file: `retrograd train {first}`; see `retrograd --help`")
+            format!("{line}; to train on that file: `retrograd train {shown}`; see `retrograd --help`")
         }
-        _ if Cli::command().find_subcommand(&first).is_some() => format!("{line}; see `retrograd {first} --help`"),
+        _ if Cli::command().find_subcommand(&first).is_some() => format!("{line}; see `retrograd {shown} --help`"),
         _ => format!("{line}; see `retrograd --help`"),
     }
-}
-
-/// Prints a line on standard output. Whoever reads it may have seen enough and closed it: that is no error.
-fn say(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stdout().lock(), "{}", line.trim_end_matches('\n'));
 }
 
 /// Prints one JSON object.

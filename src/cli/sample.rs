@@ -1,11 +1,10 @@
 //! `retrograd sample`
 
 use super::model::Source;
-use super::{not_negative, print_json};
+use super::{not_negative, output, print_json};
 use crate::error::{Error, Result};
 use crate::sample::{Options, Sampler};
 use serde_json::json;
-use std::io::Write;
 use std::path::PathBuf;
 
 /// Flags of `sample`.
@@ -71,21 +70,18 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "model": source.file.display().to_string(),
         }));
     }
-    let mut out = std::io::stdout().lock();
     let mut bytes = Vec::new();
-    if out.write_all(args.prompt.as_bytes()).is_err() {
-        return Ok(());
-    }
+    let mut goes_on = output::write(args.prompt.as_bytes());
     for _ in 0..args.length {
-        writer.push(sampler.draw()?, &mut bytes)?;
-        // Who reads may have seen enough and closed: that is no error.
-        if out.write_all(&bytes).and_then(|()| out.flush()).is_err() {
+        if !goes_on {
             return Ok(());
         }
+        writer.push(sampler.draw()?, &mut bytes)?;
+        goes_on = output::write(&bytes);
         bytes.clear();
     }
     writer.end(&mut bytes)?;
     bytes.push(b'\n');
-    let _ = out.write_all(&bytes);
+    output::write(&bytes);
     Ok(())
 }

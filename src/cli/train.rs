@@ -2,6 +2,7 @@
 
 use super::progress::Progress;
 use super::said::{announce, closing};
+use super::signals::interruptible;
 use super::{finite, not_negative, positive, print_json, report, resume, say, separator};
 use crate::data::{Kind, Task};
 use crate::device::{Device, Wish};
@@ -14,9 +15,8 @@ use crate::store::Model;
 use crate::trainer::{Corpus, Trainer};
 use crate::truncation::Truncation;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Flags of `train`.
 #[derive(clap::Args)]
@@ -337,27 +337,12 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
         say(&text);
     }
     saved?;
-    if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
-}
-
-/// A flag that Ctrl-C (or a request to end) sets; the second time, the process ends at once.
-fn interruptible() -> Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let set = flag.clone();
-    let first = std::sync::OnceLock::new();
-    let handler = move || {
-        if set.swap(true, Ordering::Relaxed) {
-            // One request may come as two signals, to the process and to its group.
-            if first.get_or_init(Instant::now).elapsed() > Duration::from_millis(100) {
-                std::process::exit(130);
-            }
-            return;
-        }
-        first.get_or_init(Instant::now);
-        tell("\ninterrupted: saving; press Ctrl-C again to leave at once, without");
-    };
-    ctrlc::set_handler(handler).map_err(|e| Error::Device(format!("cannot listen for Ctrl-C: {e}")))?;
-    Ok(flag)
+    let learned = run.learned();
+    if interrupt.load(Ordering::Relaxed) {
+        learned.unwrap_or_else(|e| tell(&format!("warning: {e}")));
+        return Err(Error::Interrupted);
+    }
+    learned
 }
 
 /// The names of flags as keys of a configuration.

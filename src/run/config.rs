@@ -271,7 +271,7 @@ impl RunConfig {
             Some(n) if n > i64::from(FORMAT) => {
                 Err(wrong(&format!("it was written by a newer program (format {n}; this one reads up to {FORMAT}); update retrograd")))
             }
-            _ => Self::parse(text).map_err(|e| wrong(&e)),
+            _ => Self::parse(text).map_err(|e| wrong(&format!("{e}; the file is damaged or not a run's: put back the one that the run wrote"))),
         }
     }
 

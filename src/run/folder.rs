@@ -156,6 +156,22 @@ impl Drop for Folder {
     }
 }
 
+/// The end of the last whole line among the first bytes of a file.
+fn whole(mut file: &File, mut end: u64) -> std::io::Result<u64> {
+    let mut block = [0; 4096];
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let part = &mut block[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(part)?;
+        if let Some(at) = memchr::memrchr(b'\n', part) {
+            return Ok(start + at as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}
+
 /// A file that grows by records, and is cut back where a write failed or a run went on from before its end.
 pub(super) struct Growing {
     path: PathBuf,
@@ -166,15 +182,14 @@ pub(super) struct Growing {
 }
 
 impl Growing {
-    /// Opens a file whose first `good` bytes stay.
+    /// Opens a file whose first `good` bytes stay, up to the end of the last whole line.
     ///
     /// # Errors
     /// [`Error::Input`] if it can't be opened.
     pub(super) fn open(path: PathBuf, good: u64) -> Result<Self> {
         let failed = |e: std::io::Error| Error::Input(format!("cannot write {}: {e}", path.display()));
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-        let there = file.metadata().map_err(failed)?.len();
-        let good = good.min(there);
+        let file = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).map_err(failed)?;
+        let good = whole(&file, good.min(file.metadata().map_err(failed)?.len())).map_err(failed)?;
         file.set_len(good).map_err(failed)?;
         Ok(Growing { file, good, waiting: Vec::new(), path })
     }

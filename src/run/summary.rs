@@ -2,7 +2,7 @@
 
 use super::{End, Run, bits};
 use crate::data::Task;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::{number, optional, single};
 use crate::monitor::Monitor;
@@ -39,6 +39,27 @@ impl Run {
             "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early, "val_accuracy": optional(p.val_accuracy),
             "chance_accuracy": optional(self.chance()),
         }))
+    }
+
+    /// Whether what came out is of any use.
+    ///
+    /// # Errors
+    /// [`Error::Anomaly`] if the last loss is not finite, or more than half of the updates were skipped since a gradient was not.
+    pub fn learned(&mut self) -> Result<()> {
+        let (skipped, updates) = (u64::from(self.trainer.engine.skipped()?), self.trainer.updates());
+        let p = self.progress;
+        let what = if 2 * skipped > updates {
+            format!("{skipped} of {updates} updates were skipped because a gradient was not finite")
+        } else if updates > 0 && p.last_loss.is_none() {
+            format!("the loss is not finite after update {updates}")
+        } else if p.validated_at.is_some() && p.val_loss.is_none() {
+            "the validation loss is not finite".to_string()
+        } else {
+            return Ok(());
+        };
+        let folder = self.folder.path().display();
+        let best = p.best_loss.map_or(String::new(), |_| format!("; best.safetensors is of update {}", p.best_update));
+        Err(Error::Anomaly(format!("{what}; the model in {folder} is of no use{best}; begin again with a lower --lr, or a --clip-norm")))
     }
 
     /// The share of right answers that the best guess without looking gives, on the held-out part; none where there are no answers.

@@ -36,6 +36,8 @@ mod parity;
 mod labels;
 // Where the time of an update goes, and what is remembered of an adapter.
 mod profile;
+// What a shell does: ignored signals, full disks, arguments of any bytes.
+mod shell;
 // Runs: their folder, going on after an end of any kind, what is refused.
 mod runs;
 // Numeric series: tables, scales, held-out time, baselines, forecasts.
