@@ -1,6 +1,6 @@
 //! What a run was started with: `config.toml`, whose keys are the flags of `train`.
 
-use crate::data::{Difference, Missing, Task};
+use crate::data::{self, Difference, Missing, Task};
 use crate::device::Wish;
 use crate::error::{Error, Result};
 use crate::files;
@@ -125,6 +125,9 @@ pub struct RunConfig {
     /// Model whose weights, architecture and vocabulary training begins with; none for `init`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
+    /// Whether that model gets the symbols of the text that it does not know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extend_vocabulary: bool,
     /// Initial weights.
     #[serde(with = "as_text")]
     pub init: Init,
@@ -218,8 +221,8 @@ fn size<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Option
     }
 }
 
-fn content(path: &Path) -> Result<Vec<u8>> {
-    files::read(path).map_err(|e| Error::Input(format!("{e}; give the config.toml of a run")))
+fn content(path: &Path) -> Result<String> {
+    data::whole(path).map_err(|e| Error::Input(format!("{e}; give the config.toml of a run")))
 }
 
 impl RunConfig {
@@ -287,8 +290,7 @@ impl RunConfig {
     /// [`Error::Input`] if it is not that of a run.
     pub fn load(path: &Path) -> Result<Self> {
         let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("{}: {}", path.display(), e.to_string().split_whitespace().collect::<Vec<_>>().join(" ")));
-        let bytes = content(path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| wrong(&e))?;
+        let text = &content(path)?;
         let table: toml::Table = text.parse().map_err(|e| wrong(&e))?;
         match table.get("format").and_then(toml::Value::as_integer) {
             Some(n) if n > i64::from(FORMAT) => {
@@ -308,8 +310,7 @@ impl RunConfig {
             let e = e.split_whitespace().collect::<Vec<_>>().join(" ");
             Error::Input(format!("{} line {line}: {}", path.display(), e.trim_start_matches('-')))
         };
-        let bytes = content(path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| Error::Input(format!("{} is not UTF-8 ({e}); give the config.toml of a run", path.display())))?;
+        let text = &content(path)?;
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let places = toml::de::DeTable::parse(text).map_err(|e| wrong(line(e.span().map_or(0, |s| s.start)), e.message()))?;
         let mut file: Vec<(String, usize)> = places.get_ref().keys().map(|k| (k.get_ref().to_string(), line(k.span().start))).collect();
@@ -415,6 +416,9 @@ impl RunConfig {
         }
         if self.tokens.as_deref().is_some_and(|t| t.to_str().is_none()) {
             return wrong("the path of --tokens is not UTF-8, so a run could not find the file again; rename it".to_string());
+        }
+        if self.extend_vocabulary && (self.from.is_none() || !self.writes_text()) {
+            return wrong("--extend-vocabulary is for --from with a text; leave it out".to_string());
         }
         self.check_series()?;
         self.check_labels()?;

@@ -227,6 +227,7 @@ impl Run {
             if self.validation_due() {
                 match self.validate(observer) {
                     Err(Error::Interrupted) => break End::Interrupted,
+                    Err(Error::Input(why)) => return Err(self.without_text(&why, observer)),
                     done => done?,
                 }
                 self.save_or_warn(observer)?;
@@ -249,6 +250,7 @@ impl Run {
             let before = self.look_due().then(|| self.trainer.engine.parameters()).transpose()?;
             match self.trainer.step() {
                 Err(Error::Interrupted) => break End::Interrupted,
+                Err(Error::Input(why)) => return Err(self.without_text(&why, observer)),
                 done => done?,
             }
             self.ask_for_figures()?;
@@ -272,6 +274,17 @@ impl Run {
             other => other,
         })?;
         Ok(end)
+    }
+
+    /// Saves where training can't go on because its text can't be read; what to say then.
+    fn without_text(&mut self, why: &str, observer: &mut dyn FnMut(Event<'_>)) -> Error {
+        let saved = self.take_figures(true, observer).and_then(|()| self.folder.check()).and_then(|()| self.save());
+        let folder = crate::files::quoted(self.folder.path());
+        match (saved, self.saved_at) {
+            (Ok(()), Some(update)) => Error::Input(format!("{why}; saved after update {update}; then go on with `retrograd train --resume {folder}`")),
+            (Err(e), Some(update)) => Error::Input(format!("{why}; {e}; the last snapshot is of update {update}")),
+            (_, None) => Error::Input(why.to_string()),
+        }
     }
 
     fn mark(&mut self, learning_rate: f32) -> Mark {
@@ -438,7 +451,7 @@ impl Run {
     /// # Errors
     /// If the device fails.
     pub fn model(&mut self) -> Result<Model> {
-        Model::of(&mut self.trainer)
+        Ok(Model { trained_on: self.config.trained_on(), ..Model::of(&mut self.trainer)? })
     }
 
     /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.
