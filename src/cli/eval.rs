@@ -171,7 +171,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     } else {
         let scored = if source.task.is_some() { "answers" } else { unit };
         let also = bits_per_byte.filter(|_| tokens).map_or(String::new(), |b| format!(", {b:.4} bits per byte"));
-        say(&format!("loss {:.4} nats, {:.4} bits per symbol{also}, perplexity {:.4}, over {} {scored}", found.loss, bits(found.loss), found.loss.exp(), found.scored));
+        say(&format!(
+            "loss {:.4} nats, {:.4} bits per symbol{also}, perplexity {:.4}, over {} {scored}",
+            found.loss,
+            bits(found.loss),
+            found.loss.exp(),
+            found.scored
+        ));
         if let (Some(accuracy), Some(task)) = (accuracy, source.task) {
             say(&format!("{} of the answers are right; by chance {}", percent(accuracy), percent(task.chance())));
         }

@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 }
 
 fn symbols(path: &Path) -> Result<Vec<String>> {
-    serde_json::from_str(&whole(path)?).map_err(|e| {
+    serde_json::from_str(&whole(path, "a JSON array of the symbols")?).map_err(|e| {
         Error::Input(format!(
             "{}: {e}; expected a JSON array of the symbols in the order of the model's indices, one character each, such as [\"a\", \"b\"]",
             path.display()

@@ -1,7 +1,7 @@
 //! `retrograd sample`
 
-use super::model::Source;
 use super::eval::ADVICE;
+use super::model::Source;
 use super::{not_negative, print_json, unescaped};
 use crate::data::{Kind, Unknown};
 use crate::error::{Error, Result, tell};

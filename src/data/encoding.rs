@@ -150,6 +150,7 @@ impl Format {
         let does = match self {
             Format::Broken => "leave out what is damaged",
             Format::Latin | Format::Utf16Le | Format::Utf16Be => "convert it",
+            Format::Document | Format::Pdf => "take its text out",
             _ => "unpack it",
         };
         match (self.command(), path) {
@@ -257,7 +258,9 @@ mod tests {
     #[test]
     fn another_way_is_named_only_where_it_is_one() {
         let said = |bytes: &[u8], path: Option<&str>| refusal("a b", path.map(Path::new), bytes, bytes, "byte 0", Some("train on its bytes with --bytes"));
-        assert!(said(b"caf\xe9 au lait", Some("/a b")).ends_with("iconv -f WINDOWS-1252 -t UTF-8 '/a b' > '/a b.utf8.txt'; or train on its bytes with --bytes"));
+        assert!(
+            said(b"caf\xe9 au lait", Some("/a b")).ends_with("iconv -f WINDOWS-1252 -t UTF-8 '/a b' > '/a b.utf8.txt'; or train on its bytes with --bytes")
+        );
         assert!(said(b"\x1f\x8b\x08", Some("/x.gz")).ends_with("unpack it: gzip -dc /x.gz > /x.txt"));
         assert!(said(b"\x1f\x8b\x08", None).ends_with("unpack it in the pipe: ... | gzip -dc | retrograd ..."));
     }

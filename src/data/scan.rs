@@ -106,6 +106,12 @@ impl Scan {
             if piece.is_ascii() {
                 count_bytes(piece.as_bytes(), &mut counts);
                 index.ascii(piece.as_bytes(), line_ends, &mut ends);
+            } else if !line_ends || memchr::memchr(b'\r', piece.as_bytes()).is_none() {
+                for c in piece.chars() {
+                    counts[c as usize] += 1;
+                    index.one(c.len_utf8(), c.len_utf8());
+                }
+                ends.add(piece);
             } else {
                 for (width, c) in widths(piece, line_ends) {
                     counts[c as usize] += 1;

@@ -381,6 +381,122 @@ mod tests {
         assert_eq!(split("abc", "x", Kind::Characters), [(0, 3, 3)]);
     }
 
+    fn all_of(symbols: &Symbols) -> Vec<u32> {
+        let mut all = vec![0; symbols.len() as usize];
+        symbols.read(0, &mut all).unwrap();
+        all
+    }
+
+    /// Over blocks of the index, and over the pieces in which a text is read.
+    #[test]
+    fn lines_end_alike_however_they_do() {
+        let ascii = "a line\n\nof words\n".repeat(90);
+        let long = format!("{}\n{}", "x".repeat((1 << 20) - 1), "é\n".repeat(40));
+        let split_there = format!("{}\né\n", "x".repeat((1 << 20) - 4));
+        for lf in [ascii, mixed(), long, split_there, "\n".repeat(700)] {
+            let expected = Symbols::new(Text::given("lf", lf.clone()), Kind::Characters).unwrap();
+            assert!(expected.notes().is_empty());
+            let mixed_ends = lf.split_inclusive('\n').zip(["\r\n", "\n", "\r"].into_iter().cycle()).map(|(l, end)| l.replace('\n', end)).collect::<String>();
+            // "\r" before "\n" would be one line's end, not two.
+            let mixed_ends = if mixed_ends.contains("\r\r\n") || lf.contains("\n\n") { lf.replace('\n', "\r\n") } else { mixed_ends };
+            for (other, note) in [(lf.replace('\n', "\r\n"), "CRLF"), (lf.replace('\n', "\r"), "CR;"), (mixed_ends, "line ends"), (format!("\u{feff}{lf}"), "")]
+            {
+                for marked in ["", "\u{feff}"] {
+                    let other = format!("{marked}{}", other.trim_start_matches('\u{feff}'));
+                    let symbols = Symbols::new(Text::given("other", other), Kind::Characters).unwrap();
+                    assert_eq!(symbols.vocabulary(), expected.vocabulary());
+                    assert!(all_of(&symbols) == all_of(&expected), "{note}");
+                    assert!(symbols.notes().concat().contains(note), "{:?}", symbols.notes());
+                    assert_eq!(symbols.text().utf8().unwrap(), lf);
+                    let len = symbols.len();
+                    for from in (0..len).step_by((len as usize / 40).max(1)) {
+                        let mut one = [0; 2];
+                        let count = (len - from).min(2) as usize;
+                        symbols.read(from, &mut one[..count]).unwrap();
+                        assert_eq!(one[..count], all_of(&expected)[from as usize..][..count]);
+                        assert_eq!(symbols.bytes(from / 2..from).unwrap(), expected.bytes(from / 2..from).unwrap());
+                    }
+                    assert_eq!(symbols.bytes(0..len).unwrap(), lf.len() as u64);
+                    for separator in ["\n", "\r\n", "\n\n", "\r\r"] {
+                        assert_eq!(symbols.split(separator).unwrap(), expected.split(&separator.replace("\r\n", "\n").replace('\r', "\n")).unwrap());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_bytes_and_a_model_that_knows_a_return_reads_it() {
+        let text = "\u{feff}ab\r\nc\rd\n";
+        let bytes = Symbols::new(Text::given("t", text), Kind::Bytes).unwrap();
+        assert_eq!(all_of(&bytes), text.bytes().map(u32::from).collect::<Vec<_>>());
+        let known = Symbols::with(Text::given("t", text), Vocabulary::of("abcd\r\n")).unwrap();
+        assert_eq!(known.vocabulary().encode("ab\r\nc\rd\n").unwrap(), all_of(&known));
+        assert!(known.notes().is_empty() && known.len() == 8);
+    }
+
+    #[test]
+    fn unknown_characters_are_left_out_or_read_as_another() {
+        let text = "a\u{e9}b\u{1f980}\r\n\u{e9}\u{e9}".repeat(300);
+        let read = |unknown| Symbols::lenient(Text::given("t", text.clone()), Vocabulary::of("ab \n"), None, unknown);
+        for (unknown, becomes) in [(Unknown::Skip, ""), (Unknown::Symbol(' '), " ")] {
+            let symbols = read(unknown).unwrap();
+            let plain = text.replace(['\u{e9}', '\u{1f980}'], becomes).replace("\r\n", "\n");
+            let expected = Symbols::with(Text::given("t", plain), Vocabulary::of("ab \n")).unwrap();
+            assert_eq!(all_of(&symbols), all_of(&expected));
+            assert_eq!(symbols.foreign(), 1200);
+            assert_eq!(symbols.split("\n").unwrap(), expected.split("\n").unwrap());
+            assert!(symbols.notes().iter().any(|n| n.contains("1200 characters are no symbols") && n.contains("'é' 900, '🦀' 300")), "{:?}", symbols.notes());
+            for from in [0, 255, 256, 257, 599] {
+                let mut one = [0];
+                symbols.read(from, &mut one).unwrap();
+                assert_eq!(one[0], all_of(&expected)[from as usize]);
+                if unknown == Unknown::Skip {
+                    assert_eq!(symbols.bytes(3..from.max(3)).unwrap(), expected.bytes(3..from.max(3)).unwrap());
+                }
+            }
+        }
+        assert!(read(Unknown::Refuse).err().unwrap().to_string().contains("'é'"));
+        assert!(read(Unknown::Symbol('x')).err().unwrap().to_string().contains("--unknown symbol:x"));
+        let none = Symbols::lenient(Text::given("t", "éé"), Vocabulary::of("ab"), None, Unknown::Skip);
+        assert!(none.err().unwrap().to_string().contains("none of its characters"));
+        assert_eq!(
+            ["error", "skip", "symbol: ", r"symbol:\n", "symbol:é"].map(|u| u.parse().unwrap()),
+            [Unknown::Refuse, Unknown::Skip, Unknown::Symbol(' '), Unknown::Symbol('\n'), Unknown::Symbol('é')]
+        );
+        assert!(["", "symbol", "symbol:", "symbol:ab", "symbol:\\q", "skipped"].iter().all(|u| u.parse::<Unknown>().is_err()));
+    }
+
+    /// What another program does to a file is an error, whatever it is.
+    #[test]
+    fn a_file_that_changes_is_an_error() {
+        let path = std::env::temp_dir().join(format!("retrograd-changes-{}.txt", std::process::id()));
+        for content in ["abc\n".repeat(400), "abé\n".repeat(400), "abc\r\n".repeat(400)] {
+            let symbols = |unknown| {
+                std::fs::write(&path, &content).unwrap();
+                Symbols::lenient(Text::open(&path).unwrap(), Vocabulary::of("abcé\n"), None, unknown).unwrap()
+            };
+            let mut out = vec![0; 700];
+            for unknown in [Unknown::Refuse, Unknown::Skip, Unknown::Symbol('a')] {
+                let opened = symbols(unknown);
+                std::fs::write(&path, &content).unwrap();
+                opened.read(300, &mut out).unwrap();
+                for (changed, word) in
+                    [(content.replace("ab", "\u{ff}"), ""), (content.replace('\n', "\u{4e00}"), ""), (content[..400].to_string(), "cut short")]
+                {
+                    std::fs::write(&path, changed.as_bytes().iter().map(|b| if *b == 0xc3 { 0xff } else { *b }).collect::<Vec<u8>>()).unwrap();
+                    if unknown == Unknown::Refuse || !word.is_empty() {
+                        let e = opened.read(300, &mut out).unwrap_err().to_string();
+                        assert!(e.contains(word) && !e.contains('\n'), "{e}");
+                    } else {
+                        let _ = opened.read(300, &mut out);
+                    }
+                }
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
+
     #[test]
     fn an_unknown_character_is_named_with_its_place() {
         let v = Vocabulary::of("abc\n");

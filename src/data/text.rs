@@ -5,11 +5,11 @@ use super::raw::Raw;
 use crate::error::{Error, Result};
 use crate::files;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Bytes that are read at once where all of a text is.
@@ -49,9 +49,14 @@ impl Text {
     /// # Errors
     /// [`Error::Input`] if it can't be read, is a directory or a device, or is empty.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_as(path, "the path of a text file")
+    }
+
+    /// The same, where something else than a text is expected.
+    fn open_as(path: &Path, expected: &str) -> Result<Self> {
         let piped = path.as_os_str() == "-";
         let name = if piped || path == Path::new("/dev/stdin") { "standard input".to_string() } else { path.display().to_string() };
-        let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot read {name}: {e}; give the path of a text file"));
+        let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot read {name}: {e}; give {expected}"));
         let text = if piped { Self::piped(&name, path, || Ok(std::io::stdin())) } else { Self::at(&name, path) }.map_err(|e| failed(&e))?;
         if text.len() == 0 {
             return Err(failed(&"it is empty"));
@@ -235,7 +240,10 @@ impl Text {
 
     /// The message for content that is not what it was when the text was opened.
     pub(super) fn changed(&self, at: u64) -> Error {
-        Error::Input(format!("{} was changed while it was read: near byte {at} there is not what was there when it was opened; put it back as it was", self.name))
+        Error::Input(format!(
+            "{} was changed while it was read: near byte {at} there is not what was there when it was opened; put it back as it was",
+            self.name
+        ))
     }
 
     /// A checksum of the bytes.
@@ -250,12 +258,13 @@ impl Text {
     }
 }
 
-/// All of a file that is read at once, such as JSON or a configuration; see [`Text::utf8`].
+/// All of a file that is read at once, such as JSON or a configuration, see [`Text::utf8`]; `expected` is what it should be, in the words of a
+/// message.
 ///
 /// # Errors
 /// [`Error::Input`] if it can't be read, or is not UTF-8, saying what it is instead and what to do.
-pub fn whole(path: &Path) -> Result<String> {
-    Text::open(path)?.utf8()
+pub fn whole(path: &Path, expected: &str) -> Result<String> {
+    Text::open_as(path, expected)?.utf8()
 }
 
 /// Every line's end as "\n".

@@ -19,7 +19,7 @@ impl Tokenizer {
     /// [`Error::Input`] if it can't be read, or is not that of a tokenizer.
     pub fn open(path: &Path) -> Result<Self> {
         let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("{}: {e}", path.display()));
-        let json = whole(path).map_err(|e| Error::Input(format!("{e}; give the tokenizer.json of a Hugging Face tokenizer")))?;
+        let json = whole(path, "the tokenizer.json of a Hugging Face tokenizer")?;
         Self::new(json).map_err(|e| wrong(&e))
     }
 

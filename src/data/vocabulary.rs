@@ -141,9 +141,10 @@ impl Vocabulary {
                 let what = if self.kind == Kind::Bytes { "bytes, and knows all of them" } else { "tokens, and its tokenizer says what is unknown" };
                 Err(Error::Usage(format!("--unknown is for models of characters; this one reads {what}; leave it out")))
             }
-            Unknown::Symbol(c) if self.index(c).is_none() => {
-                Err(Error::Usage(format!("--unknown symbol:{} names a character that is not a symbol of the model either; give one that is", c.escape_default())))
-            }
+            Unknown::Symbol(c) if self.index(c).is_none() => Err(Error::Usage(format!(
+                "--unknown symbol:{} names a character that is not a symbol of the model either; give one that is",
+                c.escape_default()
+            ))),
             _ => Ok(()),
         }
     }
@@ -249,11 +250,7 @@ impl Vocabulary {
 
     /// The message for a character that is not in the vocabulary.
     pub(super) fn unknown(&self, at: u64, line: u64, c: char) -> String {
-        format!(
-            "character {c:?} (U+{:04X}) at byte {at}, line {line}, is not among the {} symbols that the model was trained on",
-            c as u32,
-            self.len()
-        )
+        format!("character {c:?} (U+{:04X}) at byte {at}, line {line}, is not among the {} symbols that the model was trained on", c as u32, self.len())
     }
 }
 

@@ -222,7 +222,7 @@ fn size<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Option
 }
 
 fn content(path: &Path) -> Result<String> {
-    data::whole(path).map_err(|e| Error::Input(format!("{e}; give the config.toml of a run")))
+    data::whole(path, "the config.toml of a run")
 }
 
 impl RunConfig {

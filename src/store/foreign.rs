@@ -297,7 +297,12 @@ mod tests {
 
     fn model(layers: u32, bias: bool, activation: Activation) -> Model {
         let config = Config { hidden: 5, layers, activation, bias, ..Config::symbols(4) };
-        Model { config, codec: crate::data::Codec::Text(Vocabulary::of("abcd")), trained_on: model::TrainedOn::Stream, parameters: Init::Uniform.parameters(&config, 3) }
+        Model {
+            config,
+            codec: crate::data::Codec::Text(Vocabulary::of("abcd")),
+            trained_on: model::TrainedOn::Stream,
+            parameters: Init::Uniform.parameters(&config, 3),
+        }
     }
 
     fn foreign(container: &Container) -> Foreign {

@@ -327,7 +327,8 @@ mod tests {
     fn a_file_knows_what_its_sequences_are() {
         let stream = model(1, true);
         assert!(!stream.to_container().metadata.contains_key("sequences"), "as files of streams always were");
-        for trained_on in [TrainedOn::Separated("\n".into()), TrainedOn::Separated("\"é\r\n".into()), TrainedOn::Task("copy:4".to_string().try_into().unwrap())] {
+        for trained_on in [TrainedOn::Separated("\n".into()), TrainedOn::Separated("\"é\r\n".into()), TrainedOn::Task("copy:4".to_string().try_into().unwrap())]
+        {
             let m = Model { trained_on, ..stream.clone() };
             assert_eq!(Model::from_container(Container::from_bytes(&m.to_container().to_bytes(), &NAMES).unwrap()).unwrap(), m);
         }

@@ -233,7 +233,12 @@ mod tests {
             (3, false, "OneHot Gather Add Split RNN Squeeze RNN Squeeze RNN Squeeze Concat MatMul"),
         ] {
             let config = Config { hidden: 5, layers, activation: Activation::Identity, bias, ..Config::symbols(4) };
-            let model = Model { config, codec: crate::data::Codec::Text(Vocabulary::of("abcd")), trained_on: crate::store::TrainedOn::Stream, parameters: Init::Uniform.parameters(&config, 3) };
+            let model = Model {
+                config,
+                codec: crate::data::Codec::Text(Vocabulary::of("abcd")),
+                trained_on: crate::store::TrainedOn::Stream,
+                parameters: Init::Uniform.parameters(&config, 3),
+            };
             let bytes = model.to_onnx().unwrap();
             let file = fields(&bytes);
             let of = |all: &[(u64, Vec<u8>)], field| all.iter().filter(|f| f.0 == field).map(|f| f.1.clone()).collect::<Vec<_>>();
