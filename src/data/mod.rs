@@ -2,6 +2,7 @@
 
 mod codec;
 mod content;
+mod cut;
 mod encoded;
 mod encoding;
 mod ends;

@@ -58,7 +58,7 @@ impl Text {
         let name = if piped || path == Path::new("/dev/stdin") { "standard input".to_string() } else { path.display().to_string() };
         let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot read {name}: {e}; give {expected}"));
         let text = if piped { Self::piped(&name, path, || Ok(std::io::stdin())) } else { Self::at(&name, path) }.map_err(|e| failed(&e))?;
-        if text.len() == 0 {
+        if text.is_empty() {
             return Err(failed(&"it is empty"));
         }
         Ok(text)

@@ -276,17 +276,6 @@ impl Run {
         Ok(end)
     }
 
-    /// Saves where training can't go on because its text can't be read; what to say then.
-    fn without_text(&mut self, why: &str, observer: &mut dyn FnMut(Event<'_>)) -> Error {
-        let saved = self.take_figures(true, observer).and_then(|()| self.folder.check()).and_then(|()| self.save());
-        let folder = crate::files::quoted(self.folder.path());
-        match (saved, self.saved_at) {
-            (Ok(()), Some(update)) => Error::Input(format!("{why}; saved after update {update}; then go on with `retrograd train --resume {folder}`")),
-            (Err(e), Some(update)) => Error::Input(format!("{why}; {e}; the last snapshot is of update {update}")),
-            (_, None) => Error::Input(why.to_string()),
-        }
-    }
-
     fn mark(&mut self, learning_rate: f32) -> Mark {
         Mark { counters: self.trainer.counters(), epochs: self.trainer.epochs(), learning_rate, seconds: self.seconds() }
     }

@@ -1,6 +1,6 @@
 //! Runs on texts and tasks: finding the symbols that their configuration names.
 
-use super::RunConfig;
+use super::{Event, Run, RunConfig};
 use crate::data::{Kind, Set, Symbols, Text, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
@@ -124,6 +124,19 @@ impl RunConfig {
 
     pub(super) fn kind(&self) -> Kind {
         if self.bytes { Kind::Bytes } else { Kind::Characters }
+    }
+}
+
+impl Run {
+    /// Saves where training can't go on because its text can't be read; what to say then.
+    pub(super) fn without_text(&mut self, why: &str, observer: &mut dyn FnMut(Event<'_>)) -> Error {
+        let saved = self.take_figures(true, observer).and_then(|()| self.folder.check()).and_then(|()| self.save());
+        let folder = files::quoted(self.folder.path());
+        match (saved, self.saved_at) {
+            (Ok(()), Some(update)) => Error::Input(format!("{why}; saved after update {update}; then go on with `retrograd train --resume {folder}`")),
+            (Err(e), Some(update)) => Error::Input(format!("{why}; {e}; the last snapshot is of update {update}")),
+            (_, None) => Error::Input(why.to_string()),
+        }
     }
 }
 

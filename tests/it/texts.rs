@@ -68,8 +68,7 @@ fn line_ends_and_marks_change_no_figure() {
     let plain = trained("lf", &file("lf.txt", &lf), &["--lines"]);
     let model = |run: &Path| std::fs::read(run.join("model.safetensors")).unwrap();
     let others = [("crlf", lf.replace('\n', "\r\n"), "CRLF"), ("cr", lf.replace('\n', "\r"), "CR;"), ("bom", format!("\u{feff}{lf}"), "")];
-    let ends =
-        [("mixed", lf.replacen('\n', "\r\n", 9).replace("7 of", "7\u{20}of"), "mixed"), ("both", format!("\u{feff}{}", lf.replace('\n', "\r\n")), "CRLF")];
+    let ends = [("mixed", lf.replacen('\n', "\r\n", 9), "mixed"), ("both", format!("\u{feff}{}", lf.replace('\n', "\r\n")), "CRLF")];
     for (name, content, note) in others.into_iter().chain(ends) {
         let other = file(&format!("{name}.txt"), content);
         assert!(model(&trained(name, &other, &["--lines"])) == model(&plain), "{name}");
