@@ -172,7 +172,8 @@ impl Format {
     }
 }
 
-/// A name that no file has beside one: that without the ending of a compressed file, or with another one.
+/// A name that no file has, beside one, or here where its folder can't be written to: that without the ending of a compressed file, or with
+/// another one.
 fn beside(path: &Path) -> PathBuf {
     let packed = ["gz", "bz2", "xz", "zst", "zip", "7z"];
     let packed = path.extension().is_some_and(|e| packed.iter().any(|p| e.eq_ignore_ascii_case(p)));
@@ -182,6 +183,7 @@ fn beside(path: &Path) -> PathBuf {
         _ => "txt".to_string(),
     };
     let stem = if packed && stem.extension().is_some() { stem.with_extension("") } else { stem };
+    let closed = path.parent().and_then(|folder| folder.metadata().ok()).is_some_and(|m| m.permissions().readonly());
     let name = |n: u32| {
         let mut name = stem.file_name().unwrap_or_default().to_os_string();
         name.push(match n {
@@ -189,7 +191,7 @@ fn beside(path: &Path) -> PathBuf {
             0 | 1 => format!(".utf8.{ending}"),
             n => format!(".utf8-{n}.{ending}"),
         });
-        path.with_file_name(name)
+        if closed { PathBuf::from(name) } else { path.with_file_name(name) }
     };
     (0..).map(name).find(|p| !p.exists()).unwrap_or_else(|| name(0))
 }
@@ -252,6 +254,16 @@ mod tests {
         assert_eq!(made("book.gz"), "book.txt");
         assert_eq!(made("book.latin1.txt"), "book.latin1.utf8.txt");
         assert_eq!(made("book"), "book.utf8.txt");
+        let closed = std::env::temp_dir().join(format!("retrograd-closed-{}", std::process::id()));
+        std::fs::create_dir_all(&closed).unwrap();
+        let open = closed.metadata().unwrap().permissions();
+        let mut shut = open.clone();
+        shut.set_readonly(true);
+        std::fs::set_permissions(&closed, shut).unwrap();
+        let here = beside(&closed.join("far away.txt.gz"));
+        std::fs::set_permissions(&closed, open).unwrap();
+        std::fs::remove_dir(&closed).unwrap();
+        assert_eq!(here, Path::new("far away.txt"));
         assert_eq!(made("Cargo.toml.gz"), "Cargo.utf8.toml", "Cargo.toml is there");
     }
 
