@@ -47,7 +47,41 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 
 /// A checksum that tells changed bytes from equal ones (XXH3, 128 bits), as hexadecimal digits.
 pub fn checksum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+    let mut hasher = Hasher::default();
     parts.into_iter().for_each(|p| hasher.update(p));
-    format!("{:032x}", hasher.digest128())
+    hasher.digits()
+}
+
+/// Makes a [`checksum`] of bytes that come piece by piece.
+#[derive(Default)]
+pub(crate) struct Hasher(xxhash_rust::xxh3::Xxh3);
+
+impl Hasher {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn digits(&self) -> String {
+        format!("{:032x}", self.0.digest128())
+    }
+}
+
+/// A path as a POSIX shell reads it: bare if it is plain, else in quotes.
+pub fn quoted(path: &Path) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
+    match path.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') => text.to_string(),
+        Some(text) if !text.chars().any(char::is_control) => {
+            let from_here = if text.starts_with('-') { "./" } else { "" };
+            format!("'{from_here}{}'", text.replace('\'', r"'\''"))
+        }
+        _ => {
+            let byte = |b: &u8| match *b {
+                b @ (b'\'' | b'\\') => format!("\\{}", b as char),
+                b @ b' '..=b'~' => (b as char).to_string(),
+                b => format!("\\x{b:02x}"),
+            };
+            format!("$'{}'", path.as_os_str().as_encoded_bytes().iter().map(byte).collect::<String>())
+        }
+    }
 }

@@ -146,6 +146,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
         tell(&line);
+        symbols.notes().iter().for_each(|note| tell(note));
     }
     let bar = progress(args, &plan);
     let mut finished = 0;

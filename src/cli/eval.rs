@@ -2,7 +2,7 @@
 
 use super::model::Source;
 use super::{percent, print_json, say, separator};
-use crate::data::{Codec, Kind, Lanes, Sequences, Set, Symbols, Task as Asked, Text, WARM_UP};
+use crate::data::{Codec, Kind, Lanes, Sequences, Set, Symbols, Task as Asked, Text, Unknown, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
 use crate::error::{Error, Result, tell};
@@ -30,6 +30,8 @@ has forgotten that it began at zero: the loss then differs little from that of o
 Examples:
   retrograd eval runs/book other.txt            how well the run's last model predicts another text
   retrograd eval runs/book other.txt --best     the model with the lowest validation loss instead
+  gzip -dc other.txt.gz | retrograd eval runs/book -   a text that comes through a pipe
+  retrograd eval runs/book other.txt --unknown skip    characters that the model does not know are left out
   retrograd eval runs/poems poems.txt --sequences losses.jsonl   the loss of each sequence
   retrograd eval runs/sales                     numeric series: RMSE and MAE of the held-out rows beside naive forecasts
   retrograd eval runs/sales new.csv --last 200  of other data, its last 200 rows
@@ -38,7 +40,7 @@ Examples:
 pub(super) struct Args {
     /// Folder of a run, or a model file
     pub(super) run: PathBuf,
-    /// Text to evaluate on, or CSV file for a run on numeric series; a run that was trained on a task is asked about fresh sequences instead
+    /// Text to evaluate on (- for standard input), or CSV file for a run on numeric series; a run that was trained on a task is asked about fresh sequences instead
     pub(super) text: Option<PathBuf>,
     /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
     #[arg(long)]
@@ -58,6 +60,10 @@ pub(super) struct Args {
     /// Read the text as one stream, even if the run was trained on sequences
     #[arg(long, conflicts_with_all = ["separator", "lines"])]
     pub(super) stream: bool,
+    /// What becomes of a character that the model does not know: error, skip (as if it were not there), or symbol:C (read as the symbol C); how many
+    /// there are is said
+    #[arg(long, default_value = "error", value_name = "WHAT", hide_default_value = true)]
+    pub(super) unknown: Unknown,
     /// Lanes read side by side [default: 1 for up to 1023 symbols, more for longer texts, at most 32]
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub(super) lanes: Option<u32>,
@@ -88,6 +94,8 @@ pub(super) struct Args {
     pub(super) json: bool,
 }
 
+/// What to do about characters that a model does not know.
+pub(super) const ADVICE: &str = "give --unknown skip to leave such out, or --unknown symbol:C to read the symbol C in their place";
 /// Lanes, where the user does not say.
 pub(super) const LANES: u32 = 32;
 /// Fresh sequences of a task, likewise.
@@ -110,12 +118,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Err(Error::Usage(format!("{} predicts text, not labels; leave --label-column out", args.run.display())));
     }
     let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
+    if args.unknown != Unknown::Refuse && source.task.is_some() {
+        return Err(Error::Usage("--unknown is for texts; the sequences of a task have no unknown symbols; leave it out".to_string()));
+    }
     if args.sequences.is_some() && separator.is_none() && source.task.is_none() {
         return Err(Error::Usage("--sequences needs a text of sequences; give --separator or --lines".to_string()));
     }
     let symbols = Arc::new(symbols(args, source.task, &model, separator.as_deref())?);
     let tokens = symbols.vocabulary().kind() == Kind::Tokens;
     let (unit, count) = (symbols.unit(), symbols.len());
+    let (notes, unknown) = (symbols.notes(), symbols.foreign());
     let sequences = match (source.task, &separator) {
         (Some(task), _) => Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?),
         (None, Some(s)) => Some(Sequences::new(symbols.clone(), s)?),
@@ -134,6 +146,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
         tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.file.display(), model.config.parameters()));
+        notes.iter().for_each(|note| tell(note));
         if let Held::Sequences(s, _) = &held
             && s.skipped() > 0
         {
@@ -150,7 +163,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.json {
         let (sequences, skipped) = if let Held::Sequences(s, _) = &held { (s.list().len(), s.skipped()) } else { (1, 0) };
         print_json(&json!({
-            "loss": number(found.loss), "bpc": number(bits(found.loss)), "bits_per_byte": optional(bits_per_byte), "tokens": found.scored, "lanes": lanes, "sequences": sequences,
+            "loss": number(found.loss), "bpc": number(bits(found.loss)), "perplexity": number(found.loss.exp()), "bits_per_byte": optional(bits_per_byte), "unknown": unknown, "tokens": found.scored, "lanes": lanes, "sequences": sequences,
             "skipped_sequences": skipped, "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
             "tokens_per_second": number(found.scored as f64 / seconds), "accuracy": optional(accuracy),
             "chance_accuracy": optional(source.task.map(Asked::chance)),
@@ -158,7 +171,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     } else {
         let scored = if source.task.is_some() { "answers" } else { unit };
         let also = bits_per_byte.filter(|_| tokens).map_or(String::new(), |b| format!(", {b:.4} bits per byte"));
-        say(&format!("loss {:.4} nats, {:.4} bits per symbol{also}, over {} {scored}", found.loss, bits(found.loss), found.scored));
+        say(&format!(
+            "loss {:.4} nats, {:.4} bits per symbol{also}, perplexity {:.4}, over {} {scored}",
+            found.loss,
+            bits(found.loss),
+            found.loss.exp(),
+            found.scored
+        ));
         if let (Some(accuracy), Some(task)) = (accuracy, source.task) {
             say(&format!("{} of the answers are right; by chance {}", percent(accuracy), percent(task.chance())));
         }
@@ -219,7 +238,7 @@ fn symbols(args: &Args, task: Option<Asked>, model: &Model, separator: Option<&s
         (None, Some(_)) if args.seed.is_some() || args.examples.is_some() => {
             wrong("--seed and --examples are for runs that were trained on a --task; leave them out".to_string())
         }
-        (None, Some(path)) => Symbols::separated(Text::open(path)?, model.codec.text()?.clone(), separator),
+        (None, Some(path)) => Symbols::lenient(Text::open(path)?.or_for_unknown(ADVICE), model.codec.text()?.clone(), separator, args.unknown),
     }
 }
 

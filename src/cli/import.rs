@@ -1,6 +1,7 @@
 //! `retrograd import`
 
 use super::{print_json, tell};
+use crate::data::{Codec, whole};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::Activation;
@@ -49,33 +50,41 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let vocabulary = args.vocabulary.as_deref().map(symbols).transpose()?;
     let unsaid = Unsaid { vocabulary, bytes: args.bytes, activation: args.activation };
-    let (model, notes) = Foreign::read(&args.file)?.model(&unsaid).map_err(|e| Error::Input(format!("{}: {e}", args.file.display())))?;
+    let (model, notes) = Foreign::read(&args.file)?.model(&unsaid).map_err(|e| match e {
+        Error::Usage(e) => Error::Usage(format!("{}: {e}", args.file.display())),
+        e => Error::Input(format!("{}: {e}", args.file.display())),
+    })?;
     let mut folder = Folder::create(&args.run)?;
     model.save(&folder.file("model.safetensors"))?;
     folder.keep();
     let c = &model.config;
     if args.json {
         print_json(&json!({
-            "run_dir": name.to_string(), "parameters": c.parameters(), "symbols": c.outputs(), "hidden": c.hidden, "layers": c.layers,
+            "run_dir": name.to_string(), "parameters": c.parameters(), "symbols": c.input.symbols(), "hidden": c.hidden, "layers": c.layers,
             "activation": c.activation, "bias": c.bias, "notes": notes,
         }))?;
     }
     if !args.quiet {
         notes.iter().for_each(|n| tell(&format!("note: {n}")));
+        let (what, more) = match &model.codec {
+            Codec::Text(v) => (format!("{} symbols", v.len()), "TEXT"),
+            Codec::Labels { vocabulary, labels } => (format!("{} symbols, {} labels", vocabulary.len(), labels.len()), "FILE --label-column COLUMN"),
+            Codec::Series(s) => (format!("{} columns read, {} forecast", s.features.len(), s.targets.len()), "FILE.csv --target COLUMNS"),
+        };
         tell(&format!(
-            "{name}: {} symbols, {} of {} {} units, {} parameters; go on with `retrograd train TEXT --from {name}`",
-            c.outputs(),
+            "{name}: {what}, {} of {} {} units, {} parameters; go on with `retrograd train {more} --from {}`",
             if c.layers == 1 { "1 layer".to_string() } else { format!("{} layers", c.layers) },
             c.hidden,
             format!("{:?}", c.activation).to_lowercase(),
-            c.parameters()
+            c.parameters(),
+            files::quoted(&args.run)
         ));
     }
     Ok(())
 }
 
 fn symbols(path: &Path) -> Result<Vec<String>> {
-    serde_json::from_slice(&files::read(path)?).map_err(|e| {
+    serde_json::from_str(&whole(path, "a JSON array of the symbols")?).map_err(|e| {
         Error::Input(format!(
             "{}: {e}; expected a JSON array of the symbols in the order of the model's indices, one character each, such as [\"a\", \"b\"]",
             path.display()

@@ -28,7 +28,9 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     let Some((label, text)) = given.or(source.columns.clone()) else {
         return Err(Error::Usage(format!("{} does not say which column holds the labels; give --label-column", args.run.display())));
     };
-    let labelled = Labelled::read(&Text::open(path)?, Columns { label: &label, text: text.as_deref() }, Kind::default(), Some(&model.codec))?;
+    let lines = Text::open(path)?.or_for_unknown(eval::ADVICE);
+    let columns = Columns { label: &label, text: text.as_deref() };
+    let (labelled, unknown) = Labelled::lenient(&lines, columns, Kind::default(), Some(&model.codec), args.unknown)?;
     let lanes = args.lanes.unwrap_or(eval::LANES);
     let sequences = Sequences::labelled(labelled.symbols.clone(), labelled.parts.clone(), labelled.classes.clone());
     let held = Held::sequences(sequences, lanes);
@@ -36,6 +38,9 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
         tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.file.display(), model.config.parameters()));
+        if unknown > 0 {
+            tell(&format!("note: {unknown} unknown characters were read as --unknown says"));
+        }
     }
     let mut engine = eval::engine(&device, model, &held, lanes)?;
     let found = held.evaluate(&mut engine, || Ok(()))?;
@@ -43,7 +48,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     if args.json {
         print_json(&json!({
             "loss": number(found.loss), "sequences": found.scored, "tokens": found.scored, "lanes": lanes, "accuracy": number(answers.accuracy()),
-            "chance_accuracy": number(chance), "labels": labels, "confusion": confusion(&answers, labels.len()),
+            "chance_accuracy": number(chance), "unknown": unknown, "labels": labels, "confusion": confusion(&answers, labels.len()),
             "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
         }))?;
     } else {

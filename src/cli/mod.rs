@@ -182,8 +182,13 @@ fn not_negative(text: &str) -> std::result::Result<f64, String> {
     finite(text).and_then(|x| if x >= 0.0 { Ok(x) } else { Err("expected 0 or a number above 0".to_string()) })
 }
 
-/// A string in which \n, \t, \r and \\ stand for what they do in programs.
+/// The same of at least one character.
 fn separator(text: &str) -> std::result::Result<String, String> {
+    unescaped(text).and_then(|s| if s.is_empty() { Err("expected at least one character".to_string()) } else { Ok(s) })
+}
+
+/// A string in which \n, \t, \r and \\ stand for what they do in programs.
+fn unescaped(text: &str) -> std::result::Result<String, String> {
     let mut out = String::new();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
@@ -198,5 +203,5 @@ fn separator(text: &str) -> std::result::Result<String, String> {
             c => out.push(c),
         }
     }
-    if out.is_empty() { Err("expected at least one character".to_string()) } else { Ok(out) }
+    Ok(out)
 }

@@ -26,7 +26,9 @@ impl Source {
             if best {
                 return Err(Error::Usage(format!("--best chooses among the models of a run; {} is a file", path.display())));
             }
-            return Ok(Source { file: path.to_path_buf(), separator: None, task: None, text: None, val_fraction: 0.0, columns: None });
+            let trained_on = Model::load(path)?.trained_on;
+            let (separator, task) = (trained_on.separator().map(String::from), trained_on.task());
+            return Ok(Source { file: path.to_path_buf(), separator, task, text: None, val_fraction: 0.0, columns: None });
         }
         if !path.is_dir() {
             let there = Path::new("runs").join(path);
@@ -39,7 +41,11 @@ impl Source {
             return Err(Error::Input(format!("{} is not there: {why}", file.display())));
         }
         let config = path.join("config.toml");
-        let config = if config.is_file() { Some(RunConfig::load(&config)?) } else { None };
+        // A folder of `import` has none.
+        if !config.is_file() {
+            return Self::find(&file, false);
+        }
+        let config = Some(RunConfig::load(&config)?);
         let task = config.as_ref().and_then(|c| c.task);
         let text = config.as_ref().and_then(|c| c.text.clone());
         let val_fraction = config.as_ref().map_or(0.0, |c| c.val_fraction);

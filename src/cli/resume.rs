@@ -89,6 +89,7 @@ fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option
     if let Some([key, here, there]) = asked.differences(config, &keys).first() {
         let flag = match (key.as_str(), here.as_str()) {
             ("separator", _) if args.lines => "--lines".to_string(),
+            ("separator", _) if args.stream => "--stream".to_string(),
             (_, "true") => format!("--{key}"),
             _ => format!("--{key} {here}"),
         };

@@ -1,8 +1,10 @@
 //! `retrograd sample`
 
+use super::eval::ADVICE;
 use super::model::Source;
-use super::{not_negative, output, print_json};
-use crate::error::{Error, Result};
+use super::{not_negative, output, print_json, unescaped};
+use crate::data::{Kind, Unknown};
+use crate::error::{Error, Result, tell};
 use crate::sample::{Options, Sampler};
 use serde_json::json;
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ again whenever it has written the separator.
 Examples:
   retrograd sample runs/book                                   500 symbols
   retrograd sample runs/book --prompt 'ROMEO:' --length 2000   go on from a beginning
+  retrograd sample runs/book --prompt 'Chapter 1\n\n'             lines of it end with \n
   retrograd sample runs/book --temperature 0.5                 safer and duller; 1 is what the model has learned, more is wilder
   retrograd sample runs/book --top-k 5 --seed 7                from the 5 likeliest symbols at each place, another draw")]
 pub(super) struct Args {
@@ -30,9 +33,13 @@ pub(super) struct Args {
     /// Draw from so many of the likeliest symbols only [default: all]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     top_k: Option<u64>,
-    /// Text to go on from
-    #[arg(long, default_value = "", value_name = "TEXT", hide_default_value = true)]
+    /// Text to go on from; \n, \t, \r and \\ are understood
+    #[arg(long, default_value = "", value_name = "TEXT", value_parser = unescaped, hide_default_value = true)]
     prompt: String,
+    /// What becomes of a character of the prompt that the model does not know: error, skip (as if it were not there), or symbol:C (read as the
+    /// symbol C); how many there are is said
+    #[arg(long, default_value = "error", value_name = "WHAT", hide_default_value = true)]
+    unknown: Unknown,
     /// Seed of the draws
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
@@ -52,7 +59,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let model = source.load()?;
     let vocabulary = model.codec.text()?;
-    let prompt = vocabulary.encode(&args.prompt).map_err(|e| Error::Input(format!("--prompt: {e}")))?;
+    let (text, unknown) = if args.unknown == Unknown::Refuse { (args.prompt.clone(), 0) } else { vocabulary.fitted(&args.prompt, args.unknown)? };
+    let advice = if vocabulary.kind() == Kind::Characters { format!("; {ADVICE}") } else { String::new() };
+    let prompt = vocabulary.encode(&text).map_err(|e| Error::Input(format!("--prompt: {e}{advice}")))?;
     let separator = source.separator.as_deref().map_or(Ok(Vec::new()), |s| vocabulary.encode(s))?;
     let options = Options { temperature: args.temperature as f32, top_k: args.top_k.map_or(0, |k| k as usize), seed: args.seed, separator };
     let mut sampler = Sampler::new(model.config, &model.parameters, options)?;
@@ -64,11 +73,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
             writer.push(sampler.draw()?, &mut text)?;
         }
         writer.end(&mut text)?;
-        let text = String::from_utf8_lossy(&text).into_owned();
+        // Bytes need not be a text: then there is none, and they are given as numbers.
+        let bytes = (vocabulary.kind() == Kind::Bytes).then(|| text.clone());
+        let text = String::from_utf8(text).ok();
         return print_json(&json!({
-            "prompt": args.prompt, "text": text, "length": args.length, "temperature": args.temperature, "top_k": args.top_k, "seed": args.seed,
+            "prompt": args.prompt, "unknown": unknown, "text": text, "bytes": bytes, "length": args.length, "temperature": args.temperature, "top_k": args.top_k, "seed": args.seed,
             "model": source.file.display().to_string(),
         }));
+    }
+    if unknown > 0 {
+        tell(&format!("note: {unknown} unknown characters of the prompt were read as --unknown says"));
     }
     let mut bytes = Vec::new();
     let mut goes_on = output::write(args.prompt.as_bytes());

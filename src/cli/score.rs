@@ -3,7 +3,7 @@
 use super::eval::Args;
 use super::model::Source;
 use super::{predict, print_json, say, series};
-use crate::data::{Series, Table};
+use crate::data::{Series, Table, Unknown};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::files;
@@ -19,6 +19,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         ("lines", args.lines),
         ("label-column", args.label_column.is_some()),
         ("stream", args.stream),
+        ("unknown", args.unknown != Unknown::Refuse),
         ("lanes", args.lanes.is_some()),
         ("sequences", args.sequences.is_some()),
         ("examples", args.examples.is_some()),

@@ -47,13 +47,14 @@ Examples:
   retrograd train program.exe --bytes                      any file, byte by byte
   retrograd train book.txt --tokens tokenizer.json --embed 64  tokens of a Hugging Face tokenizer
   retrograd train mails.tsv --label-column 2               lines with labels, such as spam or not
+  zcat book.txt.gz | retrograd train -                     a text that comes through a pipe
   retrograd train --task recall:8,20 --truncation full     can it keep a symbol for 20 steps?
   retrograd train more.txt --from runs/book                another text, beginning with the weights of a run or a model file
   retrograd train --config runs/book/config.toml --lr 1e-3 the same as that run, but for what flags say
   retrograd train --resume runs/book                       go on after Ctrl-C, a crash or a power cut, with the same bits
   retrograd train --resume runs/book --updates 20000       go on beyond the first goal")]
 pub(super) struct Args {
-    /// Text to train on, UTF-8; without one, the first book of Cicero's De finibus, which is built in
+    /// Text to train on, UTF-8 (- for standard input); without one, the first book of Cicero's De finibus, which is built in
     pub(super) text: Option<PathBuf>,
     /// Read any file as bytes instead of UTF-8 characters; there are 256 symbols then
     #[arg(long, help_heading = "Text")]
@@ -68,6 +69,9 @@ pub(super) struct Args {
     /// Each line is a sequence of its own
     #[arg(long, conflicts_with = "separator", help_heading = "Text")]
     pub(super) lines: bool,
+    /// Read the text as one stream, even if the model of --from was trained on sequences
+    #[arg(long, conflicts_with_all = ["separator", "lines"], help_heading = "Text")]
+    pub(super) stream: bool,
     /// Generate the sequences of a task in place of a text: adding:T, copy:T or recall:SYMBOLS,T, see below
     #[arg(long, value_name = "TASK", help_heading = "Text")]
     task: Option<Task>,
@@ -101,6 +105,9 @@ pub(super) struct Args {
     /// Begin with the weights of this model, and its architecture and vocabulary; the optimizer begins anew
     #[arg(long, value_name = "RUN|FILE", conflicts_with = "resume", help_heading = "Model")]
     from: Option<PathBuf>,
+    /// Give the model of --from the characters of the text that it does not know: their rows are as in a fresh model (--init, --seed)
+    #[arg(long, help_heading = "Model")]
+    extend_vocabulary: bool,
     /// Initial weights: orthogonal, xavier, identity:A, normal:SIGMA, or uniform (PyTorch's default) [default: orthogonal]
     #[arg(long, help_heading = "Model")]
     init: Option<Init>,
@@ -231,6 +238,7 @@ impl Args {
             activation: self.activation.unwrap_or(base.activation),
             no_bias: self.no_bias,
             from: absolute(&self.from),
+            extend_vocabulary: self.extend_vocabulary,
             init: self.init.unwrap_or(base.init),
             updates: self.updates,
             epochs: self.epochs,
@@ -266,7 +274,19 @@ impl Args {
         let (mut config, stated) = RunConfig::merged(&self.config(), &flags(given), self.config.as_deref())?;
         let free = config.target.is_some() && !stated.iter().any(|s| s == "batch");
         let Some(path) = config.from.clone() else { return Ok((config, None, free)) };
-        let model = super::model::Source::find(&path, false)?.load()?;
+        let source = super::model::Source::find(&path, false)?;
+        let mut model = source.load()?;
+        if config.separator.is_none() && config.writes_text() && !stated.iter().any(|s| s == "separator") {
+            config.separator = source.separator;
+            if let Some(separator) = &config.separator {
+                self.note(&format!("sequences with {separator:?} between them, as the model of --from was trained; --stream reads the text as one stream"));
+            }
+        }
+        if config.extend_vocabulary {
+            let added;
+            (model, added) = config.extended(&model)?;
+            self.note(&format!("{added} new symbols: the model of --from now knows {}", model.config.input.symbols()));
+        }
         if config.tokens.is_some() {
             return Err(Error::Usage(format!("the model of --from {} has its own symbols; leave --tokens out", path.display())));
         }
@@ -347,7 +367,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
 
 /// The names of flags as keys of a configuration.
 pub(super) fn flags(given: &[String]) -> Vec<String> {
-    given.iter().map(|id| if id == "lines" { "separator".to_string() } else { id.replace('_', "-") }).collect()
+    given.iter().map(|id| if id == "lines" || id == "stream" { "separator".to_string() } else { id.replace('_', "-") }).collect()
 }
 
 fn begin(args: &Args, given: &[String]) -> Result<Run> {
@@ -363,12 +383,20 @@ fn begin(args: &Args, given: &[String]) -> Result<Run> {
     if config.target.is_none() && config.text.as_ref().and_then(|t| t.extension()).is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
         args.note("note: the file is trained on as a text; to forecast its numbers, name their columns by --target");
     }
+    if let Some(symbols) = corpus.content.symbols() {
+        symbols.notes().iter().for_each(|note| args.note(note));
+    }
+    let piped = config.text.is_none() && config.task.is_none() && args.text.is_some();
+    if piped {
+        args.note(&format!("note: {} is kept nowhere: to go on with the run later, give the text again before --resume", corpus.content.name()));
+    }
     // What there is to refuse is refused before anything is made.
     let folder = match &args.out {
         Some(path) => Folder::create(path)?,
         None => {
             let task = config.task.map(|t| PathBuf::from(t.to_string()));
-            Folder::create_new(&run_name(task.as_deref().or(config.text.as_deref())))?
+            let piped = piped.then_some(Path::new("piped"));
+            Folder::create_new(&run_name(task.as_deref().or(piped).or(config.text.as_deref())))?
         }
     };
     if let (Some(model), Some(path)) = (&model, &config.from) {

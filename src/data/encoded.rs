@@ -1,5 +1,7 @@
 //! A text as tokens.
 
+use super::scan::LineEnds;
+use super::text::with_lf;
 use super::{Text, Tokenizer};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
@@ -16,6 +18,8 @@ type Part = (Range<u64>, u64);
 /// The tokens of a text, in memory.
 pub(super) struct Encoded {
     pub(super) ids: Vec<u32>,
+    /// Bytes of the text as it is read.
+    len: u64,
     /// First token and first byte of each piece, which is encoded by itself.
     pieces: Vec<(u64, u64)>,
     /// What stands between finite sequences, and their places as [`super::Symbols::split`] gives them; none for a stream.
@@ -24,12 +28,19 @@ pub(super) struct Encoded {
     pub(super) unknown: u64,
     /// Whether the text's beginning is not what it was, when it is written again from its tokens.
     pub(super) altered: bool,
+    pub(super) ends: LineEnds,
 }
 
 impl Encoded {
     /// Encodes a stream, or sequences and what stands between them each by itself, so that they end where tokens do.
     pub(super) fn new(text: &Text, tokenizer: &Tokenizer, separator: Option<&str>) -> Result<Self> {
-        let content = text.utf8()?;
+        let (mut content, mut ends) = (String::with_capacity(text.len() as usize), LineEnds::default());
+        text.characters(|_, piece| {
+            ends.add(piece);
+            content.push_str(&with_lf(piece));
+            Ok(())
+        })?;
+        let content = &content[..];
         let wrong = |what: String| Error::Input(format!("{}: {what}", text.name));
         let encode = |content: &str| tokenizer.encode(content).map_err(|e| wrong(e.to_string()));
         let mark = separator.map_or(Ok(Vec::new()), encode)?;
@@ -38,7 +49,7 @@ impl Encoded {
         }
         let parts = parts(content, separator);
         let jobs: Vec<Job> = parts.iter().flat_map(|(range, ended)| jobs(content, range.clone(), *ended)).collect();
-        let mut encoded = Encoded { ids: Vec::new(), pieces: Vec::new(), separated: None, unknown: 0, altered: false };
+        let mut encoded = Encoded { ids: Vec::new(), len: content.len() as u64, pieces: Vec::new(), separated: None, unknown: 0, altered: false, ends };
         let (mut places, mut from) = (Vec::new(), 0);
         for wave in jobs.chunks(WAVE) {
             let done: Vec<Vec<u32>> = wave.par_iter().with_min_len(8).map(|job| encode(&content[job.range.clone()])).collect::<Result<_>>()?;
@@ -79,8 +90,7 @@ impl Encoded {
 
     /// The byte of the text at which what a token stands for begins; its end, behind the last.
     pub(super) fn byte(&self, text: &Text, tokenizer: &Tokenizer, place: u64) -> Result<u64> {
-        let content = text.utf8()?;
-        let end = content.len() as u64;
+        let end = self.len;
         let behind = self.pieces.partition_point(|p| p.0 <= place);
         if place >= self.ids.len() as u64 || behind == 0 {
             return Ok(if behind == 0 { 0 } else { end });
@@ -90,7 +100,7 @@ impl Encoded {
         if place == token {
             return Ok(byte);
         }
-        let starts = tokenizer.starts(&content[byte as usize..next as usize])?;
+        let starts = tokenizer.starts(&text.part(byte..next)?)?;
         Ok(starts.get((place - token) as usize).map_or(next, |s| byte + *s as u64))
     }
 }

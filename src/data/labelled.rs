@@ -1,6 +1,6 @@
 //! Texts with a label each: a table of two columns, one sequence a line.
 
-use super::{Codec, Kind, Symbols, Text, Vocabulary};
+use super::{Codec, Kind, Symbols, Text, Unknown, Vocabulary};
 use crate::error::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -40,7 +40,25 @@ impl Labelled {
     /// # Errors
     /// [`Error::Input`] with the line, if columns are missing, cells are empty, or symbols or labels are not known; or if all labels are the same.
     pub fn read(text: &Text, columns: Columns<'_>, kind: Kind, known: Option<&Codec>) -> Result<Self> {
-        let lines = lines(text, columns)?;
+        Self::lenient(text, columns, kind, known, Unknown::Refuse).map(|l| l.0)
+    }
+
+    /// As [`Labelled::read`], with a word on characters that the model does not know; and how many there are.
+    ///
+    /// # Errors
+    /// As there; or if no character is left of a text.
+    pub fn lenient(text: &Text, columns: Columns<'_>, kind: Kind, known: Option<&Codec>, unknown: Unknown) -> Result<(Self, u64)> {
+        let (mut lines, mut foreign) = (lines(text, columns)?, 0);
+        if let Some(v) = known.and_then(Codec::vocabulary).filter(|_| unknown != Unknown::Refuse) {
+            for line in &mut lines {
+                let (fitted, count) = v.fitted(&line.text, unknown)?;
+                foreign += count;
+                if fitted.is_empty() {
+                    return Err(Error::Input(format!("{} line {}: the model knows no character of the text; leave the line out", text.name, line.number)));
+                }
+                line.text = fitted;
+            }
+        }
         let labels = match known {
             Some(Codec::Labels { labels, .. }) => labels.clone(),
             Some(_) => return Err(Error::Input("the model does not predict labels; train one with --label-column".to_string())),
@@ -56,7 +74,7 @@ impl Labelled {
         let mut parts = Vec::new();
         let (mut all, mut from) = (String::new(), 0);
         for line in &lines {
-            check_symbols(&text.name, line, vocabulary)?;
+            check_symbols(text, line, vocabulary)?;
             all.push_str(&line.text);
             let bytes = vocabulary.map_or(kind, Vocabulary::kind) == Kind::Bytes;
             let to = from + if bytes { line.text.len() } else { line.text.chars().count() } as u64;
@@ -68,7 +86,7 @@ impl Labelled {
             Some(v) => Symbols::with(all, v.clone())?,
             None => Symbols::new(all, kind)?,
         };
-        Ok(Labelled { symbols: Arc::new(symbols), parts, classes, labels })
+        Ok((Labelled { symbols: Arc::new(symbols), parts, classes, labels }, foreign))
     }
 
     /// What a model of these reads and predicts.
@@ -80,7 +98,7 @@ impl Labelled {
 /// The lines of the table that are not empty.
 fn lines(text: &Text, columns: Columns<'_>) -> Result<Vec<Line>> {
     let name = &text.name;
-    let content = text.utf8()?;
+    let content = &text.utf8()?;
     let tabs = content.lines().next().is_some_and(|line| line.contains('\t'));
     let named = columns.label.parse::<usize>().is_err();
     let mut reader = csv::ReaderBuilder::new().delimiter(if tabs { b'\t' } else { b',' }).quoting(!tabs).has_headers(named).from_reader(content.as_bytes());
@@ -153,14 +171,16 @@ fn listed(names: &[String]) -> String {
     if names.len() > 12 { format!("{first} and {} more", names.len() - 12) } else { first }
 }
 
-fn check_symbols(name: &str, line: &Line, vocabulary: Option<&Vocabulary>) -> Result<()> {
+fn check_symbols(text: &Text, line: &Line, vocabulary: Option<&Vocabulary>) -> Result<()> {
     let Some(v) = vocabulary.filter(|v| v.kind() == Kind::Characters) else { return Ok(()) };
     match line.text.chars().find(|c| v.index(*c).is_none()) {
         Some(c) => Err(Error::Input(format!(
-            "{name} line {}: character {c:?} (U+{:04X}) is not among the {} symbols that the model was trained on",
+            "{} line {}: character {c:?} (U+{:04X}) is not among the {} symbols that the model was trained on{}",
+            text.name,
             line.number,
             c as u32,
-            v.len()
+            v.len(),
+            text.for_unknown()
         ))),
         None => Ok(()),
     }

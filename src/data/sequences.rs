@@ -63,7 +63,7 @@ impl Sequences {
         let parts = symbols.split(separator)?;
         if !parts.iter().any(|(text, end)| text.end != *end) {
             return Err(Error::Input(format!(
-                "{name}: the separator {separator:?} never occurs; give the right one, or leave it out (eval: --stream) to read the text as one stream"
+                "{name}: the separator {separator:?} never occurs; give the right one, or read the text as one stream: leave it out, or give --stream"
             )));
         }
         let before = symbols.vocabulary().encode(separator)?.pop().unwrap_or(0);

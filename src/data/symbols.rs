@@ -1,12 +1,12 @@
 //! A text as a sequence of symbols that can be read from any place on, without a copy of it in memory; tokens alone are kept there.
 
+use super::cut::Cut;
 use super::encoded::Encoded;
-use super::{Kind, Text, Vocabulary};
+use super::scan::{BLOCK, Index, LineEnds, Scan, characters};
+use super::{Kind, Text, Unknown, Vocabulary};
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::ops::Range;
-
-/// Characters from one entry of the index of a text of several-byte characters to the next.
-const BLOCK: usize = 256;
 
 /// A text and its vocabulary.
 pub struct Symbols {
@@ -14,12 +14,15 @@ pub struct Symbols {
     vocabulary: Vocabulary,
     /// Symbol of every byte, [`u32::MAX`] for none; of use where a symbol is a byte or an ASCII character.
     table: [u32; 256],
-    /// Byte at which every [`BLOCK`]th character begins, and the end; none where every symbol is one byte.
-    blocks: Option<Vec<u64>>,
+    /// What is read for other characters that are no symbols.
+    unknown: Unknown,
+    index: Index,
     /// All of them, where they are tokens: 4 bytes each.
     encoded: Option<Encoded>,
-    len: u64,
     unit: &'static str,
+    ends: LineEnds,
+    /// Characters that are no symbols, and how often each is there.
+    foreign: Vec<(char, u64)>,
 }
 
 impl Symbols {
@@ -28,12 +31,15 @@ impl Symbols {
     /// # Errors
     /// [`Error::Input`] if characters are asked for and it is not UTF-8; [`Error::Usage`] for tokens, see [`Symbols::separated`].
     pub fn new(text: Text, kind: Kind) -> Result<Self> {
-        let vocabulary = match kind {
-            Kind::Characters => Vocabulary::of(text.utf8()?),
-            Kind::Bytes => Vocabulary::bytes(),
-            Kind::Tokens => return Err(Error::Usage("tokens are made by a tokenizer; give a vocabulary that has one".to_string())),
-        };
-        Self::with(text, vocabulary)
+        match kind {
+            Kind::Characters => {
+                let scan = Scan::of(&text, true)?;
+                let vocabulary = Vocabulary::of_characters(scan.characters.iter().map(|c| c.0).collect());
+                Self::scanned(text, vocabulary, scan, Unknown::Refuse)
+            }
+            Kind::Bytes => Self::with(text, Vocabulary::bytes()),
+            Kind::Tokens => Err(Error::Usage("tokens are made by a tokenizer; give a vocabulary that has one".to_string())),
+        }
     }
 
     /// The symbols of a text in a given vocabulary.
@@ -52,32 +58,50 @@ impl Symbols {
     /// [`Error::Input`] if it has a character that the vocabulary lacks, saying which and where; or the tokenizer fails, or makes nothing of the
     /// separator.
     pub fn separated(text: Text, vocabulary: Vocabulary, separator: Option<&str>) -> Result<Self> {
-        let mut table = [u32::MAX; 256];
-        let single = if vocabulary.kind() == Kind::Bytes { 256 } else { 128 };
-        (0..single).for_each(|b| table[b] = char::from_u32(b as u32).and_then(|c| vocabulary.index(c)).unwrap_or(u32::MAX));
-        let (mut blocks, mut len) = (None, text.bytes().len() as u64);
+        Self::lenient(text, vocabulary, separator, Unknown::Refuse)
+    }
+
+    /// As [`Symbols::separated`], with a word on characters that the vocabulary lacks.
+    ///
+    /// # Errors
+    /// As there; [`Error::Usage`] if they can't be read so.
+    pub fn lenient(text: Text, vocabulary: Vocabulary, separator: Option<&str>, unknown: Unknown) -> Result<Self> {
+        vocabulary.check(unknown)?;
         if vocabulary.kind() == Kind::Characters {
-            let content = text.utf8()?;
-            let unknown = |(_, c): &(usize, char)| if c.is_ascii() { table[*c as usize] == u32::MAX } else { vocabulary.index(*c).is_none() };
-            if let Some((at, c)) = content.char_indices().find(unknown) {
-                let Error::Input(message) = vocabulary.unknown(content, at, c) else { unreachable!("an error of input") };
-                return Err(Error::Input(format!("{}: {message}", text.name)));
-            }
-            if !content.is_ascii() {
-                let mut index: Vec<u64> = content.char_indices().step_by(BLOCK).map(|(at, _)| at as u64).collect();
-                index.push(len);
-                len = content.chars().count() as u64;
-                blocks = Some(index);
-            }
+            let scan = Scan::of(&text, vocabulary.joins_line_ends())?;
+            return Self::scanned(text, vocabulary, scan, unknown);
         }
-        let encoded = vocabulary.tokenizer().map(|t| Encoded::new(&text, t, separator)).transpose()?;
-        len = encoded.as_ref().map_or(len, |e| e.ids.len() as u64);
-        let unit = match vocabulary.kind() {
-            Kind::Characters => "characters",
-            Kind::Bytes => "bytes",
-            Kind::Tokens => "tokens",
+        let mark = separator.map(|s| vocabulary.line_ends(s));
+        let encoded = vocabulary.tokenizer().map(|t| Encoded::new(&text, t, mark.as_deref())).transpose()?;
+        let (len, unit) = encoded.as_ref().map_or((text.len(), "bytes"), |e| (e.ids.len() as u64, "tokens"));
+        let (index, ends) = (Index::even(len), encoded.as_ref().map_or(LineEnds::default(), |e| e.ends));
+        let table = std::array::from_fn(|b| if vocabulary.kind() == Kind::Bytes { b as u32 } else { u32::MAX });
+        Ok(Symbols { text, vocabulary, table, unknown, index, encoded, unit, ends, foreign: Vec::new() })
+    }
+
+    /// Those of characters.
+    fn scanned(text: Text, vocabulary: Vocabulary, scan: Scan, unknown: Unknown) -> Result<Self> {
+        let foreign: Vec<(char, u64)> = scan.characters.into_iter().filter(|(c, _)| vocabulary.index(*c).is_none()).collect();
+        let index = match unknown {
+            _ if foreign.is_empty() => scan.index,
+            Unknown::Refuse => return Err(first_unknown(&text, &vocabulary)),
+            Unknown::Skip => Index::of_some(&text, vocabulary.joins_line_ends(), |c| vocabulary.index(c).is_some())?,
+            Unknown::Symbol(_) => scan.index,
         };
-        Ok(Symbols { text, vocabulary, table, blocks, encoded, len, unit })
+        if index.len == 0 {
+            return Err(Error::Input(format!("{}: none of its characters is among the symbols that the model was trained on; give another text", text.name)));
+        }
+        let mut symbols = Symbols { text, vocabulary, table: [u32::MAX; 256], unknown, index, encoded: None, unit: "characters", ends: scan.ends, foreign };
+        for b in 0..128u8 {
+            let c = if b == b'\r' && symbols.vocabulary.joins_line_ends() { '\n' } else { b as char };
+            symbols.table[usize::from(b)] = symbols.symbol(c).unwrap_or(u32::MAX);
+        }
+        Ok(symbols)
+    }
+
+    /// The index of a character, or of what is read for it.
+    fn symbol(&self, c: char) -> Option<u32> {
+        self.vocabulary.index(c).or_else(|| self.vocabulary.index(self.unknown.symbol()?))
     }
 
     /// The same under another word for what a symbol is.
@@ -98,12 +122,12 @@ impl Symbols {
 
     /// Number of symbols.
     pub fn len(&self) -> u64 {
-        self.len
+        self.index.len
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len() == 0
     }
 
     /// Tokens that stand for what the tokenizer has no other for.
@@ -116,6 +140,27 @@ impl Symbols {
         self.encoded.as_ref().is_some_and(|e| e.altered)
     }
 
+    /// How many characters are no symbols, and were left out or read as another one.
+    pub fn foreign(&self) -> u64 {
+        self.foreign.iter().map(|f| f.1).sum()
+    }
+
+    /// What a user should know of how the text was read: its line ends, and characters that are no symbols.
+    pub fn notes(&self) -> Vec<String> {
+        let name = &self.text.name;
+        let ends = self.ends.note().filter(|_| self.vocabulary.joins_line_ends()).map(|note| format!("note: {name}: {note}"));
+        let foreign = (!self.foreign.is_empty()).then(|| {
+            let mut most = self.foreign.clone();
+            most.sort_by_key(|(c, n)| (std::cmp::Reverse(*n), *c));
+            let list = most.iter().take(LISTED).map(|(c, n)| format!("{c:?} {n}")).collect::<Vec<_>>().join(", ");
+            let more = if most.len() > LISTED { format!(" and {} more", most.len() - LISTED) } else { String::new() };
+            let done = if let Unknown::Symbol(other) = self.unknown { format!("read as {other:?}") } else { "left out".to_string() };
+            let (count, are) = (self.foreign(), if self.foreign() == 1 { "character is not a symbol" } else { "characters are no symbols" });
+            format!("note: {name}: {count} {are} of the model, and {done}: {list}{more}")
+        });
+        ends.into_iter().chain(foreign).collect()
+    }
+
     /// What a symbol is called: characters, bytes or tokens; symbols where they are generated.
     pub fn unit(&self) -> &'static str {
         self.unit
@@ -124,80 +169,131 @@ impl Symbols {
     /// Reads the symbols from place `from` on.
     ///
     /// # Errors
-    /// [`Error::Input`] if another program has changed the text since it was opened.
+    /// [`Error::Input`] if another program has changed the text since it was opened, or it can't be read.
     ///
     /// # Panics
     /// If that is beyond the end.
     pub fn read(&self, from: u64, out: &mut [u32]) -> Result<()> {
-        assert!(from + out.len() as u64 <= self.len, "{} symbols at {from} of {}", out.len(), self.len);
+        assert!(from + out.len() as u64 <= self.len(), "{} symbols at {from} of {}", out.len(), self.len());
         if let Some(encoded) = &self.encoded {
             out.copy_from_slice(&encoded.ids[from as usize..][..out.len()]);
             return Ok(());
         }
-        let changed = || Error::Input(format!("{} has changed while it was read; start again with a text that stays", self.text.name));
-        let known = |index: Option<u32>| index.filter(|i| *i != u32::MAX).ok_or_else(changed);
-        let Some(blocks) = &self.blocks else {
-            let bytes = &self.text.bytes()[from as usize..][..out.len()];
-            return out.iter_mut().zip(bytes).try_for_each(|(o, b)| known(Some(self.table[*b as usize])).map(|i| *o = i));
-        };
         if out.is_empty() {
             return Ok(());
         }
-        let last = (from as usize + out.len()).div_ceil(BLOCK);
-        let bytes = &self.text.bytes()[blocks[from as usize / BLOCK] as usize..blocks[last] as usize];
-        let mut chars = std::str::from_utf8(bytes).map_err(|_| changed())?.chars().skip(from as usize % BLOCK);
+        let Some(blocks) = &self.index.blocks else {
+            let at = self.index.start + from;
+            let bytes = self.text.bytes(at..at + out.len() as u64)?;
+            let known = |index: u32| if index == u32::MAX { Err(self.text.changed(at)) } else { Ok(index) };
+            return out.iter_mut().zip(bytes).try_for_each(|(o, b)| known(self.table[usize::from(b)]).map(|i| *o = i));
+        };
+        let last = (from + out.len() as u64).div_ceil(BLOCK) as usize;
+        let at = blocks[(from / BLOCK) as usize];
+        let content = self.content(at..blocks[last])?;
+        let mut all = self.characters(&content).skip((from % BLOCK) as usize);
         out.iter_mut().try_for_each(|o| {
-            let index = chars.next().and_then(|c| if c.is_ascii() { Some(self.table[c as usize]) } else { self.vocabulary.index(c) });
-            known(index).map(|i| *o = i)
+            let index = all.next().and_then(|c| if c.is_ascii() { Some(self.table[c as usize]) } else { self.symbol(c) });
+            index.filter(|i| *i != u32::MAX).map(|i| *o = i).ok_or_else(|| self.text.changed(at))
         })
     }
 
-    /// Bytes of the text that the symbols in a range of places stand for.
+    /// Some bytes of the text that are whole characters.
+    fn content(&self, bytes: Range<u64>) -> Result<String> {
+        let at = bytes.start;
+        String::from_utf8(self.text.bytes(bytes)?).map_err(|_| self.text.changed(at))
+    }
+
+    /// The characters that are read of a piece of the text.
+    fn characters<'a>(&'a self, content: &'a str) -> impl Iterator<Item = char> + 'a {
+        let skips = self.unknown == Unknown::Skip;
+        characters(content, self.vocabulary.joins_line_ends()).map(|(_, c)| c).filter(move |c| !skips || self.vocabulary.index(*c).is_some())
+    }
+
+    /// Bytes of the text that the symbols in a range of places stand for, a line's end as one.
     ///
     /// # Errors
-    /// [`Error::Input`] if another program has changed the text since it was opened.
+    /// [`Error::Input`] if another program has changed the text since it was opened, or it can't be read.
     pub fn bytes(&self, places: Range<u64>) -> Result<u64> {
         Ok(self.byte(places.end)?.saturating_sub(self.byte(places.start)?))
     }
 
-    /// The byte at which a symbol begins, or the text ends.
+    /// Bytes of all that stands before a symbol.
     fn byte(&self, place: u64) -> Result<u64> {
-        let (bytes, place) = (self.text.bytes(), place.min(self.len));
+        let place = place.min(self.len());
         if let (Some(encoded), Some(tokenizer)) = (&self.encoded, self.vocabulary.tokenizer()) {
             return encoded.byte(&self.text, tokenizer, place);
         }
-        let Some(blocks) = self.blocks.as_ref().filter(|_| place < self.len) else { return Ok(if place < self.len { place } else { bytes.len() as u64 }) };
-        let from = blocks[place as usize / BLOCK];
-        let firsts = bytes[from as usize..].iter().enumerate().filter(|(_, b)| **b & 0xc0 != 0x80);
-        Ok(from + firsts.map(|f| f.0 as u64).nth(place as usize % BLOCK).unwrap_or(0))
+        let Some(blocks) = &self.index.blocks else { return Ok(place) };
+        let block = (place / BLOCK) as usize;
+        let (before, rest) = (self.index.read_before(block), (place % BLOCK) as usize);
+        if rest == 0 && block + 1 < blocks.len() {
+            return Ok(before);
+        }
+        if place == self.len() {
+            return Ok(self.index.read_before(blocks.len() - 1));
+        }
+        let content = self.content(blocks[block]..blocks[block + 1])?;
+        Ok(before + self.characters(&content).take(rest).map(|c| c.len_utf8() as u64).sum::<u64>())
     }
 
     /// The places between separators, each with the separator behind it: `[start of the text, end of the text, end of the separator]`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if they are tokens that were made for no separator, or another one.
+    /// [`Error::Usage`] if they are tokens that were made for no separator, or another one; [`Error::Input`] if the text can't be read.
     pub fn split(&self, separator: &str) -> Result<Vec<(Range<u64>, u64)>> {
+        let separator = self.vocabulary.line_ends(separator);
         if let Some(encoded) = &self.encoded {
             let other = || Error::Usage(format!("the tokens of {} were not made for the separator {separator:?}", self.text.name));
-            return encoded.split(separator).map(<[_]>::to_vec).ok_or_else(other);
+            return encoded.split(&separator).map(<[_]>::to_vec).ok_or_else(other);
         }
-        let bytes = self.text.bytes();
-        // Characters are counted by their first bytes.
-        let symbols = |range: Range<usize>| match self.blocks {
-            None => range.len() as u64,
-            Some(_) => bytes[range].iter().filter(|b| **b & 0xc0 != 0x80).count() as u64,
-        };
-        let width = if self.vocabulary.kind() == Kind::Bytes { separator.len() } else { separator.chars().count() } as u64;
-        let (mut parts, mut from, mut place) = (Vec::new(), 0, 0);
-        for at in memchr::memmem::find_iter(bytes, separator) {
-            let end = place + symbols(from..at);
-            parts.push((place..end, end + width));
-            (from, place) = (at + separator.len(), end + width);
+        let bytes = self.vocabulary.kind() == Kind::Bytes;
+        let mut cut = Cut::at(&separator, bytes);
+        if bytes {
+            self.text.pieces(|_, piece, _| {
+                cut.add(piece);
+                Ok(piece.len())
+            })?;
+        } else {
+            self.text.characters(|_, piece| {
+                cut.add(self.written(piece).as_bytes());
+                Ok(())
+            })?;
         }
-        if from < bytes.len() {
-            parts.push((place..self.len, self.len));
+        Ok(cut.finish(self.len()))
+    }
+
+    /// A piece of the text as it is read.
+    fn written<'a>(&self, piece: &'a str) -> Cow<'a, str> {
+        match self.unknown {
+            _ if self.foreign.is_empty() => self.vocabulary.line_ends(piece),
+            Unknown::Skip => self.characters(piece).collect(),
+            // A separator may hold the symbol that is read for others.
+            _ => self.characters(piece).map(|c| if self.vocabulary.index(c).is_some() { c } else { self.unknown.symbol().unwrap_or(c) }).collect(),
         }
-        Ok(parts)
+    }
+}
+
+/// Characters that a note lists.
+const LISTED: usize = 8;
+
+/// The message for the first character that is no symbol.
+fn first_unknown(text: &Text, vocabulary: &Vocabulary) -> Error {
+    let (mut line, mut found) = (1, None);
+    let read = text.characters(|at, piece| {
+        for (place, c) in characters(piece, vocabulary.joins_line_ends()) {
+            if found.is_some() {
+                break;
+            }
+            found = vocabulary.index(c).is_none().then(|| (at + place as u64, line, c));
+            line += u64::from(c == '\n');
+        }
+        Ok(())
+    });
+    match (read, found) {
+        (Err(e), _) => e,
+        (_, Some((at, line, c))) => Error::Input(format!("{}: {}{}", text.name, vocabulary.unknown(at, line, c), text.for_unknown())),
+        (_, None) => text.changed(0),
     }
 }
 
@@ -237,6 +333,123 @@ mod tests {
         assert_eq!(split("é|→|x", "|→|", Kind::Characters), [(0, 1, 4), (4, 5, 5)]);
         assert_eq!(split("é\nx", "\n", Kind::Bytes), [(0, 2, 3), (3, 4, 4)]);
         assert_eq!(split("abc", "x", Kind::Characters), [(0, 3, 3)]);
+    }
+
+    fn all_of(symbols: &Symbols) -> Vec<u32> {
+        let mut all = vec![0; symbols.len() as usize];
+        symbols.read(0, &mut all).unwrap();
+        all
+    }
+
+    /// Over blocks of the index, and over the pieces in which a text is read.
+    #[test]
+    fn lines_end_alike_however_they_do() {
+        let ascii = "a line\n\nof words\n".repeat(90);
+        let long = format!("{}\n{}", "x".repeat((1 << 20) - 1), "é\n".repeat(40));
+        let split_there = format!("{}\né\n", "x".repeat((1 << 20) - 4));
+        for lf in [ascii, mixed().replace('é', "é\n"), long, split_there, "\n".repeat(700)] {
+            let expected = Symbols::new(Text::given("lf", lf.clone()), Kind::Characters).unwrap();
+            assert!(expected.notes().is_empty());
+            let all = all_of(&expected);
+            let mixed_ends = lf.split_inclusive('\n').zip(["\r\n", "\n", "\r"].into_iter().cycle()).map(|(l, end)| l.replace('\n', end)).collect::<String>();
+            // "\r" before "\n" would be one line's end, not two.
+            let mixed_ends = if mixed_ends.contains("\r\r\n") || lf.contains("\n\n") { lf.replace('\n', "\r\n") } else { mixed_ends };
+            for (other, note) in [(lf.replace('\n', "\r\n"), "CRLF"), (lf.replace('\n', "\r"), "CR;"), (mixed_ends, "line ends"), (format!("\u{feff}{lf}"), "")]
+            {
+                for marked in ["", "\u{feff}"] {
+                    let other = format!("{marked}{}", other.trim_start_matches('\u{feff}'));
+                    let symbols = Symbols::new(Text::given("other", other), Kind::Characters).unwrap();
+                    assert_eq!(symbols.vocabulary(), expected.vocabulary());
+                    assert!(all_of(&symbols) == all, "{note}");
+                    assert!(symbols.notes().concat().contains(note), "{:?}", symbols.notes());
+                    assert_eq!(symbols.text().utf8().unwrap(), lf);
+                    let len = symbols.len();
+                    for from in (0..len).step_by((len as usize / 10).max(1)) {
+                        let mut one = [0; 2];
+                        let count = (len - from).min(2) as usize;
+                        symbols.read(from, &mut one[..count]).unwrap();
+                        assert_eq!(one[..count], all[from as usize..][..count]);
+                        assert_eq!(symbols.bytes(from / 2..from).unwrap(), expected.bytes(from / 2..from).unwrap());
+                    }
+                    assert_eq!(symbols.bytes(0..len).unwrap(), lf.len() as u64);
+                    for separator in ["\n", "\r\n", "\n\n", "\r\r"] {
+                        assert_eq!(symbols.split(separator).unwrap(), expected.split(&separator.replace("\r\n", "\n").replace('\r', "\n")).unwrap());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_bytes_and_a_model_that_knows_a_return_reads_it() {
+        let text = "\u{feff}ab\r\nc\rd\n";
+        let bytes = Symbols::new(Text::given("t", text), Kind::Bytes).unwrap();
+        assert_eq!(all_of(&bytes), text.bytes().map(u32::from).collect::<Vec<_>>());
+        let known = Symbols::with(Text::given("t", text), Vocabulary::of("abcd\r\n")).unwrap();
+        assert_eq!(known.vocabulary().encode("ab\r\nc\rd\n").unwrap(), all_of(&known));
+        assert!(known.notes().is_empty() && known.len() == 8);
+    }
+
+    #[test]
+    fn unknown_characters_are_left_out_or_read_as_another() {
+        let text = "a\u{e9}b\u{1f980}\r\n\u{e9}\u{e9}".repeat(300);
+        let read = |unknown| Symbols::lenient(Text::given("t", text.clone()), Vocabulary::of("ab \n"), None, unknown);
+        for (unknown, becomes) in [(Unknown::Skip, ""), (Unknown::Symbol(' '), " ")] {
+            let symbols = read(unknown).unwrap();
+            let plain = text.replace(['\u{e9}', '\u{1f980}'], becomes).replace("\r\n", "\n");
+            let expected = Symbols::with(Text::given("t", plain), Vocabulary::of("ab \n")).unwrap();
+            assert_eq!(all_of(&symbols), all_of(&expected));
+            assert_eq!(symbols.foreign(), 1200);
+            assert_eq!(symbols.split("\n").unwrap(), expected.split("\n").unwrap());
+            assert!(symbols.notes().iter().any(|n| n.contains("1200 characters are no symbols") && n.contains("'é' 900, '🦀' 300")), "{:?}", symbols.notes());
+            for from in [0, 255, 256, 257, 599] {
+                let mut one = [0];
+                symbols.read(from, &mut one).unwrap();
+                assert_eq!(one[0], all_of(&expected)[from as usize]);
+                if unknown == Unknown::Skip {
+                    assert_eq!(symbols.bytes(3..from.max(3)).unwrap(), expected.bytes(3..from.max(3)).unwrap());
+                }
+            }
+        }
+        assert!(read(Unknown::Refuse).err().unwrap().to_string().contains("'é'"));
+        assert!(read(Unknown::Symbol('x')).err().unwrap().to_string().contains("--unknown symbol:x"));
+        let none = Symbols::lenient(Text::given("t", "éé"), Vocabulary::of("ab"), None, Unknown::Skip);
+        assert!(none.err().unwrap().to_string().contains("none of its characters"));
+        assert_eq!(
+            ["error", "skip", "symbol: ", r"symbol:\n", "symbol:é"].map(|u| u.parse::<Unknown>().unwrap()),
+            [Unknown::Refuse, Unknown::Skip, Unknown::Symbol(' '), Unknown::Symbol('\n'), Unknown::Symbol('é')]
+        );
+        assert!(["", "symbol", "symbol:", "symbol:ab", "symbol:\\q", "skipped"].iter().all(|u| u.parse::<Unknown>().is_err()));
+    }
+
+    /// What another program does to a file is an error, whatever it is.
+    #[test]
+    fn a_file_that_changes_is_an_error() {
+        let path = std::env::temp_dir().join(format!("retrograd-changes-{}.txt", std::process::id()));
+        for content in ["abc\n".repeat(400), "abé\n".repeat(400), "abc\r\n".repeat(400)] {
+            let symbols = |unknown| {
+                std::fs::write(&path, &content).unwrap();
+                Symbols::lenient(Text::open(&path).unwrap(), Vocabulary::of("abcé\n"), None, unknown).unwrap()
+            };
+            let mut out = vec![0; 700];
+            for unknown in [Unknown::Refuse, Unknown::Skip, Unknown::Symbol('a')] {
+                let opened = symbols(unknown);
+                std::fs::write(&path, &content).unwrap();
+                opened.read(300, &mut out).unwrap();
+                for (changed, word) in
+                    [(content.replace("ab", "\u{ff}"), ""), (content.replace('\n', "\u{4e00}"), ""), (content[..400].to_string(), "cut short")]
+                {
+                    std::fs::write(&path, changed.as_bytes().iter().map(|b| if *b == 0xc3 { 0xff } else { *b }).collect::<Vec<u8>>()).unwrap();
+                    if unknown == Unknown::Refuse || !word.is_empty() {
+                        let e = opened.read(300, &mut out).unwrap_err().to_string();
+                        assert!(e.contains(word) && !e.contains('\n'), "{e}");
+                    } else {
+                        let _ = opened.read(300, &mut out);
+                    }
+                }
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

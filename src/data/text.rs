@@ -1,21 +1,35 @@
-//! Texts: files mapped into memory, or the embedded one.
+//! Texts: files that are read by position, however long, or bytes in memory.
 
+use super::encoding::{self, BOM};
+use super::raw::Raw;
 use crate::error::{Error, Result};
 use crate::files;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+
+/// Bytes that are read at once where all of a text is.
+const PIECE: usize = 1 << 20;
+
+/// What came through pipes, by what it was called: who opens one again gets the same, since it can be read only once.
+static PIPED: Mutex<BTreeMap<PathBuf, Arc<Vec<u8>>>> = Mutex::new(BTreeMap::new());
 
 /// A text and where it comes from.
 pub struct Text {
     /// Its path, or what else tells it from others.
     pub name: String,
-    /// Its path, if it is a file.
+    /// Its path, if it is a file that can be opened again; none for what came through a pipe.
     pub path: Option<PathBuf>,
-    content: Content,
-}
-
-enum Content {
-    Given(Vec<u8>),
-    Mapped(memmap2::Mmap),
+    raw: Raw,
+    checksum: OnceLock<String>,
+    /// What a user can do besides where it is no text.
+    otherwise: Option<&'static str>,
+    /// And where a model does not know a character of it.
+    unknown: Option<&'static str>,
 }
 
 impl Text {
@@ -26,57 +40,249 @@ impl Text {
 
     /// A text in memory.
     pub fn given(name: &str, content: impl Into<Vec<u8>>) -> Self {
-        Text { name: name.to_string(), path: None, content: Content::Given(content.into()) }
+        Text { name: name.to_string(), path: None, raw: Raw::Given(Arc::new(content.into())), checksum: OnceLock::new(), otherwise: None, unknown: None }
     }
 
-    /// Maps a file into memory: it is read as it is needed and takes no memory of its own, however long it is.
+    /// Opens a file. It is read as it is needed and takes no memory, however long it is. What can be read only once (`-` for standard input, a
+    /// pipe) is read into memory, and has no path.
     ///
     /// # Errors
-    /// [`Error::Input`] if it can't be read, is a directory, or is empty.
-    #[allow(unsafe_code)]
+    /// [`Error::Input`] if it can't be read, is a directory or a device, or is empty.
     pub fn open(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot read {name}: {e}; give the path of a text file"));
-        let kind = std::fs::metadata(path).map_err(|e| failed(&e))?;
-        if !kind.is_file() {
-            return Err(failed(&if kind.is_dir() { "it is a directory" } else { "it is not a regular file" }));
-        }
-        if kind.len() == 0 {
+        Self::open_as(path, "the path of a text file")
+    }
+
+    /// The same, where something else than a text is expected.
+    fn open_as(path: &Path, expected: &str) -> Result<Self> {
+        let piped = path.as_os_str() == "-";
+        let name = if piped || path == Path::new("/dev/stdin") { "standard input".to_string() } else { path.display().to_string() };
+        let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot read {name}: {e}; give {expected}"));
+        let text = if piped { Self::piped(&name, path, || Ok(std::io::stdin())) } else { Self::at(&name, path) }.map_err(|e| failed(&e))?;
+        if text.is_empty() {
             return Err(failed(&"it is empty"));
         }
-        let file = std::fs::File::open(path).map_err(|e| failed(&e))?;
-        // SAFETY: the map is only read. Bytes that another program changes under it are possible; every use decodes them with full
-        // checks and takes none for granted, so changed bytes are a wrong text (and mostly an error), never undefined behaviour here.
-        let map = unsafe { memmap2::Mmap::map(&file) }.map_err(|e| failed(&e))?;
-        let path = std::path::absolute(path).map_err(|e| failed(&e))?;
-        Ok(Text { name, path: Some(path), content: Content::Mapped(map) })
+        Ok(text)
     }
 
-    /// Its bytes.
-    pub fn bytes(&self) -> &[u8] {
-        match &self.content {
-            Content::Given(bytes) => bytes,
-            Content::Mapped(map) => map,
+    /// What can be read once.
+    fn piped<R: Read>(name: &str, path: &Path, open: impl FnOnce() -> std::io::Result<R>) -> std::io::Result<Self> {
+        let mut known = PIPED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let content = match known.get(path) {
+            Some(content) => content.clone(),
+            None => {
+                let mut content = Vec::new();
+                open()?.read_to_end(&mut content)?;
+                known.entry(path.to_path_buf()).or_insert(Arc::new(content)).clone()
+            }
+        };
+        Ok(Text { raw: Raw::Given(content), ..Self::given(name, Vec::new()) })
+    }
+
+    fn at(name: &str, path: &Path) -> std::io::Result<Self> {
+        let refused = |what: &str| Err(std::io::Error::other(what));
+        let kind = fs::metadata(path)?;
+        if kind.is_dir() {
+            return refused("it is a directory");
+        }
+        if endless(kind.file_type()) {
+            return refused("it is a device");
+        }
+        if !kind.is_file() {
+            return Self::piped(name, path, || File::open(path));
+        }
+        // /dev/stdin and its like are another file in each process. Behind them may be one with a path of its own, or one that has none any more.
+        let of_a_process = path.starts_with("/dev") || path.starts_with("/proc");
+        let lasting = if of_a_process { fs::canonicalize(path).ok().filter(|p| p.is_file()) } else { Some(std::path::absolute(path)?) };
+        let Some(path) = lasting else { return Self::piped(name, path, || File::open(path)) };
+        let file = File::open(&path)?;
+        let len = file.metadata()?.len();
+        Ok(Text { name: name.to_string(), path: Some(path), raw: Raw::File { file, len }, checksum: OnceLock::new(), otherwise: None, unknown: None })
+    }
+
+    /// The same, with what a user can do besides where it turns out to be no text, in the words of a message.
+    #[must_use]
+    pub fn or(self, otherwise: &'static str) -> Self {
+        Text { otherwise: Some(otherwise), ..self }
+    }
+
+    /// The same, with what a user can do where a model does not know a character of it, in the words of a message.
+    #[must_use]
+    pub fn or_for_unknown(self, otherwise: &'static str) -> Self {
+        Text { unknown: Some(otherwise), ..self }
+    }
+
+    /// What that is.
+    pub(super) fn for_unknown(&self) -> String {
+        self.unknown.map_or(String::new(), |o| format!("; {o}"))
+    }
+
+    /// Bytes; of a file, those that it had when it was opened.
+    pub fn len(&self) -> u64 {
+        self.raw.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Reads the bytes from place `at` on.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it can't be read, or another program has cut it short.
+    pub fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
+        match self.raw.read(at, out) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::Input(format!(
+                "{} was cut short while it was read: {} bytes when it was opened, {} now; put it back as it was",
+                self.name,
+                self.len(),
+                self.raw.len_now()
+            ))),
+            Err(e) => Err(Error::Input(format!("cannot read {} at byte {at}: {e}; see that the file and its disk stay there", self.name))),
         }
     }
 
-    /// The bytes as UTF-8.
+    /// The bytes in a range of places.
     ///
     /// # Errors
-    /// [`Error::Input`] with the first byte that is not, and where it stands.
-    pub fn utf8(&self) -> Result<&str> {
-        let bytes = self.bytes();
-        std::str::from_utf8(bytes).map_err(|e| {
-            let at = e.valid_up_to();
-            Error::Input(format!(
-                "{} is not UTF-8: byte {:#04x} at offset {at}; convert it, for example with iconv -t UTF-8, or train on its bytes with --bytes",
-                self.name, bytes[at]
-            ))
+    /// As [`Text::read`].
+    pub(super) fn bytes(&self, range: Range<u64>) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        self.read(range.start, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Gives all bytes in their order to `take`, which says how many of those that it is given it has done with; what is left comes again before
+    /// the next. It is told where they begin, and whether they are the last.
+    pub(super) fn pieces(&self, mut take: impl FnMut(u64, &[u8], bool) -> Result<usize>) -> Result<()> {
+        let len = self.len();
+        let mut buffer = vec![0; PIECE.min(len as usize)];
+        let (mut at, mut left, mut hasher) = (0, 0, files::Hasher::default());
+        loop {
+            let filled = (buffer.len() as u64).min(len - at) as usize;
+            self.read(at + left as u64, &mut buffer[left..filled])?;
+            hasher.update(&buffer[left..filled]);
+            let last = at + filled as u64 == len;
+            let done = take(at, &buffer[..filled], last)?;
+            if last {
+                self.checksum.get_or_init(|| hasher.digits());
+                return Ok(());
+            }
+            buffer.copy_within(done..filled, 0);
+            (at, left) = (at + done as u64, filled - done);
+        }
+    }
+
+    /// Gives all characters in their order, with the byte at which they begin: in pieces of whole characters that never end between the two of
+    /// "\r\n". A byte order mark at the start is left out.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not UTF-8, saying what it is instead and what to do; or as [`Text::read`].
+    pub(super) fn characters(&self, mut each: impl FnMut(u64, &str) -> Result<()>) -> Result<()> {
+        self.pieces(|at, bytes, last| {
+            let mark = if at == 0 && bytes.starts_with(BOM) { BOM.len() } else { 0 };
+            if at == 0 && encoding::is_wide(bytes) {
+                return Err(self.no_text(0));
+            }
+            let content = match std::str::from_utf8(&bytes[mark..]) {
+                Ok(content) => content,
+                Err(e) if e.error_len().is_none() && !last => std::str::from_utf8(&bytes[mark..mark + e.valid_up_to()]).unwrap_or_default(),
+                Err(e) => return Err(self.no_text(at + (mark + e.valid_up_to()) as u64)),
+            };
+            // What comes may be the "\n" that belongs to it.
+            let content = content.strip_suffix('\r').filter(|_| !last).unwrap_or(content);
+            each(at + mark as u64, content)?;
+            Ok(mark + content.len())
         })
     }
 
-    /// A checksum of the bytes.
-    pub fn checksum(&self) -> String {
-        files::checksum([self.bytes()])
+    /// What it is, and what to do, where the byte at `at` is not UTF-8.
+    fn no_text(&self, at: u64) -> Error {
+        let window = |from: u64, most: u64| self.bytes(from..(from + most).min(self.len())).unwrap_or_default();
+        let (head, around) = (window(0, 1 << 16), window(at.saturating_sub(1 << 15), 1 << 16));
+        let mut line = 1;
+        let counted = self.pieces(|from, bytes, _| {
+            let before = (at.saturating_sub(from) as usize).min(bytes.len());
+            line += memchr::memchr_iter(b'\n', &bytes[..before]).count();
+            Ok(bytes.len())
+        });
+        let byte = around.get((at - at.saturating_sub(1 << 15)) as usize).copied().unwrap_or_default();
+        let place = format!("byte {byte:#04x} at offset {at}{}", counted.map_or(String::new(), |()| format!(", line {line}")));
+        Error::Input(encoding::refusal(&self.name, self.path.as_deref(), &head, &around, &place, self.otherwise))
     }
+
+    /// All of it as characters: without a byte order mark, and each line's end as "\n", whether it is "\n", "\r\n" or "\r".
+    ///
+    /// # Errors
+    /// [`Error::Input`] if it is not UTF-8, saying what it is instead and what to do; or if it can't be read.
+    pub fn utf8(&self) -> Result<String> {
+        let mut all = String::with_capacity(self.len() as usize);
+        self.characters(|_, piece| {
+            all.push_str(&with_lf(piece));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    /// A part of what [`Text::utf8`] gives.
+    pub(super) fn part(&self, range: Range<u64>) -> Result<String> {
+        let (mut part, mut at) = (Vec::new(), 0);
+        self.characters(|_, piece| {
+            let piece = with_lf(piece);
+            let within = |place: u64| (place.saturating_sub(at) as usize).min(piece.len());
+            part.extend_from_slice(&piece.as_bytes()[within(range.start)..within(range.end)]);
+            at += piece.len() as u64;
+            Ok(())
+        })?;
+        String::from_utf8(part).map_err(|_| self.changed(range.start))
+    }
+
+    /// The message for content that is not what it was when the text was opened.
+    pub(super) fn changed(&self, at: u64) -> Error {
+        Error::Input(format!(
+            "{} was changed while it was read: near byte {at} there is not what was there when it was opened; put it back as it was",
+            self.name
+        ))
+    }
+
+    /// A checksum of the bytes.
+    ///
+    /// # Errors
+    /// As [`Text::read`].
+    pub fn checksum(&self) -> Result<String> {
+        if self.checksum.get().is_none() {
+            self.pieces(|_, bytes, _| Ok(bytes.len()))?;
+        }
+        Ok(self.checksum.get().cloned().unwrap_or_default())
+    }
+}
+
+/// All of a file that is read at once, such as JSON or a configuration, see [`Text::utf8`]; `expected` is what it should be, in the words of a
+/// message.
+///
+/// # Errors
+/// [`Error::Input`] if it can't be read, or is not UTF-8, saying what it is instead and what to do.
+pub fn whole(path: &Path, expected: &str) -> Result<String> {
+    Text::open_as(path, expected)?.utf8()
+}
+
+/// Every line's end as "\n".
+pub(super) fn with_lf(text: &str) -> Cow<'_, str> {
+    match memchr::memchr(b'\r', text.as_bytes()) {
+        Some(_) => text.replace("\r\n", "\n").replace('\r', "\n").into(),
+        None => text.into(),
+    }
+}
+
+/// Whether bytes of such a file never end, or it is no file but a disk. Terminals are read to their end.
+#[cfg(unix)]
+fn endless(kind: fs::FileType) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    kind.is_block_device() || (kind.is_char_device() && !std::io::IsTerminal::is_terminal(&std::io::stdin()))
+}
+
+#[cfg(not(unix))]
+fn endless(_: fs::FileType) -> bool {
+    false
 }

@@ -1,7 +1,7 @@
 //! Tokenizers as Hugging Face's `tokenizers` writes them to a `tokenizer.json`.
 
+use crate::data::whole;
 use crate::error::{Error, Result, caught};
-use crate::files;
 use std::path::Path;
 
 /// A tokenizer: from text to tokens and back.
@@ -19,7 +19,7 @@ impl Tokenizer {
     /// [`Error::Input`] if it can't be read, or is not that of a tokenizer.
     pub fn open(path: &Path) -> Result<Self> {
         let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("{}: {e}", path.display()));
-        let json = String::from_utf8(files::read(path)?).map_err(|_| wrong(&"not UTF-8; give the tokenizer.json of a Hugging Face tokenizer"))?;
+        let json = whole(path, "the tokenizer.json of a Hugging Face tokenizer")?;
         Self::new(json).map_err(|e| wrong(&e))
     }
 

@@ -1,8 +1,49 @@
 //! The symbols of a text and their indices.
 
+use super::scan::characters;
+use super::text::with_lf;
 use super::{Tokenizer, Writer};
 use crate::error::{Error, Result};
+use std::borrow::Cow;
+use std::str::FromStr;
 use std::sync::Arc;
+
+/// What is done with a character of a text that a model does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unknown {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// It is left out, as if it were not there.
+    Skip,
+    /// This one is read in its place.
+    Symbol(char),
+}
+
+impl Unknown {
+    /// The symbol that is read in the place of others, where one is.
+    pub fn symbol(self) -> Option<char> {
+        if let Unknown::Symbol(c) = self { Some(c) } else { None }
+    }
+}
+
+impl FromStr for Unknown {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let mut symbol = text.strip_prefix("symbol:").unwrap_or_default().chars();
+        match (text, symbol.next(), symbol.next()) {
+            ("error", ..) => Ok(Unknown::Refuse),
+            ("skip", ..) => Ok(Unknown::Skip),
+            (_, Some(c), None) => Ok(Unknown::Symbol(c)),
+            _ => match text {
+                r"symbol:\n" => Ok(Unknown::Symbol('\n')),
+                r"symbol:\t" => Ok(Unknown::Symbol('\t')),
+                _ => Err("expected error, skip, or symbol:C with one symbol C of the model, such as symbol:?".to_string()),
+            },
+        }
+    }
+}
 
 /// What a symbol is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -37,6 +78,75 @@ impl Vocabulary {
         }
         let symbols = (0..).zip(seen).filter(|(_, s)| *s).filter_map(|(c, _)| char::from_u32(c)).collect();
         Vocabulary { kind: Kind::Characters, symbols, tokenizer: None }
+    }
+
+    /// These characters, in the order of their code points.
+    pub(super) fn of_characters(symbols: Vec<char>) -> Self {
+        Vocabulary { kind: Kind::Characters, symbols, tokenizer: None }
+    }
+
+    /// The same and some more, and of each symbol, its index before; none if it is new. Itself where symbols are not characters.
+    pub fn extended(&self, more: &[char]) -> (Self, Vec<Option<u32>>) {
+        let mut symbols = self.symbols.clone();
+        if self.kind == Kind::Characters {
+            symbols.extend(more.iter().filter(|c| self.index(**c).is_none()));
+            symbols.sort_unstable();
+            symbols.dedup();
+        }
+        let before = symbols.iter().map(|c| self.index(*c)).collect();
+        (Vocabulary { symbols, ..self.clone() }, before)
+    }
+
+    /// Whether lines end alike, however they do: "\r\n" and "\r" are read as "\n". Not so in bytes, nor where "\r" is a symbol of its own.
+    pub fn joins_line_ends(&self) -> bool {
+        match self.kind {
+            Kind::Bytes => false,
+            Kind::Characters => self.index('\r').is_none(),
+            Kind::Tokens => true,
+        }
+    }
+
+    /// A text with the line ends that are read.
+    pub fn line_ends<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        if self.joins_line_ends() { with_lf(text) } else { text.into() }
+    }
+
+    /// A short text without the characters that are not known, or with another one for each; and how many there are.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the other one is not known either.
+    pub fn fitted(&self, text: &str, unknown: Unknown) -> Result<(String, u64)> {
+        self.check(unknown)?;
+        let (mut fitted, mut count) = (String::new(), 0);
+        for (_, c) in characters(text, self.joins_line_ends()) {
+            let known = self.kind != Kind::Characters || self.index(c).is_some();
+            count += u64::from(!known);
+            match unknown {
+                Unknown::Skip if !known => {}
+                Unknown::Symbol(other) if !known => fitted.push(other),
+                _ => fitted.push(c),
+            }
+        }
+        Ok((fitted, count))
+    }
+
+    /// Whether unknown characters can be read so.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if symbols are not characters, or the one to read instead is not known.
+    pub fn check(&self, unknown: Unknown) -> Result<()> {
+        match unknown {
+            Unknown::Refuse => Ok(()),
+            _ if self.kind != Kind::Characters => {
+                let what = if self.kind == Kind::Bytes { "bytes, and knows all of them" } else { "tokens, and its tokenizer says what is unknown" };
+                Err(Error::Usage(format!("--unknown is for models of characters; this one reads {what}; leave it out")))
+            }
+            Unknown::Symbol(c) if self.index(c).is_none() => Err(Error::Usage(format!(
+                "--unknown symbol:{} names a character that is not a symbol of the model either; give one that is",
+                c.escape_default()
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// All 256 bytes.
@@ -128,20 +238,19 @@ impl Vocabulary {
     /// [`Error::Input`] naming the first character that is not in the vocabulary, and where it stands; or if a tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match self.kind {
-            Kind::Tokens => self.tokenizer().map_or(Ok(Vec::new()), |t| t.encode(text)),
+            Kind::Tokens => self.tokenizer().map_or(Ok(Vec::new()), |t| t.encode(&self.line_ends(text))),
             Kind::Bytes => Ok(text.bytes().map(u32::from).collect()),
-            Kind::Characters => text.char_indices().map(|(at, c)| self.index(c).ok_or_else(|| self.unknown(text, at, c))).collect(),
+            Kind::Characters => {
+                let line = |at: usize| characters(&text[..at], true).filter(|(_, c)| *c == '\n').count() as u64 + 1;
+                let one = |(at, c)| self.index(c).ok_or_else(|| Error::Input(self.unknown(at as u64, line(at), c)));
+                characters(text, self.joins_line_ends()).map(one).collect()
+            }
         }
     }
 
     /// The message for a character that is not in the vocabulary.
-    pub(super) fn unknown(&self, text: &str, at: usize, c: char) -> Error {
-        let line = text.as_bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1;
-        Error::Input(format!(
-            "character {c:?} (U+{:04X}) at byte {at}, line {line}, is not among the {} symbols that the model was trained on",
-            c as u32,
-            self.len()
-        ))
+    pub(super) fn unknown(&self, at: u64, line: u64, c: char) -> String {
+        format!("character {c:?} (U+{:04X}) at byte {at}, line {line}, is not among the {} symbols that the model was trained on", c as u32, self.len())
     }
 }
 

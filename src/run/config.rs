@@ -1,6 +1,6 @@
 //! What a run was started with: `config.toml`, whose keys are the flags of `train`.
 
-use crate::data::{Difference, Missing, Task};
+use crate::data::{self, Difference, Missing, Task};
 use crate::device::Wish;
 use crate::error::{Error, Result};
 use crate::files;
@@ -98,6 +98,9 @@ pub struct RunConfig {
     /// Model whose weights, architecture and vocabulary training begins with; none for `init`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
+    /// Whether that model gets the symbols of the text that it does not know.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub extend_vocabulary: bool,
     /// Initial weights.
     #[serde(with = "as_text")]
     pub init: Init,
@@ -191,8 +194,8 @@ fn size<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Option
     }
 }
 
-pub(super) fn content(path: &Path) -> Result<Vec<u8>> {
-    files::read(path).map_err(|e| Error::Input(format!("{e}; give the config.toml of a run")))
+pub(super) fn content(path: &Path) -> Result<String> {
+    data::whole(path, "the config.toml of a run")
 }
 
 impl RunConfig {
@@ -264,8 +267,7 @@ impl RunConfig {
     /// [`Error::Input`] if it is not that of a run.
     pub fn load(path: &Path) -> Result<Self> {
         let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("{}: {}", path.display(), e.to_string().split_whitespace().collect::<Vec<_>>().join(" ")));
-        let bytes = content(path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| wrong(&e))?;
+        let text = &content(path)?;
         let table: toml::Table = text.parse().map_err(|e| wrong(&e))?;
         match table.get("format").and_then(toml::Value::as_integer) {
             Some(n) if n > i64::from(FORMAT) => {
@@ -370,6 +372,9 @@ impl RunConfig {
         }
         if self.tokens.as_deref().is_some_and(|t| t.to_str().is_none()) {
             return wrong("the path of --tokens is not UTF-8, so a run could not find the file again; rename it".to_string());
+        }
+        if self.extend_vocabulary && (self.from.is_none() || !self.writes_text()) {
+            return wrong("--extend-vocabulary is for --from with a text; leave it out".to_string());
         }
         self.check_series()?;
         self.check_labels()?;

@@ -80,6 +80,7 @@ impl RunConfig {
             activation: Activation::Tanh,
             no_bias: false,
             from: None,
+            extend_vocabulary: false,
             init: Init::default(),
             updates: Some(1000),
             epochs: None,

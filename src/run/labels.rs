@@ -24,7 +24,7 @@ impl RunConfig {
         let text = self.raw_text()?;
         let labelled = Labelled::read(&text, columns, self.kind(), known)?;
         self.text.clone_from(&text.path);
-        (self.text_checksum, self.text_bytes) = (text.checksum(), text.bytes().len() as u64);
+        (self.text_checksum, self.text_bytes) = (text.checksum()?, text.len());
         Ok(Some(labelled))
     }
 
@@ -55,7 +55,7 @@ impl RunConfig {
         if self.task.is_some() || self.separator.is_some() || self.target.is_some() {
             return wrong("--label-column reads a table, one sequence a line; leave out --task, --separator and --target");
         }
-        if self.text.is_none() {
+        if self.text.is_none() && self.text_checksum.is_empty() {
             return wrong("--label-column needs a file of lines with labels; give its path");
         }
         Ok(())

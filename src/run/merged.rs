@@ -7,13 +7,8 @@ use std::path::Path;
 use toml::Table;
 
 /// Keys of which a flag of one sets aside what a file says of the others.
-const EXCLUSIVE: [&[&str]; 5] = [
-    &["updates", "epochs"],
-    &["clip-norm", "clip-value"],
-    &["text", "text-checksum", "text-bytes"],
-    &["bytes", "tokens", "tokens-checksum"],
-    &["from", "init"],
-];
+const EXCLUSIVE: [&[&str]; 4] =
+    [&["updates", "epochs"], &["clip-norm", "clip-value"], &["text", "text-checksum", "text-bytes"], &["bytes", "tokens", "tokens-checksum"]];
 
 /// A file of keys, each with its line.
 struct Keys<'a> {
@@ -61,7 +56,7 @@ impl RunConfig {
 
     /// What must not be stated, though it is fine as a default.
     fn check_stated(&self, stated: &[String], given: &[String]) -> Result<()> {
-        if self.from.is_some() && given.iter().any(|g| g == "init") {
+        if self.from.is_some() && !self.extend_vocabulary && given.iter().any(|g| g == "init") {
             return Err(Error::Usage("--init draws weights, and --from takes those of a model; leave one of them out".to_string()));
         }
         if self.sample > 0 && !self.writes_text() && stated.iter().any(|s| s == "sample") {
@@ -79,8 +74,7 @@ impl RunConfig {
 impl<'a> Keys<'a> {
     /// Reads a file and checks each key alone.
     fn read(path: &'a Path) -> Result<Self> {
-        let bytes = content(path)?;
-        let text = std::str::from_utf8(&bytes).map_err(|e| Error::Input(format!("{} is not UTF-8 ({e}); give the config.toml of a run", path.display())))?;
+        let text = &content(path)?;
         let mut keys = Keys { path, values: Table::new(), lines: Vec::new() };
         let line = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         let places = toml::de::DeTable::parse(text).map_err(|e| keys.wrong(line(e.span().map_or(0, |s| s.start)), e.message()))?;

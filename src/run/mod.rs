@@ -230,6 +230,7 @@ impl Run {
             if self.validation_due() {
                 match self.validate(observer) {
                     Err(Error::Interrupted) => break End::Interrupted,
+                    Err(Error::Input(why)) => return Err(self.without_text(&why, observer)),
                     done => done?,
                 }
                 self.save_or_warn(observer)?;
@@ -252,6 +253,7 @@ impl Run {
             let before = self.look_due().then(|| self.trainer.engine.parameters()).transpose()?;
             match self.trainer.step() {
                 Err(Error::Interrupted) => break End::Interrupted,
+                Err(Error::Input(why)) => return Err(self.without_text(&why, observer)),
                 done => done?,
             }
             self.ask_for_figures()?;
@@ -441,7 +443,7 @@ impl Run {
     /// # Errors
     /// If the device fails.
     pub fn model(&mut self) -> Result<Model> {
-        Model::of(&mut self.trainer)
+        Ok(Model { trained_on: self.config.trained_on(), ..Model::of(&mut self.trainer)? })
     }
 
     /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.

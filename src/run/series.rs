@@ -112,7 +112,7 @@ impl RunConfig {
         if self.embed.is_some() {
             return wrong("--embed is for symbols, and --target reads numbers; leave it out");
         }
-        if self.text.is_none() {
+        if self.text.is_none() && self.text_checksum.is_empty() {
             return wrong("--target needs a CSV file; give its path");
         }
         if self.horizon == Some(0) || self.season == Some(0) {

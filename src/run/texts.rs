@@ -1,9 +1,10 @@
 //! Runs on texts and tasks: finding the symbols that their configuration names.
 
-use super::RunConfig;
+use super::{Event, Run, RunConfig};
 use crate::data::{Kind, Set, Symbols, Text, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
+use crate::store::{Model, TrainedOn};
 
 impl RunConfig {
     /// Opens the text, or makes that of the task, and notes what tells it from others; its symbols are those of a vocabulary, or its own.
@@ -21,8 +22,8 @@ impl RunConfig {
             }
         };
         self.text.clone_from(&symbols.text().path);
-        self.text_checksum = symbols.text().checksum();
-        self.text_bytes = symbols.text().bytes().len() as u64;
+        self.text_checksum = symbols.text().checksum()?;
+        self.text_bytes = symbols.text().len();
         Ok(symbols)
     }
 
@@ -32,7 +33,8 @@ impl RunConfig {
     /// If it is gone, or has changed.
     pub fn find_text(&self, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
         if let Some(symbols) = self.generated() {
-            return symbols.and_then(|s| if s.text().checksum() == self.text_checksum { Ok(s) } else { Err(self.other_sequences()) });
+            let symbols = symbols?;
+            return if symbols.text().checksum()? == self.text_checksum { Ok(symbols) } else { Err(self.other_sequences()) };
         }
         let tokens = self.tokenizer()?;
         if let (Some(found), Some(path)) = (&tokens, &self.tokens)
@@ -49,12 +51,19 @@ impl RunConfig {
     /// The text, if it is still what it was.
     pub(super) fn find_raw_text(&self) -> Result<Text> {
         let text = self.raw_text().map_err(|e| Error::Input(format!("{e}; if the text has moved, give its new path before --resume")))?;
-        if text.checksum() != self.text_checksum {
+        let checksum = text.checksum()?;
+        if self.text.is_none() && checksum != self.text_checksum {
+            return Err(Error::Input(format!(
+                "this run was trained on a text that came through a pipe ({} bytes, checksum {}), which was kept nowhere; give it again before --resume: a path, or - to read it from standard input",
+                self.text_bytes, self.text_checksum
+            )));
+        }
+        if checksum != self.text_checksum {
             return Err(Error::Input(format!(
                 "{} is not the text that this run was trained on: it has {} bytes, checksum {}; the run's had {}, {}; give the path of the right one before --resume",
                 text.name,
-                text.bytes().len(),
-                text.checksum(),
+                text.len(),
+                checksum,
                 self.text_bytes,
                 self.text_checksum
             )));
@@ -64,8 +73,27 @@ impl RunConfig {
 
     fn symbols(&self, text: Text, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
         match vocabulary {
-            Some(v) => Symbols::separated(text, v.clone(), self.separator.as_deref()),
-            None => Symbols::new(text, self.kind()),
+            Some(v) => Symbols::separated(text.or_for_unknown("give --extend-vocabulary to add what is new"), v.clone(), self.separator.as_deref()),
+            None => Symbols::new(text.or("train on its bytes with --bytes"), self.kind()),
+        }
+    }
+
+    /// The model of --from with the symbols of the text that it does not know, and how many those are.
+    ///
+    /// # Errors
+    /// If the text can't be read, or the model is of another kind.
+    pub fn extended(&self, model: &Model) -> Result<(Model, u32)> {
+        let symbols = Symbols::new(self.raw_text()?, Kind::Characters)?;
+        let found = symbols.vocabulary().symbols().concat();
+        model.extended(&found.chars().collect::<Vec<_>>(), self.init, self.seed)
+    }
+
+    /// How the text is laid out, as a model's file says it.
+    pub fn trained_on(&self) -> TrainedOn {
+        match (self.task, &self.separator) {
+            (Some(task), _) => TrainedOn::Task(task),
+            (None, Some(separator)) => TrainedOn::Separated(separator.clone()),
+            (None, None) => TrainedOn::Stream,
         }
     }
 
@@ -96,6 +124,19 @@ impl RunConfig {
 
     pub(super) fn kind(&self) -> Kind {
         if self.bytes { Kind::Bytes } else { Kind::Characters }
+    }
+}
+
+impl Run {
+    /// Saves where training can't go on because its text can't be read; what to say then.
+    pub(super) fn without_text(&mut self, why: &str, observer: &mut dyn FnMut(Event<'_>)) -> Error {
+        let saved = self.take_figures(true, observer).and_then(|()| self.folder.check()).and_then(|()| self.save());
+        let folder = files::quoted(self.folder.path());
+        match (saved, self.saved_at) {
+            (Ok(()), Some(update)) => Error::Input(format!("{why}; saved after update {update}; then go on with `retrograd train --resume {folder}`")),
+            (Err(e), Some(update)) => Error::Input(format!("{why}; {e}; the last snapshot is of update {update}")),
+            (_, None) => Error::Input(why.to_string()),
+        }
     }
 }
 

@@ -83,10 +83,8 @@ impl Foreign {
     /// [`Error::Input`] naming every tensor whose name, shape or type does not fit, with what was expected and found; likewise every symbol.
     pub fn model(mut self, unsaid: &Unsaid) -> Result<(Model, Vec<String>)> {
         let own = self.architecture()?;
-        if own.as_ref().is_some_and(|o| o.symbols == Kind::Tokens) {
-            return Err(Error::Input(
-                "it is a model of tokens of this program, and needs no import: give the file itself to eval, sample or --from".to_string(),
-            ));
+        if self.is_own(own.as_ref()) {
+            return self.own(unsaid).map(|model| (model, Vec::new()));
         }
         let sizes = self.sizes();
         self.check(&sizes)?;
@@ -115,6 +113,9 @@ impl Foreign {
             metadata: BTreeMap::from([("config".into(), architecture), ("vocabulary".into(), serde_json::json!(sorted).to_string())]),
             ..Container::default()
         };
+        if let Some(sequences) = self.metadata.get("sequences").filter(|_| own.is_some()) {
+            container.metadata.insert("sequences".into(), sequences.clone());
+        }
         for (name, found) in std::mem::take(&mut self.tensors) {
             let numbers = match name.as_str() {
                 // One column, or row, a symbol.
@@ -133,6 +134,27 @@ impl Foreign {
             notes.push(format!("{with} has biases and {without} none: {without} gets biases of 0, which training moves"));
         }
         Ok((Model::from_container(container)?, notes))
+    }
+
+    /// Whether it is a model of this program that no other one makes: of tokens, labels, series, or with an embedding. Then it says all of itself.
+    fn is_own(&self, own: Option<&model::Architecture>) -> bool {
+        let says = |name: &str| self.metadata.contains_key(name);
+        own.is_some_and(|o| o.symbols == Kind::Tokens || says("labels") || says("series") || self.tensors.contains_key("embed.weight"))
+    }
+
+    /// That model.
+    fn own(self, unsaid: &Unsaid) -> Result<Model> {
+        let said = [("vocabulary", unsaid.vocabulary.is_some()), ("bytes", unsaid.bytes), ("activation", unsaid.activation.is_some())];
+        if let Some((flag, _)) = said.into_iter().find(|s| s.1) {
+            return Err(Error::Usage(format!("--{flag} is for files that do not say it, and this one does; leave it out")));
+        }
+        if let Some((name, found)) = self.tensors.iter().find(|(_, t)| t.dtype != Dtype::F32) {
+            return Err(Error::Input(format!("{name} is {:?} {:?}, expected F32; convert it in Python", found.dtype, found.shape)));
+        }
+        let mut metadata = self.metadata;
+        metadata.remove(CHECKSUM);
+        let tensors = self.tensors.into_iter().map(|(name, found)| (name, (found.shape, found.numbers))).collect();
+        Model::from_container(Container { metadata, tensors })
     }
 
     /// What this program says of its models, if the file has it.
@@ -275,7 +297,12 @@ mod tests {
 
     fn model(layers: u32, bias: bool, activation: Activation) -> Model {
         let config = Config { hidden: 5, layers, activation, bias, ..Config::symbols(4) };
-        Model { config, codec: crate::data::Codec::Text(Vocabulary::of("abcd")), parameters: Init::Uniform.parameters(&config, 3) }
+        Model {
+            config,
+            codec: crate::data::Codec::Text(Vocabulary::of("abcd")),
+            trained_on: model::TrainedOn::Stream,
+            parameters: Init::Uniform.parameters(&config, 3),
+        }
     }
 
     fn foreign(container: &Container) -> Foreign {

@@ -11,5 +11,5 @@ mod snapshot;
 
 pub use container::Container;
 pub use foreign::{Foreign, Unsaid};
-pub use model::Model;
+pub use model::{Model, TrainedOn};
 pub use snapshot::{Progress, Snapshot};

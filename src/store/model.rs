@@ -5,10 +5,10 @@
 //! layer are added; ours is written as the first, the second is zero.
 
 use super::container::{Container, in_file};
-use crate::data::{Codec, Kind, Series, Tokenizer, Vocabulary};
+use crate::data::{Codec, Kind, Series, Task, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Config, Tensor};
+use crate::model::{Activation, Config, Init, Tensor};
 use crate::trainer::Trainer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -20,7 +20,34 @@ const FORMAT: u32 = 2;
 const FIRST_FORMAT: u32 = 1;
 
 /// Names of the metadata; `format` is what PyTorch's tools write.
-const NAMES: [&str; 6] = ["config", "format", "labels", "series", "tokenizer", "vocabulary"];
+const NAMES: [&str; 7] = ["config", "format", "labels", "sequences", "series", "tokenizer", "vocabulary"];
+
+/// How the text of a model was laid out in training.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum TrainedOn {
+    /// As one stream; also where a file does not say.
+    #[default]
+    #[serde(rename = "stream")]
+    Stream,
+    /// As sequences with this between them.
+    #[serde(rename = "separator")]
+    Separated(String),
+    /// The sequences of a task.
+    #[serde(rename = "task")]
+    Task(Task),
+}
+
+impl TrainedOn {
+    /// What stood between sequences, if they were of a text.
+    pub fn separator(&self) -> Option<&str> {
+        if let TrainedOn::Separated(separator) = self { Some(separator) } else { None }
+    }
+
+    /// The task, if it was one.
+    pub fn task(&self) -> Option<Task> {
+        if let TrainedOn::Task(task) = self { Some(*task) } else { None }
+    }
+}
 
 /// A model apart from any device.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +56,8 @@ pub struct Model {
     pub config: Config,
     /// What its numbers stand for.
     pub codec: Codec,
+    /// How its text was laid out.
+    pub trained_on: TrainedOn,
     /// The flat parameters, see [`Config::tensors`].
     pub parameters: Vec<f32>,
 }
@@ -109,6 +138,9 @@ impl Model {
         let symbols = self.codec.vocabulary().map_or(Kind::default(), Vocabulary::kind);
         let a = Architecture { format, architecture, symbols, hidden: c.hidden, layers: c.layers, activation: c.activation, bias: c.bias, embed };
         put("config", json!(a).to_string());
+        if self.trained_on != TrainedOn::Stream {
+            put("sequences", json!(self.trained_on).to_string());
+        }
         if let Codec::Labels { labels, .. } = &self.codec {
             put("labels", json!(labels).to_string());
         }
@@ -136,6 +168,7 @@ impl Model {
         let foreign = |e: Error| Error::Input(format!("{e}; `retrograd import` takes over models of PyTorch"));
         let a = parse_architecture(container.text("config").map_err(foreign)?)?;
         let codec = parse_codec(&container, a.symbols)?;
+        let trained_on = parse_sequences(&container)?;
         let embed = a.embed.unwrap_or(0);
         let config = Config { input: codec.input(embed), output: codec.output(), hidden: a.hidden, layers: a.layers, activation: a.activation, bias: a.bias };
         config.dims(1).checked().map_err(|e| Error::Input(e.to_string()))?;
@@ -164,16 +197,49 @@ impl Model {
         }
         match container.tensors.keys().next() {
             Some(name) => Err(Error::Input(format!("tensor {name} does not belong to a model of {} layers", config.layers))),
-            None => Ok(Model { config, codec, parameters }),
+            None => Ok(Model { config, codec, trained_on, parameters }),
         }
     }
 
-    /// The model that a trainer has on its device.
+    /// The same with a vocabulary that has more symbols: what is new is as in a fresh model of that size. And how many there are.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is not a model of characters that predicts the next one.
+    pub fn extended(&self, more: &[char], init: Init, seed: u64) -> Result<(Self, u32)> {
+        let Codec::Text(vocabulary) = &self.codec else {
+            return Err(Error::Usage("--extend-vocabulary is for models that predict the next character; leave it out".to_string()));
+        };
+        if vocabulary.kind() != Kind::Characters || self.trained_on.task().is_some() {
+            return Err(Error::Usage("--extend-vocabulary is for models of the characters of a text; leave it out".to_string()));
+        }
+        let (vocabulary, before) = vocabulary.extended(more);
+        let codec = Codec::Text(vocabulary);
+        let config = Config { input: codec.input(self.config.embedding()), output: codec.output(), ..self.config };
+        config.dims(1).checked()?;
+        let mut parameters = init.parameters(&config, seed);
+        for (old, new) in self.config.tensors().iter().zip(config.tensors()) {
+            let (known, mut numbers) = (old.extract(&self.parameters), new.extract(&parameters));
+            // Which of its rows or columns stand for symbols shows in its shape.
+            let (by_row, by_column) = (old.rows != new.rows, old.cols != new.cols);
+            for r in 0..new.rows as usize {
+                let Some(row) = (if by_row { before[r] } else { Some(r as u32) }) else { continue };
+                for c in 0..new.cols as usize {
+                    let Some(column) = (if by_column { before[c] } else { Some(c as u32) }) else { continue };
+                    numbers[r * new.cols as usize + c] = known[(row * old.cols + column) as usize];
+                }
+            }
+            new.insert(&mut parameters, &numbers);
+        }
+        let added = before.iter().filter(|b| b.is_none()).count() as u32;
+        Ok((Model { config, codec, trained_on: self.trained_on.clone(), parameters }, added))
+    }
+
+    /// The model that a trainer has on its device; how its text is laid out is the caller's to say.
     ///
     /// # Errors
     /// If the device fails.
     pub fn of(trainer: &mut Trainer) -> Result<Self> {
-        Ok(Model { config: trainer.engine.config, codec: trainer.codec().clone(), parameters: trainer.engine.parameters()? })
+        Ok(Model { config: trainer.engine.config, codec: trainer.codec().clone(), trained_on: TrainedOn::Stream, parameters: trainer.engine.parameters()? })
     }
 
     /// Writes the file, whole or not at all.
@@ -214,6 +280,16 @@ fn parse_codec(container: &Container, kind: Kind) -> Result<Codec> {
     })
 }
 
+/// Reads the metadata `sequences`; files of earlier versions have none.
+fn parse_sequences(container: &Container) -> Result<TrainedOn> {
+    let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("its metadata `sequences` is not that of a model of this program ({e})"));
+    let Some(text) = container.metadata.get("sequences") else { return Ok(TrainedOn::Stream) };
+    match serde_json::from_str(text).map_err(|e| wrong(&e))? {
+        TrainedOn::Separated(separator) if separator.is_empty() => Err(wrong(&"an empty separator")),
+        trained_on => Ok(trained_on),
+    }
+}
+
 /// Reads the metadata `labels`.
 fn parse_labels(text: &str) -> Result<Vec<String>> {
     let wrong = |what: &str| Error::Input(format!("its metadata `labels` is not that of a model of this program ({what})"));
@@ -224,12 +300,11 @@ fn parse_labels(text: &str) -> Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Init;
 
     fn model(layers: u32, bias: bool) -> Model {
         let vocabulary = Vocabulary::of("añ\"\n");
         let config = Config { hidden: 5, layers, activation: Activation::Relu, bias, ..Config::symbols(4) };
-        Model { config, codec: Codec::Text(vocabulary), parameters: Init::Uniform.parameters(&config, 3) }
+        Model { config, codec: Codec::Text(vocabulary), trained_on: TrainedOn::Stream, parameters: Init::Uniform.parameters(&config, 3) }
     }
 
     #[test]
@@ -241,11 +316,55 @@ mod tests {
                 None => Codec::Text(vocabulary.clone()),
             };
             let config = Config { input: codec.input(size), output: codec.output(), hidden: 4, ..Config::symbols(1) };
-            let m = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec };
+            let m = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec, trained_on: TrainedOn::Stream };
             let c = m.to_container();
             assert!(c.metadata["config"].contains("\"format\":2"), "{}", c.metadata["config"]);
             assert_eq!(Model::from_container(Container::from_bytes(&c.to_bytes(), &NAMES).unwrap()).unwrap(), m);
         }
+    }
+
+    #[test]
+    fn a_file_knows_what_its_sequences_are() {
+        let stream = model(1, true);
+        assert!(!stream.to_container().metadata.contains_key("sequences"), "as files of streams always were");
+        for trained_on in [TrainedOn::Separated("\n".into()), TrainedOn::Separated("\"é\r\n".into()), TrainedOn::Task("copy:4".to_string().try_into().unwrap())]
+        {
+            let m = Model { trained_on, ..stream.clone() };
+            assert_eq!(Model::from_container(Container::from_bytes(&m.to_container().to_bytes(), &NAMES).unwrap()).unwrap(), m);
+        }
+        for bad in ["", "{}", "\"lines\"", "{\"separator\":\"\"}", "{\"task\":\"sleep:3\"}"] {
+            let mut c = stream.to_container();
+            c.metadata.insert("sequences".into(), bad.into());
+            let e = Model::from_container(c).unwrap_err().to_string();
+            assert!(e.contains("`sequences`") && !e.contains('\n'), "{bad}: {e}");
+        }
+    }
+
+    #[test]
+    fn new_symbols_get_fresh_rows_and_old_ones_keep_theirs() {
+        for size in [0, 3] {
+            let codec = Codec::Text(Vocabulary::of("bd\n"));
+            let config = Config { input: codec.input(size), output: codec.output(), hidden: 5, layers: 2, ..Config::symbols(1) };
+            let old = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec, trained_on: TrainedOn::Separated("\n".into()) };
+            let (new, added) = old.extended(&['c', 'a', 'd'], Init::Uniform, 7).unwrap();
+            assert_eq!((added, new.codec.vocabulary().unwrap().symbols().concat()), (2, "\nabcd".to_string()));
+            assert_eq!(new.trained_on, old.trained_on);
+            let fresh = Init::Uniform.parameters(&new.config, 7);
+            let at = [Some(0), None, Some(1), None, Some(2)];
+            for (was, is) in old.config.tensors().iter().zip(new.config.tensors()) {
+                let (a, b, c) = (was.extract(&old.parameters), is.extract(&new.parameters), is.extract(&fresh));
+                for i in 0..b.len() {
+                    let (row, column) = (i / is.cols as usize, i % is.cols as usize);
+                    let row = if was.rows == is.rows { Some(row) } else { at[row] };
+                    let column = if was.cols == is.cols { Some(column) } else { at[column] };
+                    let expected = row.zip(column).map_or(c[i], |(r, k)| a[r * was.cols as usize + k]);
+                    assert_eq!(b[i], expected, "{} {i}", is.name);
+                }
+            }
+            assert_eq!(old.extended(&['b'], Init::Uniform, 7).unwrap(), (old.clone(), 0));
+        }
+        let bytes = Model { codec: Codec::Text(Vocabulary::bytes()), ..model(1, true) };
+        assert!(bytes.extended(&['x'], Init::Uniform, 0).is_err());
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! A model as an ONNX file: tokens and state in, logits and state out, any number of steps and lanes.
 //!
 //! ```text
-//! tokens [T,B] -> OneHot -> RNN (layer 0) -> Squeeze -> RNN (layer 1) -> ... -> MatMul head^T -> Add bias -> logits [T,B,V]
+//! tokens [T,B] -> OneHot, Gather (checks the index) -> RNN (layer 0) -> Squeeze -> RNN (layer 1) -> ... -> MatMul head^T -> Add bias -> logits [T,B,V]
 //! state [L,B,H] -> Split, one part a layer                                              last states -> Concat -> next_state [L,B,H]
 //! ```
 //!
-//! The format is a protocol buffer of nine kinds of messages, of which few fields are written. Field numbers are those of onnx.proto3, opset 14 (the last that changed `RNN`).
+//! The format is a protocol buffer of nine kinds of messages, of which few fields are written. Field numbers are those of onnx.proto3, opset 11.
 
 use super::Model;
 use super::protobuf::Message;
@@ -14,9 +14,10 @@ use crate::files;
 use crate::model::Activation;
 use std::path::Path;
 
-/// Version of the format's messages (onnx 1.10), and of the operators.
-const IR_VERSION: i64 = 8;
-const OPSET: i64 = 14;
+/// Version of the operators, and that of the format's messages that came with it (onnx 1.6): the first in which `Gather` and `OneHot` take the same
+/// indices. So every consumer of the years since can read the file.
+const IR_VERSION: i64 = 6;
+const OPSET: i64 = 11;
 /// The types of tensors' elements.
 const FLOAT: i64 = 1;
 const INT64: i64 = 7;
@@ -55,6 +56,10 @@ impl Graph {
 
 fn int_attribute(name: &str, n: i64) -> Message {
     Message::default().text(1, name).int(3, n).int(20, 2)
+}
+
+fn ints_attribute(name: &str, numbers: &[i64]) -> Message {
+    Message::default().text(1, name).all(numbers, |m, &n| m.int(8, n)).int(20, 7)
 }
 
 fn float_attribute(name: &str, x: f32) -> Message {
@@ -99,7 +104,7 @@ impl Model {
         let [time, batch] = [Dimension::Free("time"), Dimension::Free("batch")];
         let state = [Dimension::Size(c.layers), Dimension::Free("batch"), Dimension::Size(c.hidden)];
         let inputs = [
-            value("tokens", INT64, &[time, batch], "indices into the vocabulary (metadata), 0 to V-1"),
+            value("tokens", INT64, &[time, batch], "indices into the vocabulary (metadata), 0 to V-1, or -V to -1 from its end; others are an error"),
             value("state", FLOAT, &state, "zeros, or the next_state of what came before"),
         ];
         let logits = [Dimension::Free("time"), Dimension::Free("batch"), Dimension::Size(c.outputs())];
@@ -125,15 +130,19 @@ impl Model {
         } else {
             let depth = graph.integers("depth", &[], &[c.input.symbols().into()]);
             let values = graph.floats("values", &[2], &[0.0, 1.0]);
-            graph.node("OneHot", &["tokens", &depth, &values], &["x.0"], &[]);
+            graph.node("OneHot", &["tokens", &depth, &values], &["one_hot"], &[]);
+            // OneHot makes zeros of an index outside of the vocabulary, where Gather fails, as with an embedding. What it gathers here is nothing.
+            let nothing = graph.floats("nothing", &[c.input.symbols(), 1], &vec![0.0; c.input.symbols() as usize]);
+            graph.node("Gather", &[&nothing, "tokens"], &["checked"], &[]);
+            graph.node("Add", &["one_hot", "checked"], &["x.0"], &[]);
         }
         let names = |stem: &str| (0..c.layers).map(|k| format!("{stem}.{k}")).collect::<Vec<String>>();
         let (mut before, mut behind) = (names("state"), names("next_state"));
         if c.layers == 1 {
             (before, behind) = (vec!["state".to_string()], vec!["next_state".to_string()]);
         } else {
-            let parts = graph.integers("parts", &[c.layers], &vec![1; c.layers as usize]);
-            graph.node("Split", &["state", &parts], &before.iter().map(String::as_str).collect::<Vec<_>>(), &[int_attribute("axis", 0)]);
+            let parts = ints_attribute("split", &vec![1; c.layers as usize]);
+            graph.node("Split", &["state"], &before.iter().map(String::as_str).collect::<Vec<_>>(), &[int_attribute("axis", 0), parts]);
         }
         let mut attributes = vec![int_attribute("hidden_size", c.hidden.into())];
         match c.activation {
@@ -144,7 +153,6 @@ impl Model {
                 attributes.extend([text_attribute("activations", "Affine"), float_attribute("activation_alpha", 1.0), float_attribute("activation_beta", 0.0)]);
             }
         }
-        let direction = graph.integers("direction", &[1], &[1]);
         for k in 0..c.layers {
             let inputs = if k == 0 { c.input.width() } else { c.hidden };
             let mut matrix = |name: String, cols| graph.floats(&name, &[1, c.hidden, cols], numbers(&name).unwrap_or_default());
@@ -154,7 +162,7 @@ impl Model {
             let b = bias.map_or(String::new(), |b| graph.floats(format!("rnn.bias_l{k}"), &[1, 2 * c.hidden], &b));
             let (x, h, y) = (format!("x.{k}"), format!("h.{k}"), format!("x.{}", k + 1));
             graph.node("RNN", &[&x, &w, &r, &b, "", &before[k as usize]], &[&h, &behind[k as usize]], &attributes);
-            graph.node("Squeeze", &[&h, &direction], &[&y], &[]);
+            graph.node("Squeeze", &[&h], &[&y], &[ints_attribute("axes", &[1])]);
         }
         if c.layers > 1 {
             graph.node("Concat", &behind.iter().map(String::as_str).collect::<Vec<_>>(), &["next_state"], &[int_attribute("axis", 0)]);
@@ -220,12 +228,17 @@ mod tests {
     #[test]
     fn the_graph_holds_the_model() {
         for (layers, bias, operators) in [
-            (1, true, "OneHot RNN Squeeze MatMul Add"),
-            (1, false, "OneHot RNN Squeeze MatMul"),
-            (3, false, "OneHot Split RNN Squeeze RNN Squeeze RNN Squeeze Concat MatMul"),
+            (1, true, "OneHot Gather Add RNN Squeeze MatMul Add"),
+            (1, false, "OneHot Gather Add RNN Squeeze MatMul"),
+            (3, false, "OneHot Gather Add Split RNN Squeeze RNN Squeeze RNN Squeeze Concat MatMul"),
         ] {
             let config = Config { hidden: 5, layers, activation: Activation::Identity, bias, ..Config::symbols(4) };
-            let model = Model { config, codec: crate::data::Codec::Text(Vocabulary::of("abcd")), parameters: Init::Uniform.parameters(&config, 3) };
+            let model = Model {
+                config,
+                codec: crate::data::Codec::Text(Vocabulary::of("abcd")),
+                trained_on: crate::store::TrainedOn::Stream,
+                parameters: Init::Uniform.parameters(&config, 3),
+            };
             let bytes = model.to_onnx().unwrap();
             let file = fields(&bytes);
             let of = |all: &[(u64, Vec<u8>)], field| all.iter().filter(|f| f.0 == field).map(|f| f.1.clone()).collect::<Vec<_>>();

@@ -48,6 +48,8 @@ mod shaders;
 mod supply;
 // Synthetic tasks: what is scored, gradients and N, right answers, runs.
 mod tasks;
+// Texts as people have them, and what other programs do to them meanwhile.
+mod texts;
 // Tokens: text as a tokenizer cuts it, runs on it, text from it.
 mod tokens;
 // Training: losses update by update, guards, plans, figures.

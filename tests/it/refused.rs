@@ -18,6 +18,10 @@ fn files() -> BTreeMap<&'static str, PathBuf> {
     put("other", "other.txt", "\u{e9}tude ".repeat(300).as_bytes());
     put("empty", "empty.txt", b"");
     put("latin1", "latin1.txt", b"caf\xe9 au lait");
+    put("utf16", "utf16.txt", b"\xff\xfeI\0t\0 \0w\0a\0s\0");
+    put("packed", "packed file.txt.gz", b"\x1f\x8b\x08\0\0\0\0\0");
+    put("pdf", "book.pdf", b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n");
+    put("elf", "program", b"\x7fELF\x02\x01\x01\0\xff\0\0\0");
     put("short", "short.txt", b"abcdefgh");
     put("blank", "blank.txt", b"\n\n\n\n");
     put("one", "one.txt", b"one line alone, and nothing behind it but its end\n");

@@ -99,7 +99,7 @@ fn bad_tables_are_refused() {
         refused(&args, *code, words);
     }
     let latin = file("latin.csv", b"a,b\n1,2\n3,\xe9\n");
-    refused(&["train", latin.to_str().unwrap(), "--target=a"], 1, &["latin.csv line 3", "not UTF-8", "0xe9", "iconv"]);
+    refused(&["train", latin.to_str().unwrap(), "--target=a"], 1, &["latin.csv", "line 3", "not UTF-8", "0xe9", "iconv -f WINDOWS-1252"]);
     refused(&["train", "/no/such.csv", "--target=a"], 1, &["/no/such.csv", "cannot read"]);
 }
 

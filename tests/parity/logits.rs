@@ -11,7 +11,7 @@ fn main() -> Result<()> {
     };
     let model = Model::load(Path::new(model))?;
     let mut sampler = Sampler::new(model.config, &model.parameters, SampleOptions::default())?;
-    for token in model.codec.text()?.encode(Text::open(Path::new(text))?.utf8()?)? {
+    for token in model.codec.text()?.encode(&Text::open(Path::new(text))?.utf8()?)? {
         sampler.read(token)?;
         println!("{}", sampler.scores().iter().map(f32::to_string).collect::<Vec<_>>().join(" "));
     }

@@ -15,7 +15,7 @@ impl Sheet {
     /// # Errors
     /// [`Error::Input`] with file, line and column, what was found and what to do, if it is not a whole table of numbers.
     pub fn read(text: &Text, asked: &Asked) -> Result<Self> {
-        let content = decoded(text)?;
+        let content = &text.utf8()?;
         let mut reader = csv::ReaderBuilder::new().delimiter(asked.delimiter as u8).flexible(true).has_headers(false).from_reader(content.as_bytes());
         let mut record = csv::StringRecord::new();
         let failed = |e: csv::Error| Error::Input(format!("{}: {e}; give a CSV file", text.name));
@@ -44,16 +44,6 @@ impl Sheet {
         }
         rows.sheet(text, &plan, asked)
     }
-}
-
-/// The text without a byte order mark.
-fn decoded(text: &Text) -> Result<&str> {
-    let content = std::str::from_utf8(text.bytes()).map_err(|e| {
-        let at = e.valid_up_to();
-        let (line, byte) = (text.bytes()[..at].iter().filter(|b| **b == b'\n').count() + 1, text.bytes()[at]);
-        Error::Input(format!("{} line {line} is not UTF-8: byte {byte:#04x} at offset {at}; convert it, for example with iconv -t UTF-8", text.name))
-    })?;
-    Ok(content.strip_prefix('\u{feff}').unwrap_or(content))
 }
 
 /// The line of a record, empty ones before it skipped.
@@ -255,8 +245,8 @@ impl Rows {
         let mut sheet = Sheet {
             name: text.name.clone(),
             path: text.path.clone(),
-            bytes: text.bytes().len() as u64,
-            checksum: text.checksum(),
+            bytes: text.len(),
+            checksum: text.checksum()?,
             columns,
             features: plan.features,
             targets: plan.targets.clone(),

@@ -1,0 +1,78 @@
+//! Bytes that are read from any place on: those of a file, or in memory. A file is never mapped: what another program does to it is then a
+//! read that fails, not a signal that ends the process.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a read waits for bytes that are gone: who writes a file anew cuts it to nothing first.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(10);
+
+pub(super) enum Raw {
+    Given(Arc<Vec<u8>>),
+    File {
+        file: File,
+        /// Bytes when it was opened.
+        len: u64,
+    },
+}
+
+impl Raw {
+    /// Bytes; of a file, those that it had when it was opened.
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Raw::Given(bytes) => bytes.len() as u64,
+            Raw::File { len, .. } => *len,
+        }
+    }
+
+    /// Bytes that there are now.
+    pub(super) fn len_now(&self) -> u64 {
+        match self {
+            Raw::Given(bytes) => bytes.len() as u64,
+            Raw::File { file, .. } => file.metadata().map_or(0, |m| m.len()),
+        }
+    }
+
+    /// Fills `out` with the bytes from place `at` on; false if the file has been cut short, and stays so.
+    pub(super) fn read(&self, at: u64, out: &mut [u8]) -> io::Result<bool> {
+        let file = match self {
+            Raw::Given(bytes) => {
+                let from = usize::try_from(at).unwrap_or(usize::MAX);
+                let found = bytes.get(from..).and_then(|rest| rest.get(..out.len()));
+                return Ok(found.is_some_and(|found| {
+                    out.copy_from_slice(found);
+                    true
+                }));
+            }
+            Raw::File { file, .. } => file,
+        };
+        let (mut done, mut since) = (0, None);
+        while done < out.len() {
+            match read_at(file, &mut out[done..], at + done as u64) {
+                Ok(0) => {
+                    if since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                        return Ok(false);
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, out, at)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, out, at)
+}
