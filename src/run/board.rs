@@ -2,6 +2,7 @@
 
 use super::folder::{Folder, Growing};
 use crate::error::{Error, Result};
+use crate::model::layer_name;
 use crate::store::events::{What, event};
 use serde_json::Value;
 use std::fs;
@@ -111,7 +112,7 @@ fn monitored(monitor: &Value) -> Vec<(String, f64)> {
         }
     };
     for (k, layer) in monitor["layers"].as_array().into_iter().flatten().enumerate() {
-        ["decay_rate", "half_life", "saturation"].into_iter().for_each(|key| take(format!("layer_{k}"), layer, key));
+        ["decay_rate", "half_life", "saturation"].into_iter().for_each(|key| take(layer_name(k).replace(' ', "_"), layer, key));
     }
     for parameter in monitor["parameters"].as_array().into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or("unnamed");
