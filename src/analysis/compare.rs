@@ -264,6 +264,25 @@ fn figures(name: &str, drawn: &[Vec<f32>], full: &[f32]) -> Parameter {
 mod tests {
     use super::*;
 
+    /// Strategies take turns, so that what else a machine does slows all alike; one that is asked for twice trains once.
+    #[test]
+    fn strategies_take_turns() {
+        let text = crate::data::Text::given("text", "the strategies of truncation take turns, a few updates each. ".repeat(40));
+        let symbols = Arc::new(Symbols::new(text, crate::data::Kind::Characters).unwrap());
+        let settings = Settings { hidden: 4, lanes: 2, goal: Goal::Updates(24), ..Settings::default() };
+        let (a, b) = (Truncation::Full, Truncation::Regular(5));
+        let plan = Plan { strategies: vec![b, b], settings, updates: 24, length: 20, draws: 2 };
+        let mut turns = Vec::new();
+        let found = compare(&Device::Cpu { threads: 1 }, &symbols, &plan, &mut |event| {
+            if let Event::Trained(strategy, update, _) = event {
+                turns.push((update, strategy));
+            }
+        });
+        assert_eq!(turns, (1..=24).flat_map(|update| [(update, a), (update, b)]).collect::<Vec<_>>());
+        let found = found.unwrap();
+        assert!(found.strategies.iter().all(|s| s.updates == 24 && s.curve.len() == 24 && s.seconds > 0.0 && s.val_loss.is_some()));
+    }
+
     #[test]
     fn bias_and_spread_of_known_gradients() {
         let full = [3.0, 4.0];
