@@ -128,6 +128,35 @@ fn lanes_that_forget_are_read_once() {
     }
 }
 
+/// What a device can walk through in one piece is walked through rightly: long segments of many lanes have the loss of the CPU.
+#[test]
+fn long_segments_of_many_lanes_have_the_loss_of_the_cpu() {
+    let symbols = Arc::new(Symbols::new(Text::given("text", stretches(30_000)), Kind::Characters).unwrap());
+    let config = Config { hidden: 32, layers: 1, ..Config::symbols(symbols.vocabulary().len()) };
+    let (flat, content, lanes) = (Init::Uniform.parameters(&config, 1), Content::from(symbols), 32);
+    let parts = Parts::of_stream(&content, 0..content.len(), lanes, lanes, WARM_UP).unwrap();
+    let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
+    let losses = both().into_iter().map(|device| {
+        let task = retrograd::plan::Task {
+            config,
+            lanes,
+            window: parts.steps(),
+            ring: 0,
+            split: false,
+            update,
+            history: retrograd::model::History::F32,
+            dropout: retrograd::model::Dropout::default(),
+            budget: 1 << 30,
+        };
+        let plan = Plan::for_evaluation(&task, &device.capabilities()).unwrap();
+        let mut engine = Engine::new(&device, config, plan, &update).unwrap();
+        engine.set_parameters(&flat).unwrap();
+        Held::Stream(content.clone(), parts.clone()).evaluate(&mut engine, || Ok(())).unwrap().loss
+    });
+    let losses: Vec<f64> = losses.collect();
+    assert!((losses[0] - losses[1]).abs() < 1e-5, "{losses:?}");
+}
+
 /// A series of small numbers with one large one in row `spike`.
 fn spiked(rows: usize, spike: usize) -> String {
     let mut csv = "x\n".to_string();
