@@ -31,7 +31,7 @@ fn stretches(len: usize) -> String {
             (up, next) = (!up, i + 500 + word(i as u64) as usize % 4000);
             text.push(if up { 'U' } else { 'D' });
         } else {
-            text.push(if (word(i as u64) % 10 == 0) == up { 'b' } else { 'a' });
+            text.push(if word(i as u64).is_multiple_of(10) == up { 'b' } else { 'a' });
         }
     }
     text
