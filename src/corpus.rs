@@ -1,6 +1,6 @@
 //! What is trained on, and what is held out of it.
 
-use crate::data::{Codec, Content, Labelled, Lanes, Sequences, Symbols, Table, WARM_UP};
+use crate::data::{Codec, Content, Labelled, Lanes, Parts, Sequences, Symbols, Table, WARM_UP};
 use crate::error::{Error, Result};
 use crate::evaluate::Held;
 use crate::feed::Source;
@@ -85,10 +85,11 @@ impl Corpus {
             Layout::Pieces(len) => Source::Sequences(Sequences::pieces(symbols.clone(), 0..cut, len)?),
             _ => Source::Stream(Lanes::new(symbols.clone(), 0..cut, settings.lanes)?),
         };
-        let lanes = Lanes::for_evaluation(held.saturating_sub(1), settings.lanes);
-        let tail = |_| Lanes::overlapping(symbols.clone(), cut..symbols.len(), lanes, settings.lanes, WARM_UP).map(Held::Stream);
-        let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?;
-        Ok(Corpus { content: symbols.into(), codec, train, validation })
+        let lanes = Parts::lanes_for(held.saturating_sub(1), settings.lanes);
+        let content = Content::from(symbols);
+        let tail = |_| Parts::of_stream(&content, cut..content.len(), lanes, settings.lanes, WARM_UP);
+        let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?.map(|parts| Held::Stream(content.clone(), parts));
+        Ok(Corpus { content, codec, train, validation })
     }
 
     /// Parts labelled texts; which are held out is drawn, since tables are often sorted by their labels.
@@ -131,10 +132,12 @@ impl Corpus {
             Source::Sequences(Sequences::rows(table.clone(), &parts))
         };
         let held: usize = (0..groups).map(|g| table.held_out(g).len()).sum();
-        let share = held.div_ceil(settings.lanes as usize).max(2 * WARM_UP as usize);
-        let parts: Vec<_> = (0..groups).flat_map(|g| table.pieces(g, table.held_out(g), share, WARM_UP as usize)).collect();
-        let validation = Some(parts).filter(|p| !p.is_empty()).map(|p| Held::sequences(Sequences::rows(table.clone(), &p), settings.lanes));
-        Ok(Corpus { content: table.into(), codec, train, validation })
+        let share = u32::try_from(held.div_ceil(settings.lanes as usize)).unwrap_or(u32::MAX).max(2 * WARM_UP);
+        let rows: Vec<_> = (0..groups).map(|g| table.held_out(g)).collect();
+        let parts = Parts::of_table(&table, &rows, share, settings.lanes);
+        let content = Content::from(table);
+        let validation = Some(parts).filter(|p| !p.list().is_empty()).map(|parts| Held::Stream(content.clone(), parts));
+        Ok(Corpus { content, codec, train, validation })
     }
 }
 

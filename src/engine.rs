@@ -333,17 +333,19 @@ impl Engine {
         self.run(record::CARRY, &Values::default().with(Var::From, from).with(Var::To, to))
     }
 
-    /// The weighted losses of `steps` steps from the present state, which moves on: `losses` gets them segment by segment, `[S, B]`.
+    /// The weighted losses of some steps from the present state, which moves on: `losses` gets them segment by segment, `[S, B]`. Segments begin at
+    /// multiples of the plan's, wherever `steps` do.
     ///
     /// # Errors
     /// If the device fails, or what `inputs` gives.
     pub fn evaluate(
         &mut self,
-        steps: u32,
+        steps: Range<u32>,
         inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>,
         mut losses: impl FnMut(Range<u32>, &[f32]),
     ) -> Result<()> {
-        for segment in self.plan.segments(0..steps) {
+        let aligned = steps.start / self.plan.extent.steps * self.plan.extent.steps..steps.end;
+        for segment in self.plan.segments(aligned).into_iter().map(|s| s.start.max(steps.start)..s.end).filter(|s| !s.is_empty()) {
             self.upload(&inputs, &segment)?;
             let (_, values) = self.values(&segment, 0);
             self.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;

@@ -1,16 +1,17 @@
 //! The loss of a model on a text, every symbol scored once, and the share of right answers where there are answers.
 
-use crate::data::{Lanes, Packing, Sequences};
+use crate::data::{Content, Packing, Parts, Sequences};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::relay::{self, Again, Reading};
 use crate::truncation::Edge;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What is evaluated, laid out in lanes.
 pub enum Held {
-    /// A stream, in one lane or in several that overlap.
-    Stream(Lanes),
+    /// A stream, or several, read side by side in parts.
+    Stream(Content, Parts),
     /// Finite sequences.
     Sequences(Sequences, Packing),
 }
@@ -22,8 +23,10 @@ pub struct Evaluation {
     pub loss: f64,
     /// Symbols scored.
     pub scored: u64,
-    /// The sum of the losses of each sequence, in the order of the list; of a stream, one sum.
+    /// The sum of the losses of each sequence, in the order of the list; of streams, one sum.
     pub sums: Vec<f64>,
+    /// What was read again, so that the loss is that of a stream in one piece.
+    pub again: Again,
 }
 
 impl Held {
@@ -44,7 +47,7 @@ impl Held {
     /// Steps of the longest stretch that is read at once, where a plan is made for it alone.
     pub fn longest(&self) -> u32 {
         match self {
-            Held::Stream(lanes) => lanes.steps(),
+            Held::Stream(_, parts) => parts.steps(),
             Held::Sequences(sequences, _) => Packing::longest(sequences),
         }
     }
@@ -55,7 +58,7 @@ impl Held {
     /// If the text can't be read.
     pub fn per_byte(&self) -> Result<Option<f64>> {
         let (scored, bytes) = match self {
-            Held::Stream(lanes) => (lanes.scored(0..lanes.steps()), lanes.scored_bytes()?),
+            Held::Stream(content, parts) => (parts.scored(), parts.scored_bytes(content)?),
             Held::Sequences(sequences, _) => (sequences.scored(), sequences.scored_bytes()?),
         };
         Ok(bytes.filter(|b| *b > 0).map(|b| scored as f64 / b as f64))
@@ -66,12 +69,10 @@ impl Held {
     /// # Errors
     /// If the device fails, the text can't be read, or `check` says so.
     pub fn evaluate(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Evaluation> {
-        let (sums, scored) = match self {
-            Held::Stream(lanes) => {
-                let mut sum = 0.0;
-                let inputs = |places: &_, segment| check().and_then(|()| lanes.inputs(places, segment, |t| (f32::from(u8::from(t > 0)), 0.0, 1.0)));
-                engine.evaluate(lanes.steps(), inputs, |_, losses| sum += losses.iter().map(|&l| f64::from(l)).sum::<f64>())?;
-                (vec![sum], lanes.scored(0..lanes.steps()))
+        let (sums, scored, again) = match self {
+            Held::Stream(content, parts) => {
+                let (sum, again) = stream(content, parts, engine, check)?;
+                (vec![sum], parts.scored(), again)
             }
             Held::Sequences(sequences, packing) => {
                 let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
@@ -79,17 +80,17 @@ impl Held {
                 for w in 0..packing.len() {
                     let inputs = |places: &_, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, all));
                     let lanes = engine.plan.extent.lanes;
-                    engine.evaluate(packing.steps(w), inputs, |segment, losses| {
+                    engine.evaluate(0..packing.steps(w), inputs, |segment, losses| {
                         for item in packing.items(w) {
                             let live = item.from.max(segment.start)..(item.from + sequences.list()[item.sequence as usize].len).min(segment.end);
                             sums[item.sequence as usize] += live.map(|t| f64::from(losses[((t - segment.start) * lanes + item.lane) as usize])).sum::<f64>();
                         }
                     })?;
                 }
-                (sums, sequences.scored())
+                (sums, sequences.scored(), Again::default())
             }
         };
-        Ok(Evaluation { loss: sums.iter().sum::<f64>() / scored as f64, scored, sums })
+        Ok(Evaluation { loss: sums.iter().sum::<f64>() / scored as f64, scored, sums, again })
     }
 
     /// Of sequences that ask, what was answered at the scored steps: the class whose logit is above all others; none for other sequences.
@@ -123,6 +124,29 @@ impl Held {
         }
         Ok(Some(answers))
     }
+}
+
+/// The sum of the losses of streams.
+fn stream(content: &Content, parts: &Parts, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<(f64, Again)> {
+    let (segment, lanes) = (engine.plan.extent.steps, engine.plan.extent.lanes as usize);
+    // Of the first reading, one sum for each segment, added up at its end.
+    let (mut whole, mut part) = (0.0, 0.0);
+    let (found, again) = relay::read(engine, parts, |engine, reading: &Reading<'_>| {
+        let mut sums = vec![0.0; lanes];
+        let inputs = |places: &_, segment| check().and_then(|()| parts.inputs(content, places, reading.lanes, segment, reading.again));
+        engine.evaluate(reading.steps.clone(), inputs, |steps, losses| {
+            losses.chunks_exact(lanes).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, l)| *sum += f64::from(*l)));
+            if !reading.again {
+                part = losses.iter().fold(part, |sum, l| sum + f64::from(*l));
+                if steps.end.is_multiple_of(segment) {
+                    (whole, part) = (whole + part, 0.0);
+                }
+            }
+        })?;
+        Ok(sums)
+    })?;
+    let sum = if again.parts == 0 { whole + part } else { found.iter().flatten().sum() };
+    Ok((sum, again))
 }
 
 /// How often which class was answered where which was right.

@@ -78,6 +78,13 @@ impl Layer {
     }
 }
 
+/// The layer whose gradient fades slowest: it decides how long a window must be, and its figures stand for the model where one stands alone. One whose
+/// factor is not finite exceeds all; of equals it is the last, which is under the head.
+pub fn slowest<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> usize {
+    let rate = |l: &Layer| if l.decay_rate.is_nan() { f64::INFINITY } else { l.decay_rate };
+    layers.into_iter().map(rate).enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(k, _)| k)
+}
+
 /// Fewest places that a figure is taken from.
 const FEWEST: usize = 5;
 

@@ -98,6 +98,7 @@ pub mod plan;
 pub mod engine;
 pub mod evaluate;
 pub mod feed;
+pub mod relay;
 
 pub mod corpus;
 pub mod estimate;

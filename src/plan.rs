@@ -323,7 +323,8 @@ impl<'a> Planner<'a> {
             History::F32 => self.task.window.min(LONGEST_SEGMENT),
             History::F16 => self.task.window.min(LONGEST_SEGMENT).div_ceil(8),
         };
-        let most = u64::from(longest).min(affordable as u64).min(binding.saturating_sub(1)).min(rows);
+        let scan = self.capabilities.longest_scan(pad4(self.task.config.hidden) / 4, self.task.lanes);
+        let most = u64::from(longest.min(scan)).min(affordable as u64).min(binding.saturating_sub(1)).min(rows);
         u32::try_from(most).unwrap_or(1).max(1)
     }
 

@@ -1,16 +1,21 @@
 //! Training: windows over lanes or sequences, updates, validation.
 
 pub use crate::corpus::{Corpus, Layout};
-use crate::data::{Codec, Content, Packing};
+use crate::data::{Codec, Content, Packing, WARM_UP};
 use crate::device::Device;
+use crate::dims::pad4;
 use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
 use crate::evaluate::Held;
 use crate::feed::{Cursor, Feed, Source, Window};
 use crate::plan::{Plan, Task};
+use crate::relay::{Again, differ, lane_of, lanes_with};
 pub use crate::settings::{Goal, Settings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The part of a state by which two must differ to be taken for different ones that do not come together.
+const TRAPPED: f64 = 0.1;
 
 /// Trains a model on a corpus.
 pub struct Trainer {
@@ -23,6 +28,7 @@ pub struct Trainer {
     settings: Settings,
     counters: Counters,
     last_learning_rate: f32,
+    read_again: Again,
     interrupt: Arc<AtomicBool>,
 }
 
@@ -74,6 +80,7 @@ impl Trainer {
             settings,
             counters: Counters::default(),
             last_learning_rate: 0.0,
+            read_again: Again::default(),
             interrupt,
         })
     }
@@ -241,8 +248,8 @@ impl Trainer {
     }
 
     /// Mean loss of the held-out part, nats per symbol, every symbol behind the first scored once; none if nothing is held out. A short stream is read in
-    /// one lane, a longer one in up to B, each of which starts with 256 symbols before its own, unscored, so that the result differs
-    /// little from one lane's.
+    /// one lane, a longer one in up to B, each of which starts with 256 symbols before its own, unscored; where its state has not forgotten its start by
+    /// then, it is read again, so that the result is one lane's to within 1e-4 nats. See [`Trainer::read_again`].
     ///
     /// # Errors
     /// If the device fails, the text can't be read, or the interrupt flag is set.
@@ -251,7 +258,48 @@ impl Trainer {
         let state = self.engine.state()?;
         let found = held.evaluate(&mut self.engine, go_on(&self.interrupt));
         self.engine.set_state(&state)?;
-        found.map(|e| Some(e.loss))
+        let found = found?;
+        self.read_again = found.again;
+        Ok(Some(found.loss))
+    }
+
+    /// What the last validation read again, so that its loss is that of a stream in one piece.
+    pub fn read_again(&self) -> Again {
+        self.read_again
+    }
+
+    /// Of the lanes of a stream, how many an epoch begins in another state than the text before them leaves: lanes begin at zero, and this counts those
+    /// that differ, after 256 steps, by more than a tenth from a lane that goes on where the one before has ended; and how many lanes were looked at.
+    /// To be asked at an epoch's end; changes nothing. None of sequences, or of one lane.
+    ///
+    /// # Errors
+    /// As for [`Trainer::validate`].
+    pub fn trapped(&mut self) -> Result<Option<(u32, u32)>> {
+        let Source::Stream(lanes) = self.feed.source() else { return Ok(None) };
+        if lanes.lanes() < 2 {
+            return Ok(None);
+        }
+        let (engine, go_on) = (&mut self.engine, go_on(&self.interrupt));
+        let kept = engine.state()?;
+        // Where windows overlap, the state that flows on is an earlier one.
+        engine.carry()?;
+        let ended = engine.state()?;
+        let (width, layers) = (pad4(engine.config.hidden) as usize, engine.config.layers as usize);
+        let mut read = |from: &[Vec<f32>]| -> Result<Vec<Vec<f32>>> {
+            engine.set_state(from)?;
+            let inputs = |places: &_, steps| go_on().and_then(|()| lanes.inputs(places, steps, |_| (1.0, 0.0, 0.0)));
+            engine.advance(0..lanes.steps().min(WARM_UP), inputs)?;
+            engine.state()
+        };
+        let found = read(&vec![vec![0.0; lanes.lanes() as usize * width]; layers]).and_then(|fresh| {
+            let before: Vec<Vec<f32>> = (0..lanes.lanes() as usize).map(|b| lane_of(&ended, b.saturating_sub(1), width)).collect();
+            let before: Vec<Option<&[f32]>> = before.iter().map(|s| Some(s.as_slice())).collect();
+            Ok((fresh, read(&lanes_with(&before, layers, width))?))
+        });
+        self.engine.set_state(&kept)?;
+        let (fresh, led) = found?;
+        let apart = (1..lanes.lanes() as usize).filter(|&b| differ(&lane_of(&fresh, b, width), &lane_of(&led, b, width), width, TRAPPED)).count();
+        Ok(Some((apart as u32, lanes.lanes() - 1)))
     }
 
     /// Symbols per byte of the held-out part, see [`Held::per_byte`].

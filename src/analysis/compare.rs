@@ -1,7 +1,7 @@
 //! Strategies side by side: the same model, the same initial weights, the same symbols in the same order, the same number of updates.
 //!
 //! The text is cut into sequences of one length, so that the full gradient has as many updates as the others. Each strategy trains on
-//! them; then, at the weights that the full gradient has reached, the gradient of one batch is taken as each strategy gives it, many times
+//! them, in turns; then, at the weights that the full gradient has reached, the gradient of one batch is taken as each strategy gives it, many times
 //! where it draws, and compared with the full one.
 
 use super::comparison::{Comparison, Parameter, Point, Strategy};
@@ -14,6 +14,7 @@ use crate::estimate::Estimator;
 use crate::feed::Source;
 use crate::model::{Config, Tensor};
 use crate::optimizer::Clip;
+use crate::plan::default_budget;
 use crate::trainer::{Corpus, Goal, Layout, Settings, Trainer};
 use crate::truncation::{Draw, Truncation};
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub enum Event<'a> {
 /// Reports of the training loss, and validations, that a curve has.
 const POINTS: u64 = 60;
 const VALIDATIONS: u64 = 12;
+/// Most updates that a strategy makes before it is another's turn: the device notes figures of 1,024.
+const TURN: u64 = 256;
 /// Symbols of the stretch whose cuts are shown.
 const STRETCH: u32 = 96;
 
@@ -65,9 +68,10 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
     let config = plan.settings.config(&Codec::Text(symbols.vocabulary().clone()))?;
     let mut weights = Vec::new();
     let mut found = Vec::new();
-    for &truncation in &strategies {
-        let (strategy, parameters) = train(device, symbols, plan, truncation, observer)?;
-        if truncation == Truncation::Full {
+    for course in train(device, symbols, plan, &strategies, observer)? {
+        let full = course.truncation == Truncation::Full;
+        let (strategy, parameters) = course.end(plan)?;
+        if full {
             weights = parameters;
         }
         observer(Event::Finished(&strategy));
@@ -116,54 +120,90 @@ fn training(settings: &Settings) -> String {
     format!("{}, learning rate {}, {clip}", settings.rule, settings.lr)
 }
 
-/// Trains with one strategy; what was found, and the weights.
-fn train(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, truncation: Truncation, observer: &mut dyn FnMut(Event<'_>)) -> Result<(Strategy, Vec<f32>)> {
-    let settings = Settings { truncation, goal: Goal::Updates(plan.updates), ..plan.settings };
-    let mut trainer = Trainer::new(device, Corpus::new(symbols.clone(), Layout::Pieces(plan.length), &settings)?, settings)?;
+/// A strategy on its way.
+struct Course {
+    truncation: Truncation,
+    trainer: Trainer,
+    curve: Vec<Point>,
+    seconds: f64,
+    val_loss: Option<f64>,
+    /// Updates whose losses have been asked for.
+    asked: u64,
+}
+
+impl Course {
+    fn new(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, truncation: Truncation, courses: u64) -> Result<Self> {
+        // All are there at once, and share what one would have.
+        let memory_budget = Some(plan.settings.memory_budget.unwrap_or_else(default_budget) / courses);
+        let settings = Settings { truncation, goal: Goal::Updates(plan.updates), memory_budget, ..plan.settings };
+        let trainer = Trainer::new(device, Corpus::new(symbols.clone(), Layout::Pieces(plan.length), &settings)?, settings)?;
+        Ok(Course { truncation, trainer, curve: Vec::new(), seconds: 0.0, val_loss: None, asked: 0 })
+    }
+
+    /// Trains up to an update. Of the clock's time none is counted but that of training.
+    fn train(&mut self, update: u64) -> Result<Option<f64>> {
+        let clock = Instant::now();
+        while self.trainer.updates() < update {
+            self.trainer.step()?;
+        }
+        self.trainer.engine.request_metrics(self.asked, (update - self.asked) as u32)?;
+        self.asked = update;
+        let losses: Vec<f64> = self.trainer.engine.collect_metrics(true)?.iter().map(|m| f64::from(m.loss)).collect();
+        self.trainer.engine.wait()?;
+        self.seconds += clock.elapsed().as_secs_f64();
+        let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+        Ok(Some(mean).filter(|l| l.is_finite()))
+    }
+
+    /// What was found, and the weights.
+    fn end(mut self, plan: &Plan) -> Result<(Strategy, Vec<f32>)> {
+        let (c, config) = (self.trainer.counters(), self.trainer.engine.config);
+        let state = 4 * u64::from(plan.settings.lanes) * u64::from(pad4(config.hidden));
+        let draw = Draw { seed: plan.settings.seed, epoch: 0 };
+        let cuts = self.truncation.within(plan.length).cuts(plan.length, 0, draw).edges(0..STRETCH.min(plan.length), 0);
+        let strategy = Strategy {
+            truncation: self.truncation.to_string(),
+            updates: c.updates,
+            tokens: c.tokens,
+            seconds: self.seconds,
+            tokens_per_second: c.tokens as f64 / self.seconds,
+            val_loss: self.val_loss,
+            cosine: 1.0,
+            relative_bias: 0.0,
+            relative_bias_error: 0.0,
+            relative_spread: 0.0,
+            bytes: state * u64::from(config.layers + 2) * u64::from(c.window_max),
+            window_mean: c.window_steps as f64 / c.windows as f64,
+            window_max: c.window_max,
+            per_parameter: Vec::new(),
+            curve: self.curve,
+            cuts: cuts.iter().map(|e| e.xi).collect(),
+        };
+        Ok((strategy, self.trainer.engine.parameters()?))
+    }
+}
+
+/// Trains with all strategies, a stretch of updates with each in turn: where something else takes the machine for a while, it takes it from all alike.
+fn train(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, strategies: &[Truncation], observer: &mut dyn FnMut(Event<'_>)) -> Result<Vec<Course>> {
+    let course = |&truncation| Course::new(device, symbols, plan, truncation, strategies.len() as u64);
+    let mut courses: Vec<Course> = strategies.iter().map(course).collect::<Result<_>>()?;
     let due = |parts: u64, update: u64| update == plan.updates || update.is_multiple_of(plan.updates.div_ceil(parts));
-    let (mut curve, mut seconds, mut asked, mut val_loss) = (Vec::new(), 0.0, 0, None);
-    let mut clock = Instant::now();
+    let mut reached = 0;
     for update in 1..=plan.updates {
-        trainer.step()?;
-        if !due(POINTS, update) && !due(VALIDATIONS, update) && update - asked < 256 {
+        let point = due(POINTS, update) || due(VALIDATIONS, update);
+        if !point && update - reached < TURN {
             continue;
         }
-        trainer.engine.request_metrics(asked, (update - asked) as u32)?;
-        asked = update;
-        let losses: Vec<f64> = trainer.engine.collect_metrics(true)?.iter().map(|m| f64::from(m.loss)).collect();
-        trainer.engine.wait()?;
-        seconds += clock.elapsed().as_secs_f64();
-        let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-        let train_loss = Some(mean).filter(|l| l.is_finite());
-        let validated = if due(VALIDATIONS, update) { trainer.validate()?.filter(|l| l.is_finite()) } else { None };
-        val_loss = validated.or(val_loss);
-        curve.push(Point { update, tokens: trainer.tokens(), seconds, train_loss, val_loss: validated });
-        observer(Event::Trained(truncation, update, train_loss));
-        clock = Instant::now();
+        reached = update;
+        for course in &mut courses {
+            let train_loss = course.train(update)?;
+            let validated = if due(VALIDATIONS, update) { course.trainer.validate()?.filter(|l| l.is_finite()) } else { None };
+            course.val_loss = validated.or(course.val_loss);
+            course.curve.push(Point { update, tokens: course.trainer.tokens(), seconds: course.seconds, train_loss, val_loss: validated });
+            observer(Event::Trained(course.truncation, update, train_loss));
+        }
     }
-    let c = trainer.counters();
-    let config = trainer.engine.config;
-    let state = 4 * u64::from(plan.settings.lanes) * u64::from(pad4(config.hidden));
-    let cuts = truncation.within(plan.length).cuts(plan.length, 0, Draw { seed: settings.seed, epoch: 0 }).edges(0..STRETCH.min(plan.length), 0);
-    let strategy = Strategy {
-        truncation: truncation.to_string(),
-        updates: c.updates,
-        tokens: c.tokens,
-        seconds,
-        tokens_per_second: c.tokens as f64 / seconds,
-        val_loss,
-        cosine: 1.0,
-        relative_bias: 0.0,
-        relative_bias_error: 0.0,
-        relative_spread: 0.0,
-        bytes: state * u64::from(config.layers + 2) * u64::from(c.window_max),
-        window_mean: c.window_steps as f64 / c.windows as f64,
-        window_max: c.window_max,
-        per_parameter: Vec::new(),
-        curve,
-        cuts: cuts.iter().map(|e| e.xi).collect(),
-    };
-    Ok((strategy, trainer.engine.parameters()?))
+    Ok(courses)
 }
 
 /// The flat gradients of one batch as a strategy gives them: one, or as many as are drawn.
@@ -223,6 +263,25 @@ fn figures(name: &str, drawn: &[Vec<f32>], full: &[f32]) -> Parameter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Strategies take turns, so that what else a machine does slows all alike; one that is asked for twice trains once.
+    #[test]
+    fn strategies_take_turns() {
+        let text = crate::data::Text::given("text", "the strategies of truncation take turns, a few updates each. ".repeat(40));
+        let symbols = Arc::new(Symbols::new(text, crate::data::Kind::Characters).unwrap());
+        let settings = Settings { hidden: 4, lanes: 2, goal: Goal::Updates(24), ..Settings::default() };
+        let (a, b) = (Truncation::Full, Truncation::Regular(5));
+        let plan = Plan { strategies: vec![b, b], settings, updates: 24, length: 20, draws: 2 };
+        let mut turns = Vec::new();
+        let found = compare(&Device::Cpu { threads: 1 }, &symbols, &plan, &mut |event| {
+            if let Event::Trained(strategy, update, _) = event {
+                turns.push((update, strategy));
+            }
+        });
+        assert_eq!(turns, (1..=24).flat_map(|update| [(update, a), (update, b)]).collect::<Vec<_>>());
+        let found = found.unwrap();
+        assert!(found.strategies.iter().all(|s| s.updates == 24 && s.curve.len() == 24 && s.seconds > 0.0 && s.val_loss.is_some()));
+    }
 
     #[test]
     fn bias_and_spread_of_known_gradients() {

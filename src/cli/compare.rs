@@ -149,8 +149,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         symbols.notes().iter().for_each(|note| tell(note));
     }
     let bar = progress(args, &plan);
-    let mut finished = 0;
-    let found = compare::compare(&device, &symbols, &plan, &mut |event| show(&bar, args.quiet, &mut finished, event));
+    let mut trained = Vec::new();
+    let found = compare::compare(&device, &symbols, &plan, &mut |event| show(&bar, args.quiet, &mut trained, event));
     bar.finish_and_clear();
     let found = found?;
     let mut json = serde_json::to_value(&found).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
@@ -177,15 +177,16 @@ fn progress(args: &Args, plan: &Plan) -> ProgressBar {
     bar
 }
 
-/// `finished` counts the updates of the strategies that are done.
-fn show(bar: &ProgressBar, quiet: bool, finished: &mut u64, event: Event<'_>) {
+/// `trained` holds the updates of each strategy.
+fn show(bar: &ProgressBar, quiet: bool, trained: &mut Vec<(Truncation, u64)>, event: Event<'_>) {
     match event {
         Event::Trained(truncation, update, loss) => {
-            bar.set_position(*finished + update);
+            trained.retain(|t| t.0 != truncation);
+            trained.push((truncation, update));
+            bar.set_position(trained.iter().map(|t| t.1).sum());
             bar.set_message(format!("{truncation}: update {update}, loss {}", nats(loss)));
         }
         Event::Finished(s) => {
-            *finished += s.updates;
             let line = format!("{}: {} updates in {:.1} s, validation loss {}", s.truncation, s.updates, s.seconds, nats(s.val_loss));
             match (quiet, bar.is_hidden()) {
                 (true, _) => {}

@@ -2,7 +2,7 @@
 
 use super::model::Source;
 use super::{percent, print_json, say, separator};
-use crate::data::{Codec, Kind, Lanes, Sequences, Set, Symbols, Task as Asked, Text, Unknown, WARM_UP};
+use crate::data::{Codec, Kind, Parts, Sequences, Set, Symbols, Task as Asked, Text, Unknown, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
 use crate::error::{Error, Result, tell};
@@ -25,7 +25,8 @@ use std::time::Instant;
 #[command(after_help = "\
 The loss is the mean over all symbols, each scored once. Without --lanes a short text is read as one stream; a longer one in up to 32
 lanes side by side, which is faster. Each lane but the first reads the 256 symbols before its own without scoring them, so that its state
-has forgotten that it began at zero: the loss then differs little from that of one stream (--lanes 1).
+has forgotten that it began at zero. Where it has not, and its state differs by more than 1e-4 of its length from that in which the lane before
+ended, it is read again from there: the loss is that of one stream (--lanes 1) to within 1e-4 nats, and a note says what that cost.
 
 Examples:
   retrograd eval runs/book other.txt            how well the run's last model predicts another text
@@ -139,8 +140,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
             (Held::sequences(sequences, lanes), lanes)
         }
         None => {
-            let lanes = args.lanes.unwrap_or(Lanes::for_evaluation(count.saturating_sub(1), LANES));
-            (Held::Stream(Lanes::overlapping(symbols, 0..count, lanes, lanes, WARM_UP)?), lanes)
+            let lanes = args.lanes.unwrap_or(Parts::lanes_for(count.saturating_sub(1), LANES));
+            let content = symbols.into();
+            let parts = Parts::of_stream(&content, 0..count, lanes, lanes, WARM_UP)?;
+            (Held::Stream(content, parts), lanes)
         }
     };
     let (device, line) = Device::open(args.device)?;
@@ -157,6 +160,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let found = held.evaluate(&mut engine, || Ok(()))?;
     let seconds = start.elapsed().as_secs_f64();
+    if let Some(note) = found.again.note("lanes", unit).filter(|_| !args.quiet) {
+        tell(&format!("note: {note}"));
+    }
     let bits_per_byte = held.per_byte()?.map(|per_byte| bits(found.loss) * per_byte);
     let answers = held.answers(&mut engine, || Ok(()))?;
     let accuracy = answers.as_ref().map(Answers::accuracy);
@@ -166,7 +172,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "loss": number(found.loss), "bpc": number(bits(found.loss)), "perplexity": number(found.loss.exp()), "bits_per_byte": optional(bits_per_byte), "unknown": unknown, "tokens": found.scored, "lanes": lanes, "sequences": sequences,
             "skipped_sequences": skipped, "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
             "tokens_per_second": number(found.scored as f64 / seconds), "accuracy": optional(accuracy),
-            "chance_accuracy": optional(source.task.map(Asked::chance)),
+            "chance_accuracy": optional(source.task.map(Asked::chance)), "lanes_read_again": found.again.parts, "steps_read_again": found.again.steps,
         }))?;
     } else {
         let scored = if source.task.is_some() { "answers" } else { unit };

@@ -271,9 +271,14 @@ fn short(x: f64) -> String {
 
 /// The verdict, in words, and the table of the terminal.
 fn table(f: &Flow) -> String {
-    let half = f.top.half_life.map_or("does not decay".to_string(), |h| format!("half-life {h:.1} steps"));
-    let mut lines =
-        vec![format!("{}: the gradient changes by a factor of {} a step, {half} (fit {:.3})", word(f.verdict), short(f.top.decay_rate), f.top.decay_fit)];
+    let half = f.slowest.half_life.map_or("does not decay".to_string(), |h| format!("half-life {h:.1} steps"));
+    let of = f.named_layer().map_or(String::new(), |layer| format!(" of {layer}, which fades slowest,"));
+    let mut lines = vec![format!(
+        "{}: the gradient{of} changes by a factor of {} a step, {half} (fit {:.3})",
+        word(f.verdict),
+        short(f.slowest.decay_rate),
+        f.slowest.decay_fit
+    )];
     lines.push(match f.suggested_tau {
         Some(tau) => format!(
             "suggested: --truncation regular:{tau}, whose gradient misses {} as estimated, {} as measured (tolerance {})",
@@ -286,7 +291,7 @@ fn table(f: &Flow) -> String {
     lines.push(String::new());
     lines.push(format!("{:>8} {:>11} {:>11} {:>11}", "lag", "median", "low", "high"));
     for k in lags_shown(f.lags.len()) {
-        lines.push(format!("{k:>8} {:>11} {:>11} {:>11}", short(f.top.median[k]), short(f.top.low[k]), short(f.top.high[k])));
+        lines.push(format!("{k:>8} {:>11} {:>11} {:>11}", short(f.slowest.median[k]), short(f.slowest.low[k]), short(f.slowest.high[k])));
     }
     lines.push(String::new());
     lines.push(format!("{:>8} {:>15} {:>15}", "window", "estimated bias", "measured bias"));
@@ -296,8 +301,7 @@ fn table(f: &Flow) -> String {
     for (k, l) in f.layers.iter().enumerate() {
         let half = l.profile.half_life.map_or("-".to_string(), |h| format!("{h:.1}"));
         lines.push(format!(
-            "{:>8} {:>12} {half:>10} {:>11} {:>10} {:>9.1}%",
-            k + 1,
+            "{k:>8} {:>12} {half:>10} {:>11} {:>10} {:>9.1}%",
             short(l.profile.decay_rate),
             short(l.spectral_radius),
             short(l.spectral_norm),

@@ -6,6 +6,7 @@ mod eval;
 mod export;
 mod gradcheck;
 mod gradflow;
+mod headless;
 mod import;
 mod labels;
 mod model;
@@ -93,6 +94,9 @@ pub fn main() -> ExitCode {
             return code(output::arrived());
         }
     };
+    if !matches!(cli.command, Command::Predict(_) | Command::Report(_) | Command::Export(_) | Command::Import(_) | Command::Completions(_) | Command::Man(_)) {
+        headless::leave_out_displays();
+    }
     let done = match cli.command {
         Command::Train(args) => train::run(&args, &given),
         Command::Eval(args) => eval::run(&args),

@@ -64,6 +64,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let first: Vec<usize> =
         table.sheet.groups.iter().zip(&from).map(|(g, f)| f.saturating_sub(table.horizon()).max(g.rows.start).min(g.rows.end - 1)).collect();
     let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, || Ok(()))?;
+    if let Some(note) = forecasts.again.note("pieces of series", "rows").filter(|_| !args.quiet) {
+        tell(&format!("note: {note}"));
+    }
     let text = written(&table, &forecasts, &first, &from)?;
     match &args.out {
         Some(path) => files::replace(path, text.as_bytes())?,
@@ -79,7 +82,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return print_json(&json!({
             "rows": rows, "future_rows": table.horizon() * from.len(), "series": from.len(), "horizon": table.horizon(), "targets": series.targets,
             "out": args.out.as_ref().map(|p| p.display().to_string()), "report": args.report.as_ref().map(|p| p.display().to_string()),
-            "model": source.file.display().to_string(), "data": table.sheet.name,
+            "model": source.file.display().to_string(), "data": table.sheet.name, "steps_read_again": forecasts.again.steps,
         }));
     }
     if !args.quiet {

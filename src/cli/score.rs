@@ -52,6 +52,9 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     };
     let first: Vec<usize> = (0..table.held.len()).map(|g| table.held_out(g).start).collect();
     let forecasts = Forecasts::of(&device, model.config, &model.parameters, &table, &first, || Ok(()))?;
+    if let Some(note) = forecasts.again.note("pieces of series", "rows").filter(|_| !args.quiet) {
+        tell(&format!("note: {note}"));
+    }
     let outcome = Outcome::of(&table, &forecasts, &table.held);
     if let Some(path) = &args.report {
         let introduction = format!("Forecasts of {} by {}.", table.sheet.name, source.file.display());
@@ -61,7 +64,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     if args.json {
         let mut found = json!({
             "loss": number(loss), "model": source.file.display().to_string(), "data": table.sheet.name, "device": device.to_string(), "backend": device.backend(),
-            "series": table.held.len(), "report": args.report.as_ref().map(|p| p.display().to_string()),
+            "series": table.held.len(), "report": args.report.as_ref().map(|p| p.display().to_string()), "steps_read_again": forecasts.again.steps,
         });
         series::extend(&mut found, &outcome.score);
         return print_json(&found);

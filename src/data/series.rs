@@ -334,15 +334,15 @@ impl Table {
         }
     }
 
-    /// The inputs of one step of several lanes, which read a row each; none where a lane is idle.
-    pub fn step(&self, places: &InputPlaces, rows: &[Option<usize>], goes_on: bool) -> SegmentInputs {
+    /// The inputs of one step of several lanes, which read a row each; none where a lane is idle. Of each is told whether it goes on from its state.
+    pub fn step(&self, places: &InputPlaces, rows: &[Option<usize>], goes_on: impl Fn(usize) -> bool) -> SegmentInputs {
         let mut grid = Grid::new(places, 0..1, rows.len() as u32);
         let mut read = vec![0.0; self.series.features.len()];
         for (b, row) in (0..).zip(rows) {
             let Some(row) = *row else { continue };
             self.read(row, &mut read);
             grid.read(0, b, &read);
-            grid.set(0, b, Cell { keep: f32::from(u8::from(goes_on)), xi: 0.0, weight: 0.0 });
+            grid.set(0, b, Cell { keep: f32::from(u8::from(goes_on(b as usize))), xi: 0.0, weight: 0.0 });
         }
         grid.finish()
     }

@@ -5,17 +5,19 @@ mod score;
 pub(crate) use score::shown;
 pub use score::{Errors, METHODS, Method, Score, baseline, scored};
 
-use crate::data::{SegmentInputs, Table, WARM_UP};
+use crate::data::{Parts, SegmentInputs, Table};
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::model::Config;
 use crate::optimizer::{Clip, Rule};
 use crate::plan::Plan;
+use crate::relay::{self, Again, Reading};
 use serde::{Deserialize, Serialize};
 
-/// Rows of a series that are read in one lane, from its first on; of a longer one, pieces of this length are read side by side.
-const PIECE: usize = 8192;
+/// Rows of a series that are read in one lane, from its first on; a longer one is cut into parts of this length that are read side by side. Where it
+/// is cut must not depend on which rows are asked for.
+const PART: u32 = 8192;
 /// Most lanes.
 const LANES: usize = 32;
 /// Most rows of a picture.
@@ -31,48 +33,32 @@ pub struct Forecasts {
     ends: Vec<usize>,
     /// By series: `[steps, N, targets]`.
     values: Vec<Vec<f64>>,
-}
-
-/// Steps that a lane reads: from `start`, and keeps from `first` on.
-struct Piece {
-    group: usize,
-    start: usize,
-    first: usize,
-    end: usize,
+    /// What was read again, so that each row's forecast is that of a series in one piece.
+    pub again: Again,
 }
 
 impl Forecasts {
-    /// Runs a model over a table; of each series the steps from `first` to its end are kept. Their state is that behind all earlier rows, or of a
-    /// long series behind the 256 before a piece of it; `check` is asked before every step whether to go on.
+    /// Runs a model over a table; of each series the steps from `first` to its end are kept. Their state is the one behind all earlier rows of the
+    /// series, whichever are kept; `check` is asked before every step whether to go on.
     ///
     /// # Errors
     /// If the device fails, or `check` says so.
     pub fn of(device: &Device, config: Config, parameters: &[f32], table: &Table, first: &[usize], check: impl Fn() -> Result<()>) -> Result<Self> {
         let width = table.series.width();
-        let groups = &table.sheet.groups;
-        let ends: Vec<usize> = groups.iter().map(|g| g.rows.end).collect();
-        let values = ends.iter().zip(first).map(|(end, first)| vec![f64::NAN; (end - first) * width]).collect();
-        let mut all = Forecasts { width, first: first.to_vec(), ends, values };
-        let mut pieces: Vec<Piece> = (0..groups.len()).flat_map(|g| pieces(g, groups[g].rows.start, first[g], groups[g].rows.end)).collect();
-        pieces.sort_by_key(|p| (p.end - p.start, p.group, p.start));
-        let lanes = pieces.len().clamp(1, LANES);
-        let plan = Plan::with(config.dims(lanes as u32), 1, 1, false);
+        let rows: Vec<_> = table.sheet.groups.iter().map(|g| g.rows.clone()).collect();
+        let mut parts = Parts::of_table(table, &rows, PART, 1);
+        parts.fit_lanes(LANES);
+        let plan = Plan::with(config.dims(parts.lanes()), 1, 1, false);
         let mut engine = Engine::new(device, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
         engine.set_parameters(parameters)?;
         let bias = config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; width], |t| t.extract(parameters));
-        for batch in pieces.chunks(lanes) {
-            for t in 0..batch.iter().map(|p| p.end - p.start).max().unwrap_or(0) {
-                check()?;
-                let rows: Vec<Option<usize>> = (0..lanes).map(|b| batch.get(b).map(|p| p.start + t).filter(|row| *row < batch[b].end)).collect();
-                let inputs: SegmentInputs = table.step(engine.inputs(), &rows, t > 0);
-                let outputs = engine.step(&inputs)?;
-                for (b, (row, piece)) in rows.iter().zip(batch).enumerate() {
-                    let Some(p) = row.filter(|p| *p >= piece.first) else { continue };
-                    let own: Vec<f32> = (0..width).map(|i| outputs[i * lanes + b] + bias[i]).collect();
-                    let at = (p - all.first[piece.group]) * width;
-                    all.values[piece.group][at..at + width].copy_from_slice(&table.forecast(p, &own));
-                }
-            }
+        let reader = Reader { table, parts: &parts, bias: &bias, first };
+        let (found, again) = relay::read(&mut engine, &parts, |engine, reading| reader.read(engine, reading, &check))?;
+        let values = rows.iter().zip(first).map(|(r, first)| Vec::with_capacity((r.end - first) * width)).collect();
+        let mut all = Forecasts { width, first: first.to_vec(), ends: rows.iter().map(|r| r.end).collect(), values, again };
+        for (part, found) in parts.list().iter().zip(found) {
+            let group = all.ends.partition_point(|end| *end as u64 <= part.start);
+            all.values[group].extend(found.into_iter().flatten());
         }
         Ok(all)
     }
@@ -92,12 +78,34 @@ impl Forecasts {
     }
 }
 
-fn pieces(group: usize, start: usize, first: usize, end: usize) -> Vec<Piece> {
-    if end - start <= PIECE {
-        return vec![Piece { group, start, first, end }];
+/// Takes forecasts from outputs, step by step.
+struct Reader<'a> {
+    table: &'a Table,
+    parts: &'a Parts,
+    bias: &'a [f32],
+    first: &'a [usize],
+}
+
+impl Reader<'_> {
+    /// Of each lane, the forecasts of the own steps that are kept.
+    fn read(&self, engine: &mut Engine, reading: &Reading<'_>, check: &impl Fn() -> Result<()>) -> Result<Vec<Vec<f64>>> {
+        let (lanes, width) = (reading.lanes.len(), self.bias.len());
+        let mut found = vec![Vec::new(); lanes];
+        for t in reading.steps.clone() {
+            check()?;
+            let live = |part: &usize| !self.parts.live(*part, &(t..t + 1)).is_empty();
+            let rows: Vec<Option<usize>> = reading.lanes.iter().map(|part| part.filter(live).map(|part| self.parts.place(part, t) as usize)).collect();
+            let goes_on: Vec<bool> = reading.lanes.iter().map(|part| part.is_some_and(|part| reading.again || self.parts.goes_on(part, t))).collect();
+            let inputs: SegmentInputs = self.table.step(engine.inputs(), &rows, |b| goes_on[b]);
+            let outputs = engine.step(&inputs)?;
+            for (b, row) in rows.iter().enumerate().filter(|_| t >= self.parts.warm_up()) {
+                let Some(p) = row.filter(|p| *p >= self.first[self.table.sheet.groups.partition_point(|g| g.rows.end <= *p)]) else { continue };
+                let own: Vec<f32> = (0..width).map(|i| outputs[i * lanes + b] + self.bias[i]).collect();
+                found[b].extend(self.table.forecast(p, &own));
+            }
+        }
+        Ok(found)
     }
-    let piece = |first: usize| Piece { group, start: first.saturating_sub(WARM_UP as usize).max(start), first, end: (first + PIECE).min(end) };
-    (first..end).step_by(PIECE).map(piece).collect()
 }
 
 /// What is drawn of a target: its last rows and their forecasts. What is not finite is null.

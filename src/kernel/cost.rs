@@ -65,7 +65,20 @@ pub struct Capabilities {
     pub flops_per_second: f64,
 }
 
+/// Passes through loops, of all in a shader together, after which llvmpipe leaves them without a word.
+const SOFTWARE_PASSES: u32 = 65_535;
+
 impl Capabilities {
+    /// Most steps that a scan may walk through in one dispatch where a software driver counts the passes of its loops: at each step it passes the
+    /// row once, and goes through the lanes of a workgroup. Twice what is counted, since tiles have loops of their own.
+    pub fn longest_scan(&self, hidden4: u32, lanes: u32) -> u32 {
+        let rows = lanes.min(self.scan.rows());
+        let passes = 2 * (1 + hidden4 + rows * (1 + hidden4.div_ceil(self.matmul.width.max(1))));
+        // Hardware walks through narrow rows alone, and the CPU has no workgroups.
+        let software = self.scan_columns == u32::MAX && self.workgroup_bytes < u32::MAX;
+        if software { (SOFTWARE_PASSES / passes).max(1) } else { u32::MAX }
+    }
+
     /// The variant of a product of so many rows and columns: the one that takes the least time, counting what its tiles compute
     /// beyond the edges, and what cores wait for each other in the end.
     pub fn matmul_variant(&self, rows: u32, cols: u32) -> Variant {

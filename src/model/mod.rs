@@ -157,6 +157,11 @@ impl Config {
     }
 }
 
+/// The name of a layer wherever people read it. Counted from 0, the one that reads the input first, as the tensors' names are: `w_hh.0` is that of layer 0.
+pub fn layer_name(k: usize) -> String {
+    format!("layer {k}")
+}
+
 /// A parameter tensor and its place among the flat parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {

@@ -4,6 +4,7 @@ use super::chart::{Chart, Curve, Kind, Stroke};
 use super::page::{self, cell};
 use super::words;
 use crate::analysis::flow::{Flow, Verdict};
+use crate::model::layer_name;
 
 /// One self-contained page: the verdict, and the pictures that it rests on.
 pub fn html(f: &Flow) -> String {
@@ -31,15 +32,16 @@ fn introduction(f: &Flow) -> String {
 }
 
 fn verdict(f: &Flow) -> String {
-    let rate = words::number(f.top.decay_rate);
-    let half = f.top.half_life.map_or(String::new(), |h| format!(", so it halves every {} steps", words::number(h)));
+    let gradient = f.named_layer().map_or("The gradient".to_string(), |layer| format!("The gradient of {layer}, which fades slowest,"));
+    let rate = words::number(f.slowest.decay_rate);
+    let half = f.slowest.half_life.map_or(String::new(), |h| format!(", so it halves every {} steps", words::number(h)));
     match f.verdict {
-        _ if !f.top.decay_rate.is_finite() => "The gradient explodes: on its way back it leaves the range of numbers.".to_string(),
-        Verdict::Vanishing => format!("The gradient vanishes: a step back multiplies it by {rate}{half}."),
+        _ if !f.slowest.decay_rate.is_finite() => format!("{gradient} explodes: on its way back it leaves the range of numbers."),
+        Verdict::Vanishing => format!("{gradient} vanishes: a step back multiplies it by {rate}{half}."),
         Verdict::Stable => {
-            format!("The gradient is stable: a step back multiplies it by {rate}, and over all lags that were measured it stays within a factor of 2.")
+            format!("{gradient} is stable: a step back multiplies it by {rate}, and over all lags that were measured it stays within a factor of 2.")
         }
-        Verdict::Exploding => format!("The gradient explodes: a step back multiplies it by {rate}."),
+        Verdict::Exploding => format!("{gradient} explodes: a step back multiplies it by {rate}."),
     }
 }
 
@@ -75,17 +77,17 @@ fn profile(f: &Flow) -> String {
     let several = f.layers.len() > 1;
     let mut lines = Vec::new();
     for (k, l) in f.layers.iter().enumerate() {
-        let name = if several { format!("layer {}", k + 1) } else { "median".to_string() };
+        let name = if several { layer_name(k) } else { "median".to_string() };
         let band = l.profile.low.iter().copied().zip(l.profile.high.iter().copied()).collect();
         lines.push(Curve { band, ..line(&name, k + 1, against(&f.lags, &l.profile.median)) });
     }
     // The fit, through the point in the middle of the lags that it was made for.
     let middle = f.lags.len() * 5 / 8;
-    if let Some(at) = f.top.median.get(middle).copied().filter(|x| *x > 0.0) {
-        let fit = f.lags.iter().map(|k| at * f.top.decay_rate.powf(f64::from(*k) - middle as f64)).collect::<Vec<_>>();
+    if let Some(at) = f.slowest.median.get(middle).copied().filter(|x| *x > 0.0) {
+        let fit = f.lags.iter().map(|k| at * f.slowest.decay_rate.powf(f64::from(*k) - middle as f64)).collect::<Vec<_>>();
         lines.push(Curve { stroke: Stroke::Thin, ..line("geometric fit", 0, against(&f.lags, &fit)) });
     }
-    let seen = format!("{} The fit's coefficient of determination is {}.", verdict(f), words::number(f.top.decay_fit));
+    let seen = format!("{} The fit's coefficient of determination is {}.", verdict(f), words::number(f.slowest.decay_fit));
     let axes = ["lag k, steps", "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio"];
     let chart = chart(["profile", "Gradient by time lag", &seen, axes[0], axes[1]], lines);
     let what = "How much of the gradient of a single loss is left k steps back. Lines are medians over many losses; eight of ten lie within the band.";
@@ -114,7 +116,7 @@ fn layers(f: &Flow) -> String {
             words::number(l.spectral_norm),
             format!("{} %", words::fixed(100.0 * l.profile.saturation, 1)),
         ];
-        ((k + 1).to_string(), cells.iter().map(|c| cell(c)).collect())
+        (k.to_string(), cells.iter().map(|c| cell(c)).collect())
     };
     let rows: Vec<_> = f.layers.iter().enumerate().map(row).collect();
     let what = "Spectral radius and norm are those of W_hh: the largest modulus of an eigenvalue, and the largest singular value. A unit is saturated where its slope phi′ is \
@@ -133,9 +135,12 @@ fn singular(f: &Flow) -> String {
     );
     let lines = vec![line("largest", 2, points(|s| s.max)), line("median", 1, points(|s| s.median)), line("smallest", 3, points(|s| s.min))];
     let chart = chart(["singular", "Singular values", &seen, "steps back", "singular value, ratio"], lines);
-    let what = "Singular values of products of the one-step Jacobians diag(phi′(a)) W_hh-transposed, at one place of the text, of the layer under the head. The gradient can't grow faster \
-                than the largest of them.";
-    page::section("Why: Jacobians", what, &page::figure("Singular values", &chart.draw_over(Kind::Log), &[seen]))
+    let of = f.named_layer().map_or(String::new(), |layer| format!(", of {layer}"));
+    let what = format!(
+        "Singular values of products of the one-step Jacobians diag(phi′(a)) W_hh-transposed, at one place of the text{of}. The gradient can't grow faster \
+         than the largest of them."
+    );
+    page::section("Why: Jacobians", &what, &page::figure("Singular values", &chart.draw_over(Kind::Log), &[seen]))
 }
 
 fn sensitivity(f: &Flow) -> String {

@@ -13,10 +13,10 @@ enum Verdict {
     Unknown,
     /// Exactly 0.
     Exact,
-    /// Nothing is drawn, and the difference is as small as rounding.
-    Rounding,
     /// Within twice its standard error.
     Unseen,
+    /// As small as rounding, however often it was drawn.
+    Rounding,
     /// Greater.
     Seen,
 }
@@ -39,8 +39,8 @@ impl Verdict {
         match () {
             () if single || !bias.is_finite() || !error.is_finite() || bias < 0.0 || error < 0.0 => Verdict::Unknown,
             () if bias == 0.0 && error == 0.0 => Verdict::Exact,
-            () if error == 0.0 && bias < ROUNDING => Verdict::Rounding,
             () if bias <= 2.0 * error => Verdict::Unseen,
+            () if bias < ROUNDING => Verdict::Rounding,
             () => Verdict::Seen,
         }
     }
@@ -268,6 +268,10 @@ mod tests {
         assert!(said(0.031, 0.02).starts_with("No bias") && said(0.0, 0.1).starts_with("No bias"));
         assert_eq!(said(0.041, 0.02), "A bias is seen with full (0.041 ± 0.020).");
         assert!(said(1e-7, 0.0).starts_with("It is as small as rounding") && said(1e-3, 0.0).starts_with("A bias"));
+        // However surely it was measured, it is rounding.
+        assert!(
+            said(8e-8, 8e-9).starts_with("It is as small as rounding") && said(8e-8, 8e-8).starts_with("No bias") && said(2e-5, 1e-6).starts_with("A bias")
+        );
         assert!(said(f64::NAN, 0.0).starts_with("Nothing") && said(0.1, f64::INFINITY).starts_with("Nothing"));
         c.draws = 1;
         c.strategies[0].truncation = "random:0.5".into();

@@ -4,6 +4,7 @@ use super::plan::MARGIN;
 use super::svg::{Picture, WIDTH, coordinate};
 use super::words;
 use crate::analysis::planned::{Planned, Segment};
+use crate::model::layer_name;
 
 /// Where the first step or box may begin; left of it are the names of rows and what flows in.
 const LEFT: f64 = 154.0;
@@ -142,11 +143,11 @@ impl<'a> Nodes<'a> {
         let mut name = |row, text: &str| picture.text("name", (MARGIN, self.row(row) + 4.5), text);
         name(0, "loss o");
         for row in 1..=self.rows {
-            let layer = self.rows + 1 - row;
+            let layer = layer_name((self.rows - row) as usize);
             match (self.rows, self.layers) {
                 (1, 1) => name(row, "state h"),
                 (1, layers) => name(row, &format!("h of {layers}")),
-                _ => name(row, &format!("h, layer {layer}")),
+                _ => name(row, &format!("h, {layer}")),
             }
         }
         name(self.rows + 1, "input x");

@@ -5,6 +5,7 @@ use super::heat::Heat;
 use super::training::{chart, curve, figure};
 use super::{page, words};
 use crate::analysis::recorded::Recorded;
+use crate::model::layer_name;
 use crate::run::{LayerProfile, Monitored, ParameterFigures};
 
 pub(super) fn sections(r: &Recorded) -> String {
@@ -19,7 +20,7 @@ pub(super) fn sections(r: &Recorded) -> String {
 
 /// The name of a layer, where there are several.
 fn layer(k: usize, of: usize) -> String {
-    if of == 1 { "layer".to_string() } else { format!("layer {}", k + 1) }
+    if of == 1 { "layer".to_string() } else { layer_name(k) }
 }
 
 /// A figure of every layer over the updates.
@@ -38,7 +39,7 @@ fn profiles(all: &[Monitored], last: &Monitored) -> String {
         let title = format!("Gradient by lag{}", if count == 1 { String::new() } else { format!(", {}", layer(k, count)) });
         let columns = alike.iter().filter_map(|m| Some((m.update, &m.layers.get(k)?.median[..]))).collect();
         let seen = fades(last, k);
-        let heading = if count == 1 { String::new() } else { format!("<h3>Layer {}</h3>\n", k + 1) };
+        let heading = if count == 1 { String::new() } else { format!("<h3>{}</h3>\n", layer_name(k).replacen('l', "L", 1)) };
         let picture = Heat { id: format!("lags-{k}"), title: title.clone(), described: seen.clone(), lags: &last.lags, columns };
         heading + &page::figure(&title, &picture.draw(), &[seen])
     };

@@ -156,7 +156,7 @@ mod tests {
             assert!(long.contains(words), "{words}");
         }
         let short = checked(&fixture::short_plan());
-        for words in ["steps 1–4: ×1", "steps 9–12: held", "h₁₂", "layer 2"] {
+        for words in ["steps 1–4: ×1", "steps 9–12: held", "h₁₂", "layer 1"] {
             assert!(short.contains(words), "{words}");
         }
         assert_eq!(checked(&fixture::frugal_plan()).matches(">×3<").count(), 2);

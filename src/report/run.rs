@@ -230,7 +230,7 @@ mod tests {
         let r = fixture::recorded(60);
         let page = html(&r);
         checked(&page);
-        for words in ["Run book", "Gradient by lag, layer 2", "Updates against weights", "Saturation", "w_hh.1", "bits per symbol", "this plan: "] {
+        for words in ["Run book", "Gradient by lag, layer 1", "Updates against weights", "Saturation", "w_hh.1", "bits per symbol", "this plan: "] {
             assert!(page.contains(words), "{words}");
         }
         assert!(!page.contains("--monitor 50"));

@@ -2,6 +2,7 @@
 
 use super::folder::{Folder, Growing};
 use crate::error::{Error, Result};
+use crate::model::layer_name;
 use crate::store::events::{What, event};
 use serde_json::Value;
 use std::fs;
@@ -111,7 +112,7 @@ fn monitored(monitor: &Value) -> Vec<(String, f64)> {
         }
     };
     for (k, layer) in monitor["layers"].as_array().into_iter().flatten().enumerate() {
-        ["decay_rate", "half_life", "saturation"].into_iter().for_each(|key| take(format!("layer_{k}"), layer, key));
+        ["decay_rate", "half_life", "saturation"].into_iter().for_each(|key| take(layer_name(k).replace(' ', "_"), layer, key));
     }
     for parameter in monitor["parameters"].as_array().into_iter().flatten() {
         let name = parameter["name"].as_str().unwrap_or("unnamed");
@@ -134,11 +135,12 @@ mod tests {
         clamped["clipped_updates"] = Value::Null;
         assert!(!named(clamped).contains("clipped"));
         assert_eq!(named(json!({ "update": 5, "val_loss": 1.5, "best": true, "mean_loss": null })), "loss/validation=1.5");
-        let monitor =
-            json!({ "layers": [{ "half_life": 9.5, "saturation": 0.5 }], "parameters": [{ "name": "w_hh.0", "grad_norm": 0.1, "update_ratio": null }] });
+        let monitor = json!({ "layers": [{ "half_life": 9.5, "saturation": 0.5 }, { "decay_rate": 0.5 }], "parameters": [{ "name": "w_hh.0", "grad_norm": 0.1, "update_ratio": null }] });
+        // The number of a layer is that of its tensors, and of all that names layers.
+        assert_eq!((layer_name(0), layer_name(1)), ("layer 0".to_string(), "layer 1".to_string()));
         assert_eq!(
             named(json!({ "update": 5, "monitor": monitor })),
-            "half_life/layer_0=9.5 saturation/layer_0=0.5 grad_norm/w_hh.0=0.1 update_ratio/w_hh.0=NaN"
+            "half_life/layer_0=9.5 saturation/layer_0=0.5 decay_rate/layer_1=0.5 grad_norm/w_hh.0=0.1 update_ratio/w_hh.0=NaN"
         );
     }
 

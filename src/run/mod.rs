@@ -7,6 +7,7 @@ mod defaults;
 mod folder;
 mod history;
 mod labels;
+mod lanes;
 mod looks;
 mod lost;
 mod merged;
@@ -96,8 +97,9 @@ pub struct Run {
     clock: Option<Instant>,
     saved_at: Option<u64>,
     last_save: (Instant, Duration),
-    /// Whether the metrics, the snapshot, and the figures for TensorBoard could not be written the last time.
-    failing: [bool; 3],
+    /// Whether the metrics, the snapshot, and the figures for TensorBoard could not be written the last time; whether lanes that validation had to read
+    /// again, and those that training begins in another state, have been told of.
+    failing: [bool; 5],
     /// Updates and submissions when this process began.
     first: [u64; 2],
     /// Whether the time of each kernel is measured.
@@ -172,7 +174,7 @@ impl Run {
             clock: None,
             saved_at: None,
             last_save,
-            failing: [false; 3],
+            failing: [false; 5],
             first,
             profiled: false,
         })
@@ -261,6 +263,7 @@ impl Run {
             if let Some(before) = before {
                 self.look(&before, observer)?;
             }
+            self.look_for_trapped_lanes(observer)?;
             observer(Event::Step(self.trainer.fraction()));
             if self.save_due() {
                 self.save_or_warn(observer)?;
@@ -400,6 +403,7 @@ impl Run {
         self.pause()?;
         observer(Event::Validating);
         let Some(loss) = self.trainer.validate()? else { return Ok(()) };
+        self.say_read_again(observer);
         let accuracy = self.trainer.accuracy()?;
         let updates = self.trainer.updates();
         let finite = Some(loss).filter(|l| l.is_finite());

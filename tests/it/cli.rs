@@ -161,3 +161,17 @@ fn bad_settings_are_refused() {
     refused(&["train", "--device", "gpu:99"], 1, &["no adapter 99", "there:"]);
     refused(&[], 2, &["no command given", "train"]);
 }
+
+/// The program shows no window: it asks for no display, and complains of none. A variable that the user has set stays.
+#[test]
+fn nothing_of_a_window_system_is_opened() {
+    let devices = |set: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));
+        command.arg("devices").env_remove("XDG_RUNTIME_DIR").env_remove("WAYLAND_DISPLAY").env_remove("DISPLAY").env_remove("NODEVICE_SELECT");
+        run(command.envs(set.iter().copied()))
+    };
+    let out = devices(&[]);
+    assert!(out.status.success() && text(&out.stdout).contains("gpu:0"), "{}", text(&out.stdout));
+    assert_eq!(text(&out.stderr), "");
+    assert!(devices(&[("MESA_VK_DEVICE_SELECT", "list")]).status.success());
+}

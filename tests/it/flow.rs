@@ -99,6 +99,13 @@ fn geometric(beta: f64, lags: usize) -> Layer {
     }
 }
 
+/// One layer stands for all: the one that fades slowest, and what is not a number before any other.
+#[test]
+fn the_layer_that_fades_slowest_stands_for_all() {
+    let of = |rates: &[f64]| retrograd::lag_profile::slowest(&rates.iter().map(|r| geometric(*r, 8)).collect::<Vec<_>>());
+    assert_eq!((of(&[0.77, 0.53]), of(&[0.5, 0.9, 0.7]), of(&[0.5, 0.5]), of(&[f64::NAN, 2.0]), of(&[0.3])), (0, 1, 1, 0, 0));
+}
+
 #[test]
 fn the_estimated_bias_is_the_sum_written_out() {
     for beta in [0.3f64, 0.8, 0.97] {
@@ -141,6 +148,12 @@ fn gradflow_looks_at_runs_and_fresh_models() {
     }
     assert_eq!((flow["lags"].as_array().unwrap().len(), flow["layers"].as_array().unwrap().len()), (41, 2));
     assert_eq!(flow["verdict"], "vanishing");
+    // What stands alone is of the layer whose gradient fades slowest, and says which that is.
+    let rates: Vec<f64> = flow["layers"].as_array().unwrap().iter().map(|l| l["decay_rate"].as_f64().unwrap()).collect();
+    let slowest = flow["layer"].as_u64().unwrap() as usize;
+    assert!(flow["decay_rate"] == rates[slowest] && rates.iter().all(|r| *r <= rates[slowest]), "layer {slowest} of {rates:?}");
+    let said = retrograd(&["gradflow", run, "--lags=40", "--lanes=8", "--windows=2", "--device=cpu"]);
+    assert!(text(&said.stdout).contains(&format!("the gradient of layer {slowest}, which fades slowest, changes by")), "{}", text(&said.stdout));
     let (estimated, measured) = (flow["estimated_bias"].as_f64().unwrap(), flow["measured_bias"].as_f64().unwrap());
     assert!(estimated <= 0.1 && measured <= 0.2 && measured > 0.0, "{estimated} {measured}");
     let page = std::fs::read_to_string(std::path::Path::new(run).join("gradflow.html")).unwrap();

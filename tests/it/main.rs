@@ -34,6 +34,8 @@ mod nasty;
 mod parity;
 // Sequences with labels.
 mod labels;
+// Streams in lanes, against one stream.
+mod lanes;
 // Where the time of an update goes, and what is remembered of an adapter.
 mod profile;
 // What a shell does: ignored signals, full disks, arguments of any bytes.

@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::engine::{self, Engine};
 use crate::error::Result;
 use crate::lag_profile;
-use crate::model::Config;
+use crate::model::{Config, layer_name};
 use jacobian::Spectrum;
 
 pub use crate::lag_profile::{Layer, Options, Verdict};
@@ -31,7 +31,8 @@ pub struct Subject<'a> {
     pub sequences: Option<Sequences>,
 }
 
-/// Everything that is found, as gradflow.json holds it. Figures that stand alone are those of the layer under the head; `layers` has all.
+/// Everything that is found, as gradflow.json holds it. Figures that stand alone are those of the layer whose gradient fades slowest, which bounds a
+/// window; `layers` has all.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Flow {
     /// Name of the text.
@@ -44,9 +45,11 @@ pub struct Flow {
     pub places: u32,
     /// Lags k, steps.
     pub lags: Vec<u32>,
-    /// Of the layer under the head; see [`Layer`].
+    /// The layer whose gradient fades slowest, counted from 0, the one that reads the text.
+    pub layer: usize,
+    /// Its profile.
     #[serde(flatten)]
-    pub top: Layer,
+    pub slowest: Layer,
     /// In a word.
     pub verdict: Verdict,
     /// Relative bias that a window may have.
@@ -128,14 +131,16 @@ pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f
     let suggested_tau = windows.suggested(tolerance);
     let bias = windows.biases(suggested_tau)?;
     let chosen = suggested_tau.and_then(|tau| bias.iter().find(|b| b.tau == tau));
-    let top = layers.last().cloned().expect("a model has a layer");
+    let layer = lag_profile::slowest(layers.iter().map(|l| &l.profile));
+    let of = layers[layer].clone();
     Ok(Flow {
         text: subject.symbols.text().name.clone(),
         device: device.to_string(),
         model: subject.config,
         places: o.places(),
         lags: (0..=o.lags).collect(),
-        verdict: top.verdict,
+        layer,
+        verdict: of.verdict,
         tolerance,
         suggested_tau,
         estimated_bias: chosen.map_or(f64::NAN, |b| b.estimated),
@@ -143,14 +148,21 @@ pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f
         bias,
         bias_scale: windows.scale,
         bias_symbols: windows.symbols()?,
-        spectral_radius: top.spectral_radius,
-        spectral_norm: top.spectral_norm,
+        spectral_radius: of.spectral_radius,
+        spectral_norm: of.spectral_norm,
         lyapunov: sensitivity.lyapunov,
-        singular_values: top.singular_values.clone(),
+        singular_values: of.singular_values,
         sensitivity,
-        top: top.profile,
+        slowest: of.profile,
         layers,
     })
+}
+
+impl Flow {
+    /// The name of the layer that figures which stand alone are of; none where there is but one.
+    pub fn named_layer(&self) -> Option<String> {
+        Some(layer_name(self.layer)).filter(|_| self.layers.len() > 1)
+    }
 }
 
 /// What belongs to the weights of each layer, and to the states of the first lane.

@@ -100,7 +100,7 @@ fn median(x: &[f64]) -> f64 {
 fn step(engine: &mut Engine, ends: &Ends, which: &[End], t: u32, all: u32) -> Result<Vec<f32>> {
     let mut losses = Vec::new();
     let inputs = |places: &_, range: Range<u32>| ends.inputs(which, all, places, t + range.start..t + range.end, |_| 1.0);
-    engine.evaluate(1, inputs, |_, rows| losses.extend_from_slice(rows))?;
+    engine.evaluate(0..1, inputs, |_, rows| losses.extend_from_slice(rows))?;
     Ok(losses)
 }
 

@@ -100,7 +100,7 @@ pub struct Grid {
     pub activations: Vec<Activation>,
     /// H.
     pub hidden: u32,
-    /// Layers; the profile is that of the one under the head.
+    /// Layers; the profile is that of the one whose gradient fades slowest.
     pub layers: u32,
     /// Seed of the weights.
     pub seed: u64,
@@ -119,8 +119,10 @@ pub fn sweep(device: &Device, symbols: &Arc<Symbols>, grid: &Grid, o: &Options, 
         for (family, radius) in Family::ALL.into_iter().flat_map(|f| grid.radii.iter().map(move |r| (f, *r))) {
             let parameters = family.init(radius, grid.hidden).parameters(&config, grid.seed);
             engine.set_parameters(&parameters)?;
-            let layer = lag_profile::measure(&mut engine, &ends, o)?.pop().expect("a model has a layer");
-            let (spectral_radius, spectral_norm) = jacobian::of_weights(&config, &parameters, grid.layers - 1)?;
+            let mut layers = lag_profile::measure(&mut engine, &ends, o)?;
+            let slowest = lag_profile::slowest(&layers);
+            let layer = layers.swap_remove(slowest);
+            let (spectral_radius, spectral_norm) = jacobian::of_weights(&config, &parameters, slowest as u32)?;
             let verdict = layer.verdict();
             points.push(Point {
                 activation,
