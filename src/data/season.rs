@@ -13,9 +13,15 @@ const LAGS: usize = 400;
 /// Least lag in blocks of several rows: shorter ones are seen in shorter blocks.
 const LEAST_BLOCKS: usize = 4;
 /// Least autocorrelation at a season, whatever the number of rows.
-const LEAST: f64 = 0.15;
+const LEAST: f64 = 0.1;
 /// Part of the highest peak that the first must have: multiples of a season are as high as the season, by chance higher.
 const NEARLY: f64 = 0.8;
+/// Part of a peak by which the autocorrelation falls on both sides: where it hardly does, values are like their neighbours and no more.
+const FALL: f64 = 0.3;
+/// Part of a peak that is there again after two seasons and three.
+const AGAIN: f64 = 0.5;
+/// Most times that a season is looked for further on.
+const CLIMBS: usize = 8;
 /// Seasons that calendars and clocks have: taken where they explain as much as one that lies beside them.
 const USUAL: [usize; 20] = [4, 5, 7, 12, 24, 26, 30, 48, 52, 60, 96, 144, 168, 288, 336, 365, 672, 720, 1440, 8760];
 
@@ -45,9 +51,9 @@ fn of(all: &[Series]) -> Option<u32> {
     let mut found: Vec<usize> = Vec::new();
     let mut block = 1;
     while longest / block >= 3 * LEAST_BLOCKS {
-        if let Some(lag) = peak(all, block) {
+        for lag in peaks(all, block) {
             let refined = refined(all, lag, block);
-            if !found.contains(&refined) {
+            if !found.contains(&refined) && 3 * refined <= longest {
                 found.push(refined);
             }
         }
@@ -121,14 +127,15 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// The first high peak of the autocorrelation of changes between blocks, in blocks.
-fn peak(all: &[Series], block: usize) -> Option<usize> {
+/// The first high peaks of the autocorrelation of changes between blocks, in blocks.
+fn peaks(all: &[Series], block: usize) -> Vec<usize> {
     let series: Vec<(Vec<f64>, Option<Vec<f64>>)> = all.iter().map(|s| changes(s, block)).filter(|c| !c.0.is_empty()).collect();
     // A season that occurs three times at least.
     let reach = |s: &(Vec<f64>, Option<Vec<f64>>)| (s.0.len() + 1) / 3;
-    let lags = series.iter().map(reach).max()?.min(LAGS);
-    // By series and lag, from lag 0.
-    let products: Vec<Vec<(f64, f64)>> = series.iter().map(|s| (0..=lags + 1).map(|lag| product(&s.0, s.1.as_ref(), lag)).collect()).collect();
+    let lags = series.iter().map(reach).max().unwrap_or(0).min(LAGS);
+    // By series and lag, from lag 0; as far as where a season's second half begins again.
+    let most = lags + lags / 2 + 1;
+    let products: Vec<Vec<(f64, f64)>> = series.iter().map(|s| (0..=most).map(|lag| product(&s.0, s.1.as_ref(), lag)).collect()).collect();
     // Over the series that are long enough for some lag, the autocorrelation at another, and over how many pairs.
     let at = |lag: usize, enough_for: usize| {
         let long = series.iter().zip(&products).filter(|(s, _)| reach(s) >= enough_for.min(lags));
@@ -141,27 +148,45 @@ fn peak(all: &[Series], block: usize) -> Option<usize> {
     let mut peaks = Vec::new();
     for lag in least..=lags {
         let [(before, _), (r, pairs), (after, _)] = [lag - 1, lag, lag + 1].map(|l| at(l, lag));
-        if r > before && r >= after && r >= chance(pairs).max(LEAST) {
+        if r <= before || r < after || r < chance(pairs).max(LEAST) {
+            continue;
+        }
+        let lowest = |lags: Range<usize>| lags.map(|l| at(l, lag).0).fold(f64::INFINITY, f64::min);
+        let fallen = lowest(1..lag).max(lowest(lag + 1..lag + lag / 2 + 2)) <= (1.0 - FALL) * r;
+        // What comes once comes again.
+        if fallen && (2..=3).map(|n| n * lag).filter(|l| *l <= most).all(|l| at(l, lag).0 >= AGAIN * r) {
             peaks.push((lag, r));
         }
     }
-    let highest = peaks.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)))?;
+    let Some(highest) = peaks.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))) else { return Vec::new() };
     // Compared over the same series, so that long ones which are less noisy do not hide what all have.
-    peaks.iter().map(|p| p.0).find(|lag| at(*lag, highest.0).0 >= NEARLY * highest.1)
+    let nearly = NEARLY * highest.1;
+    let first = |least: f64| peaks.iter().map(|p| p.0).find(|lag| at(*lag, highest.0).0 >= least);
+    // One that chance alone may have kept below is looked at too.
+    let mut lags: Vec<usize> = [nearly - 2.0 / at(highest.0, highest.0).1.sqrt(), nearly].into_iter().filter_map(first).collect();
+    lags.dedup();
+    lags
 }
 
 /// The season near a lag in blocks whose sine waves explain most.
 fn refined(all: &[Series], lag: usize, block: usize) -> usize {
-    let near = lag * block;
-    let reach = if block == 1 { (near / 20).max(usize::from(near >= 10)) } else { block };
-    let long: Vec<Vec<f64>> = all.iter().filter(|s| s.len() >= 3 * near).map(|s| without_swings(s, near)).collect();
-    let candidates: Vec<usize> = (near.saturating_sub(reach).max(2)..=near + reach).collect();
-    let power: Vec<f64> = candidates.iter().map(|season| long.iter().map(|s| explained(s, *season)).sum()).collect();
-    let best = (0..candidates.len()).max_by(|a, b| power[*a].total_cmp(&power[*b])).unwrap_or(0);
-    // As far as chance alone moves the power of a wave with its overtones.
-    let usual = (0..candidates.len()).filter(|i| USUAL.contains(&candidates[*i]) && power[*i] > power[best] - 4.0);
-    let nearest = usual.min_by_key(|i| i.abs_diff(best)).unwrap_or(best);
-    candidates.get(nearest).copied().unwrap_or(near)
+    let mut near = lag * block;
+    for _ in 0..CLIMBS {
+        let reach = if block == 1 { (near / 20).max(usize::from(near >= 10)) } else { block };
+        let long: Vec<Vec<f64>> = all.iter().filter(|s| s.len() >= 3 * near).map(|s| without_swings(s, near)).collect();
+        let candidates: Vec<usize> = (near.saturating_sub(reach).max(2)..=near + reach).collect();
+        let power: Vec<f64> = candidates.iter().map(|season| long.iter().map(|s| explained(s, *season)).sum()).collect();
+        let best = (0..candidates.len()).max_by(|a, b| power[*a].total_cmp(&power[*b])).unwrap_or(0);
+        if reach > 0 && (best == 0 || best + 1 == candidates.len()) && candidates[best] != near {
+            // What explains most may lie beyond.
+            near = candidates[best];
+            continue;
+        }
+        // As far as chance, or too few seasons to tell, move it.
+        let usual = (0..candidates.len()).filter(|i| USUAL.contains(&candidates[*i]) && power[*i] > (0.97 * power[best]).min(power[best] - 4.0));
+        return usual.min_by_key(|i| i.abs_diff(best)).map_or(candidates[best], |i| candidates[i]);
+    }
+    near
 }
 
 /// A series less its mean over a season around each row; 0 where nothing is known.
@@ -248,7 +273,7 @@ mod tests {
             assert_eq!(noisy(3650, &|i| 2.0 * wave(i, 365.0)), Some(365), "{seed}");
             assert_eq!(noisy(2000, &|i| 2.0 * wave(i, 24.0)), Some(24), "{seed}");
             assert_eq!(noisy(400, &|i| 3.0 * wave(i, 7.0)), Some(7), "{seed}");
-            assert_eq!(noisy(6000, &|i| 2.0 * wave(i, 1440.0)), Some(1440), "beyond a thousand rows, {seed}");
+            assert_eq!(noisy(8000, &|i| 2.0 * wave(i, 1440.0)), Some(1440), "beyond a thousand rows, {seed}");
         }
     }
 

@@ -209,7 +209,7 @@ fn sizes_with_blanks_of_other_scripts_are_sizes_or_refused() {
 }
 
 fn columns(csv: &str, horizon: u32) -> (Text, Wanted) {
-    let asked = Asked { targets: vec!["y".into()], features: None, series: None, time: None, missing: Missing::Refuse, delimiter: ',' };
+    let asked = Asked { targets: vec!["y".into()], ..Asked::default() };
     (Text::given("table", csv), Wanted { asked, horizon, difference: Default::default(), season: None, loss: Default::default() })
 }
 

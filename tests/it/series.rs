@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 fn asked(targets: &[&str]) -> Asked {
     let targets = targets.iter().map(|t| (*t).to_string()).collect();
-    Asked { targets, features: None, series: None, time: None, missing: Missing::Refuse, delimiter: ',' }
+    Asked { targets, ..Asked::default() }
 }
 
 fn wanted(asked: Asked, horizon: u32) -> Wanted {

@@ -90,6 +90,9 @@ fn even(numbers: &[i128]) -> Option<i128> {
 
 fn of_dates(moments: &[Moment]) -> Option<Step> {
     let dates: Vec<DateTime> = moments.iter().filter_map(|m| if let Moment::Civil { at, .. } = m { Some(*at) } else { None }).collect();
+    if dates.len() < 2 {
+        return None;
+    }
     let months: Vec<i128> = dates.iter().map(|d| i128::from(d.year()) * 12 + i128::from(d.month())).collect();
     let same_time = dates.iter().all(|d| d.time() == dates[0].time());
     if let Some(count) = even(&months).filter(|n| *n > 0 && same_time) {
