@@ -92,7 +92,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     if !args.quiet {
         let to = args.out.as_ref().map_or(String::new(), |p| format!(" in {}", p.display()));
-        tell(&format!("{rows} rows{to}, {} of them to come in each of {} series", table.horizon(), from.len()));
+        let (written, ahead) = (if rows == 1 { "1 row".to_string() } else { format!("{rows} rows") }, table.horizon());
+        let where_to = if from.len() == 1 { String::new() } else { format!(" in each of {} series", from.len()) };
+        tell(&format!("{written}{to}, {ahead} of them to come{where_to}"));
     }
     Ok(())
 }
@@ -101,10 +103,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
 pub(super) fn sheet(source: &Source, data: Option<&Path>, series: &Series, reading: &Reading, quiet: bool) -> Result<Sheet> {
     let path = data.or(source.text.as_deref()).ok_or_else(|| Error::Usage("no data given; give the path of a CSV file behind the model".to_string()))?;
     let sheet = Sheet::read(&Text::open(path)?, &reading.of(series))?;
-    if !quiet {
-        sheet.notes.iter().for_each(|n| tell(&format!("note: {n}")));
-    }
+    say_notes(&sheet.notes, quiet);
     Ok(sheet)
+}
+
+/// What was found in a table, a line each.
+pub(super) fn say_notes(notes: &[String], quiet: bool) {
+    if !quiet {
+        notes.iter().for_each(|n| tell(&format!("note: {n}")));
+    }
 }
 
 /// The CSV text, written as the data is: the same character between cells and before fractions, the same notation of times.

@@ -38,9 +38,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     }
     let said = sheet.notes.len();
     let mut table = Table::with(sheet, spec.clone(), if own { source.val_fraction } else { 0.0 })?;
-    if !args.quiet {
-        table.sheet.notes[said..].iter().for_each(|n| tell(&format!("note: {n}")));
-    }
+    predict::say_notes(&table.sheet.notes[said..], args.quiet);
     if !own {
         let last = |rows: &std::ops::Range<usize>| args.last.map_or(rows.start, |n| rows.end.saturating_sub(n).max(rows.start));
         table.held = table.sheet.groups.iter().map(|g| last(&g.rows)).collect();

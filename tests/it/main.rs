@@ -45,6 +45,7 @@ mod shaders;
 // Licences and sources of what the program is built of.
 mod supply;
 // Synthetic tasks: what is scored, gradients and N, right answers, runs.
+mod tables;
 mod tasks;
 // Tokens: text as a tokenizer cuts it, runs on it, text from it.
 mod tokens;

@@ -1,7 +1,7 @@
 //! Files that are wrong in every way that code can make them: one line each, no panic, no memory by an unchecked size.
 
 use crate::cli::{file, folder, retrograd, run, text};
-use retrograd::data::{Asked, Codec, Missing, Sheet, Table, Text, Vocabulary, Wanted};
+use retrograd::data::{Asked, Codec, Sheet, Table, Text, Vocabulary, Wanted};
 use retrograd::model::{Activation, Config, Init};
 use retrograd::store::{Container, Foreign, Model, Snapshot, Unsaid};
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 mod cell;
 mod chosen;
 mod clock;
+mod date;
 mod lines;
 mod notation;
 mod read;
