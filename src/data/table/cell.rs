@@ -73,7 +73,7 @@ impl Style {
         }
     }
 
-    /// A number with thousands apart, or with a fraction behind a comma.
+    /// A number with thousands apart, or with a fraction after a comma.
     fn grouped(self, digits: &str) -> Option<f64> {
         let (number, exponent) = match digits.find(['e', 'E']) {
             Some(at) => digits.split_at(at),
@@ -177,7 +177,7 @@ struct Kind {
     /// The first TRUE or FALSE, and the first number that is neither 0 nor 1.
     boolean: Option<Seen>,
     number: Option<Seen>,
-    /// The first whole number without thousands apart, and whether some have exactly three digits behind a point and none has others.
+    /// The first whole number without thousands apart; and the first with exactly three digits after a point, which may part thousands.
     whole: Option<Seen>,
     threes: Option<Seen>,
 }

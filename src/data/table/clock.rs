@@ -28,7 +28,7 @@ pub(super) struct Clock {
     last: Moment,
     /// Of dates, their notation.
     format: String,
-    /// Of numbers, digits behind the point, and at least so many in all.
+    /// Of numbers, digits after the point, and at least so many in all.
     decimals: u32,
     width: usize,
     /// Names of months are written small.
@@ -52,7 +52,7 @@ impl Clock {
         (clock.after(0).as_deref() == Some(last_cell)).then_some(clock)
     }
 
-    /// The time so many rows behind the last.
+    /// The time so many rows after the last.
     pub(super) fn after(&self, rows: i64) -> Option<String> {
         let text = match (self.step, self.last) {
             (Step::Number(step), Moment::Number { .. }) => {

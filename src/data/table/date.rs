@@ -208,7 +208,7 @@ impl<'a> Cell<'a> {
     /// A date with the name of its month: 1949-Feb, Feb 1, 1949, 1-Feb-1949.
     fn with_month_name(&mut self, ahead: usize) -> Option<Date> {
         let month = named(&MONTHS, self.letters(ahead)?)? as i8 + 1;
-        // A number behind that a clock's colon follows is an hour.
+        // A number after that with a clock's colon after it is an hour.
         let hour = |cell: &Self, ahead: usize| {
             cell.between(ahead + 1).is_some_and(|t| t.starts_with(':')) && cell.between(ahead - 1).is_none_or(|t| t.trim().is_empty())
         };
@@ -320,7 +320,7 @@ impl<'a> Cell<'a> {
         Date::new(year, month, day).ok()
     }
 
-    /// The time behind a date, if there is one, and what it is ahead of UTC.
+    /// The time after a date, if there is one, and what it is ahead of UTC.
     fn time(&mut self, date: Date) -> Option<(DateTime, Option<i32>)> {
         let midnight = date.to_datetime(jiff::civil::Time::midnight());
         if self.at == self.tokens.len() {
@@ -373,7 +373,7 @@ impl<'a> Cell<'a> {
         Some((hour, minute, second, nano))
     }
 
-    /// Behind an hour of 12, AM or PM.
+    /// After an hour of 12, AM or PM.
     fn half_of_day(&mut self, hour: i8) -> Option<i8> {
         let gap = usize::from(self.between(0).is_some_and(|b| b == " " || b == "-"));
         let Some(half) = self.letters(gap).filter(|t| t.eq_ignore_ascii_case("am") || t.eq_ignore_ascii_case("pm")) else { return Some(hour) };

@@ -260,7 +260,10 @@ fn stray_quote(record: &str, delimiter: char) -> Option<(usize, Option<usize>)> 
 mod tests {
     use super::*;
 
-    fn read(content: &str, given: Option<char>) -> Result<(Vec<String>, Vec<(u64, Vec<String>)>, Vec<String>)> {
+    /// Header, rows with their lines, notes.
+    type Read = (Vec<String>, Vec<(u64, Vec<String>)>, Vec<String>);
+
+    fn read(content: &str, given: Option<char>) -> Result<Read> {
         let mut lines = Lines::open("t", content, Layout::of(content, given))?;
         lines.first_column_is_text(false);
         let mut all = Vec::new();

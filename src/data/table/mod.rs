@@ -182,7 +182,7 @@ impl Sheet {
         self.columns[..self.features].iter().map(|c| c.name.clone()).collect()
     }
 
-    /// What the column of time would say of the `count` rows behind the last of a series, as the file writes it; none where the steps of time are not
+    /// What the column of time would say of the `count` rows after the last of a series, as the file writes it; none where the steps of time are not
     /// even, or there is no such column.
     pub fn times_to_come(&self, group: usize, count: usize) -> Option<Vec<String>> {
         let clock = self.clocks.get(group)?.as_ref()?;

@@ -28,7 +28,7 @@ pub(super) struct Column<'a> {
 pub(super) struct Timeline {
     /// Of each series, whether its newest row comes first.
     pub newest_first: Vec<bool>,
-    /// Of each series, what comes behind its last row; none where its steps are not even.
+    /// Of each series, what comes after its last row; none where its steps are not even.
     pub clocks: Vec<Option<Clock>>,
     /// The order of the numbers of dates, if that had to be found.
     pub order: Option<DateOrder>,
