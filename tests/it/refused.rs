@@ -153,16 +153,17 @@ fn flags(message: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// The flags in what a command prints that it has not got: neither it, nor `train` where the message says that one trains with it, nor the user, who
-/// gave it.
+/// The flags in what a command prints that it has not got: neither it, nor `train` or `eval` where the message
+/// speaks of them, nor the user, who gave it.
 fn unknown_flags(command: &str, message: &str, helps: &mut BTreeMap<String, String>) -> Vec<String> {
     let name = command.split(' ').next().unwrap_or_default().to_string();
     let mut has = |name: &str, flag: &str| {
         let help = helps.entry(name.to_string()).or_insert_with(|| text(&retrograd(&[name, "--help"]).stdout));
         help.split([' ', ',', '=', '[', '\n']).any(|word| word == flag)
     };
+    let mut named = |before: &str, flag: &str| ["train", "eval", &name].iter().any(|other| before.contains(other) && has(other, flag));
     let all = flags(message).into_iter();
-    let unknown = all.filter(|(at, flag)| !(command.contains(flag) || has(&name, flag) || message[..*at].contains("train") && has("train", flag)));
+    let unknown = all.filter(|(at, flag)| !(command.contains(flag) || named(&format!("{name} {}", &message[..*at]), flag)));
     unknown.map(|f| f.1.to_string()).collect()
 }
 

@@ -246,12 +246,15 @@ fn repeats_an_hour(read: &Read, rows: &[usize], i: usize) -> bool {
     let key = |i: usize| read.keys[rows[i]];
     let same = (0..i).rev().take_while(|j| key(*j) >= key(i)).find(|j| key(*j) == key(i));
     let Some(same) = same else { return false };
+    // The step of the rows around tells an hour that is repeated from a day that is there twice.
     let step = if same + 1 < i {
         key(same + 1) - key(same)
     } else if same > 0 {
         key(same) - key(same - 1)
+    } else if i + 1 < rows.len() {
+        key(i + 1) - key(i)
     } else {
-        HOUR
+        return false;
     };
     at.weekday() == Weekday::Sunday && at.hour() <= 3 && key(i - 1) + step - key(same) == HOUR
 }
