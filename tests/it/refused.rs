@@ -161,7 +161,7 @@ fn unknown_flags(command: &str, message: &str, helps: &mut BTreeMap<String, Stri
         let help = helps.entry(name.to_string()).or_insert_with(|| text(&retrograd(&[name, "--help"]).stdout));
         help.split([' ', ',', '=', '[', '\n']).any(|word| word == flag)
     };
-    let mut named = |before: &str, flag: &str| ["train", "eval", &name].iter().any(|other| before.contains(other) && has(other, flag));
+    let mut named = |before: &str, flag: &str| ["train", "eval", name.as_str()].iter().any(|other| before.contains(other) && has(other, flag));
     let all = flags(message).into_iter();
     let unknown = all.filter(|(at, flag)| !(command.contains(flag) || named(&format!("{name} {}", &message[..*at]), flag)));
     unknown.map(|f| f.1.to_string()).collect()

@@ -215,11 +215,8 @@ impl Survey {
         match core.unit {
             Some(c) if kind.unit.is_none() => kind.unit = seen().map(|s| (c, s)),
             // A currency may be left out of some cells; another unit than before may not be taken for it.
-            Some(c) => {
-                if kind.unit.as_ref().is_some_and(|u| u.0 != c) && kind.bare.is_none() {
-                    kind.bare = seen();
-                }
-            }
+            Some(c) if kind.bare.is_none() && kind.unit.as_ref().is_some_and(|u| u.0 != c) => kind.bare = seen(),
+            Some(_) => {}
             None if kind.bare.is_none() && core.digits != "0" => kind.bare = seen(),
             None => {}
         }

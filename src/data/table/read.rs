@@ -45,7 +45,7 @@ impl Sheet {
 
 impl Wrong {
     /// What is wrong with a cell and what to do.
-    fn told(self, column: &str, target: bool, asked: &Asked) -> String {
+    fn told(self, target: bool, asked: &Asked) -> String {
         let way_out = if asked.by_model {
             "the model needs a number here: mend the cell"
         } else if target {
@@ -54,7 +54,7 @@ impl Wrong {
             return match self {
                 Wrong::Time => "is a date or a time, not a number; name the column by --time, or leave it out by --ignore".to_string(),
                 Wrong::Text => "is text, not a number; leave the column out by --ignore, or name it by --series or --time".to_string(),
-                _ => self.told(column, true, asked).replace(", or forecast another column", ", or leave the column out by --ignore"),
+                _ => self.told(true, asked).replace(", or forecast another column", ", or leave the column out by --ignore"),
             };
         };
         match self {
@@ -96,7 +96,7 @@ impl Rows {
                     let found = if text.trim().is_empty() { "the cell is empty".to_string() } else { format!("{} is no number", quoted(text.trim())) };
                     return wrong(name, format!("{found}; fill it in, remove the row, or say how to fill it: --missing previous, zero or mean"));
                 }
-                Cell::Wrong(what) => return wrong(name, format!("{} {}", quoted(text.trim()), what.told(name, chosen.targets.contains(&i), asked))),
+                Cell::Wrong(what) => return wrong(name, format!("{} {}", quoted(text.trim()), what.told(chosen.targets.contains(&i), asked))),
             });
         }
         if self.lines.len() >= u32::MAX as usize {
