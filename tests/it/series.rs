@@ -337,7 +337,7 @@ fn from_a_file_to_forecasts() {
         let rmse = figure(&found["targets"][0]["horizons"][h - 1], "rmse");
         assert!(((squares / 57.0).sqrt() - rmse).abs() < 1e-6 * rmse, "{h}");
     }
-    assert!(rows[601..].iter().all(|r| r[0].is_empty() && r[1].is_empty() && !r[6].is_empty()) && rows[604][3].is_empty());
+    assert!(rows[601..].iter().zip(600..).all(|(r, day)| r[0] == day.to_string() && r[1].is_empty() && !r[6].is_empty()) && rows[604][3].is_empty());
     let last = text(&retrograd(&["predict", run, "--last=0", "--quiet"]).stdout);
     assert_eq!(last.lines().skip(1).collect::<Vec<_>>(), written.lines().skip(601).collect::<Vec<_>>());
 }
