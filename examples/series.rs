@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example series
 
-use retrograd::data::{Asked, Difference, Missing, Sheet, Table, Wanted};
+use retrograd::data::{Asked, Difference, Sheet, Table, Wanted};
 use retrograd::forecast::{Forecasts, METHODS};
 use retrograd::model::Deviation;
 use retrograd::{Corpus, Device, Goal, Result, Settings, Text, Trainer, Truncation};
@@ -17,7 +17,7 @@ fn main() -> Result<()> {
         let noise = f64::from(i * 7919 % 1009) / 1009.0 - 0.5;
         let _ = writeln!(csv, "{},{}", wave(i.into()) + 0.1 * noise, 20.0 + 5.0 * wave(f64::from(i) - 3.0));
     }
-    let asked = Asked { targets: vec!["wave".into(), "echo".into()], features: None, series: None, time: None, missing: Missing::Refuse, delimiter: ',' };
+    let asked = Asked { targets: vec!["wave".into(), "echo".into()], ..Asked::default() };
     let sheet = Sheet::read(&Text::given("waves", csv), &asked)?;
     // The last tenth of time is held out; scales are those of what comes before.
     let wanted = Wanted { asked, horizon: 6, difference: Difference::None, season: None, loss: Deviation::Squared };

@@ -41,6 +41,43 @@ pub fn tell(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// Most characters of a file that a message quotes.
+const QUOTED: usize = 80;
+/// And of one of several names.
+const NAMED: usize = 40;
+
+/// A piece of a file's content for a message: in quotes, on one line, at most about 80 characters of it.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", shortened(text, QUOTED))
+}
+
+/// Names from a file for a message, apart by commas: as many as 80 characters hold, and how many more there are.
+pub(crate) fn listed(names: &[String]) -> String {
+    let mut out = String::new();
+    for (i, name) in names.iter().enumerate() {
+        let name = shortened(name, if names.len() == 1 { QUOTED } else { NAMED });
+        if i > 0 && out.chars().count() + name.chars().count() > QUOTED {
+            return format!("{out} and {} more", names.len() - i);
+        }
+        out = if i == 0 { name } else { format!("{out}, {name}") };
+    }
+    out
+}
+
+/// On one line, its end cut off where it is longer than `most`.
+fn shortened(text: &str, most: usize) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        let shown = if c == '\'' { c.to_string() } else { c.escape_debug().to_string() };
+        if out.chars().count() + shown.chars().count() > most {
+            out.push('…');
+            break;
+        }
+        out.push_str(&shown);
+    }
+    out
+}
+
 thread_local! {
     /// Whether a panic of this thread is about to be caught and told as an error.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
@@ -78,3 +115,20 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_quotes_more_than_a_line() {
+        assert_eq!(quoted("it's \"so\"\n"), r#""it's \"so\"\n""#);
+        let names = |n: usize, long: usize| (0..n).map(|i| format!("{}{i}", "x".repeat(long))).collect::<Vec<_>>();
+        assert_eq!(listed(&names(3, 1)), "x0, x1, x2");
+        for text in ["a".repeat(9000), "\u{1}".repeat(9000), "é\n".repeat(9000)] {
+            assert!(quoted(&text).chars().count() <= 83 && quoted(&text).ends_with("…\""), "{}", quoted(&text));
+            assert!(listed(&[text.clone()]).chars().count() <= 81 && listed(&[text.clone(), text]).chars().count() <= 100);
+        }
+        assert!(listed(&names(500, 3)).ends_with("and 487 more"), "{}", listed(&names(500, 3)));
+    }
+}

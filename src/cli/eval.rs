@@ -84,6 +84,8 @@ pub(super) struct Args {
     /// Of numeric series, write a page with pictures and errors to this file; it must not exist
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) reading: super::series::Reading,
     /// Where to compute: auto, gpu, gpu:INDEX or cpu
     #[arg(long, default_value = "auto")]
     pub(super) device: Wish,
@@ -107,6 +109,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let model = source.load()?;
     if let Codec::Series(series) = &model.codec {
         return super::score::run(args, &source, &model, series);
+    }
+    if let Some(flag) = args.reading.given() {
+        return Err(Error::Usage(format!("--{flag} is for models of numeric series; leave it out")));
     }
     if args.last.is_some() || args.report.is_some() {
         return Err(Error::Usage("--last and --report are for models of numeric series; leave them out".to_string()));

@@ -1,6 +1,7 @@
 //! `retrograd predict`
 
 use super::model::Source;
+use super::series::Reading;
 use super::{print_json, say};
 use crate::data::{Series, Sheet, Table, Text};
 use crate::device::Device;
@@ -37,6 +38,8 @@ pub(super) struct Args {
     /// Write a page with pictures and errors to this file too; it must not exist
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
     /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
     #[arg(long)]
     best: bool,
@@ -57,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let source = Source::find(&args.run, args.best)?;
     let model = source.load()?;
     let series = model.codec.series()?;
-    let sheet = sheet(&source, args.data.as_deref(), series)?;
+    let sheet = sheet(&source, args.data.as_deref(), series, &args.reading, args.quiet)?;
     let table = Table::to_forecast(sheet, series.clone())?;
     let from: Vec<usize> = table.sheet.groups.iter().map(|g| args.last.map_or(g.rows.start, |n| g.rows.end.saturating_sub(n).max(g.rows.start))).collect();
     // The first row that is written has forecasts that were made N rows before it.
@@ -85,41 +88,62 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "model": source.file.display().to_string(), "data": table.sheet.name, "steps_read_again": forecasts.again.steps,
         }));
     }
+    let without: usize = (0..table.sheet.groups.len()).filter(|g| series.time.is_some() && table.sheet.times_to_come(*g, 1).is_none()).count();
+    if without > 0 && !args.quiet {
+        let which = if from.len() == 1 { String::new() } else { format!(" of {without} of {} series", from.len()) };
+        tell(&format!("note: the steps of time{which} are not even, so the rows to come have no time"));
+    }
     if !args.quiet {
         let to = args.out.as_ref().map_or(String::new(), |p| format!(" in {}", p.display()));
-        tell(&format!("{rows} rows{to}, {} of them to come in each of {} series", table.horizon(), from.len()));
+        let (written, ahead) = (if rows == 1 { "1 row".to_string() } else { format!("{rows} rows") }, table.horizon());
+        let where_to = if from.len() == 1 { String::new() } else { format!(" in each of {} series", from.len()) };
+        tell(&format!("{written}{to}, {ahead} of them to come{where_to}"));
     }
     Ok(())
 }
 
 /// The data that a command is given, or that of the run.
-pub(super) fn sheet(source: &Source, data: Option<&Path>, series: &Series) -> Result<Sheet> {
+pub(super) fn sheet(source: &Source, data: Option<&Path>, series: &Series, reading: &Reading, quiet: bool) -> Result<Sheet> {
     let path = data.or(source.text.as_deref()).ok_or_else(|| Error::Usage("no data given; give the path of a CSV file behind the model".to_string()))?;
-    Sheet::read(&Text::open(path)?, &series.asked())
+    let sheet = Sheet::read(&Text::open(path)?, &reading.of(series))?;
+    say_notes(&sheet.notes, quiet);
+    Ok(sheet)
 }
 
-/// The CSV text.
+/// What was found in a table, a line each.
+pub(super) fn say_notes(notes: &[String], quiet: bool) {
+    if !quiet {
+        notes.iter().for_each(|n| tell(&format!("note: {n}")));
+    }
+}
+
+/// The CSV text, written as the data is: the same character between cells and before fractions, the same notation of times.
 fn written(table: &Table, forecasts: &Forecasts, first: &[usize], from: &[usize]) -> Result<String> {
-    let (series, horizon) = (&table.series, table.horizon());
+    let (series, horizon, sheet) = (&table.series, table.horizon(), &table.sheet);
     let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot write the forecasts: {e}"));
-    let mut out = csv::WriterBuilder::new().delimiter(series.delimiter as u8).from_writer(Vec::new());
+    let mut out = csv::WriterBuilder::new().delimiter(sheet.delimiter as u8).from_writer(Vec::new());
     let mut head: Vec<String> = series.series.iter().chain(&series.time).chain(&series.targets).cloned().collect();
     head.extend(series.targets.iter().flat_map(|t| (1..=horizon).map(move |h| format!("{t}+{h}"))));
     out.write_record(&head).map_err(|e| failed(&e))?;
-    for ((group, first), from) in table.sheet.groups.iter().zip(first).zip(from) {
+    let number = |text: String| if sheet.decimal == ',' { text.replace('.', ",") } else { text };
+    let targets = series.targets.len();
+    for (g, ((group, first), from)) in sheet.groups.iter().zip(first).zip(from).enumerate() {
+        let coming = sheet.times_to_come(g, horizon).unwrap_or_else(|| vec![String::new(); horizon]);
         for row in *from..group.rows.end + horizon {
             let known = row < group.rows.end;
             let mut cells: Vec<String> = group.name.iter().cloned().collect();
             if series.time.is_some() {
-                cells.push(if known { table.sheet.times[row].clone() } else { String::new() });
+                cells.push(if known { sheet.times[row].clone() } else { coming[row - group.rows.end].clone() });
             }
-            let targets = 0..series.targets.len();
-            let truth = |j: usize| Some(table.sheet.target(j)).filter(|c| known && c.known(row)).map_or(String::new(), |c| c.values[row].to_string());
-            cells.extend(targets.clone().map(truth));
-            for j in targets {
-                let forecast =
-                    |h: usize| row.checked_sub(h).filter(|p| (*first..group.rows.end).contains(p)).map(|p| forecasts.at(p)[(h - 1) * series.targets.len() + j]);
-                cells.extend((1..=horizon).map(|h| forecast(h).map_or(String::new(), digits)));
+            let truth = |j: usize| Some(sheet.target(j)).filter(|_| known).and_then(|c| c.get(row)).map_or(String::new(), |x| number(x.to_string()));
+            cells.extend((0..targets).map(truth));
+            for j in 0..targets {
+                let forecast = |h: usize| {
+                    let p = row.checked_sub(h).filter(|p| (*first..group.rows.end).contains(p))?;
+                    let i = (h - 1) * targets + j;
+                    Some(number(digits(forecasts.at(p)[i], series.outputs[i].deviation)))
+                };
+                cells.extend((1..=horizon).map(|h| forecast(h).unwrap_or_default()));
             }
             out.write_record(&cells).map_err(|e| failed(&e))?;
         }
@@ -128,7 +152,24 @@ fn written(table: &Table, forecasts: &Forecasts, first: &[usize], from: &[usize]
     String::from_utf8(bytes).map_err(|e| failed(&e))
 }
 
-/// Nine digits: what numbers of 32 bits hold.
-fn digits(x: f64) -> String {
-    format!("{x:.8e}").parse::<f64>().unwrap_or(x).to_string()
+/// A forecast of an output with this deviation: nine digits, what numbers of 32 bits hold, or as many more as it takes for the rounding to be below
+/// a ten-thousandth of the deviation.
+fn digits(x: f64, deviation: f64) -> String {
+    let more = (x.abs() / deviation).log10();
+    let places = if more.is_finite() { (more.ceil() as i64 + 4).clamp(8, 16) } else { 8 };
+    format!("{x:.*e}", places as usize).parse::<f64>().unwrap_or(x).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_is_small_beside_what_varies() {
+        for (x, deviation) in [(123_456_968_173.4, 200.0), (-1e15, 3.0), (5.2, 1.0), (1e-9, 1e-12), (4e5, 1e-3), (0.0, 1.0)] {
+            let back: f64 = digits(x, deviation).parse().unwrap();
+            assert!((back - x).abs() <= 1e-4 * deviation, "{x} {deviation}: {}", digits(x, deviation));
+        }
+        assert_eq!(digits(1.0 / 3.0, 1.0), "0.333333333");
+    }
 }

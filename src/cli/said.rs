@@ -33,6 +33,7 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
         }
     }
     if let Some(table) = trainer.content().table() {
+        table.sheet.notes.iter().for_each(|n| args.note(&format!("note: {n}")));
         let held: usize = (0..table.held.len()).map(|g| table.held_out(g).len()).sum();
         let season = table.series.season.map_or("no season found".to_string(), |n| format!("season of {n} rows"));
         args.note(&format!("{} series of {} rows, {season}; the last {held} steps of time are held out", table.held.len(), table.rows()));

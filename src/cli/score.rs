@@ -31,13 +31,15 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     if let Some(path) = args.report.as_deref().filter(|p| p.exists()) {
         return Err(Error::Usage(format!("{} exists; give another file for --report", path.display())));
     }
-    let sheet = predict::sheet(source, args.text.as_deref(), spec)?;
+    let sheet = predict::sheet(source, args.text.as_deref(), spec, &args.reading, args.quiet)?;
     // Of the run's own table the part that was held out, of another all of it.
     let own = args.text.is_none() && args.last.is_none();
     if own && source.val_fraction == 0.0 {
         return Err(Error::Usage(format!("nothing of the data of {} was held out; give other data, or the rows to score by --last", args.run.display())));
     }
+    let said = sheet.notes.len();
     let mut table = Table::with(sheet, spec.clone(), if own { source.val_fraction } else { 0.0 })?;
+    predict::say_notes(&table.sheet.notes[said..], args.quiet);
     if !own {
         let last = |rows: &std::ops::Range<usize>| args.last.map_or(rows.start, |n| rows.end.saturating_sub(n).max(rows.start));
         table.held = table.sheet.groups.iter().map(|g| last(&g.rows)).collect();

@@ -1,6 +1,6 @@
 //! The flags of `train` that are about numeric series.
 
-use crate::data::{Difference, Missing};
+use crate::data::{Asked, Difference, Missing, Series, check_format};
 use crate::forecast::Score;
 use crate::model::Deviation;
 use crate::run::RunConfig;
@@ -12,21 +12,23 @@ pub(super) struct Flags {
     /// Forecast these columns of a CSV file, which is then read in place of a text; names apart by commas
     #[arg(long, value_name = "COLUMNS", help_heading = "Series")]
     pub(super) target: Option<String>,
-    /// Columns that are read [default: all but those of --series and --time, which must then be numbers]
+    /// Columns that are read; names apart by commas, one that holds a comma in double quotes [default: all that have a name, but those of --series,
+    /// --time and --ignore; they must then be numbers]
     #[arg(long, value_name = "COLUMNS", help_heading = "Series")]
     features: Option<String>,
+    /// Columns that are left out
+    #[arg(long, value_name = "COLUMNS", conflicts_with = "features", help_heading = "Series")]
+    ignore: Option<String>,
     /// Forecast each of the next N rows, each directly [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::run::FARTHEST_AHEAD)), help_heading = "Series")]
     horizon: Option<u32>,
     /// Column that tells which series a row belongs to, where the file holds several; each begins with a state of zero
     #[arg(long, value_name = "COLUMN", help_heading = "Series")]
     series: Option<String>,
-    /// Column that tells the time of a row: not read, but copied beside forecasts; rows must be in its order
+    /// Column that tells the time of a row: not read, but copied beside forecasts. Rows must be in its order, the oldest or the newest first; numbers,
+    /// and most notations of dates and times, are known
     #[arg(long, value_name = "COLUMN", help_heading = "Series")]
     time: Option<String>,
-    /// What to do with empty cells: refuse the file, take the value of the row before, zero, or the training part's mean [default: refuse]
-    #[arg(long, value_enum, help_heading = "Series")]
-    missing: Option<Missing>,
     /// Rows of a season, for the seasonal naive forecast that the model is compared with [default: looked for]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Series")]
     season: Option<u32>,
@@ -39,9 +41,52 @@ pub(super) struct Flags {
     /// [default: squared]
     #[arg(long, value_enum, help_heading = "Series")]
     loss: Option<Deviation>,
-    /// What stands between cells: one character, or \t [default: ,]
+    #[command(flatten)]
+    reading: Reading,
+}
+
+/// Flags that say how a table is written. Each is about numeric series.
+#[derive(clap::Args)]
+pub(super) struct Reading {
+    /// What to do with empty cells: refuse the file, take the value of the row before, zero, or the training part's mean [default: refuse; where a
+    /// model is used, as it was trained, or previous]
+    #[arg(long, value_enum, help_heading = "Series")]
+    missing: Option<Missing>,
+    /// What stands between cells: one character, or \t [default: found: , ; \t or |]
     #[arg(long, value_name = "C", value_parser = delimiter, help_heading = "Series")]
     delimiter: Option<char>,
+    /// What stands before a fraction: a point or a comma; the other one, spaces and apostrophes may stand between thousands [default: found]
+    #[arg(long, value_name = "C", value_parser = decimal, help_heading = "Series")]
+    decimal: Option<char>,
+    /// How the column of time is written, as strftime has it, such as %d/%m/%Y %H:%M [default: found]
+    #[arg(long, value_name = "FORMAT", value_parser = time_format, help_heading = "Series")]
+    time_format: Option<String>,
+}
+
+impl Reading {
+    /// The name of a flag that is given, if one is.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let flags = [
+            ("missing", self.missing.is_some()),
+            ("delimiter", self.delimiter.is_some()),
+            ("decimal", self.decimal.is_some()),
+            ("time-format", self.time_format.is_some()),
+        ];
+        flags.into_iter().find(|f| f.1).map(|f| f.0)
+    }
+
+    /// What a model reads of a table that is written so. A model that never met an empty cell takes the number of the row before.
+    pub(super) fn of(&self, series: &Series) -> Asked {
+        let own = series.asked();
+        let missing = if own.missing == Missing::Refuse { Missing::Previous } else { own.missing };
+        Asked {
+            missing: self.missing.unwrap_or(missing),
+            delimiter: self.delimiter,
+            decimal: self.decimal,
+            time_format: self.time_format.clone().or(own.time_format.clone()),
+            ..own
+        }
+    }
 }
 
 impl Flags {
@@ -50,7 +95,8 @@ impl Flags {
         (config.target, config.features) = (self.target.clone(), self.features.clone());
         (config.horizon, config.season, config.difference, config.loss) = (self.horizon, self.season, self.difference, self.loss);
         (config.series, config.time) = (self.series.clone(), self.time.clone());
-        (config.missing, config.delimiter) = (self.missing, self.delimiter);
+        (config.ignore, config.missing, config.delimiter) = (self.ignore.clone(), self.reading.missing, self.reading.delimiter);
+        (config.decimal, config.time_format) = (self.reading.decimal, self.reading.time_format.clone());
     }
 }
 
@@ -77,4 +123,16 @@ fn delimiter(text: &str) -> std::result::Result<char, String> {
         (Some(c), None) if crate::run::stands_between(c) => Ok(c),
         _ => Err("expected one ASCII character that is no letter, digit or quote, such as ; or \\t".to_string()),
     }
+}
+
+fn decimal(text: &str) -> std::result::Result<char, String> {
+    match text {
+        "." => Ok('.'),
+        "," => Ok(','),
+        _ => Err("expected . or ,".to_string()),
+    }
+}
+
+fn time_format(text: &str) -> std::result::Result<String, String> {
+    check_format(text).map(|()| text.to_string()).map_err(|e| format!("expected a notation of strftime, such as %d/%m/%Y %H:%M; {e}"))
 }

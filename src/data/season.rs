@@ -1,97 +1,231 @@
 //! The season of series: the lag at which they resemble themselves most.
 
 use super::table::Sheet;
+use std::f64::consts::TAU;
 use std::ops::Range;
 
-/// Longest season that is looked for.
-const LONGEST: usize = 1000;
-/// Rows of a series that are looked at, its last ones, and most series.
+/// Rows that are looked at: of a series its last ones, and of all together; and most series, spread evenly.
 const ROWS: usize = 20_000;
-const SERIES: usize = 32;
-/// Least autocorrelation at a season, of long series and of short ones, whose noise resembles itself more; and how far it must rise above the lowest
-/// before it.
-const LEAST: [f64; 2] = [0.2, 0.3];
-const RISE: f64 = 0.2;
+const ALL_ROWS: usize = 100_000;
+const SERIES: usize = 64;
+/// Most lags, counted in blocks of rows; longer seasons are found in longer blocks.
+const LAGS: usize = 400;
+/// Least lag in blocks of several rows: shorter ones are seen in shorter blocks.
+const LEAST_BLOCKS: usize = 4;
+/// Least autocorrelation at a season, whatever the number of rows.
+const LEAST: f64 = 0.1;
 /// Part of the highest peak that the first must have: multiples of a season are as high as the season, by chance higher.
 const NEARLY: f64 = 0.8;
+/// Part of a peak by which the autocorrelation falls on both sides: where it hardly does, values are like their neighbours and no more.
+const FALL: f64 = 0.3;
+/// Part of a peak that is there again after two seasons and three.
+const AGAIN: f64 = 0.5;
+/// Most times that a season is looked for further on.
+const CLIMBS: usize = 8;
+/// Seasons that calendars and clocks have: taken where they explain as much as one that lies beside them.
+const USUAL: [usize; 20] = [4, 5, 7, 12, 24, 26, 30, 48, 52, 60, 96, 144, 168, 288, 336, 365, 672, 720, 1440, 8760];
 
-/// The season that the targets show in some rows of each series, if they do: the first peak of the mean autocorrelation, made flat, that is
-/// nearly as high as the highest.
+/// A series whose empty cells are NaN.
+type Series = Vec<f64>;
+
+/// The season that the targets show in some rows of each series, if they do.
+///
+/// Means of blocks of 1, 2, 4, ... rows, and their changes, lose trends and slow swings, and the noise that is shorter than a block, so that what is
+/// left at a lag is a season, or chance, whose size is known. Of the seasons found, the one is taken that values lie nearest to one season later, or a
+/// shorter one that is nearly as good.
 pub(super) fn detected(sheet: &Sheet, training: &[Range<usize>]) -> Option<u32> {
-    let found = [differenced, detrended].map(|flat| peak(&mean_autocorrelation(sheet, training, flat)));
-    // Either may be drowned by what the other takes off: noise, or slow swings.
-    found.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1)).map(|p| p.0)
+    let count = (training.len() * sheet.targets.len()).max(1);
+    let most = (ALL_ROWS / count.min(SERIES)).min(ROWS);
+    let mut all: Vec<Series> = Vec::new();
+    for i in 0..count.min(SERIES) {
+        let i = i * count / count.min(SERIES);
+        let (rows, target) = (&training[i / sheet.targets.len()], sheet.target(i % sheet.targets.len()));
+        let rows = rows.end.saturating_sub(most).max(rows.start)..rows.end;
+        all.extend(standardised(rows.map(|r| target.get(r).unwrap_or(f64::NAN)).collect()));
+    }
+    of(&all)
 }
 
-/// Over targets and series, each made flat.
-fn mean_autocorrelation(sheet: &Sheet, training: &[Range<usize>], flat: fn(&[f64]) -> Vec<f64>) -> Vec<f64> {
-    let mut sums: Vec<(f64, u32)> = Vec::new();
-    for rows in training.iter().take(SERIES) {
-        let rows = rows.end.saturating_sub(ROWS).max(rows.start)..rows.end;
-        for j in 0..sheet.targets.len() {
-            let values: Vec<f64> = sheet.target(j).values[rows.clone()].iter().map(|x| if x.is_nan() { 0.0 } else { *x }).collect();
-            let found = autocorrelation(&flat(&values), LONGEST);
-            sums.resize(sums.len().max(found.len()), (0.0, 0));
-            sums.iter_mut().zip(&found).for_each(|(s, r)| *s = (s.0 + r, s.1 + 1));
+fn of(all: &[Series]) -> Option<u32> {
+    let longest = all.iter().map(Vec::len).max()?;
+    let mut found: Vec<usize> = Vec::new();
+    let mut block = 1;
+    while longest / block >= 3 * LEAST_BLOCKS {
+        for lag in peaks(all, block) {
+            let refined = refined(all, lag, block);
+            if !found.contains(&refined) && 3 * refined <= longest {
+                found.push(refined);
+            }
         }
+        block *= 2;
     }
-    sums.iter().map(|(sum, count)| sum / f64::from(*count)).collect()
+    found.sort_unstable();
+    let longest = *found.last()?;
+    let good: Vec<f64> = found.iter().map(|season| likeness(all, *season, longest)).collect();
+    let best = good.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let first = good.iter().position(|g| *g >= if best > 0.0 { NEARLY * best } else { best })?;
+    u32::try_from(found[first]).ok()
 }
 
-/// Changes from row to row, less their mean.
-fn differenced(values: &[f64]) -> Vec<f64> {
-    let changes: Vec<f64> = values.windows(2).map(|w| w[1] - w[0]).collect();
-    let mean = changes.iter().sum::<f64>() / changes.len() as f64;
-    more_than_rounding(changes.iter().map(|x| x - mean).collect(), values)
-}
-
-/// Nothing, where what is left of values are the errors of their last digits.
-fn more_than_rounding(left: Vec<f64>, values: &[f64]) -> Vec<f64> {
-    let most = |x: &[f64]| x.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
-    if most(&left) > 1e-9 * most(values) { left } else { Vec::new() }
-}
-
-/// The line of least squares taken off.
-fn detrended(values: &[f64]) -> Vec<f64> {
-    let n = values.len() as f64;
-    let (middle, mean) = ((n - 1.0) / 2.0, values.iter().sum::<f64>() / n);
-    let (mut up, mut wide) = (0.0, 0.0);
-    for (i, x) in values.iter().enumerate() {
-        let d = i as f64 - middle;
-        (up, wide) = (up + d * (x - mean), wide + d * d);
+/// A series in deviations from its mean; none if it is constant but for rounding, or nothing is known.
+fn standardised(values: Series) -> Option<Series> {
+    let known = || values.iter().filter(|x| !x.is_nan());
+    let count = known().count() as f64;
+    let mean = known().sum::<f64>() / count;
+    let (most, size) = known().fold((0.0f64, 0.0f64), |(most, size), x| (most.max((x - mean).abs()), size.max(x.abs())));
+    if count < 2.0 || most <= 1e-9 * size || !most.is_normal() {
+        return None;
     }
-    let slope = if wide > 0.0 { up / wide } else { 0.0 };
-    more_than_rounding(values.iter().enumerate().map(|(i, x)| x - mean - slope * (i as f64 - middle)).collect(), values)
+    let deviation = (known().map(|x| ((x - mean) / most).powi(2)).sum::<f64>() / count).sqrt();
+    Some(values.iter().map(|x| (x - mean) / most / deviation).collect())
 }
 
-/// By lag, from 0; each over the pairs that there are.
-fn autocorrelation(x: &[f64], most: usize) -> Vec<f64> {
-    let lags = most.min(x.len() / 3);
-    let power = x.iter().map(|x| x * x).sum::<f64>() / x.len() as f64;
-    if lags == 0 || !power.is_normal() {
-        return Vec::new();
+/// Changes from block to block, in deviations; 0 where one is not known, and whether it is. Nothing if the series goes on straight.
+fn changes(values: &[f64], block: usize) -> (Vec<f64>, Option<Vec<f64>>) {
+    let mean = |rows: &[f64]| {
+        let known = || rows.iter().filter(|x| !x.is_nan());
+        known().sum::<f64>() / known().count() as f64
+    };
+    let means: Vec<f64> = values.chunks_exact(block).map(mean).collect();
+    let changes: Vec<f64> = means.windows(2).map(|w| w[1] - w[0]).collect();
+    let Some(mut changes) = standardised(changes).filter(|_| !straight(&means)) else { return (Vec::new(), None) };
+    let gaps = changes.iter().any(|x| x.is_nan());
+    let known = gaps.then(|| changes.iter().map(|x| f64::from(u8::from(!x.is_nan()))).collect());
+    changes.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = 0.0);
+    (changes, known)
+}
+
+/// Whether numbers change by the same from each to the next, but for rounding.
+fn straight(numbers: &[f64]) -> bool {
+    let known = || numbers.windows(2).map(|w| w[1] - w[0]).filter(|x| !x.is_nan());
+    let (lo, hi) = known().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)));
+    let size = numbers.iter().filter(|x| !x.is_nan()).fold(0.0f64, |size, x| size.max(x.abs()));
+    hi - lo <= 1e-9 * size
+}
+
+/// The products of a series with itself, a lag later, and how many there are.
+fn product(x: &[f64], known: Option<&Vec<f64>>, lag: usize) -> (f64, f64) {
+    if lag >= x.len() {
+        return (0.0, 0.0);
     }
-    let at = |lag: usize| x.iter().zip(&x[lag..]).map(|(a, b)| a * b).sum::<f64>() / (x.len() - lag) as f64 / power;
-    (0..=lags).map(at).collect()
+    let count = known.map_or((x.len() - lag) as f64, |k| dot(k, &k[lag..]));
+    (dot(x, &x[lag..]), count)
 }
 
-/// The lag of the first high peak, or of a lower one that it is a multiple of, and how far it rises above the lowest before it.
-fn peak(r: &[f64]) -> Option<(u32, f64)> {
-    // Lags go up to a third of the rows.
-    let least = (6.0 / (3.0 * r.len() as f64).sqrt()).clamp(LEAST[0], LEAST[1]);
-    let mut lowest = f64::INFINITY;
+/// In several sums, which vector units add side by side.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let len = a.len().min(b.len());
+    let (a, b) = (&a[..len], &b[..len]);
+    let mut sums = [0.0; 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f64 = a8.remainder().iter().zip(b8.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a8.zip(b8) {
+        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+/// The first high peaks of the autocorrelation of changes between blocks, in blocks.
+fn peaks(all: &[Series], block: usize) -> Vec<usize> {
+    let series: Vec<(Vec<f64>, Option<Vec<f64>>)> = all.iter().map(|s| changes(s, block)).filter(|c| !c.0.is_empty()).collect();
+    // A season that occurs three times at least.
+    let reach = |s: &(Vec<f64>, Option<Vec<f64>>)| (s.0.len() + 1) / 3;
+    let lags = series.iter().map(reach).max().unwrap_or(0).min(LAGS);
+    // By series and lag, from lag 0; as far as where a season's second half begins again.
+    let most = lags + lags / 2 + 1;
+    let products: Vec<Vec<(f64, f64)>> = series.iter().map(|s| (0..=most).map(|lag| product(&s.0, s.1.as_ref(), lag)).collect()).collect();
+    // Over the series that are long enough for some lag, the autocorrelation at another, and over how many pairs.
+    let at = |lag: usize, enough_for: usize| {
+        let long = series.iter().zip(&products).filter(|(s, _)| reach(s) >= enough_for.min(lags));
+        let (sum, pairs) = long.fold((0.0, 0.0), |(sum, pairs), (_, p)| (sum + p[lag].0, pairs + p[lag].1));
+        (sum / pairs, pairs)
+    };
+    let tests = (lags * 8) as f64;
+    let chance = |pairs: f64| ((2.0 * tests.ln()).sqrt() + 0.8) / pairs.sqrt();
+    let least = if block == 1 { 2 } else { LEAST_BLOCKS };
     let mut peaks = Vec::new();
-    for (lag, w) in r.windows(3).enumerate() {
-        lowest = lowest.min(w[0]);
-        if lag > 0 && w[1] >= w[0] && w[1] > w[2] && w[1] >= least && w[1] >= lowest + RISE / 10.0 {
-            peaks.push((lag as u32 + 1, w[1], w[1] - lowest));
+    for lag in least..=lags {
+        let [(before, _), (r, pairs), (after, _)] = [lag - 1, lag, lag + 1].map(|l| at(l, lag));
+        if r <= before || r < after || r < chance(pairs).max(LEAST) {
+            continue;
+        }
+        let lowest = |lags: Range<usize>| lags.map(|l| at(l, lag).0).fold(f64::INFINITY, f64::min);
+        let fallen = lowest(1..lag).max(lowest(lag + 1..lag + lag / 2 + 2)) <= (1.0 - FALL) * r;
+        // What comes once comes again.
+        if fallen && (2..=3).map(|n| n * lag).filter(|l| *l <= most).all(|l| at(l, lag).0 >= AGAIN * r) {
+            peaks.push((lag, r));
         }
     }
-    let high = || peaks.iter().filter(|p| p.2 >= RISE);
-    let highest = high().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max);
-    let first = high().find(|p| p.1 >= NEARLY * highest)?;
-    let whole = peaks.iter().find(|p| first.0.is_multiple_of(p.0) && p.1 >= NEARLY * first.1).unwrap_or(first);
-    Some((whole.0, first.2))
+    let Some(highest) = peaks.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))) else { return Vec::new() };
+    // Compared over the same series, so that long ones which are less noisy do not hide what all have.
+    let nearly = NEARLY * highest.1;
+    let first = |least: f64| peaks.iter().map(|p| p.0).find(|lag| at(*lag, highest.0).0 >= least);
+    // One that chance alone may have kept below is looked at too.
+    let mut lags: Vec<usize> = [nearly - 2.0 / at(highest.0, highest.0).1.sqrt(), nearly].into_iter().filter_map(first).collect();
+    lags.dedup();
+    lags
+}
+
+/// The season near a lag in blocks whose sine waves explain most.
+fn refined(all: &[Series], lag: usize, block: usize) -> usize {
+    let mut near = lag * block;
+    for _ in 0..CLIMBS {
+        let reach = if block == 1 { (near / 20).max(usize::from(near >= 10)) } else { block };
+        let long: Vec<Vec<f64>> = all.iter().filter(|s| s.len() >= 3 * near).map(|s| without_swings(s, near)).collect();
+        let candidates: Vec<usize> = (near.saturating_sub(reach).max(2)..=near + reach).collect();
+        let power: Vec<f64> = candidates.iter().map(|season| long.iter().map(|s| explained(s, *season)).sum()).collect();
+        let best = (0..candidates.len()).max_by(|a, b| power[*a].total_cmp(&power[*b])).unwrap_or(0);
+        if reach > 0 && (best == 0 || best + 1 == candidates.len()) && candidates[best] != near {
+            // What explains most may lie beyond.
+            near = candidates[best];
+            continue;
+        }
+        // As far as chance, or too few seasons to tell, move it.
+        let usual = (0..candidates.len()).filter(|i| USUAL.contains(&candidates[*i]) && power[*i] > (0.97 * power[best]).min(power[best] - 4.0));
+        return usual.min_by_key(|i| i.abs_diff(best)).map_or(candidates[best], |i| candidates[i]);
+    }
+    near
+}
+
+/// A series less its mean over a season around each row; 0 where nothing is known.
+fn without_swings(values: &[f64], season: usize) -> Vec<f64> {
+    let mut sums = vec![(0.0, 0u32)];
+    for x in values {
+        let (sum, count) = sums[sums.len() - 1];
+        sums.push(if x.is_nan() { (sum, count) } else { (sum + x, count + 1) });
+    }
+    let mean = |i: usize| {
+        let (from, to) = (i.saturating_sub(season / 2), (i + season.div_ceil(2)).min(values.len()));
+        (sums[to].0 - sums[from].0) / f64::from(sums[to].1 - sums[from].1)
+    };
+    let flat: Series = values.iter().enumerate().map(|(i, x)| x - mean(i)).collect();
+    standardised(flat).unwrap_or_default().iter().map(|x| if x.is_nan() { 0.0 } else { *x }).collect()
+}
+
+/// The squares that the waves of a season explain: of its first, and overtones of that.
+fn explained(values: &[f64], season: usize) -> f64 {
+    let wave = |overtone: usize| {
+        // A turning pointer, one step a row.
+        let (step_im, step_re) = (TAU * overtone as f64 / season as f64).sin_cos();
+        let (mut re, mut im) = (1.0, 0.0);
+        let (mut sum_re, mut sum_im) = (0.0, 0.0);
+        for x in values {
+            (sum_re, sum_im) = (sum_re + x * re, sum_im + x * im);
+            (re, im) = (re * step_re - im * step_im, re * step_im + im * step_re);
+        }
+        2.0 * (sum_re * sum_re + sum_im * sum_im) / (values.len().max(1) as f64)
+    };
+    (1..=(season / 2).clamp(1, 4)).map(wave).sum()
+}
+
+/// How like values are to those a season before, from 1: equal, to 0: no more than to any; over the series that `longest` occurs in three times.
+fn likeness(all: &[Series], season: usize, longest: usize) -> f64 {
+    let mut sums = (0.0, 0.0);
+    for series in all.iter().filter(|s| s.len() >= 3 * longest) {
+        let pairs = series.iter().zip(&series[season..]).filter(|(a, b)| !a.is_nan() && !b.is_nan());
+        sums = pairs.fold(sums, |(sum, count), (a, b)| (sum + (a - b) * (a - b), count + 1.0));
+    }
+    1.0 - sums.0 / sums.1 / 2.0
 }
 
 #[cfg(test)]
@@ -101,14 +235,20 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     fn season(f: impl Fn(f64) -> f64, n: usize) -> Option<u32> {
-        let values: Vec<f64> = (0..n).map(|i| f(i as f64)).collect();
-        let found = [differenced, detrended].map(|flat| peak(&autocorrelation(&flat(&values), values.len() / 3)));
-        found.into_iter().flatten().max_by(|a, b| a.1.total_cmp(&b.1)).map(|p| p.0)
+        of(&standardised((0..n).map(|i| f(i as f64)).collect()).into_iter().collect::<Vec<_>>())
+    }
+
+    fn wave(i: f64, period: f64) -> f64 {
+        (i * TAU / period).sin()
+    }
+
+    /// Noise of deviation 1, about normal.
+    fn noise(rng: &mut ChaCha8Rng) -> f64 {
+        (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
     }
 
     #[test]
     fn seasons_are_found_under_trends() {
-        let wave = |i: f64, period: f64| (i * std::f64::consts::TAU / period).sin();
         assert_eq!(season(|i| wave(i, 12.0), 240), Some(12));
         assert_eq!(season(|i| 0.5 * i + wave(i, 12.0), 240), Some(12));
         assert_eq!(season(|i| wave(i, 24.0) + 0.7 * wave(i, 168.0), 2000), Some(24), "the shorter of two, if it explains nearly as much");
@@ -116,15 +256,79 @@ mod tests {
         assert_eq!(season(|i| f64::from(u8::from((i as u32).is_multiple_of(7))), 700), Some(7));
         // Small beside a slow swing.
         assert_eq!(season(|i| 20.0 * wave(i, 3000.0) + wave(i, 24.0), 2500), Some(24));
+        assert_eq!(season(|i| (i + wave(i, 12.0) * i / 3.0) * (i / 60.0).exp(), 144), Some(12), "months that swing more as they grow");
+        assert_eq!(season(|i| 0.02 * i + [3.0, 1.0, 4.0, 2.0][i as usize % 4], 60), Some(4));
+    }
+
+    #[test]
+    fn seasons_are_found_under_noise() {
+        for seed in 0..5 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut noisy = |n: usize, f: &dyn Fn(f64) -> f64| {
+                let values: Vec<f64> = (0..n).map(|i| f(i as f64) + noise(&mut rng)).collect();
+                season(|i| values[i as usize], n)
+            };
+            assert_eq!(noisy(3650, &|i| 2.0 * wave(i, 365.0)), Some(365), "{seed}");
+            assert_eq!(noisy(2000, &|i| 2.0 * wave(i, 24.0)), Some(24), "{seed}");
+            assert_eq!(noisy(400, &|i| 3.0 * wave(i, 7.0)), Some(7), "{seed}");
+            assert_eq!(noisy(8000, &|i| 2.0 * wave(i, 1440.0)), Some(1440), "beyond a thousand rows, {seed}");
+        }
+    }
+
+    /// Many short series, of unlike lengths and levels.
+    #[test]
+    fn seasons_are_found_over_many_series() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let mut many = |count: usize, period: f64, n: &dyn Fn(usize) -> usize, loud: f64| {
+            let one = |k: usize, rng: &mut ChaCha8Rng| (0..n(k)).map(|i| loud * wave((i + k) as f64, period) + noise(rng)).collect::<Series>();
+            of(&(0..count).filter_map(|k| standardised(one(k, &mut rng))).collect::<Vec<_>>())
+        };
+        assert_eq!(many(60, 4.0, &|_| 40, 1.0), Some(4));
+        assert_eq!(many(40, 7.0, &|k| 30 + 3 * k, 1.0), Some(7));
+        assert_eq!(many(5, 12.0, &|k| 60 * (k + 1), 1.5), Some(12));
     }
 
     #[test]
     fn where_there_is_none_none_is_found() {
         assert_eq!(season(|i| 3.0 * i, 200), None);
+        assert_eq!(season(|i| 0.1 * i, 200), None);
         assert_eq!(season(|i| (i / 40.0).exp(), 200), None);
-        let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let noise: Vec<f64> = (0..400).map(|_| rng.random()).collect();
-        assert_eq!(season(|i| noise[i as usize], 400), None);
         assert_eq!(season(|i| i, 3), None);
+        let mut found = Vec::new();
+        for seed in 0..40 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let n = [60, 144, 400, 2000][seed as usize % 4];
+            let plain: Vec<f64> = (0..n).map(|_| noise(&mut rng)).collect();
+            let walk: Vec<f64> = plain
+                .iter()
+                .scan(0.0, |sum, x| {
+                    Some({
+                        *sum += x;
+                        *sum
+                    })
+                })
+                .collect();
+            let slow: Vec<f64> = plain
+                .iter()
+                .scan(0.0, |last, x| {
+                    Some({
+                        *last = 0.9 * *last + x;
+                        *last
+                    })
+                })
+                .collect();
+            for (what, values) in [("noise", &plain), ("a random walk", &walk), ("an autoregression", &slow)] {
+                found.extend(season(|i| values[i as usize], n).map(|s| (what, n, seed, s)));
+            }
+        }
+        assert!(found.len() <= 2, "of 120: {found:?}");
+    }
+
+    /// Cells that were empty say nothing, whatever they were filled with.
+    #[test]
+    fn gaps_hide_no_season() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let values: Series = (0..800).map(|i| if rng.random::<f64>() < 0.3 { f64::NAN } else { wave(f64::from(i), 24.0) + 0.2 * noise(&mut rng) }).collect();
+        assert_eq!(of(&standardised(values).into_iter().collect::<Vec<_>>()), Some(24));
     }
 }

@@ -3,8 +3,8 @@
 use super::SegmentInputs;
 use super::inputs::{Cell, Grid};
 use super::season::detected;
-use super::table::{Asked, Column, Difference, Missing, Sheet};
-use crate::error::{Error, Result};
+use super::table::{Asked, Column, DateOrder, Difference, Group, Missing, Sheet};
+use crate::error::{Error, Result, quoted};
 use crate::model::Deviation;
 use crate::model::record::InputPlaces;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use std::ops::Range;
 const FARTHEST: f64 = 1e15;
 /// Most that a mean or a deviation of numbers of 32 bits, or of their changes, can be.
 const LARGEST: f64 = 1e39;
+/// What a column is divided by that never changed in training: whatever it is later is then read as 0, since nothing was learned about it.
+const UNSEEN: f64 = f32::MAX as f64;
 
 /// What is subtracted from numbers, and what they are then divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,16 +27,15 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Of some numbers, two passes in f64; none if they are all equal, or none.
-    fn of(numbers: impl Iterator<Item = f64> + Clone) -> Option<Self> {
-        let known = || numbers.clone().filter(|x| !x.is_nan());
-        let count = known().count() as f64;
-        let mean = known().sum::<f64>() / count;
-        let (lo, hi) = known().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)));
+    /// Of some numbers, two passes in f64; none if they differ by no more than the rounding of numbers as large as `size`, or if there are none.
+    fn of(numbers: impl Iterator<Item = f64> + Clone, size: f64) -> Option<Self> {
+        let count = numbers.clone().count() as f64;
+        let mean = numbers.clone().sum::<f64>() / count;
+        let (lo, hi) = extremes(numbers.clone());
         // Squares of very small numbers would vanish.
         let unit = if hi - lo < 1e-100 { hi - lo } else { 1.0 };
-        let deviation = unit * (known().map(|x| ((x - mean) / unit).powi(2)).sum::<f64>() / count).sqrt();
-        Some(Scale { mean, deviation }).filter(|s| lo < hi && s.deviation.is_normal())
+        let deviation = unit * (numbers.map(|x| ((x - mean) / unit).powi(2)).sum::<f64>() / count).sqrt();
+        Some(Scale { mean, deviation }).filter(|s| hi - lo > 8.0 * f64::EPSILON * size && s.deviation.is_normal())
     }
 
     fn apply(&self, x: f64) -> f32 {
@@ -45,6 +46,10 @@ impl Scale {
     pub fn invert(&self, x: f64) -> f64 {
         x * self.deviation + self.mean
     }
+}
+
+fn extremes(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
+    numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)))
 }
 
 /// How series are read and forecast: what a model of them keeps of its training.
@@ -69,6 +74,15 @@ pub struct Series {
     pub missing: Missing,
     /// What stands between cells.
     pub delimiter: char,
+    /// What stands before a fraction; another table may tell otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<char>,
+    /// How times are written, if somebody said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_format: Option<String>,
+    /// Which number of a date comes first, if that had to be found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date_order: Option<DateOrder>,
     /// What was minimized in training.
     pub loss: Deviation,
     /// Scale of each feature.
@@ -105,15 +119,19 @@ impl Series {
         self.difference != Difference::None
     }
 
-    /// The columns of another table that this reads.
+    /// The columns of another table that this reads. What stands between its cells is found anew.
     pub fn asked(&self) -> Asked {
         Asked {
             targets: self.targets.clone(),
             features: Some(self.features.clone()),
             series: self.series.clone(),
             time: self.time.clone(),
+            time_format: self.time_format.clone(),
+            date_order: self.date_order,
             missing: self.missing,
-            delimiter: self.delimiter,
+            usual_decimal: self.decimal,
+            by_model: true,
+            ..Asked::default()
         }
     }
 
@@ -160,7 +178,7 @@ impl Table {
     /// # Errors
     /// [`Error::Input`] if a series is too short, or a column that is used is constant, or far from constant only where it is held out.
     pub fn fit(sheet: Sheet, wanted: &Wanted, fraction: f64) -> Result<Self> {
-        let held = hold_out(&sheet, wanted.horizon, fraction)?;
+        let (sheet, held) = hold_out(sheet, wanted.horizon, fraction)?;
         let Wanted { asked, horizon, difference, season, loss } = wanted;
         let training: Vec<Range<usize>> = sheet.groups.iter().zip(&held).map(|(g, h)| g.rows.start..*h).collect();
         let series = Series {
@@ -172,17 +190,21 @@ impl Table {
             series: asked.series.clone(),
             time: asked.time.clone(),
             missing: asked.missing,
-            delimiter: asked.delimiter,
+            delimiter: sheet.delimiter,
+            decimal: Some(sheet.decimal).filter(|c| *c != '.' || asked.decimal.is_some()),
+            time_format: asked.time_format.clone(),
+            date_order: sheet.date_order,
             loss: *loss,
             inputs: Vec::new(),
             outputs: Vec::new(),
             means: means(&sheet, &training)?,
         };
         let mut table = Table::filled(sheet, series, held);
-        table.series.inputs = (0..table.sheet.features).map(|i| table.input_scale(i, &training)).collect::<Result<_>>()?;
+        table.series.inputs = (0..table.sheet.features).map(|i| table.input_scale(i, &training)).collect();
         let width = *horizon as usize * asked.targets.len();
         table.series.outputs = (0..width).map(|i| table.output_scale(i, &training)).collect::<Result<_>>()?;
         table.check_range()?;
+        table.note_constants(&training);
         Ok(table)
     }
 
@@ -191,7 +213,7 @@ impl Table {
     /// # Errors
     /// [`Error::Input`] if a series is too short.
     pub fn with(sheet: Sheet, series: Series, fraction: f64) -> Result<Self> {
-        let held = hold_out(&sheet, series.horizon, fraction)?;
+        let (sheet, held) = hold_out(sheet, series.horizon, fraction)?;
         let table = Table::filled(sheet, series, held);
         table.check_range()?;
         Ok(table)
@@ -213,8 +235,7 @@ impl Table {
         let inputs = self.sheet.columns.iter().zip(&self.series.inputs).map(|(c, s)| (c, s, self.series.reads_changes()));
         let targets = self.series.targets.len();
         let outputs = self.series.outputs.iter().enumerate().map(|(i, s)| (self.sheet.target(i % targets), s, self.series.forecasts_changes()));
-        let extremes = |c: &Column| c.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(*x), hi.max(*x)));
-        let extremes: Vec<(f64, f64)> = self.sheet.columns.iter().map(extremes).collect();
+        let extremes: Vec<(f64, f64)> = self.sheet.columns.iter().map(|c| extremes(c.values.iter().copied())).collect();
         for (column, scale, changes) in inputs.chain(outputs) {
             let at = self.sheet.columns.iter().position(|c| c.name == column.name).unwrap_or(0);
             let (lo, hi) = extremes[at];
@@ -222,8 +243,10 @@ impl Table {
             if far / scale.deviation > most {
                 let outer = if hi - scale.mean > scale.mean - lo { hi } else { lo };
                 return Err(Error::Input(format!(
-                    "{}: column {:?} holds {outer:e}, more than {FARTHEST:e} standard deviations ({:e}) from what is trained on; mend or remove that row",
-                    self.sheet.name, column.name, scale.deviation
+                    "{}: column {} holds {outer:e}, more than {FARTHEST:e} standard deviations ({:e}) from what is trained on; mend or remove that row",
+                    self.sheet.name,
+                    quoted(&column.name),
+                    scale.deviation
                 )));
             }
         }
@@ -237,42 +260,63 @@ impl Table {
         Table { sheet, series, held }
     }
 
-    fn input_scale(&self, i: usize, training: &[Range<usize>]) -> Result<Scale> {
+    /// What the step of row p reads of a column, before it is scaled.
+    fn as_read(&self, column: &Column, p: usize) -> f64 {
+        if self.series.reads_changes() { column.last_known(p) - column.last_known(p - 1) } else { column.values[p] }
+    }
+
+    fn input_scale(&self, i: usize, training: &[Range<usize>]) -> Scale {
         let column = &self.sheet.columns[i];
         let rows = training.iter().flat_map(|r| r.start + usize::from(self.series.reads_changes())..r.end);
-        let value = |p: usize| if self.series.reads_changes() { column.values[p] - column.values[p - 1] } else { column.values[p] };
-        Scale::of(rows.map(value)).ok_or_else(|| {
-            let first = training.first().map_or(0, |r| r.start);
-            let (what, value) = if self.series.reads_changes() { ("changes by", value(first + 1)) } else { ("is", column.values[first]) };
-            let other = if self.sheet.targets.contains(&i) {
-                "forecast another column, or give more rows"
-            } else {
-                "leave it out by naming the others with --features"
-            };
-            Error::Input(format!(
-                "{}: column {:?} {what} {value} in every row of the training part, so that nothing can be learned from it; {other}",
-                self.sheet.name, column.name
-            ))
-        })
+        let numbers = rows.map(|p| self.as_read(column, p));
+        Scale::of(numbers.clone(), self.size(column, training)).unwrap_or_else(|| Scale { mean: numbers.clone().next().unwrap_or(0.0), deviation: UNSEEN })
+    }
+
+    /// The largest number of a column in some rows, sign aside: what its changes are rounded by.
+    fn size(&self, column: &Column, training: &[Range<usize>]) -> f64 {
+        let (lo, hi) = extremes(training.iter().flat_map(|r| column.values[r.clone()].iter().copied()));
+        lo.abs().max(hi.abs())
     }
 
     fn output_scale(&self, i: usize, training: &[Range<usize>]) -> Result<Scale> {
         let (h, j) = (i / self.series.targets.len() + 1, i % self.series.targets.len());
         let column = self.sheet.target(j);
+        let size = self.size(column, training);
         let scale = if self.series.forecasts_changes() {
-            let change = |p: usize| column.values[p + h] - column.values[p];
-            Scale::of(training.iter().flat_map(|r| r.start..r.end.saturating_sub(h).max(r.start)).map(change))
+            let change = |p: usize| column.last_known(p + h) - column.last_known(p);
+            let changes = training.iter().flat_map(|r| r.start..r.end.saturating_sub(h).max(r.start)).map(change);
+            // A straight line is forecast by what it always changes by.
+            let always = changes.clone().next().filter(|c| c.abs() > 8.0 * f64::EPSILON * size);
+            Scale::of(changes, size).or(always.map(|c| Scale { mean: c, deviation: c.abs() }))
         } else {
-            Scale::of(training.iter().cloned().flatten().map(|p| column.values[p]))
+            Scale::of(training.iter().flat_map(|r| column.known_of(r.clone())), size)
         };
         scale.ok_or_else(|| {
-            let what = if self.series.forecasts_changes() {
-                format!("changes by the same amount over every {h} rows")
-            } else {
-                "is the same in every row".to_string()
-            };
-            Error::Input(format!("{}: column {:?} {what} of the training part: there is nothing to forecast", self.sheet.name, column.name))
+            let name = quoted(&column.name);
+            Error::Input(format!("{}: column {name} is the same in every row of the training part: there is nothing to forecast", self.sheet.name))
         })
+    }
+
+    /// Says which columns never change where is trained.
+    fn note_constants(&mut self, training: &[Range<usize>]) {
+        let straight = |column: &Column| {
+            let changes = || training.iter().flat_map(|r| r.start + 1..r.end).map(|p| column.last_known(p) - column.last_known(p - 1));
+            self.series.forecasts_changes().then(|| changes().next().filter(|_| Scale::of(changes(), self.size(column, training)).is_none())).flatten()
+        };
+        let mut notes = Vec::new();
+        for (i, (column, scale)) in self.sheet.columns.iter().zip(self.series.inputs.iter().map(Some).chain(std::iter::repeat(None))).enumerate() {
+            let name = quoted(&column.name);
+            if let Some(change) = Some(column).filter(|_| self.sheet.targets.contains(&i)).and_then(straight) {
+                notes.push(format!("column {name} changes by {change} from every row of the training part to the next; so it is forecast"));
+            } else if let Some(scale) = scale.filter(|s| s.deviation == UNSEEN) {
+                let what = if self.series.reads_changes() { "changes by" } else { "is" };
+                notes.push(format!(
+                    "column {name} {what} {} in every row of the training part: nothing can be learned from it, and it is read as 0",
+                    scale.mean
+                ));
+            }
+        }
+        self.sheet.notes.extend(notes);
     }
 
     /// Some steps of series `g` in pieces of at most `most`, and how many steps before each, at most `warm_up`, are read with it.
@@ -316,8 +360,7 @@ impl Table {
             *o = match self.series.reads_changes() {
                 // Before the first row there is none that it differs from.
                 true if first => 0.0,
-                true => scale.apply(column.values[p] - column.values[p - 1]),
-                false => scale.apply(column.values[p]),
+                _ => scale.apply(self.as_read(column, p)),
             };
         }
     }
@@ -329,8 +372,8 @@ impl Table {
     pub fn want(&self, p: usize, out: &mut [f32]) {
         let targets = self.series.targets.len();
         for (i, (o, scale)) in out.iter_mut().zip(&self.series.outputs).enumerate() {
-            let values = &self.sheet.target(i % targets).values;
-            *o = scale.apply(values[p + 1 + i / targets] - if self.series.forecasts_changes() { values[p] } else { 0.0 });
+            let column = self.sheet.target(i % targets);
+            *o = scale.apply(column.last_known(p + 1 + i / targets) - if self.series.forecasts_changes() { column.last_known(p) } else { 0.0 });
         }
     }
 
@@ -374,7 +417,7 @@ impl Table {
     /// The forecasts, in the units of the targets, that the outputs of the step of row p are: `[N, targets]`.
     pub fn forecast(&self, p: usize, outputs: &[f32]) -> Vec<f64> {
         let targets = self.series.targets.len();
-        let last = |i: usize| if self.series.forecasts_changes() { self.sheet.target(i % targets).values[p] } else { 0.0 };
+        let last = |i: usize| if self.series.forecasts_changes() { self.sheet.target(i % targets).last_known(p) } else { 0.0 };
         outputs.iter().zip(&self.series.outputs).enumerate().map(|(i, (o, scale))| scale.invert(f64::from(*o)) + last(i)).collect()
     }
 }
@@ -382,10 +425,10 @@ impl Table {
 /// Training means of the columns.
 fn means(sheet: &Sheet, training: &[Range<usize>]) -> Result<Vec<f64>> {
     let mean = |column: &Column| {
-        let known = || training.iter().cloned().flatten().map(|p| column.values[p]).filter(|x| !x.is_nan());
+        let known = || training.iter().flat_map(|r| column.known_of(r.clone()));
         let count = known().count();
         if count == 0 {
-            return Err(Error::Input(format!("{}: column {:?} has no number in the training part; leave it out of --features", sheet.name, column.name)));
+            return Err(Error::Input(format!("{}: column {} has no number in the training part; leave it out by --ignore", sheet.name, quoted(&column.name))));
         }
         Ok(known().sum::<f64>() / count as f64)
     };
@@ -397,31 +440,39 @@ fn held_of(rows: usize, horizon: usize, fraction: f64) -> usize {
     if fraction == 0.0 { 0 } else { ((rows as f64 * fraction).floor() as usize).max(horizon) }
 }
 
-/// The first held-out row of each series.
-fn hold_out(sheet: &Sheet, horizon: u32, fraction: f64) -> Result<Vec<usize>> {
+/// The first held-out row of each series; series that are too short for that are left out, if others are not.
+fn hold_out(mut sheet: Sheet, horizon: u32, fraction: f64) -> Result<(Sheet, Vec<usize>)> {
     let horizon = horizon as usize;
     let fits = |rows: usize| held_of(rows, horizon, fraction) + horizon < rows;
-    let first = |group: &super::table::Group| {
-        let rows = group.rows.len();
-        if fits(rows) {
-            return Ok(group.rows.end - held_of(rows, horizon, fraction));
+    let short: Vec<bool> = sheet.groups.iter().map(|g| !fits(g.rows.len())).collect();
+    let first = sheet.groups.iter().zip(&short).find(|s| *s.1).map(|s| s.0);
+    if let Some(first) = first {
+        let needed = least(fits, first.rows.len());
+        let held = if fraction > 0.0 { format!(" with {fraction} of it held out") } else { String::new() };
+        let rows = if first.rows.len() == 1 { "1 row".to_string() } else { format!("{} rows", first.rows.len()) };
+        let what = format!("{} has {rows}; forecasts of {horizon} ahead{held} need {needed}", first.of(&sheet.name));
+        let count = short.iter().filter(|s| **s).count();
+        if count == short.len() {
+            return Err(Error::Input(format!("{what}; give more rows, or train with a lower --horizon")));
         }
-        // More rows never fit worse, so that their number is looked for by halves.
-        let (mut few, mut needed) = (rows, rows + 1);
-        while !fits(needed) && needed < usize::MAX / 4 {
-            (few, needed) = (needed, needed * 2);
-        }
-        while needed - few > 1 {
-            let between = few + (needed - few) / 2;
-            (few, needed) = if fits(between) { (few, between) } else { (between, needed) };
-        }
-        let held = if fraction > 0.0 { format!(" with {fraction} of it held out (--val-fraction)") } else { String::new() };
-        let rows = if rows == 1 { "1 row".to_string() } else { format!("{rows} rows") };
-        Err(Error::Input(format!(
-            "{} has {rows}; forecasts of {horizon} ahead{held} need {needed}; give more rows{}, or lower --horizon",
-            group.of(&sheet.name),
-            if group.name.is_some() { ", leave the series out" } else { "" }
-        )))
-    };
-    sheet.groups.iter().map(first).collect()
+        let others = if count == 1 { "is left out".to_string() } else { format!("and {} more series are left out", count - 1) };
+        sheet.notes.push(format!("{what}; it {others}"));
+        sheet = sheet.without(&short);
+    }
+    let held = |g: &Group| g.rows.end - held_of(g.rows.len(), horizon, fraction);
+    let held = sheet.groups.iter().map(held).collect();
+    Ok((sheet, held))
+}
+
+/// The fewest rows that fit, where `rows` do not: more never fit worse, so that their number is looked for by halves.
+fn least(fits: impl Fn(usize) -> bool, rows: usize) -> usize {
+    let (mut few, mut needed) = (rows, rows + 1);
+    while !fits(needed) && needed < usize::MAX / 4 {
+        (few, needed) = (needed, needed * 2);
+    }
+    while needed - few > 1 {
+        let between = few + (needed - few) / 2;
+        (few, needed) = if fits(between) { (few, between) } else { (between, needed) };
+    }
+    needed
 }

@@ -49,14 +49,16 @@ impl Errors {
 
 /// The forecast of a target `ahead` rows behind row p that needs no model, from the rows up to p; none if there is no value a season before.
 pub fn baseline(table: &Table, method: Method, p: usize, ahead: usize, target: usize) -> Option<f64> {
-    let values = &table.sheet.target(target).values;
+    let column = table.sheet.target(target);
     match method {
         Method::Seasonal => {
             let season = table.series.season? as usize;
-            let place = (p + ahead).checked_sub(season * ahead.div_ceil(season))?;
-            Some(place).filter(|row| *row >= table.sheet.group(p).rows.start).map(|row| values[row])
+            let nearest = (p + ahead).checked_sub(season * ahead.div_ceil(season))?;
+            let start = table.sheet.group(p).rows.start;
+            // What fills an empty cell was never there to forecast with.
+            (start..=nearest).rev().step_by(season).find_map(|row| column.get(row))
         }
-        _ => Some(values[p]),
+        _ => Some(column.last_known(p)),
     }
 }
 

@@ -52,6 +52,9 @@ pub struct RunConfig {
     /// Columns that are read; none for all but those of series and time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<String>,
+    /// Columns that are left out where `features` names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore: Option<String>,
     /// Rows that are forecast ahead; none for 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon: Option<u32>,
@@ -61,6 +64,9 @@ pub struct RunConfig {
     /// Column of time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
+    /// How times are written, as strftime has it; none to find that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_format: Option<String>,
     /// What is done where a cell is empty; none to refuse.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
@@ -73,9 +79,12 @@ pub struct RunConfig {
     /// What is minimized over numbers; none for squares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<Deviation>,
-    /// What stands between cells of a table; none for a comma.
+    /// What stands between cells of a table; none to find that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
+    /// What stands before a fraction; none to find that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<char>,
     /// Column of a table that holds the label of each line; none where no labels are predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_column: Option<String>,

@@ -1,7 +1,7 @@
 //! Runs on numeric series: what their configuration says of a table.
 
 use super::{Run, RunConfig};
-use crate::data::{Asked, Difference, Series, Sheet, Table, Text, Wanted};
+use crate::data::{Asked, Difference, Series, Sheet, Table, Text, Wanted, check_format};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
@@ -20,10 +20,14 @@ impl RunConfig {
         let asked = Asked {
             targets: names("target", target)?,
             features: self.features.as_ref().map(|f| names("features", f)).transpose()?,
+            ignored: self.ignore.as_ref().map(|i| names("ignore", i)).transpose()?.unwrap_or_default(),
             series: self.series.clone(),
             time: self.time.clone(),
+            time_format: self.time_format.clone(),
             missing: self.missing.unwrap_or_default(),
-            delimiter: self.delimiter.unwrap_or(','),
+            delimiter: self.delimiter,
+            decimal: self.decimal,
+            ..Asked::default()
         };
         let horizon = self.horizon.unwrap_or(1);
         let loss = self.loss.unwrap_or_default();
@@ -54,8 +58,9 @@ impl RunConfig {
     }
 
     fn table(&self, text: &Text, wanted: &Wanted, series: Option<&Series>) -> Result<Table> {
-        let sheet = Sheet::read(text, &wanted.asked)?;
-        let Some(series) = series else { return Table::fit(sheet, wanted, self.val_fraction) };
+        let Some(series) = series else { return Table::fit(Sheet::read(text, &wanted.asked)?, wanted, self.val_fraction) };
+        let asked = Asked { date_order: series.date_order, usual_decimal: series.decimal, ..wanted.asked.clone() };
+        let sheet = Sheet::read(text, &asked)?;
         let features = sheet.feature_names();
         let differs = |what: &str, here: String, there: String| {
             Err(Error::Usage(format!("{what} {here} here, but {there} in the model of --from; begin with a model of the same columns and horizon")))
@@ -76,8 +81,11 @@ impl RunConfig {
         let series = Series {
             series: wanted.asked.series.clone(),
             time: wanted.asked.time.clone(),
+            time_format: wanted.asked.time_format.clone(),
+            date_order: sheet.date_order.or(series.date_order),
             missing: wanted.asked.missing,
-            delimiter: wanted.asked.delimiter,
+            delimiter: sheet.delimiter,
+            season: wanted.season.or(series.season),
             ..series.clone()
         };
         Table::with(sheet, series, self.val_fraction)
@@ -91,6 +99,9 @@ impl RunConfig {
         let wrong = |what: &str| Err(Error::Usage(what.to_string()));
         let alone = [
             ("features", self.features.is_some()),
+            ("ignore", self.ignore.is_some()),
+            ("decimal", self.decimal.is_some()),
+            ("time-format", self.time_format.is_some()),
             ("horizon", self.horizon.is_some()),
             ("series", self.series.is_some()),
             ("time", self.time.is_some()),
@@ -121,9 +132,23 @@ impl RunConfig {
         if let Some(horizon) = self.horizon.filter(|n| *n > FARTHEST_AHEAD) {
             return wrong(&format!("--horizon {horizon} is beyond {FARTHEST_AHEAD} rows"));
         }
-        let delimiter = self.delimiter.unwrap_or(',');
-        if !stands_between(delimiter) {
+        if let Some(delimiter) = self.delimiter.filter(|c| !stands_between(*c)) {
             return wrong(&format!("--delimiter {delimiter:?} is not one ASCII character that is no letter, digit or quote"));
+        }
+        if let Some(decimal) = self.decimal.filter(|c| !".,".contains(*c)) {
+            return wrong(&format!("--decimal {decimal:?} is neither a point nor a comma"));
+        }
+        if self.decimal.is_some() && self.decimal == self.delimiter {
+            return wrong("--decimal and --delimiter are the same character; one of them is wrong");
+        }
+        if self.ignore.is_some() && self.features.is_some() {
+            return wrong("--features names all columns that are read; leave --ignore out");
+        }
+        if self.time_format.is_some() && self.time.is_none() {
+            return wrong("--time-format says how the column of --time is written; name that column by --time");
+        }
+        if let Some(Err(e)) = self.time_format.as_deref().map(check_format) {
+            return wrong(&format!("--time-format is not a notation of strftime, such as %d/%m/%Y %H:%M: {e}"));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::cli::{file, folder, retrograd, text};
 use crate::devices::{both, cpu};
-use retrograd::data::{Asked, Content, Difference, Kind, Missing, Parts, Sheet, Symbols, Table, Text, WARM_UP, Wanted};
+use retrograd::data::{Asked, Content, Difference, Kind, Parts, Sheet, Symbols, Table, Text, WARM_UP, Wanted};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
 use retrograd::evaluate::{Evaluation, Held};
@@ -165,7 +165,7 @@ fn spiked(rows: usize, spike: usize) -> String {
 }
 
 fn table(csv: &str, fraction: f64) -> Table {
-    let asked = Asked { targets: vec!["x".into()], features: None, series: None, time: None, missing: Missing::Refuse, delimiter: ',' };
+    let asked = Asked { targets: vec!["x".into()], ..Asked::default() };
     let wanted = Wanted { asked, horizon: 2, difference: Difference::None, season: None, loss: Deviation::Squared };
     Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), &wanted, fraction).unwrap()
 }

@@ -49,6 +49,7 @@ mod shaders;
 // Licences and sources of what the program is built of.
 mod supply;
 // Synthetic tasks: what is scored, gradients and N, right answers, runs.
+mod tables;
 mod tasks;
 // Texts as people have them, and what other programs do to them meanwhile.
 mod texts;

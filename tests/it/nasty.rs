@@ -1,7 +1,7 @@
 //! Files that are wrong in every way that code can make them: one line each, no panic, no memory by an unchecked size.
 
 use crate::cli::{file, folder, retrograd, run, text};
-use retrograd::data::{Asked, Codec, Missing, Sheet, Table, Text, Vocabulary, Wanted};
+use retrograd::data::{Asked, Codec, Sheet, Table, Text, Vocabulary, Wanted};
 use retrograd::model::{Activation, Config, Init};
 use retrograd::store::{Container, Foreign, Model, Snapshot, TrainedOn, Unsaid};
 use std::path::PathBuf;
@@ -209,7 +209,7 @@ fn sizes_with_blanks_of_other_scripts_are_sizes_or_refused() {
 }
 
 fn columns(csv: &str, horizon: u32) -> (Text, Wanted) {
-    let asked = Asked { targets: vec!["y".into()], features: None, series: None, time: None, missing: Missing::Refuse, delimiter: ',' };
+    let asked = Asked { targets: vec!["y".into()], ..Asked::default() };
     (Text::given("table", csv), Wanted { asked, horizon, difference: Default::default(), season: None, loss: Default::default() })
 }
 

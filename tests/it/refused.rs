@@ -40,6 +40,14 @@ fn files() -> BTreeMap<&'static str, PathBuf> {
         let out = retrograd(&["train", path(&dir.join("text.txt")), "--hidden=8", "--batch=2", "--updates=4", "--device=cpu", "--quiet", "--out", path(&run)]);
         assert!(out.status.success(), "{}", text(&out.stderr));
     }
+    let rows: String = (0..60).map(|i| format!("{i},{}\n", (i * 7) % 11)).collect();
+    let (table, series) = (dir.join("rows.csv"), dir.join("series"));
+    std::fs::write(&table, format!("t,y\n{rows}")).unwrap();
+    if !series.exists() {
+        let out = retrograd(&["train", path(&table), "--target=y", "--time=t", "--hidden=4", "--updates=4", "--device=cpu", "--quiet", "--out", path(&series)]);
+        assert!(out.status.success(), "{}", text(&out.stderr));
+    }
+    (files.insert("rows", table), files.insert("series", series));
     let model = std::fs::read(run.join("model.safetensors")).unwrap();
     let mut put = |name: &'static str, content: &[u8]| {
         let path = dir.join(format!("{name}.safetensors"));
@@ -69,7 +77,7 @@ const CONFIGS: [(&str, &str); 7] = [
 ];
 
 /// Tables that can't be forecast.
-const TABLES: [(&str, &str); 13] = [
+const TABLES: [(&str, &str); 27] = [
     ("torn", "a,b\n1,2\n3\n"),
     ("word", "a,b\n1,2\n3,four\n5,6\n"),
     ("nan", "a,b\n1,2\nNaN,4\n5,6\n"),
@@ -83,6 +91,20 @@ const TABLES: [(&str, &str); 13] = [
     ("semicolons", "a;b\n1;2\n3;4\n"),
     ("large", "a,b\n1,2\n1e300,4\n5,6\n"),
     ("tiny", "a,b\n1,2\n3,5\n"),
+    ("unquoted", "a,b\n1,2\n3,\"4\n5,6\n7,8\n"),
+    ("stray", "a,b\n1,\"2\n3,4\n5,\"6\n"),
+    ("comma", "a,b\n1,\"1,234\"\n2,950\n"),
+    ("mixed", "a;b\n1;1.5\n2;2,5\n"),
+    ("share", "a,b\n1,5%\n2,0.5\n"),
+    ("truths", "a,b\n1,TRUE\n2,5\n"),
+    ("unsorted", "t,y\n2019-1-31,1\n2019-3-31,2\n2019-2-28,3\n2019-4-30,4\n"),
+    ("again", "t,y\n1949-Jan,1\n1949-Feb,2\n1949-Feb,3\n"),
+    ("orders", "t,y\n01/02/2018,1\n01/03/2018,2\n01/04/2018,3\n"),
+    ("weeks", "t,y\nweek one,1\nweek two,2\n"),
+    ("timeless", "t,y\n1,1\n,2\n"),
+    ("hollow", "t,y\n1,\n2,3\n"),
+    ("worded", "t,y\n1,five\n2,3\n"),
+    ("flags", "t,y,flag,flag\n1,1,0,1\n2,2,0,1\n"),
 ];
 
 fn path(path: &Path) -> &str {
@@ -124,11 +146,36 @@ fn answer(command: &str, files: &BTreeMap<&'static str, PathBuf>) -> String {
     format!("{} {line}", out.status.code().unwrap_or(-1))
 }
 
+/// Flags that a message names, and where.
+fn flags(message: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    for (at, _) in message.match_indices("--").filter(|(at, _)| *at == 0 || " `'(".contains(&message[at - 1..*at])) {
+        let rest = &message[at + 2..];
+        let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(rest.len());
+        found.extend((end > 0).then(|| (at, &message[at..at + 2 + end])));
+    }
+    found
+}
+
+/// The flags in what a command prints that it has not got: neither it, nor `train` or `eval` where the message
+/// speaks of them, nor the user, who gave it.
+fn unknown_flags(command: &str, message: &str, helps: &mut BTreeMap<String, String>) -> Vec<String> {
+    let name = command.split(' ').next().unwrap_or_default().to_string();
+    let mut has = |name: &str, flag: &str| {
+        let help = helps.entry(name.to_string()).or_insert_with(|| text(&retrograd(&[name, "--help"]).stdout));
+        help.split([' ', ',', '=', '[', '\n']).any(|word| word == flag)
+    };
+    let mut named = |before: &str, flag: &str| ["train", "eval", name.as_str()].iter().any(|other| before.contains(other) && has(other, flag));
+    let all = flags(message).into_iter();
+    let unknown = all.filter(|(at, flag)| !(command.contains(flag) || named(&format!("{name} {}", &message[..*at]), flag)));
+    unknown.map(|f| f.1.to_string()).collect()
+}
+
 /// Every command in the list is refused with the line below it. To see all lines as they are: `REFUSED=show cargo test --test it refused -- --nocapture`.
 #[test]
 fn bad_input_is_refused_in_one_line() {
     let (files, list) = (files(), include_str!("refused.txt"));
-    let (mut count, mut wrong) = (0, Vec::new());
+    let (mut count, mut wrong, mut helps) = (0, Vec::new(), BTreeMap::new());
     let mut lines = list.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).peekable();
     while let Some(line) = lines.next() {
         let command = line.strip_prefix("$ ").unwrap_or_else(|| panic!("a line without a command: {line}"));
@@ -136,6 +183,10 @@ fn bad_input_is_refused_in_one_line() {
         let found = answer(command, &files);
         if std::env::var_os("REFUSED").is_some() {
             println!("$ {command}\n{found}\n");
+        }
+        let unknown = unknown_flags(command, &found, &mut helps);
+        if !unknown.is_empty() {
+            wrong.push(format!("$ {command}\n  names flags that it has not got: {unknown:?}\n  {found}"));
         }
         if found != expected || !(found.starts_with("1 ") || found.starts_with("2 ")) {
             wrong.push(format!("$ {command}\n  expected {expected}\n  found    {found}"));

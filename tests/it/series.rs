@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 fn asked(targets: &[&str]) -> Asked {
     let targets = targets.iter().map(|t| (*t).to_string()).collect();
-    Asked { targets, features: None, series: None, time: None, missing: Missing::Refuse, delimiter: ',' }
+    Asked { targets, ..Asked::default() }
 }
 
 fn wanted(asked: Asked, horizon: u32) -> Wanted {
@@ -55,20 +55,30 @@ fn bad_tables_are_refused() {
         ("", "", &[], 1, &["it is empty"]),
         ("\n\n", "", &[], 1, &["is empty", "first line names the columns"]),
         ("a,b\n", "", &[], 1, &["header (a, b) and no rows"]),
-        ("a,b\n1,2\n3\n", "", &[], 1, &["line 3", "1 cells", "names 2 (a, b)"]),
+        ("a,b\n1,2\n3\n", "", &[], 1, &["line 3", "1 cell,", "names 2 (a, b)"]),
         ("a,b\n1,2\n\n\n3,4,5\n", "", &[], 1, &["line 5", "3 cells"]),
-        ("a,b\n1,2\n3,x\n", "", &[], 1, &["line 3, column \"b\"", "\"x\" is text", "--features"]),
+        ("a,b\n1,2\n3,x\n", "", &[], 1, &["line 3, column \"b\"", "\"x\" is text", "--ignore"]),
         ("a,b\n1,2\n3,2020-01-31\n", "", &[], 1, &["line 3, column \"b\"", "date", "--time"]),
         ("a,b\n1,2\n3,NaN\n", "", &[], 1, &["line 3, column \"b\"", "\"NaN\" is no number", "--missing"]),
         ("a,b\n1,2\n3,\n", "", &[], 1, &["line 3, column \"b\"", "the cell is empty", "--missing"]),
         ("a,b\n1,2\n-inf,3\n", "", &[], 1, &["line 3, column \"a\"", "infinite"]),
         ("a,b\n1,2\n1e39,3\n", "", &[], 1, &["line 3, column \"a\"", "3.4e38"]),
-        ("a,b\n1,2\n\"3,5\",3\n", "", &[], 1, &["line 3, column \"a\"", "\"3,5\"", "point"]),
-        ("a,a\n1,2\n", "", &[], 1, &["line 1", "columns 1 and 2", "\"a\""]),
-        ("a,,b\n1,2,3\n", "", &[], 1, &["line 1", "column 2 has no name"]),
+        ("a,b\n1,2\n\"3,500\",3\n", "", &[], 1, &["line 3", "\"3,500\"", "--decimal ."]),
+        ("a,b\n1.5,2\n\"3,5\",3\n", "", &[], 1, &["line 2", "\"1.5\"", "line 3", "\"3,5\"", "alike"]),
+        ("a,b\n1.5,2\n\"3,5\",3\n", "", &["--decimal=."], 1, &["line 3, column \"a\"", "\"3,5\"", "--decimal"]),
+        ("a,a\n1,2\n", "", &[], 1, &["columns 1 and 2", "\"a\""]),
+        ("a,b,b\n1,2,3\n", "", &[], 1, &["columns 2 and 3", "\"b\"", "--ignore"]),
         ("1,2\n3,4\n", "", &[], 1, &["line 1", "numbers (1, 2)", "name for each column"]),
-        ("a;b\n1;2\n", "", &[], 1, &["one column only", "--delimiter ';'"]),
-        ("a\tb\n1\t2\n", "", &[], 1, &["one column only", "--delimiter '\\t'"]),
+        ("a;b\n1;2\n", "", &["--delimiter=,"], 1, &["one column only", "--delimiter ';'"]),
+        ("a\tb\n1\t2\n", "", &["--delimiter=,"], 1, &["one column only", "--delimiter '\\t'"]),
+        ("a,b\n1,\"2\n3,4\n5,6\n", "", &[], 1, &["line 2: a quote opens here and never closes", "twice"]),
+        ("a,\"b, c\"\n1,2\n", "b, c", &[], 1, &["no column \"b\"", "--target '\"b, c\"'"]),
+        (good, "a", &["--ignore=c"], 1, &["no column \"c\", which --ignore names"]),
+        (good, "a", &["--ignore=a"], 2, &["\"a\"", "--target and by --ignore"]),
+        (good, "a", &["--ignore=b", "--features=a"], 2, &["--ignore", "--features"]),
+        (good, "a", &["--time-format=%d/%m/%Y"], 2, &["--time"]),
+        (good, "a", &["--time=b", "--time-format=day"], 2, &["--time-format", "strftime"]),
+        (good, "a", &["--decimal=;"], 2, &["--decimal", "expected . or ,"]),
         ("a,b\n1,2\n3,\u{0}\u{1}", "", &[], 1, &["line 3, column \"b\""]),
         (good, "c", &[], 1, &["no column \"c\", which --target names", "a, b"]),
         (good, "a", &["--features=a,x y"], 1, &["no column \"x y\", which --features names"]),
@@ -81,14 +91,14 @@ fn bad_tables_are_refused() {
         (good, "a", &["--horizon=5", "--val-fraction=0", "--batch=5"], 1, &["too short for 5 lanes"]),
         (good, "a", &["--horizon=0"], 2, &["--horizon", "0"]),
         (good, "a", &["--delimiter=ab"], 2, &["--delimiter", "one ASCII character"]),
-        ("a,b\n1,3\n2,3\n3,3\n4,3\n5,3\n6,3\n7,9\n", "a", &["--val-fraction=0.2"], 1, &["column \"b\" is 3 in every row", "--features"]),
-        ("a,b\n1,3\n1,4\n1,3\n1,3\n1,5\n", "a", &[], 1, &["column \"a\"", "in every row", "forecast another"]),
-        ("a,b\n1,3\n2,4\n3,7\n4,3\n5,5\n", "a", &["--difference"], 1, &["column \"a\" changes by 1 in every row"]),
-        ("s,a\nx,1\nx,2\ny,5\nx,3\nx,0\n", "a", &["--series=s"], 1, &["series \"y\"", "has 1 row", "need 3"]),
+        ("a,b\n1,3\n1,4\n1,3\n1,3\n1,5\n", "a", &[], 1, &["column \"a\"", "the same in every row", "nothing to forecast"]),
+        ("a,b\n1,3\n1,4\n1,3\n1,3\n1,5\n", "a", &["--difference"], 1, &["column \"a\"", "the same in every row"]),
+        ("s,a\nx,1\ny,2\ny,5\n", "a", &["--series=s"], 1, &["series \"x\"", "has 1 row", "need 3"]),
         ("s,a\nx,1\n,2\n", "a", &["--series=s"], 1, &["line 3, column \"s\"", "no series"]),
-        ("t,a\n3,1\n2,2\n", "a", &["--time=t"], 1, &["line 3, column \"t\"", "2 behind 3", "sort"]),
-        ("t,a\n2020-02-01,1\n2020-01-01,2\n", "a", &["--time=t"], 1, &["2020-01-01 behind 2020-02-01"]),
-        ("t,a\n1,1\n1,2\n", "a", &["--time=t"], 1, &["line 3", "occurs twice", "--series"]),
+        ("t,a\n1,0\n3,1\n2,2\n4,1\n", "a", &["--time=t"], 1, &["line 4, column \"t\"", "\"2\" after \"3\" in line 3", "sort", "--series"]),
+        ("t,a\n1,1\n1,2\n", "a", &["--time=t"], 1, &["line 3", "\"1\" is the time of line 2 too", "--series"]),
+        ("t,a\nMon,1\nTue,2\n", "a", &["--time=t"], 1, &["line 2, column \"t\"", "\"Mon\" is in no notation of time that is known", "--time-format"]),
+        ("t,a\n1,1\n,2\n", "a", &["--time=t"], 1, &["line 3, column \"t\"", "the row has no time"]),
         ("a,b\n,3\n2,4\n", "a", &["--missing=previous"], 1, &["line 2, column \"a\"", "no number stands before it"]),
         ("a,b\n,3\n,4\n,1\n,6\n", "a", &["--missing=mean"], 1, &["column \"a\" has no number"]),
     ];
@@ -327,7 +337,7 @@ fn from_a_file_to_forecasts() {
         let rmse = figure(&found["targets"][0]["horizons"][h - 1], "rmse");
         assert!(((squares / 57.0).sqrt() - rmse).abs() < 1e-6 * rmse, "{h}");
     }
-    assert!(rows[601..].iter().all(|r| r[0].is_empty() && r[1].is_empty() && !r[6].is_empty()) && rows[604][3].is_empty());
+    assert!(rows[601..].iter().zip(600..).all(|(r, day)| r[0] == day.to_string() && r[1].is_empty() && !r[6].is_empty()) && rows[604][3].is_empty());
     let last = text(&retrograd(&["predict", run, "--last=0", "--quiet"]).stdout);
     assert_eq!(last.lines().skip(1).collect::<Vec<_>>(), written.lines().skip(601).collect::<Vec<_>>());
 }
