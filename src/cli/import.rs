@@ -4,6 +4,7 @@ use super::{print_json, tell};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::Activation;
+use crate::phrase::{argument, counted};
 use crate::run::Folder;
 use crate::store::{Foreign, Unsaid};
 use serde_json::json;
@@ -63,12 +64,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if !args.quiet {
         notes.iter().for_each(|n| tell(&format!("note: {n}")));
         tell(&format!(
-            "{name}: {} symbols, {} of {} {} units, {} parameters; go on with `retrograd train TEXT --from {name}`",
+            "{name}: {} symbols, {} of {} {} units, {} parameters; go on with `retrograd train TEXT --from {}`",
             c.outputs(),
-            if c.layers == 1 { "1 layer".to_string() } else { format!("{} layers", c.layers) },
+            counted(c.layers, "layer", "layers"),
             c.hidden,
             format!("{:?}", c.activation).to_lowercase(),
-            c.parameters()
+            c.parameters(),
+            argument(&args.run)
         ));
     }
     Ok(())

@@ -55,6 +55,9 @@ Examples:
 pub(super) struct Args {
     /// Text to train on, UTF-8; without one, the first book of Cicero's De finibus, which is built in
     pub(super) text: Option<PathBuf>,
+    /// Read a file that looks like a table (.csv, .tsv, columns of numbers) as the characters of a text
+    #[arg(long = "text", help_heading = "Text")]
+    table_as_text: bool,
     /// Read any file as bytes instead of UTF-8 characters; there are 256 symbols then
     #[arg(long, help_heading = "Text")]
     bytes: bool,
@@ -123,7 +126,7 @@ pub(super) struct Args {
     #[arg(long, value_parser = positive, help_heading = "Training")]
     lr: Option<f64>,
     /// How the learning rate falls over the run: constant, cosine[:END] or exponential[:END], END the part of it that is left
-    /// [default: constant]
+    /// [default: cosine for texts, else constant]
     #[arg(long, help_heading = "Training")]
     schedule: Option<Schedule>,
     /// Updates over which the learning rate rises from 0 [default: 0]
@@ -216,6 +219,7 @@ impl Args {
         let absolute = |path: &Option<PathBuf>| path.as_deref().map(|p| std::path::absolute(p).unwrap_or(p.to_path_buf()));
         let mut config = RunConfig {
             text: self.text.clone(),
+            table_as_text: self.table_as_text,
             bytes: self.bytes,
             tokens: absolute(&self.tokens),
             // The lines of a table are sequences anyway.
@@ -328,8 +332,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     }
     closing(args, &run, end, forecast.as_ref());
     let mut saved = run.save_summary(&summary);
-    let text = if end == End::Interrupted || !run.config().writes_text() { String::new() } else { run.text(run.config().sample)? };
-    summary["sample"] = text.clone().into();
+    let text = if end == End::Interrupted || !run.config().writes_text() { String::new() } else { sample(&mut run, &mut summary)? };
     saved = saved.and_then(|()| run.save_summary(&summary)).and_then(|()| report::write(run.folder().path()));
     if args.json {
         print_json(&summary)?;
@@ -338,6 +341,17 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     }
     saved?;
     if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// The text at the end, of the best model; noted in the summary.
+fn sample(run: &mut Run, summary: &mut serde_json::Value) -> Result<String> {
+    let length = run.config().sample;
+    let (text, update) = run.best_text(length).or_else(|e| {
+        tell(&format!("warning: {e}; the sample is of the last model"));
+        run.text(length).map(|text| (text, run.trainer.updates()))
+    })?;
+    (summary["sample"], summary["sample_update"]) = (text.clone().into(), update.into());
+    Ok(text)
 }
 
 /// A flag that Ctrl-C (or a request to end) sets; the second time, the process ends at once.
@@ -354,7 +368,7 @@ fn interruptible() -> Result<Arc<AtomicBool>> {
             return;
         }
         first.get_or_init(Instant::now);
-        tell("\ninterrupted: saving; press Ctrl-C again to leave at once, without");
+        tell("\ninterrupted: saving; press Ctrl-C again to leave at once, without saving");
     };
     ctrlc::set_handler(handler).map_err(|e| Error::Device(format!("cannot listen for Ctrl-C: {e}")))?;
     Ok(flag)
@@ -362,7 +376,8 @@ fn interruptible() -> Result<Arc<AtomicBool>> {
 
 /// The names of flags as keys of a configuration.
 pub(super) fn flags(given: &[String]) -> Vec<String> {
-    given.iter().map(|id| if id == "lines" { "separator".to_string() } else { id.replace('_', "-") }).collect()
+    let key = |id: &String| if id == "lines" { "separator".to_string() } else { id.replace('_', "-") };
+    given.iter().map(key).collect()
 }
 
 fn begin(args: &Args, given: &[String]) -> Result<Run> {
@@ -374,9 +389,6 @@ fn begin(args: &Args, given: &[String]) -> Result<Run> {
     }
     if tokenizer.is_some() && tokenizer != config.tokens_checksum {
         tell("warning: the tokenizer is not the one that the configuration was written for: its checksum is another");
-    }
-    if config.target.is_none() && config.text.as_ref().and_then(|t| t.extension()).is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
-        args.note("note: the file is trained on as a text; to forecast its numbers, name their columns by --target");
     }
     // What there is to refuse is refused before anything is made.
     let folder = match &args.out {

@@ -28,6 +28,7 @@ pub use lanes::{Lanes, WARM_UP};
 pub use sequences::{Item, Packing, Sequence, Sequences};
 pub use series::{Scale, Series, Table, Wanted};
 pub use symbols::Symbols;
+pub(crate) use table::ask_about_tables;
 pub use table::{Asked, Column, Difference, Group, Missing, Sheet};
 pub use tasks::{Set, Task};
 pub use text::Text;

@@ -190,13 +190,13 @@ impl Chart {
             } else {
                 p.series(c.series);
                 p.polyline(c.stroke.class(), None, &[at, (at.0 + 30.0, at.1)]);
-                p.text("label", (at.0 + 37.0, at.1 + 4.5), &words::clipped(&c.name, 20));
+                p.text("label", (at.0 + 37.0, at.1 + 4.5), &words::shortened(&c.name, 20));
                 p.close();
             }
         }
         if let (Some((_, name)), Some(y)) = (&self.level, placed.get(self.curves.len())) {
             p.line("level", (X.1 + 18.0, *y), (X.1 + 48.0, *y));
-            p.text("", (X.1 + 55.0, y + 4.5), &words::clipped(name, 20));
+            p.text("", (X.1 + 55.0, y + 4.5), &words::shortened(name, 20));
         }
     }
 }

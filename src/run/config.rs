@@ -38,6 +38,9 @@ pub struct RunConfig {
     /// Its checksum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_checksum: Option<String>,
+    /// Whether a file that looks like a table is read as a text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub table_as_text: bool,
     /// What stands between finite sequences; none for one stream.
     pub separator: Option<String>,
     /// Task whose sequences are generated in place of a text.
@@ -370,6 +373,9 @@ impl RunConfig {
         }
         if self.tokens.as_deref().is_some_and(|t| t.to_str().is_none()) {
             return wrong("the path of --tokens is not UTF-8, so a run could not find the file again; rename it".to_string());
+        }
+        if self.table_as_text && (self.target.is_some() || self.label_column.is_some() || self.task.is_some()) {
+            return wrong("--text reads a table as characters; leave it out with --target, --label-column and --task".to_string());
         }
         self.check_series()?;
         self.check_labels()?;

@@ -12,4 +12,5 @@ mod snapshot;
 pub use container::Container;
 pub use foreign::{Foreign, Unsaid};
 pub use model::Model;
+pub(crate) use model::torch_name;
 pub use snapshot::{Progress, Snapshot};

@@ -1,7 +1,10 @@
 //! Tables of numbers: a CSV file with a header, of which the columns that are used are kept in memory.
 
 mod cell;
+mod looks;
 mod read;
+
+pub(crate) use looks::ask_about_tables;
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
