@@ -161,7 +161,8 @@ pub(super) struct Args {
     /// What to do when the device is lost or hangs: stop, or retry: open it again and go on from the last snapshot, with the same bits
     #[arg(long, value_enum, default_value_t = OnDeviceLost::Stop, value_name = "WHAT", help_heading = "Run")]
     on_device_lost: OnDeviceLost,
-    /// Updates from one validation to the next [default: at the end of each epoch, and of the run]
+    /// Updates from one validation to the next; the run always ends with one [default: for texts about 25 a run, fewer where they would cost over
+    /// 5% of training's operations; else one at the end of each epoch]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
     val_every: Option<u64>,
     /// Stop when so many validations in a row have not been better than the best before
@@ -182,7 +183,7 @@ pub(super) struct Args {
     /// Go on with the run in this folder; other flags must be those that it was started with, or be left out
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     resume: Option<PathBuf>,
-    /// Characters of the sample that is printed at the end (under `sample` with --json), and of which up to 200 are written to metrics.jsonl
+    /// Characters of the sample that the best model writes at the end (under `sample` with --json), and of which up to 200 are written to metrics.jsonl
     /// on the way; 0 for none [default: 400]
     #[arg(long, value_name = "N", help_heading = "Run")]
     sample: Option<usize>,

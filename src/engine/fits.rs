@@ -32,3 +32,79 @@ impl Engine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Given;
+    use crate::device::Device;
+    use crate::model::{Config, Init};
+    use crate::optimizer::{Clip, Rule};
+    use crate::plan::Plan;
+
+    const STEPS: u32 = 3;
+
+    fn engine() -> Engine {
+        let config = Config { hidden: 4, ..Config::symbols(5) };
+        let plan = Plan::with(config.dims(2), STEPS, STEPS, false);
+        let mut engine = Engine::new(&Device::Cpu { threads: 1 }, config, plan, &Rule::Adam.update(Clip::None)).unwrap();
+        engine.set_parameters(&Init::Uniform.parameters(&config, 1)).unwrap();
+        engine
+    }
+
+    fn given() -> Given {
+        let ones = vec![1.0; 6];
+        Given { lanes: 2, tokens: vec![1; 6], targets: vec![2; 6], keep: ones.clone(), xi: ones.clone(), weights: ones, ..Given::default() }
+    }
+
+    #[test]
+    fn inputs_that_do_not_fit_are_refused_and_nothing_panics() {
+        let mut engine = engine();
+        let mut found = |given: Given| engine.gradient(0..STEPS, |places, range| given.inputs(places, range), 6.0).map_err(|e| e.to_string());
+        assert_eq!(found(given()), Ok(()));
+        let cases = [
+            (Given { tokens: vec![1; 5], ..given() }, "Given::tokens has 5 elements; steps up to 3 of 2 lanes need 6"),
+            (Given { targets: vec![], ..given() }, "Given::targets has 0 elements"),
+            (Given { keep: vec![1.0; 2], ..given() }, "Given::keep has 2"),
+            (Given { xi: vec![], ..given() }, "Given::xi has 0"),
+            (Given { weights: vec![1.0; 3], ..given() }, "Given::weights has 3"),
+            (Given { tokens: vec![9999; 6], ..given() }, "the symbol 9999; the model reads 0 to 4"),
+            (Given { targets: vec![5; 6], ..given() }, "no class 5: the model knows 0 to 4"),
+            (Given { lanes: 1, ..given() }, "inputs of 1 lanes for an engine of 2"),
+            (Given { lanes: 40, ..given() }, "more than the 8 rows"),
+        ];
+        for (wrong, words) in cases {
+            let message = found(wrong.clone()).unwrap_err();
+            assert!(message.contains(words), "{wrong:?}: {message}");
+        }
+        assert_eq!(found(given()), Ok(()));
+        let bare = SegmentInputs { words: vec![0; 3], lanes: None };
+        assert!(engine.step(&bare).unwrap_err().to_string().contains("inputs of 3 words"));
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused() {
+        let mut engine = engine();
+        let parameters = engine.parameters().unwrap();
+        assert!(engine.set_parameters(&parameters[1..]).unwrap_err().to_string().contains("parameters; expected"));
+        assert!(engine.set_state(&[]).unwrap_err().to_string().contains("0 layers of state; expected 1"));
+        assert!(engine.set_state(&[vec![0.0; 7]]).unwrap_err().to_string().contains("7 numbers of state; expected 8"));
+        let mut memory = engine.memory().unwrap();
+        memory.moments[0].pop();
+        assert!(engine.set_memory(&memory).unwrap_err().to_string().contains("moments; expected"));
+        assert_eq!(engine.parameters().unwrap(), parameters);
+    }
+
+    #[test]
+    fn a_loss_is_never_divided_by_another_n() {
+        let (mut engine, given) = (engine(), given());
+        let gradient = |engine: &mut Engine, n: f64| engine.gradient(0..STEPS, |places, range| given.inputs(places, range), n);
+        gradient(&mut engine, 6.0).unwrap();
+        let message = engine.update(0, 1e-3, 1.0).unwrap_err().to_string();
+        assert!(message.contains("divided by N = 6, and the loss is to be by 1"), "{message}");
+        engine.update(0, 1e-3, 6.0).unwrap();
+        for n in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(gradient(&mut engine, n).unwrap_err().to_string().contains("expected a number above 0"), "{n}");
+        }
+    }
+}
