@@ -177,3 +177,15 @@ fn pages_say_what_each_kind_of_run_is_about() {
     assert!(!all.contains("lowest validation loss") && !all.contains("of it per s"));
     ok(&["report", str(&a), str(&a), "--out", str(&fresh("same.html"))]);
 }
+
+#[test]
+fn a_comparison_shows_the_text_from_its_first_symbol_and_names_as_pytorch_has_them() {
+    let book = file("newcomer book.txt", "Quietly flows the river, and the mill turns.\n".repeat(60).as_bytes());
+    let out = fresh("compared");
+    let base = ["compare", str(&book), "--hidden=8", "--batch=4", "--length=32", "--updates=3", "--draws=2", "--device=cpu", "--quiet", "--json"];
+    let [json, _] = ok(&[&base[..], &["--strategies", "full", "regular:4", "--out", str(&out)]].concat());
+    assert!(json.parse::<Value>().unwrap()["stretch"].as_str().unwrap().starts_with("Quietly flows"));
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("compared on newcomer book.txt</h1>"), "a title has no folders");
+    assert!(page.contains("rnn.weight_hh_l0") && page.contains("head.weight") && !page.contains("w_hh.0"));
+}
