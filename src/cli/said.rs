@@ -143,16 +143,25 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
             args.note(&format!("saved in {folder}; report.html there shows the forecasts, `retrograd predict {folder}` writes them{best}"));
         }
         End::Done => {
-            let (best, which) = if run.best_is_better() {
-                (" --best", format!(" with the best model, of update {}, as below; without --best, with the last", p.best_update))
-            } else {
-                ("", " with it".to_string())
-            };
-            args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd sample {folder}{best}` writes text{which}"));
+            args.note(&format!("saved in {folder}; report.html there shows how it went, {}", writer(run, &folder)));
         }
         End::StoppedEarly => {
-            args.note(&format!("stopped early: validation has not improved {} in a row; saved in {folder}", counted(p.since_best, "time", "times")))
+            let writer = if run.config().writes_text() { format!("; {}", writer(run, &folder)) } else { String::new() };
+            let times = counted(p.since_best, "time", "times");
+            args.note(&format!("stopped early: validation has not improved {times} in a row; saved in {folder}{writer}"));
         }
         End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),
     }
+}
+
+/// The command that writes text with the better of the best and the last model, which is the one that the sample at the end is of.
+fn writer(run: &Run, folder: &str) -> String {
+    if !run.best_is_better() {
+        return format!("`retrograd sample {folder}` writes text with it");
+    }
+    let below = if run.config().sample > 0 { ", as below" } else { "" };
+    format!(
+        "`retrograd sample {folder} --best` writes text with the best model, of update {}{below}; without --best, with the last",
+        run.progress().best_update
+    )
 }

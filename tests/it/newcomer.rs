@@ -88,6 +88,12 @@ fn a_run_that_overfits_ends_with_its_best_model() {
     assert_eq!(lines, best_ones + 1, "{said}");
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("the best model"), "the sample is told from the last");
+    // An early end names it too.
+    let early = fresh("early");
+    let [_, said] =
+        train(&early, &[str(&text), "--hidden=48", "--updates=900", "--lr=0.01", "--schedule=constant", "--val-every=20", "--patience=3", "--sample=0"]);
+    assert!(said.contains("stopped early: validation has not improved 3 times in a row"), "{said}");
+    assert!(said.contains("--best` writes text with the best model") && !said.contains("as below"), "{said}");
 }
 
 #[test]
