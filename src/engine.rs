@@ -1,5 +1,6 @@
 //! A model on a device: runs the sweeps of a window segment by segment, as the plan says.
 
+mod fits;
 mod probe;
 
 pub use probe::{LagNorms, STEPS};
@@ -7,7 +8,7 @@ pub use probe::{LagNorms, STEPS};
 use crate::data::SegmentInputs;
 use crate::device::Device;
 use crate::dims::pad4;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::{Values, Var};
 use crate::kernels::finish;
 use crate::model::Config;
@@ -17,6 +18,7 @@ use crate::profile::Profile;
 use crate::recording::{Counters, Executor, download_f32, upload_f32};
 use crate::schedule::Action;
 use crate::watch;
+use fits::sized;
 use std::ops::Range;
 
 /// A model on a device.
@@ -36,6 +38,8 @@ pub struct Engine {
     /// Whether all that is written is looked at.
     watched: bool,
     probe: Option<probe::Probe>,
+    /// N of the gradient that is there, where [`Engine::gradient`] computed it.
+    divided: Option<f64>,
 }
 
 /// One row of the ring of metrics: what the device noted of an update.
@@ -84,8 +88,20 @@ impl Engine {
         let dispatches_per_window = window.iter().map(|&r| recorded.program.recordings[r].dispatch_count(plan.extent.steps)).sum();
         let (slots, inputs) = (recorded.slots, recorded.inputs);
         let executor = device.executor(recorded.program)?;
-        let mut engine =
-            Engine { executor, config, plan, slots, inputs, planned, dispatches_per_window, moments: update.moments, dropping: None, watched: false, probe };
+        let mut engine = Engine {
+            executor,
+            config,
+            plan,
+            slots,
+            inputs,
+            planned,
+            dispatches_per_window,
+            moments: update.moments,
+            dropping: None,
+            watched: false,
+            probe,
+            divided: None,
+        };
         engine.warm_up()?;
         Ok(engine)
     }
@@ -183,8 +199,9 @@ impl Engine {
     /// Replaces the flat parameters.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails; [`Error::Usage`] if they are not as many as the model has.
     pub fn set_parameters(&mut self, flat: &[f32]) -> Result<()> {
+        sized("parameters", flat.len(), self.config.elements())?;
         upload_f32(&mut *self.executor, self.slots.params, 0, flat)
     }
 
@@ -208,9 +225,11 @@ impl Engine {
     /// Replaces the state that flows into the next window.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails; [`Error::Usage`] if it has another size than [`Engine::state`].
     pub fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
-        let (_, stride) = self.state_sizes();
+        let (size, stride) = self.state_sizes();
+        sized("layers of state", state.len(), self.config.layers)?;
+        state.iter().try_for_each(|s| sized("numbers of state", s.len(), size))?;
         (0..).zip(state).try_for_each(|(k, s)| upload_f32(&mut *self.executor, self.slots.states, k * stride, s))
     }
 
@@ -227,9 +246,15 @@ impl Engine {
     /// Loss and gradients of a window from the present state, left on the device; `inputs` gives the inputs of a segment, `n` is N.
     ///
     /// # Errors
-    /// If the device fails, or what `inputs` gives; parameters, moments and state are then what they were.
+    /// If the device fails, or what `inputs` gives; [`Error::Usage`] if that does not fit the model, or N is no number above 0. Parameters, moments and
+    /// state are then what they were.
     pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>, n: f64) -> Result<()> {
-        self.gradient_over(&self.plan.segments(window), inputs, n, false, None)
+        if !(n > 0.0 && n.is_finite()) {
+            return Err(Error::Usage(format!("N is {n}; expected a number above 0, such as the steps and lanes that are scored")));
+        }
+        self.gradient_over(&self.plan.segments(window), inputs, n, false, None)?;
+        self.divided = Some(n);
+        Ok(())
     }
 
     /// As [`Engine::gradient`] over segments that follow each other, each at most as long as the plan's; added to the loss and the
@@ -246,6 +271,7 @@ impl Engine {
         accumulate: bool,
         mut kept: Option<u32>,
     ) -> Result<()> {
+        self.divided = None;
         self.run(record::PREPARE, &Values::default())?;
         let (mut more, count) = (accumulate, segments.len() as u32);
         let (mut reached, mut uploaded) = (0, None);
@@ -280,8 +306,9 @@ impl Engine {
     }
 
     fn upload(&mut self, inputs: &impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>, segment: &Range<u32>) -> Result<()> {
-        let words = inputs(&self.inputs, segment.clone())?.words;
-        self.executor.upload(self.slots.inputs, 0, &words)
+        let inputs = inputs(&self.inputs, segment.clone())?;
+        self.check_inputs(&inputs, segment.len() as u32)?;
+        self.executor.upload(self.slots.inputs, 0, &inputs.words)
     }
 
     /// The group of a place, and the values that belong to it and to a segment.
@@ -295,11 +322,14 @@ impl Engine {
         self.dropping.map_or(values, |update| values.with(Var::Drop, 1).with(Var::Update, update))
     }
 
-    /// Ends an update: norm, clip, optimizer. Update number `update` (from 0) notes its metrics in the ring.
+    /// Ends an update: norm, clip, optimizer. Update number `update` (from 0) notes its metrics in the ring; the loss there is divided by `n`.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails; [`Error::Usage`] if N is not that of [`Engine::gradient`].
     pub fn update(&mut self, update: u64, lr: f32, n: f64) -> Result<()> {
+        if let Some(other) = self.divided.filter(|other| *other != n) {
+            return Err(Error::Usage(format!("the gradient was divided by N = {other}, and the loss is to be by {n}; give update the same N")));
+        }
         let row = (update % u64::from(finish::RING_ROWS)) as u32;
         let values = Values::default().with(Var::RingRow, row).with_f32(Var::LearningRate, lr).with_f32(Var::InverseN, (1.0 / n) as f32);
         self.run(record::UPDATE, &values)
@@ -396,8 +426,11 @@ impl Engine {
     /// Goes on from there.
     ///
     /// # Errors
-    /// If the device fails.
+    /// If the device fails; [`Error::Usage`] if it has other sizes than [`Engine::memory`].
     pub fn set_memory(&mut self, memory: &Memory) -> Result<()> {
+        let (size, _) = self.state_sizes();
+        memory.moments.iter().filter(|m| !m.is_empty()).try_for_each(|m| sized("moments", m.len(), self.config.elements()))?;
+        memory.ring.iter().try_for_each(|r| sized("numbers of past states", r.len(), self.plan.extent.ring * size))?;
         for (slot, moment) in self.slots.moments.into_iter().zip(&memory.moments) {
             upload_f32(&mut *self.executor, slot, 0, moment)?;
         }
@@ -422,6 +455,7 @@ impl Engine {
     /// If the device fails.
     pub fn step(&mut self, inputs: &SegmentInputs) -> Result<Vec<f32>> {
         let (_, values) = self.values(&(0..1), 0);
+        self.check_inputs(inputs, 1)?;
         self.executor.upload(self.slots.inputs, 0, &inputs.words)?;
         self.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
         self.run(record::LOGITS, &values)?;

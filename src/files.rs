@@ -65,23 +65,3 @@ impl Hasher {
         format!("{:032x}", self.0.digest128())
     }
 }
-
-/// A path as a POSIX shell reads it: bare if it is plain, else in quotes.
-pub fn quoted(path: &Path) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@%".contains(c);
-    match path.to_str() {
-        Some(text) if !text.is_empty() && text.chars().all(plain) && !text.starts_with('-') => text.to_string(),
-        Some(text) if !text.chars().any(char::is_control) => {
-            let from_here = if text.starts_with('-') { "./" } else { "" };
-            format!("'{from_here}{}'", text.replace('\'', r"'\''"))
-        }
-        _ => {
-            let byte = |b: &u8| match *b {
-                b @ (b'\'' | b'\\') => format!("\\{}", b as char),
-                b @ b' '..=b'~' => (b as char).to_string(),
-                b => format!("\\x{b:02x}"),
-            };
-            format!("$'{}'", path.as_os_str().as_encoded_bytes().iter().map(byte).collect::<String>())
-        }
-    }
-}

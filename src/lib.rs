@@ -56,6 +56,8 @@ pub mod dims;
 #[doc(hidden)]
 pub mod files;
 
+pub(crate) mod phrase;
+
 #[doc(hidden)]
 pub mod kernel;
 

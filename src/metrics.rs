@@ -102,8 +102,19 @@ impl Meter {
         self.arrived
     }
 
-    /// Takes the figures of the next update; a report, if one is due behind it.
-    pub fn take(&mut self, m: Metrics, progress: &mut Progress) -> Option<Report> {
+    /// Takes the figures of the next updates, which have arrived at the same time, `seconds` of training after its beginning; the reports that are due
+    /// after any of them. A device works on after an update is issued, so speed is counted between arrivals, and is one for all that arrive together.
+    pub fn take_all(&mut self, figures: &[Metrics], seconds: f64, progress: &mut Progress) -> Vec<Report> {
+        let before = self.last;
+        let mut reports: Vec<Report> = figures.iter().filter_map(|m| self.take(*m, seconds, progress)).collect();
+        let tokens = self.last.counters.tokens - before.counters.tokens;
+        let speed = tokens as f64 / (seconds - before.seconds);
+        reports.iter_mut().for_each(|r| r.speed = speed);
+        reports
+    }
+
+    /// Takes the figures of the next update.
+    fn take(&mut self, m: Metrics, seconds: f64, progress: &mut Progress) -> Option<Report> {
         self.arrived += 1;
         let loss = Some(m.loss).filter(|l| l.is_finite());
         progress.first_loss = progress.first_loss.or(loss);
@@ -119,15 +130,14 @@ impl Meter {
             progress.skipped += 1;
             progress.skipped_in_a_row += 1;
         }
-        let mark = self.due.pop_front_if(|mark| mark.counters.updates == self.arrived)?;
+        let mut mark = self.due.pop_front_if(|mark| mark.counters.updates == self.arrived)?;
+        mark.seconds = seconds;
         let mean_loss = std::mem::take(&mut progress.since_loss) / std::mem::take(&mut progress.since_applied) as f64;
         let skipped = std::mem::take(&mut progress.since_skipped);
         let clipped = self.clip.counted(std::mem::take(&mut progress.since_clipped));
-        let last = std::mem::replace(&mut self.last, mark);
-        let tokens = mark.counters.tokens - last.counters.tokens;
-        let speed = tokens as f64 / (mark.seconds - last.seconds);
+        self.last = mark;
         let jumped_from = self.jump(mean_loss, progress);
-        Some(Report { mark, loss: m.loss, mean_loss, norm: m.norm, speed, skipped, clipped, jumped_from })
+        Some(Report { mark, loss: m.loss, mean_loss, norm: m.norm, speed: 0.0, skipped, clipped, jumped_from })
     }
 
     /// A loss that has lost half of what was gained over a uniform guess, and at least a fifth of the guess, has jumped; reported once
@@ -161,12 +171,11 @@ mod tests {
         let (mut meter, mut progress) = (Meter::new(mark(0), Output::Classes(50), Clip::Norm(0.75)), Progress::default());
         meter.report_at(mark(1));
         meter.report_at(mark(4));
-        let first = meter.take(metrics(4.0, true), &mut progress).unwrap();
+        let first = meter.take_all(&[metrics(4.0, true)], 0.5, &mut progress)[0];
         assert_eq!((first.mean_loss, first.speed), (4.0, 20.0));
-        assert!(meter.take(metrics(3.0, true), &mut progress).is_none());
-        assert!(meter.take(metrics(f32::NAN, false), &mut progress).is_none());
+        assert!(meter.take_all(&[metrics(3.0, true), metrics(f32::NAN, false)], 1.5, &mut progress).is_empty());
         assert_eq!((progress.skipped_in_a_row, progress.last_loss), (1, None));
-        let second = meter.take(metrics(2.0, true), &mut progress).unwrap();
+        let second = meter.take_all(&[metrics(2.0, true)], 2.0, &mut progress)[0];
         assert_eq!((second.mean_loss, second.loss, second.skipped, second.speed), (2.5, 2.0, 1, 20.0));
         assert_eq!((progress.skipped_in_a_row, progress.first_loss), (0, Some(4.0)));
         assert_eq!((first.clipped, second.clipped, progress.clipped), (Some(1), Some(2), 3), "the skipped one was not clipped");
@@ -174,11 +183,24 @@ mod tests {
     }
 
     #[test]
+    fn speed_is_that_of_what_has_arrived_not_of_what_was_issued() {
+        let (mut meter, mut progress) = (Meter::new(mark(0), Output::Classes(50), Clip::None), Progress::default());
+        // Issued at once, and done two seconds later, both together.
+        for updates in [1, 2] {
+            meter.report_at(Mark { seconds: 1e-6, ..mark(updates) });
+        }
+        let reports = meter.take_all(&[metrics(4.0, true), metrics(3.0, true)], 2.0, &mut progress);
+        assert_eq!(reports.iter().map(|r| (r.speed, r.mark.seconds)).collect::<Vec<_>>(), [(10.0, 2.0); 2]);
+        meter.report_at(mark(3));
+        assert_eq!(meter.take_all(&[metrics(3.0, true)], 3.0, &mut progress)[0].speed, 10.0);
+    }
+
+    #[test]
     fn only_norms_above_the_bound_are_counted() {
         for (clip, wanted) in [(Clip::Norm(1.0), Some(0)), (Clip::Norm(0.99), Some(1)), (Clip::None, Some(0)), (Clip::Value(0.1), None)] {
             let (mut meter, mut progress) = (Meter::new(mark(0), Output::Classes(50), clip), Progress::default());
             meter.report_at(mark(1));
-            assert_eq!(meter.take(metrics(1.0, true), &mut progress).unwrap().clipped, wanted, "{clip:?}");
+            assert_eq!(meter.take(metrics(1.0, true), 1.0, &mut progress).unwrap().clipped, wanted, "{clip:?}");
         }
     }
 
@@ -188,7 +210,7 @@ mod tests {
         let mut jumps = Vec::new();
         for (i, loss) in (1..).zip([4.0, 2.0, 1.5, 2.2, 3.5, 3.9, 1.6, 9.0]) {
             meter.report_at(mark(i));
-            if meter.take(metrics(loss, true), &mut progress).unwrap().jumped_from.is_some() {
+            if meter.take(metrics(loss, true), 1.0, &mut progress).unwrap().jumped_from.is_some() {
                 jumps.push(loss);
             }
         }

@@ -267,7 +267,7 @@ impl Plan {
 
 /// Floating-point operations of a step and lane, forward and backward: products with `[D,H]`, `[H,H]` and `[V,H]` matrices; one-hot symbols
 /// are only looked up.
-fn operations(config: &Config) -> (f64, f64) {
+pub(crate) fn operations(config: &Config) -> (f64, f64) {
     let [h, v, l] = [config.hidden, config.outputs(), config.layers].map(f64::from);
     let d = if let Input::Symbols(_) = config.input { 0.0 } else { f64::from(config.input.width()) };
     let forward = 2.0 * h * (h * (2.0 * l - 1.0) + d);

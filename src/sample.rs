@@ -3,7 +3,7 @@
 use crate::data::SegmentInputs;
 use crate::device::Device;
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::Config;
 use crate::optimizer::{Clip, Rule};
 use crate::plan::Plan;
@@ -46,8 +46,19 @@ impl Sampler {
     /// A sampler over the flat parameters of a model.
     ///
     /// # Errors
-    /// If memory is short.
+    /// If memory is short; [`Error::Usage`] if the model reads no symbols, the parameters are not those of the model, or the separator has a symbol that
+    /// the model does not read.
     pub fn new(config: Config, parameters: &[f32], options: Options) -> Result<Self> {
+        config.dims(1).checked()?;
+        if config.input.symbols() == 0 || config.input.symbols() != config.outputs() {
+            return Err(Error::Usage("the model does not predict the symbols that it reads, so nothing can be drawn from it".to_string()));
+        }
+        if let Some(&symbol) = options.separator.iter().find(|s| **s >= config.input.symbols()) {
+            return Err(unknown(symbol, &config));
+        }
+        if !(options.temperature >= 0.0 && options.temperature.is_finite()) {
+            return Err(Error::Usage(format!("temperature {}; expected 0 or a number above 0", options.temperature)));
+        }
         let plan = Plan::with(config.dims(1), 1, 1, false);
         let mut engine = Engine::new(&Device::Cpu { threads: 1 }, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
         engine.set_parameters(parameters)?;
@@ -88,8 +99,11 @@ impl Sampler {
     /// Reads a symbol.
     ///
     /// # Errors
-    /// If the engine fails.
+    /// If the engine fails; [`Error::Usage`] if the model does not read that symbol. Nothing has changed then.
     pub fn read(&mut self, token: u32) -> Result<()> {
+        if token >= self.engine.config.input.symbols() {
+            return Err(unknown(token, &self.engine.config));
+        }
         self.last.push(token);
         if self.options.separator.is_empty() || !self.last.ends_with(&self.options.separator) {
             let more = self.last.len().saturating_sub(self.options.separator.len().max(1));
@@ -119,5 +133,32 @@ impl Sampler {
         let token = order.iter().find(passed).or(order.last()).map_or(0, |&i| i as u32);
         self.read(token)?;
         Ok(token)
+    }
+}
+
+fn unknown(symbol: u32, config: &Config) -> Error {
+    Error::Usage(format!("there is no symbol {symbol}: the model reads 0 to {}", config.input.symbols().saturating_sub(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Init, Output};
+
+    #[test]
+    fn what_does_not_fit_the_model_is_refused() {
+        let config = Config { hidden: 4, ..Config::symbols(5) };
+        let parameters = Init::Uniform.parameters(&config, 1);
+        let refused = |config: Config, parameters: &[f32], options: Options| Sampler::new(config, parameters, options).err().map(|e| e.to_string());
+        let mut sampler = Sampler::new(config, &parameters, Options::default()).unwrap();
+        let before = (sampler.read(2).unwrap(), sampler.scores().to_vec()).1;
+        assert_eq!(sampler.read(9999).unwrap_err().to_string(), "there is no symbol 9999: the model reads 0 to 4");
+        assert_eq!(sampler.scores(), before);
+        assert!(sampler.draw().is_ok());
+        assert!(refused(config, &parameters[1..], Options::default()).unwrap().contains("parameters"));
+        assert!(refused(config, &parameters, Options { separator: vec![5], ..Options::default() }).unwrap().contains("no symbol 5"));
+        assert!(refused(config, &parameters, Options { temperature: f32::NAN, ..Options::default() }).unwrap().contains("temperature NaN"));
+        let labels = Config { output: Output::Classes(2), ..config };
+        assert!(refused(labels, &Init::Uniform.parameters(&labels, 1), Options::default()).unwrap().contains("nothing can be drawn"));
     }
 }

@@ -88,7 +88,8 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
         judge(strategy, &config.tensors(), &drawn, &full[0]);
     }
     let mut stretch = vec![0; STRETCH.min(plan.length) as usize];
-    symbols.read(1, &mut stretch)?;
+    // What is read: the edges that are drawn lie between these.
+    symbols.read(0, &mut stretch)?;
     let (mut text, mut writer) = (Vec::new(), symbols.vocabulary().writer(&[]));
     stretch.iter().try_for_each(|&s| writer.push(s, &mut text))?;
     writer.end(&mut text)?;

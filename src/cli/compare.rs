@@ -3,12 +3,13 @@
 use super::{finite, positive, print_json, say};
 use crate::analysis::compare::{self, Event, Plan};
 use crate::analysis::comparison::Comparison;
-use crate::data::{Kind, Symbols, Text};
+use crate::data::{Kind, Symbols, Text, ask_about_tables};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::files;
 use crate::model::{Activation, History, Init};
 use crate::optimizer::{Clip, Rule, Schedule};
+use crate::phrase::counted;
 use crate::run::Folder;
 use crate::trainer::{Goal, Settings};
 use crate::truncation::Truncation;
@@ -32,6 +33,9 @@ Examples:
 pub(super) struct Args {
     /// Text to train on, UTF-8; without one, the first book of Cicero's De finibus, which is built in
     text: Option<PathBuf>,
+    /// Read a file that looks like a table (.csv, .tsv, columns of numbers) as the characters of a text
+    #[arg(long = "text")]
+    table_as_text: bool,
     /// Strategies, as for `train --truncation`; `full` is always among them
     #[arg(long, num_args = 1.., value_name = "STRATEGY", default_values_t = ["full", "regular:4", "regular:16", "regular:64", "random:0.9375", "random-tail:16,4"].map(String::from))]
     strategies: Vec<String>,
@@ -138,6 +142,7 @@ impl Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let plan = args.plan()?;
     let text = args.text.as_deref().map_or_else(|| Ok(Text::embedded()), Text::open)?;
+    ask_about_tables(&text, args.table_as_text, false)?;
     let symbols = Arc::new(Symbols::new(text, Kind::Characters)?);
     let mut folder = match &args.out {
         Some(path) => Folder::create(path)?,
@@ -187,7 +192,8 @@ fn show(bar: &ProgressBar, quiet: bool, trained: &mut Vec<(Truncation, u64)>, ev
             bar.set_message(format!("{truncation}: update {update}, loss {}", nats(loss)));
         }
         Event::Finished(s) => {
-            let line = format!("{}: {} updates in {:.1} s, validation loss {}", s.truncation, s.updates, s.seconds, nats(s.val_loss));
+            let updates = counted(s.updates, "update", "updates");
+            let line = format!("{}: {updates} in {:.1} s, validation loss {}", s.truncation, s.seconds, nats(s.val_loss));
             match (quiet, bar.is_hidden()) {
                 (true, _) => {}
                 (false, true) => tell(&line),

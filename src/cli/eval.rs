@@ -158,7 +158,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         if let Held::Sequences(s, _) = &held
             && s.skipped() > 0
         {
-            tell(&format!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped()));
+            tell(&format!("note: {} left out: empty, or shorter than 2 {unit}", crate::phrase::counted(s.skipped(), "sequence is", "sequences are")));
         }
     }
     let mut engine = engine(&device, &model, &held, lanes)?;

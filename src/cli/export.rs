@@ -47,9 +47,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Err(Error::Usage(format!("{name} exists; give another file")));
     }
     let ending = args.file.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let named = |format: &str, other: &str, ending: &str| {
+        Error::Usage(format!("{name} would be {format} file, which .{other} does not say; give a name that ends in .{ending}"))
+    };
     match (args.onnx, ending.as_str()) {
         (false, "onnx") => return Err(Error::Usage(format!("{name} would be a safetensors file; give --onnx, or a name that ends in .safetensors"))),
         (true, "safetensors") => return Err(Error::Usage(format!("{name} would be an ONNX file; leave --onnx out, or give a name that ends in .onnx"))),
+        (true, other) if !["", "onnx"].contains(&other) => return Err(named("an ONNX", other, "onnx")),
+        (false, other) if !["", "safetensors", "st"].contains(&other) => return Err(named("a safetensors", other, "safetensors")),
         _ => {}
     }
     let snippet = if args.onnx {

@@ -72,6 +72,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
             }
         }
     }
+    let right = rows.iter().filter(|row| row["passes"] == true).count();
+    let sum = format!("{right} of {} ok", rows.len());
+    if !args.json {
+        say(&sum);
+    }
     if args.json {
         print_json(&json!({"passes": worst_of_all, "checks": Value::Array(rows)}))?;
     }

@@ -4,7 +4,7 @@ use super::model::Source;
 use super::{not_negative, positive, print_json, say, separator};
 use crate::analysis::flow::sweep::{self, Grid, Sweep};
 use crate::analysis::flow::{self, Flow, Options, Subject, Verdict};
-use crate::data::{Kind, Sequences, Set, Symbols, Text};
+use crate::data::{Kind, Sequences, Set, Symbols, Text, ask_about_tables};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::files;
@@ -32,6 +32,9 @@ pub(super) struct Args {
     run: Option<PathBuf>,
     /// Text to look at it on [default: the text of the run, or the embedded one]
     text: Option<PathBuf>,
+    /// Read a file that looks like a table (.csv, .tsv, columns of numbers) as the characters of a text, where no model is given
+    #[arg(long = "text")]
+    table_as_text: bool,
     /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
     #[arg(long)]
     best: bool,
@@ -131,6 +134,7 @@ impl Args {
         let path = self.run.as_deref();
         if !self.names_model() {
             let text = path.map_or_else(|| Ok(Text::embedded()), Text::open)?;
+            ask_about_tables(&text, self.table_as_text, false)?;
             let symbols = Arc::new(Symbols::new(text, Kind::Characters)?);
             let sequences = given.map(|s| Sequences::new(symbols.clone(), &s)).transpose()?;
             return Ok(Found { model: None, sequences, symbols, run: None });

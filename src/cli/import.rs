@@ -3,8 +3,8 @@
 use super::{print_json, tell};
 use crate::data::{Codec, whole};
 use crate::error::{Error, Result};
-use crate::files;
 use crate::model::Activation;
+use crate::phrase::{argument, counted};
 use crate::run::Folder;
 use crate::store::{Foreign, Unsaid};
 use serde_json::json;
@@ -73,11 +73,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         };
         tell(&format!(
             "{name}: {what}, {} of {} {} units, {} parameters; go on with `retrograd train {more} --from {}`",
-            if c.layers == 1 { "1 layer".to_string() } else { format!("{} layers", c.layers) },
+            counted(c.layers, "layer", "layers"),
             c.hidden,
             format!("{:?}", c.activation).to_lowercase(),
             c.parameters(),
-            files::quoted(&args.run)
+            argument(&args.run)
         ));
     }
     Ok(())

@@ -24,6 +24,7 @@ mod series;
 mod shell;
 mod signals;
 mod train;
+mod unknown;
 
 use crate::error::{Error, Result, print_no_caught_panics, tell};
 use clap::parser::ValueSource;
@@ -151,14 +152,16 @@ fn one_line(e: &clap::Error) -> String {
     let line = lines.collect::<Vec<_>>().join(" ");
     let line = line.trim_start_matches("error: ");
     let words = [("is not in 1..18446744073709551615", "is not 1 or more"), ("invalid digit found in string", "expected a whole number"), (" tip: ", "; ")];
+    let given: Vec<String> = std::env::args_os().map(|a| a.to_string_lossy().into_owned()).collect();
+    let first = given.get(1).cloned().unwrap_or_default();
+    let commands = command();
+    let line = &unknown::flag(e, commands.find_subcommand(&first).unwrap_or(&commands), &given).unwrap_or(line.to_string());
     let line = &words.iter().fold(line.to_string(), |line, (from, to)| line.replace(from, to));
-    let first = std::env::args_os().nth(1).unwrap_or_default();
-    let shown = first.to_string_lossy();
     match e.kind() {
         clap::error::ErrorKind::InvalidSubcommand if std::path::Path::new(&first).is_file() => {
-            format!("{line}; to train on that file: `retrograd train {shown}`; see `retrograd --help`")
+            format!("{line}; to train on that file: `retrograd train {}`; see `retrograd --help`", crate::phrase::argument(std::path::Path::new(&first)))
         }
-        _ if Cli::command().find_subcommand(&first).is_some() => format!("{line}; see `retrograd {shown} --help`"),
+        _ if Cli::command().find_subcommand(&first).is_some() => format!("{line}; see `retrograd {first} --help`"),
         _ => format!("{line}; see `retrograd --help`"),
     }
 }

@@ -47,6 +47,9 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     let planned = Planned::new(&settings.task(model, &feed), settings.truncation, feed.passes(), &device)?;
     if let Some(path) = &args.svg {
         files::replace(path, report::plan::svg(&planned).as_bytes())?;
+        if !args.train.quiet {
+            tell(&format!("wrote {}", path.display()));
+        }
     }
     if args.train.json {
         let json = serde_json::to_value(&planned).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;

@@ -95,9 +95,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     if !args.quiet {
         let to = args.out.as_ref().map_or(String::new(), |p| format!(" in {}", p.display()));
-        let (written, ahead) = (if rows == 1 { "1 row".to_string() } else { format!("{rows} rows") }, table.horizon());
-        let where_to = if from.len() == 1 { String::new() } else { format!(" in each of {} series", from.len()) };
-        tell(&format!("{written}{to}, {ahead} of them to come{where_to}"));
+        let series = if from.len() == 1 { String::new() } else { format!(" in each of {} series", from.len()) };
+        let come = if rows == table.horizon() && series.is_empty() { "to come".to_string() } else { format!("{} of them to come{series}", table.horizon()) };
+        tell(&format!("{}{to}, {come}", crate::phrase::counted(rows, "row", "rows")));
     }
     Ok(())
 }

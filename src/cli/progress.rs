@@ -14,6 +14,8 @@ pub(super) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
     goal: String,
+    /// How far it is, in the bar.
+    what: &'static str,
     unit: &'static str,
     /// What losses are counted in.
     loss: Unit,
@@ -22,6 +24,8 @@ pub(super) struct Progress {
     parts: u64,
     /// The last figures.
     message: String,
+    /// The last validation.
+    validation: String,
 }
 
 impl Progress {
@@ -32,13 +36,22 @@ impl Progress {
         };
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(parts), ProgressDrawTarget::stderr());
-            // The template is fixed, so that it is right is seen in any run.
-            let style = ProgressStyle::with_template(&format!("{{bar:24}} {what}  {{msg}}  {{eta}} left")).unwrap_or(ProgressStyle::default_bar());
-            bar.set_style(style);
+            bar.set_style(style(what, "  {eta} left"));
             bar
         });
         let per_byte = said::tokens_per_byte(run);
-        let mut progress = Progress { per_byte, bar, quiet, goal, unit: run.trainer.unit(), loss: Unit::of(run.config()), parts, message: String::new() };
+        let mut progress = Progress {
+            per_byte,
+            bar,
+            quiet,
+            goal,
+            what,
+            unit: run.trainer.unit(),
+            loss: Unit::of(run.config()),
+            parts,
+            message: String::new(),
+            validation: String::new(),
+        };
         progress.step(run.trainer.fraction());
         if let Some(bar) = &progress.bar {
             bar.reset_eta();
@@ -68,7 +81,7 @@ impl Progress {
             Event::Report(r) => {
                 let message = format!("loss {:.4} {}  norm {:.3}  {:.0} {}/s", r.mean_loss, self.loss.name(), r.norm, r.speed, self.unit);
                 match &self.bar {
-                    Some(bar) => bar.set_message(message.clone()),
+                    Some(bar) => bar.set_message(format!("{message}{}", self.validation)),
                     None => tell(&format!("update {}/{}  {message}", r.mark.counters.updates, self.goal)),
                 }
                 self.message = message;
@@ -78,23 +91,42 @@ impl Progress {
                     bar.set_message("validating");
                 }
             }
-            Event::Validated { loss, accuracy, best } => {
-                let best = if best { ", the best so far" } else { "" };
-                if let Some(bar) = &self.bar {
-                    bar.set_message(self.message.clone());
-                }
+            Event::Validated { loss, accuracy, best, last } => {
                 let right = accuracy.map_or(String::new(), |a| format!(", {} right", percent(a)));
-                let also = said::also(self.loss, loss, self.per_byte);
-                self.line(&format!("validation: {loss:.4} {}{also}{right}{best}", self.loss.name()));
+                if let Some(bar) = &self.bar {
+                    let worse = if best { "" } else { ", not the best" };
+                    self.validation = format!("  validation {loss:.4}{right}{worse}");
+                    bar.set_message(format!("{}{}", self.message, self.validation));
+                    return;
+                }
+                // All of them are in metrics.jsonl; here those that tell something new.
+                if best || last {
+                    let best = if best { ", the best so far" } else { "" };
+                    let also = said::also(self.loss, loss, self.per_byte);
+                    tell(&format!("validation: {loss:.4} {}{also}{right}{best}", self.loss.name()));
+                }
             }
         }
     }
 
+    /// Leaves the bar as it is; where it ends early, nothing says how much time is left.
     pub(super) fn finish(&self) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_finished()) {
+            bar.set_style(style(self.what, ""));
             bar.abandon();
         }
     }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// That of the bar. The template is fixed, so that it is right is seen in any run.
+fn style(what: &str, left: &str) -> ProgressStyle {
+    ProgressStyle::with_template(&format!("{{bar:24}} {what}  {{msg}}{left}")).unwrap_or(ProgressStyle::default_bar())
 }
 
 /// A turning sign with a word beside it, in a terminal, for what has no known length.

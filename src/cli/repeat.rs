@@ -3,6 +3,7 @@
 #[cfg(test)]
 use super::train;
 use crate::error::{Error, Result};
+use crate::phrase::shell_word;
 use crate::plan::Bytes;
 use crate::run::RunConfig;
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub(super) fn arguments(config: &RunConfig) -> Result<(Vec<String>, Vec<String>)
             ("separator", Value::String(s)) => flag(&mut out, key, s.replace('\\', "\\\\").replace('\n', "\\n").replace('\t', "\\t").replace('\r', "\\r")),
             ("memory-budget", Value::Integer(n)) => flag(&mut out, key, size(*n as u64)),
             ("difference", value) => out.push(format!("--difference={}", shown(value))),
+            ("table-as-text", _) => out.push("--text".to_string()),
             (_, Value::Boolean(true)) => out.push(format!("--{key}")),
             (_, value) => flag(&mut out, key, shown(value)),
         }
@@ -86,14 +88,8 @@ fn size(bytes: u64) -> String {
 /// As [`arguments`].
 pub(super) fn command(config: &RunConfig) -> Result<(Vec<String>, String)> {
     let (keys, arguments) = arguments(config)?;
-    let words: Vec<String> = ["retrograd", "train"].iter().map(|w| (*w).to_string()).chain(arguments.iter().map(|a| quoted(a))).collect();
+    let words: Vec<String> = ["retrograd", "train"].iter().map(|w| (*w).to_string()).chain(arguments.iter().map(|a| shell_word(a))).collect();
     Ok((keys, words.join(" ")))
-}
-
-/// A word that a POSIX shell takes as it is.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_string() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 #[cfg(test)]
@@ -118,6 +114,7 @@ mod tests {
         let cases: &[&[&str]] = &[
             &["it's a book.txt"],
             &["--bytes"],
+            &["sales.csv", "--text"],
             &["--tokens", "/a/tokenizer.json"],
             &["--separator", "\\n\\t\\\\n-"],
             &["--separator=-"],
@@ -174,10 +171,5 @@ mod tests {
             let name = argument.get_id().as_str().replace('_', "-");
             assert!(others.contains(&name.as_str()) || seen.contains(&name), "no case for --{name}");
         }
-    }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(["a.txt", "it's", "", "$x `y`", "\\n"].map(quoted), ["a.txt", "'it'\\''s'", "''", "'$x `y`'", "'\\n'"]);
     }
 }

@@ -47,7 +47,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if args.json {
         return print_json(&json!({ "report": path.display().to_string(), "replaced": replaced, "runs": runs.len(), "unread_lines": unread }));
     }
-    let note = if unread > 0 { format!("; {unread} lines of metrics could not be read and are left out") } else { String::new() };
+    let note =
+        if unread > 0 { format!("; {} of metrics could not be read and left out", crate::phrase::counted(unread, "line", "lines")) } else { String::new() };
     say(&format!("{} {}{note}", if replaced { "replaced" } else { "wrote" }, path.display()));
     Ok(())
 }

@@ -5,6 +5,7 @@ use super::train::{Args, flags, start};
 use crate::device::{Choices, Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::optimizer::Schedule;
+use crate::phrase::counted;
 use crate::run::{FREE, Folder, Run, RunConfig, START};
 use crate::store::{Model, Snapshot};
 use crate::trainer::Goal;
@@ -30,7 +31,11 @@ pub(super) fn resume(args: &Args, given: &[String], path: &Path) -> Result<Optio
         if args.text.is_some() {
             config.find_corpus(model.as_ref())?;
         }
-        args.note(&format!("{} is finished: {} updates; give more --updates (or --epochs) to go on", path.display(), snapshot.counters.updates));
+        args.note(&format!(
+            "{} is finished: {}; give more --updates (or --epochs) to go on",
+            path.display(),
+            counted(snapshot.counters.updates, "update", "updates")
+        ));
         let text = summary(&folder, snapshot.counters.updates);
         if args.json
             && let Some(text) = &text
@@ -90,6 +95,7 @@ fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option
         let flag = match (key.as_str(), here.as_str()) {
             ("separator", _) if args.lines => "--lines".to_string(),
             ("separator", _) if args.stream => "--stream".to_string(),
+            ("table-as-text", _) => "--text".to_string(),
             (_, "true") => format!("--{key}"),
             _ => format!("--{key} {here}"),
         };

@@ -5,6 +5,7 @@ use super::train::Args;
 use crate::data::{Codec, Kind};
 use crate::feed::Source;
 use crate::forecast::{METHODS, Outcome};
+use crate::phrase::{argument, counted};
 use crate::plan::{self, Bytes};
 use crate::run::{End, Run, Unit, bits};
 use crate::truncation::Truncation;
@@ -15,18 +16,25 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
     let trainer = &run.trainer;
     let (name, unit) = (trainer.content().name(), trainer.content().unit());
     let layout = match trainer.source() {
-        Source::Stream(lanes) => format!("{} lanes of {} {unit}", lanes.lanes(), lanes.steps()),
-        Source::Sequences(s) => format!("{} sequences of up to {} {unit}, {:.1}% of the steps idle", s.list().len(), s.longest(), 100.0 * idle),
+        Source::Stream(lanes) => format!("{} of {} {unit}", counted(lanes.lanes(), "lane", "lanes"), lanes.steps()),
+        Source::Sequences(s) => {
+            format!("{} of up to {} {unit}, {:.1}% of the steps idle", counted(s.list().len(), "sequence", "sequences"), s.longest(), 100.0 * idle)
+        }
     };
     let what = match trainer.codec() {
-        Codec::Series(s) => format!("series: {name}: {} columns read, {} forecast {} ahead", s.features.len(), s.targets.len(), s.horizon),
-        Codec::Labels { labels, .. } => format!("lines: {name}: {} symbols, {} labels", config.input.symbols(), labels.len()),
-        Codec::Text(_) => format!("text: {name}: {} symbols", config.input.symbols()),
+        Codec::Series(s) => {
+            let columns = counted(s.features.len(), "column", "columns");
+            format!("series: {name}: {columns} read, {} forecast {} ahead", s.targets.len(), counted(s.horizon, "row", "rows"))
+        }
+        Codec::Labels { labels, .. } => {
+            format!("lines: {name}: {}, {} labels", counted(config.input.symbols(), "symbol", "symbols"), labels.len())
+        }
+        Codec::Text(_) => format!("text: {name}: {}", counted(config.input.symbols(), "symbol", "symbols")),
     };
     args.note(&format!("{what}, {layout}; model: {} parameters; run: {}", config.parameters(), run.folder().path().display()));
     if let Some(symbols) = trainer.content().symbols() {
         if symbols.unknown() > 0 {
-            args.note(&format!("note: {} of the {} tokens are unknown ones: the tokenizer has none for what they stand for", symbols.unknown(), symbols.len()));
+            args.note(&format!("note: {} of the {} tokens are unknown: the tokenizer has none for what they stand for", symbols.unknown(), symbols.len()));
         }
         if symbols.altered() {
             args.note("note: the tokenizer does not give the text back as it is (case, spaces, unknown characters); nor will samples have what it leaves out");
@@ -35,17 +43,27 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
     if let Some(table) = trainer.content().table() {
         table.sheet.notes.iter().for_each(|n| args.note(&format!("note: {n}")));
         let held: usize = (0..table.held.len()).map(|g| table.held_out(g).len()).sum();
-        let season = table.series.season.map_or("no season found".to_string(), |n| format!("season of {n} rows"));
-        args.note(&format!("{} series of {} rows, {season}; the last {held} steps of time are held out", table.held.len(), table.rows()));
+        let season = table.series.season.map_or("no season found".to_string(), |n| format!("season of {}", counted(n, "row", "rows")));
+        args.note(&format!(
+            "{} series of {}, {season}; the last {} of time are held out",
+            table.held.len(),
+            counted(table.rows(), "row", "rows"),
+            counted(held, "step", "steps")
+        ));
     }
     if let Some(task) = run.config().task {
-        args.note(&format!("task: {} answers a sequence; by chance {} are right, at {:.4} nats", task.answers(), percent(task.chance()), task.baseline()));
+        args.note(&format!(
+            "task: {} a sequence; by chance {} are right, at {:.4} nats",
+            counted(task.answers(), "answer", "answers"),
+            percent(task.chance()),
+            task.baseline()
+        ));
     }
     let whole = trainer.source().longest();
     if let Source::Sequences(s) = trainer.source()
         && s.skipped() > 0
     {
-        args.note(&format!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped()));
+        args.note(&format!("note: {} left out: empty, or shorter than 2 {unit}", counted(s.skipped(), "sequence is", "sequences are")));
     }
     if let Truncation::Regular(tau) = settings.truncation
         && tau >= whole
@@ -78,12 +96,12 @@ pub(super) fn also(unit: Unit, loss: f64, per_byte: Option<f64>) -> String {
 
 pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcome>) {
     let unit = Unit::of(run.config());
-    let (p, trainer, folder) = (run.progress(), &run.trainer, run.folder().path().display());
+    let (p, trainer, folder) = (run.progress(), &run.trainer, argument(run.folder().path()));
     let loss = |l: Option<f32>| l.map_or("not finite".to_string(), |l| format!("{l:.3}"));
     let speed = trainer.tokens() as f64 / p.seconds;
     args.note(&format!(
-        "trained {} updates in {:.1} s, {speed:.0} {}/s; loss {} -> {} {}",
-        trainer.updates(),
+        "trained {} in {:.1} s, {speed:.0} {}/s; loss {} -> {} {}",
+        counted(trainer.updates(), "update", "updates"),
         p.seconds,
         trainer.unit(),
         loss(p.first_loss),
@@ -126,10 +144,25 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
             args.note(&format!("saved in {folder}; report.html there shows the forecasts, `retrograd predict {folder}` writes them{best}"));
         }
         End::Done => {
-            let best = if p.best_loss < p.val_loss { format!("; with --best, the model of update {}", p.best_update) } else { String::new() };
-            args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd sample {folder}` writes text with it{best}"));
+            args.note(&format!("saved in {folder}; report.html there shows how it went, {}", writer(run, &folder)));
         }
-        End::StoppedEarly => args.note(&format!("stopped early: validation has not improved {} times in a row; saved in {folder}", p.since_best)),
+        End::StoppedEarly => {
+            let writer = if run.config().writes_text() { format!("; {}", writer(run, &folder)) } else { String::new() };
+            let times = counted(p.since_best, "time", "times");
+            args.note(&format!("stopped early: validation has not improved {times} in a row; saved in {folder}{writer}"));
+        }
         End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),
     }
+}
+
+/// The command that writes text with the better of the best and the last model, which is the one that the sample at the end is of.
+fn writer(run: &Run, folder: &str) -> String {
+    if !run.best_is_better() {
+        return format!("`retrograd sample {folder}` writes text with it");
+    }
+    let below = if run.config().sample > 0 { ", as below" } else { "" };
+    format!(
+        "`retrograd sample {folder} --best` writes text with the best model, of update {}{below}; without --best, with the last",
+        run.progress().best_update
+    )
 }

@@ -54,8 +54,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let source = Source::find(&args.run, args.best)?;
     if let Some(task) = source.task {
-        let run = args.run.display();
-        return Err(Error::Usage(format!("{run} was trained on the task {task}: it answers and writes no text; see `retrograd eval {run}`")));
+        let (run, eval) = (args.run.display(), crate::phrase::argument(&args.run));
+        return Err(Error::Usage(format!("{run} was trained on the task {task}: it answers and writes no text; see `retrograd eval {eval}`")));
     }
     let model = source.load()?;
     let vocabulary = model.codec.text()?;

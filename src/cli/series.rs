@@ -3,6 +3,7 @@
 use crate::data::{Asked, Difference, Missing, Series, check_format};
 use crate::forecast::Score;
 use crate::model::Deviation;
+use crate::phrase::counted;
 use crate::run::RunConfig;
 use serde_json::Value;
 
@@ -110,10 +111,10 @@ pub(super) fn extend(object: &mut Value, score: &Score) {
 /// Figures for a terminal.
 pub(super) fn told(score: &Score) -> String {
     let season = match score.season {
-        Some(n) => format!("season of {n} rows"),
+        Some(n) => format!("season of {}", counted(n, "row", "rows")),
         None => "no season that all forecasts could look back to".to_string(),
     };
-    format!("{}{} steps scored; {season}", score.table(), score.steps)
+    format!("{}{} scored; {season}", score.table(), counted(score.steps, "step", "steps"))
 }
 
 fn delimiter(text: &str) -> std::result::Result<char, String> {

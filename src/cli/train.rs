@@ -56,6 +56,9 @@ Examples:
 pub(super) struct Args {
     /// Text to train on, UTF-8 (- for standard input); without one, the first book of Cicero's De finibus, which is built in
     pub(super) text: Option<PathBuf>,
+    /// Read a file that looks like a table (.csv, .tsv, columns of numbers) as the characters of a text
+    #[arg(long = "text", help_heading = "Text")]
+    table_as_text: bool,
     /// Read any file as bytes instead of UTF-8 characters; there are 256 symbols then
     #[arg(long, help_heading = "Text")]
     bytes: bool,
@@ -130,7 +133,7 @@ pub(super) struct Args {
     #[arg(long, value_parser = positive, help_heading = "Training")]
     lr: Option<f64>,
     /// How the learning rate falls over the run: constant, cosine[:END] or exponential[:END], END the part of it that is left
-    /// [default: constant]
+    /// [default: cosine for texts, else constant]
     #[arg(long, help_heading = "Training")]
     schedule: Option<Schedule>,
     /// Updates over which the learning rate rises from 0 [default: 0]
@@ -165,7 +168,8 @@ pub(super) struct Args {
     /// What to do when the device is lost or hangs: stop, or retry: open it again and go on from the last snapshot, with the same bits
     #[arg(long, value_enum, default_value_t = OnDeviceLost::Stop, value_name = "WHAT", help_heading = "Run")]
     on_device_lost: OnDeviceLost,
-    /// Updates from one validation to the next [default: at the end of each epoch, and of the run]
+    /// Updates from one validation to the next; the run always ends with one [default: for texts about 25 a run, fewer where they would cost over
+    /// 5% of training's operations; else one at the end of each epoch]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
     val_every: Option<u64>,
     /// Stop when so many validations in a row have not been better than the best before
@@ -186,7 +190,7 @@ pub(super) struct Args {
     /// Go on with the run in this folder; other flags must be those that it was started with, or be left out
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     resume: Option<PathBuf>,
-    /// Characters of the sample that is printed at the end (under `sample` with --json), and of which up to 200 are written to metrics.jsonl
+    /// Characters of the sample that the best model writes at the end (under `sample` with --json), and of which up to 200 are written to metrics.jsonl
     /// on the way; 0 for none [default: 400]
     #[arg(long, value_name = "N", help_heading = "Run")]
     sample: Option<usize>,
@@ -223,6 +227,7 @@ impl Args {
         let absolute = |path: &Option<PathBuf>| path.as_deref().map(|p| std::path::absolute(p).unwrap_or(p.to_path_buf()));
         let mut config = RunConfig {
             text: self.text.clone(),
+            table_as_text: self.table_as_text,
             bytes: self.bytes,
             tokens: absolute(&self.tokens),
             // The lines of a table are sequences anyway.
@@ -348,8 +353,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
     }
     closing(args, &run, end, forecast.as_ref());
     let mut saved = run.save_summary(&summary);
-    let text = if end == End::Interrupted || !run.config().writes_text() { String::new() } else { run.text(run.config().sample)? };
-    summary["sample"] = text.clone().into();
+    let text = if end == End::Interrupted || !run.config().writes_text() { String::new() } else { sample(&mut run, &mut summary)? };
     saved = saved.and_then(|()| run.save_summary(&summary)).and_then(|()| report::write(run.folder().path()));
     if args.json {
         print_json(&summary)?;
@@ -363,6 +367,17 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
         return Err(Error::Interrupted);
     }
     learned
+}
+
+/// The text at the end, of the best model; noted in the summary.
+fn sample(run: &mut Run, summary: &mut serde_json::Value) -> Result<String> {
+    let length = run.config().sample;
+    let (text, update) = run.best_text(length).or_else(|e| {
+        tell(&format!("warning: {e}; the sample is of the last model"));
+        run.text(length).map(|text| (text, run.trainer.updates()))
+    })?;
+    (summary["sample"], summary["sample_update"]) = (text.clone().into(), update.into());
+    Ok(text)
 }
 
 /// The names of flags as keys of a configuration.
@@ -379,9 +394,6 @@ fn begin(args: &Args, given: &[String]) -> Result<Run> {
     }
     if tokenizer.is_some() && tokenizer != config.tokens_checksum {
         tell("warning: the tokenizer is not the one that the configuration was written for: its checksum is another");
-    }
-    if config.target.is_none() && config.text.as_ref().and_then(|t| t.extension()).is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
-        args.note("note: the file is trained on as a text; to forecast its numbers, name their columns by --target");
     }
     if let Some(symbols) = corpus.content.symbols() {
         symbols.notes().iter().for_each(|note| args.note(note));

@@ -1,6 +1,6 @@
 //! What a file is, by its bytes, where UTF-8 was expected, and the command that makes a text of it.
 
-use crate::files::quoted;
+use crate::phrase::argument;
 use std::path::{Path, PathBuf};
 
 /// The byte order mark of UTF-8.
@@ -156,13 +156,13 @@ impl Format {
         match (self.command(), path) {
             (Some([command, to]), Some(path)) => {
                 let to = if to.is_empty() { String::new() } else { format!(" {to}") };
-                format!("{does}: {command} {}{to} {}", quoted(path), quoted(&beside(path)))
+                format!("{does}: {command} {}{to} {}", argument(path), argument(&beside(path)))
             }
             (Some([command, ">"]), None) if self != Format::Zip && self != Format::SevenZip => format!("{does} in the pipe: ... | {command} | retrograd ..."),
             (_, path) => match self {
                 Format::Sheet => "save the sheet as CSV in UTF-8 and give that".to_string(),
                 Format::Unknown => {
-                    let file = path.map_or("FILE".to_string(), quoted);
+                    let file = path.map_or("FILE".to_string(), argument);
                     format!("convert it with the name of its encoding, which `file -i {file}` guesses: iconv -f ENCODING -t UTF-8 {file}")
                 }
                 Format::Binary => "give a text file in UTF-8".to_string(),

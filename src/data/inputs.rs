@@ -1,6 +1,6 @@
 //! The numbers that belong to each step and lane of a segment, as the words that a model reads.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::gather_backward::sort_by_token;
 use crate::model::record::InputPlaces;
 use std::ops::Range;
@@ -10,6 +10,8 @@ use std::ops::Range;
 pub struct SegmentInputs {
     /// Words in the order of [`InputPlaces`].
     pub words: Vec<u32>,
+    /// B, where that is known: rows are laid out by it.
+    pub(crate) lanes: Option<u32>,
 }
 
 impl SegmentInputs {
@@ -20,7 +22,7 @@ impl SegmentInputs {
             let list = sort_by_token(&words[places.tokens() as usize..][..rows], places.input.symbols());
             words.extend(list);
         }
-        SegmentInputs { words }
+        SegmentInputs { words, lanes: None }
     }
 }
 
@@ -86,7 +88,8 @@ impl<'a> Grid<'a> {
     }
 
     pub(super) fn finish(self) -> SegmentInputs {
-        SegmentInputs::sorted(self.words, self.places, ((self.steps.end - self.steps.start) * self.lanes) as usize)
+        let rows = ((self.steps.end - self.steps.start) * self.lanes) as usize;
+        SegmentInputs { lanes: Some(self.lanes), ..SegmentInputs::sorted(self.words, self.places, rows) }
     }
 }
 
@@ -115,8 +118,10 @@ impl Given {
     /// The inputs of the steps in `range`.
     ///
     /// # Errors
-    /// None; it has the form of the other sources of inputs.
+    /// [`Error::Usage`] if a list is shorter than these steps and lanes need, if they are more than `places` hold, or if a symbol or a class is none
+    /// of the model's.
     pub fn inputs(&self, places: &InputPlaces, range: Range<u32>) -> Result<SegmentInputs> {
+        self.check(places, &range)?;
         let mut grid = Grid::new(places, range.clone(), self.lanes);
         let (read, wanted) = (places.input.numbers() as usize, places.output.numbers() as usize);
         for t in range {
@@ -134,5 +139,28 @@ impl Given {
             }
         }
         Ok(grid.finish())
+    }
+
+    fn check(&self, places: &InputPlaces, range: &Range<u32>) -> Result<()> {
+        let wrong = |what: String| Err(Error::Usage(what));
+        let lanes = self.lanes as usize;
+        let (first, end, rows) = (range.start as usize * lanes, range.end as usize * lanes, range.len() * lanes);
+        if rows > places.rows as usize {
+            return wrong(format!("{} steps of {lanes} lanes are more than the {} rows of a segment; give Given the engine's lanes", range.len(), places.rows));
+        }
+        let (read, wanted) = (places.input.numbers() as usize, places.output.numbers() as usize);
+        let symbols = if read == 0 { ("tokens", self.tokens.len(), end) } else { ("numbers", self.numbers.len(), end * read) };
+        let classes = if wanted == 0 { ("targets", self.targets.len(), end) } else { ("wanted", self.wanted.len(), end * wanted) };
+        let rest = [("keep", self.keep.len(), end), ("xi", self.xi.len(), end), ("weights", self.weights.len(), end)];
+        for (name, found, expected) in [symbols, classes].into_iter().chain(rest) {
+            if found < expected {
+                return wrong(format!("Given::{name} has {found} elements; steps up to {} of {lanes} lanes need {expected}", range.end));
+            }
+        }
+        // The engine looks at classes.
+        match self.tokens.get(first..end).filter(|_| read == 0).and_then(|t| t.iter().find(|t| **t >= places.input.symbols())) {
+            Some(t) => wrong(format!("Given::tokens has the symbol {t}; the model reads 0 to {}", places.input.symbols() - 1)),
+            None => Ok(()),
+        }
     }
 }

@@ -147,7 +147,7 @@ impl Text {
     ///
     /// # Errors
     /// As [`Text::read`].
-    pub(super) fn bytes(&self, range: Range<u64>) -> Result<Vec<u8>> {
+    pub(in crate::data) fn bytes(&self, range: Range<u64>) -> Result<Vec<u8>> {
         let mut bytes = vec![0; (range.end - range.start) as usize];
         self.read(range.start, &mut bytes)?;
         Ok(bytes)

@@ -1,6 +1,6 @@
 //! Curves over the course of a run: one picture, names at its right.
 
-use super::svg::{Picture, Scale, WIDTH, apart, coordinate};
+use super::svg::{Picture, Scale, WIDTH, apart, coordinate, escape, swatch};
 use super::words;
 
 /// Where the plot is; right of it are the names.
@@ -140,7 +140,17 @@ impl Chart {
         }
         p.close();
         self.names(&mut p, &sy, bottom);
-        p.finish(bottom + 46.0)
+        p.finish(bottom + 46.0) + &self.legend()
+    }
+
+    /// The names once more, for where there is no room beside the plot: phones see the left end of a picture first.
+    fn legend(&self) -> String {
+        if self.curves.len() + usize::from(self.level.is_some()) < 2 {
+            return String::new();
+        }
+        let curves = self.curves.iter().map(|c| format!("<span>{}{}</span>", swatch(c.series), escape(&c.name)));
+        let level = self.level.iter().map(|(_, name)| format!("<span>dotted: {}</span>", escape(name)));
+        format!("<p class=\"legend\" aria-hidden=\"true\">{}</p>\n", curves.chain(level).collect::<Vec<_>>().join(" "))
     }
 
     fn curve(&self, p: &mut Picture, c: &Curve, sx: &Scale, sy: &Scale) {
@@ -190,13 +200,13 @@ impl Chart {
             } else {
                 p.series(c.series);
                 p.polyline(c.stroke.class(), None, &[at, (at.0 + 30.0, at.1)]);
-                p.text("label", (at.0 + 37.0, at.1 + 4.5), &words::clipped(&c.name, 20));
+                p.text("label", (at.0 + 37.0, at.1 + 4.5), &words::shortened(&c.name, 20));
                 p.close();
             }
         }
         if let (Some((_, name)), Some(y)) = (&self.level, placed.get(self.curves.len())) {
             p.line("level", (X.1 + 18.0, *y), (X.1 + 48.0, *y));
-            p.text("", (X.1 + 55.0, y + 4.5), &words::clipped(name, 20));
+            p.text("", (X.1 + 55.0, y + 4.5), &words::shortened(name, 20));
         }
     }
 }
@@ -250,6 +260,17 @@ mod tests {
         let svg = c.draw();
         assert_eq!((c.lost(), svg.matches("<polyline").count(), svg.matches("class=\"lost\"").count()), (2, 3, 2), "two runs and the key");
         assert!(!chart(Kind::Linear, &[(1.0, f64::INFINITY)]).has_points());
+    }
+
+    #[test]
+    fn names_stand_below_too_for_phones() {
+        let mut c = chart(Kind::Linear, &[(1.0, 1.0), (2.0, 2.0)]);
+        assert!(!c.draw().contains("legend"), "one curve is what the title says");
+        c.curves.push(Curve { name: "b & a".into(), ..c.curves[0].clone() });
+        c.level = Some((1.5, "--clip-norm".to_string()));
+        let below = c.draw();
+        let below = below.split("class=\"legend\"").nth(1).unwrap();
+        assert!(["a</span>", "b &amp; a</span>", "dotted: --clip-norm"].iter().all(|name| below.contains(name)), "{below}");
     }
 
     #[test]

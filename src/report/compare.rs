@@ -16,7 +16,7 @@ pub fn html(c: &Comparison) -> String {
         cost::section(c),
         reading::section(),
     ];
-    page::document(&format!("Truncation strategies compared on {}", c.text), &parts.concat())
+    page::document(&format!("Truncation strategies compared on {}", words::file_name(&c.text)), &parts.concat())
 }
 
 fn introduction(c: &Comparison) -> String {

@@ -57,7 +57,7 @@ fn picture(c: &Comparison) -> String {
     }
     for (i, s) in c.strategies.iter().enumerate() {
         p.series(i);
-        p.text("label", (4.0, TOP + ROW * (i as f64 + 0.5) + 4.5), &words::clipped(&s.truncation, 20));
+        p.text("label", (4.0, TOP + ROW * (i as f64 + 0.5) + 4.5), &words::shortened(&s.truncation, 20));
         p.close();
     }
     p.finish(bottom + 6.0)

@@ -43,7 +43,7 @@ fn picture(c: &Comparison, symbols: &[char]) -> String {
         for (i, s) in c.strategies.iter().enumerate() {
             p.series(i);
             let weights = weight_range(s, symbols.len());
-            p.text("label end", (LEFT - 14.0, y + if weights.is_empty() { 14.5 } else { 10.0 }), &words::clipped(&s.truncation, 20));
+            p.text("label end", (LEFT - 14.0, y + if weights.is_empty() { 14.5 } else { 10.0 }), &words::shortened(&s.truncation, 20));
             p.text("small end", (LEFT - 14.0, y + 24.0), &weights);
             row(&mut p, s, from..from + part.len(), y, heaviest);
             p.close();

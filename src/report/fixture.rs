@@ -245,7 +245,7 @@ pub(super) fn recorded(reports: u64) -> Recorded {
             clipped: Some(k % 5),
         });
         if k.is_multiple_of(10) || k == reports {
-            history.validations.push(Validation { update, tokens, seconds: 0.05 * k as f64, loss: loss + 0.1 });
+            history.validations.push(Validation { update, tokens, seconds: 0.05 * k as f64, loss: loss + 0.1, accuracy: None });
         }
         if k.is_multiple_of(5) || k == 1 {
             history.monitored.push(monitored(update, part));

@@ -9,7 +9,7 @@ use crate::model::layer_name;
 /// One self-contained page: the verdict, and the pictures that it rests on.
 pub fn html(f: &Flow) -> String {
     let parts = [introduction(f), profile(f), bias(f), layers(f), singular(f), sensitivity(f), reading()];
-    page::document(&format!("How the gradient flows back: {}", f.text), &parts.concat())
+    page::document(&format!("How the gradient flows back: {}", words::file_name(&f.text)), &parts.concat())
 }
 
 fn introduction(f: &Flow) -> String {

@@ -5,6 +5,7 @@ use super::page;
 use super::svg::{Picture, Scale, WIDTH, escape};
 use super::words;
 use crate::analysis::comparison::{Comparison, Parameter, Strategy};
+use crate::store::torch_name;
 
 /// What can be said of a bias.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,7 +91,7 @@ fn picture(c: &Comparison) -> String {
         let y = TOP + ROW * i as f64;
         p.line("rule", (0.0, y + ROW), (WIDTH, y + ROW));
         p.series(i);
-        p.text("label", (4.0, y + ROW / 2.0 + 4.5), &words::clipped(&s.truncation, 20));
+        p.text("label", (4.0, y + ROW / 2.0 + 4.5), &words::shortened(&s.truncation, 20));
         p.close();
     }
     for (panel, name) in ["relative bias", "relative spread"].into_iter().enumerate() {
@@ -210,7 +211,7 @@ fn parameters(c: &Comparison) -> String {
     let head: Vec<String> = ["Parameter".to_string()].into_iter().chain(c.strategies.iter().enumerate().map(|(i, s)| named(i, s))).collect();
     let shades = shades(c);
     let find = |s: &Strategy, name: &str| s.per_parameter.iter().find(|p| p.name == name).map_or("<td>—</td>".to_string(), |p| heat(c, s, p, shades));
-    let rows: Vec<(String, Vec<String>)> = order.iter().map(|name| (escape(name), c.strategies.iter().map(|s| find(s, name)).collect())).collect();
+    let rows: Vec<(String, Vec<String>)> = order.iter().map(|name| (escape(&torch_name(name)), c.strategies.iter().map(|s| find(s, name)).collect())).collect();
     let what = "Parameter by parameter: relative bias with its standard error, and below it cosine and relative spread. Coloured where a bias is seen, \
                 the deeper the greater (on a logarithmic scale).";
     page::paragraph("note", what) + &page::figure("Bias, cosine and spread of each parameter", &page::table(&head, &rows), &[greatest(c)])
@@ -248,7 +249,7 @@ fn greatest(c: &Comparison) -> String {
     let bias = with_error(p.relative_bias, p.relative_bias_error);
     let turned = extremes(c, |s| s.cosine)
         .map_or(String::new(), |(least, _)| format!(" Over all parameters {} has the lowest cosine, {}.", least.truncation, words::fixed(least.cosine, 4)));
-    format!("The greatest relative bias is that of {} in {}, {bias}.{turned}", s.truncation, p.name)
+    format!("The greatest relative bias is that of {} in {}, {bias}.{turned}", s.truncation, torch_name(&p.name))
 }
 
 #[cfg(test)]

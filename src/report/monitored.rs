@@ -7,6 +7,7 @@ use super::{page, words};
 use crate::analysis::recorded::Recorded;
 use crate::model::layer_name;
 use crate::run::{LayerProfile, Monitored, ParameterFigures};
+use crate::store::torch_name;
 
 pub(super) fn sections(r: &Recorded) -> String {
     let all = &r.history.monitored;
@@ -88,7 +89,7 @@ fn half_lives(all: &[Monitored], last: &Monitored) -> String {
 /// A figure of every parameter over the updates.
 fn over(all: &[Monitored], last: &Monitored, value: fn(&ParameterFigures) -> f64) -> Vec<super::chart::Curve> {
     let of = |name: &str| all.iter().filter_map(|m| Some((m.update as f64, value(m.parameters.iter().find(|p| p.name == name)?)))).collect();
-    last.parameters.iter().enumerate().map(|(i, p)| curve(&p.name, i, Stroke::Marked, of(&p.name))).collect()
+    last.parameters.iter().enumerate().map(|(i, p)| curve(&torch_name(&p.name), i, Stroke::Marked, of(&p.name))).collect()
 }
 
 fn parameters(all: &[Monitored], last: &Monitored) -> String {

@@ -17,7 +17,7 @@ pub fn html(r: &Recorded) -> String {
         training::sections(r),
         monitored::sections(r),
         planned(r),
-        if r.config.target.is_some() { String::new() } else { samples(r) },
+        if r.config.writes_text() { samples(r) } else { String::new() },
         configuration(r),
         command(r),
     ];
@@ -69,6 +69,11 @@ fn parameters(r: &Recorded) -> Option<u64> {
     Some(Config { hidden: c.hidden, layers: c.layers, activation: c.activation, bias: !c.no_bias, ..Config::symbols(vocab) }.parameters())
 }
 
+pub(super) fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
 /// The main figures.
 fn tiles(r: &Recorded) -> String {
     let mut out = String::new();
@@ -79,15 +84,20 @@ fn tiles(r: &Recorded) -> String {
     let h = &r.history;
     let unit = Unit::of(&r.config);
     let loss = |x: f64| match x.is_finite() {
-        true if unit == Unit::Nats => format!("{} nats", words::fixed(x, 4)),
+        true if unit.name() == "nats" => format!("{} nats", words::fixed(x, 4)),
         true => words::fixed(x, 4),
         false => words::NONE.to_string(),
     };
     let in_bits = |x: f64| match x.is_finite() {
         true if unit == Unit::Nats => format!("{} bits per symbol", words::fixed(bits(x), 4)),
+        true if unit.name() == "nats" => format!("per {}", unit.scored().trim_end_matches('s')),
         true => unit.name().to_string(),
         false => String::new(),
     };
+    if let Some(right) = h.validations.last().and_then(|v| v.accuracy) {
+        let chance = r.figure("chance_accuracy").map_or(String::new(), |c| format!("by chance {}%", words::fixed(100.0 * c, 1)));
+        tile(&format!("Right {}", unit.scored()), format!("{}%", words::fixed(100.0 * right, 1)), chance, "");
+    }
     if let Some(last) = h.validations.last() {
         tile("Validation loss", loss(last.loss), in_bits(last.loss), "");
         if let Some(best) = h.validations.iter().filter(|v| v.loss.is_finite()).min_by(|a, b| a.loss.total_cmp(&b.loss)) {
@@ -97,12 +107,12 @@ fn tiles(r: &Recorded) -> String {
     if let Some(last) = h.reports.last() {
         tile("Training loss", loss(last.mean_loss), in_bits(last.mean_loss), "");
         let updates = h.updates();
-        let epochs = r.figure("epochs").map_or(String::new(), |e| format!("{} epochs", words::number(e)));
+        let epochs = r.figure("epochs").map_or(String::new(), |e| if e == 1.0 { "1 epoch".to_string() } else { format!("{} epochs", words::number(e)) });
         tile("Updates", words::count(updates), epochs, "");
-        let (symbols, symbol) = if unit == Unit::Nats { ("Symbols", "symbols") } else { ("Rows", "rows") };
-        tile(symbols, words::short(last.tokens as f64), format!("{} trained on", words::count(last.tokens)), "");
+        let scored = unit.scored();
+        tile(&capital(scored), words::short(last.tokens as f64), format!("{} trained on", words::count(last.tokens)), "");
         let speed = r.figure("tokens_per_second").unwrap_or(last.tokens as f64 / last.seconds);
-        tile("Speed", words::rounded(speed), format!("{symbol} per second"), "");
+        tile("Speed", words::rounded(speed), format!("{scored} per second"), "");
         tile("Time", format!("{} s", words::rounded(r.figure("seconds_training").unwrap_or(last.seconds))), "of training alone".to_string(), "");
     }
     if let Some(n) = parameters(r) {
@@ -160,9 +170,11 @@ fn samples(r: &Recorded) -> String {
     let updates = r.history.updates();
     // What is printed at the end goes further than the last one on the way.
     if let Some(text) = r.summary.as_ref().and_then(|s| s["sample"].as_str()).filter(|t| !t.is_empty()) {
-        let tokens = r.figure("tokens").unwrap_or(0.0) as u64;
-        all.retain(|s| s.update != updates);
-        all.push(Sample { update: updates, tokens, text: text.to_string() });
+        // Of the best model, where that is not the last.
+        let update = r.figure("sample_update").map_or(updates, |u| u as u64);
+        let tokens = r.history.validations.iter().find(|v| v.update == update).map_or(r.figure("tokens").unwrap_or(0.0) as u64, |v| v.tokens);
+        all.retain(|s| s.update != update);
+        all.push(Sample { update, tokens, text: text.to_string() });
     }
     let what = "What the model writes by itself, always from the same seed, at temperature 0.7.";
     if all.is_empty() {
@@ -171,7 +183,8 @@ fn samples(r: &Recorded) -> String {
         return page::section("Samples", "", &page::prose("text", how));
     }
     let one = |s: &Sample| {
-        let head = format!("Update {}, {} symbols", words::count(s.update), words::count(s.tokens));
+        let best = if s.update < updates && r.figure("sample_update") == Some(s.update as f64) { ", the best model" } else { "" };
+        let head = format!("Update {}, {}{best}", words::count(s.update), words::plural(s.tokens, "symbol", "symbols"));
         format!("<h3>{head}</h3>\n<pre>{}</pre>\n", escape(&s.text))
     };
     page::section("Samples", what, &all.iter().map(one).collect::<String>())
@@ -230,7 +243,7 @@ mod tests {
         let r = fixture::recorded(60);
         let page = html(&r);
         checked(&page);
-        for words in ["Run book", "Gradient by lag, layer 1", "Updates against weights", "Saturation", "w_hh.1", "bits per symbol", "this plan: "] {
+        for words in ["Run book", "Gradient by lag, layer 1", "Updates against weights", "Saturation", "rnn.weight_hh_l1", "bits per symbol", "this plan: "] {
             assert!(page.contains(words), "{words}");
         }
         assert!(!page.contains("--monitor 50"));

@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, Kind, Stroke};
 use super::page::{self, cell};
-use super::run::{ended, setting};
+use super::run::{capital, ended, setting};
 use super::svg::{escape, swatch};
 use super::training::{crosses, curve};
 use super::words;
@@ -17,8 +17,56 @@ pub fn html(runs: &[Recorded]) -> String {
     let left_out =
         if unread == 0 { String::new() } else { format!(" {} of metrics could not be read and are left out.", words::plural(unread, "line", "lines")) };
     let introduction = format!("{}: {}.{left_out}", words::plural(runs.len() as u64, "run", "runs"), words::list(&names));
-    let parts = [page::paragraph("text", &introduction), results(runs, &names), differences(runs, &names), curves(runs, &names), commands(runs, &names)];
-    page::run_document(&format!("{} runs", runs.len()), &parts.concat())
+    let groups = groups(runs);
+    let kinds = match groups.len() {
+        0 | 1 => String::new(),
+        n => page::paragraph("text", &format!("They are of {n} kinds, whose losses can't be held against each other: each kind has figures of its own.")),
+    };
+    let body: String = groups.iter().enumerate().map(|(i, members)| group(i, groups.len(), runs, &names, members)).collect();
+    let parts = [page::paragraph("text", &introduction), kinds, body, differences(runs, &names), commands(runs, &names)];
+    page::run_document(&words::plural(runs.len() as u64, "run", "runs"), &parts.concat())
+}
+
+/// The runs whose losses can be held against each other, by their places; in the order in which each kind comes first.
+fn groups(runs: &[Recorded]) -> Vec<Vec<usize>> {
+    let mut found: Vec<(String, Vec<usize>)> = Vec::new();
+    for (i, r) in runs.iter().enumerate() {
+        let kind = kind(r);
+        match found.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, members)) => members.push(i),
+            None => found.push((kind, vec![i])),
+        }
+    }
+    found.into_iter().map(|(_, members)| members).collect()
+}
+
+/// What the losses of a run are counted in, in words.
+fn kind(r: &Recorded) -> String {
+    match Unit::of(&r.config) {
+        Unit::Nats if r.config.tokens.is_some() => "texts of tokens, in nats per token".to_string(),
+        Unit::Nats if r.config.bytes => "texts of bytes, in nats per byte".to_string(),
+        Unit::Nats => "texts of characters, in nats per character".to_string(),
+        unit if unit.name() == "nats" => format!("{}, in nats each", unit.scored()),
+        unit => format!("series, in {}", unit.name()),
+    }
+}
+
+/// Results and curves of the runs of one kind.
+fn group(i: usize, of: usize, runs: &[Recorded], names: &[String], members: &[usize]) -> String {
+    let (some, called): (Vec<Recorded>, Vec<String>) = members.iter().map(|&m| (runs[m].clone(), names[m].clone())).unzip();
+    let Some(first) = some.first() else { return String::new() };
+    let shown = Group { runs: &some, names: &called, unit: Unit::of(&first.config), id: if of == 1 { String::new() } else { format!("-{i}") } };
+    let heading = if of == 1 { "Results".to_string() } else { format!("Results: {}", kind(first)) };
+    shown.results(&heading) + &shown.curves()
+}
+
+/// Runs of one kind.
+struct Group<'a> {
+    runs: &'a [Recorded],
+    names: &'a [String],
+    unit: Unit,
+    /// Behind the ids of its pictures.
+    id: String,
 }
 
 /// The folders' names, numbered where several are the same.
@@ -30,28 +78,29 @@ fn names(runs: &[Recorded]) -> Vec<String> {
     runs.iter().enumerate().map(name).collect()
 }
 
-fn results(runs: &[Recorded], names: &[String]) -> String {
-    let nats = common(runs) == Some(Unit::Nats);
-    let (validation, symbols, speed) =
-        if nats { ("Validation loss, nats", "Symbols", "Symbols per s") } else { ("Validation loss", "Trained on", "of it per s") };
-    let head = ["Run", validation, "Lowest", "Training loss", "Updates", symbols, speed, "Seconds", "State"].map(escape);
-    let rows: Vec<(String, Vec<String>)> = runs.iter().zip(names).enumerate().map(|(i, (r, name))| (swatch(i) + &escape(name), row(r))).collect();
-    let mut ranked: Vec<(&String, f64)> = runs.iter().zip(names).filter_map(|(r, n)| Some((n, best(r)?))).collect();
-    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let seen = match ranked[..] {
-        [(first, low), .., (last, high)] if low < high => {
-            let gap = words::fixed(high - low, 4);
-            format!("{first} has the lowest validation loss, {}{}; {last} the highest, {gap} more.", words::fixed(low, 4), if nats { " nats" } else { "" })
+impl Group<'_> {
+    fn results(&self, heading: &str) -> String {
+        let (runs, names, nats) = (self.runs, self.names, self.unit.name() == "nats");
+        let scored = capital(self.unit.scored());
+        let answers = runs.iter().any(|r| r.history.validations.iter().any(|v| v.accuracy.is_some()));
+        let validation = if nats { "Validation loss, nats" } else { "Validation loss" };
+        let speed = format!("{scored} per s");
+        let mut head: Vec<String> = ["Run", validation, "Lowest", "Training loss", "Updates", &scored, &speed, "Seconds", "State"].map(escape).into();
+        if answers {
+            head.insert(1, "Right".to_string());
         }
-        _ => String::new(),
-    };
-    page::section("Results", "", &page::figure("Results", &page::table(&head, &rows), &[seen]))
-}
-
-/// What the losses of all are counted in; none if they can't be held against each other.
-fn common(runs: &[Recorded]) -> Option<Unit> {
-    let first = Unit::of(&runs.first()?.config);
-    runs.iter().all(|r| Unit::of(&r.config) == first).then_some(first)
+        let rows: Vec<(String, Vec<String>)> = runs.iter().zip(names).enumerate().map(|(i, (r, name))| (swatch(i) + &escape(name), row(r, answers))).collect();
+        let mut ranked: Vec<(&String, f64)> = runs.iter().zip(names).filter_map(|(r, n)| Some((n, best(r)?))).collect();
+        ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let seen = match ranked[..] {
+            [(first, low), .., (last, high)] if low < high => {
+                let gap = words::fixed(high - low, 4);
+                format!("{first} has the lowest validation loss, {}{}; {last} the highest, {gap} more.", words::fixed(low, 4), if nats { " nats" } else { "" })
+            }
+            _ => String::new(),
+        };
+        page::section(heading, "", &page::figure("Results", &page::table(&head, &rows), &[seen]))
+    }
 }
 
 /// The lowest validation loss.
@@ -59,7 +108,7 @@ fn best(r: &Recorded) -> Option<f64> {
     r.history.validations.iter().map(|v| v.loss).filter(|l| l.is_finite()).min_by(f64::total_cmp)
 }
 
-fn row(r: &Recorded) -> Vec<String> {
+fn row(r: &Recorded, answers: bool) -> Vec<String> {
     let (h, none) = (&r.history, || "—".to_string());
     let loss = |l: f64| words::fixed(l, 4);
     let (val, last) = (h.validations.last(), h.reports.last());
@@ -73,12 +122,13 @@ fn row(r: &Recorded) -> Vec<String> {
         ended(r).split(':').next().unwrap_or_default().to_string(),
     ];
     let first = match val {
-        Some(v) if v.loss.is_finite() && r.config.target.is_some() => cell(&loss(v.loss)),
+        Some(v) if v.loss.is_finite() && Unit::of(&r.config) != Unit::Nats => cell(&loss(v.loss)),
         Some(v) if v.loss.is_finite() => format!("<td>{}<small>{} bits</small></td>", loss(v.loss), loss(bits(v.loss))),
         Some(_) => cell(words::NONE),
         None => cell("—"),
     };
-    std::iter::once(first).chain(texts.iter().map(|t| cell(t))).collect()
+    let right = answers.then(|| cell(&val.and_then(|v| v.accuracy).map_or("—".to_string(), |a| format!("{}%", words::fixed(100.0 * a, 1)))));
+    right.into_iter().chain([first]).chain(texts.iter().map(|t| cell(t))).collect()
 }
 
 /// Settings in which they are not all alike.
@@ -103,11 +153,10 @@ fn differences(runs: &[Recorded], names: &[String]) -> String {
 }
 
 /// What the curves are drawn against.
-#[derive(Clone, Copy)]
 struct Against {
     id: &'static str,
-    heading: &'static str,
-    axis: &'static str,
+    heading: String,
+    axis: String,
     tokens: bool,
 }
 
@@ -117,36 +166,48 @@ impl Against {
     }
 }
 
-const SYMBOLS: Against = Against { id: "symbols", heading: "Loss against symbols", axis: "symbols trained on", tokens: true };
-const SECONDS: Against = Against { id: "seconds", heading: "Loss against seconds", axis: "seconds of training alone", tokens: false };
-
-fn curves(runs: &[Recorded], names: &[String]) -> String {
-    let losses = [SYMBOLS, SECONDS].map(|against| loss(runs, names, against)).concat();
-    let rate = figures(runs, names, ("rates", "Learning rate", "learning rate"), |f| f.learning_rate);
-    let speed = figures(runs, names, ("speeds", "Throughput", "symbols per second"), |f| f.speed);
-    losses + &rate + &speed
-}
-
-fn loss(runs: &[Recorded], names: &[String], against: Against) -> String {
-    let what = "Bold, with markers: loss on the held-out part. Thin: mean training loss since the report before.";
-    let mut curves = Vec::new();
-    for (i, (r, name)) in runs.iter().zip(names).enumerate() {
-        let val: Vec<(f64, f64)> = r.history.validations.iter().map(|v| (against.at(v.tokens, v.seconds), v.loss)).collect();
-        let train: Vec<(f64, f64)> = r.history.reports.iter().map(|f| (against.at(f.tokens, f.seconds), f.mean_loss)).collect();
-        if !val.is_empty() {
-            curves.push(curve(name, i, Stroke::Marked, val));
-        }
-        curves.push(curve(&format!("{name}, train"), i, Stroke::Thin, train));
+impl Group<'_> {
+    fn curves(&self) -> String {
+        let losses = [true, false].map(|tokens| self.loss(&self.against(tokens))).concat();
+        let rate = self.figures(("rates", "Learning rate", "learning rate"), |f| f.learning_rate);
+        let speed = self.figures(("speeds", "Throughput", &format!("{} per second", self.unit.scored())), |f| f.speed);
+        losses + &rate + &speed
     }
-    let kind = wide(&curves).unwrap_or(Kind::Linear);
-    let axis = common(runs).map_or("loss", Unit::axis);
-    drawn(against.heading, what, &chart((against.id, against.heading, axis), against.axis, kind, curves))
-}
 
-fn figures(runs: &[Recorded], names: &[String], what: (&str, &str, &str), figure: fn(&Figures) -> f64) -> String {
-    let points = |r: &Recorded| r.history.reports.iter().map(|f| (f.tokens as f64, figure(f))).collect();
-    let curves: Vec<super::chart::Curve> = runs.iter().zip(names).enumerate().map(|(i, (r, name))| curve(name, i, Stroke::Marked, points(r))).collect();
-    drawn(what.1, "", &chart(what, SYMBOLS.axis, wide(&curves).unwrap_or(Kind::FromZero), curves))
+    /// Against what was trained on, or against seconds.
+    fn against(&self, tokens: bool) -> Against {
+        let scored = self.unit.scored();
+        if tokens {
+            Against { id: "symbols", heading: format!("Loss against {scored}"), axis: format!("{scored} trained on"), tokens }
+        } else {
+            Against { id: "seconds", heading: "Loss against seconds".to_string(), axis: "seconds of training alone".to_string(), tokens }
+        }
+    }
+
+    fn loss(&self, against: &Against) -> String {
+        let (runs, names) = (self.runs, self.names);
+        let what = "Bold, with markers: loss on the held-out part. Thin: mean training loss since the report before.";
+        let mut curves = Vec::new();
+        for (i, (r, name)) in runs.iter().zip(names).enumerate() {
+            let val: Vec<(f64, f64)> = r.history.validations.iter().map(|v| (against.at(v.tokens, v.seconds), v.loss)).collect();
+            let train: Vec<(f64, f64)> = r.history.reports.iter().map(|f| (against.at(f.tokens, f.seconds), f.mean_loss)).collect();
+            if !val.is_empty() {
+                curves.push(curve(name, i, Stroke::Marked, val));
+            }
+            curves.push(curve(&format!("{name}, train"), i, Stroke::Thin, train));
+        }
+        let kind = wide(&curves).unwrap_or(Kind::Linear);
+        let id = format!("{}{}", against.id, self.id);
+        drawn(&against.heading, what, &chart((&id, &against.heading, self.unit.axis()), &against.axis, kind, curves))
+    }
+
+    fn figures(&self, what: (&str, &str, &str), figure: fn(&Figures) -> f64) -> String {
+        let (runs, names) = (self.runs, self.names);
+        let points = |r: &Recorded| r.history.reports.iter().map(|f| (f.tokens as f64, figure(f))).collect();
+        let curves: Vec<super::chart::Curve> = runs.iter().zip(names).enumerate().map(|(i, (r, name))| curve(name, i, Stroke::Marked, points(r))).collect();
+        let id = format!("{}{}", what.0, self.id);
+        drawn(what.1, "", &chart((&id, what.1, what.2), &self.against(true).axis, wide(&curves).unwrap_or(Kind::FromZero), curves))
+    }
 }
 
 /// A logarithmic axis, where one of the runs would leave nothing of the others.

@@ -41,14 +41,8 @@ fn picture(i: usize, d: &Drawn) -> String {
     if let Some([first, last]) = &d.times {
         seen.push(format!("From {first} to {last}."));
     }
-    for (h, values) in &d.ahead {
-        let pairs = || d.truth.iter().zip(values).filter_map(|(t, f)| Some((*t)? - (*f)?));
-        let count = pairs().count();
-        if count > 0 {
-            let rmse = (pairs().map(|e| e * e).sum::<f64>() / count as f64).sqrt();
-            seen.push(format!("{}: root mean square error {}.", ahead(*h), words::number(rmse)));
-        }
-    }
+    // The picture has rows at its ends that not every horizon is scored on, so errors are those of the table alone.
+    seen.push("Errors are in the table below.".to_string());
     let [id, title, x, y] = [format!("forecast-{i}"), format!("Forecast of {whose}"), "row of the series".to_string(), d.target.clone()];
     let described = format!("Curves over the rows of the series. {}", seen.join(" "));
     let chart = Chart { id, title, described, x, y, kind: Kind::Linear, curves, level: None, whole: true, height: 260.0 };

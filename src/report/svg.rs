@@ -252,7 +252,7 @@ impl Picture {
         self.series(series);
         self.polyline("val", Some(series), &[(x, y), (x + 30.0, y)]);
         self.marker("mark", series, (x + 15.0, y));
-        self.text("label", (x + 37.0, y + 4.5), &words::clipped(name, 20));
+        self.text("label", (x + 37.0, y + 4.5), &words::shortened(name, 20));
         self.close();
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn sections(r: &Recorded) -> String {
         let why = "No report of training is recorded: the run has not come to its first update, or its metrics.jsonl is missing.";
         return page::section("Loss", why, "");
     }
-    [loss(r), norm(r), rate(r), speed(r)].concat()
+    [loss(r), accuracy(r), norm(r), rate(r), speed(r)].concat()
 }
 
 fn reports(r: &Recorded, y: fn(&Figures) -> f64) -> Vec<(f64, f64)> {
@@ -84,6 +84,32 @@ fn loss(r: &Recorded) -> String {
     let chart = chart("loss", "Loss", unit.axis(), kind, curves, &seen.join(" "));
     let what = format!("Mean training loss since the report before; with markers, loss on the held-out part. {}", unit.explained());
     page::section("Loss", &what, &figure(&chart, &seen))
+}
+
+/// The share of right answers, where there are answers.
+fn accuracy(r: &Recorded) -> String {
+    let percent = |x: f64| format!("{}%", words::fixed(100.0 * x, 1));
+    let all: Vec<(f64, f64)> = r.history.validations.iter().filter_map(|v| Some((v.update as f64, 100.0 * v.accuracy?))).collect();
+    let (Some(last), Some(best)) = (all.last(), all.iter().map(|p| p.1).max_by(f64::total_cmp)) else { return String::new() };
+    let chance = r.figure("chance_accuracy");
+    let what = Unit::of(&r.config).scored();
+    let guess = chance.map_or(String::new(), |c| format!("; by chance {}", percent(c)));
+    let seen = [format!(
+        "At update {}, {} of the held-out {what} are right (best {}){guess}.",
+        words::count(last.0 as u64),
+        percent(last.1 / 100.0),
+        percent(best / 100.0)
+    )];
+    let mut picture = chart(
+        "accuracy",
+        "Right answers",
+        &format!("% of the held-out {what}"),
+        Kind::FromZero,
+        vec![curve("right", 3, Stroke::Marked, all.clone())],
+        &seen[0],
+    );
+    picture.level = chance.map(|c| (100.0 * c, "by chance".to_string()));
+    page::section("Right answers", "The share of held-out ones that are named right.", &figure(&picture, &seen))
 }
 
 pub(super) fn chart(id: &str, title: &str, y: &str, kind: Kind, curves: Vec<Curve>, seen: &str) -> Chart {
@@ -182,7 +208,7 @@ fn speed(r: &Recorded) -> String {
     let speeds = reports(r, |f| f.speed);
     let mut sorted: Vec<f64> = speeds.iter().map(|p| p.1).filter(|y| y.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
-    let unit = if r.config.target.is_some() { "rows per second" } else { "symbols per second" };
+    let unit = &format!("{} per second", Unit::of(&r.config).scored());
     let seen: Vec<String> = sorted.get(sorted.len() / 2).map(|m| format!("Median {} {unit}.", words::rounded(*m))).into_iter().collect();
     let mut picture = chart("speed", "Throughput", unit, Kind::FromZero, vec![curve("throughput", 0, Stroke::Plain, speeds)], &seen.concat());
     picture.height = 140.0;

@@ -1,5 +1,7 @@
 //! Numbers and lists as a reader wants them. All of it is plain text: whoever puts it into a page escapes it.
 
+use crate::phrase::noun;
+
 /// What stands where there is no finite number.
 pub(super) const NONE: &str = "not finite";
 
@@ -146,7 +148,24 @@ pub(super) fn list(items: &[String]) -> String {
 
 /// `1 box`, `2 boxes`.
 pub(super) fn plural(n: u64, one: &str, many: &str) -> String {
-    format!("{} {}", count(n), if n == 1 { one } else { many })
+    format!("{} {}", count(n), noun(n, one, many))
+}
+
+/// At most so many characters, an ellipsis in the middle if some are left out: names that begin alike mostly end differently.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let all: Vec<char> = text.chars().collect();
+    if all.len() <= most {
+        return text.to_string();
+    }
+    let kept = most.saturating_sub(1);
+    let (head, tail) = (&all[..kept.div_ceil(2)], &all[all.len() - kept / 2..]);
+    head.iter().chain(&['…']).chain(tail).collect()
+}
+
+/// The name of a file without the folders that it lies in; another name as it is.
+pub(super) fn file_name(name: &str) -> &str {
+    let path = std::path::Path::new(name);
+    if path.is_absolute() || path.exists() { path.file_name().and_then(|n| n.to_str()).unwrap_or(name) } else { name }
 }
 
 /// At most so many characters, the last an ellipsis if some are left out.
@@ -204,6 +223,12 @@ mod tests {
         assert_eq!([signed(0.118, 3), signed(-0.118, 3), signed(-0.0001, 3), signed(f64::NAN, 3)], ["+0.118", "−0.118", "0.000", NONE]);
         assert_eq!([count(7), count(1000), count(1_234_567)], ["7", "1,000", "1,234,567"]);
         assert_eq!([clipped("random", 6), clipped("random:1", 6)], ["random", "rando…"]);
+        assert_eq!(
+            [shortened("random", 6), shortened("mails-seed-1, train", 10), shortened("mails-seed-2, train", 10)],
+            ["random", "mails…rain", "mails…rain"]
+        );
+        assert_eq!([shortened("book-hidden-256-lr-1", 12), shortened("book-hidden-256-lr-2", 12)], ["book-h…-lr-1", "book-h…-lr-2"]);
+        assert_eq!([file_name("/a/b/book.txt"), file_name("Cicero, De finibus (embedded)")], ["book.txt", "Cicero, De finibus (embedded)"]);
         assert_eq!(list(&["a".into(), "b".into(), "c".into()]), "a, b and c");
     }
 }

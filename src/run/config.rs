@@ -38,6 +38,9 @@ pub struct RunConfig {
     /// Its checksum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_checksum: Option<String>,
+    /// Whether a file that looks like a table is read as a text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub table_as_text: bool,
     /// What stands between finite sequences; none for one stream.
     pub separator: Option<String>,
     /// Task whose sequences are generated in place of a text.
@@ -384,6 +387,9 @@ impl RunConfig {
         }
         if self.extend_vocabulary && (self.from.is_none() || !self.writes_text()) {
             return wrong("--extend-vocabulary is for --from with a text; leave it out".to_string());
+        }
+        if self.table_as_text && (self.target.is_some() || self.label_column.is_some() || self.task.is_some()) {
+            return wrong("--text reads a table as characters; leave it out with --target, --label-column and --task".to_string());
         }
         self.check_series()?;
         self.check_labels()?;

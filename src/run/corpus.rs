@@ -1,7 +1,7 @@
 //! What a run is trained on: a text, the sequences of a task, lines with labels, or a table of numbers.
 
-use super::RunConfig;
-use crate::data::Codec;
+use super::{DataKind, RunConfig};
+use crate::data::{Codec, ask_about_tables};
 use crate::error::{Error, Result};
 use crate::store::Model;
 use crate::trainer::Corpus;
@@ -32,8 +32,15 @@ impl RunConfig {
             return Corpus::of_labelled(labelled, &self.settings());
         }
         model.map_or(Ok(()), |m| m.codec.text().map(drop))?;
+        // A model, or a flag, says that it is symbols that are read.
+        let asked_for = self.table_as_text || self.bytes || self.tokens.is_some() || self.task.is_some() || model.is_some();
+        ask_about_tables(&self.raw_text()?, asked_for, true)?;
         let symbols = Arc::new(self.open_text(model.and_then(|m| m.codec.vocabulary()))?);
-        Corpus::new(symbols, self.layout(), &self.settings())
+        let corpus = Corpus::new(symbols, self.layout(), &self.settings())?;
+        if self.data_kind() == DataKind::Text {
+            self.settle_validation(&corpus)?;
+        }
+        Ok(corpus)
     }
 
     /// Opens it again.

@@ -58,6 +58,7 @@ impl RunConfig {
             bytes: false,
             tokens: None,
             tokens_checksum: None,
+            table_as_text: false,
             separator: None,
             label_column: None,
             text_column: None,
@@ -89,7 +90,8 @@ impl RunConfig {
             epochs: None,
             optimizer: Rule::Adam,
             lr: 2e-3,
-            schedule: Schedule::Constant,
+            // A text is learned by heart sooner or later: the best model should be the last.
+            schedule: if kind == DataKind::Text { Schedule::Cosine(0.0) } else { Schedule::Constant },
             warmup: 0,
             clip_norm: 1.0,
             clip_value: None,

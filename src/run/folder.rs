@@ -68,7 +68,8 @@ impl Folder {
         let has = |name: &str| path.join(name).is_file();
         if !has("config.toml") && has("model.safetensors") && !has("snapshot.safetensors") {
             let name = path.display();
-            return Err(Error::Input(format!("{name} holds a model that was imported, and no run; begin one with `retrograd train TEXT --from {name}`")));
+            let from = crate::phrase::argument(path);
+            return Err(Error::Input(format!("{name} holds a model that was imported, and no run; begin one with `retrograd train TEXT --from {from}`")));
         }
         if !has("config.toml") {
             return Err(Error::Input(format!("{} is not the folder of a run: it has no config.toml", path.display())));

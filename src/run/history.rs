@@ -38,6 +38,8 @@ pub struct Validation {
     pub seconds: f64,
     /// Its loss, nats; NaN if not finite.
     pub loss: f64,
+    /// Share of right answers, where there are answers.
+    pub accuracy: Option<f64>,
 }
 
 /// Text that was written on the way.
@@ -136,7 +138,8 @@ impl History {
         } else if let Some(monitor) = line.get("monitor") {
             self.monitored.push(monitored(update, monitor)?);
         } else if line.get("best").is_some() {
-            self.validations.push(Validation { update, tokens, seconds: number(&line["seconds"]), loss: number(line.get("val_loss")?) });
+            let (loss, accuracy) = (number(line.get("val_loss")?), line["val_accuracy"].as_f64());
+            self.validations.push(Validation { update, tokens, seconds: number(&line["seconds"]), loss, accuracy });
         } else {
             self.reports.push(Figures {
                 update,

@@ -3,6 +3,7 @@
 use super::{Event, Run};
 use crate::error::{Error, Result};
 use crate::sample::{Options, Sampler};
+use crate::store::Model;
 use serde_json::json;
 
 /// Parts of the way behind which text is written, besides that behind the first update.
@@ -62,6 +63,27 @@ impl Run {
             return Ok(String::new());
         }
         let model = self.model()?;
+        self.written(&model, length)
+    }
+
+    /// Whether the best model by validation, which best.safetensors has, is better than the last.
+    pub fn best_is_better(&self) -> bool {
+        self.progress.best_loss.is_some_and(|best| self.progress.val_loss.is_none_or(|last| best < last))
+    }
+
+    /// As [`Run::text`], of the best model by validation; and the update that it is of.
+    ///
+    /// # Errors
+    /// If the device fails, or the best model can't be read.
+    pub fn best_text(&mut self, length: usize) -> Result<(String, u64)> {
+        if length > 0 && self.best_is_better() {
+            let model = Model::load(&self.folder.file("best.safetensors"))?;
+            return Ok((self.written(&model, length)?, self.progress.best_update));
+        }
+        Ok((self.text(length)?, self.trainer.updates()))
+    }
+
+    fn written(&self, model: &Model, length: usize) -> Result<String> {
         let vocabulary = model.codec.text()?;
         let separator = self.config.separator.as_deref().map_or(Ok(Vec::new()), |s| vocabulary.encode(s))?;
         let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: self.config.seed, separator, ..Options::default() })?;

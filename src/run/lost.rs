@@ -99,5 +99,5 @@ fn open(wish: Wish, before: &Choices, interrupt: &Arc<AtomicBool>, observer: &mu
 }
 
 fn stopped(why: &str, snapshot: u64, folder: &Path, more: &str) -> Error {
-    Error::Lost(format!("{why}; the last snapshot is of update {snapshot}: go on with `retrograd train --resume {}`{more}", folder.display()))
+    Error::Lost(format!("{why}; the last snapshot is of update {snapshot}: go on with `retrograd train --resume {}`{more}", crate::phrase::argument(folder)))
 }

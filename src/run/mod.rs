@@ -11,6 +11,7 @@ mod lanes;
 mod looks;
 mod lost;
 mod merged;
+mod often;
 mod series;
 mod summary;
 mod texts;
@@ -29,6 +30,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::metrics::{Mark, Meter, Report, number, optional};
 use crate::monitor::{self, Monitor};
+use crate::phrase::argument;
 use crate::profile::Profile;
 use crate::store::{Model, Progress, Snapshot};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
@@ -54,6 +56,8 @@ pub enum Event<'a> {
         accuracy: Option<f64>,
         /// Whether the loss is the lowest so far.
         best: bool,
+        /// Whether it is the run's last.
+        last: bool,
     },
     /// A device that was lost is there again, and training goes on from the last snapshot, behind so many updates.
     Opened(&'a Device, u64),
@@ -274,7 +278,7 @@ impl Run {
         self.save().map_err(|e| match e {
             Error::Input(message) => {
                 let last = self.saved_at.map_or("there is none".to_string(), |u| format!("the last good one is of update {u}"));
-                let folder = self.folder.path().display();
+                let folder = argument(self.folder.path());
                 Error::Input(format!("{message}; the snapshot was not saved, {last}; then go on with `retrograd train --resume {folder}`"))
             }
             other => other,
@@ -353,20 +357,19 @@ impl Run {
         if self.meter.arrived() == self.requested {
             return Ok(());
         }
-        for figures in self.trainer.engine.collect_metrics(wait)? {
-            if let Some(report) = self.meter.take(figures, &mut self.progress) {
-                self.write_line(&report.line(), observer);
-                if let Some(lowest) = report.jumped_from {
-                    observer(Event::Warning(&format!(
-                        "the loss has jumped from {lowest:.3} to {:.3} {} at update {}; if it stays, begin again with a lower --lr or --clip-norm{}",
-                        report.mean_loss,
-                        Unit::of(&self.config).name(),
-                        report.mark.counters.updates,
-                        if self.progress.best_loss.is_some() { "; best.safetensors has the best model" } else { "" }
-                    )));
-                }
-                observer(Event::Report(&report));
+        let (figures, seconds) = (self.trainer.engine.collect_metrics(wait)?, self.seconds());
+        for report in self.meter.take_all(&figures, seconds, &mut self.progress) {
+            self.write_line(&report.line(), observer);
+            if let Some(lowest) = report.jumped_from {
+                observer(Event::Warning(&format!(
+                    "the loss has jumped from {lowest:.3} to {:.3} {} at update {}; if it stays, begin again with a lower --lr or --clip-norm{}",
+                    report.mean_loss,
+                    Unit::of(&self.config).name(),
+                    report.mark.counters.updates,
+                    if self.progress.best_loss.is_some() { "; best.safetensors has the best model" } else { "" }
+                )));
             }
+            observer(Event::Report(&report));
         }
         Ok(())
     }
@@ -425,7 +428,8 @@ impl Run {
             "tokens_per_second": Value::Null, "seconds": number(self.progress.seconds),
         });
         self.write_line(&line, observer);
-        observer(Event::Validated { loss, accuracy, best });
+        let last = self.progress.stopped_early || self.trainer.done();
+        observer(Event::Validated { loss, accuracy, best, last });
         self.go()
     }
 

@@ -131,7 +131,7 @@ impl Run {
     /// Saves where training can't go on because its text can't be read; what to say then.
     pub(super) fn without_text(&mut self, why: &str, observer: &mut dyn FnMut(Event<'_>)) -> Error {
         let saved = self.take_figures(true, observer).and_then(|()| self.folder.check()).and_then(|()| self.save());
-        let folder = files::quoted(self.folder.path());
+        let folder = crate::phrase::argument(self.folder.path());
         match (saved, self.saved_at) {
             (Ok(()), Some(update)) => Error::Input(format!("{why}; saved after update {update}; then go on with `retrograd train --resume {folder}`")),
             (Err(e), Some(update)) => Error::Input(format!("{why}; {e}; the last snapshot is of update {update}")),

@@ -1,6 +1,6 @@
 //! What a loss is counted in.
 
-use super::{RunConfig, bits};
+use super::{DataKind, RunConfig, bits};
 use crate::model::Deviation;
 
 /// What a loss is counted in: for those who read it.
@@ -8,6 +8,10 @@ use crate::model::Deviation;
 pub enum Unit {
     /// Cross entropy of symbols.
     Nats,
+    /// Cross entropy of labels, one to a line.
+    Labels,
+    /// Cross entropy of the answers of a task.
+    Answers,
     /// Squares, or absolute values, of what standardised numbers are off by.
     Numbers(Deviation),
 }
@@ -15,15 +19,30 @@ pub enum Unit {
 impl Unit {
     /// That of a run.
     pub fn of(config: &RunConfig) -> Self {
-        if config.target.is_some() { Unit::Numbers(config.loss.unwrap_or_default()) } else { Unit::Nats }
+        match config.data_kind() {
+            DataKind::Series => Unit::Numbers(config.loss.unwrap_or_default()),
+            DataKind::Labels => Unit::Labels,
+            DataKind::Task => Unit::Answers,
+            DataKind::Text => Unit::Nats,
+        }
     }
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
-            Unit::Nats => "nats",
+            Unit::Nats | Unit::Labels | Unit::Answers => "nats",
             Unit::Numbers(Deviation::Squared) => "squared deviations",
             Unit::Numbers(Deviation::Absolute) => "deviations",
+        }
+    }
+
+    /// What is scored, and counted as what was trained on.
+    pub fn scored(self) -> &'static str {
+        match self {
+            Unit::Nats => "symbols",
+            Unit::Labels => "labels",
+            Unit::Answers => "answers",
+            Unit::Numbers(_) => "rows",
         }
     }
 
@@ -31,6 +50,8 @@ impl Unit {
     pub fn axis(self) -> &'static str {
         match self {
             Unit::Nats => "loss, nats per symbol",
+            Unit::Labels => "loss, nats per label",
+            Unit::Answers => "loss, nats per answer",
             Unit::Numbers(Deviation::Squared) => "loss, squared standard deviations",
             Unit::Numbers(Deviation::Absolute) => "loss, standard deviations",
         }
@@ -41,7 +62,8 @@ impl Unit {
         match self {
             Unit::Nats => format!("{:.4} bits per symbol", bits(loss)),
             Unit::Numbers(Deviation::Squared) => format!("{:.4} deviations rms", loss.sqrt()),
-            Unit::Numbers(Deviation::Absolute) => String::new(),
+            // Where there are right answers, their share says more.
+            Unit::Numbers(Deviation::Absolute) | Unit::Labels | Unit::Answers => String::new(),
         }
     }
 
@@ -49,6 +71,8 @@ impl Unit {
     pub fn explained(self) -> &'static str {
         match self {
             Unit::Nats => "1 nat is 1.443 bits.",
+            Unit::Labels => "It is that of the right label, in nats.",
+            Unit::Answers => "It is that of the right answers, in nats.",
             Unit::Numbers(_) => "It is that of standardised numbers: 1 deviation is a standard deviation of the training part.",
         }
     }

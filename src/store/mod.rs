@@ -11,5 +11,6 @@ mod snapshot;
 
 pub use container::Container;
 pub use foreign::{Foreign, Unsaid};
+pub(crate) use model::torch_name;
 pub use model::{Model, TrainedOn};
 pub use snapshot::{Progress, Snapshot};

@@ -98,13 +98,20 @@ pub(super) fn parse_architecture(config: &str) -> Result<Architecture> {
 
 /// A tensor's name in the file, and whether it is stored transposed.
 fn file_name(tensor: &Tensor) -> (String, bool) {
-    match tensor.name.split_once('.') {
-        Some(("w_xh", k)) => (format!("rnn.weight_ih_l{k}"), true),
-        Some(("w_hh", k)) => (format!("rnn.weight_hh_l{k}"), true),
-        Some((_, k)) => (format!("rnn.bias_ih_l{k}"), false),
-        None if tensor.name == "w_hy" => ("head.weight".to_string(), false),
-        None if tensor.name == "embed" => ("embed.weight".to_string(), false),
-        None => ("head.bias".to_string(), false),
+    let transposed = tensor.name.starts_with("w_xh") || tensor.name.starts_with("w_hh");
+    (torch_name(&tensor.name), transposed)
+}
+
+/// What PyTorch calls the parameter that is so called here; another name as it is.
+pub(crate) fn torch_name(name: &str) -> String {
+    match (name, name.split_once('.')) {
+        (_, Some(("w_xh", k))) => format!("rnn.weight_ih_l{k}"),
+        (_, Some(("w_hh", k))) => format!("rnn.weight_hh_l{k}"),
+        (_, Some(("b_h", k))) => format!("rnn.bias_ih_l{k}"),
+        ("w_hy", _) => "head.weight".to_string(),
+        ("b_y", _) => "head.bias".to_string(),
+        ("embed", _) => "embed.weight".to_string(),
+        (other, _) => other.to_string(),
     }
 }
 

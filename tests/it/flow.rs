@@ -242,8 +242,24 @@ fn what_gradflow_refuses() {
 fn a_monitor_sees_and_changes_nothing() {
     let run = |name: &str, more: &[&str]| {
         let out = folder("flow").join(name);
-        let args =
-            ["train", "--hidden", "16", "--layers", "2", "--batch", "4", "--truncation", "regular:32", "--seed", "3", "--json", "--sample", "0", "--out"];
+        let args = [
+            "train",
+            "--hidden",
+            "16",
+            "--layers",
+            "2",
+            "--batch",
+            "4",
+            "--truncation",
+            "regular:32",
+            "--seed",
+            "3",
+            "--json",
+            "--sample",
+            "0",
+            "--schedule=constant",
+            "--out",
+        ];
         let summary = json(&[&args[..], &[out.to_str().unwrap()], more].concat());
         (summary, out)
     };

@@ -14,6 +14,8 @@ mod flow;
 mod faults;
 // The programs under examples/.
 mod examples;
+// What somebody sees who tries it for the first time.
+mod newcomer;
 // Models to and from other programs, and configurations given back.
 mod exchange;
 // Whole models against the f64 reference.

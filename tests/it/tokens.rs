@@ -170,9 +170,9 @@ mod with {
     fn a_run_on_tokens_from_end_to_end() {
         let (book, tokenizer) = (book("run"), file("tokenizer.json", bytes_and(60).as_bytes()));
         let (whole, part) = (fresh("whole"), fresh("part"));
-        let [_, said] = train(&whole, &[str(&book), "--tokens", str(&tokenizer), "--updates=30"]);
+        let [_, said] = train(&whole, &[str(&book), "--tokens", str(&tokenizer), "--updates=30", "--schedule=constant"]);
         assert!(said.contains("316 symbols") && said.contains("tokens/s") && said.contains("bits per byte") && !said.contains("note: the tokenizer"), "{said}");
-        train(&part, &[str(&book), "--tokens", str(&tokenizer), "--updates=13"]);
+        train(&part, &[str(&book), "--tokens", str(&tokenizer), "--updates=13", "--schedule=constant"]);
         // The tokenizer has moved; then it is another one.
         let moved = file("moved.json", bytes_and(60).as_bytes());
         std::fs::remove_file(&tokenizer).unwrap();
@@ -208,7 +208,7 @@ mod with {
         assert!(!plan.is_empty());
         // And so does whoever begins with it.
         let (one, two) = (fresh("one"), fresh("two"));
-        let from = |out: &Path, n| train(out, &[str(&book), "--from", str(&model), n]);
+        let from = |out: &Path, n| train(out, &[str(&book), "--from", str(&model), "--schedule=constant", n]);
         from(&one, "--updates=8");
         from(&two, "--updates=3");
         ok(&["train", "--resume", str(&two), "--updates=8", "--sample=0", "--quiet"]);

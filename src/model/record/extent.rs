@@ -10,7 +10,7 @@ pub enum History {
     /// As it was computed.
     #[default]
     F32,
-    /// Rounded to half precision, two numbers a word, see [`crate::kernels::pack`]; what flows between segments is not.
+    /// Rounded to half precision, two numbers a word; what flows between segments is not.
     F16,
 }
 

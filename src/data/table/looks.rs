@@ -1,0 +1,180 @@
+//! Whether a file is a table rather than a text: those who train on it as characters mostly wanted something else.
+
+use crate::data::Text;
+use crate::error::{Error, Result};
+
+/// Bytes of the file that are looked at.
+const LOOKED: usize = 64 << 10;
+/// Lines that are looked at.
+const LINES: usize = 50;
+/// Fewest lines by which a file without a telling name is taken for a table.
+const FEWEST: usize = 3;
+/// Most names that a message lists.
+const LISTED: usize = 8;
+
+/// What the first lines of a table tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Looks {
+    file: String,
+    delimiter: char,
+    /// Names of the columns; none where the first line has numbers already.
+    names: Option<Vec<String>>,
+    /// Which columns hold numbers alone.
+    numbers: Vec<bool>,
+}
+
+impl Looks {
+    /// Those of a file that is a table by its name (.csv, .tsv, .tab) or by its content: cells of equal number in each line, a column of numbers
+    /// among them. None for a text.
+    pub(crate) fn of(text: &Text) -> Option<Self> {
+        let ending = text.path.as_deref().and_then(|p| p.extension()).map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let named = ["csv", "tsv", "tab"].contains(&ending.as_str());
+        // A file that can't be read is refused where it is opened for good.
+        let start = text.bytes(0..text.len().min(LOOKED as u64)).ok()?;
+        let start = &start[..];
+        let content = match std::str::from_utf8(start) {
+            Ok(content) => content,
+            Err(e) if e.error_len().is_none() => std::str::from_utf8(&start[..e.valid_up_to()]).ok()?,
+            Err(_) => return None,
+        };
+        let content = content.trim_start_matches('\u{feff}');
+        // The last line may be cut.
+        let whole = if text.len() > LOOKED as u64 { content.rfind('\n').map_or(content, |at| &content[..at]) } else { content };
+        let found = |delimiter| Self::split(&text.name, whole, delimiter);
+        let by_content = ['\t', ';', ',', '|', ' '].into_iter().filter_map(found).find(Self::telling);
+        let by_name = || {
+            if ending == "csv" { [',', ';', '\t', '|'] } else { ['\t', ',', ';', '|'] }
+                .into_iter()
+                .rev()
+                .filter_map(found)
+                .max_by_key(|l| l.numbers.len().min(2))
+        };
+        by_content.or_else(|| by_name().filter(|_| named))
+    }
+
+    fn split(file: &str, content: &str, delimiter: char) -> Option<Self> {
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter as u8).has_headers(false).flexible(true).from_reader(content.as_bytes());
+        let rows: Vec<csv::StringRecord> = reader.records().take(LINES).collect::<std::result::Result<_, _>>().ok()?;
+        let first = rows.first()?;
+        let width = first.len();
+        let equal = rows.len() >= FEWEST && rows.iter().all(|row| row.len() == width);
+        let numeric = |cell: &str| number(cell, delimiter);
+        let header = !first.iter().any(|cell| numeric(cell.trim()) == Some(true));
+        let below = &rows[usize::from(header)..];
+        let column = |i: usize| {
+            let cells = below.iter().filter_map(|row| row.get(i)).map(|cell| numeric(cell.trim()));
+            // Empty cells are no numbers, and no others either.
+            cells.clone().any(|c| c == Some(true)) && cells.clone().all(|c| c != Some(false))
+        };
+        let numbers = (0..width).map(|i| equal && column(i)).collect();
+        let names = header.then(|| first.iter().map(|name| name.trim().to_string()).collect());
+        Some(Looks { file: file.to_string(), delimiter, names, numbers })
+    }
+
+    /// Whether the content alone tells a table: two columns or more with numbers in one, or one column of numbers below its name.
+    fn telling(&self) -> bool {
+        self.numbers.contains(&true) && (self.numbers.len() > 1 || self.names.is_some())
+    }
+
+    /// That training on it as characters must be asked for, and how to train on what it holds; `table` is whether the command reads tables.
+    pub(crate) fn question(&self, table: bool) -> Error {
+        let names = |wanted: bool| -> Vec<String> {
+            let all = self.names.iter().flatten().zip(&self.numbers);
+            all.filter(|(_, is)| **is == wanted).map(|(name, _)| if name.contains(',') { format!("\"{name}\"") } else { name.clone() }).collect()
+        };
+        let (numbers, others) = (names(true), names(false));
+        let apart = if self.delimiter == ',' { String::new() } else { format!(" --delimiter '{}'", self.delimiter.escape_default()) };
+        let mut ways = Vec::new();
+        match (table, &self.names, numbers.first()) {
+            (false, ..) => {}
+            (true, None, _) => {
+                ways.push(format!(
+                    "put a line with a name for each of its {} columns above the numbers and give --target NAME{apart} to forecast",
+                    self.numbers.len()
+                ));
+            }
+            (true, Some(_), Some(one)) => {
+                let time = if let [time] = &others[..] { format!(" --time {}", crate::phrase::shell_word(time)) } else { String::new() };
+                ways.push(format!("give --target {}{time}{apart} to forecast (columns of numbers: {})", crate::phrase::shell_word(one), listed(&numbers)));
+            }
+            (true, Some(_), None) => {}
+        }
+        if let (true, [.., last], true) = (table, &others[..], self.numbers.len() > 1) {
+            ways.push(format!("give --label-column {} to learn labels (other columns: {})", crate::phrase::shell_word(last), listed(&others)));
+        }
+        ways.push("give --text to train on its characters".to_string());
+        Error::Usage(format!("{} looks like a table, not a text; {}", self.file, ways.join("; or ")))
+    }
+}
+
+/// Refuses a table that is about to be read as characters, unless that was asked for.
+///
+/// # Errors
+/// [`Error::Usage`] that says which flags there are; `table` is whether the command reads tables.
+pub(crate) fn ask_about_tables(text: &Text, asked_for: bool, table: bool) -> Result<()> {
+    if asked_for { Ok(()) } else { Looks::of(text).map_or(Ok(()), |looks| Err(looks.question(table))) }
+}
+
+fn listed(names: &[String]) -> String {
+    let more = if names.len() > LISTED { format!(" and {} more", names.len() - LISTED) } else { String::new() };
+    names.iter().take(LISTED).map(|n| short(n)).collect::<Vec<_>>().join(", ") + &more
+}
+
+/// A name, cut where it is long: the first line of what is no table may have any length.
+fn short(name: &str) -> String {
+    if name.chars().count() > 30 { name.chars().take(29).chain(['…']).collect() } else { name.to_string() }
+}
+
+/// Whether a cell is a number; none if it is empty. A decimal comma counts where commas do not part cells.
+fn number(cell: &str, delimiter: char) -> Option<bool> {
+    if cell.is_empty() {
+        return None;
+    }
+    let plain = if delimiter == ',' { cell.to_string() } else { cell.replacen(',', ".", 1) };
+    // `nan` and `inf` are words, and missing values at best.
+    Some(plain.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) && plain.parse::<f64>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn of(name: &str, content: &str) -> Option<String> {
+        let mut text = Text::given(name, content);
+        text.path = Some(PathBuf::from(name));
+        Looks::of(&text).map(|looks| looks.question(true).to_string())
+    }
+
+    #[test]
+    fn tables_are_told_by_name_or_content() {
+        let sales = "day,price,sold\n2024-01-01,3.5,7\n2024-01-02,3.25,\n2024-01-03,3.5,9\n";
+        let asked = "looks like a table, not a text; give --target price --time day to forecast (columns of numbers: price, sold); \
+            or give --label-column day to learn labels (other columns: day); or give --text to train on its characters";
+        for name in ["sales.csv", "sales.txt", "sales"] {
+            assert_eq!(of(name, sales), Some(format!("{name} {asked}")));
+        }
+        let tabs = of("s.tsv", "a\tb\n1\t2,5\n3\t4,5\n").unwrap();
+        assert!(tabs.contains("--target a --delimiter '\\t' to forecast (columns of numbers: a, b)"), "{tabs}");
+        let mails = of("mails.csv", "mood,text\nspam,hello you\nham,\"good, day\"\n").unwrap();
+        assert!(mails.contains("--label-column text") && !mails.contains("--target"), "{mails}");
+        let bare = of("m.dat", "1 2.5 3\n4 5.5 6\n7 8.5 9\n").unwrap();
+        assert!(bare.contains("a line with a name for each of its 3 columns") && bare.contains("--delimiter ' '"), "{bare}");
+        assert!(of("one.txt", "price\n3.5\n2.5\n1\n").unwrap().contains("--target price"));
+        assert!(of("one.csv", "Ann\nBob\n").unwrap().ends_with("not a text; give --text to train on its characters"));
+        assert!(of("bom.csv", "\u{feff}a;b\n1;2\n3;4\n").unwrap().contains("--target a --delimiter ';'"));
+    }
+
+    #[test]
+    fn texts_are_no_tables() {
+        for text in [
+            "To be, or not\nTo sleep, no more\nAnd so, it ends\n",
+            "1\n22\n333\n",
+            "a b\nc d\ne f\n",
+            "x = 1;\ny = 2;\nz = 3;\n",
+            "{\"a\": 1, \"b\": 2}\n{\"a\": 3, \"b\": 4}\n",
+        ] {
+            assert_eq!(of("t.txt", text), None, "{text:?}");
+        }
+    }
+}
