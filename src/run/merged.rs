@@ -45,7 +45,9 @@ impl RunConfig {
         }
         whole.extend(stated.clone());
         let config: Self = whole.try_into().map_err(|e: toml::de::Error| Error::Usage(e.message().to_string()))?;
-        let stated: Vec<String> = stated.into_iter().map(|(key, _)| key).collect();
+        // A flag may also say that there is none of it, as --stream does of separators.
+        let without_value = given.iter().filter(|key| !stated.contains_key(key.as_str())).cloned().collect::<Vec<_>>();
+        let stated: Vec<String> = stated.into_iter().map(|(key, _)| key).chain(without_value).collect();
         let checked = config.check().and_then(|()| config.check_stated(&stated, given));
         checked.map_err(|e| match (&keys, from_file.iter().find(|(key, _)| e.to_string().split_whitespace().next() == Some(&format!("--{key}")))) {
             (Some(keys), Some((_, line))) => keys.wrong(*line, &e.to_string()),

@@ -116,7 +116,9 @@ fn a_torn_last_line_of_the_metrics_is_cut_off() {
     let lines = std::fs::read_to_string(&metrics).unwrap();
     assert!(lines.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{lines}");
     // A configuration that was cut says what to do.
-    std::fs::write(run_folder.join("config.toml"), "").unwrap();
-    let done = retrograd(&["train", "--resume", run_folder.to_str().unwrap()]);
-    assert!(text(&done.stderr).contains("put back the one that the run wrote"), "{}", text(&done.stderr));
+    for (content, words) in [("", "give the config.toml of a run"), ("seed = 1\n", "put back the one that the run wrote")] {
+        std::fs::write(run_folder.join("config.toml"), content).unwrap();
+        let done = retrograd(&["train", "--resume", run_folder.to_str().unwrap()]);
+        assert!(done.status.code() == Some(1) && text(&done.stderr).contains(words), "{}", text(&done.stderr));
+    }
 }
