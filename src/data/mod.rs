@@ -2,6 +2,7 @@
 
 mod codec;
 mod content;
+mod difference;
 mod encoded;
 mod ends;
 mod inputs;

@@ -5,7 +5,45 @@ use crate::data::{Kind, Set, Symbols, Text, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
 
+/// What a file is to the one that a run was trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kin {
+    /// The same bytes.
+    Same,
+    /// The same bytes, and more after them.
+    Grown,
+    /// Another file.
+    Other,
+}
+
 impl RunConfig {
+    /// What a file is to the one that this run was trained on, by checksum, wherever it lies.
+    pub(crate) fn kin(&self, bytes: &[u8]) -> Kin {
+        let begins = |bytes: &[u8]| files::checksum([bytes]) == self.text_checksum;
+        match usize::try_from(self.text_bytes).ok().and_then(|n| bytes.get(..n)) {
+            Some(first) if begins(first) => {
+                if first.len() == bytes.len() {
+                    Kin::Same
+                } else {
+                    Kin::Grown
+                }
+            }
+            _ => Kin::Other,
+        }
+    }
+
+    /// That a file is not the one that this run was trained on.
+    pub(crate) fn not_the_same(&self, text: &Text) -> String {
+        format!(
+            "{} is not the file that this run was trained on: it has {} bytes, checksum {}; the run's had {}, {}",
+            text.name,
+            text.bytes().len(),
+            text.checksum(),
+            self.text_bytes,
+            self.text_checksum
+        )
+    }
+
     /// Opens the text, or makes that of the task, and notes what tells it from others; its symbols are those of a vocabulary, or its own.
     ///
     /// # Errors
