@@ -45,12 +45,14 @@ impl Table {
         let (lo, hi) = known(rows.start..cut).fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)));
         let later: Vec<f64> = known(cut..rows.end).collect();
         let beyond = later.iter().filter(|x| **x < lo || **x > hi).count() as f64 / later.len() as f64;
+        // Squares of very small numbers would vanish.
+        let unit = if hi > lo { hi - lo } else { 1.0 };
         let steps = cut..rows.end.saturating_sub(horizon).max(cut);
         let (mut naive, mut level) = (0.0, 0.0);
         for p in steps.clone().step_by(steps.len().div_ceil(STEPS).max(1)).filter(|p| column.known(*p)) {
             for row in (p + 1..=p + horizon).filter(|row| column.known(*row)) {
-                naive += (column.values[row] - column.values[p]).powi(2);
-                level += (column.values[row] - mean).powi(2);
+                naive += ((column.values[row] - column.values[p]) / unit).powi(2);
+                level += ((column.values[row] - mean) / unit).powi(2);
             }
         }
         let naive = 0.5 * (naive.max(f64::MIN_POSITIVE) / level.max(f64::MIN_POSITIVE)).ln();
