@@ -88,7 +88,7 @@ fn chosen(args: &Args, run: &Run) -> String {
     let why = if free { ", as the training part suggests" } else { "" };
     let validated =
         config.val_every.filter(|_| run.trainer.validates()).map_or(String::new(), |n| format!("; validated every {n} updates, the best model counts"));
-    format!("{what} (--difference={name}{why}); learning rate {}, {}{validated}", settings.lr, settings.schedule)
+    format!("{what} (--difference={name}{why}); {} at {}, {}{validated}", settings.rule, settings.lr, settings.schedule)
 }
 
 /// What may help a run whose forecasts are no better than naive ones.

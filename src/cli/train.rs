@@ -116,9 +116,9 @@ pub(super) struct Args {
     /// Stop after this many passes over the training text
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Training")]
     epochs: Option<u64>,
-    /// sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY
-    #[arg(long, default_value = "adam", value_name = "RULE", help_heading = "Training")]
-    optimizer: Rule,
+    /// sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY [default: adam; for series adamw:0.3]
+    #[arg(long, value_name = "RULE", help_heading = "Training")]
+    optimizer: Option<Rule>,
     /// Learning rate [default: 0.002; for series 0.003]
     #[arg(long, value_parser = positive, help_heading = "Training")]
     lr: Option<f64>,
@@ -235,7 +235,7 @@ impl Args {
             init: self.init.unwrap_or(base.init),
             updates: self.updates,
             epochs: self.epochs,
-            optimizer: self.optimizer,
+            optimizer: self.optimizer.unwrap_or(base.optimizer),
             lr: self.lr.unwrap_or(base.lr),
             schedule: self.schedule.unwrap_or(base.schedule),
             warmup: self.warmup.unwrap_or(base.warmup),

@@ -65,11 +65,18 @@ pub fn baseline(table: &Table, method: Method, p: usize, ahead: usize, target: u
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
     /// Steps whose N forecasts are scored.
+    #[serde(default, rename = "scored")]
     pub steps: u64,
     /// Whether each of their rows has one a season before.
+    #[serde(default = "yes")]
     seasonal: bool,
     /// By method: `[N, targets]`.
     errors: [Vec<Errors>; 3],
+}
+
+/// What files say that were written before this was a key: their season is none where it is not so.
+fn yes() -> bool {
+    true
 }
 
 impl Sums {
@@ -129,8 +136,10 @@ pub struct Score {
     /// Steps whose N forecasts are scored.
     pub steps: u64,
     /// All series.
+    #[serde(flatten)]
     all: Sums,
     /// Each with its name; empty where the table has no column of series.
+    #[serde(default)]
     by_series: Vec<(String, Sums)>,
 }
 
@@ -278,4 +287,19 @@ fn merged(mut one: Value, other: Value) -> Value {
         one.extend(other);
     }
     one
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_from_before_there_were_figures_by_series_are_read() {
+        let sum = r#"[{"square": 8.0, "absolute": 4.0, "count": 2}]"#;
+        let text = format!(r#"{{"targets": ["y"], "horizon": 1, "season": 7, "steps": 2, "errors": [{sum}, {sum}, {sum}]}}"#);
+        let score: Score = serde_json::from_str(&text).unwrap();
+        assert_eq!((score.steps, score.all(Method::Seasonal).unwrap().rmse(), score.parts().len()), (2, 2.0, 1));
+        let again: Score = serde_json::from_value(serde_json::to_value(&score).unwrap()).unwrap();
+        assert_eq!(again, score);
+    }
 }

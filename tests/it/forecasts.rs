@@ -105,7 +105,7 @@ fn what_is_chosen_is_said_and_kept() {
     let (whole, said) = trained(&table, "chosen", &["--target=y", "--horizon=3", "--updates=60"]);
     assert!(said.contains("--difference=all, as the training part suggests") && said.contains("validated every 25 updates, the best model counts"), "{said}");
     let config = std::fs::read_to_string(whole.join("config.toml")).unwrap();
-    for line in ["difference = \"all\"", "val-every = 25", "hidden = 64", "lr = 0.003", "schedule = \"cosine\"", "batch = 1"] {
+    for line in ["difference = \"all\"", "val-every = 25", "hidden = 64", "optimizer = \"adamw:0.3\"", "lr = 0.003", "schedule = \"cosine\"", "batch = 1"] {
         assert!(config.lines().any(|l| l == line), "{line}: {config}");
     }
     let (part, said) = trained(&table, "part", &["--target=y", "--horizon=3", "--epochs=2", "--difference=none", "--hidden=8", "--val-every=7"]);
