@@ -4,7 +4,7 @@ use super::percent;
 use super::train::Args;
 use crate::data::{Codec, Difference, Kind};
 use crate::feed::Source;
-use crate::forecast::Outcome;
+use crate::forecast::{Errors, Outcome};
 use crate::plan::{self, Bytes};
 use crate::run::{End, Run, Unit, bits};
 use crate::truncation::Truncation;
@@ -91,9 +91,16 @@ fn chosen(args: &Args, run: &Run) -> String {
     format!("{what} (--difference={name}{why}); {} at {}, {}{validated}", settings.rule, settings.lr, settings.schedule)
 }
 
+/// How many times naive's error tells of a series too small for the scale that all share.
+const FAR_OFF: f64 = 10.0;
+
 /// What may help a run whose forecasts are no better than naive ones.
-fn advice(run: &Run) -> String {
+fn advice(run: &Run, outcome: &Outcome) -> String {
     let p = run.progress();
+    let parts = outcome.score.parts();
+    if parts.iter().any(|part| part.series.is_some() && part.scaled(Errors::rmse).is_some_and(|x| x > FAR_OFF)) {
+        return "all series share one scale, so train those that are far smaller than the others in a run of their own".to_string();
+    }
     let change = match run.config().difference.unwrap_or_default() {
         Difference::None => "--difference (forecasts changes), ",
         Difference::Targets => "--difference=all (reads changes too), ",
@@ -130,7 +137,7 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
     if let Some(outcome) = forecast {
         args.note(&format!("forecasts of the held-out tail, in the units of the series:\n{}", super::series::told(&outcome.score)));
         if let Some(note) = super::series::beaten(&outcome.score) {
-            args.note(&format!("{note}; {}", advice(run)));
+            args.note(&format!("{note}; {}", advice(run, outcome)));
         }
     }
     let task = run.config().task;
