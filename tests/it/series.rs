@@ -354,7 +354,7 @@ fn many_series_run() {
 #[test]
 fn runs_go_on_with_the_same_bytes() {
     let csv = file("resumed.csv", waves(400).as_bytes());
-    let flags = ["--target=x", "--time=day", "--horizon=3", "--difference=targets", "--loss=absolute", "--val-every=30"];
+    let flags = ["--target=x", "--time=day", "--horizon=3", "--difference=targets", "--loss=absolute", "--val-every=30", "--schedule=constant"];
     let (whole, _) = run_on(&csv, "resumed whole", &[&flags[..], &["--updates=120"]].concat());
     let (part, _) = run_on(&csv, "resumed part", &[&flags[..], &["--updates=50"]].concat());
     json(&retrograd(&["train", "--resume", part.to_str().unwrap(), "--updates=120", "--json", "--quiet"]));
