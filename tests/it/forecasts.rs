@@ -163,7 +163,11 @@ fn each_series_and_target_is_judged_by_itself() {
     let page = std::fs::read_to_string(run.join("report.html")).unwrap();
     assert!(page.contains("Errors by series") && page.contains("y of tiny") && page.contains("better for 1 of 2"));
 
-    let table = file("units.csv", csv(400, &[("revenue", &|i| 1e6 * (2.0 + wave(i, 12.0) + 0.1 * noise(7 * i as u64))), ("rate", &|i| (0..i as u64).map(noise).sum::<f64>())]).as_bytes());
+    let table = file(
+        "units.csv",
+        csv(400, &[("revenue", &|i| 1e6 * (2.0 + wave(i, 12.0) + 0.1 * noise(7 * i as u64))), ("rate", &|i| 0.01 * i as f64 + 1e-3 * noise(i as u64))])
+            .as_bytes(),
+    );
     let (_, said) = trained(&table, "units", &["--target=revenue,rate", "--updates=200", "--difference=none"]);
     assert!(said.lines().any(|l| l.contains("better for 1 of 2 targets: rate (RMSE")), "{said}");
     assert!(said.contains("mean over 2 targets: RMSE is"), "{said}");
