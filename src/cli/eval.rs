@@ -1,6 +1,6 @@
 //! `retrograd eval`
 
-use super::model::Source;
+use super::model::{Source, Which};
 use super::{percent, print_json, say, separator};
 use crate::data::{Codec, Kind, Parts, Sequences, Set, Symbols, Task as Asked, Text, Unknown, WARM_UP};
 use crate::device::{Device, Wish};
@@ -34,7 +34,8 @@ Examples:
   gzip -dc other.txt.gz | retrograd eval runs/book -   a text that comes through a pipe
   retrograd eval runs/book other.txt --unknown skip    characters that the model does not know are left out
   retrograd eval runs/poems poems.txt --sequences losses.jsonl   the loss of each sequence
-  retrograd eval runs/sales                     numeric series: RMSE and MAE of the held-out rows beside naive forecasts
+  retrograd eval runs/sales                     numeric series: RMSE and MAE of the held-out rows beside naive forecasts, by the best model
+  retrograd eval runs/sales --last-model        by the one at the end of training
   retrograd eval runs/sales new.csv --last 200  of other data, its last 200 rows
   retrograd eval runs/mails new.tsv             lines with labels: the share of right ones, and which are taken for which
   retrograd eval runs/recall-8-20 --seed 1      a run on a --task: its loss and right answers on fresh sequences")]
@@ -43,9 +44,8 @@ pub(super) struct Args {
     pub(super) run: PathBuf,
     /// Text to evaluate on (- for standard input), or CSV file for a run on numeric series; a run that was trained on a task is asked about fresh sequences instead
     pub(super) text: Option<PathBuf>,
-    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
-    #[arg(long)]
-    pub(super) best: bool,
+    #[command(flatten)]
+    pub(super) which: Which,
     /// What stands between the sequences of the text [default: as the run was trained]
     #[arg(long, value_name = "STRING", value_parser = separator)]
     pub(super) separator: Option<String>,
@@ -105,7 +105,7 @@ pub(super) const LANES: u32 = 32;
 const EXAMPLES: u64 = 2000;
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let source = Source::find(&args.run, args.best)?;
+    let source = Source::find(&args.run, args.which)?;
     let model = source.load()?;
     if let Codec::Series(series) = &model.codec {
         return super::score::run(args, &source, &model, series);

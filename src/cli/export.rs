@@ -1,6 +1,6 @@
 //! `retrograd export`
 
-use super::model::Source;
+use super::model::{Source, Which};
 use super::{print_json, say};
 use crate::data::{Codec, Kind, Vocabulary};
 use crate::error::{Error, Result, tell};
@@ -24,9 +24,8 @@ pub(super) struct Args {
     run: PathBuf,
     /// File to write; it must not exist
     file: PathBuf,
-    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
-    #[arg(long)]
-    best: bool,
+    #[command(flatten)]
+    which: Which,
     /// Write ONNX instead of safetensors
     #[arg(long)]
     onnx: bool,
@@ -36,7 +35,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let source = Source::find(&args.run, args.best)?;
+    let source = Source::find(&args.run, args.which)?;
     let model = source.load()?;
     let series = matches!(model.codec, Codec::Series(_));
     if args.onnx && series {
@@ -72,7 +71,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }));
     }
     let (outputs, what) = (model.config.outputs(), if series { "outputs" } else { "symbols" });
-    tell(&format!("{name}: {} parameters, {outputs} {what}; in Python:", model.config.parameters()));
+    tell(&format!("{name}: {} parameters, {outputs} {what}, of {}; in Python:", model.config.parameters(), source.said()));
     say(&snippet);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `retrograd gradflow`
 
-use super::model::Source;
+use super::model::{Source, Which};
 use super::{not_negative, positive, print_json, say, separator};
 use crate::analysis::flow::sweep::{self, Grid, Sweep};
 use crate::analysis::flow::{self, Flow, Options, Subject, Verdict};
@@ -145,7 +145,7 @@ impl Args {
         if let Some((flag, _)) = fresh.into_iter().find(|f| f.1) {
             return Err(Error::Usage(format!("--{flag} is for a fresh model; {} is a trained one: leave one of the two out", path.display())));
         }
-        let source = Source::find(path, self.best)?;
+        let source = Source::find(path, Which { best: self.best, ..Which::default() })?;
         let model = source.load()?;
         let run = path.is_dir().then(|| path.to_path_buf());
         if let (Some(task), None) = (source.task, &self.text) {

@@ -2,17 +2,42 @@
 
 use crate::data::Task;
 use crate::error::{Error, Result};
-use crate::run::RunConfig;
+use crate::run::{BEST, Chosen, DataKind, RunConfig};
 use crate::store::Model;
 use std::path::{Path, PathBuf};
+
+/// Flags that choose among the models of a run.
+#[derive(clap::Args, Debug, Clone, Copy, Default)]
+pub(super) struct Which {
+    /// Of a run, the model with the lowest validation loss (best.safetensors) [default for series and labels]
+    #[arg(long)]
+    pub best: bool,
+    /// Of a run, the model at the end of training (model.safetensors) [default for texts and tasks]
+    #[arg(long, conflicts_with = "best")]
+    pub last_model: bool,
+}
+
+impl Which {
+    fn chosen(self) -> Chosen {
+        match (self.best, self.last_model) {
+            (true, _) => Chosen::Best,
+            (_, true) => Chosen::Last,
+            _ => Chosen::Default,
+        }
+    }
+}
 
 pub(super) struct Source {
     /// The model's file.
     pub file: PathBuf,
+    /// Whether it is the best of its run though nobody asked for that.
+    pub best_by_default: bool,
     /// What stood between sequences in training; none for a stream, or if that is not known.
     pub separator: Option<String>,
     /// The task that it was trained on in place of a text.
     pub task: Option<Task>,
+    /// Of a run, what it was started with.
+    pub config: Option<RunConfig>,
     /// Of a run, the path of its text or table, and the part of that which is held out.
     pub text: Option<PathBuf>,
     pub val_fraction: f64,
@@ -21,36 +46,46 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn find(path: &Path, best: bool) -> Result<Self> {
+    pub(super) fn find(path: &Path, which: Which) -> Result<Self> {
         if path.is_file() {
-            if best {
-                return Err(Error::Usage(format!("--best chooses among the models of a run; {} is a file", path.display())));
+            for (flag, given) in [("best", which.best), ("last-model", which.last_model)] {
+                if given {
+                    return Err(Error::Usage(format!("--{flag} chooses among the models of a run; {} is a file", path.display())));
+                }
             }
             let trained_on = Model::load(path)?.trained_on;
             let (separator, task) = (trained_on.separator().map(String::from), trained_on.task());
-            return Ok(Source { file: path.to_path_buf(), separator, task, text: None, val_fraction: 0.0, columns: None });
+            let file = path.to_path_buf();
+            return Ok(Source { file, best_by_default: false, separator, task, text: None, config: None, val_fraction: 0.0, columns: None });
         }
         if !path.is_dir() {
             let there = Path::new("runs").join(path);
             let hint = if there.is_dir() { format!("; did you mean {}?", there.display()) } else { String::new() };
             return Err(Error::Input(format!("{} is not there; give the folder of a run, or a model file{hint}", path.display())));
         }
-        let file = path.join(if best { "best.safetensors" } else { "model.safetensors" });
+        let config = path.join("config.toml");
+        let config = if config.is_file() { Some(RunConfig::load(&config)?) } else { None };
+        let chosen = which.chosen();
+        let file = chosen.file(path, config.as_ref().map_or(DataKind::Text, RunConfig::data_kind));
         if !file.exists() {
-            let why = if best { "no validation has been made yet" } else { "it is not the folder of a run, or nothing has been saved yet" };
+            let why = if which.best { "no validation has been made yet" } else { "it is not the folder of a run, or nothing has been saved yet" };
             return Err(Error::Input(format!("{} is not there: {why}", file.display())));
         }
-        let config = path.join("config.toml");
         // A folder of `import` has none.
-        if !config.is_file() {
-            return Self::find(&file, false);
-        }
-        let config = Some(RunConfig::load(&config)?);
+        let Some(config) = config else { return Self::find(&file, Which::default()) };
+        let config = Some(config);
         let task = config.as_ref().and_then(|c| c.task);
         let text = config.as_ref().and_then(|c| c.text.clone());
         let val_fraction = config.as_ref().map_or(0.0, |c| c.val_fraction);
         let columns = config.as_ref().and_then(|c| Some((c.label_column.clone()?, c.text_column.clone())));
-        Ok(Source { columns, file, separator: config.and_then(|c| c.separator), task, text, val_fraction })
+        let separator = config.as_ref().and_then(|c| c.separator.clone());
+        Ok(Source { columns, best_by_default: chosen == Chosen::Default && file.ends_with(BEST), file, separator, task, text, config, val_fraction })
+    }
+
+    /// The model's file, and how to ask for the other one where the best was taken by default.
+    pub(super) fn said(&self) -> String {
+        let how = if self.best_by_default { ", the best by validation (--last-model takes the last)" } else { "" };
+        format!("{}{how}", self.file.display())
     }
 
     pub(super) fn load(&self) -> Result<Model> {

@@ -1,6 +1,6 @@
 //! `retrograd predict`
 
-use super::model::Source;
+use super::model::{Source, Which};
 use super::series::Reading;
 use super::{print_json, say};
 use crate::data::{Series, Sheet, Table, Text};
@@ -22,6 +22,7 @@ rows before it. So the first row to come has all N of them, and the last only th
 Examples:
   retrograd predict runs/sales > forecasts.csv                  the run's own data, and the rows behind it
   retrograd predict runs/sales new.csv --out forecasts.csv      other data with the same columns
+  retrograd predict runs/sales --last-model                     by the model at the end of training, not the best by validation
   retrograd predict runs/sales new.csv --last 0                 only the rows to come
   retrograd predict runs/sales new.csv --last 50 --report forecasts.html   the last 50 rows too, and a page with pictures and errors")]
 pub(super) struct Args {
@@ -40,9 +41,8 @@ pub(super) struct Args {
     report: Option<PathBuf>,
     #[command(flatten)]
     reading: Reading,
-    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
-    #[arg(long)]
-    best: bool,
+    #[command(flatten)]
+    which: Which,
     /// No messages but errors
     #[arg(long)]
     quiet: bool,
@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             return Err(Error::Usage(format!("{} exists; give another file for --{flag}", path.display())));
         }
     }
-    let source = Source::find(&args.run, args.best)?;
+    let source = Source::find(&args.run, args.which)?;
     let model = source.load()?;
     let series = model.codec.series()?;
     let sheet = sheet(&source, args.data.as_deref(), series, &args.reading, args.quiet)?;
@@ -97,7 +97,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let to = args.out.as_ref().map_or(String::new(), |p| format!(" in {}", p.display()));
         let series = if from.len() == 1 { String::new() } else { format!(" in each of {} series", from.len()) };
         let come = if rows == table.horizon() && series.is_empty() { "to come".to_string() } else { format!("{} of them to come{series}", table.horizon()) };
-        tell(&format!("{}{to}, {come}", crate::phrase::counted(rows, "row", "rows")));
+        tell(&format!("{}{to}, {come}; model: {}", crate::phrase::counted(rows, "row", "rows"), source.said()));
     }
     Ok(())
 }

@@ -2,9 +2,9 @@
 
 use super::percent;
 use super::train::Args;
-use crate::data::{Codec, Kind};
+use crate::data::{Codec, Difference, Kind};
 use crate::feed::Source;
-use crate::forecast::{METHODS, Outcome};
+use crate::forecast::{Errors, Outcome};
 use crate::phrase::{argument, counted};
 use crate::plan::{self, Bytes};
 use crate::run::{End, Run, Unit, bits};
@@ -50,6 +50,7 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
             counted(table.rows(), "row", "rows"),
             counted(held, "step", "steps")
         ));
+        args.note(&chosen(args, run));
     }
     if let Some(task) = run.config().task {
         args.note(&format!(
@@ -94,6 +95,41 @@ pub(super) fn also(unit: Unit, loss: f64, per_byte: Option<f64>) -> String {
     words.into_iter().flatten().map(|w| format!(", {w}")).collect()
 }
 
+/// What is read and forecast of series, and how the model is chosen; also where nobody has said it.
+fn chosen(args: &Args, run: &Run) -> String {
+    let (config, settings) = (run.config(), run.trainer.settings());
+    let (what, name) = match config.difference.unwrap_or_default() {
+        Difference::None => ("values are read and forecast", "none"),
+        Difference::Targets => ("values are read, and changes from the last row known are forecast", "targets"),
+        Difference::All => ("changes are read and forecast", "all"),
+    };
+    let free = args.series.difference.is_none() && args.config.is_none() && args.resume.is_none() && args.from.is_none();
+    let why = if free { ", as the training part suggests" } else { "" };
+    let validated =
+        config.val_every.filter(|_| run.trainer.validates()).map_or(String::new(), |n| format!("; validated every {n} updates, the best model counts"));
+    format!("{what} (--difference={name}{why}); {} at {}, {}{validated}", settings.rule, settings.lr, settings.schedule)
+}
+
+/// How many times naive's error tells of a series too small for the scale that all share.
+const FAR_OFF: f64 = 10.0;
+
+/// What may help a run whose forecasts are no better than naive ones.
+fn advice(run: &Run, outcome: &Outcome) -> String {
+    let p = run.progress();
+    let parts = outcome.score.parts();
+    if parts.iter().any(|part| part.series.is_some() && part.scaled(Errors::rmse).is_some_and(|x| x > FAR_OFF)) {
+        return "all series share one scale, so train those that are far smaller than the others in a run of their own".to_string();
+    }
+    let change = match run.config().difference.unwrap_or_default() {
+        Difference::None => "--difference (forecasts changes), ",
+        Difference::Targets => "--difference=all (reads changes too), ",
+        Difference::All => "--difference=none (forecasts values), ",
+    };
+    // The best model is used: after its update training only fits noise.
+    let length = if p.best_update == run.trainer.updates() { "more --updates" } else { "a smaller --hidden or a lower --lr" };
+    format!("try {change}{length}")
+}
+
 pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcome>) {
     let unit = Unit::of(run.config());
     let (p, trainer, folder) = (run.progress(), &run.trainer, argument(run.folder().path()));
@@ -119,18 +155,16 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
     }
     if let Some(outcome) = forecast {
         args.note(&format!("forecasts of the held-out tail, in the units of the series:\n{}", super::series::told(&outcome.score)));
-        let [model, naive, seasonal] = METHODS.map(|m| outcome.score.all(m).map_or(f64::INFINITY, |e| e.rmse()));
-        if model > naive.min(seasonal) {
-            let name = if naive < seasonal { "naive" } else { "seasonal naive" };
-            let change = if run.config().difference.is_some() { "" } else { "--difference, " };
-            args.note(&format!(
-                "note: the {name} forecast is better; {change}fewer --updates or a smaller --hidden may help where the validation loss rises, more where it still falls"
-            ));
+        if let Some(note) = super::series::beaten(&outcome.score) {
+            args.note(&format!("{note}; {}", advice(run, outcome)));
         }
     }
     let task = run.config().task;
     if let (Some(chance), Some(accuracy)) = (run.chance(), p.val_accuracy) {
-        args.note(&format!("{} of the held-out answers are right; by chance {}", percent(accuracy), percent(chance)));
+        // What `eval` and `predict` answer with.
+        let best = p.best_accuracy.filter(|_| run.config().label_column.is_some() && p.best_loss < p.val_loss);
+        let of = best.map_or(String::new(), |_| format!(" with the best model, of update {}", p.best_update));
+        args.note(&format!("{} of the held-out answers are right{of}; by chance {}", percent(best.unwrap_or(accuracy)), percent(chance)));
     }
     match end {
         End::Done if task.is_some() => {
@@ -140,7 +174,7 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
             args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder} FILE` names the labels of other lines"));
         }
         End::Done if run.config().target.is_some() => {
-            let best = if p.best_loss < p.val_loss { format!("; with --best, by the model of update {}", p.best_update) } else { String::new() };
+            let best = if p.best_loss < p.val_loss { format!(", by the best model, of update {}", p.best_update) } else { String::new() };
             args.note(&format!("saved in {folder}; report.html there shows the forecasts, `retrograd predict {folder}` writes them{best}"));
         }
         End::Done => {

@@ -1,7 +1,7 @@
 //! `retrograd sample`
 
 use super::eval::ADVICE;
-use super::model::Source;
+use super::model::{Source, Which};
 use super::{not_negative, output, print_json, unescaped};
 use crate::data::{Kind, Unknown};
 use crate::error::{Error, Result, tell};
@@ -43,16 +43,15 @@ pub(super) struct Args {
     /// Seed of the draws
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
-    #[arg(long)]
-    best: bool,
+    #[command(flatten)]
+    which: Which,
     /// Print one JSON object on standard output, when all is written
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let source = Source::find(&args.run, args.best)?;
+    let source = Source::find(&args.run, args.which)?;
     if let Some(task) = source.task {
         let (run, eval) = (args.run.display(), crate::phrase::argument(&args.run));
         return Err(Error::Usage(format!("{run} was trained on the task {task}: it answers and writes no text; see `retrograd eval {eval}`")));

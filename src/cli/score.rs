@@ -2,14 +2,15 @@
 
 use super::eval::Args;
 use super::model::Source;
-use super::{predict, print_json, say, series};
-use crate::data::{Series, Table, Unknown};
+use super::{percent, predict, print_json, say, series};
+use crate::data::{Series, Sheet, Table, Text, Unknown};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 use crate::metrics::number;
 use crate::report;
+use crate::run::Kin;
 use crate::store::Model;
 use serde_json::json;
 
@@ -31,22 +32,18 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     if let Some(path) = args.report.as_deref().filter(|p| p.exists()) {
         return Err(Error::Usage(format!("{} exists; give another file for --report", path.display())));
     }
+    if args.last.is_some_and(|n| n < spec.horizon as usize) {
+        return Err(Error::Usage(format!("--last {} holds no forecasts of {} rows; give at least as many", args.last.unwrap_or(0), spec.horizon)));
+    }
     let sheet = predict::sheet(source, args.text.as_deref(), spec, &args.reading, args.quiet)?;
-    // Of the run's own table the part that was held out, of another all of it.
-    let own = args.text.is_none() && args.last.is_none();
-    if own && source.val_fraction == 0.0 {
-        return Err(Error::Usage(format!("nothing of the data of {} was held out; give other data, or the rows to score by --last", args.run.display())));
-    }
     let said = sheet.notes.len();
-    let mut table = Table::with(sheet, spec.clone(), if own { source.val_fraction } else { 0.0 })?;
+    let mut table = Table::with(sheet, spec.clone(), 0.0)?;
     predict::say_notes(&table.sheet.notes[said..], args.quiet);
-    if !own {
-        let last = |rows: &std::ops::Range<usize>| args.last.map_or(rows.start, |n| rows.end.saturating_sub(n).max(rows.start));
-        table.held = table.sheet.groups.iter().map(|g| last(&g.rows)).collect();
+    let unseen = unseen(args, source, spec, &table)?;
+    if let Some(note) = unseen.note.filter(|_| !args.quiet) {
+        tell(&note);
     }
-    if args.last.is_some_and(|n| n < table.horizon()) {
-        return Err(Error::Usage(format!("--last {} holds no forecasts of {} rows; give at least as many", args.last.unwrap_or(0), table.horizon())));
-    }
+    table.held = unseen.from;
     let device = match args.device {
         // Steps one after the other are too little work for a GPU, unless it is asked for.
         Wish::Auto => Device::Cpu { threads: 1 },
@@ -58,6 +55,12 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         tell(&format!("note: {note}"));
     }
     let outcome = Outcome::of(&table, &forecasts, &table.held);
+    if outcome.score.steps == 0 {
+        return Err(Error::Input(format!(
+            "{}: no row that is new to the model has {} more after it; give more rows, or --last",
+            table.sheet.name, spec.horizon
+        )));
+    }
     if let Some(path) = &args.report {
         let introduction = format!("Forecasts of {} by {}.", table.sheet.name, source.file.display());
         files::replace(path, report::series::html("Forecasts", &introduction, &outcome).as_bytes())?;
@@ -72,9 +75,66 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         return print_json(&found);
     }
     if !args.quiet {
-        tell(&format!("model: {}, {} parameters; data: {}", source.file.display(), model.config.parameters(), table.sheet.name));
+        tell(&format!("model: {}, {} parameters; data: {}", source.said(), model.config.parameters(), table.sheet.name));
     }
     say(&series::told(&outcome.score));
+    if let Some(note) = series::beaten(&outcome.score).filter(|_| !args.quiet) {
+        tell(&note);
+    }
     say(&format!("loss {loss:.6} of standardised numbers"));
     Ok(())
+}
+
+/// The rows that are scored.
+struct Unseen {
+    /// The first of each series.
+    from: Vec<usize>,
+    /// What the user should know of the choice.
+    note: Option<String>,
+}
+
+/// Of the data that the run was trained on, wherever it lies now, what was held out, and what has been added since; of other data all of it; or the last
+/// rows that are asked for.
+fn unseen(args: &Args, source: &Source, spec: &Series, table: &Table) -> Result<Unseen> {
+    let groups = &table.sheet.groups;
+    let all = || groups.iter().map(|g| g.rows.start).collect();
+    if let Some(n) = args.last {
+        return Ok(Unseen { from: groups.iter().map(|g| g.rows.end.saturating_sub(n).max(g.rows.start)).collect(), note: None });
+    }
+    let (Some(run), Some(path)) = (&source.config, args.text.as_deref().or(source.text.as_deref())) else { return Ok(Unseen { from: all(), note: None }) };
+    let text = Text::open(path)?;
+    let nothing = source.val_fraction == 0.0;
+    let tail = |table: Table| Table::with(table.sheet, spec.clone(), source.val_fraction).map(|t| t.held);
+    match run.kin(&text)? {
+        Kin::Other if args.text.is_some() => Ok(Unseen { from: all(), note: None }),
+        Kin::Same | Kin::Other if nothing && args.text.is_none() => {
+            Err(Error::Usage(format!("nothing of the data of {} was held out; give other data, or the rows to score by --last", args.run.display())))
+        }
+        Kin::Same if nothing => Ok(Unseen { from: all(), note: Some(format!("note: the run was trained on all of {}", text.name)) }),
+        Kin::Same => {
+            let given = args.text.as_ref().map(|_| format!("note: {} is what the run was trained on; the part that was held out is scored", text.name));
+            Ok(Unseen { from: tail(table.clone())?, note: given })
+        }
+        Kin::Other => {
+            let what = run.not_the_same(&text)?;
+            let note = format!("warning: {what}; its last {} is scored, rows of which may have been trained on", percent(source.val_fraction));
+            Ok(Unseen { from: tail(table.clone())?, note: Some(note) })
+        }
+        Kin::Grown => {
+            let mut first = vec![0; run.text_bytes as usize];
+            text.read(0, &mut first)?;
+            let before = Table::with(Sheet::read(&Text::given(&text.name, first), &args.reading.of(spec))?, spec.clone(), source.val_fraction)?;
+            let added = table.rows() - before.rows();
+            let rows = if added == 1 { "1 row".to_string() } else { format!("{added} rows") };
+            let what = if nothing { "they are scored" } else { "they are scored with those that were held out" };
+            Ok(Unseen { from: since(&before, table), note: Some(format!("note: {} has grown by {rows} since the run was trained; {what}", text.name)) })
+        }
+    }
+}
+
+/// Of each series of a table that has grown, the first row that was not trained on.
+fn since(before: &Table, table: &Table) -> Vec<usize> {
+    let trained =
+        |name: &Option<String>| before.sheet.groups.iter().zip(&before.held).find(|(g, _)| g.name == *name).map_or(0, |(g, held)| held - g.rows.start);
+    table.sheet.groups.iter().map(|g| (g.rows.start + trained(&g.name)).min(g.rows.end)).collect()
 }

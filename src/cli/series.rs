@@ -1,7 +1,7 @@
 //! The flags of `train` that are about numeric series.
 
 use crate::data::{Asked, Difference, Missing, Series, check_format};
-use crate::forecast::Score;
+use crate::forecast::{Errors, METHODS, Method, Part, Score, scaled, significant, worse};
 use crate::model::Deviation;
 use crate::phrase::counted;
 use crate::run::RunConfig;
@@ -35,9 +35,10 @@ pub(super) struct Flags {
     season: Option<u32>,
     /// Forecast changes from the last row known, and read changes from the row before (all, if no value is given) or values as they are (targets).
     /// `all` is right for most series with a trend, whose values go on to where none was in training; `targets` for those without one whose next
-    /// value is near the last. Errors stay in the series' own units [default: none]
+    /// value is near the last. Errors stay in the series' own units [default: what suits the training part: all where its later rows lie beyond its
+    /// earlier ones, else targets where the last value forecasts better than the mean, else none]
     #[arg(long, value_enum, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all", help_heading = "Series")]
-    difference: Option<Difference>,
+    pub(super) difference: Option<Difference>,
     /// What is minimized: the squared error, for the mean of what may come, or the absolute error, for its median and fewer surprises by outliers
     /// [default: squared]
     #[arg(long, value_enum, help_heading = "Series")]
@@ -114,7 +115,55 @@ pub(super) fn told(score: &Score) -> String {
         Some(n) => format!("season of {}", counted(n, "row", "rows")),
         None => "no season that all forecasts could look back to".to_string(),
     };
-    format!("{}{} scored; {season}", score.table(), counted(score.steps, "step", "steps"))
+    format!("{}{} scored; {season}{}", score.table(), counted(score.steps, "step", "steps"), of_parts(&score.parts()))
+}
+
+/// Most series that a table for people tells of, and most that a note names.
+const SHOWN: usize = 8;
+const NAMED: usize = 3;
+
+/// How the model does on each target of several series, where there are several, the worst beside naive first; their mean whatever the units.
+fn of_parts(parts: &[Part<'_>]) -> String {
+    let times = |figure: fn(&Errors) -> f64| scaled(parts, figure).map_or("-".to_string(), significant);
+    if parts.len() < 2 {
+        return String::new();
+    }
+    let what = if parts[0].series.is_some() { "series and targets" } else { "targets" };
+    let mean = format!("mean over {} {what}: RMSE is {} times that of naive, MAE {} times", parts.len(), times(Errors::rmse), times(Errors::mae));
+    if parts[0].series.is_none() {
+        return format!("\n{mean}");
+    }
+    let mut order: Vec<&Part<'_>> = parts.iter().collect();
+    let key = |p: &Part<'_>| p.scaled(Errors::rmse).map_or(f64::NEG_INFINITY, |x| if x.is_nan() { f64::INFINITY } else { x });
+    order.sort_by(|a, b| key(b).total_cmp(&key(a)));
+    order.truncate(SHOWN);
+    let wide = order.iter().map(|p| p.name().chars().count()).max().unwrap_or(0);
+    let left = parts.len() - order.len();
+    let mut out = format!("\n{:<wide$} {:>11} {:>11} {:>11}", "worst first", "RMSE", "naive", "seasonal");
+    for part in order {
+        let cells = METHODS.map(|m| part.of(m).map_or("-".to_string(), |e| significant(e.rmse()))).map(|s| format!("{s:>11}")).join(" ");
+        out += &format!("\n{:<wide$} {cells}", part.name());
+    }
+    let more = if left > 0 { format!("\n{left} more, better ones, are in --json") } else { String::new() };
+    format!("{out}{more}\n{mean}")
+}
+
+/// A note where forecasts without a model are better: for which targets and series, the worst by name.
+pub(super) fn beaten(score: &Score) -> Option<String> {
+    let parts = score.parts();
+    let worst = worse(&parts);
+    let first = worst.first()?;
+    let one = |p: &Part<'_>| {
+        let method = p.better()?;
+        let rmse = |m| p.of(m).map(|e| significant(e.rmse())).unwrap_or_default();
+        let name = if method == Method::Naive { "naive" } else { "seasonal naive" };
+        Some(format!("{} (RMSE {}, {name} {})", p.name(), rmse(Method::Model), rmse(method)))
+    };
+    let named: Vec<String> = worst.iter().take(NAMED).filter_map(one).collect();
+    let what = if first.series.is_some() { "series and targets" } else { "targets" };
+    let of = if parts.len() == 1 { String::new() } else { format!(" {} of {} {what}:", worst.len(), parts.len()) };
+    let more = if worst.len() > NAMED { ", ..." } else { "" };
+    Some(format!("note: a forecast without a model is better for{of} {}{more}", named.join(", ")))
 }
 
 fn delimiter(text: &str) -> std::result::Result<char, String> {

@@ -89,11 +89,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "COLUMN", help_heading = "Text")]
     text_column: Option<String>,
     #[command(flatten)]
-    series: super::series::Flags,
+    pub(super) series: super::series::Flags,
     /// Part of the text, at its end, that is held out for validation
     #[arg(long, default_value_t = 0.1, value_parser = fraction, value_name = "PART", help_heading = "Text")]
     val_fraction: f64,
-    /// Units per layer [default: 256]
+    /// Units per layer [default: 256; for series 64]
     #[arg(long, value_name = "H", help_heading = "Model")]
     hidden: Option<u32>,
     /// Layers, 1 to 8
@@ -107,33 +107,33 @@ pub(super) struct Args {
     no_bias: bool,
     /// Begin with the weights of this model, and its architecture and vocabulary; the optimizer begins anew
     #[arg(long, value_name = "RUN|FILE", conflicts_with = "resume", help_heading = "Model")]
-    from: Option<PathBuf>,
+    pub(super) from: Option<PathBuf>,
     /// Give the model of --from the characters of the text that it does not know: their rows are as in a fresh model (--init, --seed)
     #[arg(long, help_heading = "Model")]
     extend_vocabulary: bool,
     /// Initial weights: orthogonal, xavier, identity:A, normal:SIGMA, or uniform (PyTorch's default) [default: orthogonal]
     #[arg(long, help_heading = "Model")]
     init: Option<Init>,
-    /// Lanes of text trained side by side [default: 32]
+    /// Lanes of text trained side by side [default: 32; for series as many as its rows fill, up to 32]
     #[arg(long, value_name = "B", help_heading = "Training")]
     batch: Option<u32>,
     /// How far back gradients flow, see below [default: regular:64]
     #[arg(long, value_name = "STRATEGY", help_heading = "Training")]
     truncation: Option<Truncation>,
-    /// Stop after this many updates [default: 1000, unless --epochs is given]
+    /// Stop after this many updates [default: 1000, for series 600, unless --epochs is given]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "epochs", value_name = "N", help_heading = "Training")]
     updates: Option<u64>,
     /// Stop after this many passes over the training text
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Training")]
     epochs: Option<u64>,
-    /// sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY
-    #[arg(long, default_value = "adam", value_name = "RULE", help_heading = "Training")]
-    optimizer: Rule,
-    /// Learning rate [default: 0.002]
+    /// sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY [default: adam; for series adamw:0.3]
+    #[arg(long, value_name = "RULE", help_heading = "Training")]
+    optimizer: Option<Rule>,
+    /// Learning rate [default: 0.002; for series 0.003]
     #[arg(long, value_parser = positive, help_heading = "Training")]
     lr: Option<f64>,
     /// How the learning rate falls over the run: constant, cosine[:END] or exponential[:END], END the part of it that is left
-    /// [default: cosine for texts, else constant]
+    /// [default: cosine for texts and series, else constant]
     #[arg(long, help_heading = "Training")]
     schedule: Option<Schedule>,
     /// Updates over which the learning rate rises from 0 [default: 0]
@@ -169,7 +169,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value_t = OnDeviceLost::Stop, value_name = "WHAT", help_heading = "Run")]
     on_device_lost: OnDeviceLost,
     /// Updates from one validation to the next; the run always ends with one [default: for texts about 25 a run, fewer where they would cost over
-    /// 5% of training's operations; else one at the end of each epoch]
+    /// 5% of training's operations; for series every 25, or as many as read as much as is held out; else one at the end of each epoch]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
     val_every: Option<u64>,
     /// Stop when so many validations in a row have not been better than the best before
@@ -183,13 +183,13 @@ pub(super) struct Args {
     save_every: Option<u64>,
     /// Take what other flags don't say from a file, such as a run's config.toml; its keys are flags, and all may be left out
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
-    config: Option<PathBuf>,
+    pub(super) config: Option<PathBuf>,
     /// Folder of the run; it must be new or empty [default: runs/NAME, after the text]
     #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = "Run")]
     out: Option<PathBuf>,
     /// Go on with the run in this folder; other flags must be those that it was started with, or be left out
     #[arg(long, value_name = "DIR", help_heading = "Run")]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
     /// Characters of the sample that the best model writes at the end (under `sample` with --json), and of which up to 200 are written to metrics.jsonl
     /// on the way; 0 for none [default: 400]
     #[arg(long, value_name = "N", help_heading = "Run")]
@@ -247,7 +247,7 @@ impl Args {
             init: self.init.unwrap_or(base.init),
             updates: self.updates,
             epochs: self.epochs,
-            optimizer: self.optimizer,
+            optimizer: self.optimizer.unwrap_or(base.optimizer),
             lr: self.lr.unwrap_or(base.lr),
             schedule: self.schedule.unwrap_or(base.schedule),
             warmup: self.warmup.unwrap_or(base.warmup),
@@ -279,7 +279,7 @@ impl Args {
         let (mut config, stated) = RunConfig::merged(&self.config(), &flags(given), self.config.as_deref())?;
         let free = config.target.is_some() && !stated.iter().any(|s| s == "batch");
         let Some(path) = config.from.clone() else { return Ok((config, None, free)) };
-        let source = super::model::Source::find(&path, false)?;
+        let source = super::model::Source::find(&path, super::model::Which::default())?;
         let mut model = source.load()?;
         if config.separator.is_none() && config.writes_text() && !stated.iter().any(|s| s == "separator") {
             config.separator = source.separator;

@@ -3,6 +3,7 @@
 mod codec;
 mod content;
 mod cut;
+mod difference;
 mod encoded;
 mod encoding;
 mod ends;

@@ -329,11 +329,10 @@ impl Table {
         steps.clone().step_by(most).map(piece).collect()
     }
 
-    /// About so many updates an epoch has, in windows of 64 steps.
-    pub fn updates(&self, lanes: u32) -> u64 {
-        let steps: usize = (0..self.sheet.groups.len()).map(|g| self.training(g).len()).sum();
-        let window = if self.sheet.groups.len() == 1 { 64 } else { 256 };
-        steps as u64 / (window * u64::from(lanes))
+    /// Updates in windows of 64 steps that read as many steps as are held out.
+    pub fn held_updates(&self, lanes: u32) -> u64 {
+        let steps: usize = (0..self.sheet.groups.len()).map(|g| self.held_out(g).len()).sum();
+        steps as u64 / (64 * u64::from(lanes))
     }
 
     /// Lanes to train in where nobody says how many: few enough that each is long, or that an epoch has several updates.

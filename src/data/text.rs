@@ -246,6 +246,21 @@ impl Text {
         ))
     }
 
+    /// A checksum of its first bytes.
+    ///
+    /// # Errors
+    /// As [`Text::read`].
+    pub fn checksum_of(&self, first: u64) -> Result<String> {
+        let mut hasher = files::Hasher::default();
+        let mut at = 0;
+        while at < first {
+            let bytes = self.bytes(at..first.min(at + PIECE as u64))?;
+            hasher.update(&bytes);
+            at += bytes.len() as u64;
+        }
+        Ok(hasher.digits())
+    }
+
     /// A checksum of the bytes.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! Forecasts of series: what a model says, how good that is, and pictures of it as data.
 
+mod part;
 mod score;
 
-pub(crate) use score::shown;
-pub use score::{Errors, METHODS, Method, Score, baseline, scored};
+pub use part::{Part, scaled, worse};
+pub use score::{Errors, METHODS, Method, Score, Sums, baseline, scored};
+pub(crate) use score::{shown, significant};
 
 use crate::data::{Parts, SegmentInputs, Table};
 use crate::device::Device;
@@ -119,8 +121,14 @@ pub struct Drawn {
     pub from: usize,
     /// What the column of time says of the first and the last row.
     pub times: Option<[String; 2]>,
+    /// What the column of time says of each row; empty without one.
+    #[serde(default)]
+    pub row_times: Vec<String>,
     /// The rows.
     pub truth: Vec<Option<f64>>,
+    /// The forecasts of the rows to come, made at the last row.
+    #[serde(default)]
+    pub coming: Vec<Option<f64>>,
     /// How many rows ahead, and the forecasts of the same rows made so many rows before.
     pub ahead: Vec<(u32, Vec<Option<f64>>)>,
 }
@@ -154,6 +162,8 @@ fn drawn(table: &Table, forecasts: &Forecasts, group: usize, from: usize, target
         let p = row.checked_sub(h).filter(|p| kept.contains(p))?;
         finite(forecasts.at(p)[(h - 1) * targets + target])
     };
+    let last = group.rows.end - 1;
+    let coming = |h: usize| finite(forecasts.at(last)[(h - 1) * targets + target]);
     let mut heads = vec![1, horizon];
     heads.dedup();
     Drawn {
@@ -161,6 +171,8 @@ fn drawn(table: &Table, forecasts: &Forecasts, group: usize, from: usize, target
         series: group.name.clone(),
         from: rows.start - group.rows.start + 1,
         times: table.sheet.times.get(rows.clone()).and_then(|t| Some([t.first()?.clone(), t.last()?.clone()])),
+        row_times: table.sheet.times.get(rows.clone()).map_or(Vec::new(), <[String]>::to_vec),
+        coming: if from < group.rows.end { (1..=horizon).map(coming).collect() } else { Vec::new() },
         truth: rows.clone().map(|row| finite(column.values[row]).filter(|_| column.known(row))).collect(),
         ahead: heads.into_iter().map(|h| (h as u32, rows.clone().map(|row| forecast(row, h)).collect())).collect(),
     }

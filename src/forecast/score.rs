@@ -1,5 +1,6 @@
 //! How good forecasts are: root mean square and mean absolute error in the units of the series, beside the forecasts that need no model.
 
+use super::part::{Part, scaled};
 use crate::data::{Scale, Series, Table};
 use crate::model::Deviation;
 use serde::{Deserialize, Serialize};
@@ -28,11 +29,11 @@ pub struct Errors {
 }
 
 impl Errors {
-    fn take(&mut self, error: f64) {
+    pub(super) fn take(&mut self, error: f64) {
         (self.square, self.absolute, self.count) = (self.square + error * error, self.absolute + error.abs(), self.count + 1);
     }
 
-    fn add(self, other: Self) -> Self {
+    fn plus(self, other: Self) -> Self {
         Errors { square: self.square + other.square, absolute: self.absolute + other.absolute, count: self.count + other.count }
     }
 
@@ -62,7 +63,70 @@ pub fn baseline(table: &Table, method: Method, p: usize, ahead: usize, target: u
     }
 }
 
-/// Errors of each method, by horizon and target.
+/// Errors of each method over some steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    /// Steps whose N forecasts are scored.
+    #[serde(default, rename = "scored")]
+    pub steps: u64,
+    /// Whether each of their rows has one a season before.
+    #[serde(default = "yes")]
+    seasonal: bool,
+    /// By method: `[N, targets]`.
+    errors: [Vec<Errors>; 3],
+}
+
+/// What files say that were written before this was a key: their season is none where it is not so.
+fn yes() -> bool {
+    true
+}
+
+impl Sums {
+    fn none(width: usize, seasonal: bool) -> Self {
+        Sums { steps: 0, seasonal, errors: std::array::from_fn(|_| vec![Errors::default(); width]) }
+    }
+
+    /// Scores steps of a series. Cells that were filled are no truth and are left out.
+    fn of<'a>(table: &Table, steps: std::ops::Range<usize>, forecast: &impl Fn(usize) -> &'a [f64]) -> Self {
+        let (horizon, targets) = (table.horizon(), table.series.targets.len());
+        let mut sums = Sums::none(horizon * targets, table.series.season.is_some());
+        for p in steps {
+            sums.steps += 1;
+            let model = forecast(p);
+            for i in 0..horizon * targets {
+                let (ahead, j) = (i / targets + 1, i % targets);
+                let column = table.sheet.target(j);
+                if !column.known(p + ahead) {
+                    continue;
+                }
+                for (method, errors) in METHODS.into_iter().zip(&mut sums.errors) {
+                    let value = if method == Method::Model { Some(model[i]) } else { baseline(table, method, p, ahead, j) };
+                    match value {
+                        Some(value) => errors[i].take(value - column.values[p + ahead]),
+                        // Errors over other rows could not be compared.
+                        None => sums.seasonal = false,
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    fn add(&mut self, other: &Self) {
+        (self.steps, self.seasonal) = (self.steps + other.steps, self.seasonal && other.seasonal);
+        for (all, own) in self.errors.iter_mut().zip(&other.errors) {
+            all.iter_mut().zip(own).for_each(|(all, own)| *all = all.plus(*own));
+        }
+    }
+
+    fn sum(&self, method: Method, which: impl Fn(usize) -> bool) -> Option<Errors> {
+        let errors = &self.errors[method as usize];
+        let sum = errors.iter().enumerate().filter(|(i, _)| which(*i)).map(|(_, e)| *e).fold(Errors::default(), Errors::plus);
+        Some(sum).filter(|s| s.count > 0 && (method != Method::Seasonal || self.seasonal))
+    }
+}
+
+/// Errors of each method, by horizon and target; of all series together, and of each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Columns that are forecast.
@@ -73,67 +137,48 @@ pub struct Score {
     pub season: Option<u32>,
     /// Steps whose N forecasts are scored.
     pub steps: u64,
-    /// By method: `[N, targets]`.
-    errors: [Vec<Errors>; 3],
+    /// All series.
+    #[serde(flatten)]
+    all: Sums,
+    /// Each with its name; empty where the table has no column of series.
+    #[serde(default)]
+    by_series: Vec<(String, Sums)>,
 }
 
 impl Score {
-    /// Scores the steps of a table from row `from` of each series on, as `forecast` gives their forecasts, `[N, targets]`. Cells that were filled
-    /// are no truth and are left out.
+    /// Scores the steps of a table from row `from` of each series on, as `forecast` gives their forecasts, `[N, targets]`.
     pub fn of<'a>(table: &Table, from: &[usize], forecast: impl Fn(usize) -> &'a [f64]) -> Self {
-        let (horizon, targets) = (table.horizon(), table.series.targets.len());
-        let mut score = Score {
+        let horizon = table.horizon();
+        let mut all = Sums::none(table.series.width(), table.series.season.is_some());
+        let mut by_series = Vec::new();
+        for (group, from) in table.sheet.groups.iter().zip(from) {
+            let own = Sums::of(table, scored(group.rows.start, *from, group.rows.end, horizon), &forecast);
+            all.add(&own);
+            by_series.extend(group.name.clone().map(|name| (name, own)));
+        }
+        Score {
             targets: table.series.targets.clone(),
             horizon: table.series.horizon,
-            season: table.series.season,
-            steps: 0,
-            errors: std::array::from_fn(|_| vec![Errors::default(); horizon * targets]),
-        };
-        for p in table.sheet.groups.iter().zip(from).flat_map(|(g, from)| scored(g.rows.start, *from, g.rows.end, horizon)) {
-            score.steps += 1;
-            let model = forecast(p);
-            for i in 0..horizon * targets {
-                let (ahead, j) = (i / targets + 1, i % targets);
-                let column = table.sheet.target(j);
-                if !column.known(p + ahead) {
-                    continue;
-                }
-                for (method, errors) in METHODS.into_iter().zip(&mut score.errors) {
-                    let value = if method == Method::Model { Some(model[i]) } else { baseline(table, method, p, ahead, j) };
-                    match value {
-                        Some(value) => errors[i].take(value - column.values[p + ahead]),
-                        // Errors over other rows could not be compared.
-                        None => score.season = None,
-                    }
-                }
-            }
+            season: table.series.season.filter(|_| all.seasonal),
+            steps: all.steps,
+            all,
+            by_series,
         }
-        score
-    }
-
-    fn has(&self, method: Method) -> bool {
-        method != Method::Seasonal || self.season.is_some()
-    }
-
-    fn sum(&self, method: Method, which: impl Fn(usize) -> bool) -> Option<Errors> {
-        let errors = &self.errors[method as usize];
-        let sum = errors.iter().enumerate().filter(|(i, _)| which(*i)).map(|(_, e)| *e).fold(Errors::default(), Errors::add);
-        Some(sum).filter(|s| self.has(method) && s.count > 0)
     }
 
     /// Errors of one target so many rows ahead.
     pub fn at(&self, method: Method, target: usize, ahead: u32) -> Option<Errors> {
-        self.sum(method, |i| i == (ahead as usize - 1) * self.targets.len() + target)
+        self.all.sum(method, |i| i == (ahead as usize - 1) * self.targets.len() + target)
     }
 
     /// Errors of one target over all horizons.
     pub fn of_target(&self, method: Method, target: usize) -> Option<Errors> {
-        self.sum(method, |i| i % self.targets.len() == target)
+        self.all.sum(method, |i| i % self.targets.len() == target)
     }
 
     /// Errors of all targets over all horizons, whatever their units.
     pub fn all(&self, method: Method) -> Option<Errors> {
-        self.sum(method, |_| true)
+        self.all.sum(method, |_| true)
     }
 
     /// The mean of what is minimized, in standard deviations of each output: of squares, or of absolute values.
@@ -142,8 +187,24 @@ impl Score {
             Deviation::Squared => e.square / e.count as f64 / scale.deviation.powi(2),
             Deviation::Absolute => e.absolute / e.count as f64 / scale.deviation,
         };
-        let own: Vec<f64> = self.errors[Method::Model as usize].iter().zip(&series.outputs).filter(|(e, _)| e.count > 0).map(one).collect();
+        let own: Vec<f64> = self.all.errors[Method::Model as usize].iter().zip(&series.outputs).filter(|(e, _)| e.count > 0).map(one).collect();
         own.iter().sum::<f64>() / own.len() as f64
+    }
+
+    /// Each target of each series.
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        let targets = self.targets.len();
+        let mut parts = Vec::new();
+        let mut push = |series, sums: &Sums| {
+            for (j, target) in self.targets.iter().enumerate() {
+                parts.push(Part { target, series, errors: METHODS.map(|m| sums.sum(m, |i| i % targets == j)) });
+            }
+        };
+        match self.by_series.as_slice() {
+            [] => push(None, &self.all),
+            series => series.iter().for_each(|(name, sums)| push(Some(name.as_str()), sums)),
+        }
+        parts
     }
 
     /// All of it as an object.
@@ -155,8 +216,17 @@ impl Score {
         };
         let whole = json!({
             "horizon": self.horizon, "season": self.season, "scored_steps": self.steps, "targets": (0..self.targets.len()).map(target).collect::<Vec<_>>(),
+            "scaled_rmse": scaled(&self.parts(), Errors::rmse), "scaled_mae": scaled(&self.parts(), Errors::mae),
+            "by_series": self.by_series.iter().map(|(name, sums)| self.json_of(name, sums)).collect::<Vec<_>>(),
         });
         merged(whole, figures(|m| self.all(m)))
+    }
+
+    /// The figures of one series.
+    fn json_of(&self, name: &str, sums: &Sums) -> Value {
+        let targets = self.targets.len();
+        let target = |j: usize| merged(json!({ "name": self.targets[j] }), figures(|m| sums.sum(m, |i| i % targets == j)));
+        json!({ "name": name, "scored_steps": sums.steps, "targets": (0..targets).map(target).collect::<Vec<_>>() })
     }
 
     /// A table of all figures, for a terminal.
@@ -197,7 +267,7 @@ pub(crate) fn shown(horizon: u32) -> Vec<u32> {
 }
 
 /// Five digits, as a column of figures needs them.
-fn significant(x: f64) -> String {
+pub(crate) fn significant(x: f64) -> String {
     if x != 0.0 && x.is_finite() && !(1e-3..1e7).contains(&x.abs()) {
         return format!("{x:.4e}");
     }
@@ -219,4 +289,19 @@ fn merged(mut one: Value, other: Value) -> Value {
         one.extend(other);
     }
     one
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_from_before_there_were_figures_by_series_are_read() {
+        let sum = r#"[{"square": 8.0, "absolute": 4.0, "count": 2}]"#;
+        let text = format!(r#"{{"targets": ["y"], "horizon": 1, "season": 7, "steps": 2, "errors": [{sum}, {sum}, {sum}]}}"#);
+        let score: Score = serde_json::from_str(&text).unwrap();
+        assert_eq!((score.steps, score.all(Method::Seasonal).unwrap().rmse(), score.parts().len()), (2, 2.0, 1));
+        let again: Score = serde_json::from_value(serde_json::to_value(&score).unwrap()).unwrap();
+        assert_eq!(again, score);
+    }
 }

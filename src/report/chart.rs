@@ -123,11 +123,16 @@ impl Chart {
 
     /// The picture over another horizontal axis.
     pub(super) fn draw_over(&self, x: Kind) -> String {
+        self.draw_named(x, &words::short)
+    }
+
+    /// The same, with labels of its own under the horizontal axis.
+    pub(super) fn draw_named(&self, x: Kind, label: &dyn Fn(f64) -> String) -> String {
         let height = self.height.max(NAME * self.curves.len() as f64);
         let bottom = TOP + height;
         let (sx, sy) = self.scales(bottom, x);
         let mut p = Picture::new(self.id.clone(), &self.title, &self.described);
-        p.axis_x(&sx, (TOP, bottom), &self.x);
+        p.axis_named(&sx, (TOP, bottom), &self.x, label);
         p.axis_y(&sy, X, &format!("{}{}", self.y, if self.kind == Kind::Log { ", log scale" } else { "" }));
         p.clip((X.0 - 5.0, X.1 + 6.0), (TOP - 6.0, bottom + 6.0));
         if let Some((value, _)) = &self.level {

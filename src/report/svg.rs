@@ -227,11 +227,21 @@ impl Picture {
     }
 
     /// A horizontal axis below a plot: grid lines over `y`, a label to each tick, and what is measured.
-    pub(super) fn axis_x(&mut self, scale: &Scale, (top, bottom): (f64, f64), name: &str) {
-        for tick in scale.ticks() {
-            let x = scale.at(tick);
-            self.line("grid", (x, top), (x, bottom));
-            self.text("tick mid", (x, bottom + 17.0), &words::short(tick));
+    pub(super) fn axis_x(&mut self, scale: &Scale, span: (f64, f64), name: &str) {
+        self.axis_named(scale, span, name, &words::short);
+    }
+
+    /// The same with other labels; as many of them as there is room for.
+    pub(super) fn axis_named(&mut self, scale: &Scale, (top, bottom): (f64, f64), name: &str, label: &dyn Fn(f64) -> String) {
+        let ticks: Vec<(f64, String)> = scale.ticks().into_iter().map(|tick| (scale.at(tick), label(tick))).collect();
+        let widest = ticks.iter().map(|(_, label)| label.chars().count()).max().unwrap_or(0) as f64 * 7.0 + 10.0;
+        let apart = ticks.windows(2).map(|w| w[1].0 - w[0].0).fold(f64::INFINITY, f64::min);
+        let every = (widest / apart).ceil().max(1.0) as usize;
+        for (i, (x, label)) in ticks.iter().enumerate() {
+            self.line("grid", (*x, top), (*x, bottom));
+            if i % every == 0 {
+                self.text("tick mid", (*x, bottom + 17.0), label);
+            }
         }
         self.line("axis", (scale.from, bottom), (scale.to, bottom));
         self.text("name mid", ((scale.from + scale.to) / 2.0, bottom + 38.0), name);

@@ -7,8 +7,8 @@ use crate::store::Model;
 use crate::trainer::Corpus;
 use std::sync::Arc;
 
-/// Epochs of fewer updates do not each end with a validation.
-const SHORT: u64 = 50;
+/// Fewest updates from one validation of series to the next, where nobody says how many.
+const VALIDATED: u64 = 25;
 
 impl RunConfig {
     /// Opens it, and notes in the configuration what tells it from others; if the number of lanes is `free`, that which a table wants.
@@ -16,14 +16,16 @@ impl RunConfig {
     /// # Errors
     /// If it can't be read, or the model does not read its like.
     pub fn open_corpus(&mut self, model: Option<&Model>, free: bool) -> Result<Corpus> {
+        let series = model.filter(|_| self.target.is_some()).map(|m| m.codec.series()).transpose()?;
+        // A model that is gone on with has its own.
+        self.difference = self.difference.or(series.map(|s| s.difference));
         if let Some(wanted) = self.wanted()? {
-            let series = model.map(|m| m.codec.series()).transpose()?;
             let table = Arc::new(self.open_table(&wanted, series)?);
             if free {
                 self.batch = table.lanes();
             }
-            if self.val_every.is_none() && self.val_fraction > 0.0 && table.updates(self.batch) < SHORT {
-                self.val_every = Some(SHORT);
+            if self.val_every.is_none() && self.val_fraction > 0.0 {
+                self.val_every = Some(VALIDATED.max(table.held_updates(self.batch)));
             }
             return Corpus::of_table(table, &self.settings());
         }

@@ -1,6 +1,7 @@
 //! A run: training with reports, validation and snapshots, in a folder of its own.
 
 mod board;
+mod chosen;
 mod config;
 mod corpus;
 mod defaults;
@@ -17,6 +18,7 @@ mod summary;
 mod texts;
 mod unit;
 
+pub(crate) use chosen::{BEST, Chosen};
 pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use defaults::DataKind;
@@ -24,6 +26,7 @@ pub use folder::{Folder, START};
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 pub use lost::OnDeviceLost;
 pub(crate) use series::{FARTHEST_AHEAD, stands_between};
+pub(crate) use texts::Kin;
 pub use unit::Unit;
 
 use crate::device::Device;
@@ -411,13 +414,13 @@ impl Run {
         let updates = self.trainer.updates();
         let finite = Some(loss).filter(|l| l.is_finite());
         let best = finite.is_some() && self.progress.best_loss.is_none_or(|b| loss < b);
-        if best && let Err(e) = self.model()?.save(&self.folder.file("best.safetensors")) {
+        if best && let Err(e) = self.model()?.save(&self.folder.file(BEST)) {
             observer(Event::Warning(&format!("{e}; best.safetensors is not the best model now")));
         }
         let p = &mut self.progress;
         (p.validated_at, p.val_loss, p.val_accuracy) = (Some(updates), finite, accuracy);
         if best {
-            (p.best_loss, p.best_update, p.since_best) = (finite, updates, 0);
+            (p.best_loss, p.best_accuracy, p.best_update, p.since_best) = (finite, accuracy, updates, 0);
         } else {
             p.since_best += 1;
         }

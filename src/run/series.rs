@@ -1,11 +1,12 @@
 //! Runs on numeric series: what their configuration says of a table.
 
-use super::{Run, RunConfig};
+use super::{Chosen, Run, RunConfig};
 use crate::data::{Asked, Difference, Series, Sheet, Table, Text, Wanted, check_format};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
+use crate::store::Model;
 
 /// Most rows that may be forecast ahead.
 pub(crate) const FARTHEST_AHEAD: u32 = 10_000;
@@ -34,13 +35,21 @@ impl RunConfig {
         Ok(Some(Wanted { asked, horizon, difference: self.difference.unwrap_or_default(), season: self.season, loss }))
     }
 
-    /// Opens the table and notes what tells it from others; it is read as `series` says, or as is wanted.
+    /// Opens the table and notes what tells it from others; it is read as `series` says, or as is wanted. Where nobody says whether changes are
+    /// forecast, what suits the table is chosen and noted too.
     ///
     /// # Errors
     /// If it can't be read, or does not hold what is wanted.
     pub fn open_table(&mut self, wanted: &Wanted, series: Option<&Series>) -> Result<Table> {
         let text = self.raw_text()?;
-        let table = self.table(&text, wanted, series)?;
+        let mut table = self.table(&text, wanted, series)?;
+        if self.difference.is_none() {
+            let difference = series.map_or_else(|| table.suited_difference(), |s| s.difference);
+            if difference != wanted.difference {
+                table = self.table(&text, &Wanted { difference, ..wanted.clone() }, series)?;
+            }
+            self.difference = Some(difference);
+        }
         self.text.clone_from(&text.path);
         (self.text_checksum, self.text_bytes) = (table.sheet.checksum.clone(), table.sheet.bytes);
         Ok(table)
@@ -155,7 +164,7 @@ impl RunConfig {
 }
 
 impl Run {
-    /// How well the model, as it is, forecasts the held-out tail of its series; written to `forecast.json` too. None for a text, or where nothing is
+    /// How well the best model by validation forecasts the held-out tail of its series; written to `forecast.json` too. None for a text, or where nothing is
     /// held out.
     ///
     /// # Errors
@@ -165,7 +174,12 @@ impl Run {
         if !self.trainer.validates() {
             return Ok(None);
         }
-        let model = self.model()?;
+        // The model that `eval` and `predict` take, so that they say the same.
+        let best = self.progress().best_loss.map(|_| Chosen::Default.file(self.folder().path(), self.config().data_kind()));
+        let model = match best.filter(|file| file.is_file()) {
+            Some(file) => Model::load(&file)?,
+            None => self.model()?,
+        };
         let first: Vec<usize> = (0..table.held.len()).map(|g| table.held_out(g).start).collect();
         // Steps one after the other are too little work for a GPU.
         let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, || Ok(()))?;

@@ -38,7 +38,7 @@ impl Run {
             "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
             "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
             "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early, "val_accuracy": optional(p.val_accuracy),
-            "chance_accuracy": optional(self.chance()), "sample": "",
+            "best_val_accuracy": optional(p.best_accuracy), "chance_accuracy": optional(self.chance()), "sample": "",
         }))
     }
 

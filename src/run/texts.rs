@@ -6,7 +6,44 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::store::{Model, TrainedOn};
 
+/// What a file is to the one that a run was trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kin {
+    /// The same bytes.
+    Same,
+    /// The same bytes, and more after them.
+    Grown,
+    /// Another file.
+    Other,
+}
+
 impl RunConfig {
+    /// What a file is to the one that this run was trained on, by checksum, wherever it lies.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(crate) fn kin(&self, text: &Text) -> Result<Kin> {
+        if text.len() < self.text_bytes || text.checksum_of(self.text_bytes)? != self.text_checksum {
+            return Ok(Kin::Other);
+        }
+        Ok(if text.len() == self.text_bytes { Kin::Same } else { Kin::Grown })
+    }
+
+    /// That a file is not the one that this run was trained on.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub(crate) fn not_the_same(&self, text: &Text) -> Result<String> {
+        Ok(format!(
+            "{} is not the file that this run was trained on: it has {} bytes, checksum {}; the run's had {}, {}",
+            text.name,
+            text.len(),
+            text.checksum()?,
+            self.text_bytes,
+            self.text_checksum
+        ))
+    }
+
     /// Opens the text, or makes that of the task, and notes what tells it from others; its symbols are those of a vocabulary, or its own.
     ///
     /// # Errors

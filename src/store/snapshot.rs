@@ -64,6 +64,9 @@ pub struct Progress {
     pub val_accuracy: Option<f64>,
     /// The lowest validation loss.
     pub best_loss: Option<f64>,
+    /// Share of right answers of the model that had it; none where there are no answers.
+    #[serde(default)]
+    pub best_accuracy: Option<f64>,
     /// Update behind which it was found.
     pub best_update: u64,
     /// Validations since then.

@@ -10,6 +10,7 @@ mod crash;
 mod devices;
 // Gradients by time lag, and what they suggest.
 mod flow;
+mod forecasts;
 // Devices that are lost, hang, refuse or vanish.
 mod faults;
 // The programs under examples/.

@@ -314,7 +314,7 @@ fn from_a_file_to_forecasts() {
     for key in ["rmse", "mae", "naive_rmse", "seasonal_rmse", "targets"] {
         assert_eq!(again[key], found[key], "{key}");
     }
-    assert!((figure(&again, "loss") - figure(&found, "val_loss")).abs() < 1e-4 * figure(&again, "loss"));
+    assert!((figure(&again, "loss") - figure(&found, "best_val_loss")).abs() < 1e-4 * figure(&again, "loss"));
     let gpu = json(&retrograd(&["eval", run, "--device=gpu", "--json"]));
     assert!((figure(&gpu, "rmse") - figure(&again, "rmse")).abs() < 1e-4 * figure(&again, "rmse"));
     let page = std::fs::read_to_string(Path::new(run).join("report.html")).unwrap();
@@ -364,7 +364,7 @@ fn many_series_run() {
 #[test]
 fn runs_go_on_with_the_same_bytes() {
     let csv = file("resumed.csv", waves(400).as_bytes());
-    let flags = ["--target=x", "--time=day", "--horizon=3", "--difference=targets", "--loss=absolute", "--val-every=30"];
+    let flags = ["--target=x", "--time=day", "--horizon=3", "--difference=targets", "--loss=absolute", "--val-every=30", "--schedule=constant"];
     let (whole, _) = run_on(&csv, "resumed whole", &[&flags[..], &["--updates=120"]].concat());
     let (part, _) = run_on(&csv, "resumed part", &[&flags[..], &["--updates=50"]].concat());
     json(&retrograd(&["train", "--resume", part.to_str().unwrap(), "--updates=120", "--json", "--quiet"]));
@@ -407,5 +407,5 @@ fn commands_for_texts_refuse_series_and_the_other_way_round() {
     refused(&["predict", text.to_str().unwrap()], 1, &["reads symbols", "--target"]);
     refused(&["eval", text.to_str().unwrap(), csv.to_str().unwrap(), "--last=5"], 2, &["--last"]);
     let plan = json(&retrograd(&["plan", csv.to_str().unwrap(), "--target=x", "--time=day", "--device=cpu", "--json", "--quiet"]));
-    assert!(plan["parameters"].as_u64().unwrap() > 60_000);
+    assert!(plan["parameters"].as_u64().unwrap() > 4_000);
 }
