@@ -1,7 +1,7 @@
 //! `retrograd eval`
 
 use super::model::Source;
-use super::{percent, print_json, say, separator};
+use super::{held_out, percent, print_json, say, separator};
 use crate::data::{Codec, Kind, Lanes, Sequences, Set, Symbols, Task as Asked, Text, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
@@ -13,7 +13,7 @@ use crate::model::Dropout;
 use crate::model::History;
 use crate::optimizer::{Clip, Rule};
 use crate::plan::{self, Plan, Task};
-use crate::run::bits;
+use crate::run::{Answer, bits};
 use crate::store::Model;
 use serde_json::json;
 use std::path::PathBuf;
@@ -30,6 +30,7 @@ has forgotten that it began at zero: the loss then differs little from that of o
 Examples:
   retrograd eval runs/book other.txt            how well the run's last model predicts another text
   retrograd eval runs/book other.txt --best     the model with the lowest validation loss instead
+  retrograd eval runs/book                      the part of its own data that the run held out, of any kind of data
   retrograd eval runs/poems poems.txt --sequences losses.jsonl   the loss of each sequence
   retrograd eval runs/sales                     numeric series: RMSE and MAE of the held-out rows beside naive forecasts
   retrograd eval runs/sales new.csv --last 200  of other data, its last 200 rows
@@ -38,7 +39,8 @@ Examples:
 pub(super) struct Args {
     /// Folder of a run, or a model file
     pub(super) run: PathBuf,
-    /// Text to evaluate on, or CSV file for a run on numeric series; a run that was trained on a task is asked about fresh sequences instead
+    /// Text to evaluate on, table of labels or CSV file, as the run was trained; without one, the part of the run's own data that was held out. A run on a
+    /// task is asked about fresh sequences instead
     pub(super) text: Option<PathBuf>,
     /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
     #[arg(long)]
@@ -55,6 +57,9 @@ pub(super) struct Args {
     /// And that of the texts
     #[arg(long, value_name = "COLUMN", requires = "label_column")]
     pub(super) text_column: Option<String>,
+    /// Of a model of labels, whether the first line of the table names its columns [default: as the run was trained]
+    #[arg(long, value_enum, value_name = "ANSWER", conflicts_with = "separator")]
+    pub(super) header: Option<Answer>,
     /// Read the text as one stream, even if the run was trained on sequences
     #[arg(long, conflicts_with_all = ["separator", "lines"])]
     pub(super) stream: bool,
@@ -106,38 +111,25 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Codec::Labels { labels, .. } = &model.codec {
         return super::labels::run(args, &source, &model, labels);
     }
-    if args.label_column.is_some() {
-        return Err(Error::Usage(format!("{} predicts text, not labels; leave --label-column out", args.run.display())));
+    for (flag, given) in [("label-column", args.label_column.is_some()), ("header", args.header.is_some())] {
+        if given {
+            return Err(Error::Usage(format!("{} predicts text, not labels; leave --{flag} out", args.run.display())));
+        }
     }
-    let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
-    if args.sequences.is_some() && separator.is_none() && source.task.is_none() {
+    let own = args.text.is_none() && source.task.is_none();
+    let (held, lanes, unit) = if own { own_part(args, &model)? } else { given(args, &source, &model)? };
+    if args.sequences.is_some() && matches!(held, Held::Stream(..)) {
         return Err(Error::Usage("--sequences needs a text of sequences; give --separator or --lines".to_string()));
     }
-    let symbols = Arc::new(symbols(args, source.task, &model, separator.as_deref())?);
-    let tokens = symbols.vocabulary().kind() == Kind::Tokens;
-    let (unit, count) = (symbols.unit(), symbols.len());
-    let sequences = match (source.task, &separator) {
-        (Some(task), _) => Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?),
-        (None, Some(s)) => Some(Sequences::new(symbols.clone(), s)?),
-        (None, None) => None,
-    };
-    let (held, lanes) = match sequences {
-        Some(sequences) => {
-            let lanes = args.lanes.unwrap_or(LANES);
-            (Held::sequences(sequences, lanes), lanes)
-        }
-        None => {
-            let lanes = args.lanes.unwrap_or(Lanes::for_evaluation(count.saturating_sub(1), LANES));
-            (Held::Stream(Lanes::overlapping(symbols, 0..count, lanes, lanes, WARM_UP)?), lanes)
-        }
-    };
+    let tokens = model.codec.vocabulary().is_some_and(|v| v.kind() == Kind::Tokens);
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
         tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.file.display(), model.config.parameters()));
         if let Held::Sequences(s, _) = &held
             && s.skipped() > 0
         {
-            tell(&format!("note: {} sequences were left out because they are empty or shorter than 2 {unit}", s.skipped()));
+            let which = if s.skipped() == 1 { "sequence was left out because it is" } else { "sequences were left out because they are" };
+            tell(&format!("note: {} {which} empty or shorter than 2 {unit}", s.skipped()));
         }
     }
     let mut engine = engine(&device, &model, &held, lanes)?;
@@ -153,12 +145,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "loss": number(found.loss), "bpc": number(bits(found.loss)), "bits_per_byte": optional(bits_per_byte), "tokens": found.scored, "lanes": lanes, "sequences": sequences,
             "skipped_sequences": skipped, "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
             "tokens_per_second": number(found.scored as f64 / seconds), "accuracy": optional(accuracy),
-            "chance_accuracy": optional(source.task.map(Asked::chance)),
+            "chance_accuracy": optional(source.task.map(Asked::chance)), "held_out": own,
         }))?;
     } else {
         let scored = if source.task.is_some() { "answers" } else { unit };
         let also = bits_per_byte.filter(|_| tokens).map_or(String::new(), |b| format!(", {b:.4} bits per byte"));
-        say(&format!("loss {:.4} nats, {:.4} bits per symbol{also}, over {} {scored}", found.loss, bits(found.loss), found.scored));
+        let part = if own { " that were held out" } else { "" };
+        say(&format!("loss {:.4} nats, {:.4} bits per symbol{also}, over {} {scored}{part}", found.loss, bits(found.loss), found.scored));
         if let (Some(accuracy), Some(task)) = (accuracy, source.task) {
             say(&format!("{} of the answers are right; by chance {}", percent(accuracy), percent(task.chance())));
         }
@@ -167,6 +160,36 @@ pub(super) fn run(args: &Args) -> Result<()> {
         (Some(path), Held::Sequences(s, _)) => write_sequences(path, s, &found),
         _ => Ok(()),
     }
+}
+
+/// What is evaluated where it is given, or generated: laid out in lanes, and what a symbol is called.
+fn given(args: &Args, source: &Source, model: &Model) -> Result<(Held, u32, &'static str)> {
+    let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
+    let symbols = Arc::new(symbols(args, source.task, model, separator.as_deref())?);
+    let (unit, count) = (symbols.unit(), symbols.len());
+    let sequences = match (source.task, &separator) {
+        (Some(task), _) => Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?),
+        (None, Some(s)) => Some(Sequences::new(symbols.clone(), s)?),
+        (None, None) => None,
+    };
+    Ok(match sequences {
+        Some(sequences) => {
+            let lanes = args.lanes.unwrap_or(LANES);
+            (Held::sequences(sequences, lanes), lanes, unit)
+        }
+        None => {
+            let lanes = args.lanes.unwrap_or(Lanes::for_evaluation(count.saturating_sub(1), LANES));
+            (Held::Stream(Lanes::overlapping(symbols, 0..count, lanes, lanes, WARM_UP)?), lanes, unit)
+        }
+    })
+}
+
+/// The part of the run's own text that was held out, likewise.
+fn own_part(args: &Args, model: &Model) -> Result<(Held, u32, &'static str)> {
+    let (corpus, config) = held_out::find(args, model)?;
+    let unit = corpus.content.unit();
+    let nothing = || Error::Usage(format!("{} held nothing out; give the path of a text after it", args.run.display()));
+    Ok((corpus.validation.ok_or_else(nothing)?, config.batch, unit))
 }
 
 /// Whether the file of --sequences can be made.
@@ -215,7 +238,7 @@ fn symbols(args: &Args, task: Option<Asked>, model: &Model, separator: Option<&s
             }
             Ok(symbols)
         }
-        (None, None) => wrong(format!("no text given; {} was not trained on a --task, so give the path of a text behind it", args.run.display())),
+        (None, None) => wrong(format!("no text given; give the path of a text after {}", args.run.display())),
         (None, Some(_)) if args.seed.is_some() || args.examples.is_some() => {
             wrong("--seed and --examples are for runs that were trained on a --task; leave them out".to_string())
         }
@@ -233,7 +256,8 @@ fn write_sequences(path: &std::path::Path, sequences: &Sequences, found: &Evalua
     let mut text = String::new();
     for (i, (s, sum)) in sequences.list().iter().zip(&found.sums).enumerate() {
         let tokens = sequences.scored_of(s);
-        let line = json!({ "sequence": i, "start": s.start, "tokens": tokens, "nats": number(*sum), "loss": number(sum / f64::from(tokens)) });
+        let line =
+            json!({ "sequence": i, "number": s.number, "start": s.start, "tokens": tokens, "nats": number(*sum), "loss": number(sum / f64::from(tokens)) });
         text.push_str(&line.to_string());
         text.push('\n');
     }

@@ -18,6 +18,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         ("separator", args.separator.is_some()),
         ("lines", args.lines),
         ("label-column", args.label_column.is_some()),
+        ("header", args.header.is_some()),
         ("stream", args.stream),
         ("lanes", args.lanes.is_some()),
         ("sequences", args.sequences.is_some()),
@@ -60,7 +61,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     if args.json {
         let mut found = json!({
             "loss": number(loss), "model": source.file.display().to_string(), "data": table.sheet.name, "device": device.to_string(), "backend": device.backend(),
-            "series": table.held.len(), "report": args.report.as_ref().map(|p| p.display().to_string()),
+            "series": table.held.len(), "held_out": own, "report": args.report.as_ref().map(|p| p.display().to_string()),
         });
         series::extend(&mut found, &outcome.score);
         return print_json(&found);

@@ -6,10 +6,12 @@ use super::{finite, not_negative, positive, print_json, report, resume, say, sep
 use crate::data::{Kind, Task};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
+use crate::evaluate::Held;
+use crate::files;
 use crate::model::{Activation, History, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::Bytes;
-use crate::run::{DataKind, End, Folder, OnDeviceLost, Run, RunConfig, START};
+use crate::run::{Answer, DataKind, End, Folder, OnDeviceLost, Run, RunConfig, START};
 use crate::store::Model;
 use crate::trainer::{Corpus, Trainer};
 use crate::truncation::Truncation;
@@ -74,18 +76,27 @@ pub(super) struct Args {
     /// How many sequences of the task there are, held-out ones included [default: 20000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Text")]
     examples: Option<u64>,
-    /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1 where there are
-    /// no names. Cells stand between tabs, or else commas. Which lines are held out is drawn
+    /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1. Tabs, commas,
+    /// semicolons or bars stand between the columns. Which lines are held out is drawn, the same share of each label. Other flags that are not given
+    /// are then: --hidden 64, --activation relu, --init identity:1, --truncation full, --lr 0.001, --schedule cosine, and --updates by the number of
+    /// lines: 20 passes over them, from 2000 to 20000
     #[arg(long, value_name = "COLUMN", help_heading = "Text")]
     label_column: Option<String>,
     /// The column of the texts, where there is more than one besides that of the labels
     #[arg(long, value_name = "COLUMN", help_heading = "Text")]
     text_column: Option<String>,
+    /// Whether the first line of a table of labels names its columns [default: found out, and said]
+    #[arg(long, value_enum, value_name = "ANSWER", help_heading = "Text")]
+    header: Option<Answer>,
     #[command(flatten)]
     series: super::series::Flags,
-    /// Part of the text, at its end, that is held out for validation
+    /// Part that is held out for validation: the end of a text, or, of lines, sequences and lines with labels, some that are drawn and whose numbers are
+    /// written to held_out.txt
     #[arg(long, default_value_t = 0.1, value_parser = fraction, value_name = "PART", help_heading = "Text")]
     val_fraction: f64,
+    /// Seed by which lines or sequences are drawn that are held out; --seed does not change them [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Text")]
+    split_seed: Option<u64>,
     /// Units per layer [default: 256]
     #[arg(long, value_name = "H", help_heading = "Model")]
     hidden: Option<u32>,
@@ -222,6 +233,7 @@ impl Args {
             separator: self.separator.clone().or((self.lines && self.label_column.is_none()).then(|| "\n".to_string())),
             label_column: self.label_column.clone(),
             text_column: self.text_column.clone(),
+            header: self.header,
             task: self.task,
             examples: self.examples,
             hidden: self.hidden.unwrap_or(base.hidden),
@@ -243,6 +255,7 @@ impl Args {
             device: self.device,
             seed: self.seed,
             val_fraction: self.val_fraction,
+            split_seed: self.split_seed,
             memory_budget: self.memory_budget,
             history: self.history,
             dropout: self.dropout,
@@ -269,6 +282,10 @@ impl Args {
         let model = super::model::Source::find(&path, false)?.load()?;
         if config.tokens.is_some() {
             return Err(Error::Usage(format!("the model of --from {} has its own symbols; leave --tokens out", path.display())));
+        }
+        if config.split_seed.is_some() && !stated.iter().any(|s| s == "split-seed") {
+            // What that run held out was not trained on, and stays so.
+            config.split_seed = super::held_out::split_seed(&path)?.or(config.split_seed);
         }
         let (has, bytes) = (&model.config, model.codec.vocabulary().is_some_and(|v| v.kind() == Kind::Bytes));
         let before = config.clone();
@@ -375,7 +392,10 @@ fn begin(args: &Args, given: &[String]) -> Result<Run> {
     if tokenizer.is_some() && tokenizer != config.tokens_checksum {
         tell("warning: the tokenizer is not the one that the configuration was written for: its checksum is another");
     }
-    if config.target.is_none() && config.text.as_ref().and_then(|t| t.extension()).is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
+    for note in &corpus.notes {
+        if note.starts_with("warning") { tell(note) } else { args.note(note) }
+    }
+    if config.data_kind() == DataKind::Text && config.text.as_ref().and_then(|t| t.extension()).is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
         args.note("note: the file is trained on as a text; to forecast its numbers, name their columns by --target");
     }
     // What there is to refuse is refused before anything is made.
@@ -396,6 +416,10 @@ fn begin(args: &Args, given: &[String]) -> Result<Run> {
 /// Begins a run. From here on one that is killed can be resumed; one that can't begin leaves nothing.
 pub(super) fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus, model: Option<&Model>) -> Result<Run> {
     config.save(&folder.file("config.toml"))?;
+    if let Some(numbers) = corpus.validation.as_ref().filter(|_| config.split_seed.is_some()).and_then(Held::numbers) {
+        let lines: String = numbers.iter().map(|n| format!("{n}\n")).collect();
+        files::replace(&folder.file("held_out.txt"), lines.as_bytes())?;
+    }
     let (device, line) = Device::open(config.device)?;
     args.note(&line);
     let settings = Run::settings(&config, &device, &corpus)?;

@@ -29,6 +29,10 @@ impl RunConfig {
         }
         reads_text(model)?;
         if let Some(labelled) = self.open_labelled(model.map(|m| &m.codec))? {
+            let updates = (labelled.parts.len() as u64).div_ceil(u64::from(self.batch));
+            if self.val_every.is_none() && self.val_fraction > 0.0 && updates < SHORT {
+                self.val_every = Some(SHORT);
+            }
             return Corpus::of_labelled(labelled, &self.settings());
         }
         model.map_or(Ok(()), |m| m.codec.text().map(drop))?;

@@ -1,6 +1,6 @@
 //! What a loss is counted in.
 
-use super::{RunConfig, bits};
+use super::{DataKind, RunConfig, bits};
 use crate::model::Deviation;
 
 /// What a loss is counted in: for those who read it.
@@ -8,6 +8,8 @@ use crate::model::Deviation;
 pub enum Unit {
     /// Cross entropy of symbols.
     Nats,
+    /// That of labels.
+    Labels,
     /// Squares, or absolute values, of what standardised numbers are off by.
     Numbers(Deviation),
 }
@@ -15,13 +17,17 @@ pub enum Unit {
 impl Unit {
     /// That of a run.
     pub fn of(config: &RunConfig) -> Self {
-        if config.target.is_some() { Unit::Numbers(config.loss.unwrap_or_default()) } else { Unit::Nats }
+        match config.data_kind() {
+            DataKind::Series => Unit::Numbers(config.loss.unwrap_or_default()),
+            DataKind::Labels => Unit::Labels,
+            DataKind::Text | DataKind::Task => Unit::Nats,
+        }
     }
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
-            Unit::Nats => "nats",
+            Unit::Nats | Unit::Labels => "nats",
             Unit::Numbers(Deviation::Squared) => "squared deviations",
             Unit::Numbers(Deviation::Absolute) => "deviations",
         }
@@ -31,6 +37,7 @@ impl Unit {
     pub fn axis(self) -> &'static str {
         match self {
             Unit::Nats => "loss, nats per symbol",
+            Unit::Labels => "loss, nats per label",
             Unit::Numbers(Deviation::Squared) => "loss, squared standard deviations",
             Unit::Numbers(Deviation::Absolute) => "loss, standard deviations",
         }
@@ -41,14 +48,14 @@ impl Unit {
         match self {
             Unit::Nats => format!("{:.4} bits per symbol", bits(loss)),
             Unit::Numbers(Deviation::Squared) => format!("{:.4} deviations rms", loss.sqrt()),
-            Unit::Numbers(Deviation::Absolute) => String::new(),
+            Unit::Labels | Unit::Numbers(Deviation::Absolute) => String::new(),
         }
     }
 
     /// What the table of a picture's loss says it is.
     pub fn explained(self) -> &'static str {
         match self {
-            Unit::Nats => "1 nat is 1.443 bits.",
+            Unit::Nats | Unit::Labels => "1 nat is 1.443 bits.",
             Unit::Numbers(_) => "It is that of standardised numbers: 1 deviation is a standard deviation of the training part.",
         }
     }
