@@ -79,7 +79,7 @@ pub(super) struct Args {
     /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1. Tabs, commas,
     /// semicolons or bars stand between the columns. Which lines are held out is drawn, the same share of each label. Other flags that are not given
     /// are then: --hidden 64, --activation relu, --init identity:1, --truncation full, --lr 0.001, --schedule cosine, and --updates by the number of
-    /// lines: 20 passes over them, from 2000 to 20000
+    /// lines: 20 passes over them, from 2000 to 20000. Lines of more than 200 characters get a lower --lr
     #[arg(long, value_name = "COLUMN", help_heading = "Text")]
     label_column: Option<String>,
     /// The column of the texts, where there is more than one besides that of the labels
@@ -273,11 +273,15 @@ impl Args {
         config
     }
 
-    /// What the flags say, and the file of --config where they don't; with the model of --from. And whether the number of lanes is free, for no one has
-    /// said it and numeric series are trained on.
+    /// What the flags say, and the file of --config where they don't; with the model of --from. And whether what the data decides is free, for no one has
+    /// said it: of numeric series the number of lanes, of labels the learning rate.
     pub(super) fn prepared(&self, given: &[String]) -> Result<(RunConfig, Option<Model>, bool)> {
         let (mut config, stated) = RunConfig::merged(&self.config(), &flags(given), self.config.as_deref())?;
-        let free = config.target.is_some() && !stated.iter().any(|s| s == "batch");
+        let free = match config.data_kind() {
+            DataKind::Series => !stated.iter().any(|s| s == "batch"),
+            DataKind::Labels => !stated.iter().any(|s| s == "lr"),
+            DataKind::Text | DataKind::Task => false,
+        };
         let Some(path) = config.from.clone() else { return Ok((config, None, free)) };
         let model = super::model::Source::find(&path, false)?.load()?;
         if config.tokens.is_some() {

@@ -85,6 +85,11 @@ impl Labelled {
         Codec::Labels { vocabulary: self.symbols.vocabulary().clone(), labels: self.labels.clone() }
     }
 
+    /// Symbols of the longest text.
+    pub fn longest(&self) -> u64 {
+        self.parts.iter().map(|p| p.end - p.start).max().unwrap_or(0)
+    }
+
     /// The class that most texts have, and how many.
     pub fn most_frequent(&self) -> (u32, u64) {
         most_frequent(self.classes.iter().copied()).map_or((0, 0), |(class, n)| (class, n as u64))

@@ -40,6 +40,7 @@ impl Records {
         let columns = most_frequent(list.iter().map(|r| r.cells.len())).map_or(0, |m| m.0);
         if let Some(odd) = list.iter().find(|r| r.cells.len() != columns) {
             let way = match delimiter {
+                _ if odd.cells.len() < columns => "add what is missing, or remove the line".to_string(),
                 b'\t' => "a text must not hold a tab".to_string(),
                 _ => format!("a text that holds {one} must stand in double quotes, or put tabs between the columns"),
             };
@@ -187,8 +188,13 @@ fn refuse_json(name: &str, content: &str, named: &[&str]) -> Result<()> {
     let text = named.iter().skip(1).find(known).map(|n| (*n).to_string());
     let text = text.or(keys.iter().find(|k| **k != &label && found[**k].is_string()).map(|k| (*k).clone())).unwrap_or("text".to_string());
     let cells = serde_json::json!([text, label]);
-    let command = format!("jq -r '{each}[.[{}], .[{}]] | @tsv' FILE > lines.tsv", cells[0], cells[1]);
+    let command = format!("jq -r '{each}[.[{}], .[{}]] | @tsv' {} > lines.tsv", cells[0], cells[1], shell(name));
     Err(Error::Input(format!("{name} is {what}, not a table; convert it with {command} and train on that with --label-column 2")))
+}
+
+/// A path as a word of a shell.
+fn shell(name: &str) -> String {
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) { name.to_string() } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 
 /// What columns of labels are mostly called, and those of texts.

@@ -63,16 +63,21 @@ impl Sequences {
     pub fn new(symbols: Arc<Symbols>, separator: &str) -> Result<Self> {
         let name = &symbols.text().name;
         let parts = symbols.split(separator)?;
-        if !parts.iter().any(|(text, end)| text.end != *end) {
+        let ends = symbols.vocabulary().encode(separator).unwrap_or_default();
+        // A last line need not end as the others do, and a line alone is a line.
+        let closed = ends.len() == 1;
+        if !(parts.iter().any(|(text, end)| text.end != *end) || (closed && separator == "\n")) {
             return Err(Error::Input(format!(
                 "{name}: the separator {separator:?} never occurs; give the right one, or leave it out (eval: --stream) to read the text as one stream"
             )));
         }
-        let before = symbols.vocabulary().encode(separator)?.pop().unwrap_or(0);
+        let before = ends.last().copied().unwrap_or(0);
         let too_long = |_| Error::Input(format!("{name}: a sequence of more than {} {} is too long; give another separator", u32::MAX, symbols.unit()));
         let mut list = Vec::new();
         let mut skipped = 0;
         for (number, (text, end)) in (1..).zip(parts) {
+            // The separator that the end of the text stands for is predicted too: as after any other sequence.
+            let end = end + u64::from(closed && text.end == end && !text.is_empty());
             if text.is_empty() || end - text.start < 2 {
                 skipped += 1;
             } else {
@@ -406,8 +411,9 @@ mod tests {
     fn every_character_is_scored_once_behind_the_one_before_it() {
         let text = "ab\n\nc\nlonger line\nx";
         let s = sequences(text, "\n").unwrap();
-        assert_eq!((s.skipped(), s.scored()), (2, 17));
-        let symbols: Vec<u32> = symbols_of(&s).vocabulary().encode(text).unwrap();
+        // The last line ends as the others do, though nothing stands there.
+        assert_eq!((s.skipped(), s.scored()), (1, 19));
+        let symbols: Vec<u32> = symbols_of(&s).vocabulary().encode(&format!("{text}\n")).unwrap();
         for lanes in [1, 2, 5] {
             let packing = s.pack(lanes, Some((1, 2)));
             let mut seen = vec![0; symbols.len()];
@@ -440,7 +446,7 @@ mod tests {
                 assert!(weights.iter().zip(&live).all(|(w, l)| (*w != 0) == *l), "idle steps are not scored");
                 assert_eq!(packing.scored(w), live.iter().filter(|l| **l).count() as u64);
             }
-            let once: Vec<u32> = [1, 1, 1, 0].into_iter().chain([1; 14]).chain([0]).collect();
+            let once: Vec<u32> = [1, 1, 1, 0].into_iter().chain([1; 16]).collect();
             assert_eq!(seen, once, "{lanes} lanes");
         }
     }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 const SHORT: u64 = 50;
 
 impl RunConfig {
-    /// Opens it, and notes in the configuration what tells it from others; if the number of lanes is `free`, that which a table wants.
+    /// Opens it, and notes in the configuration what tells it from others; if they are `free`, the number of lanes is the one that a table of numbers wants,
+    /// and the learning rate the one that lines of that length want.
     ///
     /// # Errors
     /// If it can't be read, or the model does not read its like.
@@ -33,7 +34,14 @@ impl RunConfig {
             if self.val_every.is_none() && self.val_fraction > 0.0 && updates < SHORT {
                 self.val_every = Some(SHORT);
             }
-            return Corpus::of_labelled(labelled, &self.settings());
+            let note = self.rate_of_long(&labelled).filter(|_| free);
+            if let Some(rate) = note {
+                self.lr = rate;
+            }
+            let longest = labelled.longest();
+            let mut corpus = Corpus::of_labelled(labelled, &self.settings())?;
+            corpus.notes.extend(note.map(|rate| format!("note: lines of up to {longest} symbols want a low learning rate: --lr {rate}")));
+            return Ok(corpus);
         }
         model.map_or(Ok(()), |m| m.codec.text().map(drop))?;
         let symbols = Arc::new(self.open_text(model.and_then(|m| m.codec.vocabulary()))?);

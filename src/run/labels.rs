@@ -19,7 +19,19 @@ pub enum Answer {
 const PASSES: u64 = 20;
 const UPDATES: [u64; 2] = [2_000, 20_000];
 
+/// Symbols of the longest line for which the default learning rate is right. An update may change the factor by which a step of the recurrence grows by
+/// about that rate times --hidden, and over a line that is raised to the power of its length.
+const LONG: u64 = 200;
+
 impl RunConfig {
+    /// The learning rate for lines that are longer than the default is made for.
+    pub(super) fn rate_of_long(&self, labelled: &Labelled) -> Option<f64> {
+        let longest = labelled.longest();
+        let rate = self.lr * LONG as f64 / longest as f64;
+        // Two digits are enough, and are read back as they are.
+        (longest > LONG).then(|| format!("{rate:.1e}").parse().unwrap_or(rate))
+    }
+
     /// The columns of labels and texts; none where no labels are predicted.
     pub fn columns(&self) -> Option<Columns<'_>> {
         self.label_column.as_deref().map(|label| Columns { label, text: self.text_column.as_deref(), header: self.header.map(|h| h == Answer::Yes) })
