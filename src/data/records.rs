@@ -1,6 +1,7 @@
 //! Lines of a file as records of cells: what stands between the cells, and whether double quotes hold them together.
 
 use crate::error::{Error, Result};
+use std::ops::Range;
 
 /// What may stand between cells, by preference.
 const DELIMITERS: [(u8, &str, &str); 4] = [(b'\t', "tabs", "a tab"), (b',', "commas", "a comma"), (b';', "semicolons", "a semicolon"), (b'|', "bars", "a '|'")];
@@ -136,9 +137,9 @@ fn cut(name: &str, content: &str, delimiter: u8, quoting: bool) -> Result<Vec<Re
         // A record is read with the empty lines before it, and its own end.
         let begins = from + bytes[from..to].iter().take_while(|b| b"\r\n".contains(b)).count();
         let ends = to - bytes[begins..to].iter().rev().take_while(|b| b"\r\n".contains(b)).count();
-        let first = line + ends_of_lines(&bytes[from..begins]);
-        let last = first + ends_of_lines(&bytes[begins..ends]);
-        line = last + ends_of_lines(&bytes[ends..to]);
+        let first = line + ends_of_lines(bytes, from..begins);
+        let last = first + ends_of_lines(bytes, begins..ends);
+        line = last + ends_of_lines(bytes, ends..to);
         from = to;
         if record.iter().any(|cell| !cell.trim().is_empty()) {
             list.push(Record { lines: [first, last], cells: record.iter().map(str::to_string).collect() });
@@ -147,9 +148,9 @@ fn cut(name: &str, content: &str, delimiter: u8, quoting: bool) -> Result<Vec<Re
     Ok(list)
 }
 
-/// Ends of lines: \n, \r\n, or \r alone.
-fn ends_of_lines(bytes: &[u8]) -> u64 {
-    bytes.iter().enumerate().filter(|(i, b)| **b == b'\n' || (**b == b'\r' && bytes.get(i + 1) != Some(&b'\n'))).count() as u64
+/// Ends of lines in a range: \n, \r\n, or \r alone. A record may be read up to between \r and \n.
+fn ends_of_lines(bytes: &[u8], range: Range<usize>) -> u64 {
+    range.filter(|&i| bytes[i] == b'\n' || (bytes[i] == b'\r' && bytes.get(i + 1) != Some(&b'\n'))).count() as u64
 }
 
 /// A note on each record that goes over several lines; of many the first.
