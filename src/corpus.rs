@@ -5,15 +5,9 @@ use crate::error::{Error, Result};
 use crate::evaluate::Held;
 use crate::feed::Source;
 use crate::settings::Settings;
-use rand::SeedableRng;
-use rand::rngs::ChaCha8Rng;
-use rand::seq::SliceRandom;
 use std::sync::Arc;
 
-/// Stream of random numbers for what is held out; those of epochs are their numbers.
-const HELD_OUT: u64 = u64::MAX;
-
-/// A text or a table, parted into what is trained on and a held-out tail.
+/// A text or a table, parted into what is trained on and what is held out.
 pub struct Corpus {
     /// All of it.
     pub content: Content,
@@ -23,6 +17,10 @@ pub struct Corpus {
     pub train: Source,
     /// The held-out part; none if nothing is held out.
     pub validation: Option<Held>,
+    /// Where sequences have classes, the share of the most frequent one among all of them: what naming it always would get right.
+    pub chance: Option<f64>,
+    /// What the owner of the data may not know of it: notes, and warnings, which begin with that word.
+    pub notes: Vec<String>,
 }
 
 /// How the training part of a text is laid out.
@@ -72,9 +70,13 @@ impl Corpus {
                 let message = format!("{name} is one sequence; at least 2 are needed to hold one out; give --val-fraction 0, or {other}");
                 return Err(if all.asks() { Error::Usage(message) } else { Error::Input(message) });
             }
-            let (train, held) = all.hold_out(fraction);
+            // Those of a task are drawn as they are made.
+            let (train, held) = match settings.split_seed.filter(|_| !all.asks()) {
+                Some(seed) => all.draw_out(fraction, seed),
+                None => all.hold_out(fraction),
+            };
             let validation = held.map(|held| Held::sequences(held, settings.lanes));
-            return Ok(Corpus { content: symbols.into(), codec, train: Source::Sequences(train), validation });
+            return Ok(Corpus { content: symbols.into(), codec, train: Source::Sequences(train), validation, chance: None, notes: Vec::new() });
         }
         let held = (symbols.len() as f64 * fraction).floor() as u64;
         let cut = symbols.len() - held;
@@ -89,10 +91,10 @@ impl Corpus {
         let content = Content::from(symbols);
         let tail = |_| Parts::of_stream(&content, cut..content.len(), lanes, settings.lanes, WARM_UP);
         let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?.map(|parts| Held::Stream(content.clone(), parts));
-        Ok(Corpus { content, codec, train, validation })
+        Ok(Corpus { content, codec, train, validation, chance: None, notes: Vec::new() })
     }
 
-    /// Parts labelled texts; which are held out is drawn, since tables are often sorted by their labels.
+    /// Parts labelled texts; which are held out is drawn, the same share of each class.
     ///
     /// # Errors
     /// [`Error::Usage`] if sizes are wrong, or there are too few texts to hold any out.
@@ -100,19 +102,25 @@ impl Corpus {
         let codec = labelled.codec();
         settings.config(&codec)?;
         let name = labelled.symbols.text().name.clone();
-        let mut order: Vec<usize> = (0..labelled.parts.len()).collect();
-        let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
-        rng.set_stream(HELD_OUT);
-        order.shuffle(&mut rng);
-        let parts = order.iter().map(|&i| labelled.parts[i].clone()).collect();
-        let classes = order.iter().map(|&i| labelled.classes[i]).collect();
-        let all = Sequences::labelled(labelled.symbols.clone(), parts, classes);
-        if settings.val_fraction > 0.0 && all.list().len() < 2 {
+        let (count, fraction) = (labelled.parts.len(), settings.val_fraction);
+        if fraction > 0.0 && count < 2 {
             return Err(Error::Usage(format!("{name} has one line; at least 2 are needed to hold one out; give --val-fraction 0, or more lines")));
         }
-        let (train, held) = all.hold_out(settings.val_fraction);
+        let chance = Some(labelled.most_frequent().1 as f64 / count as f64);
+        let all = Sequences::labelled(labelled.symbols.clone(), labelled.parts, labelled.classes, &labelled.lines);
+        let (train, held) = match settings.split_seed {
+            Some(seed) => all.draw_out(fraction, seed),
+            None => all.shuffled(settings.seed).hold_out(fraction),
+        };
+        if fraction > 0.0 && held.is_none() {
+            return Err(Error::Usage(format!("{name} has one line of each label, so none can be held out; give --val-fraction 0, or more lines")));
+        }
+        let mut notes = labelled.notes;
+        for (part, what) in [(Some(&train), "trained on"), (held.as_ref(), "held out")] {
+            notes.extend(part.and_then(|part| missing(part, &labelled.labels, what)));
+        }
         let validation = held.map(|held| Held::sequences(held, settings.lanes));
-        Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation })
+        Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation, chance, notes })
     }
 
     /// Parts a table: one series is a stream, several are finite sequences, long ones in pieces. The tail of time of each is held out, and read
@@ -137,10 +145,21 @@ impl Corpus {
         let parts = Parts::of_table(&table, &rows, share, settings.lanes);
         let content = Content::from(table);
         let validation = Some(parts).filter(|p| !p.list().is_empty()).map(|parts| Held::Stream(content.clone(), parts));
-        Ok(Corpus { content, codec, train, validation })
+        Ok(Corpus { content, codec, train, validation, chance: None, notes: Vec::new() })
     }
 }
 
 /// Steps of a piece of one of several series, and those before it that are read to warm up its state.
 const PIECE: usize = 256;
 const PIECE_WARM_UP: usize = 64;
+
+/// A note on labels of which no line is in a part.
+fn missing(part: &Sequences, labels: &[String], what: &str) -> Option<String> {
+    let there: std::collections::BTreeSet<u32> = (0..part.list().len()).filter_map(|i| part.class(i)).collect();
+    let absent: Vec<String> =
+        (0..).zip(labels).filter(|(i, _)| !there.contains(i)).map(|(_, l)| format!("{:?}", l.chars().take(60).collect::<String>())).collect();
+    let shown = absent.iter().take(8).cloned().collect::<Vec<_>>().join(", ");
+    let more = if absent.len() > 8 { format!(" and {} more", absent.len() - 8) } else { String::new() };
+    let which = if absent.len() == 1 { "the label" } else { "the labels" };
+    (!absent.is_empty()).then(|| format!("note: no line with {which} {shown}{more} is {what}: there are too few of them"))
+}

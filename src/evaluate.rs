@@ -1,6 +1,6 @@
 //! The loss of a model on a text, every symbol scored once, and the share of right answers where there are answers.
 
-use crate::data::{Content, Packing, Parts, Sequences};
+use crate::data::{Content, Item, Packing, Parts, Sequences};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::relay::{self, Again, Reading};
@@ -34,6 +34,14 @@ impl Held {
     pub fn sequences(sequences: Sequences, lanes: u32) -> Self {
         let packing = sequences.pack(lanes, None);
         Held::Sequences(sequences, packing)
+    }
+
+    /// The numbers of the sequences of a text, see [`crate::data::Sequence::number`]; none of a stream or of rows.
+    pub fn numbers(&self) -> Option<Vec<u64>> {
+        match self {
+            Held::Sequences(s, _) if s.content().symbols().is_some() => Some(s.list().iter().map(|s| s.number).collect()),
+            _ => None,
+        }
     }
 
     /// The share of the most frequent class, where each sequence has one.
@@ -99,30 +107,53 @@ impl Held {
     /// # Errors
     /// As for [`Held::evaluate`].
     pub fn answers(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<Answers>> {
-        let Held::Sequences(sequences, packing) = self else { return Ok(None) };
+        let mut answers = Answers::default();
+        let asked = self.ask(engine, check, |scores, right, sequence| answers.add(scores, right, sequence))?;
+        Ok(asked.then_some(answers))
+    }
+
+    /// Of sequences that ask, the probability of each class at the last scored step of each, in the order of the list; none for other sequences.
+    /// The engine's state is lost.
+    ///
+    /// # Errors
+    /// As for [`Held::evaluate`].
+    pub fn probabilities(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<Vec<Vec<f64>>>> {
+        let Held::Sequences(sequences, _) = self else { return Ok(None) };
+        let mut found = vec![Vec::new(); sequences.list().len()];
+        let asked = self.ask(engine, check, |scores, _, sequence| found[sequence as usize] = softmax(scores))?;
+        Ok(asked.then_some(found))
+    }
+
+    /// Gives `take` the scores of all classes at each scored step, the class that is right there, and the sequence; false for sequences that don't ask.
+    fn ask(&self, engine: &mut Engine, check: impl Fn() -> Result<()>, mut take: impl FnMut(&[f32], u32, u32)) -> Result<bool> {
+        let Held::Sequences(sequences, packing) = self else { return Ok(false) };
         if !sequences.asks() {
-            return Ok(None);
+            return Ok(false);
         }
         let parameters = engine.parameters()?;
         let bias = engine.config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; engine.config.outputs() as usize], |t| t.extract(&parameters));
         let places = *engine.inputs();
         let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
-        let mut answers = Answers::default();
         for w in 0..packing.len() {
             let inputs = |places: &_, steps| check().and_then(|()| sequences.inputs(packing, w, places, steps, all));
             let mut from = 0;
             for t in answered(sequences, packing, w) {
                 engine.advance(from..t, inputs)?;
                 let one = inputs(&places, t..t + 1)?;
-                let sequence =
-                    |lane: u32| packing.items(w).iter().find(|i| i.lane == lane && (i.from..i.from + sequences.list()[i.sequence as usize].len).contains(&t));
-                answers.add(&engine.step(&one)?, &bias, [places.targets(), places.weights()].map(|p| &one.words[p as usize..]), |lane| {
-                    sequence(lane).map(|i| i.sequence)
-                });
+                let logits = engine.step(&one)?;
+                let lanes = logits.len() / bias.len();
+                let [targets, weights] = [places.targets(), places.weights()].map(|p| &one.words[p as usize..]);
+                for lane in (0..lanes).filter(|&lane| weights[lane] != 0) {
+                    let reads = |i: &&Item| i.lane as usize == lane && (i.from..i.from + sequences.list()[i.sequence as usize].len).contains(&t);
+                    let scores: Vec<f32> = (0..bias.len()).map(|v| logits[v * lanes + lane] + bias[v]).collect();
+                    if let Some(item) = packing.items(w).iter().find(reads) {
+                        take(&scores, targets[lane], item.sequence);
+                    }
+                }
                 from = t + 1;
             }
         }
-        Ok(Some(answers))
+        Ok(true)
     }
 }
 
@@ -149,6 +180,14 @@ fn stream(content: &Content, parts: &Parts, engine: &mut Engine, check: impl Fn(
     Ok((sum, again))
 }
 
+/// Probabilities of scores.
+fn softmax(scores: &[f32]) -> Vec<f64> {
+    let most = scores.iter().fold(f64::NEG_INFINITY, |m, s| m.max(f64::from(*s)));
+    let parts: Vec<f64> = scores.iter().map(|s| (f64::from(*s) - most).exp()).collect();
+    let sum: f64 = parts.iter().sum();
+    parts.iter().map(|p| p / sum).collect()
+}
+
 /// How often which class was answered where which was right.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answers {
@@ -165,18 +204,12 @@ impl Answers {
         right as f64 / self.counts.values().sum::<u64>() as f64
     }
 
-    /// Adds those of a step: logits are `[V, B]`, weights the bits of numbers; `sequence` gives that of a lane.
-    fn add(&mut self, logits: &[f32], bias: &[f32], [targets, weights]: [&[u32]; 2], sequence: impl Fn(u32) -> Option<u32>) {
-        let lanes = logits.len() / bias.len();
-        for lane in (0..lanes).filter(|&lane| weights[lane] != 0) {
-            let score = |v: usize| logits[v * lanes + lane] + bias[v];
-            let above = |v: &usize| (0..bias.len()).all(|u| u == *v || score(u) < score(*v));
-            let answer = (0..bias.len()).find(above).map(|v| v as u32);
-            *self.counts.entry((targets[lane], answer)).or_insert(0) += 1;
-            if let Some(sequence) = sequence(lane as u32) {
-                self.last.insert(sequence, answer);
-            }
-        }
+    /// Adds one of a sequence, by the scores of all classes.
+    fn add(&mut self, scores: &[f32], right: u32, sequence: u32) {
+        let above = |v: &usize| (0..scores.len()).all(|u| u == *v || scores[u] < scores[*v]);
+        let answer = (0..scores.len()).find(above).map(|v| v as u32);
+        *self.counts.entry((right, answer)).or_insert(0) += 1;
+        self.last.insert(sequence, answer);
     }
 }
 

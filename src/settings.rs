@@ -39,8 +39,11 @@ pub struct Settings {
     pub goal: Goal,
     /// Seed of the initial parameters and of all that is drawn.
     pub seed: u64,
-    /// Part of the text held out at its end, 0 for none.
+    /// Part held out, 0 for none: of a stream its end, of independent sequences some that are drawn.
     pub val_fraction: f64,
+    /// Seed by which independent sequences are held out; none as runs did that were begun before it was a setting: those at the end of a text, lines with
+    /// labels by `seed`.
+    pub split_seed: Option<u64>,
     /// Bytes that training may take on the device; none for [`crate::plan::default_budget`].
     pub memory_budget: Option<u64>,
     /// How h is stored between the sweeps.
@@ -107,6 +110,7 @@ impl Default for Settings {
             goal: Goal::Updates(1000),
             seed: 0,
             val_fraction: 0.1,
+            split_seed: Some(0),
             memory_budget: None,
             history: History::F32,
             dropout: 0.0,

@@ -25,6 +25,7 @@ pub struct Trainer {
     codec: Codec,
     feed: Feed,
     validation: Option<Held>,
+    chance: Option<f64>,
     settings: Settings,
     counters: Counters,
     last_learning_rate: f32,
@@ -77,6 +78,7 @@ impl Trainer {
             codec: corpus.codec,
             feed,
             validation,
+            chance: corpus.chance,
             settings,
             counters: Counters::default(),
             last_learning_rate: 0.0,
@@ -307,9 +309,14 @@ impl Trainer {
         self.validation.as_ref().and_then(|held| held.per_byte().ok().flatten())
     }
 
-    /// The share of the most frequent class among the held-out sequences, where each has one.
+    /// The share of the most frequent class among all sequences, held-out ones included, where each has one.
     pub fn chance(&self) -> Option<f64> {
-        self.validation.as_ref().and_then(Held::chance)
+        self.chance
+    }
+
+    /// Sequences that are held out; 0 of a stream.
+    pub fn held_out(&self) -> u64 {
+        if let Some(Held::Sequences(sequences, _)) = &self.validation { sequences.list().len() as u64 } else { 0 }
     }
 
     /// Share of right answers of the held-out part; none if nothing is held out, or it asks for none. See [`Held::answers`].

@@ -157,7 +157,7 @@ pub(crate) fn read_labels(input: &[u8]) -> String {
         plans(Corpus::of_labelled(first, &small())?, &small())
     };
     let ways = [("label", None), ("label", Some("text")), ("1", None), ("2", Some("1"))];
-    let all: Vec<String> = ways.iter().flat_map(|&(label, text)| [Kind::Characters, Kind::Bytes].map(|k| answer(read(Columns { label, text }, k)))).collect();
+    let all: Vec<String> = ways.iter().flat_map(|&(label, text)| [Kind::Characters, Kind::Bytes].map(|k| answer(read(Columns { label, text, header: None }, k)))).collect();
     if all.contains(&"ok".to_string()) { "ok".to_string() } else { all.join(" ") }
 }
 
@@ -193,7 +193,7 @@ pub(crate) fn read_model(input: &[u8]) -> String {
             }
             Codec::Labels { .. } => {
                 let text = Text::given("labels", String::from_utf8(labels()[0].clone()).unwrap_or_default());
-                Labelled::read(&text, Columns { label: "label", text: None }, Kind::Characters, Some(&model.codec))?;
+                Labelled::read(&text, Columns { label: "label", text: None, header: None }, Kind::Characters, Some(&model.codec))?;
             }
             Codec::Text(vocabulary) => drop(vocabulary.encode("abc")?),
         }

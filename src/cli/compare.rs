@@ -129,6 +129,7 @@ impl Args {
             goal: Goal::Updates(self.updates),
             seed: self.seed,
             val_fraction: self.val_fraction,
+            split_seed: None,
             memory_budget: None,
             history: History::F32,
             dropout: 0.0,

@@ -1,7 +1,7 @@
 //! `retrograd eval`
 
 use super::model::{Source, Which};
-use super::{percent, print_json, say, separator};
+use super::{held_out, percent, print_json, say, separator};
 use crate::data::{Codec, Kind, Parts, Sequences, Set, Symbols, Task as Asked, Text, Unknown, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
@@ -13,7 +13,7 @@ use crate::model::Dropout;
 use crate::model::History;
 use crate::optimizer::{Clip, Rule};
 use crate::plan::{self, Plan, Task};
-use crate::run::bits;
+use crate::run::{Answer, bits};
 use crate::store::Model;
 use serde_json::json;
 use std::path::PathBuf;
@@ -31,6 +31,7 @@ ended, it is read again from there: the loss is that of one stream (--lanes 1) t
 Examples:
   retrograd eval runs/book other.txt            how well the run's last model predicts another text
   retrograd eval runs/book other.txt --best     the model with the lowest validation loss instead
+  retrograd eval runs/book                      the part of its own data that the run held out, of any kind of data
   gzip -dc other.txt.gz | retrograd eval runs/book -   a text that comes through a pipe
   retrograd eval runs/book other.txt --unknown skip    characters that the model does not know are left out
   retrograd eval runs/poems poems.txt --sequences losses.jsonl   the loss of each sequence
@@ -42,7 +43,8 @@ Examples:
 pub(super) struct Args {
     /// Folder of a run, or a model file
     pub(super) run: PathBuf,
-    /// Text to evaluate on (- for standard input), or CSV file for a run on numeric series; a run that was trained on a task is asked about fresh sequences instead
+    /// Text to evaluate on (- for standard input), table of labels or CSV file, as the run was trained; without one, the part of the run's own data that
+    /// was held out. A run on a task is asked about fresh sequences instead
     pub(super) text: Option<PathBuf>,
     #[command(flatten)]
     pub(super) which: Which,
@@ -58,6 +60,9 @@ pub(super) struct Args {
     /// And that of the texts
     #[arg(long, value_name = "COLUMN", requires = "label_column")]
     pub(super) text_column: Option<String>,
+    /// Of a model of labels, whether the first line of the table names its columns [default: as the run was trained]
+    #[arg(long, value_enum, value_name = "ANSWER", conflicts_with = "separator")]
+    pub(super) header: Option<Answer>,
     /// Read the text as one stream, even if the run was trained on sequences
     #[arg(long, conflicts_with_all = ["separator", "lines"])]
     pub(super) stream: bool,
@@ -120,37 +125,20 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Codec::Labels { labels, .. } = &model.codec {
         return super::labels::run(args, &source, &model, labels);
     }
-    if args.label_column.is_some() {
-        return Err(Error::Usage(format!("{} predicts text, not labels; leave --label-column out", args.run.display())));
+    for (flag, given) in [("label-column", args.label_column.is_some()), ("header", args.header.is_some())] {
+        if given {
+            return Err(Error::Usage(format!("{} predicts text, not labels; leave --{flag} out", args.run.display())));
+        }
     }
-    let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
-    if args.unknown != Unknown::Refuse && source.task.is_some() {
-        return Err(Error::Usage("--unknown is for texts; the sequences of a task have no unknown symbols; leave it out".to_string()));
+    let own = args.text.is_none() && source.task.is_none();
+    if args.unknown != Unknown::Refuse && args.text.is_none() {
+        return Err(Error::Usage("--unknown is for other texts than the run's own; leave it out, or give a text".to_string()));
     }
-    if args.sequences.is_some() && separator.is_none() && source.task.is_none() {
+    let Laid { held, lanes, unit, notes, unknown } = if own { own_part(args, &model)? } else { given(args, &source, &model)? };
+    if args.sequences.is_some() && matches!(held, Held::Stream(..)) {
         return Err(Error::Usage("--sequences needs a text of sequences; give --separator or --lines".to_string()));
     }
-    let symbols = Arc::new(symbols(args, source.task, &model, separator.as_deref())?);
-    let tokens = symbols.vocabulary().kind() == Kind::Tokens;
-    let (unit, count) = (symbols.unit(), symbols.len());
-    let (notes, unknown) = (symbols.notes(), symbols.foreign());
-    let sequences = match (source.task, &separator) {
-        (Some(task), _) => Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?),
-        (None, Some(s)) => Some(Sequences::new(symbols.clone(), s)?),
-        (None, None) => None,
-    };
-    let (held, lanes) = match sequences {
-        Some(sequences) => {
-            let lanes = args.lanes.unwrap_or(LANES);
-            (Held::sequences(sequences, lanes), lanes)
-        }
-        None => {
-            let lanes = args.lanes.unwrap_or(Parts::lanes_for(count.saturating_sub(1), LANES));
-            let content = symbols.into();
-            let parts = Parts::of_stream(&content, 0..count, lanes, lanes, WARM_UP)?;
-            (Held::Stream(content, parts), lanes)
-        }
-    };
+    let tokens = model.codec.vocabulary().is_some_and(|v| v.kind() == Kind::Tokens);
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
         tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.file.display(), model.config.parameters()));
@@ -177,13 +165,15 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "loss": number(found.loss), "bpc": number(bits(found.loss)), "perplexity": number(found.loss.exp()), "bits_per_byte": optional(bits_per_byte), "unknown": unknown, "tokens": found.scored, "lanes": lanes, "sequences": sequences,
             "skipped_sequences": skipped, "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
             "tokens_per_second": number(found.scored as f64 / seconds), "accuracy": optional(accuracy),
-            "chance_accuracy": optional(source.task.map(Asked::chance)), "lanes_read_again": found.again.parts, "steps_read_again": found.again.steps,
+            "chance_accuracy": optional(source.task.map(Asked::chance)), "held_out": own,
+            "lanes_read_again": found.again.parts, "steps_read_again": found.again.steps,
         }))?;
     } else {
         let scored = if source.task.is_some() { "answers" } else { unit };
         let also = bits_per_byte.filter(|_| tokens).map_or(String::new(), |b| format!(", {b:.4} bits per byte"));
+        let part = if own { " that were held out" } else { "" };
         say(&format!(
-            "loss {:.4} nats, {:.4} bits per symbol{also}, perplexity {:.4}, over {} {scored}",
+            "loss {:.4} nats, {:.4} bits per symbol{also}, perplexity {:.4}, over {} {scored}{part}",
             found.loss,
             bits(found.loss),
             found.loss.exp(),
@@ -197,6 +187,52 @@ pub(super) fn run(args: &Args) -> Result<()> {
         (Some(path), Held::Sequences(s, _)) => write_sequences(path, s, &found),
         _ => Ok(()),
     }
+}
+
+/// What is evaluated.
+struct Laid {
+    held: Held,
+    lanes: u32,
+    /// What a symbol is called.
+    unit: &'static str,
+    notes: Vec<String>,
+    /// Symbols that the model does not know.
+    unknown: u64,
+}
+
+/// What is evaluated where it is given, or generated.
+fn given(args: &Args, source: &Source, model: &Model) -> Result<Laid> {
+    let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
+    let symbols = Arc::new(symbols(args, source.task, model, separator.as_deref())?);
+    let (unit, count) = (symbols.unit(), symbols.len());
+    let (notes, unknown) = (symbols.notes(), symbols.foreign());
+    let sequences = match (source.task, &separator) {
+        (Some(task), _) => Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?),
+        (None, Some(s)) => Some(Sequences::new(symbols.clone(), s)?),
+        (None, None) => None,
+    };
+    let (held, lanes) = match sequences {
+        Some(sequences) => {
+            let lanes = args.lanes.unwrap_or(LANES);
+            (Held::sequences(sequences, lanes), lanes)
+        }
+        None => {
+            let lanes = args.lanes.unwrap_or(Parts::lanes_for(count.saturating_sub(1), LANES));
+            let content = symbols.into();
+            let parts = Parts::of_stream(&content, 0..count, lanes, lanes, WARM_UP)?;
+            (Held::Stream(content, parts), lanes)
+        }
+    };
+    Ok(Laid { held, lanes, unit, notes, unknown })
+}
+
+/// The part of the run's own text that was held out.
+fn own_part(args: &Args, model: &Model) -> Result<Laid> {
+    let (corpus, config) = held_out::find(args, model)?;
+    let unit = corpus.content.unit();
+    let nothing = || Error::Usage(format!("{} held nothing out; give the path of a text after it", args.run.display()));
+    let held = corpus.validation.ok_or_else(nothing)?;
+    Ok(Laid { held, lanes: config.batch, unit, notes: Vec::new(), unknown: 0 })
 }
 
 /// Whether the file of --sequences can be made.
@@ -245,7 +281,7 @@ fn symbols(args: &Args, task: Option<Asked>, model: &Model, separator: Option<&s
             }
             Ok(symbols)
         }
-        (None, None) => wrong(format!("no text given; {} was not trained on a --task, so give the path of a text behind it", args.run.display())),
+        (None, None) => wrong(format!("no text given; give the path of a text after {}", args.run.display())),
         (None, Some(_)) if args.seed.is_some() || args.examples.is_some() => {
             wrong("--seed and --examples are for runs that were trained on a --task; leave them out".to_string())
         }
@@ -263,7 +299,8 @@ fn write_sequences(path: &std::path::Path, sequences: &Sequences, found: &Evalua
     let mut text = String::new();
     for (i, (s, sum)) in sequences.list().iter().zip(&found.sums).enumerate() {
         let tokens = sequences.scored_of(s);
-        let line = json!({ "sequence": i, "start": s.start, "tokens": tokens, "nats": number(*sum), "loss": number(sum / f64::from(tokens)) });
+        let line =
+            json!({ "sequence": i, "number": s.number, "start": s.start, "tokens": tokens, "nats": number(*sum), "loss": number(sum / f64::from(tokens)) });
         text.push_str(&line.to_string());
         text.push('\n');
     }

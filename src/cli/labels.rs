@@ -2,15 +2,17 @@
 
 use super::eval::{self, Args};
 use super::model::Source;
-use super::{percent, print_json, say};
+use super::{held_out, percent, print_json, say};
 use crate::data::{Columns, Kind, Labelled, Sequences, Text};
 use crate::device::Device;
 use crate::error::{Error, Result, tell};
 use crate::evaluate::{Answers, Evaluation, Held};
 use crate::files;
 use crate::metrics::number;
+use crate::run::Answer;
 use crate::store::Model;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Labels that a table shows, and characters of each.
 const SHOWN: usize = 16;
@@ -21,20 +23,15 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     if let Some((flag, _)) = texts.iter().find(|t| t.1) {
         return Err(Error::Usage(format!("--{flag} is for texts and tasks; {} names labels of lines; leave it out", args.run.display())));
     }
-    let Some(path) = &args.text else {
-        return Err(Error::Usage(format!("no file given; {} names labels, so give the path of lines with labels behind it", args.run.display())));
+    let own = args.text.is_none();
+    let (held, lanes, chance, unknown) = match &args.text {
+        Some(path) => given(args, source, model, path)?,
+        None => {
+            let (corpus, config) = held_out::find(args, model)?;
+            let nothing = || Error::Usage(format!("{} held nothing out; give the path of lines with labels after it", args.run.display()));
+            (corpus.validation.ok_or_else(nothing)?, config.batch, corpus.chance.unwrap_or_default(), 0)
+        }
     };
-    let given = args.label_column.clone().map(|label| (label, args.text_column.clone()));
-    let Some((label, text)) = given.or(source.columns.clone()) else {
-        return Err(Error::Usage(format!("{} does not say which column holds the labels; give --label-column", args.run.display())));
-    };
-    let lines = Text::open(path)?.or_for_unknown(eval::ADVICE);
-    let columns = Columns { label: &label, text: text.as_deref() };
-    let (labelled, unknown) = Labelled::lenient(&lines, columns, Kind::default(), Some(&model.codec), args.unknown)?;
-    let lanes = args.lanes.unwrap_or(eval::LANES);
-    let sequences = Sequences::labelled(labelled.symbols.clone(), labelled.parts.clone(), labelled.classes.clone());
-    let held = Held::sequences(sequences, lanes);
-    let chance = held.chance().unwrap_or_default();
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
         tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.said(), model.config.parameters()));
@@ -48,15 +45,40 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     if args.json {
         print_json(&json!({
             "loss": number(found.loss), "sequences": found.scored, "tokens": found.scored, "lanes": lanes, "accuracy": number(answers.accuracy()),
-            "chance_accuracy": number(chance), "unknown": unknown, "labels": labels, "confusion": confusion(&answers, labels.len()),
+            "chance_accuracy": number(chance), "held_out": own, "unknown": unknown, "labels": labels, "confusion": confusion(&answers, labels.len()),
             "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
         }))?;
     } else {
-        say(&format!("loss {:.4} nats a label, over {} lines", found.loss, found.scored));
+        let (lines, part) = (if found.scored == 1 { "line" } else { "lines" }, if own { " held out" } else { "" });
+        say(&format!("loss {:.4} nats per label, over {} {lines}{part}", found.loss, found.scored));
         say(&format!("{} of the labels are right; the most frequent one would be right in {}", percent(answers.accuracy()), percent(chance)));
         say(&table(&answers, labels));
     }
-    args.sequences.as_deref().map_or(Ok(()), |path| write(path, &labelled, labels, &found, &answers))
+    match (&args.sequences, &held) {
+        (Some(path), Held::Sequences(sequences, _)) => write(path, sequences, labels, &found, &answers),
+        _ => Ok(()),
+    }
+}
+
+/// The lines of a file, in lanes, the share of their most frequent label, and how many characters the model does not know.
+fn given(args: &Args, source: &Source, model: &Model, path: &Path) -> Result<(Held, u32, f64, u64)> {
+    let stated = args.label_column.clone().map(|label| (label, args.text_column.clone()));
+    let Some((label, text)) = stated.or(source.columns.clone()) else {
+        return Err(Error::Usage(format!("{} does not say which column holds the labels; give --label-column", args.run.display())));
+    };
+    let header = args.header.map_or_else(|| held_out::header(&args.run), |h| Ok(Some(h)))?.map(|h| h == Answer::Yes);
+    let columns = Columns { label: &label, text: text.as_deref(), header };
+    let lines = Text::open(path)?.or_for_unknown(eval::ADVICE);
+    let (labelled, unknown) = Labelled::lenient(&lines, columns, Kind::default(), Some(&model.codec), args.unknown)?;
+    for note in &labelled.notes {
+        if note.starts_with("warning") || !args.quiet {
+            tell(note);
+        }
+    }
+    let lanes = args.lanes.unwrap_or(eval::LANES);
+    let held = Held::sequences(Sequences::labelled(labelled.symbols, labelled.parts, labelled.classes, &labelled.lines), lanes);
+    let chance = held.chance().unwrap_or_default();
+    Ok((held, lanes, chance, unknown))
 }
 
 /// Rows of the right labels, columns of those that were named, and a last one for lines where none stood out.
@@ -71,13 +93,13 @@ fn table(answers: &Answers, labels: &[String]) -> String {
     if labels.len() > SHOWN {
         return format!("{} labels are too many for a table of which is taken for which; --json has it", labels.len());
     }
-    let cut = |label: &str| label.chars().take(WIDTH).collect::<String>();
+    let heads = heads(labels, WIDTH);
     let undecided = counts.iter().any(|row| row[labels.len()] > 0);
     let mut text = format!("{:>WIDTH$} |", "right: named");
-    labels.iter().for_each(|l| text += &format!(" {:>WIDTH$}", cut(l)));
+    heads.iter().for_each(|l| text += &format!(" {l:>WIDTH$}"));
     text += if undecided { "    undecided |   found\n" } else { " |   found\n" };
-    for (i, (label, row)) in labels.iter().zip(&counts).enumerate() {
-        text += &format!("{:>WIDTH$} |", cut(label));
+    for (i, (head, row)) in heads.iter().zip(&counts).enumerate() {
+        text += &format!("{head:>WIDTH$} |");
         let columns = labels.len() + usize::from(undecided);
         row[..columns].iter().for_each(|n| text += &format!(" {n:>WIDTH$}"));
         let all: u64 = row.iter().sum();
@@ -87,14 +109,54 @@ fn table(answers: &Answers, labels: &[String]) -> String {
     text
 }
 
-/// One line per sequence, in the order of the file.
-fn write(path: &std::path::Path, labelled: &Labelled, labels: &[String], found: &Evaluation, answers: &Answers) -> Result<()> {
+/// Labels for a table, of at most so many characters: of long ones the head, or, where heads are alike, head and tail; where these are too, a number.
+fn heads(labels: &[String], width: usize) -> Vec<String> {
+    let head = |l: &String| l.chars().take(width).collect::<String>();
+    let ends = |l: &String| {
+        let all: Vec<char> = l.chars().collect();
+        if all.len() <= width {
+            return head(l);
+        }
+        let tail = (width - 2) / 2;
+        all[..width - 2 - tail].iter().chain(&['.', '.']).chain(&all[all.len() - tail..]).collect()
+    };
+    let numbered = |(i, l): (usize, &String)| format!("{}~{}", l.chars().take(width - 1 - (i + 1).to_string().len()).collect::<String>(), i + 1);
+    let alike = |cut: &[String], i: usize| cut.iter().filter(|c| **c == cut[i]).count() > 1;
+    let (short, long): (Vec<String>, Vec<String>) = labels.iter().map(|l| (head(l), ends(l))).unzip();
+    let once: Vec<String> = (0..labels.len()).map(|i| if alike(&short, i) { long[i].clone() } else { short[i].clone() }).collect();
+    labels.iter().enumerate().map(|(i, l)| if alike(&once, i) { numbered((i, l)) } else { once[i].clone() }).collect()
+}
+
+/// One line per line of the table that was scored, in its order.
+fn write(path: &Path, sequences: &Sequences, labels: &[String], found: &Evaluation, answers: &Answers) -> Result<()> {
     let mut text = String::new();
-    for (i, (sum, class)) in found.sums.iter().zip(&labelled.classes).enumerate() {
+    for (i, (sum, sequence)) in found.sums.iter().zip(sequences.list()).enumerate() {
         let answer = answers.last.get(&(i as u32)).copied().flatten().map_or(Value::Null, |a| json!(labels[a as usize]));
-        let line = json!({ "sequence": i, "tokens": 1, "nats": number(*sum), "loss": number(*sum), "label": labels[*class as usize], "answer": answer });
+        let label = sequences.class(i).map_or(Value::Null, |c| json!(labels[c as usize]));
+        let line = json!({ "sequence": i, "line": sequence.number, "tokens": 1, "nats": number(*sum), "loss": number(*sum), "label": label, "answer": answer });
         text.push_str(&line.to_string());
         text.push('\n');
     }
     files::replace(path, text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::heads;
+
+    #[test]
+    fn labels_that_are_cut_stay_apart() {
+        let cut = |labels: &[&str]| heads(&labels.iter().map(|l| (*l).to_string()).collect::<Vec<_>>(), 12);
+        assert_eq!(cut(&["up", "down"]), ["up", "down"]);
+        assert_eq!(cut(&["customer support - billing", "customer support - refunds", "other"]), ["custo..lling", "custo..funds", "other"]);
+        assert_eq!(cut(&["a very long label indeed", "bad"]), ["a very long ", "bad"]);
+        for labels in [
+            ["customer support - a billing", "customer support - b billing", "x"],
+            ["custo..lling", "customer support - billing", "customer support - killing"],
+        ] {
+            let found = cut(&labels);
+            let apart: std::collections::BTreeSet<&String> = found.iter().collect();
+            assert!(apart.len() == 3 && found.iter().all(|f| f.chars().count() <= 12), "{found:?}");
+        }
+    }
 }

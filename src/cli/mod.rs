@@ -7,8 +7,10 @@ mod export;
 mod gradcheck;
 mod gradflow;
 mod headless;
+mod held_out;
 mod import;
 mod labels;
+mod labels_predicted;
 mod model;
 mod output;
 mod plan;
@@ -50,7 +52,7 @@ enum Command {
     Eval(eval::Args),
     /// Write text with a trained model
     Sample(sample::Args),
-    /// Forecast numeric series with a trained model, also the rows to come: a CSV file
+    /// Forecast numeric series, also the rows to come: a CSV file; or name the labels of lines
     Predict(predict::Args),
     /// Truncation strategies side by side on the same model and text: a table, compare.json and report.html
     Compare(compare::Args),

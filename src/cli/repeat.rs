@@ -29,7 +29,8 @@ fn parse(arguments: &[String]) -> Result<RunConfig> {
 /// If the configuration can't be written down.
 pub(super) fn arguments(config: &RunConfig) -> Result<(Vec<String>, Vec<String>)> {
     let table = |c: &RunConfig| toml::Table::try_from(c).map_err(|e| Error::Input(format!("what the run was started with can't be written down: {e}")));
-    let (mut mine, default) = (table(config)?, table(&RunConfig::defaults(config.data_kind()))?);
+    let mut mine = table(config)?;
+    let default = table(&RunConfig::defaults_of(&mine))?;
     NO_FLAGS.iter().for_each(|key| drop(mine.remove(*key)));
     // Of two that contradict each other, the one that was obeyed.
     if config.updates.is_some() {
@@ -141,6 +142,8 @@ mod tests {
             &["--layers", "2", "--dropout", "0.25"],
             &["--embed", "8"],
             &["mails.tsv", "--label-column", "mood", "--text-column=2"],
+            &["mails.tsv", "--label-column=2", "--header=no", "--split-seed=3", "--updates=9"],
+            &["--lines", "--split-seed=3"],
             &["--seed", "18446744073709"],
             &["--device", "gpu:2"],
             &["--val-every", "9"],

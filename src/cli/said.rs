@@ -3,11 +3,12 @@
 use super::percent;
 use super::train::Args;
 use crate::data::{Codec, Difference, Kind};
+use crate::error::tell;
 use crate::feed::Source;
 use crate::forecast::{Errors, Outcome};
 use crate::phrase::{argument, counted};
 use crate::plan::{self, Bytes};
-use crate::run::{End, Run, Unit, bits};
+use crate::run::{DataKind, End, Run, RunConfig, Unit, bits};
 use crate::truncation::Truncation;
 
 pub(super) fn announce(args: &Args, run: &mut Run) {
@@ -130,6 +131,34 @@ fn advice(run: &Run, outcome: &Outcome) -> String {
     format!("try {change}{length}")
 }
 
+/// Labels that are named no better than by always naming the most frequent one: what to try.
+fn not_better(run: &Run, accuracy: f64, chance: f64) {
+    let held = run.trainer.held_out() as f64;
+    // Twice what the drawing of lines alone does.
+    if accuracy > chance + 2.0 * (chance * (1.0 - chance) / held).sqrt() {
+        return;
+    }
+    let (config, usual) = (run.config(), RunConfig::defaults(DataKind::Labels));
+    let mut changed = Vec::new();
+    let mut differs = |flag: &'static str, other: bool| {
+        if other {
+            changed.push(flag)
+        }
+    };
+    differs("--truncation", config.truncation != usual.truncation);
+    differs("--activation", config.activation != usual.activation);
+    differs("--init", config.init != usual.init && config.from.is_none());
+    differs("--lr", config.lr != usual.lr);
+    differs("--schedule", config.schedule != usual.schedule);
+    let updates = run.trainer.updates();
+    let what = match &changed[..] {
+        [] => format!("give --updates {} and --hidden {}, or more lines", 3 * updates.max(1000), 2 * config.hidden),
+        flags => format!("leave out {}: the defaults for labels learn what stands anywhere in a line", flags.join(", ")),
+    };
+    let short = if changed.is_empty() || updates >= 2000 { String::new() } else { ", and give --updates 2000 or more".to_string() };
+    tell(&format!("warning: no better than always naming the most frequent label: the model has learned nothing that holds for other lines; {what}{short}"));
+}
+
 pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcome>) {
     let unit = Unit::of(run.config());
     let (p, trainer, folder) = (run.progress(), &run.trainer, argument(run.folder().path()));
@@ -162,16 +191,26 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
     let task = run.config().task;
     if let (Some(chance), Some(accuracy)) = (run.chance(), p.val_accuracy) {
         // What `eval` and `predict` answer with.
-        let best = p.best_accuracy.filter(|_| run.config().label_column.is_some() && p.best_loss < p.val_loss);
-        let of = best.map_or(String::new(), |_| format!(" with the best model, of update {}", p.best_update));
-        args.note(&format!("{} of the held-out answers are right{of}; by chance {}", percent(best.unwrap_or(accuracy)), percent(chance)));
+        let labels = run.config().label_column.is_some();
+        let best = p.best_accuracy.filter(|_| labels && p.best_loss < p.val_loss);
+        let (of, accuracy) = (best.map_or(String::new(), |_| format!(" with the best model, of update {}", p.best_update)), best.unwrap_or(accuracy));
+        if labels {
+            args.note(&format!(
+                "{} of the held-out labels are right{of}; the most frequent one alone would be right in {}",
+                percent(accuracy),
+                percent(chance)
+            ));
+            not_better(run, accuracy, chance);
+        } else {
+            args.note(&format!("{} of the held-out answers are right; by chance {}", percent(accuracy), percent(chance)));
+        }
     }
     match end {
         End::Done if task.is_some() => {
             args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder}` asks it about fresh sequences"))
         }
         End::Done if run.config().label_column.is_some() => {
-            args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd eval {folder} FILE` names the labels of other lines"));
+            args.note(&format!("saved in {folder}; report.html there shows how it went, `retrograd predict {folder} FILE` names the labels of other lines"));
         }
         End::Done if run.config().target.is_some() => {
             let best = if p.best_loss < p.val_loss { format!(", by the best model, of update {}", p.best_update) } else { String::new() };

@@ -19,6 +19,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         ("separator", args.separator.is_some()),
         ("lines", args.lines),
         ("label-column", args.label_column.is_some()),
+        ("header", args.header.is_some()),
         ("stream", args.stream),
         ("unknown", args.unknown != Unknown::Refuse),
         ("lanes", args.lanes.is_some()),
@@ -69,7 +70,8 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     if args.json {
         let mut found = json!({
             "loss": number(loss), "model": source.file.display().to_string(), "data": table.sheet.name, "device": device.to_string(), "backend": device.backend(),
-            "series": table.held.len(), "report": args.report.as_ref().map(|p| p.display().to_string()), "steps_read_again": forecasts.again.steps,
+            "series": table.held.len(), "held_out": unseen.held_out, "report": args.report.as_ref().map(|p| p.display().to_string()),
+            "steps_read_again": forecasts.again.steps,
         });
         series::extend(&mut found, &outcome.score);
         return print_json(&found);
@@ -89,6 +91,8 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
 struct Unseen {
     /// The first of each series.
     from: Vec<usize>,
+    /// Whether they are those that the run held out, and perhaps newer ones.
+    held_out: bool,
     /// What the user should know of the choice.
     note: Option<String>,
 }
@@ -99,26 +103,28 @@ fn unseen(args: &Args, source: &Source, spec: &Series, table: &Table) -> Result<
     let groups = &table.sheet.groups;
     let all = || groups.iter().map(|g| g.rows.start).collect();
     if let Some(n) = args.last {
-        return Ok(Unseen { from: groups.iter().map(|g| g.rows.end.saturating_sub(n).max(g.rows.start)).collect(), note: None });
+        return Ok(Unseen { from: groups.iter().map(|g| g.rows.end.saturating_sub(n).max(g.rows.start)).collect(), held_out: false, note: None });
     }
-    let (Some(run), Some(path)) = (&source.config, args.text.as_deref().or(source.text.as_deref())) else { return Ok(Unseen { from: all(), note: None }) };
+    let (Some(run), Some(path)) = (&source.config, args.text.as_deref().or(source.text.as_deref())) else {
+        return Ok(Unseen { from: all(), held_out: false, note: None });
+    };
     let text = Text::open(path)?;
     let nothing = source.val_fraction == 0.0;
     let tail = |table: Table| Table::with(table.sheet, spec.clone(), source.val_fraction).map(|t| t.held);
     match run.kin(&text)? {
-        Kin::Other if args.text.is_some() => Ok(Unseen { from: all(), note: None }),
+        Kin::Other if args.text.is_some() => Ok(Unseen { from: all(), held_out: false, note: None }),
         Kin::Same | Kin::Other if nothing && args.text.is_none() => {
             Err(Error::Usage(format!("nothing of the data of {} was held out; give other data, or the rows to score by --last", args.run.display())))
         }
-        Kin::Same if nothing => Ok(Unseen { from: all(), note: Some(format!("note: the run was trained on all of {}", text.name)) }),
+        Kin::Same if nothing => Ok(Unseen { from: all(), held_out: false, note: Some(format!("note: the run was trained on all of {}", text.name)) }),
         Kin::Same => {
             let given = args.text.as_ref().map(|_| format!("note: {} is what the run was trained on; the part that was held out is scored", text.name));
-            Ok(Unseen { from: tail(table.clone())?, note: given })
+            Ok(Unseen { from: tail(table.clone())?, held_out: true, note: given })
         }
         Kin::Other => {
             let what = run.not_the_same(&text)?;
             let note = format!("warning: {what}; its last {} is scored, rows of which may have been trained on", percent(source.val_fraction));
-            Ok(Unseen { from: tail(table.clone())?, note: Some(note) })
+            Ok(Unseen { from: tail(table.clone())?, held_out: false, note: Some(note) })
         }
         Kin::Grown => {
             let mut first = vec![0; run.text_bytes as usize];
@@ -127,7 +133,11 @@ fn unseen(args: &Args, source: &Source, spec: &Series, table: &Table) -> Result<
             let added = table.rows() - before.rows();
             let rows = if added == 1 { "1 row".to_string() } else { format!("{added} rows") };
             let what = if nothing { "they are scored" } else { "they are scored with those that were held out" };
-            Ok(Unseen { from: since(&before, table), note: Some(format!("note: {} has grown by {rows} since the run was trained; {what}", text.name)) })
+            Ok(Unseen {
+                from: since(&before, table),
+                held_out: true,
+                note: Some(format!("note: {} has grown by {rows} since the run was trained; {what}", text.name)),
+            })
         }
     }
 }

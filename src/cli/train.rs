@@ -7,10 +7,12 @@ use super::{finite, not_negative, positive, print_json, report, resume, say, sep
 use crate::data::{Kind, Task};
 use crate::device::{Device, Wish};
 use crate::error::{Error, Result, tell};
+use crate::evaluate::Held;
+use crate::files;
 use crate::model::{Activation, History, Init};
 use crate::optimizer::{Rule, Schedule};
 use crate::plan::Bytes;
-use crate::run::{DataKind, End, Folder, OnDeviceLost, Run, RunConfig, START};
+use crate::run::{Answer, DataKind, End, Folder, OnDeviceLost, Run, RunConfig, START};
 use crate::store::Model;
 use crate::trainer::{Corpus, Trainer};
 use crate::truncation::Truncation;
@@ -81,19 +83,28 @@ pub(super) struct Args {
     /// How many sequences of the task there are, held-out ones included [default: 20000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Text")]
     examples: Option<u64>,
-    /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1 where there are
-    /// no names. Cells stand between tabs, or else commas. Which lines are held out is drawn
+    /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1. Tabs, commas,
+    /// semicolons or bars stand between the columns. Which lines are held out is drawn, the same share of each label. Other flags that are not given
+    /// are then: --hidden 64, --activation relu, --init identity:1, --truncation full, --lr 0.001, --schedule cosine, and --updates by the number of
+    /// lines: 20 passes over them, from 2000 to 20000. Lines of more than 200 characters get a lower --lr
     #[arg(long, value_name = "COLUMN", help_heading = "Text")]
     label_column: Option<String>,
     /// The column of the texts, where there is more than one besides that of the labels
     #[arg(long, value_name = "COLUMN", help_heading = "Text")]
     text_column: Option<String>,
+    /// Whether the first line of a table of labels names its columns [default: found out, and said]
+    #[arg(long, value_enum, value_name = "ANSWER", help_heading = "Text")]
+    header: Option<Answer>,
     #[command(flatten)]
     pub(super) series: super::series::Flags,
-    /// Part of the text, at its end, that is held out for validation
+    /// Part that is held out for validation: the end of a text, or, of lines, sequences and lines with labels, some that are drawn and whose numbers are
+    /// written to held_out.txt
     #[arg(long, default_value_t = 0.1, value_parser = fraction, value_name = "PART", help_heading = "Text")]
     val_fraction: f64,
-    /// Units per layer [default: 256; for series 64]
+    /// Seed by which lines or sequences are drawn that are held out; --seed does not change them [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Text")]
+    split_seed: Option<u64>,
+    /// Units per layer [default: 256; for series and labels 64]
     #[arg(long, value_name = "H", help_heading = "Model")]
     hidden: Option<u32>,
     /// Layers, 1 to 8
@@ -234,6 +245,7 @@ impl Args {
             separator: self.separator.clone().or((self.lines && self.label_column.is_none()).then(|| "\n".to_string())),
             label_column: self.label_column.clone(),
             text_column: self.text_column.clone(),
+            header: self.header,
             task: self.task,
             examples: self.examples,
             hidden: self.hidden.unwrap_or(base.hidden),
@@ -256,6 +268,7 @@ impl Args {
             device: self.device,
             seed: self.seed,
             val_fraction: self.val_fraction,
+            split_seed: self.split_seed,
             memory_budget: self.memory_budget,
             history: self.history,
             dropout: self.dropout,
@@ -273,11 +286,15 @@ impl Args {
         config
     }
 
-    /// What the flags say, and the file of --config where they don't; with the model of --from. And whether the number of lanes is free, for no one has
-    /// said it and numeric series are trained on.
+    /// What the flags say, and the file of --config where they don't; with the model of --from. And whether what the data decides is free, for no one has
+    /// said it: of numeric series the number of lanes, of labels the learning rate.
     pub(super) fn prepared(&self, given: &[String]) -> Result<(RunConfig, Option<Model>, bool)> {
         let (mut config, stated) = RunConfig::merged(&self.config(), &flags(given), self.config.as_deref())?;
-        let free = config.target.is_some() && !stated.iter().any(|s| s == "batch");
+        let free = match config.data_kind() {
+            DataKind::Series => !stated.iter().any(|s| s == "batch"),
+            DataKind::Labels => !stated.iter().any(|s| s == "lr"),
+            DataKind::Text | DataKind::Task => false,
+        };
         let Some(path) = config.from.clone() else { return Ok((config, None, free)) };
         let source = super::model::Source::find(&path, super::model::Which::default())?;
         let mut model = source.load()?;
@@ -294,6 +311,10 @@ impl Args {
         }
         if config.tokens.is_some() {
             return Err(Error::Usage(format!("the model of --from {} has its own symbols; leave --tokens out", path.display())));
+        }
+        if config.split_seed.is_some() && !stated.iter().any(|s| s == "split-seed") {
+            // What that run held out was not trained on, and stays so.
+            config.split_seed = super::held_out::split_seed(&path)?.or(config.split_seed);
         }
         let (has, bytes) = (&model.config, model.codec.vocabulary().is_some_and(|v| v.kind() == Kind::Bytes));
         let before = config.clone();
@@ -398,6 +419,9 @@ fn begin(args: &Args, given: &[String]) -> Result<Run> {
     if let Some(symbols) = corpus.content.symbols() {
         symbols.notes().iter().for_each(|note| args.note(note));
     }
+    for note in &corpus.notes {
+        if note.starts_with("warning") { tell(note) } else { args.note(note) }
+    }
     let piped = config.text.is_none() && config.task.is_none() && args.text.is_some();
     if piped {
         args.note(&format!("note: {} is kept nowhere: to go on with the run later, give the text again before --resume", corpus.content.name()));
@@ -421,6 +445,10 @@ fn begin(args: &Args, given: &[String]) -> Result<Run> {
 /// Begins a run. From here on one that is killed can be resumed; one that can't begin leaves nothing.
 pub(super) fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus, model: Option<&Model>) -> Result<Run> {
     config.save(&folder.file("config.toml"))?;
+    if let Some(numbers) = corpus.validation.as_ref().filter(|_| config.split_seed.is_some()).and_then(Held::numbers) {
+        let lines: String = numbers.iter().map(|n| format!("{n}\n")).collect();
+        files::replace(&folder.file("held_out.txt"), lines.as_bytes())?;
+    }
     let (device, line) = Device::open(config.device)?;
     args.note(&line);
     let settings = Run::settings(&config, &device, &corpus)?;

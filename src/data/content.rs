@@ -90,14 +90,18 @@ impl Content {
         }
     }
 
-    /// Puts into a grid what some steps of a lane read and predict: the first reads place `from`, the others those behind it. Place -1 holds `before`.
+    /// Puts into a grid what some steps of a lane read and predict: the first reads place `from`, the others those behind it. Place -1 holds `before`, as the
+    /// place after the last does.
     pub(super) fn fill(&self, grid: &mut Grid<'_>, (steps, lane): (Range<u32>, u32), from: i64, before: u32, target: Target) -> Result<()> {
         match self {
             Content::Symbols(symbols) => {
                 let ahead = if let Target::Ahead(n) = target { n as usize } else { 0 };
                 let mut read = vec![before; steps.len() + ahead];
                 let known = usize::from(from < 0);
-                symbols.read((from + known as i64) as u64, &mut read[known..])?;
+                let first = (from + known as i64) as u64;
+                // What the end of the text stands for is the separator, as `before` is.
+                let there = (symbols.len().saturating_sub(first) as usize).min(read.len() - known);
+                symbols.read(first, &mut read[known..known + there])?;
                 for (i, t) in steps.enumerate() {
                     grid.token(t, lane, read[i]);
                     grid.target(t, lane, if let Target::Class(class) = target { class } else { read[i + ahead] });

@@ -81,7 +81,9 @@ impl Ends {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let place = |i: u32| {
             let s = list[((f64::from(i) + rng.random::<f64>()) / f64::from(count) * list.len() as f64) as usize % list.len()];
-            End { first: s.start, last: s.start + u64::from(rng.random_range(s.len - sequences.scored_of(&s)..s.len)) }
+            let last = s.start + u64::from(rng.random_range(s.len - sequences.scored_of(&s)..s.len));
+            // The separator that the text's end stands for is no place of it.
+            End { first: s.start, last: last.min(symbols.len() - 1) }
         };
         let list = (0..count).map(place).collect();
         Ok(Ends { symbols, before: sequences.before(), ahead: sequences.ahead() as usize, list })

@@ -28,23 +28,25 @@ pub struct Sequence {
     pub len: u32,
     /// Its first steps that are read to warm up the state, and not scored.
     pub warm_up: u32,
+    /// Its number in the text, from 1, those that are left out counted; of lines with labels, the line that it begins on.
+    pub number: u64,
 }
 
 /// The sequences of a text, or of a part of it.
 #[derive(Clone)]
 pub struct Sequences {
-    content: Content,
-    list: Vec<Sequence>,
+    pub(super) content: Content,
+    pub(super) list: Vec<Sequence>,
     /// What the first step of the text's first sequence reads: the separator's last symbol, as those of the others do.
-    before: u32,
+    pub(super) before: u32,
     /// Sequences that were left out because they have less than 2 symbols, or none but the separator.
-    skipped: u64,
-    scored: Scored,
+    pub(super) skipped: u64,
+    pub(super) scored: Scored,
 }
 
 /// Which steps of a sequence are scored, and against what.
 #[derive(Debug, Clone)]
-enum Scored {
+pub(super) enum Scored {
     /// Every step, against what lies behind it.
     All,
     /// So many at the end, each against the symbol so many places behind the one it reads.
@@ -61,20 +63,25 @@ impl Sequences {
     pub fn new(symbols: Arc<Symbols>, separator: &str) -> Result<Self> {
         let name = &symbols.text().name;
         let parts = symbols.split(separator)?;
-        if !parts.iter().any(|(text, end)| text.end != *end) {
+        let ends = symbols.vocabulary().encode(separator).unwrap_or_default();
+        // A last line need not end as the others do, and a line alone is a line.
+        let closed = ends.len() == 1;
+        if !(parts.iter().any(|(text, end)| text.end != *end) || (closed && separator == "\n")) {
             return Err(Error::Input(format!(
                 "{name}: the separator {separator:?} never occurs; give the right one, or read the text as one stream: leave it out, or give --stream"
             )));
         }
-        let before = symbols.vocabulary().encode(separator)?.pop().unwrap_or(0);
+        let before = ends.last().copied().unwrap_or(0);
         let too_long = |_| Error::Input(format!("{name}: a sequence of more than {} {} is too long; give another separator", u32::MAX, symbols.unit()));
         let mut list = Vec::new();
         let mut skipped = 0;
-        for (text, end) in parts {
+        for (number, (text, end)) in (1..).zip(parts) {
+            // The separator that the end of the text stands for is predicted too: as after any other sequence.
+            let end = end + u64::from(closed && text.end == end && !text.is_empty());
             if text.is_empty() || end - text.start < 2 {
                 skipped += 1;
             } else {
-                list.push(Sequence { start: text.start, len: u32::try_from(end - text.start).map_err(too_long)?, warm_up: 0 });
+                list.push(Sequence { start: text.start, len: u32::try_from(end - text.start).map_err(too_long)?, warm_up: 0, number });
             }
         }
         if list.is_empty() {
@@ -98,7 +105,7 @@ impl Sequences {
                 symbols.unit()
             )));
         }
-        let list = (0..count).map(|i| Sequence { start: part.start + 1 + i * u64::from(len), len, warm_up: 0 }).collect();
+        let list = (0..count).map(|i| Sequence { start: part.start + 1 + i * u64::from(len), len, warm_up: 0, number: i + 1 }).collect();
         Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::All })
     }
 
@@ -118,43 +125,35 @@ impl Sequences {
             return Err(Error::Input(format!("{}: {} symbols are less than one sequence, which has {piece}", symbols.text().name, symbols.len())));
         }
         // As everywhere, the first step reads the symbol before the start.
-        let list = (0..count).map(|i| Sequence { start: i * piece + 1, len: steps, warm_up: 0 }).collect();
+        let list = (0..count).map(|i| Sequence { start: i * piece + 1, len: steps, warm_up: 0, number: i + 1 }).collect();
         Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Answers(answers) })
     }
 
-    /// Parts of a text, each with the class that its last step is to name.
+    /// Parts of a text, each with the class that its last step is to name, and its number.
     ///
     /// # Panics
-    /// If a part is empty or reaches beyond the text, or there are not as many classes as parts.
-    pub fn labelled(symbols: Arc<Symbols>, parts: Vec<Range<u64>>, classes: Vec<u32>) -> Self {
-        assert!(parts.len() == classes.len() && parts.iter().all(|p| p.start < p.end && p.end <= symbols.len()), "parts of a text with a class each");
+    /// If a part is empty or reaches beyond the text, or there are not as many classes and numbers as parts.
+    pub fn labelled(symbols: Arc<Symbols>, parts: Vec<Range<u64>>, classes: Vec<u32>, numbers: &[u64]) -> Self {
+        assert!(
+            parts.len() == classes.len() && parts.len() == numbers.len() && parts.iter().all(|p| p.start < p.end && p.end <= symbols.len()),
+            "parts of a text with a class each"
+        );
         // As everywhere, the first step reads the symbol before the start.
-        let list = parts.into_iter().map(|p| Sequence { start: p.start + 1, len: (p.end - p.start) as u32, warm_up: 0 }).collect();
+        let one = |(p, number): (Range<u64>, &u64)| Sequence { start: p.start + 1, len: (p.end - p.start) as u32, warm_up: 0, number: *number };
+        let list = parts.into_iter().zip(numbers).map(one).collect();
         Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Labels(classes.into()) }
     }
 
     /// Steps of a table: `parts` of its rows, each with what of its start is read and not scored.
     pub fn rows(table: Arc<Table>, parts: &[(Range<usize>, usize)]) -> Self {
         // As everywhere, the first step reads the place before the start.
-        let one = |(rows, warm_up): &(Range<usize>, usize)| Sequence { start: rows.start as u64 + 1, len: rows.len() as u32, warm_up: *warm_up as u32 };
+        let one = |(rows, warm_up): &(Range<usize>, usize)| Sequence {
+            start: rows.start as u64 + 1,
+            len: rows.len() as u32,
+            warm_up: *warm_up as u32,
+            number: rows.start as u64 + 1,
+        };
         Sequences { content: table.into(), list: parts.iter().map(one).collect(), before: 0, skipped: 0, scored: Scored::All }
-    }
-
-    /// Parts them: the last sequences that hold at least `fraction` of the scored steps, held out, and those before.
-    pub fn hold_out(mut self, fraction: f64) -> (Self, Option<Self>) {
-        let goal = self.scored() as f64 * fraction;
-        let (mut held, mut at) = (0.0, self.list.len());
-        while at > 1 && held < goal {
-            at -= 1;
-            held += f64::from(self.scored_of(&self.list[at]));
-        }
-        let tail = self.list.split_off(at);
-        let mut held = self.scored.clone();
-        if let (Scored::Labels(classes), Scored::Labels(own)) = (&mut held, &mut self.scored) {
-            (*own, *classes) = (own[..at].into(), own[at..].into());
-        }
-        let tail = Sequences { content: self.content.clone(), list: tail, before: self.before, skipped: 0, scored: held };
-        (self, Some(tail).filter(|t| !t.list.is_empty()))
     }
 
     /// The sequences, in the order of the text.
@@ -412,8 +411,9 @@ mod tests {
     fn every_character_is_scored_once_behind_the_one_before_it() {
         let text = "ab\n\nc\nlonger line\nx";
         let s = sequences(text, "\n").unwrap();
-        assert_eq!((s.skipped(), s.scored()), (2, 17));
-        let symbols: Vec<u32> = symbols_of(&s).vocabulary().encode(text).unwrap();
+        // The last line ends as the others do, though nothing stands there.
+        assert_eq!((s.skipped(), s.scored()), (1, 19));
+        let symbols: Vec<u32> = symbols_of(&s).vocabulary().encode(&format!("{text}\n")).unwrap();
         for lanes in [1, 2, 5] {
             let packing = s.pack(lanes, Some((1, 2)));
             let mut seen = vec![0; symbols.len()];
@@ -446,7 +446,7 @@ mod tests {
                 assert!(weights.iter().zip(&live).all(|(w, l)| (*w != 0) == *l), "idle steps are not scored");
                 assert_eq!(packing.scored(w), live.iter().filter(|l| **l).count() as u64);
             }
-            let once: Vec<u32> = [1, 1, 1, 0].into_iter().chain([1; 14]).chain([0]).collect();
+            let once: Vec<u32> = [1, 1, 1, 0].into_iter().chain([1; 16]).collect();
             assert_eq!(seen, once, "{lanes} lanes");
         }
     }

@@ -1,5 +1,6 @@
 //! What a run was started with: `config.toml`, whose keys are the flags of `train`.
 
+use super::Answer;
 use crate::data::{self, Difference, Missing, Task};
 use crate::device::Wish;
 use crate::error::{Error, Result};
@@ -94,6 +95,9 @@ pub struct RunConfig {
     /// That of the texts; none for the only other one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_column: Option<String>,
+    /// Whether the first line of a table of labels names its columns; none to find out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Answer>,
     /// H.
     pub hidden: u32,
     /// Layers.
@@ -141,6 +145,9 @@ pub struct RunConfig {
     pub seed: u64,
     /// Part held out.
     pub val_fraction: f64,
+    /// Seed by which independent sequences are held out; none for other data, and for runs that were begun before it was a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split_seed: Option<u64>,
     /// Memory that training may take; none for a share of what there is.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "size")]
     pub memory_budget: Option<Bytes>,
@@ -234,6 +241,7 @@ impl RunConfig {
             goal: self.goal(),
             seed: self.seed,
             val_fraction: self.val_fraction,
+            split_seed: self.split_seed,
             memory_budget: self.memory_budget.map(|b| b.0),
             history: self.history,
             dropout: self.dropout,
@@ -314,6 +322,7 @@ impl RunConfig {
     pub(super) fn check_counts(&self) -> Result<()> {
         let counts = [
             ("seed", Some(self.seed)),
+            ("split-seed", self.split_seed),
             ("warmup", Some(self.warmup)),
             ("log-every", Some(self.log_every)),
             ("sample", Some(self.sample as u64)),
@@ -393,6 +402,9 @@ impl RunConfig {
         }
         self.check_series()?;
         self.check_labels()?;
+        if self.split_seed.is_some() && !self.draws_split() {
+            return wrong("--split-seed draws which lines or sequences are held out, and of other data the tail is; leave it out".to_string());
+        }
         if self.monitor.is_some() && !(self.writes_text() || self.task.is_some()) {
             return wrong("--monitor looks at texts alone; leave it out where series or labels are trained on".to_string());
         }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 const VALIDATED: u64 = 25;
 
 impl RunConfig {
-    /// Opens it, and notes in the configuration what tells it from others; if the number of lanes is `free`, that which a table wants.
+    /// Opens it, and notes in the configuration what tells it from others; if they are `free`, the number of lanes is the one that a table of numbers wants,
+    /// and the learning rate the one that lines of that length want.
     ///
     /// # Errors
     /// If it can't be read, or the model does not read its like.
@@ -31,7 +32,15 @@ impl RunConfig {
         }
         reads_text(model)?;
         if let Some(labelled) = self.open_labelled(model.map(|m| &m.codec))? {
-            return Corpus::of_labelled(labelled, &self.settings());
+            let note = self.rate_of_long(&labelled).filter(|_| free);
+            if let Some(rate) = note {
+                self.lr = rate;
+            }
+            let longest = labelled.longest();
+            let mut corpus = Corpus::of_labelled(labelled, &self.settings())?;
+            corpus.notes.extend(note.map(|rate| format!("note: lines of up to {longest} symbols want a low learning rate: --lr {rate}")));
+            self.settle_validation(&corpus)?;
+            return Ok(corpus);
         }
         model.map_or(Ok(()), |m| m.codec.text().map(drop))?;
         // A model, or a flag, says that it is symbols that are read.

@@ -37,7 +37,7 @@ impl RunConfig {
     }
 
     /// The defaults beside some stated keys, which say the kind of data.
-    pub(super) fn defaults_of(stated: &toml::Table) -> Self {
+    pub(crate) fn defaults_of(stated: &toml::Table) -> Self {
         let has = |key: &str| stated.contains_key(key);
         let kind = match () {
             () if has("target") => DataKind::Series,
@@ -45,7 +45,9 @@ impl RunConfig {
             () if has("task") => DataKind::Task,
             () => DataKind::Text,
         };
-        Self::defaults(kind)
+        let base = Self::defaults(kind);
+        // Sequences of a text are held out by drawing, as lines with labels are.
+        RunConfig { split_seed: base.split_seed.or((kind == DataKind::Text && has("separator")).then_some(0)), ..base }
     }
 
     /// The defaults of a kind of data. What else depends on the data is chosen when that is opened, see [`RunConfig::open_corpus`].
@@ -60,7 +62,20 @@ impl RunConfig {
                 schedule: Schedule::Cosine(0.0),
                 ..Self::common(kind)
             },
-            _ => Self::common(kind),
+            // A label hangs on symbols anywhere in its line, which only gradients through all of it can find, and a state that keeps what it has read.
+            DataKind::Labels => RunConfig {
+                hidden: 64,
+                truncation: Truncation::Full,
+                activation: Activation::Relu,
+                init: Init::Identity(1.0),
+                // By the number of lines, once that is known.
+                updates: None,
+                lr: 1e-3,
+                schedule: Schedule::Cosine(0.0),
+                split_seed: Some(0),
+                ..Self::common(kind)
+            },
+            DataKind::Text | DataKind::Task => Self::common(kind),
         }
     }
 
@@ -77,6 +92,7 @@ impl RunConfig {
             separator: None,
             label_column: None,
             text_column: None,
+            header: None,
             task: None,
             examples: (kind == DataKind::Task).then_some(EXAMPLES),
             target: None,
@@ -113,6 +129,7 @@ impl RunConfig {
             device: Wish::Auto,
             seed: 0,
             val_fraction: 0.1,
+            split_seed: None,
             memory_budget: None,
             history: History::F32,
             dropout: 0.0,

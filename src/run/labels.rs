@@ -1,18 +1,59 @@
 //! Runs on texts with labels: what their configuration says of a table.
 
-use super::RunConfig;
+use super::{DataKind, RunConfig};
 use crate::data::{Codec, Columns, Labelled};
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// An answer to a question about the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// It is so.
+    Yes,
+    /// It is not.
+    No,
+}
+
+/// Passes over the lines of a run that nobody gives a goal, and the fewest and most updates that these may come to.
+const PASSES: u64 = 20;
+const UPDATES: [u64; 2] = [2_000, 20_000];
+
+/// Symbols of the longest line for which the default learning rate is right. An update may change the factor by which a step of the recurrence grows by
+/// about that rate times --hidden, and over a line that is raised to the power of its length.
+const LONG: u64 = 200;
 
 impl RunConfig {
+    /// The learning rate for lines that are longer than the default is made for.
+    pub(super) fn rate_of_long(&self, labelled: &Labelled) -> Option<f64> {
+        let longest = labelled.longest();
+        let rate = self.lr * LONG as f64 / longest as f64;
+        // Two digits are enough, and are read back as they are.
+        (longest > LONG).then(|| format!("{rate:.1e}").parse().unwrap_or(rate))
+    }
+
     /// The columns of labels and texts; none where no labels are predicted.
     pub fn columns(&self) -> Option<Columns<'_>> {
-        self.label_column.as_deref().map(|label| Columns { label, text: self.text_column.as_deref() })
+        self.label_column.as_deref().map(|label| Columns { label, text: self.text_column.as_deref(), header: self.header.map(|h| h == Answer::Yes) })
     }
 
     /// Whether the model goes on with the text that it reads, and so can write one.
     pub fn writes_text(&self) -> bool {
-        self.data_kind() == super::DataKind::Text
+        self.data_kind() == DataKind::Text
+    }
+
+    /// Whether symbols are predicted, whose losses are counted in bits too.
+    pub(super) fn predicts_symbols(&self) -> bool {
+        matches!(self.data_kind(), DataKind::Text | DataKind::Task)
+    }
+
+    /// Whether what is held out is drawn: of sequences that are independent of each other it is.
+    pub fn draws_split(&self) -> bool {
+        match self.data_kind() {
+            DataKind::Labels => true,
+            DataKind::Text => self.separator.is_some(),
+            DataKind::Task | DataKind::Series => false,
+        }
     }
 
     /// Opens the table and notes what tells it from others; none where no labels are predicted.
@@ -25,6 +66,10 @@ impl RunConfig {
         let labelled = Labelled::read(&text, columns, self.kind(), known)?;
         self.text.clone_from(&text.path);
         (self.text_checksum, self.text_bytes) = (text.checksum()?, text.len());
+        if self.updates.is_none() && self.epochs.is_none() {
+            let updates = (PASSES * labelled.parts.len() as u64).div_ceil(u64::from(self.batch));
+            self.updates = Some(updates.clamp(UPDATES[0], UPDATES[1]));
+        }
         Ok(Some(labelled))
     }
 
@@ -47,9 +92,10 @@ impl RunConfig {
     pub(super) fn check_labels(&self) -> Result<()> {
         let wrong = |what: &str| Err(Error::Usage(what.to_string()));
         if self.label_column.is_none() {
-            return match self.text_column {
-                Some(_) => wrong("--text-column belongs to --label-column; give that too"),
-                None => Ok(()),
+            return match (&self.text_column, self.header) {
+                (Some(_), _) => wrong("--text-column belongs to --label-column; give that too"),
+                (_, Some(_)) => wrong("--header is about a table of labels; give --label-column too, or leave it out"),
+                (None, None) => Ok(()),
             };
         }
         if self.task.is_some() || self.separator.is_some() || self.target.is_some() {

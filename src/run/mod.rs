@@ -24,6 +24,7 @@ pub use config::RunConfig;
 pub use defaults::DataKind;
 pub use folder::{Folder, START};
 pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
+pub use labels::Answer;
 pub use lost::OnDeviceLost;
 pub(crate) use series::{FARTHEST_AHEAD, stands_between};
 pub(crate) use texts::Kin;
@@ -427,7 +428,7 @@ impl Run {
         p.stopped_early = self.config.patience.is_some_and(|n| p.since_best >= n) && !self.trainer.done();
         let line = json!({
             "update": updates, "tokens": self.trainer.tokens(), "epoch": number(self.trainer.epochs()), "train_loss": Value::Null, "mean_loss": Value::Null,
-            "val_loss": optional(finite), "val_bpc": optional(finite.filter(|_| self.config.target.is_none()).map(bits)), "val_accuracy": optional(accuracy), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
+            "val_loss": optional(finite), "val_bpc": optional(finite.filter(|_| self.config.predicts_symbols()).map(bits)), "val_accuracy": optional(accuracy), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
             "tokens_per_second": Value::Null, "seconds": number(self.progress.seconds),
         });
         self.write_line(&line, observer);

@@ -28,7 +28,7 @@ impl Run {
         Ok(json!({
             "device": engine.description(), "backend": self.device.backend(), "updates": self.trainer.updates(), "tokens": self.trainer.tokens(),
             "epochs": number(epochs), "train_loss": p.last_loss.map_or(Value::Null, single), "val_loss": optional(p.val_loss),
-            "val_bpc": optional(p.val_loss.filter(|_| self.config.target.is_none()).map(bits)), "best_val_loss": best, "best_update": if best.is_null() { Value::Null } else { json!(p.best_update) },
+            "val_bpc": optional(p.val_loss.filter(|_| self.config.predicts_symbols()).map(bits)), "best_val_loss": best, "best_update": if best.is_null() { Value::Null } else { json!(p.best_update) },
             "val_perplexity": optional(p.val_loss.filter(|_| self.config.writes_text()).map(f64::exp)),
             "val_bits_per_byte": optional(p.val_loss.zip(self.trainer.per_byte()).map(|(loss, per_byte)| bits(loss) * per_byte)),
             "tokens_per_second": number(self.trainer.tokens() as f64 / p.seconds), "device_bytes_planned": planned, "device_bytes_allocated": allocated,

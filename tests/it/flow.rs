@@ -227,7 +227,7 @@ fn what_gradflow_refuses() {
         (&["gradflow", "--tolerance", "1.5"], 2, "between 0 and 1"),
         (&["gradflow", "--radii", "1"], 2, "--sweep"),
         (&["gradflow", task, "--lines"], 2, "was trained on the task recall:2,3"),
-        (&["gradflow", path, short, "--lines"], 1, "separator"),
+        (&["gradflow", path, short, "--separator", "xyz"], 1, "separator"),
     ];
     for (args, code, word) in cases {
         let out = retrograd(&[args, &["--device", "cpu"]].concat());

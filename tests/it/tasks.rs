@@ -254,7 +254,7 @@ fn a_text_has_no_right_answers() {
     assert!(summary["val_accuracy"].is_null() && summary["chance_accuracy"].is_null() && summary.get("val_accuracy").is_some());
     assert!(validations(&out)[0]["val_accuracy"].is_null());
     assert!(!std::fs::read_to_string(out.join("config.toml")).unwrap().contains("task"));
-    refused(&["eval", out.to_str().unwrap()], 2, &["no text given", "--task"]);
+    refused(&["eval", out.join("model.safetensors").to_str().unwrap()], 2, &["no text given"]);
     refused(&["eval", out.to_str().unwrap(), "x.txt", "--seed=1"], 2, &["--seed"]);
 }
 

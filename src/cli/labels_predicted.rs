@@ -1,0 +1,99 @@
+//! `retrograd predict` of a model of labels: the label of each line, and how probable it is.
+
+use super::model::Source;
+use super::predict::Args;
+use super::{eval, held_out, print_json, say};
+use crate::data::{Columns, Sequences, Text, Texts};
+use crate::device::{Device, Wish};
+use crate::error::{Error, Result, tell};
+use crate::evaluate::Held;
+use crate::files;
+use crate::metrics::number;
+use crate::run::Answer;
+use crate::store::Model;
+use serde_json::{Value, json};
+
+/// A line's label.
+struct Named {
+    line: u64,
+    label: usize,
+    probabilities: Vec<f64>,
+}
+
+pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]) -> Result<()> {
+    if args.last.is_some() || args.report.is_some() {
+        return Err(Error::Usage("--last and --report are for models of numeric series; leave them out".to_string()));
+    }
+    let run = args.run.display();
+    let Some(path) = args.data.as_deref().or(source.text.as_deref()) else {
+        return Err(Error::Usage(format!("no file given; {run} names labels, so give the path of lines, or of a table with a column of texts, after it")));
+    };
+    let text = Text::open(path)?;
+    let header = args.header.or(held_out::header(&args.run)?).map(|h| h == Answer::Yes);
+    let columns = source.columns.as_ref().map(|(label, text)| Columns { label, text: text.as_deref(), header });
+    let texts = Texts::read(&text, args.text_column.as_deref(), columns, args.header.map(|h| h == Answer::Yes), &model.codec)?;
+    for note in &texts.notes {
+        if note.starts_with("warning") || !args.quiet {
+            tell(note);
+        }
+    }
+    let classes = vec![0; texts.parts.len()];
+    let held = Held::sequences(Sequences::labelled(texts.symbols, texts.parts, classes, &texts.lines), eval::LANES);
+    let mut engine = eval::engine(&Device::open(Wish::Cpu)?.0, model, &held, eval::LANES)?;
+    let found = held.probabilities(&mut engine, || Ok(()))?.unwrap_or_default();
+    let most = |p: &[f64]| (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or(0);
+    let named: Vec<Named> = texts.lines.iter().zip(found).map(|(line, p)| Named { line: *line, label: most(&p), probabilities: p }).collect();
+    if let Some(path) = &args.out {
+        files::replace(path, table(&named, labels)?.as_bytes())?;
+    }
+    if args.json {
+        return print_json(&json!({
+            "labels": labels, "predictions": named.iter().map(|n| told(n, labels)).collect::<Vec<_>>(), "lines": named.len(),
+            "out": args.out.as_ref().map(|p| p.display().to_string()), "model": source.file.display().to_string(), "data": text.name,
+        }));
+    }
+    if args.out.is_none() {
+        say(&short(&named, labels)?);
+    } else if !args.quiet {
+        tell(&format!("{} {} of {} named", named.len(), if named.len() == 1 { "line" } else { "lines" }, text.name));
+    }
+    Ok(())
+}
+
+/// One line as JSON.
+fn told(named: &Named, labels: &[String]) -> Value {
+    let p = &named.probabilities;
+    json!({ "line": named.line, "label": labels[named.label], "probability": number(p[named.label]), "probabilities": p.iter().map(|p| number(*p)).collect::<Vec<_>>() })
+}
+
+/// A probability with six digits: one that is not 1 does not read 1.
+fn digits(p: f64) -> String {
+    let text = format!("{p:.6}");
+    if text == "1.000000" && p < 1.0 { "0.999999".to_string() } else { text }
+}
+
+/// Label and probability of each line, with a tab between them.
+fn short(named: &[Named], labels: &[String]) -> Result<String> {
+    let rows = named.iter().map(|n| vec![labels[n.label].clone(), digits(n.probabilities[n.label])]);
+    written(b'\t', rows)
+}
+
+/// A CSV file: line, label, its probability, and those of all labels.
+fn table(named: &[Named], labels: &[String]) -> Result<String> {
+    let head = ["line", "label", "probability"].map(str::to_string).into_iter().chain(labels.iter().map(|l| format!("p({l})"))).collect();
+    let row = |n: &Named| {
+        let first = [n.line.to_string(), labels[n.label].clone(), digits(n.probabilities[n.label])];
+        first.into_iter().chain(n.probabilities.iter().map(|p| digits(*p))).collect()
+    };
+    written(b',', std::iter::once(head).chain(named.iter().map(row)))
+}
+
+fn written(delimiter: u8, rows: impl Iterator<Item = Vec<String>>) -> Result<String> {
+    let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot write the labels: {e}"));
+    let mut out = csv::WriterBuilder::new().delimiter(delimiter).from_writer(Vec::new());
+    for row in rows {
+        out.write_record(&row).map_err(|e| failed(&e))?;
+    }
+    let bytes = out.into_inner().map_err(|e| failed(&e))?;
+    String::from_utf8(bytes).map_err(|e| failed(&e))
+}
