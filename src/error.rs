@@ -35,6 +35,14 @@ impl Error {
     }
 }
 
+/// That what a model gives is a number.
+///
+/// # Errors
+/// [`Error::Anomaly`] if it is not: such a model is of no use.
+pub(crate) fn finite(what: &str, x: f64) -> Result<()> {
+    if x.is_finite() { Ok(()) } else { Err(Error::Anomaly(format!("{what} is not finite: the model is of no use; train another with a lower --lr"))) }
+}
+
 /// Says something on standard error. Whoever read it may be gone (a closed terminal, a full disk): that must not end a training.
 pub fn tell(line: &str) {
     use std::io::Write;

@@ -117,13 +117,14 @@ impl Sampler {
     /// Draws the next symbol and reads it.
     ///
     /// # Errors
-    /// If the engine fails.
+    /// If the engine fails, or the scores are not finite.
     pub fn draw(&mut self) -> Result<u32> {
         let mut order: Vec<usize> = (0..self.scores.len()).collect();
         order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));
         let k = if self.options.temperature == 0.0 { 1 } else { self.options.top_k };
         order.truncate(if k == 0 { order.len() } else { k });
         let top = self.scores[order[0]];
+        crate::error::finite("the highest score", top.into())?;
         let weight = |i: usize| if i == order[0] { 1.0 } else { f64::from((self.scores[i] - top) / self.options.temperature).exp() };
         let mut rest = self.rng.random::<f64>() * order.iter().map(|&i| weight(i)).sum::<f64>();
         let passed = |&&i: &&usize| {

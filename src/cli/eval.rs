@@ -5,7 +5,7 @@ use super::{held_out, percent, print_json, say, separator};
 use crate::data::{Codec, Kind, Parts, Sequences, Set, Symbols, Task as Asked, Text, Unknown, WARM_UP};
 use crate::device::{Device, Wish};
 use crate::engine::Engine;
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result, finite, tell};
 use crate::evaluate::{Answers, Evaluation, Held};
 use crate::files;
 use crate::metrics::{number, optional};
@@ -183,10 +183,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
             say(&format!("{} of the answers are right; by chance {}", percent(accuracy), percent(task.chance())));
         }
     }
-    match (&args.sequences, &held) {
-        (Some(path), Held::Sequences(s, _)) => write_sequences(path, s, &found),
-        _ => Ok(()),
+    if let (Some(path), Held::Sequences(s, _)) = (&args.sequences, &held) {
+        write_sequences(path, s, &found)?;
     }
+    finite("the loss", found.loss)
 }
 
 /// What is evaluated.

@@ -5,7 +5,7 @@ use super::model::Source;
 use super::{held_out, percent, print_json, say};
 use crate::data::{Columns, Kind, Labelled, Sequences, Text};
 use crate::device::Device;
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result, finite, tell};
 use crate::evaluate::{Answers, Evaluation, Held};
 use crate::files;
 use crate::metrics::number;
@@ -54,10 +54,10 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
         say(&format!("{} of the labels are right; the most frequent one would be right in {}", percent(answers.accuracy()), percent(chance)));
         say(&table(&answers, labels));
     }
-    match (&args.sequences, &held) {
-        (Some(path), Held::Sequences(sequences, _)) => write(path, sequences, labels, &found, &answers),
-        _ => Ok(()),
+    if let (Some(path), Held::Sequences(sequences, _)) = (&args.sequences, &held) {
+        write(path, sequences, labels, &found, &answers)?;
     }
+    finite("the loss", found.loss)
 }
 
 /// The lines of a file, in lanes, the share of their most frequent label, and how many characters the model does not know.

@@ -5,7 +5,7 @@ use super::predict::Args;
 use super::{eval, held_out, print_json, say};
 use crate::data::{Columns, Sequences, Text, Texts};
 use crate::device::{Device, Wish};
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result, finite, tell};
 use crate::evaluate::Held;
 use crate::files;
 use crate::metrics::number;
@@ -41,6 +41,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     let held = Held::sequences(Sequences::labelled(texts.symbols, texts.parts, classes, &texts.lines), eval::LANES);
     let mut engine = eval::engine(&Device::open(Wish::Cpu)?.0, model, &held, eval::LANES)?;
     let found = held.probabilities(&mut engine, || Ok(()))?.unwrap_or_default();
+    found.iter().flatten().try_for_each(|p| finite("a probability", *p))?;
     let most = |p: &[f64]| (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or(0);
     let named: Vec<Named> = texts.lines.iter().zip(found).map(|(line, p)| Named { line: *line, label: most(&p), probabilities: p }).collect();
     if let Some(path) = &args.out {

@@ -5,7 +5,7 @@ use super::series::Reading;
 use super::{print_json, say};
 use crate::data::{Codec, Series, Sheet, Table, Text};
 use crate::device::Device;
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result, finite, tell};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 use crate::report;
@@ -94,6 +94,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(note) = forecasts.again.note("pieces of series", "rows").filter(|_| !args.quiet) {
         tell(&format!("note: {note}"));
     }
+    let all = table.sheet.groups.iter().zip(&first).flat_map(|(g, first)| *first..g.rows.end).flat_map(|row| forecasts.at(row));
+    all.copied().try_for_each(|x| finite("a forecast", x))?;
     let text = written(&table, &forecasts, &first, &from)?;
     match &args.out {
         Some(path) => files::replace(path, text.as_bytes())?,
@@ -128,8 +130,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 /// The data that a command is given, or that of the run.
 pub(super) fn sheet(source: &Source, data: Option<&Path>, series: &Series, reading: &Reading, quiet: bool) -> Result<Sheet> {
-    let path = data.or(source.text.as_deref()).ok_or_else(|| Error::Usage("no data given; give the path of a CSV file behind the model".to_string()))?;
-    let sheet = Sheet::read(&Text::open(path)?, &reading.of(series))?;
+    let own = source.text.as_deref();
+    let path = data.or(own).ok_or_else(|| Error::Usage("no data given; give the path of a CSV file after the model".to_string()))?;
+    let text = Text::open(path).map_err(|e| match e {
+        Error::Input(message) if data.is_none() => Error::Input(format!("{message}; if the run's data has moved, give its new path after the run")),
+        e => e,
+    })?;
+    let sheet = Sheet::read(&text, &reading.of(series))?;
     say_notes(&sheet.notes, quiet);
     Ok(sheet)
 }

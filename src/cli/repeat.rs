@@ -155,6 +155,7 @@ mod tests {
             &["--monitor", "50"],
             &["--task", "recall:8,20", "--examples", "500"],
             &["--from", "runs/book"],
+            &["--from", "runs/book", "--extend-vocabulary"],
             &["a.csv", "--target", "x,y", "--features", "x,\"a,b\"", "--horizon", "3", "--series", "s", "--time", "t"],
             &["a.csv", "--target=x", "--missing=mean", "--season=12", "--difference", "--loss=absolute", "--delimiter=;"],
             &["a.csv", "--target=x", "--difference=targets", "--delimiter=\\t", "--decimal=,", "--ignore=z"],
@@ -169,7 +170,7 @@ mod tests {
             seen.extend(keys);
         }
         // What decides nothing that is trained is no key; everything else must have been seen.
-        let others = ["out", "resume", "config", "profile", "detect-anomaly", "on-device-lost", "quiet", "json", "lines", "help"];
+        let others = ["out", "resume", "config", "profile", "detect-anomaly", "on-device-lost", "quiet", "json", "lines", "stream", "help"];
         for argument in train::Args::augment_args(Command::new("train")).get_arguments() {
             let name = argument.get_id().as_str().replace('_', "-");
             assert!(others.contains(&name.as_str()) || seen.contains(&name), "no case for --{name}");

@@ -34,7 +34,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     top_k: Option<u64>,
     /// Text to go on from; \n, \t, \r and \\ are understood
-    #[arg(long, default_value = "", value_name = "TEXT", value_parser = unescaped, hide_default_value = true)]
+    #[arg(long, allow_hyphen_values = true, default_value = "", value_name = "TEXT", value_parser = unescaped, hide_default_value = true)]
     prompt: String,
     /// What becomes of a character of the prompt that the model does not know: error, skip (as if it were not there), or symbol:C (read as the
     /// symbol C); how many there are is said

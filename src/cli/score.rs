@@ -5,7 +5,7 @@ use super::model::Source;
 use super::{percent, predict, print_json, say, series};
 use crate::data::{Series, Sheet, Table, Text, Unknown};
 use crate::device::{Device, Wish};
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result, finite, tell};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 use crate::metrics::number;
@@ -74,7 +74,8 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
             "steps_read_again": forecasts.again.steps,
         });
         series::extend(&mut found, &outcome.score);
-        return print_json(&found);
+        print_json(&found)?;
+        return finite("the loss", loss);
     }
     if !args.quiet {
         tell(&format!("model: {}, {} parameters; data: {}", source.said(), model.config.parameters(), table.sheet.name));
@@ -84,7 +85,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         tell(&note);
     }
     say(&format!("loss {loss:.6} of standardised numbers"));
-    Ok(())
+    finite("the loss", loss)
 }
 
 /// The rows that are scored.

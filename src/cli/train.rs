@@ -301,6 +301,7 @@ impl Args {
         if config.separator.is_none() && config.writes_text() && !stated.iter().any(|s| s == "separator") {
             config.separator = source.separator;
             if let Some(separator) = &config.separator {
+                config.split_seed = config.split_seed.or(Some(0));
                 self.note(&format!("sequences with {separator:?} between them, as the model of --from was trained; --stream reads the text as one stream"));
             }
         }

@@ -44,7 +44,7 @@ impl RunConfig {
         }
         model.map_or(Ok(()), |m| m.codec.text().map(drop))?;
         // A model, or a flag, says that it is symbols that are read.
-        let asked_for = self.table_as_text || self.bytes || self.tokens.is_some() || self.task.is_some() || model.is_some();
+        let asked_for = self.table_as_text || self.separator.is_some() || self.bytes || self.tokens.is_some() || self.task.is_some() || model.is_some();
         ask_about_tables(&self.raw_text()?, asked_for, true)?;
         let symbols = Arc::new(self.open_text(model.and_then(|m| m.codec.vocabulary()))?);
         let corpus = Corpus::new(symbols, self.layout(), &self.settings())?;

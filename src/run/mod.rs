@@ -151,7 +151,8 @@ impl Run {
             e => e,
         })?;
         trainer.restore(snapshot.counters, &snapshot.memory)?;
-        config.save(&folder.file("config.toml"))?;
+        // Another process that took the folder over may have cleared away what was being written.
+        config.save(&folder.file("config.toml")).or_else(|e| folder.check().and(Err(e)))?;
         let mut run = Self::with(folder, config, device, trainer, snapshot.progress)?;
         // A goal further on has places of its own.
         run.progress.samples = run.progress.samples.min(run.sampled());

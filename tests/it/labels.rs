@@ -127,7 +127,9 @@ fn joined(lines: &[[String; 2]], between: &str) -> String {
 
 /// A short training, and what it says.
 fn train(name: &str, content: &str, flags: &[&str]) -> (PathBuf, String) {
-    let (table, run) = (file(&format!("{name}.tsv"), content.as_bytes()), fresh(name));
+    // A table that is read as a text would be asked about.
+    let ending = if flags.iter().any(|f| f.starts_with("--label-column")) { "tsv" } else { "txt" };
+    let (table, run) = (file(&format!("{name}.{ending}"), content.as_bytes()), fresh(name));
     let out = retrograd(&[&["train", str(&table), "--hidden=8", "--updates=4", "--device=cpu", "--out", str(&run)][..], flags].concat());
     assert!(out.status.success(), "{name}: {}", text(&out.stderr));
     (run, text(&out.stderr).to_string())
@@ -248,13 +250,13 @@ fn what_is_held_out_is_drawn_kept_and_scored() {
         let (loss, before) = (found["loss"].as_f64().unwrap(), summary(run)["val_loss"].as_f64().unwrap());
         assert!((loss - before).abs() < 1e-6 && found["held_out"] == true, "{found} {before}");
     }
-    assert_eq!(json(&["eval", str(&lines), str(&folder("files").join("names.tsv")), "--device=cpu", "--json"])["held_out"], false);
-    refused(&["train", str(&folder("files").join("stream.tsv")), "--split-seed=1"], 2, &["--split-seed", "leave it out"]);
+    assert_eq!(json(&["eval", str(&lines), str(&folder("files").join("names.txt")), "--device=cpu", "--json"])["held_out"], false);
+    refused(&["train", str(&folder("files").join("stream.txt")), "--split-seed=1"], 2, &["--split-seed", "leave it out"]);
     refused(&["eval", str(&first.join("model.safetensors"))], 2, &["not the folder of a run"]);
     refused(&["eval", str(&lines), "--lines"], 2, &["--lines", "read as in training"]);
     let (whole, _) = train("whole", &table, &["--label-column=2", "--val-fraction=0"]);
     refused(&["eval", str(&whole)], 2, &["held nothing out"]);
-    std::fs::write(folder("files").join("names.tsv"), "gone\nelse\n").unwrap();
+    std::fs::write(folder("files").join("names.txt"), "gone\nelse\n").unwrap();
     refused(&["eval", str(&lines)], 1, &["is not the text", "put back what"]);
 }
 

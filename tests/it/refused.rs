@@ -30,7 +30,7 @@ fn files() -> BTreeMap<&'static str, PathBuf> {
     put("alike", "alike.tsv", b"good day\tx\nbad day\tx\n");
     put("doubled", "doubled.csv", b"text,label,label\na,x,y\nb,y,x\n");
     put("open", "open.csv", b"text,label\n\"a, b,x\nc,y\n");
-    put("rows", "rows.jsonl", b"{\"text\": \"a\", \"label\": \"x\"}\n");
+    put("jsonl", "rows.jsonl", b"{\"text\": \"a\", \"label\": \"x\"}\n");
     put("ragged", "ragged.csv", b"text,label\na,x\nb\n");
     for (name, content) in CONFIGS {
         put(name, &format!("{name}.toml"), content.as_bytes());

@@ -94,6 +94,11 @@ fn a_run_that_learned_nothing_fails_and_says_so() {
     let message = text(&done.stderr);
     assert!(done.status.code() == Some(1) && message.contains("of no use") && message.contains("--lr"), "{:?} {message}", done.status);
     assert!(out.join("summary.json").exists() && out.join("report.html").exists(), "what happened can still be looked at");
+    for command in [&["eval", "--device", "cpu"][..], &["eval", "--device", "cpu", "--json"], &["sample"]] {
+        let done = retrograd(&[&command[..1], &[out.to_str().unwrap()], &command[1..]].concat());
+        let message = text(&done.stderr);
+        assert!(done.status.code() == Some(1) && message.contains("is not finite"), "{command:?}: {:?} {message}", done.status);
+    }
 }
 
 #[cfg(unix)]

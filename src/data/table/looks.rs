@@ -71,9 +71,12 @@ impl Looks {
         Some(Looks { file: file.to_string(), delimiter, names, numbers })
     }
 
-    /// Whether the content alone tells a table: two columns or more with numbers in one, or one column of numbers below its name.
+    /// Whether the content alone tells a table: numbers in all columns but one (a time, a name, a label); between blanks, which texts have too, in all
+    /// columns; or one column of numbers below its name.
     fn telling(&self) -> bool {
-        self.numbers.contains(&true) && (self.numbers.len() > 1 || self.names.is_some())
+        let others = self.numbers.iter().filter(|is| !**is).count();
+        let enough = if self.delimiter == ' ' { others == 0 } else { others <= 1 };
+        enough && self.numbers.contains(&true) && (self.numbers.len() > 1 || self.names.is_some())
     }
 
     /// That training on it as characters must be asked for, and how to train on what it holds; `table` is whether the command reads tables.
@@ -172,6 +175,8 @@ mod tests {
             "1\n22\n333\n",
             "a b\nc d\ne f\n",
             "x = 1;\ny = 2;\nz = 3;\n",
+            "verse 1 of the book\nverse 2 of the book\nverse 3 of the book\n",
+            "12:01 GET /a 200\n12:02 GET /b 404\n12:03 GET /c 200\n",
             "{\"a\": 1, \"b\": 2}\n{\"a\": 3, \"b\": 4}\n",
         ] {
             assert_eq!(of("t.txt", text), None, "{text:?}");
