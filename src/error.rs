@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(listed(&names(3, 1)), "x0, x1, x2");
         for text in ["a".repeat(9000), "\u{1}".repeat(9000), "é\n".repeat(9000)] {
             assert!(quoted(&text).chars().count() <= 83 && quoted(&text).ends_with("…\""), "{}", quoted(&text));
-            assert!(listed(&[text.clone()]).chars().count() <= 81 && listed(&[text.clone(), text]).chars().count() <= 100);
+            assert!(listed(std::slice::from_ref(&text)).chars().count() <= 81 && listed(&[text.clone(), text]).chars().count() <= 100);
         }
         assert!(listed(&names(500, 3)).ends_with("and 487 more"), "{}", listed(&names(500, 3)));
     }

@@ -50,7 +50,8 @@ fn files() -> BTreeMap<&'static str, PathBuf> {
         let out = retrograd(&["train", path(&table), "--target=y", "--time=t", "--hidden=4", "--updates=4", "--device=cpu", "--quiet", "--out", path(&series)]);
         assert!(out.status.success(), "{}", text(&out.stderr));
     }
-    (files.insert("rows", table), files.insert("series", series));
+    files.insert("rows", table);
+    files.insert("series", series);
     let model = std::fs::read(run.join("model.safetensors")).unwrap();
     let mut put = |name: &'static str, content: &[u8]| {
         let path = dir.join(format!("{name}.safetensors"));

@@ -185,7 +185,8 @@ fn what_fills_gaps_is_never_taken_for_known() {
         assert!(row(&zero).0 >= 1000.0 && row(&zero).1 >= 1000.0);
         let read = |t: &Table| {
             let (mut read, mut want) = ([0f32], [0f32]);
-            (t.read(p, &mut read), t.want(p, &mut want));
+            t.read(p, &mut read);
+            t.want(p, &mut want);
             (read, want)
         };
         assert_eq!((read(&zero), read(&mean)), (read(&previous), read(&previous)), "{p}");
