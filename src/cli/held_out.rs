@@ -49,11 +49,6 @@ fn elsewhere(e: &Error, args: &Args) -> Error {
     Error::Input(format!("{found}; put back what {0} was trained on, or give the path of other data after {0}", args.run.display()))
 }
 
-/// The seed by which a run drew what it held out; none if it drew nothing, or it is no run.
-pub(super) fn split_seed(run: &Path) -> Result<Option<u64>> {
-    Ok(config(run)?.and_then(|c| c.split_seed))
-}
-
 /// What a run was told of the first line of its table.
 pub(super) fn header(run: &Path) -> Result<Option<Answer>> {
     Ok(config(run)?.and_then(|c| c.header))

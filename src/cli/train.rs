@@ -315,7 +315,7 @@ impl Args {
         }
         if config.split_seed.is_some() && !stated.iter().any(|s| s == "split-seed") {
             // What that run held out was not trained on, and stays so.
-            config.split_seed = super::held_out::split_seed(&path)?.or(config.split_seed);
+            config.split_seed = model.split_seed.or(config.split_seed);
         }
         let (has, bytes) = (&model.config, model.codec.vocabulary().is_some_and(|v| v.kind() == Kind::Bytes));
         let before = config.clone();

@@ -456,7 +456,7 @@ impl Run {
     /// # Errors
     /// If the device fails.
     pub fn model(&mut self) -> Result<Model> {
-        Ok(Model { trained_on: self.config.trained_on(), ..Model::of(&mut self.trainer)? })
+        Ok(Model { trained_on: self.config.trained_on(), split_seed: self.config.split_seed.filter(|n| *n > 0), ..Model::of(&mut self.trainer)? })
     }
 
     /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.

@@ -301,6 +301,7 @@ mod tests {
             config,
             codec: crate::data::Codec::Text(Vocabulary::of("abcd")),
             trained_on: model::TrainedOn::Stream,
+            split_seed: None,
             parameters: Init::Uniform.parameters(&config, 3),
         }
     }

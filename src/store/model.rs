@@ -58,6 +58,8 @@ pub struct Model {
     pub codec: Codec,
     /// How its text was laid out.
     pub trained_on: TrainedOn,
+    /// The seed that drew which lines or sequences were held out, where it is not 0: training that goes on from the model holds out the same.
+    pub split_seed: Option<u64>,
     /// The flat parameters, see [`Config::tensors`].
     pub parameters: Vec<f32>,
 }
@@ -148,6 +150,9 @@ impl Model {
         if self.trained_on != TrainedOn::Stream {
             put("sequences", json!(self.trained_on).to_string());
         }
+        if let Some(seed) = self.split_seed {
+            put("split_seed", seed.to_string());
+        }
         if let Codec::Labels { labels, .. } = &self.codec {
             put("labels", json!(labels).to_string());
         }
@@ -175,7 +180,7 @@ impl Model {
         let foreign = |e: Error| Error::Input(format!("{e}; `retrograd import` takes over models of PyTorch"));
         let a = parse_architecture(container.text("config").map_err(foreign)?)?;
         let codec = parse_codec(&container, a.symbols)?;
-        let trained_on = parse_sequences(&container)?;
+        let (trained_on, split_seed) = (parse_sequences(&container)?, parse_split_seed(&container)?);
         let embed = a.embed.unwrap_or(0);
         let config = Config { input: codec.input(embed), output: codec.output(), hidden: a.hidden, layers: a.layers, activation: a.activation, bias: a.bias };
         config.dims(1).checked().map_err(|e| Error::Input(e.to_string()))?;
@@ -204,7 +209,7 @@ impl Model {
         }
         match container.tensors.keys().next() {
             Some(name) => Err(Error::Input(format!("tensor {name} does not belong to a model of {} layers", config.layers))),
-            None => Ok(Model { config, codec, trained_on, parameters }),
+            None => Ok(Model { config, codec, trained_on, split_seed, parameters }),
         }
     }
 
@@ -238,7 +243,7 @@ impl Model {
             new.insert(&mut parameters, &numbers);
         }
         let added = before.iter().filter(|b| b.is_none()).count() as u32;
-        Ok((Model { config, codec, trained_on: self.trained_on.clone(), parameters }, added))
+        Ok((Model { config, codec, trained_on: self.trained_on.clone(), split_seed: self.split_seed, parameters }, added))
     }
 
     /// The model that a trainer has on its device; how its text is laid out is the caller's to say.
@@ -246,7 +251,8 @@ impl Model {
     /// # Errors
     /// If the device fails.
     pub fn of(trainer: &mut Trainer) -> Result<Self> {
-        Ok(Model { config: trainer.engine.config, codec: trainer.codec().clone(), trained_on: TrainedOn::Stream, parameters: trainer.engine.parameters()? })
+        let (config, codec, parameters) = (trainer.engine.config, trainer.codec().clone(), trainer.engine.parameters()?);
+        Ok(Model { config, codec, trained_on: TrainedOn::Stream, split_seed: None, parameters })
     }
 
     /// Writes the file, whole or not at all.
@@ -297,6 +303,12 @@ fn parse_sequences(container: &Container) -> Result<TrainedOn> {
     }
 }
 
+/// Reads the metadata `split_seed`.
+fn parse_split_seed(container: &Container) -> Result<Option<u64>> {
+    let seed = container.metadata.get("split_seed").map(|text| text.parse::<u64>()).transpose();
+    seed.map_err(|e| Error::Input(format!("its metadata `split_seed` is not that of a model of this program ({e})")))
+}
+
 /// Reads the metadata `labels`.
 fn parse_labels(text: &str) -> Result<Vec<String>> {
     let wrong = |what: &str| Error::Input(format!("its metadata `labels` is not that of a model of this program ({what})"));
@@ -311,7 +323,7 @@ mod tests {
     fn model(layers: u32, bias: bool) -> Model {
         let vocabulary = Vocabulary::of("añ\"\n");
         let config = Config { hidden: 5, layers, activation: Activation::Relu, bias, ..Config::symbols(4) };
-        Model { config, codec: Codec::Text(vocabulary), trained_on: TrainedOn::Stream, parameters: Init::Uniform.parameters(&config, 3) }
+        Model { config, codec: Codec::Text(vocabulary), trained_on: TrainedOn::Stream, split_seed: None, parameters: Init::Uniform.parameters(&config, 3) }
     }
 
     #[test]
@@ -323,7 +335,7 @@ mod tests {
                 None => Codec::Text(vocabulary.clone()),
             };
             let config = Config { input: codec.input(size), output: codec.output(), hidden: 4, ..Config::symbols(1) };
-            let m = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec, trained_on: TrainedOn::Stream };
+            let m = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec, trained_on: TrainedOn::Stream, split_seed: Some(7) };
             let c = m.to_container();
             assert!(c.metadata["config"].contains("\"format\":2"), "{}", c.metadata["config"]);
             assert_eq!(Model::from_container(Container::from_bytes(&c.to_bytes(), &NAMES).unwrap()).unwrap(), m);
@@ -352,7 +364,8 @@ mod tests {
         for size in [0, 3] {
             let codec = Codec::Text(Vocabulary::of("bd\n"));
             let config = Config { input: codec.input(size), output: codec.output(), hidden: 5, layers: 2, ..Config::symbols(1) };
-            let old = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec, trained_on: TrainedOn::Separated("\n".into()) };
+            let old =
+                Model { parameters: Init::Uniform.parameters(&config, 3), config, codec, trained_on: TrainedOn::Separated("\n".into()), split_seed: None };
             let (new, added) = old.extended(&['c', 'a', 'd'], Init::Uniform, 7).unwrap();
             assert_eq!((added, new.codec.vocabulary().unwrap().symbols().concat()), (2, "\nabcd".to_string()));
             assert_eq!(new.trained_on, old.trained_on);

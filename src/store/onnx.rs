@@ -237,6 +237,7 @@ mod tests {
                 config,
                 codec: crate::data::Codec::Text(Vocabulary::of("abcd")),
                 trained_on: crate::store::TrainedOn::Stream,
+                split_seed: None,
                 parameters: Init::Uniform.parameters(&config, 3),
             };
             let bytes = model.to_onnx().unwrap();

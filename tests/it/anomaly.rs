@@ -143,7 +143,7 @@ fn denormal_weights_and_steps_change_nothing() {
     let mut parameters = Init::Uniform.parameters(&config, 3);
     parameters.iter_mut().for_each(|x| *x *= 1e-39);
     let path = fresh("denormal.safetensors");
-    Model { config, codec: Codec::Text(Vocabulary::of("abc")), trained_on: TrainedOn::Stream, parameters }.save(&path).unwrap();
+    Model { config, codec: Codec::Text(Vocabulary::of("abc")), trained_on: TrainedOn::Stream, split_seed: None, parameters }.save(&path).unwrap();
     let abc = file("abc.txt", "abcacb".repeat(40).as_bytes());
     for device in ["cpu", "gpu"] {
         let out = retrograd(&["eval", str(&path), str(&abc), "--device", device, "--json"]);

@@ -15,7 +15,7 @@ fn tensors(header: &str, data: &[u8]) -> Vec<u8> {
 fn model() -> Model {
     let vocabulary = Vocabulary::of("abc");
     let config = Config { hidden: 5, layers: 2, activation: Activation::Tanh, ..Config::symbols(3) };
-    Model { config, codec: Codec::Text(vocabulary), trained_on: TrainedOn::Stream, parameters: Init::Uniform.parameters(&config, 3) }
+    Model { config, codec: Codec::Text(vocabulary), trained_on: TrainedOn::Stream, split_seed: None, parameters: Init::Uniform.parameters(&config, 3) }
 }
 
 /// Damaged containers, by what is wrong with them.
@@ -236,7 +236,7 @@ fn models_of_series_with_wrong_statistics_are_refused() {
     let (text, wanted) = columns("y\n1\n2\n4\n3\n1\n2\n3\n1\n", 1);
     let codec = Codec::Series(Table::fit(Sheet::read(&text, &wanted.asked).unwrap(), &wanted, 0.1).unwrap().series);
     let config = Config { input: codec.input(0), output: codec.output(), hidden: 3, ..Config::symbols(1) };
-    let model = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec, trained_on: TrainedOn::Stream };
+    let model = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec, trained_on: TrainedOn::Stream, split_seed: None };
     let good = model.to_container();
     assert!(Model::from_container(good.clone()).is_ok());
     let series: serde_json::Value = serde_json::from_str(&good.metadata["series"]).unwrap();

@@ -262,9 +262,14 @@ mod with {
         let v = vocabulary(good);
         let codec = retrograd::Codec::Text(v.clone());
         let config = retrograd::Config { hidden: 2, ..retrograd::Config::symbols(v.len()) };
-        let mut container =
-            retrograd::Model { config, codec, trained_on: retrograd::store::TrainedOn::Stream, parameters: vec![0.5; config.elements() as usize] }
-                .to_container();
+        let mut container = retrograd::Model {
+            config,
+            codec,
+            trained_on: retrograd::store::TrainedOn::Stream,
+            split_seed: None,
+            parameters: vec![0.5; config.elements() as usize],
+        }
+        .to_container();
         assert!(container.metadata["config"].contains("\"format\":2") && retrograd::Model::from_container(container.clone()).is_ok());
         container.metadata.insert("tokenizer".into(), "{}".into());
         assert!(retrograd::Model::from_container(container.clone()).unwrap_err().to_string().contains("its tokenizer: not a tokenizer"));
