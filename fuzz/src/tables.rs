@@ -5,7 +5,7 @@ use retrograd::data::{Asked, Columns, Difference, Kind, Labelled, Missing, Sheet
 use retrograd::feed::Feed;
 use retrograd::forecast::{Forecasts, Outcome};
 use retrograd::model::{Activation, Config, Init};
-use retrograd::store::Model;
+use retrograd::store::{Model, TrainedOn};
 use retrograd::trainer::Corpus;
 use retrograd::{Codec, Deviation, Device, MemoryPlan, Result, Settings, Truncation};
 use std::sync::Arc;
@@ -62,7 +62,8 @@ pub(crate) fn series() -> Vec<Vec<u8>> {
 fn wanted() -> Vec<Wanted> {
     let of = |delimiter: char, several: bool, missing, horizon, difference, loss| {
         let (series, time) = (several.then(|| "city".to_string()), several.then(|| "day".to_string()));
-        Wanted { asked: Asked { targets: vec!["y".to_string()], features: None, series, time, missing, delimiter }, horizon, difference, season: None, loss }
+        let asked = Asked { targets: vec!["y".to_string()], series, time, missing, delimiter: Some(delimiter), ..Asked::default() };
+        Wanted { asked, horizon, difference, season: None, loss }
     };
     let mut both = of(',', false, Missing::Mean, 2, Difference::All, Deviation::Squared);
     both.asked.targets.push("x".to_string());
@@ -119,7 +120,7 @@ pub(crate) fn read_series(input: &[u8]) -> String {
 
 fn untrained(codec: Codec, embed: u32, layers: u32) -> Model {
     let config = Config { input: codec.input(embed), output: codec.output(), hidden: 3, layers, activation: Activation::Tanh, bias: layers != 2 };
-    Model { parameters: Init::Uniform.parameters(&config, 1), config, codec }
+    Model { parameters: Init::Uniform.parameters(&config, 1), config, codec, trained_on: TrainedOn::Stream, split_seed: None }
 }
 
 fn forecast(model: &Model, table: &Table) -> Result<()> {
@@ -153,11 +154,12 @@ pub(crate) fn read_labels(input: &[u8]) -> String {
         let first = Labelled::read(text, columns, kind, None)?;
         let again = Labelled::read(text, columns, kind, Some(&first.codec()))?;
         assert!((&first.classes, &first.labels, &first.parts) == (&again.classes, &again.labels, &again.parts), "read in two ways");
-        let _ = first.chance();
+        let _ = first.most_frequent();
         plans(Corpus::of_labelled(first, &small())?, &small())
     };
     let ways = [("label", None), ("label", Some("text")), ("1", None), ("2", Some("1"))];
-    let all: Vec<String> = ways.iter().flat_map(|&(label, text)| [Kind::Characters, Kind::Bytes].map(|k| answer(read(Columns { label, text, header: None }, k)))).collect();
+    let all: Vec<String> =
+        ways.iter().flat_map(|&(label, text)| [Kind::Characters, Kind::Bytes].map(|k| answer(read(Columns { label, text, header: None }, k)))).collect();
     if all.contains(&"ok".to_string()) { "ok".to_string() } else { all.join(" ") }
 }
 

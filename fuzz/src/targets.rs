@@ -6,7 +6,7 @@ use retrograd::data::{Codec, Kind, Symbols, Text, Vocabulary};
 use retrograd::feed::Feed;
 use retrograd::model::{Activation, Config, Init};
 use retrograd::run::{Folder, History, Run, RunConfig};
-use retrograd::store::{Container, Foreign, Model, Snapshot, Unsaid};
+use retrograd::store::{Container, Foreign, Model, Snapshot, TrainedOn, Unsaid};
 use retrograd::trainer::Corpus;
 use retrograd::{Device, MemoryPlan, Result};
 use std::path::PathBuf;
@@ -147,7 +147,7 @@ fn models() -> Vec<Vec<u8>> {
     let of = |layers, bias, vocabulary: Vocabulary| {
         let config = Config { hidden: 5, layers, activation: Activation::Relu, bias, ..Config::symbols(vocabulary.len()) };
         let parameters = Init::Uniform.parameters(&config, 3);
-        let container = Model { config, codec: Codec::Text(vocabulary), parameters }.to_container();
+        let container = Model { config, codec: Codec::Text(vocabulary), trained_on: TrainedOn::Stream, split_seed: None, parameters }.to_container();
         // Without the checksum and metadata it is as PyTorch writes it.
         let bare = Container { metadata: [("vocabulary".to_string(), container.metadata["vocabulary"].clone())].into(), tensors: container.tensors.clone() };
         [container.to_bytes(), bare.to_bytes()]
@@ -237,7 +237,7 @@ fn config(input: &[u8]) -> String {
         Ok(())
     };
     let resumed = RunConfig::load(&path).and_then(use_it);
-    let over = RunConfig::over(&path, &base, &[]).and_then(|(c, _)| use_it(c));
+    let over = RunConfig::merged(&base, &[], Some(&path)).and_then(|(c, _)| use_it(c));
     answer(resumed.or(over))
 }
 
