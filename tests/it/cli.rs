@@ -18,6 +18,17 @@ pub(crate) fn run(command: &mut Command) -> Output {
     command.current_dir(folder("cli")).output().expect("the program starts")
 }
 
+/// Standard output and standard error of a command that succeeds.
+pub(crate) fn ok(args: &[&str]) -> [String; 2] {
+    let out = retrograd(args);
+    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
+    [text(&out.stdout), text(&out.stderr)]
+}
+
+pub(crate) fn str(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
 /// A driver list that names none: as on a machine without Vulkan.
 fn without_adapters(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));

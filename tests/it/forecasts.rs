@@ -1,6 +1,6 @@
 //! What forecasts of series are made with where nobody says it, and how they are judged: each target and series by itself, on rows that are new.
 
-use crate::cli::{file, folder, refused, retrograd, text};
+use crate::cli::{file, folder, ok, refused, str};
 use retrograd::data::{Asked, Difference, Missing, Sheet, Table, Text, Wanted};
 use retrograd::model::Deviation;
 use serde_json::Value;
@@ -34,21 +34,10 @@ fn csv(rows: usize, columns: &[(&str, &dyn Fn(usize) -> f64)]) -> String {
     out
 }
 
-fn str(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 fn fresh(name: &str) -> PathBuf {
     let path = folder("forecasts").join(name);
     let _ = std::fs::remove_dir_all(&path);
     path
-}
-
-/// Standard output and standard error of a command that succeeds.
-fn ok(args: &[&str]) -> [String; 2] {
-    let out = retrograd(args);
-    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
-    [text(&out.stdout), text(&out.stderr)]
 }
 
 fn json(args: &[&str]) -> Value {

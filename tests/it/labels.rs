@@ -1,14 +1,10 @@
 //! Sequences with labels: trained, evaluated, gone on with, refused.
 
-use crate::cli::{file, folder, refused, retrograd, text};
+use crate::cli::{file, folder, refused, retrograd, str, text};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-
-fn str(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 fn fresh(name: &str) -> PathBuf {
     let path = folder("labels").join(name);

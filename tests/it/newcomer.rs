@@ -1,25 +1,14 @@
 //! What somebody sees who tries the program for the first time: how a run ends, hints that can be pasted, tables that are asked about, pages by kind.
 
-use crate::cli::{file, folder, refused, retrograd, run, text};
+use crate::cli::{file, folder, ok, refused, run, str};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-fn str(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 fn fresh(name: &str) -> PathBuf {
     let path = folder("newcomer").join(name);
     let _ = std::fs::remove_dir_all(&path);
     path
-}
-
-/// What it says on standard output and on standard error.
-fn ok(args: &[&str]) -> [String; 2] {
-    let out = retrograd(args);
-    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
-    [text(&out.stdout), text(&out.stderr)]
 }
 
 const SMALL: [&str; 5] = ["--hidden=16", "--batch=4", "--truncation=regular:16", "--device=cpu", "--seed=3"];
