@@ -1,7 +1,9 @@
-// One step of scan_forward, for rows that no workgroup memory holds: h_t = phi(pre_t + hp_t W_hh + b_h), one dispatch per
-// step; the first reads hp from the state that flows in and copies that to block 0 of h, the others read it from h.
+// One step of scan_forward a dispatch, where W_hh is too large for each workgroup to read it all: h_t = phi(pre_t + hp_t W_hh + b_h). Dispatch
+// 0 copies the state that flows in to block 0 of h, dispatch i makes h of step i - 1. A workgroup makes ROWS lanes by 4 COLS4 columns; its
+// invocations share the inner dimension in slices, whose sums are added up in workgroup memory.
 
-override WIDTH: u32;
+override SLICES: u32;
+override COLS4: u32;
 
 struct Args {
     index: u32, // t
@@ -26,57 +28,47 @@ struct Args {
 @group(0) @binding(4) var<storage, read_write> h: array<vec4f>;
 @group(0) @binding(5) var<uniform> args: Args;
 
-var<private> row: u32;
-var<private> col4: u32;
+// Row r of the lanes begins at; beyond the end the last one's.
+fn a_row(lane: u32) -> u32 {
+    return args.h_offset + ((args.index - 1u) * args.lanes + min(lane, args.lanes - 1u)) * args.hidden4;
+}
 
-fn a_row(i: u32, k: u32) -> vec4f {
-    let lane_row = min(row + i, args.lanes - 1u);
-    let kept = keep[args.keep_offset + args.index * args.lanes + lane_row] != 0.0;
-    if !kept {
-        return vec4f();
+fn a(at: u32) -> vec4f {
+    return h[at];
+}
+
+@compute @workgroup_size(COLS4, SLICES)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) id: u32) {
+    let lane0 = group.y * ROWS;
+    let j0 = group.x * COLS4;
+    if args.index > 0u {
+        products(lane0, j0, id);
     }
-    if args.index == 0u {
-        return states[args.state_in + lane_row * args.hidden4 + k];
-    }
-    return h[args.h_offset + (args.index * args.lanes + lane_row) * args.hidden4 + k];
-}
-
-fn a_block(rows: mat4x4f) -> mat4x4f {
-    return rows;
-}
-
-fn b_block(k: u32, v: u32) -> mat4x4f {
-    let j = min(col4 + v * WIDTH, args.hidden4 - 1u);
-    let at = args.w_offset + k * 4u * args.hidden4 + j;
-    return mat4x4f(w[at], w[at + args.hidden4], w[at + 2u * args.hidden4], w[at + 3u * args.hidden4]);
-}
-
-@compute @workgroup_size(WIDTH)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
-    lane = local.x;
-    find_share();
-    col4 = group.x * (WIDTH * TILE_COLS4) + lane;
-    row = group.y * TILE_ROWS;
-    tile_product(args.hidden4);
-    for (var r = 0u; r < TILE_ROWS; r++) {
-        let i = row + r;
-        for (var v = 0u; v < TILE_COLS4; v++) {
-            let j = col4 + v * WIDTH;
-            if i < args.lanes && j < args.hidden4 {
-                let at = (args.index * args.lanes + i) * args.hidden4 + j;
-                var x = parked_row(r, v) + pre[args.pre_offset + at];
-                if args.bias != 0u {
-                    x += w[args.bias_offset + j];
-                }
-                let y = phi(args.phi, x);
-                if args.index == 0u {
-                    h[args.h_offset + at] = states[args.state_in + at];
-                }
-                h[args.h_offset + args.lanes * args.hidden4 + at] = y;
-                if args.index + 1u == args.steps {
-                    states[args.state_out + i * args.hidden4 + j] = y;
-                }
-            }
+    workgroupBarrier();
+    let block = args.lanes * args.hidden4;
+    for (var i = id; i < ROWS * COLS4; i += SLICES * COLS4) {
+        let lane = lane0 + i / COLS4;
+        let j = j0 + i % COLS4;
+        let at = lane * args.hidden4 + j;
+        if lane >= args.lanes || j >= args.hidden4 {
+            continue;
+        }
+        if args.index == 0u {
+            h[args.h_offset + at] = states[args.state_in + at];
+            continue;
+        }
+        let t = args.index - 1u;
+        var x = pre[args.pre_offset + t * block + at];
+        if args.bias != 0u {
+            x += w[args.bias_offset + j];
+        }
+        if keep[args.keep_offset + t * args.lanes + lane] != 0.0 {
+            x += found(i);
+        }
+        let y = phi(args.phi, x);
+        h[args.h_offset + args.index * block + at] = y;
+        if args.index == args.steps {
+            states[args.state_out + at] = y;
         }
     }
 }

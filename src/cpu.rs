@@ -30,7 +30,7 @@ pub fn capabilities() -> Capabilities {
         busy: 0,
         scan: Tile::T16x16,
         scan_loads: Loads::Each,
-        scan_columns: u32::MAX,
+        scans: None,
         workgroup_bytes: u32::MAX,
         workgroup_invocations: u32::MAX,
         binding_bytes: (1 << 34) - 256,

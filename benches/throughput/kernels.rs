@@ -6,7 +6,7 @@ use crate::updates::{Shape, VOCAB};
 use retrograd::analysis::gradcheck::relative_error;
 use retrograd::arena::{Arena, Purpose, Slot, View};
 use retrograd::device::Device;
-use retrograd::kernel::{Capabilities, Kernel, Values, Var, Variant, Word};
+use retrograd::kernel::{Capabilities, Kernel, STEPS, Values, Var, Variant, Word};
 use retrograd::kernels::{self, matmul};
 use retrograd::layout::Program;
 use retrograd::model::Dropout;
@@ -56,7 +56,7 @@ pub(crate) fn bench(device: &Device, hidden: u32) {
         }
     }
     // The fallback for rows that no workgroup memory holds.
-    let model = recorded(shape, Clip::None, &Capabilities { workgroup_bytes: 0, ..capabilities });
+    let model = recorded(shape, Clip::None, &Capabilities { scans: Some([[STEPS; 2]; 4]), ..capabilities });
     for d in model.program.recordings.iter().flat_map(|r| &r.dispatches).filter(|d| d.kernel.name.starts_with("step_")) {
         if seen.insert((d.kernel.name, String::new())) {
             bench.dispatch(&model.program.arena, d, &values);
@@ -155,7 +155,7 @@ fn comparable(name: &str, words: &[u32]) -> Vec<f64> {
 }
 
 /// A program of one dispatch, all its slots persistent.
-fn alone(arena: &Arena, dispatch: &Dispatch, capabilities: &Capabilities) -> Program {
+pub(crate) fn alone(arena: &Arena, dispatch: &Dispatch, capabilities: &Capabilities) -> Program {
     let mut recording = Recording::new("bench");
     recording.push(dispatch.clone());
     Program::new(arena.clone().all_persistent(), vec![recording], capabilities.binding_bytes)

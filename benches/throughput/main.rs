@@ -12,6 +12,7 @@
 
 mod kernels;
 mod roofline;
+mod scans;
 mod split;
 mod timing;
 mod updates;
@@ -23,7 +24,7 @@ use retrograd::kernels::Activation;
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let has = |w: &str| words.iter().any(|x| x == w);
-    const KNOWN: [&str; 7] = ["cpu", "gpu", "quick", "kernels", "updates", "scaling", "update"];
+    const KNOWN: [&str; 8] = ["cpu", "gpu", "quick", "kernels", "updates", "scaling", "update", "scans"];
     if let Some(w) = words.iter().find(|w| !(KNOWN.contains(&w.as_str()) || has("update") && w.parse::<u32>().is_ok())) {
         eprintln!("`{w}` is unknown; expected of {}", KNOWN.join(", "));
         std::process::exit(2);
@@ -38,7 +39,7 @@ fn main() {
         devices.iter().for_each(|d| updates::one(d, updates::Shape { hidden, lanes, steps, layers }, f64::from(seconds)));
         return;
     }
-    let (quick, some) = (has("quick"), has("kernels") || has("updates") || has("scaling"));
+    let (quick, some) = (has("quick"), has("kernels") || has("updates") || has("scaling") || has("scans"));
     for device in &devices {
         println!("\n{device}, {}", timing::machine());
         check(device);
@@ -48,6 +49,10 @@ fn main() {
         if has("updates") || !some {
             updates::bench(device, if quick { &[64] } else { &[128, 256, 512] });
             split::bench(device, if quick { &[64] } else { &[256, 512] });
+        }
+        if has("scans") {
+            let (columns, lanes): (&[u32], &[u32]) = if quick { (&[128], &[32]) } else { (&[128, 256, 512, 1024], &[32, 256]) };
+            scans::bench(device, columns, lanes);
         }
         if has("scaling") {
             updates::scaling(device, quick);

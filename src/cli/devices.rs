@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let variants = match &opened {
             Ok(gpu) => {
                 let c = &gpu.capabilities;
-                let widest = (c.workgroup_bytes / 16).min(16 * c.workgroup_invocations).min(c.scan_columns);
+                let widest = (c.workgroup_bytes / 16).min(16 * c.workgroup_invocations);
                 let forms: Vec<_> = FORMS.into_iter().zip(c.speeds).filter(|(_, speed)| *speed > 0).collect();
                 if !args.json {
                     let name = |((tile, loads), speed): &((Tile, Loads), u8)| format!("{tile} {loads} {speed}%");

@@ -8,7 +8,7 @@ use super::executor::{GpuExecutor, OVERHEAD};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::cpu::CpuExecutor;
 use crate::error::{Error, Result, tell};
-use crate::kernel::{Capabilities, FORMS, Loads, SPREAD, Speeds, Tile, Values, Var, Variant, Word};
+use crate::kernel::{Capabilities, FORMS, Loads, SPREAD, STEPS, ScanForm, ScanForms, Speeds, Tile, Values, Var, Variant, Word};
 use crate::kernels::{Activation, matmul, scan_forward};
 use crate::layout::Program;
 use crate::recording::{Executor, Recording, download_f32, upload_f32};
@@ -30,6 +30,9 @@ pub struct Variants {
     pub scan: Tile,
     /// How the scans load shared rows.
     pub scan_loads: Loads,
+    /// How hardware runs recurrences.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scans: Option<ScanForms>,
     /// Speed of the matmuls, in millions of operations a second, rounded down to a power of 2 so that it is the same most times; 0 if it
     /// was not measured.
     #[serde(default)]
@@ -38,21 +41,21 @@ pub struct Variants {
 
 /// Speed, where it was not measured: that of a slow integrated GPU.
 const SLOW: u32 = 1 << 14;
-/// Columns of a row from which on hardware takes one dispatch a step: a workgroup that walks through time by itself reads all of W_hh
-/// at each, which then costs more than a dispatch.
-const STEP_COLUMNS: u32 = 1024;
+/// A recurrence on hardware, until it is measured: one dispatch for rows of up to 256 columns.
+const NARROW: ScanForm = ScanForm { tile: Tile::T1x4, loads: Loads::Held(0), width: 256 };
+const UNMEASURED: ScanForms = [[NARROW; 2], [NARROW; 2], [STEPS; 2], [STEPS; 2]];
 
 impl Variants {
     /// One form of the matmul alone, and nothing measured: for tests.
     pub fn only(tile: Tile, loads: Loads) -> Self {
         let speeds = FORMS.map(|form| if form == (tile, loads) { 100 } else { 0 });
-        Variants { speeds, cores: 0, busy: 0, scan: tile, scan_loads: loads, megaflops: 0 }
+        Variants { speeds, cores: 0, busy: 0, scan: tile, scan_loads: loads, scans: None, megaflops: 0 }
     }
 
     pub(super) fn apply(self, capabilities: &mut Capabilities) {
         capabilities.flops_per_second = f64::from(if self.megaflops == 0 { SLOW } else { self.megaflops }) * 1e6;
         (capabilities.speeds, capabilities.cores, capabilities.busy) = (self.speeds, self.cores, self.busy);
-        (capabilities.scan, capabilities.scan_loads) = (self.scan, self.scan_loads);
+        (capabilities.scan, capabilities.scan_loads, capabilities.scans) = (self.scan, self.scan_loads, self.scans);
         let fastest = FORMS.into_iter().zip(self.speeds).max_by_key(|(_, speed)| *speed);
         if let Some(((tile, loads), _)) = fastest.filter(|(_, speed)| *speed > 0) {
             capabilities.matmul = capabilities.form(tile, loads);
@@ -93,7 +96,7 @@ pub(super) fn default_capabilities(info: &AdapterInfo) -> Capabilities {
         busy: 0,
         scan: tile,
         scan_loads: Loads::Each,
-        scan_columns: if info.kind == Kind::Software { u32::MAX } else { STEP_COLUMNS },
+        scans: (info.kind == Kind::Hardware).then_some(UNMEASURED),
         workgroup_bytes: info.workgroup_bytes,
         workgroup_invocations: info.workgroup_invocations,
         binding_bytes: info.binding_bytes.min(info.buffer_bytes) / 256 * 256,
@@ -180,6 +183,7 @@ fn candidates(gpu: &GpuDevice) -> Vec<(Tile, Loads)> {
         Loads::Spread => subgroups && (software || tile.rows() <= 16),
         Loads::Each => !software || !subgroups,
         Loads::Staged => !software,
+        Loads::Held(_) | Loads::Sliced(_) => false,
     };
     let parked = |&(tile, loads): &(Tile, Loads)| loads == Loads::Staged || c.matmul.width * tile.rows() * tile.cols() * 4 <= c.workgroup_bytes;
     FORMS.into_iter().filter(suits).filter(parked).collect()
@@ -211,13 +215,10 @@ fn measure(gpu: &GpuDevice) -> Result<Variants> {
     if gpu.info.kind == Kind::Software {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
         let (scan, scan_loads) = if spreads { (Tile::T32x8, Loads::Spread) } else { (Tile::T16x16, Loads::Each) };
-        return Ok(Variants { speeds, cores, busy: 0, scan, scan_loads, megaflops });
+        return Ok(Variants { speeds, cores, busy: 0, scan, scan_loads, scans: None, megaflops });
     }
-    let with = |scan| Capabilities { scan, scan_loads: Loads::Each, ..gpu.capabilities };
-    let holds = |tile: &Tile| with(*tile).scan_variant(columns, LANES).is_some_and(|v| v.tile == *tile);
-    let scan = fastest_tile(Tile::SCAN.into_iter().filter(holds), |tile| time(gpu, |r, f| record_scan(r, &with(tile), f)))?;
-    let scan = scan.ok_or_else(|| no_variant(gpu))?;
-    let found = Variants { speeds, cores: 0, busy: 0, scan, scan_loads: Loads::Each, megaflops };
+    let scans = Some(UNMEASURED);
+    let found = Variants { speeds, cores: 0, busy: 0, scan: Tile::T1x4, scan_loads: Loads::Each, scans, megaflops };
     Ok(Variants { busy: fastest_busy(gpu, found)?, ..found })
 }
 

@@ -2,6 +2,7 @@
 //! calibration measures.
 
 use super::{Loads, Tile, Variant};
+use serde::{Deserialize, Serialize};
 
 /// Forms of the matmul, in the order of [`Capabilities::speeds`].
 pub const FORMS: [(Tile, Loads); 7] = [
@@ -17,6 +18,27 @@ pub const FORMS: [(Tile, Loads); 7] = [
 /// Speed of each of [`FORMS`] where its tiles are full, in percent of the fastest; 0: not to be used.
 // A plain number: rustc 1.95 breaks down over closures of other crates that copy a `[u8; FORMS.len()]`.
 pub type Speeds = [u8; 7];
+
+/// How hardware runs a recurrence of some size, as measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanForm {
+    /// Lanes of a workgroup, by the columns of an invocation.
+    pub tile: Tile,
+    /// [`Loads::Held`]: one dispatch for all steps. [`Loads::Sliced`]: one a step.
+    pub loads: Loads,
+    /// Invocations of a workgroup, at most.
+    pub width: u32,
+}
+
+/// Columns of a row of h that [`ScanForms`] are measured for; a row of others takes the next larger's.
+pub const SCAN_COLUMNS: [u32; 4] = [128, 256, 512, 1024];
+/// Lanes likewise: few, and many.
+pub const SCAN_LANES: [u32; 2] = [32, 256];
+/// The form for each of [`SCAN_COLUMNS`] and [`SCAN_LANES`].
+pub type ScanForms = [[ScanForm; 2]; 4];
+
+/// What takes one dispatch a step on any adapter.
+pub const STEPS: ScanForm = ScanForm { tile: Tile::T8x4, loads: Loads::Sliced(8), width: 64 };
 
 /// Seconds that one dispatch, and one submission, may take: drivers take a device that is busy for some seconds for hung.
 pub const DISPATCH_SECONDS: f64 = 0.1;
@@ -51,8 +73,8 @@ pub struct Capabilities {
     pub scan: Tile,
     /// How the scans load shared rows.
     pub scan_loads: Loads,
-    /// Most columns of a row for which one dispatch walks through all steps.
-    pub scan_columns: u32,
+    /// How hardware runs recurrences; none on the CPU and on software drivers, where a workgroup reads all of W_hh.
+    pub scans: Option<ScanForms>,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
     /// Most invocations of a workgroup.
@@ -74,8 +96,8 @@ impl Capabilities {
     pub fn longest_scan(&self, hidden4: u32, lanes: u32) -> u32 {
         let rows = lanes.min(self.scan.rows());
         let passes = 2 * (1 + hidden4 + rows * (1 + hidden4.div_ceil(self.matmul.width.max(1))));
-        // Hardware walks through narrow rows alone, and the CPU has no workgroups.
-        let software = self.scan_columns == u32::MAX && self.workgroup_bytes < u32::MAX;
+        // The CPU has no workgroups.
+        let software = self.scans.is_none() && self.workgroup_bytes < u32::MAX;
         if software { (SOFTWARE_PASSES / passes).max(1) } else { u32::MAX }
     }
 
@@ -121,15 +143,38 @@ impl Capabilities {
         Variant { tile, loads, width: if loads == Loads::Staged { STAGED_WIDTH } else { self.matmul.width } }
     }
 
-    /// The variant of a scan over `lanes` rows of `hidden` padded columns, or none if it is better recorded as one dispatch per step, or
-    /// not even the smallest tile's rows fit the workgroup memory.
-    pub fn scan_variant(&self, hidden: u32, lanes: u32) -> Option<Variant> {
-        let tiles = Tile::SCAN.into_iter().filter(|t| t.rows() <= self.scan.rows() && hidden <= self.scan_columns);
+    /// The variant of a recurrence over `lanes` rows of `hidden` padded columns. Where it is [`Loads::Sliced`], each step takes a dispatch.
+    pub fn scan_variant(&self, hidden: u32, lanes: u32) -> Variant {
+        if let Some(forms) = &self.scans {
+            let columns = SCAN_COLUMNS.iter().position(|c| hidden <= *c).unwrap_or(SCAN_COLUMNS.len() - 1);
+            let few = lanes * lanes <= SCAN_LANES[0] * SCAN_LANES[1];
+            return self.recurrence(forms[columns][usize::from(!few)], hidden, lanes);
+        }
+        let tiles = Tile::SCAN.into_iter().filter(|t| t.rows() <= self.scan.rows());
         let mut fitting = tiles.map(|tile| self.scan_form(tile, hidden)).filter(|v| {
             let holds = v.tile.rows() * hidden * 4 <= self.workgroup_bytes;
             holds && v.width <= self.workgroup_invocations && v.tile.allows(v.loads)
         });
-        if self.cores == 0 { fitting.next() } else { fitting.min_by_key(|v| self.scan_cost(v, lanes)) }
+        let found = if self.cores == 0 { fitting.next() } else { fitting.min_by_key(|v| self.scan_cost(v, lanes)) };
+        found.unwrap_or_else(|| self.recurrence(STEPS, hidden, lanes))
+    }
+
+    /// A form of the recurrence, made to fit rows of `hidden` padded columns, `lanes` of them, and the adapter.
+    pub fn recurrence(&self, form: ScanForm, hidden: u32, lanes: u32) -> Variant {
+        let (hidden4, most) = (hidden / 4, form.width.min(self.workgroup_invocations));
+        let tiles = || Tile::SLICED.into_iter().filter(|t| t.rows() <= form.tile.rows() && (t.rows() == 1 || t.rows() < 2 * lanes));
+        if let Loads::Held(blocks) = form.loads {
+            // As few slices as have no block more than with most of them.
+            let slices = hidden4.div_ceil(hidden4.div_ceil((most / hidden4).max(1)));
+            let bytes = |t: &Tile| 16 * hidden4 * t.rows() * (slices + 1);
+            if let Some(tile) = tiles().find(|t| hidden4 <= most && t.rows() <= slices && bytes(t) <= self.workgroup_bytes) {
+                return Variant { tile, loads: Loads::Held(blocks.min(hidden4.div_ceil(slices))), width: hidden4 * slices };
+            }
+            return self.recurrence(ScanForm { loads: STEPS.loads, ..STEPS }, hidden, lanes);
+        }
+        let Loads::Sliced(across) = form.loads else { return self.recurrence(STEPS, hidden, lanes) };
+        let tile = tiles().find(|t| 16 * most / across * across * t.rows() <= self.workgroup_bytes).unwrap_or(Tile::T1x4);
+        Variant { tile, loads: form.loads, width: most / across * across }
     }
 
     /// A scan in a tile. Where rows are spread over a subgroup, all of its invocations take part.

@@ -2,9 +2,10 @@
 //! arguments may depend on.
 
 mod cost;
+mod sliced;
 mod tile;
 
-pub use cost::{Capabilities, DISPATCH_SECONDS, FORMS, STAGED_WIDTH, Speeds};
+pub use cost::{Capabilities, DISPATCH_SECONDS, FORMS, SCAN_COLUMNS, SCAN_LANES, STAGED_WIDTH, STEPS, ScanForm, ScanForms, Speeds};
 use std::fmt;
 pub use tile::{Loads, SPREAD, Tile};
 

@@ -1,6 +1,7 @@
 //! Register tiles: the part of a product that one invocation computes, and how a workgroup loads what it needs for it. The
 //! WGSL text is written here for any tile, because nothing in a tile may be indexed at run time: it would leave the registers.
 
+use super::sliced;
 use serde::{Deserialize, Serialize};
 use std::fmt::{self, Write};
 
@@ -19,6 +20,12 @@ pub enum Tile {
     T8x8,
     /// 4 rows by 16 columns.
     T4x16,
+    /// 16 rows by 4 columns.
+    T16x4,
+    /// 8 rows by 4 columns.
+    T8x4,
+    /// 4 rows by 4 columns.
+    T4x4,
     /// 2 rows by 4 columns.
     T2x4,
     /// 1 row by 4 columns.
@@ -28,8 +35,10 @@ pub enum Tile {
 impl Tile {
     /// The tiles of matrix products, largest first.
     pub const MATMUL: [Tile; 6] = [Tile::T64x8, Tile::T32x8, Tile::T24x8, Tile::T16x16, Tile::T8x8, Tile::T4x16];
-    /// The tiles of scans, those of most rows first. The last ones are for adapters that keep many workgroups busy, and few rows each.
+    /// The tiles of scans, those of most rows first.
     pub const SCAN: [Tile; 6] = [Tile::T32x8, Tile::T16x16, Tile::T8x8, Tile::T4x16, Tile::T2x4, Tile::T1x4];
+    /// The tiles of recurrences whose inner dimension is sliced, those of most rows first.
+    pub const SLICED: [Tile; 5] = [Tile::T16x4, Tile::T8x4, Tile::T4x4, Tile::T2x4, Tile::T1x4];
 
     /// Rows and columns.
     pub const fn size(self) -> [u32; 2] {
@@ -40,6 +49,9 @@ impl Tile {
             Tile::T16x16 => [16, 16],
             Tile::T8x8 => [8, 8],
             Tile::T4x16 => [4, 16],
+            Tile::T16x4 => [16, 4],
+            Tile::T8x4 => [8, 4],
+            Tile::T4x4 => [4, 4],
             Tile::T2x4 => [2, 4],
             Tile::T1x4 => [1, 4],
         }
@@ -61,6 +73,7 @@ impl Tile {
             Loads::Each => true,
             Loads::Spread => self.rows().is_multiple_of(SPREAD),
             Loads::Staged => matches!(self, Tile::T8x8),
+            Loads::Held(_) | Loads::Sliced(_) => self.cols() == 4,
         }
     }
 
@@ -68,6 +81,11 @@ impl Tile {
     /// `tile_ready()` and `store_block(row block, column block, block)` (`store_row` for a tile of fewer than 4 rows). A block is a
     /// `mat4x4f` whose columns, in WGSL's sense, are rows of the product.
     pub fn source(self, loads: Loads) -> String {
+        match loads {
+            Loads::Held(blocks) => return sliced::held(self.rows(), blocks),
+            Loads::Sliced(_) => return sliced::products(self.rows()),
+            Loads::Each | Loads::Spread | Loads::Staged => {}
+        }
         let (rows, blocks) = (self.rows(), self.cols() / 4);
         let mut s = format!("\nconst TILE_ROWS = {rows}u;\nconst TILE_ROWS4 = {}u;\nconst TILE_COLS4 = {blocks}u;\n", rows.div_ceil(4));
         s.push_str(if loads == Loads::Spread { SHARE } else { "\nfn find_share() {}\n" });
@@ -107,7 +125,7 @@ impl Tile {
     }
 }
 
-fn push(text: &mut String, depth: usize, line: fmt::Arguments<'_>) {
+pub(super) fn push(text: &mut String, depth: usize, line: fmt::Arguments<'_>) {
     let _ = writeln!(text, "{:1$}{line}", "", 4 * depth);
 }
 
@@ -139,14 +157,20 @@ pub enum Loads {
     Spread,
     /// Rows of A and of B once for a workgroup, through its memory.
     Staged,
+    /// Slices of the inner dimension by different invocations, each of which keeps so many 4x4 blocks of B in registers from step to step.
+    Held(u32),
+    /// Slices of the inner dimension by different invocations, so many side by side along the columns.
+    Sliced(u32),
 }
 
 impl fmt::Display for Loads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Loads::Each => "each for itself",
-            Loads::Spread => "spread over a subgroup",
-            Loads::Staged => "staged in workgroup memory",
-        })
+        match self {
+            Loads::Each => f.write_str("each for itself"),
+            Loads::Spread => f.write_str("spread over a subgroup"),
+            Loads::Staged => f.write_str("staged in workgroup memory"),
+            Loads::Held(blocks) => write!(f, "{blocks} blocks held"),
+            Loads::Sliced(across) => write!(f, "sliced, {across} across"),
+        }
     }
 }

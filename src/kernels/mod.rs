@@ -24,7 +24,7 @@ pub mod transpose;
 use crate::kernel::{Bound, Kernel};
 
 /// Every kernel.
-pub static KERNELS: [&Kernel; 21] = [
+pub static KERNELS: [&Kernel; 23] = [
     &carry_state::KERNEL,
     &col_sum::KERNEL,
     &deviation::KERNEL,
@@ -41,7 +41,9 @@ pub static KERNELS: [&Kernel; 21] = [
     &part_sum::KERNEL,
     &row_sum::KERNEL,
     &scan_backward::KERNEL,
+    &scan_backward::HELD,
     &scan_forward::KERNEL,
+    &scan_forward::HELD,
     &step_backward::KERNEL,
     &step_forward::KERNEL,
     &transpose::KERNEL,

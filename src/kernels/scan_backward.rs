@@ -5,7 +5,7 @@ use super::scan_forward::{constants, grid};
 use super::{Activation, from_vec4, from_vec4_mut, slices, step_backward, words};
 use crate::arena::View;
 use crate::host::{self, Mat, Parts};
-use crate::kernel::{Call, Capabilities, Kernel, Var, Word, Work, read, write};
+use crate::kernel::{Call, Capabilities, Kernel, Loads, Var, Word, Work, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 use std::ops::Range;
 
@@ -20,6 +20,13 @@ pub static KERNEL: Kernel = Kernel {
     grid,
     cpu,
     work,
+};
+
+/// The same in [`Loads::Held`].
+pub static HELD: Kernel = Kernel {
+    name: "scan_backward_held",
+    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/scan_backward_held.wgsl")),
+    ..KERNEL
 };
 
 /// The operands of a backward scan over S steps of B lanes.
@@ -50,11 +57,14 @@ pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilitie
     let ld = o.w_t.ld;
     assert!(o.h.ld == ld && o.delta.ld == ld && o.carry.ld == ld && o.keep.slot == o.xi.slot, "{label}: shapes");
     assert!(o.delta.rows == o.keep.rows && o.delta.rows == o.xi.rows && o.carry.rows == Word::from(o.lanes), "{label}: shapes");
-    let Some(variant) = capabilities.scan_variant(ld, o.lanes) else {
-        return step_backward::record(recording, label, capabilities.matmul_variant(o.lanes, ld), o);
+    let variant = capabilities.scan_variant(ld, o.lanes);
+    let kernel = match variant.loads {
+        Loads::Sliced(_) => return step_backward::record(recording, label, variant, o),
+        Loads::Held(_) => &HELD,
+        _ => &KERNEL,
     };
     recording.push(Dispatch {
-        kernel: &KERNEL,
+        kernel,
         label: label.to_string(),
         bindings: vec![o.h.slot, o.w_t.slot, o.keep.slot, o.delta.slot, o.carry.slot],
         args: vec![

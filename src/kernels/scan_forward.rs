@@ -3,7 +3,7 @@
 use super::{Activation, from_vec4, from_vec4_mut, slices, step_forward, words};
 use crate::arena::{Slot, View};
 use crate::host::{self, Mat, Parts};
-use crate::kernel::{Call, Capabilities, Constant, Kernel, Var, Variant, Word, Work, read, write};
+use crate::kernel::{Call, Capabilities, Constant, Kernel, Loads, Var, Variant, Word, Work, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 use std::ops::Range;
 
@@ -18,6 +18,13 @@ pub static KERNEL: Kernel = Kernel {
     grid,
     cpu,
     work,
+};
+
+/// The same in [`Loads::Held`].
+pub static HELD: Kernel = Kernel {
+    name: "scan_forward_held",
+    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/scan_forward_held.wgsl")),
+    ..KERNEL
 };
 
 /// The operands of a forward scan over S steps of B lanes.
@@ -50,11 +57,14 @@ pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilitie
     let ld = o.w.ld;
     assert!(o.pre.ld == ld && o.h.ld == ld && o.w.rows == o.w.cols && o.pre.cols == o.w.cols, "{label}: shapes");
     assert!(o.bias.is_none_or(|b| b.slot == o.w.slot && b.cols == o.w.cols) && o.keep.rows == o.pre.rows, "{label}: shapes");
-    let Some(variant) = capabilities.scan_variant(ld, o.lanes) else {
-        return step_forward::record(recording, label, capabilities.matmul_variant(o.lanes, ld), o);
+    let variant = capabilities.scan_variant(ld, o.lanes);
+    let kernel = match variant.loads {
+        Loads::Sliced(_) => return step_forward::record(recording, label, variant, o),
+        Loads::Held(_) => &HELD,
+        _ => &KERNEL,
     };
     recording.push(Dispatch {
-        kernel: &KERNEL,
+        kernel,
         label: label.to_string(),
         bindings: vec![o.pre.slot, o.w.slot, o.keep.slot, o.states, o.h.slot],
         args: vec![
@@ -77,7 +87,11 @@ pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilitie
 }
 
 pub(super) fn constants(args: &[u32], variant: Variant) -> Vec<Constant> {
-    vec![("WIDTH", f64::from(variant.width)), ("HIDDEN4", f64::from(args[2]))]
+    let mut constants = vec![("WIDTH", f64::from(variant.width)), ("HIDDEN4", f64::from(args[2]))];
+    if matches!(variant.loads, Loads::Held(_)) {
+        constants.push(("SLICES", f64::from(variant.width / args[2])));
+    }
+    constants
 }
 
 pub(super) fn grid(args: &[u32], variant: Variant) -> [u32; 3] {

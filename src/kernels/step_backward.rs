@@ -1,4 +1,4 @@
-//! One step of [`super::scan_backward`] a dispatch, for rows that no workgroup memory holds: dispatch i of S + 1 makes
+//! One step of [`super::scan_backward`] a dispatch, for a W_hh that is too large to be read by each workgroup: dispatch i of S + 1 makes
 //! delta_t of t = S - 1 - i from delta_{t+1}; the last makes the carry that flows out.
 
 use super::scan_backward::{Operands, Scan};
@@ -11,7 +11,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "step_backward",
-    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/step_backward.wgsl"), include_str!("../../shaders/parked.wgsl")),
+    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/step_backward.wgsl")),
     tiled: true,
     bindings: &[read("h"), read("w"), read("edges"), write("delta"), write("carry")],
     args: &["index", "steps", "lanes", "hidden4", "phi", "h_offset", "w_offset", "keep_offset", "xi_offset", "delta_offset", "carry_offset", "carry_in"],

@@ -1,15 +1,16 @@
-//! One step of [`super::scan_forward`] a dispatch, for rows that no workgroup memory holds.
+//! One step of [`super::scan_forward`] a dispatch, for a W_hh that is too large to be read by each workgroup: dispatch 0 of S + 1 copies the
+//! state that flows in, dispatch i makes h of step i - 1.
 
 use super::scan_forward::{Operands, Scan};
 use super::{Activation, from_vec4, from_vec4_mut, slices, words};
 use crate::host;
-use crate::kernel::{Call, Constant, Kernel, Var, Variant, Word, Work, read, write};
+use crate::kernel::{Call, Constant, Kernel, Loads, Var, Variant, Word, Work, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "step_forward",
-    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/step_forward.wgsl"), include_str!("../../shaders/parked.wgsl")),
+    source: concat!(include_str!("../../shaders/phi.wgsl"), include_str!("../../shaders/step_forward.wgsl")),
     tiled: true,
     bindings: &[read("pre"), read("w"), read("keep"), write("states"), write("h")],
     args: &["index", "steps", "lanes", "hidden4", "phi", "pre_offset", "w_offset", "bias", "bias_offset", "keep_offset", "state_in", "state_out", "h_offset"],
@@ -19,7 +20,7 @@ pub static KERNEL: Kernel = Kernel {
     work,
 };
 
-/// Records the scan as one dispatch per step.
+/// Records the scan as one dispatch per step and one for the state that flows in.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
     recording.push(Dispatch {
         kernel: &KERNEL,
@@ -41,16 +42,22 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
             o.h.offset.quarter(),
         ],
         variant,
-        repeat: Repeat::Steps(0),
+        repeat: Repeat::Steps(1),
     });
 }
 
 pub(super) fn constants(_: &[u32], variant: Variant) -> Vec<Constant> {
-    vec![("WIDTH", f64::from(variant.width))]
+    let across = across(variant);
+    vec![("COLS4", f64::from(across)), ("SLICES", f64::from(variant.width / across))]
 }
 
 pub(super) fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
-    [args[3].div_ceil(variant.width * variant.tile.cols() / 4), args[2].div_ceil(variant.tile.rows()), 1]
+    [args[3].div_ceil(across(variant)), args[2].div_ceil(variant.tile.rows()), 1]
+}
+
+/// Column blocks of a workgroup.
+fn across(variant: Variant) -> u32 {
+    if let Loads::Sliced(across) = variant.loads { across } else { variant.width }
 }
 
 pub(super) fn work(args: &[u32]) -> Work {
@@ -61,12 +68,13 @@ pub(super) fn work(args: &[u32]) -> Work {
 fn cpu(call: &mut Call<'_, '_>) {
     let [index, steps, lanes, hidden4, phi, pre_offset, w_offset, bias, bias_offset, keep_offset, state_in, state_out, h_offset] = words(call.args);
     let ([pre, w, keep], [states, h]) = slices(call.bound);
-    let (t, steps, lanes, n) = (index as usize, steps as usize, lanes as usize, hidden4 as usize * 4);
+    let (steps, lanes, n) = (steps as usize, lanes as usize, hidden4 as usize * 4);
     let block = lanes * n;
     let h = &mut from_vec4_mut(h, h_offset)[..(steps + 1) * block];
-    if t == 0 {
-        h[..block].copy_from_slice(&from_vec4(states, state_in)[..block]);
+    if index == 0 {
+        return h[..block].copy_from_slice(&from_vec4(states, state_in)[..block]);
     }
+    let t = index as usize - 1;
     let scan = Scan {
         lanes,
         n,

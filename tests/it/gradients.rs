@@ -4,6 +4,7 @@ use crate::devices::{both, cpu, gpu};
 use retrograd::analysis::gradcheck::{Case, differences, executor, reference, relative_error, with_reference};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
+use retrograd::kernel::{Loads, STEPS, ScanForm, Tile};
 use retrograd::model::record::{backward, record};
 use retrograd::model::{Activation, Config, Deviation, History, Input, Output};
 use retrograd::optimizer::{Clip, Rule};
@@ -71,17 +72,20 @@ fn eight_layers_agree_with_the_reference() {
     both().iter().for_each(|device| check(device, &case));
 }
 
-/// Workgroup memory too small for a row: the scans are recorded as one dispatch per step.
+/// The forms that hardware chooses between.
 #[test]
-fn the_fallback_of_one_dispatch_per_step_agrees_with_the_reference() {
-    let mut device = gpu();
-    device.capabilities.workgroup_bytes = 100;
-    assert!(device.capabilities.scan_variant(40, 32).is_none());
-    let device = Device::Gpu(Box::new(device));
-    for layers in [1, 2] {
-        check(&device, &Case::odd(Activation::Tanh, layers, true));
+fn every_form_of_the_recurrence_agrees_with_the_reference() {
+    let held = |tile, width, blocks| ScanForm { tile, width, loads: Loads::Held(blocks) };
+    for form in [STEPS, ScanForm { tile: Tile::T1x4, ..STEPS }, held(Tile::T1x4, 128, 2), held(Tile::T4x4, 256, 0)] {
+        let mut device = gpu();
+        device.capabilities.scans = Some([[form; 2]; 4]);
+        assert!(std::mem::discriminant(&device.capabilities.scan_variant(40, 32).loads) == std::mem::discriminant(&form.loads));
+        let device = Device::Gpu(Box::new(device));
+        for layers in [1, 2] {
+            check(&device, &Case::odd(Activation::Tanh, layers, true));
+        }
+        check(&device, &Case { recompute: true, ..Case::odd(Activation::Relu, 1, false) });
     }
-    check(&device, &Case { recompute: true, ..Case::odd(Activation::Relu, 1, false) });
 }
 
 /// As hardware of many cores takes them: every weight gradient of a whole segment in parts, and of the last one, of a single step, in as many.

@@ -19,7 +19,7 @@ mod update;
 use retrograd::kernels::KERNELS;
 
 /// One row a kernel. Each is a test by itself.
-const TABLE: [(&str, fn()); 21] = [
+const TABLE: [(&str, fn()); 23] = [
     ("carry_state", carry_state::carry_state),
     ("col_sum", sums::col_sum),
     ("deviation", deviation::deviation),
@@ -37,7 +37,9 @@ const TABLE: [(&str, fn()); 21] = [
     ("part_sum", sums::part_sum),
     ("row_sum", sums::row_sum),
     ("scan_backward", scan_backward::scan_backward),
+    ("scan_backward_held", scan_backward::scan_backward_held),
     ("scan_forward", scan_forward::scan_forward),
+    ("scan_forward_held", scan_forward::scan_forward_held),
     ("step_backward", scan_backward::step_backward),
     ("step_forward", scan_forward::step_forward),
     ("transpose", sums::transpose),

@@ -6,7 +6,7 @@ use crate::devices::gpu;
 use retrograd::arena::Slot;
 use retrograd::cpu::{self, CpuExecutor};
 use retrograd::gpu::GpuExecutor;
-use retrograd::kernel::{Capabilities, Kernel, Loads, SPREAD, STAGED_WIDTH, Tile, Values, Variant, linear_grid};
+use retrograd::kernel::{Capabilities, Kernel, Loads, SPREAD, STAGED_WIDTH, ScanForm, Tile, Values, Variant, linear_grid};
 use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, pack, part_sum, row_sum, transpose};
 use retrograd::layout::Program;
 use retrograd::recording::{Executor, Recording};
@@ -24,10 +24,12 @@ pub(super) enum Forms {
     Widths,
     /// Every tile and width of `Capabilities::matmul`, and the one that is staged.
     Matmul,
-    /// The same without that.
+    /// Every tile of recurrences whose inner dimension is sliced, in some widths.
     Step,
     /// Every tile of `Capabilities::scan` that the adapter holds for rows of so many padded columns.
     Scan(u32),
+    /// Every tile of recurrences that hold weights, of so many padded columns and lanes, in some widths and with some blocks held.
+    Held(u32, u32),
 }
 
 /// The words of every slot after a run.
@@ -52,7 +54,7 @@ pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values,
     for (name, capabilities) in variants(forms) {
         for folded in [false, true] {
             // One variant is enough to see that the grid may be folded.
-            if folded && (capabilities.matmul.tile != Tile::T8x8 || matches!(forms, Forms::Scan(_) | Forms::Step)) {
+            if folded && (capabilities.matmul.tile != Tile::T8x8 || matches!(forms, Forms::Scan(_) | Forms::Held(..) | Forms::Step)) {
                 continue;
             }
             let program = program(case, record, &capabilities, folded);
@@ -82,10 +84,22 @@ fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
         Forms::Plain => vec![(String::new(), base)],
         Forms::Widths => WIDTHS.map(|width| named(Variant { width, ..base.matmul })).into(),
         Forms::Matmul => tiled().chain([staged]).map(named).collect(),
-        Forms::Step => tiled().map(named).collect(),
+        Forms::Step => Tile::SLICED
+            .into_iter()
+            .flat_map(|tile| [(64, 8), (32, 16), (96, 4)].map(|(width, across)| Variant { tile, loads: Loads::Sliced(across), width }))
+            .filter(|v| 16 * v.width * v.tile.rows() <= base.workgroup_bytes)
+            .map(named)
+            .collect(),
+        Forms::Held(columns, lanes) => Tile::SLICED
+            .into_iter()
+            .flat_map(|tile| [(64, 0), (128, 1), (256, 3)].map(|(width, blocks)| ScanForm { tile, loads: Loads::Held(blocks), width }))
+            .map(|form| Capabilities { scans: Some([[form; 2]; 4]), ..base })
+            .map(|c| (format!(" {}", c.scan_variant(columns, lanes)), c))
+            .filter(|(_, c)| matches!(c.scan_variant(columns, lanes).loads, Loads::Held(_)))
+            .collect(),
         Forms::Scan(columns) => pairs(Tile::SCAN)
             .map(|(tile, loads)| (format!(" {tile} {loads}"), Capabilities { scan: tile, scan_loads: loads, ..base }))
-            .filter(|(_, c)| c.scan_variant(columns, 1).is_some_and(|v| v.tile == c.scan))
+            .filter(|(_, c)| c.scan_variant(columns, 1).tile == c.scan)
             .collect(),
     };
     assert!(!found.is_empty(), "{} holds no variant of {forms:?}", gpu().info);

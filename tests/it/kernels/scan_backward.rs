@@ -3,7 +3,7 @@
 
 use super::case::{Case, Matrix};
 use super::run::{Forms, check};
-use super::scan_forward::{SIZES, STEP_SIZES, Scan, cases, resets, weights};
+use super::scan_forward::{HELD_SIZES, SIZES, STEP_SIZES, Scan, cases, resets, weights};
 use crate::compare::Want;
 use retrograd::cpu;
 use retrograd::kernel::{Capabilities, Values, Var, Word};
@@ -15,6 +15,13 @@ use retrograd::recording::Recording;
 pub(super) fn scan_backward() {
     cases(&SIZES, &|scan| {
         backward(scan, Forms::Scan(scan.hidden.next_multiple_of(4)), &|r, caps, operands| record(r, "delta", caps, operands));
+    });
+}
+
+#[test]
+pub(super) fn scan_backward_held() {
+    cases(&HELD_SIZES, &|scan| {
+        backward(scan, Forms::Held(scan.hidden.next_multiple_of(4), scan.lanes), &|r, caps, operands| record(r, "delta", caps, operands));
     });
 }
 

@@ -1,0 +1,82 @@
+// scan_forward for adapters with many registers: a workgroup walks through time with few lanes, and its invocations share the
+// inner dimension in slices as well as the columns. Each holds its part of W_hh in registers from the first step to the last, as much
+// as fits (HELD blocks), and reads the rest anew at each step. What the slices find is added up in workgroup memory.
+
+override WIDTH: u32;   // invocations of a workgroup
+override HIDDEN4: u32; // vec4s of a row
+override SLICES: u32;  // of the inner dimension
+
+struct Args {
+    steps: u32,
+    lanes: u32,
+    hidden4: u32,
+    phi: u32,
+    pre_offset: u32, // vec4
+    w_offset: u32,   // vec4
+    bias: u32,       // 1 if there is a bias
+    bias_offset: u32, // vec4
+    keep_offset: u32, // elements
+    state_in: u32,   // vec4
+    state_out: u32,  // vec4
+    h_offset: u32,   // vec4
+}
+
+@group(0) @binding(0) var<storage, read> pre: array<vec4f>;
+@group(0) @binding(1) var<storage, read> w: array<vec4f>;
+@group(0) @binding(2) var<storage, read> keep: array<f32>;
+@group(0) @binding(3) var<storage, read_write> states: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> h: array<vec4f>;
+@group(0) @binding(5) var<uniform> args: Args;
+
+// keep_t h_{t-1} of the workgroup's lanes.
+var<workgroup> rows: array<vec4f, ROWS * HIDDEN4>;
+
+fn w_block(k: u32, j: u32) -> mat4x4f {
+    let at = args.w_offset + k * 4u * HIDDEN4 + j;
+    return mat4x4f(w[at], w[at + HIDDEN4], w[at + 2u * HIDDEN4], w[at + 3u * HIDDEN4]);
+}
+
+@compute @workgroup_size(WIDTH)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
+    find_share(local.x);
+    hold();
+    // One invocation a vec4 of the lanes' rows does all but the product; it reads what the next step needs before this one's product.
+    let j = local.x % HIDDEN4;
+    let lane = group.x * ROWS + local.x / HIDDEN4;
+    let mine = local.x < ROWS * HIDDEN4 && lane < args.lanes;
+    let block = args.lanes * HIDDEN4;
+    let at = lane * HIDDEN4 + j;
+    var bias = vec4f();
+    var next = vec4f();
+    if mine {
+        let x = states[args.state_in + at];
+        h[args.h_offset + at] = x;
+        rows[local.x] = select(vec4f(), x, keep[args.keep_offset + lane] != 0.0);
+        next = pre[args.pre_offset + at];
+        if args.bias != 0u {
+            bias = w[args.bias_offset + j];
+        }
+    } else if local.x < ROWS * HIDDEN4 {
+        rows[local.x] = vec4f();
+    }
+    for (var t = 0u; t < args.steps; t++) {
+        var x = next + bias;
+        var kept = false;
+        if mine && t + 1u < args.steps {
+            next = pre[args.pre_offset + (t + 1u) * block + at];
+            kept = keep[args.keep_offset + (t + 1u) * args.lanes + lane] != 0.0;
+        }
+        workgroupBarrier();
+        products();
+        workgroupBarrier();
+        if mine {
+            x += found(local.x);
+            let y = phi(args.phi, x);
+            h[args.h_offset + (t + 1u) * block + at] = y;
+            rows[local.x] = select(vec4f(), y, kept);
+            if t + 1u == args.steps {
+                states[args.state_out + at] = y;
+            }
+        }
+    }
+}
