@@ -1,14 +1,21 @@
-// C (+)= op(A) op(B), as matmul.wgsl computes it, with tiles of A and B staged in workgroup memory: a workgroup of 8x8
-// invocations computes 64 rows by 64 columns, 16 inner steps at a time, each invocation 8 rows by 8 columns. Each number is
-// loaded once a workgroup instead of once for 8 rows or columns: for adapters with many cores, whose caches those loads would fill.
+// C (+)= op(A) op(B), as matmul.wgsl computes it, with tiles of A and B staged in workgroup memory: a workgroup of SIDE x SIDE
+// invocations computes 4 SIDE BLOCKS rows by as many columns, STEPS inner steps at a time, each invocation BLOCKS x BLOCKS blocks of 4x4.
+// Each number is loaded once a workgroup instead of once for 4 rows or columns, and the next tiles while these are multiplied: for adapters
+// with many cores, whose caches those loads would fill.
 
 override TRANSPOSE_A: bool;
 override TRANSPOSE_B: bool;
+override SIDE: u32;   // 8 or 16
+override BLOCKS: u32; // 1 or 2
+override STEPS: u32;  // a multiple of 4
 
 const MASKED = 3u;
-// vec4s of a staged tile: 16 inner steps of 64 rows or columns, so 16 vec4s a step.
-const STEPS = 16u;
-const WIDE = 16u;
+// vec4s of a staged inner step.
+override WIDE: u32 = SIDE * BLOCKS;
+// Blocks of 4x4 numbers that a tile of A has, and one of B.
+override COUNT: u32 = WIDE * STEPS / 4u;
+// Those that an invocation loads, of both: 1 or 2; with fewer the last ones load none.
+override EACH: u32 = (2u * COUNT + SIDE * SIDE - 1u) / (SIDE * SIDE);
 
 struct Args {
     rows: u32,
@@ -36,95 +43,108 @@ struct Args {
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> args: Args;
 
-// Step k, row (or column) block i at k * WIDE + i: four rows of A (columns of B) at one inner step.
-var<workgroup> left: array<vec4f, 256>;
-var<workgroup> right: array<vec4f, 256>;
+// Step k, row (or column) block i at `cell(k, i)`: four rows of A (columns of B) at one inner step.
+var<workgroup> left: array<vec4f, STEPS * WIDE>;
+var<workgroup> right: array<vec4f, STEPS * WIDE>;
 
 var<private> mask_base: u32;
 // Length of this part of the inner dimension.
 var<private> inner_size: u32;
+var<private> a_base: u32;
+var<private> b_base: u32;
+// First row and column of the tile, in blocks.
+var<private> row4: u32;
+var<private> col4: u32;
 
-fn live(k: u32) -> bool {
-    if k >= inner_size {
-        return false;
-    }
-    if args.form == MASKED {
-        return mask[mask_base + k] != 0.0;
-    }
-    return true;
+// Blocks of steps are shifted against each other, so that what is stored side by side lies in different banks.
+fn cell(k: u32, i: u32) -> u32 {
+    return k * WIDE + (i ^ (k / 4u & 7u));
 }
 
-// Stages inner steps k0..k0+16: each of the 64 invocations 4 steps of 4 rows of A and of 4 columns of B. Rows, columns and inner
-// steps beyond the end are zero: nothing left over in memory enters a sum.
-fn stage(id: u32, k0: u32, row0: u32, col0: u32, a_base: u32, b_base: u32) {
-    // Four consecutive invocations share a cache line: along the rows of what lies in memory.
+// Inner steps and rows that a block of the tile of A or B has, as block numbers; those side by side in memory by neighbours.
+fn place(i: u32, across: bool) -> vec2u {
+    if across {
+        return vec2u(i / WIDE, i % WIDE);
+    }
+    return vec2u(i % (STEPS / 4u), i / (STEPS / 4u));
+}
+
+// Four inner steps by four rows of A from inner step k0 on. Rows and inner steps beyond the end are zero, and those that are masked:
+// nothing left over in memory enters a sum.
+fn block_of_a(at: vec2u, k0: u32) -> mat4x4f {
+    let k = k0 + at.x * 4u;
+    let i = row4 + at.y;
+    var m = mat4x4f();
+    for (var q = 0u; q < 4u; q++) {
+        var x = vec4f();
+        if TRANSPOSE_A {
+            var live = k + q < inner_size && i * 4u < args.rows;
+            if live && args.form == MASKED {
+                live = mask[mask_base + k + q] != 0.0;
+            }
+            if live {
+                x = a[a_base + (k + q) * args.a_ld + i];
+            }
+        } else if i * 4u + q < args.rows && k < inner_size {
+            x = a[a_base + (i * 4u + q) * args.a_ld + k / 4u];
+        }
+        m = mat4x4f(m[1], m[2], m[3], x);
+    }
     if TRANSPOSE_A {
-        for (var q = 0u; q < 4u; q++) {
-            let step = id / WIDE * 4u + q;
-            let k = k0 + step;
-            let i = row0 / 4u + id % WIDE;
-            var x = vec4f();
-            if live(k) && i * 4u < args.rows {
-                x = a[a_base + k * args.a_ld + i];
+        return m;
+    }
+    return transpose(m);
+}
+
+fn block_of_b(at: vec2u, k0: u32) -> mat4x4f {
+    let k = k0 + at.x * 4u;
+    let j = col4 + at.y;
+    var m = mat4x4f();
+    for (var q = 0u; q < 4u; q++) {
+        var x = vec4f();
+        if TRANSPOSE_B {
+            if j * 4u + q < args.cols && k < inner_size {
+                x = b[b_base + (j * 4u + q) * args.b_ld + k / 4u];
             }
-            left[step * WIDE + id % WIDE] = x;
+        } else if k + q < inner_size && j * 4u < args.cols {
+            x = b[b_base + (k + q) * args.b_ld + j];
         }
-    } else {
-        let step4 = id % 4u;
-        let block = id / 4u;
-        var m = mat4x4f();
-        let k4 = k0 / 4u + step4;
-        for (var q = 0u; q < 4u; q++) {
-            let i = row0 + block * 4u + q;
-            var x = vec4f();
-            if i < args.rows && k4 * 4u < inner_size {
-                x = a[a_base + i * args.a_ld + k4];
-            }
-            m = mat4x4f(m[1], m[2], m[3], x);
-        }
-        m = transpose(m);
-        let at = step4 * 4u * WIDE + block;
-        left[at] = m[0];
-        left[at + WIDE] = m[1];
-        left[at + 2u * WIDE] = m[2];
-        left[at + 3u * WIDE] = m[3];
+        m = mat4x4f(m[1], m[2], m[3], x);
     }
     if TRANSPOSE_B {
-        let step4 = id % 4u;
-        let block = id / 4u;
-        var m = mat4x4f();
-        let k4 = k0 / 4u + step4;
+        return transpose(m);
+    }
+    return m;
+}
+
+// The block that is the invocation's n-th.
+fn load(i: u32, k0: u32) -> mat4x4f {
+    if i < COUNT {
+        return block_of_a(place(i, TRANSPOSE_A), k0);
+    }
+    if i < 2u * COUNT {
+        return block_of_b(place(i - COUNT, !TRANSPOSE_B), k0);
+    }
+    return mat4x4f();
+}
+
+fn stage(i: u32, m: mat4x4f) {
+    if i < COUNT {
+        let at = place(i, TRANSPOSE_A);
         for (var q = 0u; q < 4u; q++) {
-            let j = col0 + block * 4u + q;
-            var x = vec4f();
-            if j < args.cols && k4 * 4u < inner_size {
-                x = b[b_base + j * args.b_ld + k4];
-            }
-            m = mat4x4f(m[1], m[2], m[3], x);
+            left[cell(at.x * 4u + q, at.y)] = m[q];
         }
-        m = transpose(m);
-        let at = step4 * 4u * WIDE + block;
-        right[at] = m[0];
-        right[at + WIDE] = m[1];
-        right[at + 2u * WIDE] = m[2];
-        right[at + 3u * WIDE] = m[3];
-    } else {
+    } else if i < 2u * COUNT {
+        let at = place(i - COUNT, !TRANSPOSE_B);
         for (var q = 0u; q < 4u; q++) {
-            let step = id / WIDE * 4u + q;
-            let k = k0 + step;
-            let j = col0 / 4u + id % WIDE;
-            var x = vec4f();
-            if k < inner_size && j * 4u < args.cols {
-                x = b[b_base + k * args.b_ld + j];
-            }
-            right[step * WIDE + id % WIDE] = x;
+            right[cell(at.x * 4u + q, at.y)] = m[q];
         }
     }
 }
 
-fn store(c_base: u32, i0: u32, j: u32, m: mat4x4f) {
+fn store(c_base: u32, i4: u32, j: u32, m: mat4x4f) {
     for (var q = 0u; q < 4u; q++) {
-        let i = i0 + q;
+        let i = i4 * 4u + q;
         if i < args.rows && j * 4u < args.cols {
             let at = c_base + i * args.c_ld + j;
             var sum = m[q];
@@ -136,18 +156,19 @@ fn store(c_base: u32, i0: u32, j: u32, m: mat4x4f) {
     }
 }
 
-@compute @workgroup_size(8, 8)
+@compute @workgroup_size(SIDE, SIDE)
 fn main(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_id) local: vec3u,
     @builtin(local_invocation_index) id: u32,
 ) {
-    let column_groups = (args.cols + 63u) / 64u;
+    let column_groups = (args.cols + 4u * WIDE - 1u) / (4u * WIDE);
     let index = group.y * groups.x + group.x;
-    let row0 = index / column_groups * 64u;
-    let col0 = index % column_groups * 64u;
-    if row0 >= args.rows {
+    let first4 = index / column_groups * WIDE;
+    row4 = first4;
+    col4 = index % column_groups * WIDE;
+    if first4 * 4u >= args.rows {
         return;
     }
     let blocks = (args.inner + 3u) / 4u;
@@ -156,34 +177,52 @@ fn main(
     let inner = min(min(span, blocks - first) * 4u, args.inner - min(first * 4u, args.inner));
     inner_size = inner;
     mask_base = args.mask_offset + first * 4u;
-    let a_base = args.a_offset + group.z / args.parts * args.a_stride + first * select(1u, 4u * args.a_ld, TRANSPOSE_A);
-    let b_base = args.b_offset + group.z / args.parts * args.b_stride + first * select(4u * args.b_ld, 1u, TRANSPOSE_B);
+    a_base = args.a_offset + group.z / args.parts * args.a_stride + first * select(1u, 4u * args.a_ld, TRANSPOSE_A);
+    b_base = args.b_offset + group.z / args.parts * args.b_stride + first * select(4u * args.b_ld, 1u, TRANSPOSE_B);
     var m00 = mat4x4f();
     var m01 = mat4x4f();
     var m10 = mat4x4f();
     var m11 = mat4x4f();
+    var next0 = load(id, 0u);
+    var next1 = mat4x4f();
+    if EACH > 1u {
+        next1 = load(id + SIDE * SIDE, 0u);
+    }
     // Not by `inner_size`: a private variable is not taken to be the same for the whole workgroup, which a barrier asks for.
     for (var k0 = 0u; k0 < inner; k0 += STEPS) {
         workgroupBarrier();
-        stage(id, k0, row0, col0, a_base, b_base);
+        stage(id, next0);
+        if EACH > 1u {
+            stage(id + SIDE * SIDE, next1);
+        }
         workgroupBarrier();
+        if k0 + STEPS < inner {
+            next0 = load(id, k0 + STEPS);
+            if EACH > 1u {
+                next1 = load(id + SIDE * SIDE, k0 + STEPS);
+            }
+        }
         for (var k = 0u; k < STEPS; k++) {
-            // Row blocks y and y + 8, column blocks x and x + 8: neighbours read neighbouring vec4s.
-            let x0 = left[k * WIDE + local.y];
-            let x1 = left[k * WIDE + local.y + 8u];
-            let y0 = right[k * WIDE + local.x];
-            let y1 = right[k * WIDE + local.x + 8u];
+            // Row blocks y and y + SIDE, column blocks x and x + SIDE: neighbours read neighbouring vec4s.
+            let x0 = left[cell(k, local.y)];
+            let y0 = right[cell(k, local.x)];
             m00 += mat4x4f(y0 * x0.x, y0 * x0.y, y0 * x0.z, y0 * x0.w);
-            m01 += mat4x4f(y1 * x0.x, y1 * x0.y, y1 * x0.z, y1 * x0.w);
-            m10 += mat4x4f(y0 * x1.x, y0 * x1.y, y0 * x1.z, y0 * x1.w);
-            m11 += mat4x4f(y1 * x1.x, y1 * x1.y, y1 * x1.z, y1 * x1.w);
+            if BLOCKS > 1u {
+                let x1 = left[cell(k, local.y + SIDE)];
+                let y1 = right[cell(k, local.x + SIDE)];
+                m01 += mat4x4f(y1 * x0.x, y1 * x0.y, y1 * x0.z, y1 * x0.w);
+                m10 += mat4x4f(y0 * x1.x, y0 * x1.y, y0 * x1.z, y0 * x1.w);
+                m11 += mat4x4f(y1 * x1.x, y1 * x1.y, y1 * x1.z, y1 * x1.w);
+            }
         }
     }
     let c_base = args.c_offset + group.z * args.c_stride;
-    let i = row0 + local.y * 4u;
-    let j = col0 / 4u + local.x;
+    let i = row4 + local.y;
+    let j = col4 + local.x;
     store(c_base, i, j, m00);
-    store(c_base, i, j + 8u, m01);
-    store(c_base, i + 32u, j, m10);
-    store(c_base, i + 32u, j + 8u, m11);
+    if BLOCKS > 1u {
+        store(c_base, i, j + SIDE, m01);
+        store(c_base, i + SIDE, j, m10);
+        store(c_base, i + SIDE, j + SIDE, m11);
+    }
 }

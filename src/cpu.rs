@@ -27,7 +27,7 @@ pub fn capabilities() -> Capabilities {
         matmul: Variant { tile: Tile::T16x16, loads: Loads::Each, width: 8 },
         speeds: Speeds::default(),
         cores: 0,
-        busy: 0,
+        latencies: Default::default(),
         scan: Tile::T16x16,
         scan_loads: Loads::Each,
         scans: None,

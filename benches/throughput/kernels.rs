@@ -1,7 +1,7 @@
 //! Every dispatch of a window by itself, after its results have been compared with the CPU's.
 
 use crate::roofline::Roofline;
-use crate::timing::{Times, repeat};
+use crate::timing::{Times, repeat_runs, runs};
 use crate::updates::{Shape, VOCAB};
 use retrograd::analysis::gradcheck::relative_error;
 use retrograd::arena::{Arena, Purpose, Slot, View};
@@ -36,7 +36,7 @@ pub(crate) fn values(shape: Shape) -> Values {
     Values::default().with(Var::Steps, shape.steps).with_f32(Var::InverseN, 1e-3).with_f32(Var::LearningRate, 1e-6)
 }
 
-/// Every dispatch of a window of a two-layer model, one by one, and the transposes and fallbacks that it does not use.
+/// Every dispatch of a window of a two-layer model, one by one, and the steps that it does not use.
 pub(crate) fn bench(device: &Device, hidden: u32) {
     println!(
         "\n{:<16} {:<12} {:<34} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8}",
@@ -62,10 +62,6 @@ pub(crate) fn bench(device: &Device, hidden: u32) {
             bench.dispatch(&model.program.arena, d, &values);
         }
     }
-    // A staged kernel is a form of the one that it is named after, which is timed in the form that the device would take.
-    let names = kernels::KERNELS.iter().map(|k| k.name.strip_suffix("_staged").unwrap_or(k.name));
-    let missing: Vec<&str> = names.filter(|n| !seen.iter().any(|s| s.0 == *n)).collect();
-    assert!(missing.is_empty(), "no row for {missing:?}");
     bench.batched(hidden);
 }
 
@@ -92,8 +88,9 @@ impl Bench<'_> {
             let name = arena.name(*slot);
             assert!(relative_error(&comparable(name, &x), &comparable(name, &y)) <= 1e-3, "{}: {name} differs from the CPU's", dispatch.label);
         }
-        let times = repeat(0.3, || {
-            executor.run(0, values).expect("the device runs");
+        let runs = runs(self.device);
+        let times = repeat_runs(0.2, runs, || {
+            (0..runs).for_each(|_| executor.run(0, values).expect("the device runs"));
             executor.wait().expect("the device runs");
         });
         drop(executor);

@@ -1,7 +1,7 @@
 //! What the machine does at best, measured by the means that the device has: a plain product of the same sizes in the fastest way there
 //! is, and a copy of as many bytes (a small one stays in the caches, as small kernels do).
 
-use crate::timing::repeat;
+use crate::timing::{repeat, repeat_runs, runs};
 use retrograd::arena::{Arena, Purpose, View};
 use retrograd::device::Device;
 use retrograd::kernel::{FORMS, Values, Variant};
@@ -108,19 +108,20 @@ fn copy(device: &Device, rows: u32) -> f64 {
     let program = Program::new(arena, vec![recording], device.capabilities().binding_bytes);
     let mut executor = device.executor(program).expect("the copy fits");
     executor.upload(tokens.slot, 0, &list).expect("upload");
-    8.0 * 1024.0 * f64::from(rows) * timed(&mut *executor)
+    8.0 * 1024.0 * f64::from(rows) * timed(device, &mut *executor)
 }
 
 fn per_second(device: &Device, arena: Arena, recording: Recording) -> f64 {
     let program = Program::new(arena, vec![recording], device.capabilities().binding_bytes);
-    timed(&mut *device.executor(program).expect("the product fits"))
+    timed(device, &mut *device.executor(program).expect("the product fits"))
 }
 
-fn timed(executor: &mut dyn retrograd::recording::Executor) -> f64 {
+fn timed(device: &Device, executor: &mut dyn retrograd::recording::Executor) -> f64 {
+    let runs = runs(device);
     let mut run = || {
-        executor.run(0, &Values::default()).expect("the device runs");
+        (0..runs).for_each(|_| executor.run(0, &Values::default()).expect("the device runs"));
         executor.wait().expect("the device runs");
     };
     run();
-    1.0 / repeat(0.1, run).median
+    1.0 / repeat_runs(0.05, runs, run).median
 }

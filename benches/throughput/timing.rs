@@ -1,5 +1,7 @@
 //! Repeated measurements.
 
+use retrograd::device::Device;
+use retrograd::gpu::Kind;
 use std::time::Instant;
 
 /// Seconds of one run of something.
@@ -8,6 +10,21 @@ pub(crate) struct Times {
     pub(crate) median: f64,
     pub(crate) min: f64,
     pub(crate) count: usize,
+}
+
+/// Times `f`, which runs something `runs` times over and waits: per run.
+pub(crate) fn repeat_runs(seconds: f64, runs: u32, f: impl FnMut()) -> Times {
+    let Times { median, min, count } = repeat(seconds, f);
+    let [median, min] = [median, min].map(|t| t / f64::from(runs));
+    Times { median, min, count }
+}
+
+/// Runs between two waits: on hardware a single one is lost in the latency of a submission.
+pub(crate) fn runs(device: &Device) -> u32 {
+    match device {
+        Device::Gpu(gpu) if gpu.info.kind == Kind::Hardware => 20,
+        _ => 1,
+    }
 }
 
 /// Times `f`, which has run once before: for so many seconds, and 3 to 400 times.

@@ -105,7 +105,7 @@ impl GpuDevice {
     pub fn variants(&self) -> calibrate::Variants {
         let c = &self.capabilities;
         let megaflops = (c.flops_per_second / 1e6) as u32;
-        calibrate::Variants { speeds: c.speeds, cores: c.cores, busy: c.busy, scan: c.scan, scan_loads: c.scan_loads, scans: c.scans, megaflops }
+        calibrate::Variants { speeds: c.speeds, cores: c.cores, latencies: c.latencies, scan: c.scan, scan_loads: c.scan_loads, scans: c.scans, megaflops }
     }
 
     /// The first error that the device has reported, if any.

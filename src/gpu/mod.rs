@@ -5,6 +5,7 @@ mod cache;
 mod calibrate;
 mod device;
 mod executor;
+mod measure;
 mod pipelines;
 mod timestamps;
 

@@ -61,9 +61,7 @@ impl Pipelines {
             return pipeline.clone();
         }
         let layout = self.layout(kernel).1.clone();
-        let module = self
-            .device
-            .create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(kernel.text(variant).into()) });
+        let module = self.module(kernel, variant);
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(kernel.name),
             layout: Some(&layout),
@@ -74,5 +72,15 @@ impl Pipelines {
         });
         self.pipelines.insert(key, pipeline.clone());
         pipeline
+    }
+
+    /// A kernel's text, checked but for its loops: wgpu would count the passes of each, lest one never ends.
+    #[allow(unsafe_code)]
+    fn module(&self, kernel: &Kernel, variant: Variant) -> wgpu::ShaderModule {
+        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(kernel.text(variant).into()) };
+        let mut checks = wgpu::ShaderRuntimeChecks::checked();
+        checks.force_loop_bounding = std::env::var_os("RG_BOUND").is_some();
+        // SAFETY: the texts are this crate's own, and every loop in them counts in steps above 0 to a bound that it does not change.
+        unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
     }
 }

@@ -5,19 +5,24 @@ use super::{Loads, Tile, Variant};
 use serde::{Deserialize, Serialize};
 
 /// Forms of the matmul, in the order of [`Capabilities::speeds`].
-pub const FORMS: [(Tile, Loads); 7] = [
+pub const FORMS: [(Tile, Loads); 10] = [
     (Tile::T64x8, Loads::Spread),
     (Tile::T32x8, Loads::Spread),
     (Tile::T24x8, Loads::Spread),
     (Tile::T16x16, Loads::Spread),
     (Tile::T16x16, Loads::Each),
     (Tile::T8x8, Loads::Each),
-    (Tile::T8x8, Loads::Staged),
+    (Tile::T8x8, Loads::Staged(16)),
+    (Tile::T8x8, Loads::Staged(8)),
+    (Tile::T4x4, Loads::Staged(16)),
+    (Tile::T4x4, Loads::Staged(8)),
 ];
 
 /// Speed of each of [`FORMS`] where its tiles are full, in percent of the fastest; 0: not to be used.
 // A plain number: rustc 1.95 breaks down over closures of other crates that copy a `[u8; FORMS.len()]`.
-pub type Speeds = [u8; 7];
+pub type Speeds = [u8; 10];
+/// Nanoseconds that a workgroup of each of [`FORMS`] takes for 1,024 inner steps when it is alone; 0 where it was not measured.
+pub type Latencies = [u32; 10];
 
 /// How hardware runs a recurrence of some size, as measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,14 +48,11 @@ pub const STEPS: ScanForm = ScanForm { tile: Tile::T8x4, loads: Loads::Sliced(8)
 /// Seconds that one dispatch, and one submission, may take: drivers take a device that is busy for some seconds for hung.
 pub const DISPATCH_SECONDS: f64 = 0.1;
 
-/// Workgroups that keep hardware busy, roughly: its cores are not told.
-const BUSY: u32 = 32;
-
 /// What a software driver takes to load four columns of a row for all invocations of a vector, in units of what it takes to
 /// multiply them by one row and add them up.
 const LOAD: u32 = 10;
 
-/// Multiply-adds that a workgroup does in the time in which it reads or writes a number: what a part of a long sum costs besides.
+/// Multiply-adds that hardware does in the time in which it reads or writes a number: what a part of a long sum costs besides.
 const MOVE: f64 = 16.0;
 /// Seconds that one dispatch more takes.
 const DISPATCH: f64 = 4e-6;
@@ -66,9 +68,8 @@ pub struct Capabilities {
     pub speeds: Speeds,
     /// Cores of a software driver, each of which works on one workgroup after the other; 0 for hardware.
     pub cores: u32,
-    /// Workgroups of a product that hardware works on side by side, as measured: long sums of few results are parted until there are about
-    /// as many. 0: they never are, because it does not pay.
-    pub busy: u32,
+    /// Of hardware: how long a workgroup of each form takes alone.
+    pub latencies: Latencies,
     /// Tile of most rows that the scans may take.
     pub scan: Tile,
     /// How the scans load shared rows.
@@ -101,46 +102,49 @@ impl Capabilities {
         if software { (SOFTWARE_PASSES / passes).max(1) } else { u32::MAX }
     }
 
-    /// The variant of a product of so many rows and columns: the one that takes the least time, counting what its tiles compute
-    /// beyond the edges, and what cores wait for each other in the end.
-    pub fn matmul_variant(&self, rows: u32, cols: u32) -> Variant {
-        let units = u64::from(if self.cores > 0 { self.cores } else { BUSY });
-        let cost = |((tile, loads), speed): &((Tile, Loads), u8)| {
-            let [r, c] = self.form(*tile, *loads).group();
-            let groups = u64::from(rows.div_ceil(r)) * u64::from(cols.div_ceil(c));
-            (groups.next_multiple_of(units) * u64::from(r) * u64::from(c) * 1000).div_ceil(u64::from(*speed))
-        };
-        let measured = FORMS.into_iter().zip(self.speeds).filter(|(_, speed)| *speed > 0);
-        measured.min_by_key(cost).map_or(self.matmul, |((tile, loads), _)| self.form(tile, loads))
+    /// The variant of a product of so many rows and columns, the one that takes the least time; see [`Self::product_time`].
+    pub fn matmul_variant(&self, rows: u32, cols: u32, inner: u32) -> Variant {
+        let cost = |(form, speed): &((Tile, Loads), u8)| self.product_time(*form, *speed, [rows, cols, inner], 1);
+        self.measured().min_by(|a, b| cost(a).total_cmp(&cost(b))).map_or(self.matmul, |((tile, loads), _)| self.form(tile, loads))
     }
 
     /// The variant of a product of so many rows and columns with a long inner dimension, and the parts that that is cut into: what takes
     /// the least time, counting that the parts are written, read and added up by one dispatch more.
     pub fn sum_variant(&self, rows: u32, cols: u32, inner: u32) -> (Variant, u32) {
-        if self.busy == 0 {
-            return (self.matmul_variant(rows, cols), 1);
-        }
-        let busy = f64::from(self.busy);
-        let launch = DISPATCH * self.flops_per_second / 2.0 / busy;
-        let cost = |tile, loads, speed: u8, parts: u32| {
-            let [r, c] = self.form(tile, loads).group();
-            let groups = f64::from(rows.div_ceil(r)) * f64::from(cols.div_ceil(c)) * f64::from(parts);
-            let turns = (groups / busy).ceil() * f64::from(r) * f64::from(c) * f64::from(inner.div_ceil(parts)) * 100.0 / f64::from(speed);
-            let sums = if parts > 1 { f64::from(rows) * f64::from(cols) * f64::from(2 * parts) * MOVE / busy + launch } else { 0.0 };
-            turns + sums
-        };
-        let most = (inner / LEAST_PART).clamp(1, self.busy);
-        let counts = std::iter::successors(Some(1u32), |n| Some(2 * n)).take_while(|n| *n <= most);
-        let measured = FORMS.into_iter().zip(self.speeds).filter(|(_, speed)| *speed > 0);
-        let all = measured.flat_map(|((tile, loads), speed)| counts.clone().map(move |n| (cost(tile, loads, speed, n), tile, loads, n)));
+        let most = if self.parts() { inner / LEAST_PART } else { 1 };
+        let counts = std::iter::successors(Some(1u32), |n| Some(2 * n)).take_while(|n| *n <= most.max(1));
+        let moved = |parts: u32| f64::from(rows) * f64::from(cols) * f64::from(2 * parts) * 2.0 * MOVE / self.flops_per_second;
+        let cost = |form, speed, parts: u32| self.product_time(form, speed, [rows, cols, inner], parts) + if parts > 1 { DISPATCH + moved(parts) } else { 0.0 };
+        let all = self.measured().flat_map(|(form, speed)| counts.clone().map(move |n| (cost(form, speed, n), form, n)));
         // Of equals the fewest parts.
-        let best = all.min_by(|a, b| a.0.total_cmp(&b.0).then(a.3.cmp(&b.3)));
-        best.map_or((self.matmul_variant(rows, cols), 1), |(_, tile, loads, n)| (self.form(tile, loads), n))
+        let best = all.min_by(|a, b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
+        best.map_or((self.matmul, 1), |(_, (tile, loads), n)| (self.form(tile, loads), n))
+    }
+
+    /// Whether long sums are parted: on hardware, whose many cores few results leave idle.
+    fn parts(&self) -> bool {
+        self.latencies.iter().any(|l| *l > 0)
+    }
+
+    /// The forms that may be used, with their speeds.
+    fn measured(&self) -> impl Iterator<Item = ((Tile, Loads), u8)> {
+        FORMS.into_iter().zip(self.speeds).filter(|(_, speed)| *speed > 0)
+    }
+
+    /// Seconds of a product [rows, cols, inner] in a form, the inner dimension in so many parts: what its tiles compute, beyond the edges too, at
+    /// the speed that many of them reach together, or as long as one takes alone. Cores of a software driver wait for each other in the end.
+    pub fn product_time(&self, form: (Tile, Loads), speed: u8, [rows, cols, inner]: [u32; 3], parts: u32) -> f64 {
+        let [r, c] = self.form(form.0, form.1).group();
+        let groups = u64::from(rows.div_ceil(r)) * u64::from(cols.div_ceil(c)) * u64::from(parts);
+        let groups = groups.next_multiple_of(u64::from(self.cores.max(1))) as f64;
+        let (steps, latency) = (f64::from(inner.div_ceil(parts)), FORMS.iter().position(|f| *f == form).map_or(0, |i| self.latencies[i]));
+        let together = groups * f64::from(r * c) * steps * 200.0 / f64::from(speed) / self.flops_per_second;
+        together.max(f64::from(latency) * 1e-9 * steps / 1024.0)
     }
 
     /// A form of the matmul on this device.
     pub fn form(&self, tile: Tile, loads: Loads) -> Variant {
-        Variant { tile, loads, width: if loads == Loads::Staged { STAGED_WIDTH } else { self.matmul.width } }
+        Variant { tile, loads, width: if let Loads::Staged(side) = loads { side * side } else { self.matmul.width } }
     }
 
     /// The variant of a recurrence over `lanes` rows of `hidden` padded columns. Where it is [`Loads::Sliced`], each step takes a dispatch.
@@ -192,14 +196,11 @@ impl Capabilities {
     }
 }
 
-/// Invocations of a workgroup that stages a matmul's tiles in its memory, eight by eight.
-pub const STAGED_WIDTH: u32 = 64;
-
 impl Variant {
     /// Rows and columns that a workgroup of a matmul computes.
     pub fn group(&self) -> [u32; 2] {
         let [rows, cols] = self.tile.size();
-        if self.loads == Loads::Staged { [8 * rows, 8 * cols] } else { [rows, self.width * cols] }
+        if let Loads::Staged(side) = self.loads { [side * rows, side * cols] } else { [rows, self.width * cols] }
     }
 }
 
@@ -209,13 +210,13 @@ mod tests {
 
     #[test]
     fn long_sums_are_parted_where_that_keeps_cores_busy() {
-        let speeds = FORMS.map(|(_, loads)| if loads == Loads::Staged { 100 } else { 0 });
-        let hardware = Capabilities { speeds, busy: 128, flops_per_second: 1e13, ..crate::cpu::capabilities() };
-        // Four groups for H 128; enough of them without parts for H 1024; too short a sum; a device that does not gain by it.
+        let only = |value| FORMS.map(|(tile, loads)| if (tile, loads) == (Tile::T8x8, Loads::Staged(8)) { value } else { 0 });
+        let hardware = Capabilities { speeds: only(100).map(|s| s as u8), latencies: only(40_000), flops_per_second: 1e13, ..crate::cpu::capabilities() };
+        // Four groups for H 128; enough of them without parts for H 1024; too short a sum; a software driver.
         assert!(hardware.sum_variant(128, 128, 2048).1 >= 8);
-        assert_eq!(hardware.sum_variant(1024, 1024, 2048).1, 1);
+        assert_eq!(hardware.sum_variant(2048, 1024, 2048).1, 1);
         assert_eq!(hardware.sum_variant(128, 128, 32).1, 1);
-        assert_eq!(Capabilities { busy: 0, ..hardware }.sum_variant(128, 128, 2048).1, 1);
+        assert_eq!(Capabilities { latencies: only(0), ..hardware }.sum_variant(128, 128, 2048).1, 1);
         let parts = |inner| hardware.sum_variant(256, 256, inner).1;
         assert!([64, 512, 2048, 65_536].map(parts).is_sorted());
     }

@@ -5,7 +5,7 @@ mod cost;
 mod sliced;
 mod tile;
 
-pub use cost::{Capabilities, DISPATCH_SECONDS, FORMS, SCAN_COLUMNS, SCAN_LANES, STAGED_WIDTH, STEPS, ScanForm, ScanForms, Speeds};
+pub use cost::{Capabilities, DISPATCH_SECONDS, FORMS, Latencies, SCAN_COLUMNS, SCAN_LANES, STEPS, ScanForm, ScanForms, Speeds};
 use std::fmt;
 pub use tile::{Loads, SPREAD, Tile};
 

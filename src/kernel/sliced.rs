@@ -18,14 +18,26 @@ pub(super) fn held(rows: u32, blocks: u32) -> String {
         (0..rows).for_each(|r| push(&mut s, 2, format_args!("m{r} += w{i} * rows[{r}u * HIDDEN4 + slice + {i}u * SLICES];")));
         s.push_str("    }\n");
     }
-    push(&mut s, 1, format_args!("for (var k = slice + {blocks}u * SLICES; k < HIDDEN4; k += SLICES) {{"));
-    push(&mut s, 2, format_args!("let b = w_block(k, column);"));
-    (0..rows).for_each(|r| push(&mut s, 2, format_args!("m{r} += b * rows[{r}u * HIDDEN4 + k];")));
+    // The rest in batches, whose loads are all under way before the first is used.
+    push(&mut s, 1, format_args!("for (var k = slice + {blocks}u * SLICES; k < HIDDEN4; k += {BATCH}u * SLICES) {{"));
+    for i in 0..BATCH {
+        let k = format!("k + {i}u * SLICES");
+        push(&mut s, 2, format_args!("let b{i} = w_block(min({k}, HIDDEN4 - 1u), column);"));
+    }
+    for i in 0..BATCH {
+        let k = format!("k + {i}u * SLICES");
+        push(&mut s, 2, format_args!("if {k} < HIDDEN4 {{"));
+        (0..rows).for_each(|r| push(&mut s, 3, format_args!("m{r} += b{i} * rows[{r}u * HIDDEN4 + {k}];")));
+        s.push_str("        }\n");
+    }
     s.push_str("    }\n");
     (0..rows).for_each(|r| push(&mut s, 1, format_args!("sums[(slice * ROWS + {r}u) * HIDDEN4 + column] = m{r};")));
     s.push_str("}\n");
     s
 }
+
+/// Blocks of W that an invocation reads at once.
+const BATCH: u32 = 4;
 
 const HELD: &str = "
 // Of each slice, its products for all columns of all rows.

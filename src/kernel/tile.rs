@@ -72,7 +72,7 @@ impl Tile {
         match loads {
             Loads::Each => true,
             Loads::Spread => self.rows().is_multiple_of(SPREAD),
-            Loads::Staged => matches!(self, Tile::T8x8),
+            Loads::Staged(_) => matches!(self, Tile::T8x8 | Tile::T4x4),
             Loads::Held(_) | Loads::Sliced(_) => self.cols() == 4,
         }
     }
@@ -84,7 +84,7 @@ impl Tile {
         match loads {
             Loads::Held(blocks) => return sliced::held(self.rows(), blocks),
             Loads::Sliced(_) => return sliced::products(self.rows()),
-            Loads::Each | Loads::Spread | Loads::Staged => {}
+            Loads::Each | Loads::Spread | Loads::Staged(_) => {}
         }
         let (rows, blocks) = (self.rows(), self.cols() / 4);
         let mut s = format!("\nconst TILE_ROWS = {rows}u;\nconst TILE_ROWS4 = {}u;\nconst TILE_COLS4 = {blocks}u;\n", rows.div_ceil(4));
@@ -155,8 +155,8 @@ pub enum Loads {
     /// Rows of A once for a subgroup: each invocation a part, which it gives to the others. Where every load of every invocation costs,
     /// as in software drivers, that is most of them saved.
     Spread,
-    /// Rows of A and of B once for a workgroup, through its memory.
-    Staged,
+    /// Rows of A and of B once for a workgroup of so many by as many invocations, through its memory.
+    Staged(u32),
     /// Slices of the inner dimension by different invocations, each of which keeps so many 4x4 blocks of B in registers from step to step.
     Held(u32),
     /// Slices of the inner dimension by different invocations, so many side by side along the columns.
@@ -168,7 +168,7 @@ impl fmt::Display for Loads {
         match self {
             Loads::Each => f.write_str("each for itself"),
             Loads::Spread => f.write_str("spread over a subgroup"),
-            Loads::Staged => f.write_str("staged in workgroup memory"),
+            Loads::Staged(side) => write!(f, "staged by {side} x {side}"),
             Loads::Held(blocks) => write!(f, "{blocks} blocks held"),
             Loads::Sliced(across) => write!(f, "sliced, {across} across"),
         }

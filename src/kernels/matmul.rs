@@ -19,7 +19,7 @@ pub static KERNEL: Kernel = Kernel {
     work,
 };
 
-/// The same with tiles of A and B in workgroup memory, for [`Loads::Staged`].
+/// The same with tiles of A and B in workgroup memory: [`Loads::Staged`].
 pub static STAGED: Kernel =
     Kernel { name: "matmul_staged", source: include_str!("../../shaders/matmul_staged.wgsl"), tiled: false, constants: staged_constants, ..KERNEL };
 
@@ -147,7 +147,7 @@ fn record_with(recording: &mut Recording, label: &str, variant: Variant, o: Oper
     let q = |v: u32| Word::from(v).quarter();
     let mask = o.mask.map_or((b.slot, Word::from(0)), |m| (m.slot, m.offset));
     recording.push(Dispatch {
-        kernel: if variant.loads == Loads::Staged { &STAGED } else { &KERNEL },
+        kernel: if matches!(variant.loads, Loads::Staged(_)) { &STAGED } else { &KERNEL },
         label: label.to_string(),
         bindings: vec![a.slot, b.slot, mask.0, o.c.slot],
         args: vec![
@@ -175,12 +175,18 @@ fn record_with(recording: &mut Recording, label: &str, variant: Variant, o: Oper
 }
 
 fn constants(args: &[u32], variant: Variant) -> Vec<Constant> {
-    let mut constants = staged_constants(args, variant);
-    constants.push(("WIDTH", f64::from(variant.width)));
-    constants
+    [transposed(args), vec![("WIDTH", f64::from(variant.width))]].concat()
 }
 
-fn staged_constants(args: &[u32], _: Variant) -> Vec<Constant> {
+fn staged_constants(args: &[u32], variant: Variant) -> Vec<Constant> {
+    let (side, blocks) = (variant.width.isqrt(), variant.tile.rows() / 4);
+    // As many inner steps as give each invocation something to load, in 16 KiB of workgroup memory.
+    let steps = if side * blocks == 16 && blocks == 1 { 32 } else { 16 };
+    [transposed(args), [("SIDE", side), ("BLOCKS", blocks), ("STEPS", steps)].map(|(name, n)| (name, f64::from(n))).to_vec()].concat()
+}
+
+/// Which operands are.
+fn transposed(args: &[u32]) -> Vec<Constant> {
     let form = Form::from_word(args[15]);
     let flag = |b: bool| f64::from(u8::from(b));
     vec![("TRANSPOSE_A", flag(form.transposes_a())), ("TRANSPOSE_B", flag(form == Form::Nt))]

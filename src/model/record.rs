@@ -305,7 +305,8 @@ impl Recorder {
         let mask = (form == Form::TnMasked).then(|| self.input(self.inputs.keep()));
         // Sizes that are known at run time only are those of whole segments most times.
         let whole = Values::default().with(Var::Steps, self.extent.steps);
-        let variant = self.capabilities.matmul_variant(c.rows.eval(&whole), c.cols.eval(&whole));
+        let inner = if matches!(form, Form::Tn | Form::TnMasked) { a.rows } else { a.cols };
+        let variant = self.capabilities.matmul_variant(c.rows.eval(&whole), c.cols.eval(&whole), inner.eval(&whole));
         matmul::record(r, label, variant, matmul::Operands { form, a, b, c, mask, accumulate }, Batch::ONE);
     }
 

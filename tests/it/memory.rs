@@ -39,7 +39,7 @@ fn adapter() -> Capabilities {
 
 /// The same with sums in parts.
 fn many_cores(capabilities: Capabilities) -> Capabilities {
-    Capabilities { speeds: FORMS.map(|(tile, _)| if tile == Tile::T8x8 { 100 } else { 0 }), busy: 128, ..capabilities }
+    Capabilities { speeds: FORMS.map(|(tile, _)| if tile == Tile::T8x8 { 100 } else { 0 }), latencies: FORMS.map(|_| 1_000_000), ..capabilities }
 }
 
 /// 200 random tasks: what is planned is within the budget and the limits, or the smallest budget that is named is enough.

@@ -29,8 +29,7 @@ struct Shader {
 
 /// All kernels, the tiled ones with every tile and way of loading that they take.
 fn shaders() -> Vec<Shader> {
-    let of = |k: &'static Kernel| if k.tiled { variants(k) } else { vec![Variant { tile: Tile::T8x8, loads: Loads::Each, width: 8 }] };
-    KERNELS.iter().flat_map(|k| of(k).into_iter().map(|v| parse(k, v))).collect()
+    KERNELS.iter().flat_map(|k| variants(k).into_iter().map(|v| parse(k, v))).collect()
 }
 
 fn variants(kernel: &Kernel) -> Vec<Variant> {
@@ -42,6 +41,11 @@ fn variants(kernel: &Kernel) -> Vec<Variant> {
             return all.filter(|v| v.tile.rows() <= 2).collect();
         }
         "step_forward" | "step_backward" => return sliced(Loads::Sliced(8), 64),
+        "matmul_staged" => {
+            let staged = |(tile, side)| Variant { tile, loads: Loads::Staged(side), width: side * side };
+            return [(Tile::T8x8, 16), (Tile::T8x8, 8), (Tile::T4x4, 16), (Tile::T4x4, 8)].map(staged).to_vec();
+        }
+        _ if !kernel.tiled => return vec![Variant { tile: Tile::T8x8, loads: Loads::Each, width: 8 }],
         _ => {}
     }
     let tiles = if kernel.name.starts_with("scan_") { Tile::SCAN } else { Tile::MATMUL };
@@ -51,7 +55,7 @@ fn variants(kernel: &Kernel) -> Vec<Variant> {
 
 fn parse(kernel: &'static Kernel, variant: Variant) -> Shader {
     let text = kernel.text(variant);
-    let what = if kernel.tiled { format!("{} {} {:?}", kernel.name, variant.tile, variant.loads) } else { kernel.name.to_string() };
+    let what = if kernel.tiled || kernel.name == "matmul_staged" { format!("{} {} {:?}", kernel.name, variant.tile, variant.loads) } else { kernel.name.to_string() };
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
     // Only what loads once for a subgroup may need more than WebGPU grants everywhere.
     let mut validator = Validator::new(ValidationFlags::all(), if subgroups(variant) { Capabilities::SUBGROUP } else { Capabilities::empty() });

@@ -6,7 +6,7 @@ use crate::devices::gpu;
 use retrograd::arena::Slot;
 use retrograd::cpu::{self, CpuExecutor};
 use retrograd::gpu::GpuExecutor;
-use retrograd::kernel::{Capabilities, Kernel, Loads, SPREAD, STAGED_WIDTH, ScanForm, Tile, Values, Variant, linear_grid};
+use retrograd::kernel::{Capabilities, Kernel, Loads, SPREAD, ScanForm, Tile, Values, Variant, linear_grid};
 use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, pack, part_sum, row_sum, transpose};
 use retrograd::layout::Program;
 use retrograd::recording::{Executor, Recording};
@@ -22,7 +22,7 @@ pub(super) enum Forms {
     Plain,
     /// Every width of a subgroup.
     Widths,
-    /// Every tile and width of `Capabilities::matmul`, and the one that is staged.
+    /// Every tile and width of `Capabilities::matmul`, and those that are staged.
     Matmul,
     /// Every tile of recurrences whose inner dimension is sliced, in some widths.
     Step,
@@ -71,7 +71,7 @@ fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
     let subgroups = gpu().info.features.contains(&"subgroups") && gpu().info.subgroup[0].is_multiple_of(SPREAD);
     let ways = if subgroups { vec![Loads::Each, Loads::Spread] } else { vec![Loads::Each] };
     let pairs = |tiles: [Tile; 6]| tiles.into_iter().flat_map(|tile| ways.iter().map(move |&loads| (tile, loads))).filter(|(t, l)| t.allows(*l));
-    let staged = Variant { tile: Tile::T8x8, loads: Loads::Staged, width: STAGED_WIDTH };
+    let staged = [(Tile::T8x8, 16), (Tile::T8x8, 8), (Tile::T4x4, 16), (Tile::T4x4, 8)].map(|(tile, side)| Variant { tile, loads: Loads::Staged(side), width: side * side });
     let tiled = || {
         pairs(Tile::MATMUL)
             // A second way of loading, or a tall tile, needs no second width: shaders take long to compile.
@@ -83,7 +83,7 @@ fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
     let found: Vec<_> = match forms {
         Forms::Plain => vec![(String::new(), base)],
         Forms::Widths => WIDTHS.map(|width| named(Variant { width, ..base.matmul })).into(),
-        Forms::Matmul => tiled().chain([staged]).map(named).collect(),
+        Forms::Matmul => tiled().chain(staged).map(named).collect(),
         Forms::Step => Tile::SLICED
             .into_iter()
             .flat_map(|tile| [(64, 8), (32, 16), (96, 4)].map(|(width, across)| Variant { tile, loads: Loads::Sliced(across), width }))
