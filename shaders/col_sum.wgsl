@@ -20,14 +20,23 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     let j = group.x * 8u + local.x;
     let at = args.x_offset + min(j, args.cols4 - 1u);
     var sum = vec4f();
-    for (var r = local.y; r < args.rows; r += 32u) {
+    // Four at a time: all their loads are under way at once.
+    var r = local.y;
+    for (; r + 96u < args.rows; r += 128u) {
+        let i = at + r * args.cols4;
+        let next = 32u * args.cols4;
+        sum += (x[i] + x[i + next]) + (x[i + 2u * next] + x[i + 3u * next]);
+    }
+    for (; r < args.rows; r += 32u) {
         sum += x[at + r * args.cols4];
     }
     part[local.y * 8u + local.x] = sum;
     workgroupBarrier();
     if local.y == 0u && j < args.cols4 {
-        for (var i = 1u; i < 32u; i++) {
-            sum += part[i * 8u + local.x];
+        sum = vec4f();
+        for (var i = 0u; i < 32u; i += 4u) {
+            let at = i * 8u + local.x;
+            sum += (part[at] + part[at + 8u]) + (part[at + 16u] + part[at + 24u]);
         }
         if args.accumulate != 0u {
             sum += out[args.out_offset + j];

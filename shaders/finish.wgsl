@@ -30,14 +30,25 @@ fn one_minus_exp(x: f32) -> f32 {
     return -x * sum;
 }
 
-@compute @workgroup_size(1)
-fn main() {
-    var sum = 0.0;
-    var bad = 0.0;
-    for (var i = 0u; i < args.parts; i++) {
-        sum += part[2u * i];
-        bad += part[2u * i + 1u];
+// The parts, read side by side.
+var<workgroup> parts: array<vec2f, 128>;
+
+@compute @workgroup_size(128)
+fn main(@builtin(local_invocation_index) id: u32) {
+    parts[id] = vec2f();
+    if id < args.parts {
+        parts[id] = vec2f(part[2u * id], part[2u * id + 1u]);
     }
+    workgroupBarrier();
+    if id != 0u {
+        return;
+    }
+    var all = vec2f();
+    for (var i = 0u; i < 128u; i += 4u) {
+        all += (parts[i] + parts[i + 1u]) + (parts[i + 2u] + parts[i + 3u]);
+    }
+    let sum = all.x;
+    let bad = all.y;
     let overflow = (bitcast<u32>(sum) & 0x7f800000u) == 0x7f800000u;
     let applies = select(1u, 0u, overflow || bad != 0.0);
     let norm = sqrt(sum);

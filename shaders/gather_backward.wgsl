@@ -1,5 +1,9 @@
-// d_w[v] (+)= sum of delta[r] over the rows r whose token is v, in rising order of r. The host lists the rows sorted by token:
-// starts[v]..starts[v+1] index into the list behind the starts. No atomics, so the sum has one order.
+// d_w[v] (+)= sum of delta[r] over the rows r whose token is v. The host lists the rows sorted by token: starts[v]..starts[v+1] index
+// into the list after the starts. STRANDS invocations share the rows of a token, and the first adds up what they find: no atomics, so
+// the sum has one order.
+
+override COLUMNS: u32; // vec4s of a workgroup
+override STRANDS: u32;
 
 struct Args {
     vocab: u32,
@@ -16,24 +20,35 @@ struct Args {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(3) var<uniform> args: Args;
 
-@compute @workgroup_size(32)
+var<workgroup> found: array<vec4f, COLUMNS * STRANDS>;
+
+@compute @workgroup_size(COLUMNS, STRANDS)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
-    let column_groups = (args.cols4 + 31u) / 32u;
+    let column_groups = (args.cols4 + COLUMNS - 1u) / COLUMNS;
     let index = group.y * groups.x + group.x;
-    let v = index / column_groups;
-    let j = (index % column_groups) * 32u + local.x;
-    if v >= args.vocab || j >= args.cols4 {
-        return;
-    }
+    let v = min(index / column_groups, args.vocab - 1u);
+    let j = (index % column_groups) * COLUMNS + local.x;
+    let column = args.delta_offset + min(j, args.cols4 - 1u);
     let list = args.starts_offset + args.vocab + 1u;
     let end = starts[args.starts_offset + v + 1u];
-    let at = args.out_offset + v * args.cols4 + j;
     var sum = vec4f();
-    for (var i = starts[args.starts_offset + v]; i < end; i++) {
-        sum += delta[args.delta_offset + starts[list + i] * args.cols4 + j];
+    for (var i = starts[args.starts_offset + v] + local.y; i < end; i += STRANDS) {
+        sum += delta[column + starts[list + i] * args.cols4];
     }
-    if args.accumulate != 0u {
-        sum += out[at];
+    if STRANDS > 1u {
+        found[local.y * COLUMNS + local.x] = sum;
+        workgroupBarrier();
+        if local.y == 0u {
+            for (var s = 1u; s < STRANDS; s++) {
+                sum += found[s * COLUMNS + local.x];
+            }
+        }
     }
-    out[at] = sum;
+    if local.y == 0u && index / column_groups < args.vocab && j < args.cols4 {
+        let at = args.out_offset + v * args.cols4 + j;
+        if args.accumulate != 0u {
+            sum += out[at];
+        }
+        out[at] = sum;
+    }
 }

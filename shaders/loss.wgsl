@@ -3,7 +3,7 @@
 // they are padding of the next matmul.
 //
 // An invocation works on 4 rows, so that b_y is read once for them, and on every STRANDS-th symbol; 8 of them side by side read 128
-// bytes in one piece. A workgroup is as wide as a subgroup of the adapter.
+// bytes in one piece.
 
 override STRANDS: u32;
 

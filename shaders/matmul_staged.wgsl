@@ -56,6 +56,12 @@ var<private> b_base: u32;
 var<private> row4: u32;
 var<private> col4: u32;
 
+// The result: row blocks y and y + SIDE, column blocks x and x + SIDE, so that neighbours read neighbouring vec4s.
+var<private> m00: mat4x4f;
+var<private> m01: mat4x4f;
+var<private> m10: mat4x4f;
+var<private> m11: mat4x4f;
+
 // Blocks of steps are shifted against each other, so that what is stored side by side lies in different banks.
 fn cell(k: u32, i: u32) -> u32 {
     return k * WIDE + (i ^ (k / 4u & 7u));
@@ -142,6 +148,20 @@ fn stage(i: u32, m: mat4x4f) {
     }
 }
 
+// Adds the products of one inner step.
+fn multiply(k: u32, local: vec3u) {
+    let x0 = left[cell(k, local.y)];
+    let y0 = right[cell(k, local.x)];
+    m00 += mat4x4f(y0 * x0.x, y0 * x0.y, y0 * x0.z, y0 * x0.w);
+    if BLOCKS > 1u {
+        let x1 = left[cell(k, local.y + SIDE)];
+        let y1 = right[cell(k, local.x + SIDE)];
+        m01 += mat4x4f(y1 * x0.x, y1 * x0.y, y1 * x0.z, y1 * x0.w);
+        m10 += mat4x4f(y0 * x1.x, y0 * x1.y, y0 * x1.z, y0 * x1.w);
+        m11 += mat4x4f(y1 * x1.x, y1 * x1.y, y1 * x1.z, y1 * x1.w);
+    }
+}
+
 fn store(c_base: u32, i4: u32, j: u32, m: mat4x4f) {
     for (var q = 0u; q < 4u; q++) {
         let i = i4 * 4u + q;
@@ -179,10 +199,6 @@ fn main(
     mask_base = args.mask_offset + first * 4u;
     a_base = args.a_offset + group.z / args.parts * args.a_stride + first * select(1u, 4u * args.a_ld, TRANSPOSE_A);
     b_base = args.b_offset + group.z / args.parts * args.b_stride + first * select(4u * args.b_ld, 1u, TRANSPOSE_B);
-    var m00 = mat4x4f();
-    var m01 = mat4x4f();
-    var m10 = mat4x4f();
-    var m11 = mat4x4f();
     var next0 = load(id, 0u);
     var next1 = mat4x4f();
     if EACH > 1u {
@@ -202,18 +218,11 @@ fn main(
                 next1 = load(id + SIDE * SIDE, k0 + STEPS);
             }
         }
-        for (var k = 0u; k < STEPS; k++) {
-            // Row blocks y and y + SIDE, column blocks x and x + SIDE: neighbours read neighbouring vec4s.
-            let x0 = left[cell(k, local.y)];
-            let y0 = right[cell(k, local.x)];
-            m00 += mat4x4f(y0 * x0.x, y0 * x0.y, y0 * x0.z, y0 * x0.w);
-            if BLOCKS > 1u {
-                let x1 = left[cell(k, local.y + SIDE)];
-                let y1 = right[cell(k, local.x + SIDE)];
-                m01 += mat4x4f(y1 * x0.x, y1 * x0.y, y1 * x0.z, y1 * x0.w);
-                m10 += mat4x4f(y0 * x1.x, y0 * x1.y, y0 * x1.z, y0 * x1.w);
-                m11 += mat4x4f(y1 * x1.x, y1 * x1.y, y1 * x1.z, y1 * x1.w);
-            }
+        for (var k = 0u; k < STEPS; k += 4u) {
+            multiply(k, local);
+            multiply(k + 1u, local);
+            multiply(k + 2u, local);
+            multiply(k + 3u, local);
         }
     }
     let c_base = args.c_offset + group.z * args.c_stride;

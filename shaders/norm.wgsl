@@ -26,9 +26,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     broken[local.x] = bad;
     workgroupBarrier();
     if local.x == 0u {
-        for (var i = 1u; i < 64u; i++) {
-            sum += sums[i];
-            bad |= broken[i];
+        sum = 0.0;
+        for (var i = 0u; i < 64u; i += 4u) {
+            sum += (sums[i] + sums[i + 1u]) + (sums[i + 2u] + sums[i + 3u]);
+            bad |= (broken[i] | broken[i + 1u]) | (broken[i + 2u] | broken[i + 3u]);
         }
         part[2u * group.x] = sum;
         part[2u * group.x + 1u] = f32(bad);

@@ -28,8 +28,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     part[local.x] = sum;
     workgroupBarrier();
     if local.x == 0u && row < args.rows {
-        for (var i = 1u; i < 64u; i++) {
-            sum += part[i];
+        sum = vec4f();
+        for (var i = 0u; i < 64u; i += 4u) {
+            sum += (part[i] + part[i + 1u]) + (part[i + 2u] + part[i + 3u]);
         }
         var total = (sum.x + sum.y) + (sum.z + sum.w);
         if args.accumulate != 0u {

@@ -188,6 +188,22 @@ impl Engine {
         self.executor.take_profile()
     }
 
+    /// See [`Executor::watch_submissions`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn watch_submissions(&mut self) -> Result<()> {
+        self.executor.watch_submissions()
+    }
+
+    /// See [`Executor::idle_share`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn idle_share(&mut self) -> Result<Option<f64>> {
+        self.executor.idle_share()
+    }
+
     /// The flat parameters, see [`Config::tensors`].
     ///
     /// # Errors

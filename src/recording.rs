@@ -183,6 +183,23 @@ pub trait Executor {
 
     /// All that was measured, and forgets it; none if nothing was.
     fn take_profile(&mut self) -> Option<Profile>;
+
+    /// Notes from here on when submissions begin and end on the device, some hundreds at most; none of them waits for it.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    fn watch_submissions(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// The share of the time, from the first of those submissions to the last, in which the device had nothing to do; none if it has no clock, or
+    /// fewer than two were noted.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    fn idle_share(&mut self) -> Result<Option<f64>> {
+        Ok(None)
+    }
 }
 
 /// Reads floats of a slot.

@@ -8,6 +8,7 @@ use retrograd::model::Config;
 use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// V.
 pub(crate) const VOCAB: u32 = 65;
@@ -78,22 +79,48 @@ pub(crate) fn time(device: &Device, shape: Shape, seconds: f64) -> (Times, Train
     (times, trainer)
 }
 
+/// Updates that follow each other without a wait, as in a run: tokens per second, and the share of that time in which the device had nothing to do,
+/// where it has a clock.
+fn streamed(trainer: &mut Trainer, seconds: f64) -> (f64, Option<f64>) {
+    trainer.engine.watch_submissions().expect("the device runs");
+    let (begin, before) = (Instant::now(), trainer.tokens());
+    while begin.elapsed().as_secs_f64() < seconds {
+        trainer.step().expect("the device runs");
+    }
+    trainer.engine.wait().expect("the device runs");
+    let rate = (trainer.tokens() - before) as f64 / begin.elapsed().as_secs_f64();
+    (rate, trainer.engine.idle_share().expect("the device runs"))
+}
+
 /// One shape, as one line of JSON.
 pub(crate) fn one(device: &Device, shape: Shape, seconds: f64) {
-    let Times { median, min, count } = time(device, shape, seconds).0;
-    println!("{{\"seconds\": {median:.6}, \"min\": {min:.6}, \"updates\": {count}, \"device\": \"{device}\"}}");
+    let (Times { median, min, count }, mut trainer) = time(device, shape, seconds);
+    let (streamed, idle) = streamed(&mut trainer, seconds / 4.0);
+    let (rate, gflops) = (shape.tokens() / median, shape.flops() / median / 1e9);
+    let idle = idle.map_or("null".to_string(), |x| format!("{x:.4}"));
+    let Shape { hidden, lanes, steps, layers } = shape;
+    println!(
+        "{{\"cell\": \"rnn\", \"hidden\": {hidden}, \"batch\": {lanes}, \"steps\": {steps}, \"layers\": {layers}, \"seconds\": {median:.6}, \"min\": {min:.6}, \"updates\": {count}, \
+         \"tokens_per_second\": {rate:.0}, \"streamed_tokens_per_second\": {streamed:.0}, \"gflops\": {gflops:.1}, \"idle\": {idle}, \"device\": \"{device}\"}}"
+    );
 }
 
 /// Updates of B 32, T 64.
 pub(crate) fn bench(device: &Device, hidden: &[u32]) {
-    println!("\n{:<32} {:>10} {:>10} {:>12} {:>9} {:>10} {:>10}", "update", "median", "min", "tokens/s", "GFLOP/s", "dispatches", "device MiB");
+    let head = ["update", "median", "min", "tokens/s", "streamed", "idle", "GFLOP/s", "dispatches", "device MiB"];
+    println!("\n{:<32} {:>10} {:>10} {:>12} {:>12} {:>6} {:>9} {:>10} {:>10}", head[0], head[1], head[2], head[3], head[4], head[5], head[6], head[7], head[8]);
     for &hidden in hidden {
         let shape = Shape::new(hidden);
-        let (times, trainer) = time(device, shape, 2.0);
+        let (times, mut trainer) = time(device, shape, 2.0);
         let (rate, flops) = (shape.tokens() / times.median, shape.flops() / times.median / 1e9);
+        let (streamed, idle) = streamed(&mut trainer, 0.5);
+        let idle = idle.map_or("-".to_string(), |x| format!("{:.1}%", x * 100.0));
         let (dispatches, bytes) = (trainer.engine.dispatches_per_window(), trainer.engine.device_bytes()[1]);
         let [median, min] = [times.median, times.min].map(|t| t * 1e3);
-        println!("{shape:<32} {median:>7.3} ms {min:>7.3} ms {rate:>12.0} {flops:>9.1} {dispatches:>10} {:>10.1}", bytes as f64 / f64::from(1 << 20));
+        println!(
+            "{shape:<32} {median:>7.3} ms {min:>7.3} ms {rate:>12.0} {streamed:>12.0} {idle:>6} {flops:>9.1} {dispatches:>10} {:>10.1}",
+            bytes as f64 / f64::from(1 << 20)
+        );
     }
 }
 

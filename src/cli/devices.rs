@@ -3,9 +3,9 @@
 use super::{print_json, say};
 use crate::cpu;
 use crate::error::Result;
-use crate::gpu::{GpuDevice, adapters};
-use crate::kernel::{FORMS, Loads, Tile};
-use serde_json::json;
+use crate::gpu::{AdapterInfo, GpuDevice, adapters};
+use crate::kernel::{Capabilities, FORMS, Loads, SCAN_COLUMNS, SCAN_LANES, Tile};
+use serde_json::{Value, json};
 
 /// Flags of `devices`.
 #[derive(clap::Args)]
@@ -19,56 +19,73 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut list = Vec::new();
     for (index, adapter) in adapters()?.iter().enumerate() {
         let opened = GpuDevice::open(adapter);
-        let a = &adapter.info;
         if !args.json {
-            say(&format!("gpu:{index}  {a}"));
-            say(&format!(
-                "  workgroup: {} KiB, {} invocations; subgroup {} to {}",
-                a.workgroup_bytes / 1024,
-                a.workgroup_invocations,
-                a.subgroup[0],
-                a.subgroup[1]
-            ));
-            say(&format!(
-                "  largest binding {} MiB, largest buffer {} MiB; {} storage bindings",
-                a.binding_bytes >> 20,
-                a.buffer_bytes >> 20,
-                a.storage_bindings
-            ));
-            say(&format!("  features: {}", if a.features.is_empty() { "none".to_string() } else { a.features.join(", ") }));
+            limits(index, &adapter.info).iter().for_each(|line| say(line));
+            match &opened {
+                Ok(gpu) => variants(gpu).iter().for_each(|line| say(line)),
+                Err(e) => say(&format!("  cannot be opened: {e}")),
+            }
         }
-        let variants = match &opened {
-            Ok(gpu) => {
-                let c = &gpu.capabilities;
-                let widest = (c.workgroup_bytes / 16).min(16 * c.workgroup_invocations);
-                let forms: Vec<_> = FORMS.into_iter().zip(c.speeds).filter(|(_, speed)| *speed > 0).collect();
-                if !args.json {
-                    let name = |((tile, loads), speed): &((Tile, Loads), u8)| format!("{tile} {loads} {speed}%");
-                    say(&format!("  matmul ({}), speed of each form: {}", gpu.calibration, forms.iter().map(name).collect::<Vec<_>>().join("; ")));
-                    say(&format!("  scans: up to {} lanes a workgroup, rows {}; up to hidden {widest} in one dispatch", c.scan.rows(), c.scan_loads));
-                }
-                let form = |((tile, loads), speed): &((Tile, Loads), u8)| json!({"tile": tile.to_string(), "loads": loads.to_string(), "percent": speed});
-                json!({"calibration": gpu.calibration, "matmul": forms.iter().map(form).collect::<Vec<_>>(), "matmul_width": c.matmul.width, "scan_tile": c.scan.to_string(), "scan_loads": c.scan_loads.to_string(), "scan_hidden_max": widest})
-            }
-            Err(e) => {
-                if !args.json {
-                    say(&format!("  cannot be opened: {e}"));
-                }
-                json!({"error": e.to_string()})
-            }
-        };
-        let mut entry = json!(a);
-        entry["index"] = json!(index);
-        entry["variants"] = variants;
-        list.push(entry);
+        list.push(entry(index, &adapter.info, &opened));
     }
     let threads = cpu::default_threads();
     if args.json {
         return print_json(&json!({"adapters": list, "cpu": {"threads": threads}}));
     }
     if list.is_empty() {
-        say("no GPU adapter; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers for a software one)");
+        say(NONE);
     }
     say(&format!("cpu    {threads} threads"));
     Ok(())
+}
+
+/// What is said where there is no adapter.
+pub(super) const NONE: &str = "no GPU adapter; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers for a software one)";
+
+/// An adapter and its limits.
+pub(super) fn limits(index: usize, a: &AdapterInfo) -> Vec<String> {
+    let [workgroup, binding, buffer] = [u64::from(a.workgroup_bytes) >> 10, a.binding_bytes >> 20, a.buffer_bytes >> 20];
+    vec![
+        format!("gpu:{index}  {a}"),
+        format!("  workgroup: {workgroup} KiB, {} invocations; subgroup {} to {}", a.workgroup_invocations, a.subgroup[0], a.subgroup[1]),
+        format!("  largest binding {binding} MiB, largest buffer {buffer} MiB; {} storage bindings", a.storage_bindings),
+        format!("  features: {}", if a.features.is_empty() { "none".to_string() } else { a.features.join(", ") }),
+    ]
+}
+
+/// The forms of the matmul that are used, with their speeds in percent.
+fn products(c: &Capabilities) -> Vec<((Tile, Loads), u8)> {
+    FORMS.into_iter().zip(c.speeds).filter(|(_, speed)| *speed > 0).collect()
+}
+
+/// For each number of columns and lanes that is measured, what runs a recurrence.
+fn recurrences(c: &Capabilities) -> Vec<(u32, u32, String)> {
+    let name = |columns, lanes| (columns, lanes, c.scan_variant(columns, lanes).to_string());
+    SCAN_COLUMNS.into_iter().flat_map(|columns| SCAN_LANES.map(|lanes| name(columns, lanes))).collect()
+}
+
+/// What calibration chose.
+pub(super) fn variants(gpu: &GpuDevice) -> Vec<String> {
+    let c = &gpu.capabilities;
+    let products: Vec<String> = products(c).iter().map(|((tile, loads), speed)| format!("{tile} {loads} {speed}%")).collect();
+    let best = c.flops_per_second / 1e9;
+    let mut lines = vec![format!("  matmul ({}, {best:.0} GFLOP/s), speed of each form: {}", gpu.calibration, products.join("; "))];
+    lines.extend(recurrences(c).iter().map(|(columns, lanes, form)| format!("  recurrence, hidden {columns:>4}, {lanes:>3} lanes: {form}")));
+    lines
+}
+
+/// Both as JSON.
+pub(super) fn entry(index: usize, a: &AdapterInfo, opened: &Result<GpuDevice>) -> Value {
+    let mut entry = json!(a);
+    entry["index"] = json!(index);
+    entry["variants"] = match opened {
+        Ok(gpu) => {
+            let c = &gpu.capabilities;
+            let products: Vec<Value> = products(c).iter().map(|((tile, loads), speed)| json!({"tile": tile.to_string(), "loads": loads.to_string(), "percent": speed})).collect();
+            let recurrences: Vec<Value> = recurrences(c).iter().map(|(columns, lanes, form)| json!({"hidden": columns, "lanes": lanes, "form": form})).collect();
+            json!({"calibration": gpu.calibration, "matmul": products, "matmul_width": c.matmul.width, "gflops": c.flops_per_second / 1e9, "recurrences": recurrences})
+        }
+        Err(e) => json!({"error": e.to_string()}),
+    };
+    entry
 }

@@ -16,18 +16,27 @@ pub(super) struct Args {
     /// Check this device only; by default the CPU and every adapter
     #[arg(long)]
     device: Option<Wish>,
+    /// Check every form of the matmul and of the recurrence that calibration chooses from, each by itself, on the adapters
+    #[arg(long)]
+    every_form: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
 /// Bound of norm(g - reference) / norm(reference) per tensor.
-const BOUND: f64 = 1e-4;
+pub(super) const BOUND: f64 = 1e-4;
 /// Bound of the reference against central differences.
 const DIFFERENCES_BOUND: f64 = 1e-6;
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let devices = devices(args.device)?;
+    let mut devices: Vec<(String, Device)> = devices(args.device)?.into_iter().map(|device| (device.to_string(), device)).collect();
+    if args.every_form {
+        devices = devices.iter().flat_map(|(_, device)| forms(device)).collect();
+        if devices.is_empty() {
+            return Err(Error::Usage("--every-form needs an adapter: the CPU has one form of each kernel".to_string()));
+        }
+    }
     let mut rows = Vec::new();
     let mut worst_of_all = true;
     let mut report = |device: &str, what: &str, worst: (String, f64), bound: f64| {
@@ -42,7 +51,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         for layers in [1, 3] {
             let odd = Case::odd(activation, layers, true);
             let smooth = Case { cuts: false, ..odd };
-            let name = |c: &Case| {
+            let label = |c: &Case| {
                 format!(
                     "{activation:?} {layers} layer{} {}",
                     if layers == 1 { "" } else { "s" },
@@ -54,20 +63,20 @@ pub(super) fn run(args: &Args) -> Result<()> {
             small.config.hidden = 7;
             let expected = reference(&small);
             let measured = Gradients { tensors: differences(&small), ..expected.clone() };
-            report("f64 reference", &format!("{} vs differences", name(&small)), worst(&small, &measured, &expected), DIFFERENCES_BOUND);
+            report("f64 reference", &format!("{} vs differences", label(&small)), worst(&small, &measured, &expected), DIFFERENCES_BOUND);
             for case in [odd, Case { recompute: true, ..odd }] {
                 let expected = reference(&case);
-                for device in &devices {
+                for (name, device) in &devices {
                     let got = executor(device, &case).map(|(got, _)| got);
-                    let what = format!("{}{}", name(&case), if case.recompute { ", recomputed" } else { "" });
+                    let what = format!("{}{}", label(&case), if case.recompute { ", recomputed" } else { "" });
                     let worst = match &got {
                         Ok(got) => worst(&case, got, &expected),
                         Err(e) => {
-                            tell(&format!("{device}: {e}"));
+                            tell(&format!("{name}: {e}"));
                             ("no result".to_string(), f64::INFINITY)
                         }
                     };
-                    report(&device.to_string(), &what, worst, BOUND);
+                    report(name, &what, worst, BOUND);
                 }
             }
         }
@@ -81,6 +90,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
         print_json(&json!({"passes": worst_of_all, "checks": Value::Array(rows)}))?;
     }
     if worst_of_all { Ok(()) } else { Err(Error::Device("a gradient differs from the reference; please report the lines marked FAIL".to_string())) }
+}
+
+/// The adapter with each of its forms alone.
+fn forms(device: &Device) -> Vec<(String, Device)> {
+    let Device::Gpu(gpu) = device else { return Vec::new() };
+    let with = |(name, capabilities)| {
+        let mut device = gpu.clone();
+        device.capabilities = capabilities;
+        (name, Device::Gpu(device))
+    };
+    gpu.every_form().into_iter().map(with).collect()
 }
 
 fn devices(wish: Option<Wish>) -> Result<Vec<Device>> {
@@ -98,7 +118,7 @@ fn devices(wish: Option<Wish>) -> Result<Vec<Device>> {
 }
 
 /// The tensor that differs most.
-fn worst(case: &Case, got: &Gradients, expected: &Gradients) -> (String, f64) {
+pub(super) fn worst(case: &Case, got: &Gradients, expected: &Gradients) -> (String, f64) {
     let names = case.config.tensors().into_iter().map(|t| t.name);
     let errors = got.tensors.iter().zip(&expected.tensors).map(|(g, e)| relative_error(g, e));
     let loss = ("loss".to_string(), relative_error(&[got.loss], &[expected.loss]));

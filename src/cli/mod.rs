@@ -2,6 +2,7 @@
 
 mod compare;
 mod devices;
+mod doctor;
 mod eval;
 mod export;
 mod gradcheck;
@@ -64,6 +65,8 @@ enum Command {
     Plan(Box<plan::Args>),
     /// List the adapters, their limits and the kernel variants chosen
     Devices(devices::Args),
+    /// What there is to compute with and whether it computes right, in seconds: what to send with a report of a fault
+    Doctor(doctor::Args),
     /// Compare gradients of the CPU and of every adapter with an f64 reference, and that with finite differences
     Gradcheck(gradcheck::Args),
     /// Write a model for PyTorch (safetensors) or as ONNX, and print the Python that loads it
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Plan(args) => plan::run(&args, &given),
         Command::Devices(args) => devices::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Gradcheck(args) => gradcheck::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Import(args) => import::run(&args),

@@ -9,8 +9,8 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Begins a file of pipelines; behind it the checksum, then the data.
 const MAGIC: &[u8; 8] = b"RGPIPES1";
 
-/// The crate's folder in the user's cache folder.
-pub(super) fn folder() -> Option<PathBuf> {
+/// The crate's folder in the user's cache folder; none where there is no such folder.
+pub fn folder() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let base = folder("XDG_CACHE_HOME").or_else(|| folder("LOCALAPPDATA")).or_else(|| folder("HOME").map(|h| h.join(".cache")))?;
     Some(base.join("retrograd"))

@@ -2,6 +2,7 @@
 
 use super::adapter::{Adapter, AdapterInfo};
 use super::calibrate;
+use super::measure;
 use super::pipelines::Pipelines;
 use crate::error::{Error, Result, caught};
 use crate::kernel::Capabilities;
@@ -36,7 +37,7 @@ pub enum Injected {
 pub struct GpuDevice {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    pub(super) pipelines: Arc<Mutex<Pipelines>>,
+    pub(super) pipelines: Arc<Pipelines>,
     fault: Arc<Mutex<Option<Fault>>>,
     /// Seconds until it counts as hung.
     patience: Arc<AtomicU64>,
@@ -87,7 +88,7 @@ impl GpuDevice {
         let mut gpu = GpuDevice {
             capabilities: calibrate::default_capabilities(&info),
             calibration: "given",
-            pipelines: Arc::new(Mutex::new(Pipelines::new(&device, &key))),
+            pipelines: Arc::new(Pipelines::new(&device, &key)),
             device,
             queue,
             fault,
@@ -106,6 +107,11 @@ impl GpuDevice {
         let c = &self.capabilities;
         let megaflops = (c.flops_per_second / 1e6) as u32;
         calibrate::Variants { speeds: c.speeds, cores: c.cores, latencies: c.latencies, scan: c.scan, scan_loads: c.scan_loads, scans: c.scans, megaflops }
+    }
+
+    /// The capabilities with each form of the matmul and of the recurrence that calibration chooses from alone, and its name.
+    pub fn every_form(&self) -> Vec<(String, Capabilities)> {
+        measure::every_form(&self.info, &self.capabilities)
     }
 
     /// The first error that the device has reported, if any.

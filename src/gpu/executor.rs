@@ -1,5 +1,6 @@
 //! The executor on a GPU: pipelines, bind groups and offsets are resolved when it is made, and replayed.
 
+use super::adapter::Kind;
 use super::device::GpuDevice;
 use super::pipelines::args_bytes;
 use super::timestamps::Timestamps;
@@ -9,6 +10,7 @@ use crate::kernel::{Values, Var};
 use crate::layout::Program;
 use crate::profile::{Clock, Profile, Recorder};
 use crate::recording::{Counters, Dispatch, Executor, Repeat};
+use rayon::prelude::*;
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -92,6 +94,8 @@ pub struct GpuExecutor {
     counters: Counters,
     recorder: Option<Recorder>,
     timestamps: Option<Timestamps>,
+    /// Submissions whose begin and end is noted, and how many were.
+    watched: Option<(Timestamps, usize)>,
 }
 
 impl GpuExecutor {
@@ -144,6 +148,7 @@ impl GpuExecutor {
             counters: Counters::default(),
             recorder: None,
             timestamps: None,
+            watched: None,
         };
         executor.resolve()?;
         Ok(executor)
@@ -152,11 +157,17 @@ impl GpuExecutor {
     fn resolve(&mut self) -> Result<()> {
         let recordings = std::mem::take(&mut self.program.recordings);
         let mut groups: HashMap<(&'static str, Vec<Slot>), wgpu::BindGroup> = HashMap::new();
+        let pipelines = self.gpu.pipelines.clone();
+        let pipeline = |d: &Dispatch| pipelines.pipeline(d.kernel, d.variant, &d.eval(&Values::default()));
+        // Software drivers compile on the cores that the tests of a suite share, and several of them crash at it.
+        if self.gpu.info.kind == Kind::Hardware {
+            let all: Vec<&Dispatch> = recordings.iter().flat_map(|r| &r.dispatches).collect();
+            all.par_iter().for_each(|d| drop(pipeline(d)));
+        }
         for recording in &recordings {
             let mut ready = Vec::new();
             for d in &recording.dispatches {
-                let args = d.eval(&Values::default());
-                let pipeline = self.pipelines().pipeline(d.kernel, d.variant, &args);
+                let pipeline = pipeline(d);
                 let group = match groups.entry((d.kernel.name, d.bindings.clone())) {
                     std::collections::hash_map::Entry::Occupied(e) => e.get().clone(),
                     std::collections::hash_map::Entry::Vacant(e) => e.insert(self.group(d)?).clone(),
@@ -191,7 +202,7 @@ impl GpuExecutor {
         }
         let binding = wgpu::BufferBinding { buffer: &self.uniforms, offset: 0, size: wgpu::BufferSize::new(args_bytes(d.kernel)) };
         entries.push(wgpu::BindGroupEntry { binding: d.bindings.len() as u32, resource: wgpu::BindingResource::Buffer(binding) });
-        let layout = self.pipelines().layout(d.kernel).0.clone();
+        let (layout, _) = self.gpu.pipelines.layout(d.kernel);
         Ok(self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&d.label), layout: &layout, entries: &entries }))
     }
 
@@ -238,11 +249,6 @@ impl GpuExecutor {
 
     fn cannot_read(&self, why: impl std::fmt::Display) -> Error {
         self.gpu.cannot_read(why)
-    }
-
-    fn pipelines(&self) -> std::sync::MutexGuard<'_, super::pipelines::Pipelines> {
-        // A panic while they were locked leaves a cache that is still whole.
-        self.gpu.pipelines.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn bytes(&self, slot: Slot, offset: u32, count: usize) -> (usize, u64) {
@@ -305,7 +311,7 @@ impl GpuExecutor {
             let submission = self.gpu.queue.submit([encoder.finish()]);
             self.counters.submits += 1;
             self.wait_for(Some(submission))?;
-            seconds = timestamps.seconds(&self.gpu, count)?;
+            seconds = timestamps.spans(&self.gpu, count)?.iter().map(|[begin, end]| end - begin).collect();
             self.timestamps = Some(timestamps);
         } else {
             for i in 0..count {
@@ -394,7 +400,11 @@ impl Executor for GpuExecutor {
             self.submit_measured()?;
         } else {
             let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-            self.encode(&mut encoder, 0..self.pending.len(), None);
+            let around = self.watched.as_ref().filter(|(_, count)| *count < ARGS_SLOTS).map(|(timestamps, count)| timestamps.around(*count));
+            self.encode(&mut encoder, 0..self.pending.len(), around);
+            if let Some((_, count)) = &mut self.watched {
+                *count = (*count + 1).min(ARGS_SLOTS);
+            }
             self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
             self.counters.submits += 1;
         }
@@ -436,5 +446,23 @@ impl Executor for GpuExecutor {
     fn take_profile(&mut self) -> Option<Profile> {
         self.timestamps = None;
         self.recorder.take().map(Recorder::finish)
+    }
+
+    fn watch_submissions(&mut self) -> Result<()> {
+        self.wait()?;
+        self.watched = Timestamps::new(&self.gpu).map(|timestamps| (timestamps, 0));
+        Ok(())
+    }
+
+    fn idle_share(&mut self) -> Result<Option<f64>> {
+        self.wait()?;
+        let Some((timestamps, count)) = self.watched.take().filter(|(_, count)| *count > 1) else { return Ok(None) };
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        timestamps.resolve(&mut encoder, count);
+        self.gpu.queue.submit([encoder.finish()]);
+        let spans = timestamps.spans(&self.gpu, count)?;
+        let busy: f64 = spans.iter().map(|[begin, end]| end - begin).sum();
+        let whole = spans.last().map_or(0.0, |last| last[1]);
+        Ok((whole > 0.0).then(|| (1.0 - busy / whole).max(0.0)))
     }
 }

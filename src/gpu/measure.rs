@@ -11,10 +11,15 @@ use crate::kernel::{Capabilities, FORMS, Latencies, Loads, SCAN_COLUMNS, SCAN_LA
 use crate::kernels::{Activation, matmul, scan_forward};
 use crate::layout::Program;
 use crate::recording::{Executor, Recording, download_f32, upload_f32};
+use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
+use std::collections::hash_map::Entry;
 use std::time::Instant;
 
 /// Times of an adapter, or planted ones.
 pub(super) trait Stopwatch {
+    /// Called first, with all that will be timed: what can be made ready side by side.
+    fn prepare(&mut self, _products: &[Variant], _recurrences: &[(ScanForm, u32)]) {}
     /// Seconds of a product [rows, cols, inner]; infinite if a small one in that variant is not the CPU's.
     fn product(&mut self, variant: Variant, sizes: [u32; 3]) -> Result<f64>;
     /// Seconds a step of a recurrence over so many columns and lanes; infinite if it is not the CPU's.
@@ -43,12 +48,33 @@ fn candidates(info: &AdapterInfo, c: &Capabilities) -> Vec<(Tile, Loads)> {
     FORMS.into_iter().filter(suits).filter(parked).collect()
 }
 
+/// An adapter's capabilities with each form that calibration chooses from alone, and what the form is called.
+pub(super) fn every_form(info: &AdapterInfo, c: &Capabilities) -> Vec<(String, Capabilities)> {
+    let mut all = Vec::new();
+    for (tile, loads) in candidates(&AdapterInfo { kind: Kind::Hardware, ..info.clone() }, c).into_iter().chain(candidates(info, c)) {
+        let speeds = FORMS.map(|form| if form == (tile, loads) { 100 } else { 0 });
+        all.push((format!("matmul {tile}, {loads}"), Capabilities { speeds, matmul: c.form(tile, loads), ..*c }));
+    }
+    for form in SCAN_COLUMNS.into_iter().flat_map(scan_candidates) {
+        let ScanForm { tile, loads, width } = form;
+        all.push((format!("recurrence {tile} by {width}, {loads}"), Capabilities { scans: Some([[form; SCAN_LANES.len()]; SCAN_COLUMNS.len()]), ..*c }));
+    }
+    let mut seen = HashSet::new();
+    all.retain(|(name, _)| seen.insert(name.clone()));
+    all
+}
+
 /// Times the forms of the matmul, and on hardware those of the recurrence. A software driver takes seconds to compile scans, and what limits them is
 /// what limits its matmul: there their variants follow from the loads alone.
 pub(super) fn measure(info: &AdapterInfo, capabilities: &Capabilities, stopwatch: &mut dyn Stopwatch) -> Result<Variants> {
     let software = info.kind == Kind::Software;
-    let mut found = Vec::new();
-    for (tile, loads) in candidates(info, capabilities) {
+    let (candidates, mut found) = (candidates(info, capabilities), Vec::new());
+    if !software {
+        let products: Vec<Variant> = candidates.iter().map(|&(tile, loads)| capabilities.form(tile, loads)).collect();
+        let scans: Vec<(ScanForm, u32)> = SCAN_COLUMNS.into_iter().flat_map(|columns| scan_candidates(columns).into_iter().map(move |form| (form, columns))).collect();
+        stopwatch.prepare(&products, &scans);
+    }
+    for (tile, loads) in candidates {
         let variant = capabilities.form(tile, loads);
         let sizes = if software { SOFTWARE_PRODUCT } else { LARGE_PRODUCT };
         let seconds = stopwatch.product(variant, sizes)?;
@@ -71,10 +97,9 @@ pub(super) fn measure(info: &AdapterInfo, capabilities: &Capabilities, stopwatch
         (variants.scan, variants.scan_loads) = if spreads { (Tile::T32x8, Loads::Spread) } else { (Tile::T16x16, Loads::Each) };
         return Ok(variants);
     }
-    for ((form, speed), latency) in FORMS.into_iter().zip(speeds).zip(&mut variants.latencies).filter(|((_, speed), _)| *speed > 0) {
+    for ((form, _), latency) in FORMS.into_iter().zip(speeds).zip(&mut variants.latencies).filter(|((_, speed), _)| *speed > 0) {
         let variant = capabilities.form(form.0, form.1);
         let [rows, cols] = variant.group();
-        let _ = speed;
         // Two digits: the same most times.
         *latency = two_digits(stopwatch.product(variant, [rows, cols, ALONE])? * 1e9);
     }
@@ -99,7 +124,7 @@ fn scan_candidates(columns: u32) -> Vec<ScanForm> {
     let sliced: &[(Tile, u32, u32)] = match columns {
         ..=128 => &[],
         129..=256 => &[(Tile::T8x4, 256, 16)],
-        _ => &[(Tile::T8x4, 256, 8), (Tile::T8x4, 256, 16), (Tile::T16x4, 128, 8), (Tile::T8x4, 64, 16)],
+        _ => &[(Tile::T8x4, 256, 8), (Tile::T8x4, 256, 16), (Tile::T16x4, 128, 8), (Tile::T8x4, 64, 16), (Tile::T16x4, 64, 16), (Tile::T16x4, 128, 16)],
     };
     let held = held.iter().flat_map(|&(width, blocks)| [Tile::T1x4, Tile::T2x4, Tile::T4x4].map(|tile| ScanForm { tile, width, loads: Loads::Held(blocks) }));
     held.chain(sliced.iter().map(|&(tile, width, across)| ScanForm { tile, width, loads: Loads::Sliced(across) })).collect()
@@ -109,14 +134,20 @@ fn scan_candidates(columns: u32) -> Vec<ScanForm> {
 fn fastest_scans(stopwatch: &mut dyn Stopwatch) -> Result<ScanForms> {
     let mut forms = [[STEPS; SCAN_LANES.len()]; SCAN_COLUMNS.len()];
     for (columns, forms) in SCAN_COLUMNS.into_iter().zip(&mut forms) {
+        let mut candidates = scan_candidates(columns);
         for (lanes, form) in SCAN_LANES.into_iter().zip(forms) {
             let mut best = f64::INFINITY;
-            for candidate in scan_candidates(columns) {
+            let mut right = Vec::new();
+            for candidate in candidates {
                 let seconds = stopwatch.recurrence(candidate, columns, lanes)?;
+                if seconds.is_finite() {
+                    right.push(candidate);
+                }
                 if seconds < best {
                     (best, *form) = (seconds, candidate);
                 }
             }
+            candidates = right;
         }
     }
     Ok(forms)
@@ -128,17 +159,22 @@ const PATIENCE: f64 = 0.01;
 const REPEATS: u32 = 20;
 /// Times that each is timed on a software driver.
 const SAMPLES: u32 = 15;
-/// Steps of a recurrence that is timed.
-const STEPS_TIMED: u32 = 32;
+/// Steps of a recurrence that is timed, and those that are compared.
+const TIMED: u32 = 16;
+const COMPARED: u32 = 2;
 
 /// Times what it is asked for on an adapter, after a dispatch that warms up: drivers compile at the first.
 pub(super) struct Timer<'a> {
     gpu: &'a GpuDevice,
+    /// What the CPU makes of a recurrence over so many columns and few lanes.
+    expected: HashMap<u32, Vec<f32>>,
+    /// Products that were compared, and whether they are right.
+    compared: HashMap<Variant, bool>,
 }
 
 impl<'a> Timer<'a> {
     pub(super) fn new(gpu: &'a GpuDevice) -> Self {
-        Timer { gpu }
+        Timer { gpu, expected: HashMap::new(), compared: HashMap::new() }
     }
 
     /// Least seconds of a run.
@@ -169,89 +205,215 @@ fn close(a: &[f32], b: &[f32]) -> bool {
     a.iter().zip(b).all(|(x, y)| (x - y).abs() <= 1e-3 * y.abs().max(1.0))
 }
 
+/// A product [rows, cols, inner], and its operands and result.
+fn product(gpu: &GpuDevice, variant: Variant, [rows, cols, inner]: [u32; 3]) -> (Program, [View; 3]) {
+    let mut arena = Arena::default();
+    let mut view = |name: &str, rows: u32, cols: u32| View {
+        slot: arena.persistent(name, rows * cols, Purpose::Activations),
+        offset: 0.into(),
+        rows: rows.into(),
+        cols: cols.into(),
+        ld: cols,
+    };
+    let views = [view("a", rows, inner), view("b", inner, cols), view("c", rows, cols)];
+    let [a, b, c] = views;
+    let mut recording = Recording::new("calibrate");
+    let o = matmul::Operands { form: matmul::Form::Nn, a, b, c, mask: None, accumulate: 0.into() };
+    matmul::record(&mut recording, "calibrate", variant, o, matmul::Batch::ONE);
+    (Program::new(arena, vec![recording], gpu.capabilities.binding_bytes), views)
+}
+
+fn fill(e: &mut dyn Executor, [a, b, _]: [View; 3], [rows, cols, inner]: [u32; 3]) -> Result<()> {
+    upload_f32(e, a.slot, 0, &numbers(rows * inner, 1.0))?;
+    upload_f32(e, b.slot, 0, &numbers(inner * cols, 0.2))
+}
+
+/// Whether a product is the CPU's.
+fn right_product(gpu: &GpuDevice, variant: Variant, sizes: [u32; 3]) -> Result<bool> {
+    let (program, views) = product(gpu, variant, sizes);
+    let run = |e: &mut dyn Executor| {
+        fill(e, views, sizes)?;
+        e.run(0, &Values::default())?;
+        download_f32(e, views[2].slot, 0, sizes[0] * sizes[1])
+    };
+    Ok(close(&run(&mut GpuExecutor::new(gpu.clone(), program.clone())?)?, &run(&mut CpuExecutor::new(program, 1)?)?))
+}
+
 impl Stopwatch for Timer<'_> {
+    fn prepare(&mut self, products: &[Variant], recurrences: &[(ScanForm, u32)]) {
+        let gpu = self.gpu;
+        let products = products.iter().map(|v| product(gpu, *v, LARGE_PRODUCT).0);
+        let recurrences = recurrences.iter().filter_map(|(form, columns)| Some(recurrence(gpu, *form, *columns, SCAN_LANES[0])?.0));
+        let all: Vec<Program> = products.chain(recurrences).collect();
+        all.par_iter().flat_map_iter(|p| &p.recordings).flat_map_iter(|r| &r.dispatches).for_each(|d| {
+            gpu.pipelines.pipeline(d.kernel, d.variant, &d.eval(&Values::default()));
+        });
+    }
+
     fn product(&mut self, variant: Variant, sizes: [u32; 3]) -> Result<f64> {
-        let executor = |[rows, cols, inner]: [u32; 3]| -> Result<(GpuExecutor, Program, [View; 3])> {
-            let mut arena = Arena::default();
-            let mut view = |name: &str, rows: u32, cols: u32| View {
-                slot: arena.persistent(name, rows * cols, Purpose::Activations),
-                offset: 0.into(),
-                rows: rows.into(),
-                cols: cols.into(),
-                ld: cols,
-            };
-            let views = [view("a", rows, inner), view("b", inner, cols), view("c", rows, cols)];
-            let [a, b, c] = views;
-            let mut recording = Recording::new("calibrate");
-            let o = matmul::Operands { form: matmul::Form::Nn, a, b, c, mask: None, accumulate: 0.into() };
-            matmul::record(&mut recording, "calibrate", variant, o, matmul::Batch::ONE);
-            let program = Program::new(arena, vec![recording], self.gpu.capabilities.binding_bytes);
-            let mut executor = GpuExecutor::new(self.gpu.clone(), program.clone())?;
-            upload_f32(&mut executor, a.slot, 0, &numbers(rows * inner, 1.0))?;
-            upload_f32(&mut executor, b.slot, 0, &numbers(inner * cols, 0.2))?;
-            Ok((executor, program, views))
+        let right = match self.compared.get(&variant) {
+            Some(right) => *right,
+            None => {
+                // A small one, past the edge of a tile.
+                let [rows, cols] = variant.group();
+                let right = right_product(self.gpu, variant, [rows + 8, cols + 8, 72])?;
+                self.compared.insert(variant, right);
+                right
+            }
         };
-        // A small one, past the edge of a tile, is compared.
-        let [rows, cols] = variant.group();
-        let small = [rows + 8, cols + 8, 72];
-        let (mut gpu, program, [a, b, c]) = executor(small)?;
-        let mut cpu = CpuExecutor::new(program, 1)?;
-        upload_f32(&mut cpu, a.slot, 0, &numbers(small[0] * small[2], 1.0))?;
-        upload_f32(&mut cpu, b.slot, 0, &numbers(small[2] * small[1], 0.2))?;
-        let mut results = Vec::new();
-        for e in [&mut gpu as &mut dyn Executor, &mut cpu] {
-            e.run(0, &Values::default())?;
-            results.push(download_f32(e, c.slot, 0, small[0] * small[1])?);
-        }
-        if !close(&results[0], &results[1]) {
+        if !right {
             return Ok(f64::INFINITY);
         }
-        let (mut gpu, ..) = executor(sizes)?;
-        gpu.run(0, &Values::default())?;
-        self.time(&mut gpu, &Values::default())
+        let (program, views) = product(self.gpu, variant, sizes);
+        let mut executor = GpuExecutor::new(self.gpu.clone(), program)?;
+        fill(&mut executor, views, sizes)?;
+        executor.run(0, &Values::default())?;
+        self.time(&mut executor, &Values::default())
     }
 
     fn recurrence(&mut self, form: ScanForm, columns: u32, lanes: u32) -> Result<f64> {
-        let capabilities = Capabilities { scans: Some([[form; SCAN_LANES.len()]; SCAN_COLUMNS.len()]), ..self.gpu.capabilities };
-        let variant = capabilities.scan_variant(columns, lanes);
-        if variant.tile != form.tile || std::mem::discriminant(&variant.loads) != std::mem::discriminant(&form.loads) {
-            return Ok(f64::INFINITY);
-        }
-        let mut arena = Arena::default();
-        let rows = STEPS_TIMED * lanes;
-        let mut slot = |name: &str, elements| arena.persistent(name, elements, Purpose::Activations);
-        let view = |slot, rows: Word, cols| View { slot, offset: 0.into(), rows, cols: Word::from(cols), ld: cols };
-        let live = Word::scaled(Var::Steps, lanes);
-        let [pre, w, h] = [slot("pre", rows * columns), slot("w", columns * columns), slot("h", (rows + lanes) * columns)];
-        let (keep, states) = (slot("keep", rows), slot("states", lanes * columns));
-        let mut recording = Recording::new("calibrate");
-        let operands = scan_forward::Operands {
-            pre: view(pre, live, columns),
-            w: view(w, columns.into(), columns),
-            bias: None,
-            keep: view(keep, live, 1),
-            states,
-            state_in: 0.into(),
-            state_out: 0.into(),
-            h: view(h, live, columns),
-            lanes,
-            activation: Activation::Tanh,
+        let Some((program, o)) = recurrence(self.gpu, form, columns, lanes) else { return Ok(f64::INFINITY) };
+        let run = |e: &mut dyn Executor| -> Result<Vec<f32>> {
+            upload_f32(e, o.pre.slot, 0, &numbers(COMPARED * lanes * columns, 1.0))?;
+            upload_f32(e, o.w.slot, 0, &numbers(columns * columns, 4.0 / (columns as f32).sqrt()))?;
+            upload_f32(e, o.keep.slot, 0, &vec![1.0; (TIMED * lanes) as usize])?;
+            e.run(0, &Values::default().with(Var::Steps, COMPARED))?;
+            download_f32(e, o.h.slot, 0, (COMPARED + 1) * lanes * columns)
         };
-        scan_forward::record(&mut recording, "calibrate", &capabilities, operands);
-        let program = Program::new(arena, vec![recording], capabilities.binding_bytes);
-        let (mut gpu, mut cpu) = (GpuExecutor::new(self.gpu.clone(), program.clone())?, CpuExecutor::new(program, 1)?);
-        // Two steps are compared.
-        let (few, mut results) = (Values::default().with(Var::Steps, 2), Vec::new());
-        for e in [&mut gpu as &mut dyn Executor, &mut cpu] {
-            upload_f32(e, pre, 0, &numbers(rows * columns, 1.0))?;
-            upload_f32(e, w, 0, &numbers(columns * columns, 4.0 / (columns as f32).sqrt()))?;
-            upload_f32(e, keep, 0, &vec![1.0; rows as usize])?;
-            e.run(0, &few)?;
-            results.push(download_f32(e, h, 0, 3 * lanes * columns)?);
+        let mut gpu = GpuExecutor::new(self.gpu.clone(), program.clone())?;
+        let found = run(&mut gpu)?;
+        // Many lanes take the kernel that few have found right.
+        if lanes == SCAN_LANES[0] {
+            if let Entry::Vacant(e) = self.expected.entry(columns) {
+                e.insert(run(&mut CpuExecutor::new(program, 1)?)?);
+            }
+            if !close(&found, &self.expected[&columns]) {
+                return Ok(f64::INFINITY);
+            }
         }
-        if !close(&results[0], &results[1]) {
-            return Ok(f64::INFINITY);
+        Ok(self.time(&mut gpu, &Values::default().with(Var::Steps, TIMED))? / f64::from(TIMED))
+    }
+}
+
+/// A recurrence over [`TIMED`] steps and its operands; none if the form does not fit.
+fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Option<(Program, scan_forward::Operands)> {
+    let capabilities = Capabilities { scans: Some([[form; SCAN_LANES.len()]; SCAN_COLUMNS.len()]), ..gpu.capabilities };
+    let variant = capabilities.scan_variant(columns, lanes);
+    if variant.tile != form.tile || std::mem::discriminant(&variant.loads) != std::mem::discriminant(&form.loads) {
+        return None;
+    }
+    let mut arena = Arena::default();
+    let (rows, live) = (TIMED * lanes, Word::scaled(Var::Steps, lanes));
+    let mut slot = |name: &str, elements| arena.persistent(name, elements, Purpose::Activations);
+    let view = |slot, rows: Word, cols| View { slot, offset: 0.into(), rows, cols: Word::from(cols), ld: cols };
+    let operands = scan_forward::Operands {
+        pre: view(slot("pre", rows * columns), live, columns),
+        w: view(slot("w", columns * columns), columns.into(), columns),
+        bias: None,
+        keep: view(slot("keep", rows), live, 1),
+        states: slot("states", lanes * columns),
+        state_in: 0.into(),
+        state_out: 0.into(),
+        h: view(slot("h", (rows + lanes) * columns), live, columns),
+        lanes,
+        activation: Activation::Tanh,
+    };
+    let mut recording = Recording::new("calibrate");
+    scan_forward::record(&mut recording, "calibrate", &capabilities, operands);
+    Some((Program::new(arena, vec![recording], capabilities.binding_bytes), operands))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::adapters;
+
+    /// An adapter whose times are given.
+    struct Planted<'a> {
+        product: &'a dyn Fn(Variant, [u32; 3]) -> f64,
+        recurrence: &'a dyn Fn(ScanForm, u32, u32) -> f64,
+    }
+
+    impl Stopwatch for Planted<'_> {
+        fn product(&mut self, variant: Variant, sizes: [u32; 3]) -> Result<f64> {
+            Ok((self.product)(variant, sizes))
         }
-        Ok(self.time(&mut gpu, &Values::default().with(Var::Steps, STEPS_TIMED))? / f64::from(STEPS_TIMED))
+
+        fn recurrence(&mut self, form: ScanForm, columns: u32, lanes: u32) -> Result<f64> {
+            Ok((self.recurrence)(form, columns, lanes))
+        }
+    }
+
+    /// A card with all features, and what it can do unmeasured.
+    fn card() -> (AdapterInfo, Capabilities) {
+        let info = AdapterInfo {
+            name: "planted".to_string(),
+            backend: "none".to_string(),
+            driver: String::new(),
+            kind: Kind::Hardware,
+            subgroup: [32, 32],
+            workgroup_bytes: 48 << 10,
+            workgroup_invocations: 1024,
+            binding_bytes: 1 << 30,
+            buffer_bytes: 1 << 30,
+            storage_bindings: 8,
+            features: vec!["subgroups"],
+        };
+        let capabilities = super::super::calibrate::default_capabilities(&info);
+        (info, capabilities)
+    }
+
+    /// Whichever form is the fastest is chosen: of the products on hardware, of the recurrences for each number of columns and lanes.
+    #[test]
+    fn the_fastest_form_is_chosen_whichever_it_is() {
+        let (info, unmeasured) = card();
+        let work = |sizes: [u32; 3]| sizes.map(f64::from).iter().product::<f64>() * 1e-12;
+        for wanted in candidates(&info, &unmeasured) {
+            let wanted = unmeasured.form(wanted.0, wanted.1);
+            let product = |v: Variant, sizes| if v == wanted { work(sizes) } else { 3.0 * work(sizes) };
+            let found = measure(&info, &unmeasured, &mut Planted { product: &product, recurrence: &|_, _, _| 1.0 }).unwrap();
+            let mut capabilities = unmeasured;
+            found.apply(&mut capabilities);
+            assert_eq!(capabilities.matmul_variant(4096, 4096, 512), wanted);
+        }
+        for columns in SCAN_COLUMNS {
+            for lanes in SCAN_LANES {
+                for wanted in scan_candidates(columns) {
+                    let recurrence = |form, c, l| if (form, c, l) == (wanted, columns, lanes) { 1.0 } else { 2.0 };
+                    let found = measure(&info, &unmeasured, &mut Planted { product: &|_, s| work(s), recurrence: &recurrence }).unwrap();
+                    let at = |all: &[u32], n: u32| all.iter().position(|x| *x == n).unwrap();
+                    assert_eq!(found.scans.unwrap()[at(&SCAN_COLUMNS, columns)][at(&SCAN_LANES, lanes)], wanted);
+                }
+            }
+        }
+    }
+
+    /// A form that a driver gets wrong is never taken, however fast; where all are wrong, none is.
+    #[test]
+    fn wrong_forms_are_left_out() {
+        let (info, unmeasured) = card();
+        let product = |v: Variant, s: [u32; 3]| if v.loads == Loads::Staged(16) { f64::INFINITY } else { f64::from(s[0] * s[1]) * f64::from(s[2]) };
+        let recurrence = |form: ScanForm, _, lanes| if matches!(form.loads, Loads::Held(_)) && lanes == SCAN_LANES[0] { f64::INFINITY } else { 1.0 };
+        let found = measure(&info, &unmeasured, &mut Planted { product: &product, recurrence: &recurrence }).unwrap();
+        for ((_, loads), speed) in FORMS.into_iter().zip(found.speeds) {
+            assert!(loads != Loads::Staged(16) || speed == 0);
+        }
+        assert!(found.scans.unwrap().iter().flatten().all(|form| !matches!(form.loads, Loads::Held(_))));
+        let broken = measure(&info, &unmeasured, &mut Planted { product: &|_, _| f64::INFINITY, recurrence: &recurrence });
+        assert!(broken.unwrap_err().to_string().contains("no variant of a kernel gives right results"));
+    }
+
+    /// On any adapter: what is timed is first found right.
+    #[test]
+    fn every_candidate_is_right_on_this_adapter() {
+        let adapters = adapters().unwrap();
+        let gpu = GpuDevice::open_with(adapters.first().expect("an adapter"), Some(Variants::only(Tile::T8x8, Loads::Each))).unwrap();
+        let mut timer = Timer::new(&gpu);
+        for (tile, side) in [(Tile::T8x8, 16), (Tile::T8x8, 8), (Tile::T4x4, 16), (Tile::T4x4, 8)] {
+            let variant = gpu.capabilities.form(tile, Loads::Staged(side));
+            assert!(timer.product(variant, [40, 72, 52]).unwrap().is_finite(), "{variant}");
+        }
+        let form = ScanForm { tile: Tile::T1x4, loads: Loads::Held(2), width: 256 };
+        assert!(timer.recurrence(form, 128, SCAN_LANES[0]).unwrap().is_finite());
     }
 }

@@ -10,6 +10,7 @@ mod pipelines;
 mod timestamps;
 
 pub use adapter::{Adapter, AdapterInfo, Kind, adapters};
+pub use cache::folder as cache_folder;
 pub use calibrate::{Variants, cached};
 pub use device::{GpuDevice, Injected};
 pub use executor::GpuExecutor;

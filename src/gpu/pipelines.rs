@@ -3,15 +3,19 @@
 use super::cache::PipelineCache;
 use crate::kernel::{Access, Constant, Kernel, Loads, Tile, Variant};
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What tells two pipelines of one kernel apart.
 type Key = (&'static str, Option<(Tile, Loads)>, Vec<(&'static str, u64)>);
 
-/// The pipelines of a device.
+/// The layout of a kernel's bind group, and that of its pipelines.
+type Layout = (wgpu::BindGroupLayout, wgpu::PipelineLayout);
+
+/// The pipelines of a device. Several threads may ask for them: drivers take long to compile, and compile side by side.
 pub(super) struct Pipelines {
     device: wgpu::Device,
-    layouts: HashMap<&'static str, (wgpu::BindGroupLayout, wgpu::PipelineLayout)>,
-    pipelines: HashMap<Key, wgpu::ComputePipeline>,
+    layouts: Mutex<HashMap<&'static str, Layout>>,
+    pipelines: Mutex<HashMap<Key, wgpu::ComputePipeline>>,
     cache: Option<PipelineCache>,
 }
 
@@ -23,13 +27,13 @@ pub(super) fn args_bytes(kernel: &Kernel) -> u64 {
 impl Pipelines {
     /// None yet; `key` tells adapter, driver and version.
     pub(super) fn new(device: &wgpu::Device, key: &str) -> Self {
-        Pipelines { device: device.clone(), layouts: HashMap::new(), pipelines: HashMap::new(), cache: PipelineCache::open(device, key) }
+        Pipelines { device: device.clone(), layouts: Mutex::default(), pipelines: Mutex::default(), cache: PipelineCache::open(device, key) }
     }
 
     /// Layout of a kernel's bind group: its storage bindings, then the uniform at a dynamic offset.
-    pub(super) fn layout(&mut self, kernel: &'static Kernel) -> &(wgpu::BindGroupLayout, wgpu::PipelineLayout) {
+    pub(super) fn layout(&self, kernel: &'static Kernel) -> Layout {
         let device = &self.device;
-        self.layouts.entry(kernel.name).or_insert_with(|| {
+        let make = || {
             let entry = |binding: u32, ty| wgpu::BindGroupLayoutEntry { binding, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None };
             let storage = |access| wgpu::BindingType::Buffer {
                 ty: wgpu::BufferBindingType::Storage { read_only: access == Access::Read },
@@ -50,18 +54,20 @@ impl Pipelines {
                 immediate_size: 0,
             });
             (group, pipeline)
-        })
+        };
+        lock(&self.layouts).entry(kernel.name).or_insert_with(make).clone()
     }
 
     /// The pipeline of a kernel in a variant, for these (first) arguments.
-    pub(super) fn pipeline(&mut self, kernel: &'static Kernel, variant: Variant, args: &[u32]) -> wgpu::ComputePipeline {
+    pub(super) fn pipeline(&self, kernel: &'static Kernel, variant: Variant, args: &[u32]) -> wgpu::ComputePipeline {
         let constants: Vec<Constant> = (kernel.constants)(args, variant);
         let key: Key = (kernel.name, kernel.tiled.then_some((variant.tile, variant.loads)), constants.iter().map(|(n, v)| (*n, v.to_bits())).collect());
-        if let Some(pipeline) = self.pipelines.get(&key) {
+        if let Some(pipeline) = lock(&self.pipelines).get(&key) {
             return pipeline.clone();
         }
-        let layout = self.layout(kernel).1.clone();
-        let module = self.module(kernel, variant);
+        let (_, layout) = self.layout(kernel);
+        let source = wgpu::ShaderSource::Wgsl(kernel.text(variant).into());
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source });
         let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
             label: Some(kernel.name),
             layout: Some(&layout),
@@ -70,17 +76,12 @@ impl Pipelines {
             compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
             cache: self.cache.as_ref().map(|c| &c.inner),
         });
-        self.pipelines.insert(key, pipeline.clone());
-        pipeline
+        // Whoever was faster has made the same.
+        lock(&self.pipelines).entry(key).or_insert(pipeline).clone()
     }
+}
 
-    /// A kernel's text, checked but for its loops: wgpu would count the passes of each, lest one never ends.
-    #[allow(unsafe_code)]
-    fn module(&self, kernel: &Kernel, variant: Variant) -> wgpu::ShaderModule {
-        let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(kernel.text(variant).into()) };
-        let mut checks = wgpu::ShaderRuntimeChecks::checked();
-        checks.force_loop_bounding = std::env::var_os("RG_BOUND").is_some();
-        // SAFETY: the texts are this crate's own, and every loop in them counts in steps above 0 to a bound that it does not change.
-        unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
-    }
+/// What is under it is whole, whoever panicked.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -39,8 +39,8 @@ impl Timestamps {
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.mapped, 0, 16 * count as u64);
     }
 
-    /// The seconds of each dispatch, once they are done.
-    pub(super) fn seconds(&self, gpu: &GpuDevice, count: usize) -> Result<Vec<f64>> {
+    /// When each dispatch began and ended, in seconds of the device's clock, once they are done.
+    pub(super) fn spans(&self, gpu: &GpuDevice, count: usize) -> Result<Vec<[f64; 2]>> {
         let (sender, receiver) = std::sync::mpsc::channel();
         self.mapped.map_async(wgpu::MapMode::Read, 0..16 * count as u64, move |result| {
             // Fails only if nobody waits any more.
@@ -53,6 +53,8 @@ impl Timestamps {
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&view);
         drop(view);
         self.mapped.unmap();
-        Ok(ticks.chunks_exact(2).map(|t| t[1].saturating_sub(t[0]) as f64 * self.period).collect())
+        let first = ticks.first().copied().unwrap_or_default();
+        let seconds = |tick: u64| tick.saturating_sub(first) as f64 * self.period;
+        Ok(ticks.chunks_exact(2).map(|t| [seconds(t[0]), seconds(t[1].max(t[0]))]).collect())
     }
 }

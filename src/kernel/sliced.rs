@@ -2,11 +2,13 @@
 //! of 4 columns of W by its slice of every row; the slices' sums lie in workgroup memory until `found` adds them up, in their order.
 
 use super::tile::push;
+use std::fmt::Write;
 
 /// Behind a scan that defines `w_block(k4, column block)` and the rows in `rows`: `find_share(invocation)`, `hold()`, `products()` and
 /// `found(vec4 of the rows)`. The first `blocks` blocks of an invocation's slice stay in registers.
 pub(super) fn held(rows: u32, blocks: u32) -> String {
     let mut s = format!("\nconst ROWS = {rows}u;\n{HELD}");
+    found(&mut s, "ROWS * HIDDEN4");
     (0..blocks).for_each(|i| push(&mut s, 0, format_args!("var<private> w{i}: mat4x4f;")));
     s.push_str("\nfn hold() {\n");
     (0..blocks).for_each(|i| push(&mut s, 1, format_args!("w{i} = held({i}u);")));
@@ -18,26 +20,40 @@ pub(super) fn held(rows: u32, blocks: u32) -> String {
         (0..rows).for_each(|r| push(&mut s, 2, format_args!("m{r} += w{i} * rows[{r}u * HIDDEN4 + slice + {i}u * SLICES];")));
         s.push_str("    }\n");
     }
-    // The rest in batches, whose loads are all under way before the first is used.
-    push(&mut s, 1, format_args!("for (var k = slice + {blocks}u * SLICES; k < HIDDEN4; k += {BATCH}u * SLICES) {{"));
-    for i in 0..BATCH {
-        let k = format!("k + {i}u * SLICES");
-        push(&mut s, 2, format_args!("let b{i} = w_block(min({k}, HIDDEN4 - 1u), column);"));
-    }
-    for i in 0..BATCH {
-        let k = format!("k + {i}u * SLICES");
-        push(&mut s, 2, format_args!("if {k} < HIDDEN4 {{"));
-        (0..rows).for_each(|r| push(&mut s, 3, format_args!("m{r} += b{i} * rows[{r}u * HIDDEN4 + {k}];")));
-        s.push_str("        }\n");
-    }
-    s.push_str("    }\n");
+    let first = format!("slice + {blocks}u * SLICES");
+    let each = |i, k: &str| (0..rows).map(|r| format!("m{r} += b{i} * rows[{r}u * HIDDEN4 + {k}];")).collect();
+    batches(&mut s, &first, "HIDDEN4", |k| format!("w_block({k}, column)"), each);
     (0..rows).for_each(|r| push(&mut s, 1, format_args!("sums[(slice * ROWS + {r}u) * HIDDEN4 + column] = m{r};")));
     s.push_str("}\n");
     s
 }
 
-/// Blocks of W that an invocation reads at once.
+/// Blocks of W that an invocation reads at once, and sums that it adds up: wgpu counts the passes of every loop, which costs as much as some products.
 const BATCH: u32 = 4;
+
+/// The sums of all slices at vec4 i, those of one `stride` apart.
+fn found(s: &mut String, stride: &str) {
+    let _ = write!(s, "\nfn found(i: u32) -> vec4f {{\n    var x = vec4f();\n    for (var s = 0u; s < SLICES; s += {BATCH}u) {{\n");
+    for n in 0..BATCH {
+        let last = format!("s + {n}u < SLICES");
+        push(s, 2, format_args!("if {last} {{\n            x += sums[(s + {n}u) * {stride} + i];\n        }}"));
+    }
+    s.push_str("    }\n    return x;\n}\n");
+}
+
+/// A loop over the blocks of a slice from `first` to `end`, in batches whose loads are all under way before the first is used: block k is
+/// `load(k)`, and is used by `each(i, k)`, where it is `b{i}`.
+fn batches(s: &mut String, first: &str, end: &str, load: impl Fn(&str) -> String, each: impl Fn(u32, &str) -> Vec<String>) {
+    push(s, 1, format_args!("for (var k = {first}; k < {end}; k += {BATCH}u * SLICES) {{"));
+    let at = |i: u32| format!("k + {i}u * SLICES");
+    (0..BATCH).for_each(|i| push(s, 2, format_args!("let b{i} = {};", load(&format!("min({}, {end} - 1u)", at(i))))));
+    for i in 0..BATCH {
+        push(s, 2, format_args!("if {} < {end} {{", at(i)));
+        each(i, &at(i)).iter().for_each(|line| push(s, 3, format_args!("{line}")));
+        s.push_str("        }\n");
+    }
+    s.push_str("    }\n");
+}
 
 const HELD: &str = "
 // Of each slice, its products for all columns of all rows.
@@ -57,42 +73,26 @@ fn held(i: u32) -> mat4x4f {
     }
     return mat4x4f();
 }
-
-fn found(i: u32) -> vec4f {
-    var x = vec4f();
-    for (var s = 0u; s < SLICES; s++) {
-        x += sums[s * ROWS * HIDDEN4 + i];
-    }
-    return x;
-}
-
 ";
 
 /// Behind a kernel that defines `a_row(row)`, where a row begins, and `a(vec4)`: `products(first row, first column block, invocation)` and
 /// `found(vec4 of the workgroup's part)`.
 pub(super) fn products(rows: u32) -> String {
-    let mut s = format!("\nconst ROWS = {rows}u;\n{SLICED}");
+    let mut s = format!("\nconst ROWS = {rows}u;\n\n// Of each slice, its products for all columns of all rows.\nvar<workgroup> sums: array<vec4f, SLICES * ROWS * COLS4>;\n");
+    found(&mut s, "ROWS * COLS4");
+    s.push_str(SLICED);
     (0..rows).for_each(|r| push(&mut s, 1, format_args!("let a{r} = a_row(row0 + {r}u);\n    var m{r} = vec4f();")));
-    push(&mut s, 1, format_args!("for (var k = slice; k < args.hidden4; k += SLICES) {{"));
-    push(&mut s, 2, format_args!("let at = args.w_offset + k * 4u * args.hidden4 + column;"));
-    push(&mut s, 2, format_args!("let b = mat4x4f(w[at], w[at + args.hidden4], w[at + 2u * args.hidden4], w[at + 3u * args.hidden4]);"));
-    (0..rows).for_each(|r| push(&mut s, 2, format_args!("m{r} += b * a(a{r} + k);")));
-    s.push_str("    }\n");
+    let each = |i, k: &str| (0..rows).map(|r| format!("m{r} += b{i} * a(a{r} + {k});")).collect();
+    batches(&mut s, "slice", "args.hidden4", |k| format!("w_block({k}, column)"), each);
     (0..rows).for_each(|r| push(&mut s, 1, format_args!("sums[(slice * ROWS + {r}u) * COLS4 + id % COLS4] = m{r};")));
     s.push_str("}\n");
     s
 }
 
 const SLICED: &str = "
-// Of each slice, its products for all columns of all rows.
-var<workgroup> sums: array<vec4f, SLICES * ROWS * COLS4>;
-
-fn found(i: u32) -> vec4f {
-    var x = vec4f();
-    for (var s = 0u; s < SLICES; s++) {
-        x += sums[s * ROWS * COLS4 + i];
-    }
-    return x;
+fn w_block(k: u32, j: u32) -> mat4x4f {
+    let at = args.w_offset + k * 4u * args.hidden4 + j;
+    return mat4x4f(w[at], w[at + args.hidden4], w[at + 2u * args.hidden4], w[at + 3u * args.hidden4]);
 }
 
 fn products(row0: u32, j0: u32, id: u32) {

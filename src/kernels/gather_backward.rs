@@ -1,9 +1,9 @@
-//! `d_w[v]` (+)= sum of `delta[r]` over the rows r whose token is v, in rising order of r.
+//! `d_w[v]` (+)= sum of `delta[r]` over the rows r whose token is v.
 
 use super::{from_vec4, from_vec4_mut, slices, words};
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -13,14 +13,22 @@ pub static KERNEL: Kernel = Kernel {
     tiled: false,
     bindings: &[read("starts"), read("delta"), write("out")],
     args: &["vocab", "cols4", "starts_offset", "delta_offset", "out_offset", "accumulate", "rows"],
-    constants: no_constants,
-    grid: |args, _| linear_grid(args[0] * args[1].div_ceil(32)),
+    constants: |_, variant| {
+        let [columns, strands] = group(variant);
+        vec![("COLUMNS", f64::from(columns)), ("STRANDS", f64::from(strands))]
+    },
+    grid: |args, variant| linear_grid(args[0] * args[1].div_ceil(group(variant)[0])),
     cpu,
     work: |args| {
         let [vocab, cols4, rows] = [args[0], args[1], args[6]].map(f64::from);
         Work { flops: 4.0 * rows * cols4, bytes: 16.0 * (rows + vocab) * cols4 }
     },
 };
+
+/// Columns of a workgroup, in vec4s, and strands of rows: many of them where subgroups are wide, as on hardware, whose memory is far away.
+fn group(variant: Variant) -> [u32; 2] {
+    if variant.width >= 32 { [8, 32] } else { [32, 1] }
+}
 
 /// The list that this kernel reads: V + 1 starts, then the rows 0.. sorted by token, equal ones in rising order.
 pub fn sort_by_token(tokens: &[u32], vocab: u32) -> Vec<u32> {

@@ -14,8 +14,8 @@ pub static KERNEL: Kernel = Kernel {
     tiled: false,
     bindings: &[read("targets"), read("params"), write("logits"), write("loss")],
     args: &["rows", "vocab", "ld", "targets_offset", "weights_offset", "bias", "bias_offset", "inverse_n", "gradient", "loss_offset"],
-    // A workgroup is as wide as a subgroup: 8 blocks of rows, and strands of symbols.
-    constants: |_, variant| vec![("STRANDS", f64::from((variant.width / 8).clamp(1, 8)))],
+    // 8 blocks of rows by strands of symbols: many where subgroups are wide, as on hardware, whose memory is far away.
+    constants: |_, variant| vec![("STRANDS", if variant.width >= 32 { 32.0 } else { 1.0 })],
     grid: |args, _| linear_grid(args[0].div_ceil(32)),
     cpu,
     // Read, and where there is a gradient, written; about 8 operations a logit.

@@ -20,7 +20,7 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 /// Parts that the sum is made of.
-pub const PARTS: u32 = 64;
+pub const PARTS: u32 = 128;
 
 /// Records the parts of the squared norm of all of x `[1, n]`, n a multiple of 4; `part` holds 2 * [`PARTS`] numbers.
 pub fn record(recording: &mut Recording, variant: Variant, x: View, part: Slot) {
