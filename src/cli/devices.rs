@@ -81,8 +81,10 @@ pub(super) fn entry(index: usize, a: &AdapterInfo, opened: &Result<GpuDevice>) -
     entry["variants"] = match opened {
         Ok(gpu) => {
             let c = &gpu.capabilities;
-            let products: Vec<Value> = products(c).iter().map(|((tile, loads), speed)| json!({"tile": tile.to_string(), "loads": loads.to_string(), "percent": speed})).collect();
-            let recurrences: Vec<Value> = recurrences(c).iter().map(|(columns, lanes, form)| json!({"hidden": columns, "lanes": lanes, "form": form})).collect();
+            let products: Vec<Value> =
+                products(c).iter().map(|((tile, loads), speed)| json!({"tile": tile.to_string(), "loads": loads.to_string(), "percent": speed})).collect();
+            let recurrences: Vec<Value> =
+                recurrences(c).iter().map(|(columns, lanes, form)| json!({"hidden": columns, "lanes": lanes, "form": form})).collect();
             json!({"calibration": gpu.calibration, "matmul": products, "matmul_width": c.matmul.width, "gflops": c.flops_per_second / 1e9, "recurrences": recurrences})
         }
         Err(e) => json!({"error": e.to_string()}),

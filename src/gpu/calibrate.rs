@@ -50,7 +50,8 @@ impl Variants {
         capabilities.flops_per_second = f64::from(if self.megaflops == 0 { SLOW } else { self.megaflops }) * 1e6;
         (capabilities.speeds, capabilities.cores, capabilities.latencies) = (self.speeds, self.cores, self.latencies);
         (capabilities.scan, capabilities.scan_loads, capabilities.scans) = (self.scan, self.scan_loads, self.scans);
-        let fastest = FORMS.into_iter().zip(self.speeds).max_by_key(|(_, speed)| *speed);
+        // Never a staged one, whose workgroups have another width.
+        let fastest = FORMS.into_iter().zip(self.speeds).filter(|((_, loads), _)| !matches!(loads, Loads::Staged(_))).max_by_key(|(_, speed)| *speed);
         if let Some(((tile, loads), _)) = fastest.filter(|(_, speed)| *speed > 0) {
             capabilities.matmul = capabilities.form(tile, loads);
         }

@@ -12,8 +12,8 @@ use crate::kernels::{Activation, matmul, scan_forward};
 use crate::layout::Program;
 use crate::recording::{Executor, Recording, download_f32, upload_f32};
 use rayon::prelude::*;
-use std::collections::{HashMap, HashSet};
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 /// Times of an adapter, or planted ones.
@@ -53,7 +53,7 @@ pub(super) fn every_form(info: &AdapterInfo, c: &Capabilities) -> Vec<(String, C
     let mut all = Vec::new();
     for (tile, loads) in candidates(&AdapterInfo { kind: Kind::Hardware, ..info.clone() }, c).into_iter().chain(candidates(info, c)) {
         let speeds = FORMS.map(|form| if form == (tile, loads) { 100 } else { 0 });
-        all.push((format!("matmul {tile}, {loads}"), Capabilities { speeds, matmul: c.form(tile, loads), ..*c }));
+        all.push((format!("matmul {tile}, {loads}"), Capabilities { speeds, ..*c }));
     }
     for form in SCAN_COLUMNS.into_iter().flat_map(scan_candidates) {
         let ScanForm { tile, loads, width } = form;
@@ -71,7 +71,8 @@ pub(super) fn measure(info: &AdapterInfo, capabilities: &Capabilities, stopwatch
     let (candidates, mut found) = (candidates(info, capabilities), Vec::new());
     if !software {
         let products: Vec<Variant> = candidates.iter().map(|&(tile, loads)| capabilities.form(tile, loads)).collect();
-        let scans: Vec<(ScanForm, u32)> = SCAN_COLUMNS.into_iter().flat_map(|columns| scan_candidates(columns).into_iter().map(move |form| (form, columns))).collect();
+        let scans: Vec<(ScanForm, u32)> =
+            SCAN_COLUMNS.into_iter().flat_map(|columns| scan_candidates(columns).into_iter().map(move |form| (form, columns))).collect();
         stopwatch.prepare(&products, &scans);
     }
     for (tile, loads) in candidates {
@@ -375,6 +376,12 @@ mod tests {
             let mut capabilities = unmeasured;
             found.apply(&mut capabilities);
             assert_eq!(capabilities.matmul_variant(4096, 4096, 512), wanted);
+            // Whichever it is, the others fit the card's workgroups: no driver need refuse those that do not.
+            for (tile, loads) in candidates(&info, &unmeasured) {
+                let v = capabilities.form(tile, loads);
+                let parked = if matches!(loads, Loads::Staged(_)) { 16 << 10 } else { v.width * tile.rows() * tile.cols() * 4 };
+                assert!(parked <= info.workgroup_bytes && v.width <= info.workgroup_invocations, "{wanted} is the fastest, and {v} takes {parked} bytes");
+            }
         }
         for columns in SCAN_COLUMNS {
             for lanes in SCAN_LANES {

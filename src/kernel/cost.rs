@@ -62,7 +62,7 @@ const LEAST_PART: u32 = 32;
 /// What an executor can do, as far as a recording depends on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capabilities {
-    /// Variant of the matmuls where no form is measured; its width goes for all.
+    /// Variant of the matmuls where no form is measured, never a staged one; its width is that of all others, and of what is no product.
     pub matmul: Variant,
     /// Speeds of the forms of the matmul.
     pub speeds: Speeds,

@@ -78,7 +78,9 @@ fn held(i: u32) -> mat4x4f {
 /// Behind a kernel that defines `a_row(row)`, where a row begins, and `a(vec4)`: `products(first row, first column block, invocation)` and
 /// `found(vec4 of the workgroup's part)`.
 pub(super) fn products(rows: u32) -> String {
-    let mut s = format!("\nconst ROWS = {rows}u;\n\n// Of each slice, its products for all columns of all rows.\nvar<workgroup> sums: array<vec4f, SLICES * ROWS * COLS4>;\n");
+    let mut s = format!(
+        "\nconst ROWS = {rows}u;\n\n// Of each slice, its products for all columns of all rows.\nvar<workgroup> sums: array<vec4f, SLICES * ROWS * COLS4>;\n"
+    );
     found(&mut s, "ROWS * COLS4");
     s.push_str(SLICED);
     (0..rows).for_each(|r| push(&mut s, 1, format_args!("let a{r} = a_row(row0 + {r}u);\n    var m{r} = vec4f();")));

@@ -55,7 +55,8 @@ fn variants(kernel: &Kernel) -> Vec<Variant> {
 
 fn parse(kernel: &'static Kernel, variant: Variant) -> Shader {
     let text = kernel.text(variant);
-    let what = if kernel.tiled || kernel.name == "matmul_staged" { format!("{} {} {:?}", kernel.name, variant.tile, variant.loads) } else { kernel.name.to_string() };
+    let what =
+        if kernel.tiled || kernel.name == "matmul_staged" { format!("{} {} {:?}", kernel.name, variant.tile, variant.loads) } else { kernel.name.to_string() };
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
     // Only what loads once for a subgroup may need more than WebGPU grants everywhere.
     let mut validator = Validator::new(ValidationFlags::all(), if subgroups(variant) { Capabilities::SUBGROUP } else { Capabilities::empty() });

@@ -71,7 +71,11 @@ fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
     let subgroups = gpu().info.features.contains(&"subgroups") && gpu().info.subgroup[0].is_multiple_of(SPREAD);
     let ways = if subgroups { vec![Loads::Each, Loads::Spread] } else { vec![Loads::Each] };
     let pairs = |tiles: [Tile; 6]| tiles.into_iter().flat_map(|tile| ways.iter().map(move |&loads| (tile, loads))).filter(|(t, l)| t.allows(*l));
-    let staged = [(Tile::T8x8, 16), (Tile::T8x8, 8), (Tile::T4x4, 16), (Tile::T4x4, 8)].map(|(tile, side)| Variant { tile, loads: Loads::Staged(side), width: side * side });
+    let staged = [(Tile::T8x8, 16), (Tile::T8x8, 8), (Tile::T4x4, 16), (Tile::T4x4, 8)].map(|(tile, side)| Variant {
+        tile,
+        loads: Loads::Staged(side),
+        width: side * side,
+    });
     let tiled = || {
         pairs(Tile::MATMUL)
             // A second way of loading, or a tall tile, needs no second width: shaders take long to compile.
