@@ -17,7 +17,8 @@ out=${1:-gpu-results} gpu=${GPU:-gpu} python=${PYTHON:-python3}
 [ -e "$out" ] && { echo "$out is there already; name another folder" >&2; exit 2; }
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 if [ -n "${BIN:-}" ]; then
-    bin=$(cd "$BIN" && pwd) || exit 2
+    [ -x "$BIN/retrograd" ] && [ -x "$BIN/throughput" ] || { echo "BIN=$BIN has no programs retrograd and throughput" >&2; exit 2; }
+    bin=$(cd "$BIN" && pwd)
 else
     echo "building (minutes, the first time)"
     bin=$out/bin
@@ -38,6 +39,7 @@ begin=$(now)
 minutes=${MINUTES:-5}
 deadline=$((begin + 60 * minutes))
 rows=$work/rows
+printf '| step | result | seconds |\n|---|---|---|\n' >"$rows"
 
 # step NAME LIMIT WHAT COMMAND...: runs it for LIMIT seconds at most; a row of the table; its exit code.
 step() {
@@ -72,9 +74,6 @@ wanted=$(sed -n 's/^version = "\(.*\)"/\1/p' "$here/Cargo.toml" 2>/dev/null | he
 version=$("$retrograd" --version 2>/dev/null | awk '{ print $2 }')
 [ -n "$version" ] || { echo "$retrograd does not run here: $("$retrograd" --version 2>&1 | tail -n 1)" >&2; exit 1; }
 [ -z "$wanted" ] || [ "$wanted" = "$version" ] || missing "version" "the program is $version, the checkout $wanted: the figures are $version's"
-echo "| step | result | seconds |" >"$rows"
-echo "|---|---|---|" >>"$rows"
-
 card=$(command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -n 1)
 step doctor 60 "adapters, limits, features, checks" "$retrograd" doctor
 "$retrograd" doctor --json >"$out/doctor.json" 2>/dev/null
@@ -83,9 +82,11 @@ if [ -z "$name" ]; then
     missing "everything on the GPU" "no adapter: no driver or no Vulkan loader (see doctor.txt)"
 else
     shapes="128,32,64 256,32,64 512,32,64 1024,32,64 128,128,64 256,128,64 512,128,64 1024,128,64 128,32,512 256,32,512 512,32,512 1024,32,512 1024,256,64"
+    # Updates that are compared with the CPU's, and of the run that is killed.
+    count=500 updates=3000
     case $name in *software*)
         missing "hardware" "the adapter is a software driver: its times say nothing of a card"
-        shapes="64,8,16 128,32,64 256,32,64"
+        shapes="64,8,16 128,32,64 256,32,64" count=50 updates=60
         ;;
     esac
     step gradcheck 60 "gradients against the f64 reference" "$retrograd" gradcheck --device "$gpu"
@@ -97,10 +98,10 @@ else
     echo "| updates of $(echo "$shapes" | wc -w) shapes | $result | |" >>"$rows"
     step kernels 60 "each kernel beside the card's best" "$throughput" gpu kernels
     step profile 30 "where an update's time goes" "$retrograd" train ${text:+"$text"} --device "$gpu" --hidden 256 --updates 60 --sample 0 --val-fraction 0 --profile --out profile
-    losses=$(now) updates=600
-    if step losses 60 "500 updates" ./train_on "$gpu" gpu --updates 500 --log-every 50 && step losses-cpu 120 "the same on the CPU" ./train_on cpu cpu --updates 500 --log-every 50; then
+    losses=$(now)
+    if step losses 60 "$count updates" ./train_on "$gpu" gpu --updates "$count" --log-every $((count / 10)) && step losses-cpu 120 "the same on the CPU" ./train_on cpu cpu --updates "$count" --log-every $((count / 10)); then
         # As many updates as last some seconds.
-        [ $(($(now) - losses)) -gt 20 ] && updates=600 || updates=3000
+        [ $(($(now) - losses)) -le 20 ] || updates=$((updates / 5))
         # The largest difference between the losses of reports of the same number.
         difference=$(for run in gpu cpu; do sed -n 's/.*"train_loss":\([0-9.]*\).*/\1/p' "$run/metrics.jsonl" >"$run.losses"; done
             paste gpu.losses cpu.losses | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > most) most = d } END { printf "%.1e nats over %d reports, last %s and %s", most, NR, $1, $2 }')
@@ -112,18 +113,20 @@ else
         echo "| bytes planned and allocated on the device | $(bytes device_bytes_planned), $(bytes device_bytes_allocated): $same | |" >>"$rows"
     fi
     # Killed without warning, gone on with, and compared with a run that was not.
-    ./train_on "$gpu" whole --updates "$updates" --save-every 100 >/dev/null 2>&1
-    ./train_on "$gpu" killed --updates "$updates" --save-every 100 >/dev/null 2>&1 &
-    process=$!
-    for _ in $(seq 100); do
-        [ -e killed/snapshot.safetensors ] || [ -e killed/checkpoint.safetensors ] && break
-        sleep 0.05
-    done
-    kill -9 $process 2>/dev/null
-    wait $process 2>/dev/null
-    step resume 60 "going on after kill -9" "$retrograd" train --resume killed --json --quiet --sample 0
-    cmp -s whole/model.safetensors killed/model.safetensors && same="the same bytes as without" || same="**other bytes than without**"
-    echo "| the model of the run that was killed | $same | |" >>"$rows"
+    if step whole 60 "$updates updates, saving" ./train_on "$gpu" whole --updates "$updates" --save-every $((updates / 10)); then
+        ./train_on "$gpu" killed --updates "$updates" --save-every $((updates / 10)) >/dev/null 2>&1 &
+        process=$!
+        for _ in $(seq 400); do
+            [ -e killed/snapshot.safetensors ] && break
+            sleep 0.05
+        done
+        kill -9 $process 2>/dev/null
+        wait $process 2>/dev/null
+        if step resume 60 "the same, killed in between and gone on with" "$retrograd" train --resume killed --json --quiet --sample 0; then
+            cmp -s whole/model.safetensors killed/model.safetensors && same="the same bytes" || same="**other bytes**"
+            echo "| the models of both | $same | |" >>"$rows"
+        fi
+    fi
     if "$python" -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
         # shellcheck disable=SC2086 # a list
         step torch 60 "PyTorch with cuDNN, f32" "$python" "${CELLS:-$here/benches/peers/torch_cells.py}" cuda 0.3 $shapes
