@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example gradients
 
-use retrograd::{Activation, Config, Device, Estimator, Init, Kind, Lanes, Result, Source, Symbols, Text, Truncation, Wish};
+use retrograd::{Activation, Config, Device, Estimator, Init, Kind, Lanes, Result, Source, Symbols, Text, Truncation, DeviceSpec};
 use std::sync::Arc;
 
 const LANES: u32 = 8;
@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     let symbols = Arc::new(Symbols::new(Text::embedded(), Kind::Characters)?);
     let config = Config { hidden: 48, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(symbols.vocabulary().len()) };
     let parameters = Init::default().parameters(&config, 1);
-    let (device, line) = Device::open(Wish::Cpu)?;
+    let (device, line) = Device::open(DeviceSpec::Cpu)?;
     println!("{line}");
     // The named gradients of the first 4,001 characters, in 8 lanes of 500 steps.
     let gradients = |truncation: Truncation| -> Result<Vec<(String, Vec<f32>)>> {

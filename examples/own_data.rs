@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example own_data
 
-use retrograd::{Activation, Clip, Config, Device, Dropout, Engine, Given, History, Init, MemoryPlan, MemoryTask, Result, Rule, Wish};
+use retrograd::{Activation, Clip, Config, Device, Dropout, Engine, Batch, StashPrecision, Init, MemoryPlan, MemoryTask, Result, Optimizer, DeviceSpec};
 
 const LAG: u32 = 3;
 const STEPS: u32 = 16;
@@ -10,8 +10,8 @@ const LANES: u32 = 32;
 const SYMBOLS: u32 = 4;
 
 /// A window of random symbols, `[STEPS, LANES]`, time-major. Each lane is a sequence of its own: its first step keeps no state.
-fn window(next: &mut impl FnMut() -> u32) -> Given {
-    let mut given = Given { lanes: LANES, ..Given::default() };
+fn window(next: &mut impl FnMut() -> u32) -> Batch {
+    let mut given = Batch { lanes: LANES, ..Batch::default() };
     for t in 0..STEPS {
         for b in 0..LANES {
             given.tokens.push(next() % SYMBOLS);
@@ -28,11 +28,11 @@ fn window(next: &mut impl FnMut() -> u32) -> Given {
 
 fn main() -> Result<()> {
     let config = Config { hidden: 32, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(SYMBOLS) };
-    let update = Rule::Adam.update(Clip::Norm(1.0));
-    let (device, line) = Device::open(Wish::Auto)?;
+    let update = Optimizer::Adam.update(Clip::Norm(1.0));
+    let (device, line) = Device::open(DeviceSpec::Auto)?;
     println!("{line}");
     let task =
-        MemoryTask { config, lanes: LANES, window: STEPS, ring: 0, split: false, history: History::F32, dropout: Dropout::default(), update, budget: 64 << 20 };
+        MemoryTask { config, lanes: LANES, window: STEPS, ring: 0, split: false, history: StashPrecision::F32, dropout: Dropout::default(), update, budget: 64 << 20 };
     let mut engine = Engine::new(&device, config, MemoryPlan::new(&task, &device.capabilities())?, &update)?;
     engine.set_parameters(&Init::default().parameters(&config, 1))?;
 

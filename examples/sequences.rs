@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example sequences
 
-use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation, Wish};
+use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation, DeviceSpec};
 use std::sync::Arc;
 
 fn main() -> Result<()> {
@@ -12,7 +12,7 @@ fn main() -> Result<()> {
     // Every sequence is one window: `full` is the exact gradient.
     let settings = Settings { hidden: 64, truncation: Truncation::Full, goal: Goal::Epochs(60), lr: 5e-3, lanes: 8, ..Settings::default() };
     let corpus = Corpus::new(symbols, Layout::Separated("\n"), &settings)?;
-    let (device, line) = Device::open(Wish::Auto)?;
+    let (device, line) = Device::open(DeviceSpec::Auto)?;
     println!("{line}");
 
     let mut trainer = Trainer::new(&device, corpus, settings)?;

@@ -2,9 +2,9 @@
 //!
 //!     cargo run --release --example series
 
-use retrograd::data::{Asked, Difference, Sheet, Table, Wanted};
+use retrograd::data::{ColumnSpec, Difference, Sheet, Table, SeriesSpec};
 use retrograd::forecast::{Forecasts, METHODS};
-use retrograd::model::Deviation;
+use retrograd::model::RegressionLoss;
 use retrograd::{Corpus, Device, Goal, Result, Settings, Text, Trainer, Truncation};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ fn main() -> Result<()> {
         let noise = f64::from(i * 7919 % 1009) / 1009.0 - 0.5;
         let _ = writeln!(csv, "{},{}", wave(i.into()) + 0.1 * noise, 20.0 + 5.0 * wave(f64::from(i) - 3.0));
     }
-    let asked = Asked { targets: vec!["wave".into(), "echo".into()], ..Asked::default() };
+    let asked = ColumnSpec { targets: vec!["wave".into(), "echo".into()], ..ColumnSpec::default() };
     let sheet = Sheet::read(&Text::given("waves", csv), &asked)?;
     // The last tenth of time is held out; scales are those of what comes before.
-    let wanted = Wanted { asked, horizon: 6, difference: Difference::None, season: None, loss: Deviation::Squared };
+    let wanted = SeriesSpec { asked, horizon: 6, difference: Difference::None, season: None, loss: RegressionLoss::Squared };
     let table = Arc::new(Table::fit(sheet, &wanted, 0.1)?);
-    let (device, _) = Device::open(retrograd::Wish::Cpu)?;
+    let (device, _) = Device::open(retrograd::DeviceSpec::Cpu)?;
     let settings =
         Settings { hidden: 32, lanes: table.lanes(), truncation: Truncation::Regular(64), goal: Goal::Updates(600), lr: 5e-3, ..Settings::default() };
     let mut trainer = Trainer::new(&device, Corpus::of_table(table.clone(), &settings)?, settings)?;

@@ -1,6 +1,6 @@
 //! Trains a character model on a text and writes some of its own: `cargo run --release --example text -- book.txt`
 
-use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation, Wish};
+use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation, DeviceSpec};
 use std::sync::Arc;
 
 fn main() -> Result<()> {
@@ -11,7 +11,7 @@ fn main() -> Result<()> {
     let symbols = Symbols::new(text, Kind::Characters)?;
     let settings = Settings { hidden: 64, truncation: Truncation::Regular(32), goal: Goal::Updates(300), lr: 5e-3, ..Settings::default() };
     let corpus = Corpus::new(Arc::new(symbols), Layout::Stream, &settings)?;
-    let (device, line) = Device::open(Wish::Auto)?;
+    let (device, line) = Device::open(DeviceSpec::Auto)?;
     println!("{line}");
 
     let mut trainer = Trainer::new(&device, corpus, settings)?;

@@ -2,7 +2,7 @@
 
 use crate::data::{Codec, Content, Labelled, Lanes, Parts, Sequences, Symbols, Table, WARM_UP};
 use crate::error::{Error, Result};
-use crate::evaluate::Held;
+use crate::evaluate::EvalSet;
 use crate::feed::Source;
 use crate::settings::Settings;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ pub struct Corpus {
     /// The training part.
     pub train: Source,
     /// The held-out part; none if nothing is held out.
-    pub validation: Option<Held>,
+    pub validation: Option<EvalSet>,
     /// Where sequences have classes, the share of the most frequent one among all of them: what naming it always would get right.
     pub chance: Option<f64>,
     /// What the owner of the data may not know of it: notes, and warnings, which begin with that word.
@@ -75,7 +75,7 @@ impl Corpus {
                 Some(seed) => all.draw_out(fraction, seed),
                 None => all.hold_out(fraction),
             };
-            let validation = held.map(|held| Held::sequences(held, settings.lanes));
+            let validation = held.map(|held| EvalSet::sequences(held, settings.lanes));
             return Ok(Corpus { content: symbols.into(), codec, train: Source::Sequences(train), validation, chance: None, notes: Vec::new() });
         }
         let held = (symbols.len() as f64 * fraction).floor() as u64;
@@ -90,7 +90,7 @@ impl Corpus {
         let lanes = Parts::lanes_for(held.saturating_sub(1), settings.lanes);
         let content = Content::from(symbols);
         let tail = |_| Parts::of_stream(&content, cut..content.len(), lanes, settings.lanes, WARM_UP);
-        let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?.map(|parts| Held::Stream(content.clone(), parts));
+        let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?.map(|parts| EvalSet::Stream(content.clone(), parts));
         Ok(Corpus { content, codec, train, validation, chance: None, notes: Vec::new() })
     }
 
@@ -119,7 +119,7 @@ impl Corpus {
         for (part, what) in [(Some(&train), "trained on"), (held.as_ref(), "held out")] {
             notes.extend(part.and_then(|part| missing(part, &labelled.labels, what)));
         }
-        let validation = held.map(|held| Held::sequences(held, settings.lanes));
+        let validation = held.map(|held| EvalSet::sequences(held, settings.lanes));
         Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation, chance, notes })
     }
 
@@ -144,7 +144,7 @@ impl Corpus {
         let rows: Vec<_> = (0..groups).map(|g| table.held_out(g)).collect();
         let parts = Parts::of_table(&table, &rows, share, settings.lanes);
         let content = Content::from(table);
-        let validation = Some(parts).filter(|p| !p.list().is_empty()).map(|parts| Held::Stream(content.clone(), parts));
+        let validation = Some(parts).filter(|p| !p.list().is_empty()).map(|parts| EvalSet::Stream(content.clone(), parts));
         Ok(Corpus { content, codec, train, validation, chance: None, notes: Vec::new() })
     }
 }

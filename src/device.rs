@@ -12,7 +12,7 @@ use std::str::FromStr;
 
 /// What the user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Wish {
+pub enum DeviceSpec {
     /// A hardware adapter, else the CPU.
     #[default]
     Auto,
@@ -24,27 +24,27 @@ pub enum Wish {
     Cpu,
 }
 
-impl FromStr for Wish {
+impl FromStr for DeviceSpec {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once(':') {
-            None if text == "auto" => Ok(Wish::Auto),
-            None if text == "gpu" => Ok(Wish::Gpu),
-            None if text == "cpu" => Ok(Wish::Cpu),
-            Some(("gpu", n)) if n.parse::<usize>().is_ok() => Ok(Wish::Index(n.parse().unwrap_or_default())),
+            None if text == "auto" => Ok(DeviceSpec::Auto),
+            None if text == "gpu" => Ok(DeviceSpec::Gpu),
+            None if text == "cpu" => Ok(DeviceSpec::Cpu),
+            Some(("gpu", n)) if n.parse::<usize>().is_ok() => Ok(DeviceSpec::Index(n.parse().unwrap_or_default())),
             _ => Err(Error::Usage(format!("device `{text}` is unknown; expected auto, gpu, gpu:INDEX or cpu"))),
         }
     }
 }
 
-impl fmt::Display for Wish {
+impl fmt::Display for DeviceSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Wish::Auto => f.write_str("auto"),
-            Wish::Gpu => f.write_str("gpu"),
-            Wish::Index(i) => write!(f, "gpu:{i}"),
-            Wish::Cpu => f.write_str("cpu"),
+            DeviceSpec::Auto => f.write_str("auto"),
+            DeviceSpec::Gpu => f.write_str("gpu"),
+            DeviceSpec::Index(i) => write!(f, "gpu:{i}"),
+            DeviceSpec::Cpu => f.write_str("cpu"),
         }
     }
 }
@@ -62,7 +62,7 @@ pub enum Device {
 
 /// What was chosen when a device was opened and could change a bit of a result, so that it can be chosen again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Choices {
+pub struct ExecutionConfig {
     /// Adapter, driver, backend; or the CPU's threads.
     pub description: String,
     /// Kernel variants of an adapter.
@@ -71,7 +71,7 @@ pub struct Choices {
     pub threads: Option<usize>,
 }
 
-impl Choices {
+impl ExecutionConfig {
     /// Whether these are of a GPU, and `now` is less: a CPU, or a driver on the CPU where there was hardware.
     pub fn outclass(&self, now: &Device) -> bool {
         let hardware = !self.description.ends_with(", software)");
@@ -88,7 +88,7 @@ impl Device {
     ///
     /// # Errors
     /// [`Error::Device`] if it isn't there or doesn't open, [`Error::Usage`] if an environment variable names nothing.
-    pub fn open(wish: Wish) -> Result<(Self, String)> {
+    pub fn open(wish: DeviceSpec) -> Result<(Self, String)> {
         Self::open_again(wish, None)
     }
 
@@ -96,16 +96,16 @@ impl Device {
     ///
     /// # Errors
     /// As there.
-    pub fn open_again(wish: Wish, before: Option<&Choices>) -> Result<(Self, String)> {
+    pub fn open_again(wish: DeviceSpec, before: Option<&ExecutionConfig>) -> Result<(Self, String)> {
         let threads = before.and_then(|b| b.threads).unwrap_or_else(cpu::default_threads);
         let cpu = || Device::Cpu { threads };
-        if wish == Wish::Cpu {
+        if wish == DeviceSpec::Cpu {
             return Ok((cpu(), format!("device: {}", cpu())));
         }
         let found = adapters()?;
         let chosen = match wish {
-            Wish::Auto => found.iter().find(|a| a.info.kind == Kind::Hardware),
-            Wish::Index(i) => Some(found.get(i).ok_or_else(|| no_adapter(&format!("there is no adapter {i}"), &found))?),
+            DeviceSpec::Auto => found.iter().find(|a| a.info.kind == Kind::Hardware),
+            DeviceSpec::Index(i) => Some(found.get(i).ok_or_else(|| no_adapter(&format!("there is no adapter {i}"), &found))?),
             _ => Some(found.first().ok_or_else(|| no_adapter("no GPU adapter was found", &found))?),
         };
         let Some(adapter) = chosen else {
@@ -134,12 +134,12 @@ impl Device {
     }
 
     /// What was chosen.
-    pub fn choices(&self) -> Choices {
+    pub fn choices(&self) -> ExecutionConfig {
         let (variants, threads) = match self {
             Device::Gpu(gpu) => (Some(gpu.variants()), None),
             Device::Cpu { threads } => (None, Some(*threads)),
         };
-        Choices { description: self.to_string(), variants, threads }
+        ExecutionConfig { description: self.to_string(), variants, threads }
     }
 
     /// vulkan, metal, dx12, gl, or cpu.

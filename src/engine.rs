@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::kernel::{Values, Var};
 use crate::kernels::finish;
 use crate::model::Config;
-use crate::model::record::{self, HostSlots, InputPlaces, ModelProgram, Update};
+use crate::model::record::{self, HostSlots, InputLayout, ModelProgram, Update};
 use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::recording::{Counters, Executor, download_f32, upload_f32};
@@ -29,7 +29,7 @@ pub struct Engine {
     /// The plan that it was made for.
     pub plan: Plan,
     slots: HostSlots,
-    inputs: InputPlaces,
+    inputs: InputLayout,
     planned: [u64; 2],
     dispatches_per_window: u32,
     moments: [bool; 2],
@@ -125,7 +125,7 @@ impl Engine {
     }
 
     /// Places of a segment's inputs.
-    pub fn inputs(&self) -> &InputPlaces {
+    pub fn inputs(&self) -> &InputLayout {
         &self.inputs
     }
 
@@ -264,7 +264,7 @@ impl Engine {
     /// # Errors
     /// If the device fails, or what `inputs` gives; [`Error::Usage`] if that does not fit the model, or N is no number above 0. Parameters, moments and
     /// state are then what they were.
-    pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>, n: f64) -> Result<()> {
+    pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>, n: f64) -> Result<()> {
         if !(n > 0.0 && n.is_finite()) {
             return Err(Error::Usage(format!("N is {n}; expected a number above 0, such as the steps and lanes that are scored")));
         }
@@ -282,7 +282,7 @@ impl Engine {
     pub fn gradient_over(
         &mut self,
         segments: &[Range<u32>],
-        inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>,
+        inputs: impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>,
         n: f64,
         accumulate: bool,
         mut kept: Option<u32>,
@@ -321,7 +321,7 @@ impl Engine {
         Ok(())
     }
 
-    fn upload(&mut self, inputs: &impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>, segment: &Range<u32>) -> Result<()> {
+    fn upload(&mut self, inputs: &impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>, segment: &Range<u32>) -> Result<()> {
         let inputs = inputs(&self.inputs, segment.clone())?;
         self.check_inputs(&inputs, segment.len() as u32)?;
         self.executor.upload(self.slots.inputs, 0, &inputs.words)
@@ -387,7 +387,7 @@ impl Engine {
     pub fn evaluate(
         &mut self,
         steps: Range<u32>,
-        inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>,
+        inputs: impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>,
         mut losses: impl FnMut(Range<u32>, &[f32]),
     ) -> Result<()> {
         let aligned = steps.start / self.plan.extent.steps * self.plan.extent.steps..steps.end;
@@ -407,7 +407,7 @@ impl Engine {
     ///
     /// # Errors
     /// If the device fails, or what `inputs` gives.
-    pub fn advance(&mut self, steps: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>) -> Result<()> {
+    pub fn advance(&mut self, steps: Range<u32>, inputs: impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>) -> Result<()> {
         for segment in self.plan.segments(steps) {
             self.upload(&inputs, &segment)?;
             let (_, values) = self.values(&segment, 0);

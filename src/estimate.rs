@@ -5,9 +5,9 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::feed::{Cursor, Feed, Source};
 use crate::model::Dropout;
-use crate::model::{Config, History};
-use crate::optimizer::{Clip, Rule};
-use crate::plan::{self, Plan, Task};
+use crate::model::{Config, StashPrecision};
+use crate::optimizer::{Clip, Optimizer};
+use crate::plan::{self, Plan, Workload};
 use crate::truncation::Truncation;
 
 /// A model at fixed parameters over a text under a strategy.
@@ -35,8 +35,8 @@ impl Estimator {
     /// If the device refuses.
     pub fn new(device: &Device, config: Config, parameters: &[f32], source: Source, truncation: Truncation, lanes: u32, seed: u64) -> Result<Self> {
         let feed = Feed::new(source, truncation, lanes, seed);
-        let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
-        let task = Task {
+        let update = Optimizer::Sgd { momentum: 0.0 }.update(Clip::None);
+        let task = Workload {
             config,
             lanes,
             window: feed.longest(),
@@ -44,7 +44,7 @@ impl Estimator {
             split: feed.splits(),
             update,
             dropout: Dropout::default(),
-            history: History::F32,
+            history: StashPrecision::F32,
             budget: plan::default_budget(),
         };
         let mut engine = Engine::new(device, config, Plan::new(&task, &device.capabilities())?, &update)?;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What is evaluated, laid out in lanes.
-pub enum Held {
+pub enum EvalSet {
     /// A stream, or several, read side by side in parts.
     Stream(Content, Parts),
     /// Finite sequences.
@@ -29,24 +29,24 @@ pub struct Evaluation {
     pub again: Again,
 }
 
-impl Held {
+impl EvalSet {
     /// Lays out sequences.
     pub fn sequences(sequences: Sequences, lanes: u32) -> Self {
         let packing = sequences.pack(lanes, None);
-        Held::Sequences(sequences, packing)
+        EvalSet::Sequences(sequences, packing)
     }
 
     /// The numbers of the sequences of a text, see [`crate::data::Sequence::number`]; none of a stream or of rows.
     pub fn numbers(&self) -> Option<Vec<u64>> {
         match self {
-            Held::Sequences(s, _) if s.content().symbols().is_some() => Some(s.list().iter().map(|s| s.number).collect()),
+            EvalSet::Sequences(s, _) if s.content().symbols().is_some() => Some(s.list().iter().map(|s| s.number).collect()),
             _ => None,
         }
     }
 
     /// The share of the most frequent class, where each sequence has one.
     pub fn chance(&self) -> Option<f64> {
-        let Held::Sequences(sequences, _) = self else { return None };
+        let EvalSet::Sequences(sequences, _) = self else { return None };
         let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
         (0..sequences.list().len()).filter_map(|i| sequences.class(i)).for_each(|class| *counts.entry(class).or_insert(0) += 1);
         counts.values().max().map(|most| *most as f64 / sequences.list().len() as f64)
@@ -55,8 +55,8 @@ impl Held {
     /// Steps of the longest stretch that is read at once, where a plan is made for it alone.
     pub fn longest(&self) -> u32 {
         match self {
-            Held::Stream(_, parts) => parts.steps(),
-            Held::Sequences(sequences, _) => Packing::longest(sequences),
+            EvalSet::Stream(_, parts) => parts.steps(),
+            EvalSet::Sequences(sequences, _) => Packing::longest(sequences),
         }
     }
 
@@ -66,8 +66,8 @@ impl Held {
     /// If the text can't be read.
     pub fn per_byte(&self) -> Result<Option<f64>> {
         let (scored, bytes) = match self {
-            Held::Stream(content, parts) => (parts.scored(), parts.scored_bytes(content)?),
-            Held::Sequences(sequences, _) => (sequences.scored(), sequences.scored_bytes()?),
+            EvalSet::Stream(content, parts) => (parts.scored(), parts.scored_bytes(content)?),
+            EvalSet::Sequences(sequences, _) => (sequences.scored(), sequences.scored_bytes()?),
         };
         Ok(bytes.filter(|b| *b > 0).map(|b| scored as f64 / b as f64))
     }
@@ -78,11 +78,11 @@ impl Held {
     /// If the device fails, the text can't be read, or `check` says so.
     pub fn evaluate(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Evaluation> {
         let (sums, scored, again) = match self {
-            Held::Stream(content, parts) => {
+            EvalSet::Stream(content, parts) => {
                 let (sum, again) = stream(content, parts, engine, check)?;
                 (vec![sum], parts.scored(), again)
             }
-            Held::Sequences(sequences, packing) => {
+            EvalSet::Sequences(sequences, packing) => {
                 let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
                 let mut sums = vec![0.0; sequences.list().len()];
                 for w in 0..packing.len() {
@@ -105,7 +105,7 @@ impl Held {
     /// These steps are taken one at a time, since an evaluation keeps no logits. The engine's state is lost.
     ///
     /// # Errors
-    /// As for [`Held::evaluate`].
+    /// As for [`EvalSet::evaluate`].
     pub fn answers(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<Answers>> {
         let mut answers = Answers::default();
         let asked = self.ask(engine, check, |scores, right, sequence| answers.add(scores, right, sequence))?;
@@ -116,9 +116,9 @@ impl Held {
     /// The engine's state is lost.
     ///
     /// # Errors
-    /// As for [`Held::evaluate`].
+    /// As for [`EvalSet::evaluate`].
     pub fn probabilities(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<Vec<Vec<f64>>>> {
-        let Held::Sequences(sequences, _) = self else { return Ok(None) };
+        let EvalSet::Sequences(sequences, _) = self else { return Ok(None) };
         let mut found = vec![Vec::new(); sequences.list().len()];
         let asked = self.ask(engine, check, |scores, _, sequence| found[sequence as usize] = softmax(scores))?;
         Ok(asked.then_some(found))
@@ -126,7 +126,7 @@ impl Held {
 
     /// Gives `take` the scores of all classes at each scored step, the class that is right there, and the sequence; false for sequences that don't ask.
     fn ask(&self, engine: &mut Engine, check: impl Fn() -> Result<()>, mut take: impl FnMut(&[f32], u32, u32)) -> Result<bool> {
-        let Held::Sequences(sequences, packing) = self else { return Ok(false) };
+        let EvalSet::Sequences(sequences, packing) = self else { return Ok(false) };
         if !sequences.asks() {
             return Ok(false);
         }

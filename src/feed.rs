@@ -3,7 +3,7 @@
 use crate::data::{Item, Lanes, Packing, Sequences};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::model::record::InputPlaces;
+use crate::model::record::InputLayout;
 use crate::truncation::{Cuts, Draw, Truncation};
 use std::ops::Range;
 
@@ -191,13 +191,13 @@ impl Feed {
                     let xi = self.truncation.xi(t - window.steps.start);
                     (f32::from(u8::from(t > 0)), xi, f32::from(u8::from(t >= window.scored_from)))
                 };
-                let inputs = |places: &InputPlaces, segment| check().and_then(|()| lanes.inputs(places, segment, edge));
+                let inputs = |places: &InputLayout, segment| check().and_then(|()| lanes.inputs(places, segment, edge));
                 engine.gradient_over(&segments, inputs, n, accumulate, kept)
             }
             (Source::Sequences(sequences), Some((_, packing))) => (0..self.passes()).try_for_each(|pass| {
                 let edges = |item: usize, range| window.cuts[item].edges(range, pass);
                 let w = window.cursor.place as usize;
-                let inputs = |places: &InputPlaces, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, edges));
+                let inputs = |places: &InputLayout, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, edges));
                 engine.gradient_over(&segments, inputs, n, accumulate || pass > 0, None)
             }),
             _ => unreachable!("sequences have a packing"),

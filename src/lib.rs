@@ -28,7 +28,7 @@
 //!
 //! | name | what it is |
 //! |---|---|
-//! | [`Device`] | an adapter or the CPU, opened by a [`Wish`] |
+//! | [`Device`] | an adapter or the CPU, opened by a [`DeviceSpec`] |
 //! | [`Text`], [`Symbols`], [`Corpus`] | a file, its vocabulary, and what of it is trained on and held out |
 //! | [`Settings`], [`Truncation`] | the sizes, how far back gradients flow, the optimizer, the goal |
 //! | [`Trainer`] | one update at a time; validation |
@@ -36,7 +36,7 @@
 //! | [`Model`] | architecture, vocabulary and parameters; safetensors and ONNX files |
 //! | [`Sampler`] | symbols drawn from a model |
 //! | [`Estimator`] | the gradient of a whole text at fixed parameters |
-//! | [`Engine`] | a model on a device, window by window, for data of your own ([`Given`]) |
+//! | [`Engine`] | a model on a device, window by window, for data of your own ([`Batch`]) |
 //!
 //! # Versions
 //!
@@ -124,15 +124,15 @@ pub mod report;
 #[doc(hidden)]
 pub mod cli;
 
-pub use data::{Codec, Given, Kind, Lanes, Symbols, Text, Tokenizer, Vocabulary, Writer};
-pub use device::{Device, Wish};
+pub use data::{Codec, Batch, Kind, Lanes, Symbols, Text, Tokenizer, Vocabulary, Writer};
+pub use device::{Device, DeviceSpec};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use estimate::Estimator;
 pub use feed::Source;
-pub use model::{Activation, Config, Deviation, Dropout, History, Init};
-pub use optimizer::{Clip, Rule, Schedule};
-pub use plan::{Plan as MemoryPlan, Task as MemoryTask};
+pub use model::{Activation, Config, RegressionLoss, Dropout, StashPrecision, Init};
+pub use optimizer::{Clip, Optimizer, Schedule};
+pub use plan::{Plan as MemoryPlan, Workload as MemoryTask};
 pub use sample::{Options as SampleOptions, Sampler};
 pub use store::Model;
 pub use trainer::{Corpus, Goal, Layout, Settings, Trainer};

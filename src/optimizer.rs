@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 /// An update rule.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Rule {
+pub enum Optimizer {
     /// m = momentum m + g; p -= lr m
     Sgd {
         /// 0 for plain gradient descent.
@@ -28,7 +28,7 @@ pub enum Rule {
     },
 }
 
-impl FromStr for Rule {
+impl FromStr for Optimizer {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -43,23 +43,23 @@ impl FromStr for Rule {
         };
         let below_one = |x: f32| if x < 1.0 { Ok(x) } else { Err(wrong()) };
         match (name, number) {
-            ("sgd", n) => Ok(Rule::Sgd { momentum: below_one(n.unwrap_or(0.0))? }),
-            ("rmsprop", n) => Ok(Rule::RmsProp { alpha: below_one(n.unwrap_or(0.99))? }),
-            ("adam", None) => Ok(Rule::Adam),
-            ("adamw", n) => Ok(Rule::AdamW { decay: n.unwrap_or(0.01) }),
+            ("sgd", n) => Ok(Optimizer::Sgd { momentum: below_one(n.unwrap_or(0.0))? }),
+            ("rmsprop", n) => Ok(Optimizer::RmsProp { alpha: below_one(n.unwrap_or(0.99))? }),
+            ("adam", None) => Ok(Optimizer::Adam),
+            ("adamw", n) => Ok(Optimizer::AdamW { decay: n.unwrap_or(0.01) }),
             _ => Err(wrong()),
         }
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for Optimizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Rule::Sgd { momentum: 0.0 } => f.write_str("sgd"),
-            Rule::Sgd { momentum } => write!(f, "sgd:{momentum}"),
-            Rule::RmsProp { alpha } => write!(f, "rmsprop:{alpha}"),
-            Rule::Adam => f.write_str("adam"),
-            Rule::AdamW { decay } => write!(f, "adamw:{decay}"),
+            Optimizer::Sgd { momentum: 0.0 } => f.write_str("sgd"),
+            Optimizer::Sgd { momentum } => write!(f, "sgd:{momentum}"),
+            Optimizer::RmsProp { alpha } => write!(f, "rmsprop:{alpha}"),
+            Optimizer::Adam => f.write_str("adam"),
+            Optimizer::AdamW { decay } => write!(f, "adamw:{decay}"),
         }
     }
 }
@@ -87,7 +87,7 @@ impl Clip {
     }
 }
 
-impl Rule {
+impl Optimizer {
     /// What the kernels need to know.
     pub fn update(&self, clip: Clip) -> Update {
         let (beta1, beta2) = (0.9f64, 0.999f64);
@@ -95,10 +95,10 @@ impl Rule {
         let clip_norm = if let Clip::Norm(n) = clip { n } else { 0.0 };
         let constants = |rule, a, decay| Constants { rule, a, b: beta2 as f32, eps: 1e-8, decay, clip_value };
         let (constants, moments) = match *self {
-            Rule::Sgd { momentum } => (constants(0, momentum, 0.0), [momentum != 0.0, false]),
-            Rule::RmsProp { alpha } => (constants(1, alpha, 0.0), [false, true]),
-            Rule::Adam => (constants(2, beta1 as f32, 0.0), [true, true]),
-            Rule::AdamW { decay } => (constants(2, beta1 as f32, decay), [true, true]),
+            Optimizer::Sgd { momentum } => (constants(0, momentum, 0.0), [momentum != 0.0, false]),
+            Optimizer::RmsProp { alpha } => (constants(1, alpha, 0.0), [false, true]),
+            Optimizer::Adam => (constants(2, beta1 as f32, 0.0), [true, true]),
+            Optimizer::AdamW { decay } => (constants(2, beta1 as f32, decay), [true, true]),
         };
         Update { constants, betas: [beta1, beta2], clip_norm, moments }
     }
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn rules_parse_and_print() {
         for text in ["sgd", "sgd:0.9", "rmsprop:0.99", "adam", "adamw:0.01"] {
-            assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<Optimizer>().unwrap().to_string(), text);
         }
         for text in ["constant", "cosine:0.1", "exponential:0.01"] {
             assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
@@ -177,7 +177,7 @@ mod tests {
             assert!(text.parse::<Schedule>().is_err(), "{text}");
         }
         for text in ["", "adam:1", "sgd:1", "sgd:-0.1", "rmsprop:x", "adamw:NaN", "lion"] {
-            assert!(text.parse::<Rule>().is_err(), "{text}");
+            assert!(text.parse::<Optimizer>().is_err(), "{text}");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::arena::Purpose;
 use crate::dims::{Dims, pad4};
 use crate::error::{Error, Result};
 use crate::kernel::{Capabilities, DISPATCH_SECONDS};
-use crate::model::record::{self, Extent, History, InputPlaces, Update};
+use crate::model::record::{self, WindowShape, StashPrecision, InputLayout, Update};
 use crate::model::{Config, Dropout, Input};
 use crate::schedule::{self, Action};
 use std::collections::BTreeMap;
@@ -63,7 +63,7 @@ impl fmt::Display for Bytes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
     /// What is held at once.
-    pub extent: Extent,
+    pub extent: WindowShape,
     /// Steps of the longest window that it was made for.
     pub window: u32,
     /// Whether a segment may begin out of turn.
@@ -72,7 +72,7 @@ pub struct Plan {
 
 /// What a plan is made for.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Task {
+pub struct Workload {
     /// The model.
     pub config: Config,
     /// B.
@@ -86,7 +86,7 @@ pub struct Task {
     /// What the optimizer keeps.
     pub update: Update,
     /// How h is stored between the sweeps.
-    pub history: History,
+    pub history: StashPrecision,
     /// What is dropped between layers.
     pub dropout: Dropout,
     /// Bytes that all of it may take on the device.
@@ -116,7 +116,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Usage`] if none fits the budget, naming the smallest that would do, or the adapter's limits.
-    pub fn new(task: &Task, capabilities: &Capabilities) -> Result<Self> {
+    pub fn new(task: &Workload, capabilities: &Capabilities) -> Result<Self> {
         Planner::new(task, capabilities)?.plan()
     }
 
@@ -124,7 +124,7 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn curve(task: &Task, capabilities: &Capabilities) -> Result<Vec<Self>> {
+    pub fn curve(task: &Workload, capabilities: &Capabilities) -> Result<Vec<Self>> {
         let planner = Planner::new(task, capabilities)?;
         let mut plans: Vec<Self> = Vec::new();
         let (mut budget, most) = (planner.least().map_or(0, |l| l.1), planner.bytes(planner.roomy()));
@@ -141,8 +141,8 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Plan::new`].
-    pub fn for_evaluation(task: &Task, capabilities: &Capabilities) -> Result<Self> {
-        let short = Task { window: task.window.min(LONGEST_SEGMENT), ring: 0, split: false, ..*task };
+    pub fn for_evaluation(task: &Workload, capabilities: &Capabilities) -> Result<Self> {
+        let short = Workload { window: task.window.min(LONGEST_SEGMENT), ring: 0, split: false, ..*task };
         let planner = Planner::new(&short, capabilities)?;
         let steps = (1..=planner.longest()).rev().find(|&s| planner.bytes(planner.extent(s, 1, 1)) <= task.budget.min(64 << 20));
         let plan = Plan { extent: planner.extent(steps.unwrap_or(1), 1, 1), window: task.window, split: false };
@@ -155,7 +155,7 @@ impl Plan {
         let chunk = u32::try_from(HEAD_BYTES / 4 / u64::from(dims.outputs)).unwrap_or(u32::MAX).max(4) / 4 * 4;
         let (stored, places) = if recompute { (segments, 1) } else { (1, segments) };
         let head_rows = pad4(steps * dims.lanes).min(chunk);
-        let extent = Extent {
+        let extent = WindowShape {
             lanes: dims.lanes,
             steps,
             states: schedule::states(stored),
@@ -163,7 +163,7 @@ impl Plan {
             places_per_slot: places,
             ring: 0,
             head_rows,
-            history: History::F32,
+            history: StashPrecision::F32,
             dropout: Dropout::default(),
         };
         Plan { extent, window, split: false }
@@ -194,7 +194,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Input`] if it is not: its sizes would be asked of the device.
-    pub fn checked(self, task: &Task) -> Result<Self> {
+    pub fn checked(self, task: &Workload) -> Result<Self> {
         let e = &self.extent;
         let steps = (1..=LONGEST_SEGMENT).contains(&e.steps) && (1..=task.window.max(1)).contains(&self.window);
         let same = e.lanes == task.lanes && e.ring == kept(task.ring) && e.history == task.history && self.split == task.split;
@@ -246,7 +246,7 @@ impl Plan {
     pub fn time_factor(&self, config: &Config) -> f64 {
         let (mut forward, mut backward) = operations(config);
         let kept = forward + backward;
-        if self.extent.history == History::F16 {
+        if self.extent.history == StashPrecision::F16 {
             let moved = PACK * f64::from(config.hidden) * f64::from(config.layers);
             (forward, backward) = (forward + moved, backward + moved);
         }
@@ -281,7 +281,7 @@ fn kept(ring: u32) -> u32 {
 
 /// Looks for a plan.
 struct Planner<'a> {
-    task: &'a Task,
+    task: &'a Workload,
     capabilities: &'a Capabilities,
     dims: Dims,
     /// Bytes of the state of one layer.
@@ -291,7 +291,7 @@ struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(task: &'a Task, capabilities: &'a Capabilities) -> Result<Self> {
+    fn new(task: &'a Workload, capabilities: &'a Capabilities) -> Result<Self> {
         let dims = task.config.dims(task.lanes).checked()?;
         let mut planner = Planner { task, capabilities, dims, unit: u64::from(dims.state()) * 4, packing: 0 };
         let states = planner.unit * u64::from(task.config.layers) * (u64::from(task.ring) + 5);
@@ -308,7 +308,7 @@ impl<'a> Planner<'a> {
         Ok(planner)
     }
 
-    fn with(&self, extent: Extent) -> Plan {
+    fn with(&self, extent: WindowShape) -> Plan {
         Plan { extent, window: self.task.window, split: self.task.split }
     }
 
@@ -317,11 +317,11 @@ impl<'a> Planner<'a> {
         let [h, b] = [self.task.config.hidden, self.task.lanes].map(f64::from);
         let affordable = DISPATCH_SECONDS * self.capabilities.flops_per_second / (2.0 * b * h * h);
         let binding = self.capabilities.binding_bytes / self.unit;
-        let rows = self.capabilities.binding_bytes / 4 / (InputPlaces::words_per_row(&self.task.config) + 1) / u64::from(self.task.lanes);
+        let rows = self.capabilities.binding_bytes / 4 / (InputLayout::words_per_row(&self.task.config) + 1) / u64::from(self.task.lanes);
         // One segment more is held in f32, for work: it must be short beside the window, or half precision would save nothing.
         let longest = match self.task.history {
-            History::F32 => self.task.window.min(LONGEST_SEGMENT),
-            History::F16 => self.task.window.min(LONGEST_SEGMENT).div_ceil(8),
+            StashPrecision::F32 => self.task.window.min(LONGEST_SEGMENT),
+            StashPrecision::F16 => self.task.window.min(LONGEST_SEGMENT).div_ceil(8),
         };
         let scan = self.capabilities.longest_scan(pad4(self.task.config.hidden) / 4, self.task.lanes);
         let most = u64::from(longest.min(scan)).min(affordable as u64).min(binding.saturating_sub(1)).min(rows);
@@ -333,17 +333,17 @@ impl<'a> Planner<'a> {
     }
 
     /// The extent of a plan.
-    fn extent(&self, steps: u32, stored: u32, places: u32) -> Extent {
+    fn extent(&self, steps: u32, stored: u32, places: u32) -> WindowShape {
         let bytes = HEAD_BYTES.min(self.task.budget / 16).max(LEAST_HEAD_BYTES);
         self.extent_with(steps, stored, places, bytes)
     }
 
     /// The same with chunks of the head of so many bytes, or of 4 rows.
-    fn extent_with(&self, steps: u32, stored: u32, places: u32, head_bytes: u64) -> Extent {
+    fn extent_with(&self, steps: u32, stored: u32, places: u32, head_bytes: u64) -> WindowShape {
         let bytes = head_bytes.min(self.capabilities.binding_bytes);
         let chunk = u32::try_from(bytes / 4 / u64::from(self.dims.outputs)).unwrap_or(u32::MAX).max(4) / 4 * 4;
         let per_slot = u32::try_from(self.capabilities.binding_bytes / self.place(steps)).unwrap_or(u32::MAX).max(1);
-        Extent {
+        WindowShape {
             lanes: self.task.lanes,
             steps,
             states: schedule::states(stored),
@@ -362,15 +362,15 @@ impl<'a> Planner<'a> {
     }
 
     /// Bytes on the device, nearly; [`Planner::exact`] counts them all.
-    fn bytes(&self, e: Extent) -> u64 {
+    fn bytes(&self, e: WindowShape) -> u64 {
         let (c, layers) = (&self.task.config, u64::from(self.task.config.layers));
         let rows = u64::from(e.steps) * u64::from(e.lanes);
         let moments = self.task.update.moments.iter().filter(|m| **m).count() as u64;
         let (hidden, outputs) = (u64::from(self.dims.hidden_padded()), u64::from(c.outputs()));
         let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + outputs * u64::from(pad4(e.lanes)) * 4;
-        let words = InputPlaces::words_per_row(c) + u64::from(pad4(c.embedding()));
+        let words = InputLayout::words_per_row(c) + u64::from(pad4(c.embedding()));
         let inputs = 4 * (words * rows + u64::from(c.input.symbols())) + 8 * rows + outputs * u64::from(e.head_rows) * 4;
-        let worked = if e.history == History::F16 { u64::from(e.steps + 1) } else { 0 };
+        let worked = if e.history == StashPrecision::F16 { u64::from(e.steps + 1) } else { 0 };
         let parts = u64::from(record::parts(c, e, self.capabilities)) * 4;
         let dropped = u64::from(c.layers > 1 && e.dropout.acts());
         let states = layers * (u64::from(e.all_states()) + 1 + worked) + (layers.min(2) + dropped) * u64::from(e.steps);
@@ -379,12 +379,12 @@ impl<'a> Planner<'a> {
     }
 
     /// All bytes on the device.
-    fn exact(&self, e: Extent) -> u64 {
+    fn exact(&self, e: WindowShape) -> u64 {
         record::record(&self.task.config, e, &self.task.update, self.capabilities).program.layout.bytes() + self.capabilities.overhead_bytes
     }
 
     /// The extent that keeps everything in the longest segments.
-    fn roomy(&self) -> Extent {
+    fn roomy(&self) -> WindowShape {
         let steps = self.longest();
         self.extent(steps, 1, self.segments(steps))
     }
@@ -404,7 +404,7 @@ impl<'a> Planner<'a> {
     }
 
     /// The extent with segments of so many steps that fits and recomputes least.
-    fn fitting(&self, steps: u32, budget: u64) -> Option<Extent> {
+    fn fitting(&self, steps: u32, budget: u64) -> Option<WindowShape> {
         let (segments, block) = (self.segments(steps), u64::from(steps + 1));
         // What is left beyond one state that is stored and one place, in states of all layers as a place holds them; one that is stored is f32.
         let state = u64::from(self.task.history.per_word());

@@ -5,7 +5,7 @@ use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Config;
-use crate::optimizer::{Clip, Rule};
+use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -60,7 +60,7 @@ impl Sampler {
             return Err(Error::Usage(format!("temperature {}; expected 0 or a number above 0", options.temperature)));
         }
         let plan = Plan::with(config.dims(1), 1, 1, false);
-        let mut engine = Engine::new(&Device::Cpu { threads: 1 }, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
+        let mut engine = Engine::new(&Device::Cpu { threads: 1 }, config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None))?;
         engine.set_parameters(parameters)?;
         let bias = config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; config.outputs() as usize], |t| t.extract(parameters));
         let rng = ChaCha8Rng::seed_from_u64(options.seed);

@@ -3,9 +3,9 @@
 use crate::data::Codec;
 use crate::error::Result;
 use crate::feed::Feed;
-use crate::model::{Config, Dropout, History, Init};
-use crate::optimizer::{Clip, Rule, Schedule};
-use crate::plan::{self, Task};
+use crate::model::{Config, Dropout, StashPrecision, Init};
+use crate::optimizer::{Clip, Optimizer, Schedule};
+use crate::plan::{self, Workload};
 use crate::truncation::Truncation;
 
 /// What a training run is made of, besides the text.
@@ -26,7 +26,7 @@ pub struct Settings {
     /// Truncation strategy.
     pub truncation: Truncation,
     /// Optimizer.
-    pub rule: Rule,
+    pub rule: Optimizer,
     /// Clipping.
     pub clip: Clip,
     /// Learning rate.
@@ -47,7 +47,7 @@ pub struct Settings {
     /// Bytes that training may take on the device; none for [`crate::plan::default_budget`].
     pub memory_budget: Option<u64>,
     /// How h is stored between the sweeps.
-    pub history: History,
+    pub history: StashPrecision,
     /// Probability with which a unit is dropped between layers.
     pub dropout: f64,
     /// E: numbers that a symbol is embedded in; 0 for one-hot symbols.
@@ -77,8 +77,8 @@ impl Settings {
     }
 
     /// What a plan is made for.
-    pub fn task(&self, config: Config, feed: &Feed) -> Task {
-        Task {
+    pub fn task(&self, config: Config, feed: &Feed) -> Workload {
+        Workload {
             config,
             lanes: self.lanes,
             window: feed.longest(),
@@ -102,7 +102,7 @@ impl Default for Settings {
             bias: true,
             init: Init::default(),
             truncation: Truncation::Regular(64),
-            rule: Rule::Adam,
+            rule: Optimizer::Adam,
             clip: Clip::Norm(1.0),
             lr: 2e-3,
             schedule: Schedule::Constant,
@@ -112,7 +112,7 @@ impl Default for Settings {
             val_fraction: 0.1,
             split_seed: Some(0),
             memory_budget: None,
-            history: History::F32,
+            history: StashPrecision::F32,
             dropout: 0.0,
             embed: 0,
             reserved: 0,

@@ -6,9 +6,9 @@ use crate::device::Device;
 use crate::dims::pad4;
 use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
-use crate::evaluate::Held;
+use crate::evaluate::EvalSet;
 use crate::feed::{Cursor, Feed, Source, Window};
-use crate::plan::{Plan, Task};
+use crate::plan::{Plan, Workload};
 use crate::relay::{Again, differ, lane_of, lanes_with};
 pub use crate::settings::{Goal, Settings};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub struct Trainer {
     content: Content,
     codec: Codec,
     feed: Feed,
-    validation: Option<Held>,
+    validation: Option<EvalSet>,
     chance: Option<f64>,
     settings: Settings,
     counters: Counters,
@@ -117,7 +117,7 @@ impl Trainer {
     }
 
     /// What a plan is made for, and the sweeps forward and backward over each window.
-    pub fn task(&self) -> (Task, u32) {
+    pub fn task(&self) -> (Workload, u32) {
         (self.settings.task(self.engine.config, &self.feed), self.feed.passes())
     }
 
@@ -304,7 +304,7 @@ impl Trainer {
         Ok(Some((apart as u32, lanes.lanes() - 1)))
     }
 
-    /// Symbols per byte of the held-out part, see [`Held::per_byte`].
+    /// Symbols per byte of the held-out part, see [`EvalSet::per_byte`].
     pub fn per_byte(&self) -> Option<f64> {
         self.validation.as_ref().and_then(|held| held.per_byte().ok().flatten())
     }
@@ -316,10 +316,10 @@ impl Trainer {
 
     /// Sequences that are held out; 0 of a stream.
     pub fn held_out(&self) -> u64 {
-        if let Some(Held::Sequences(sequences, _)) = &self.validation { sequences.list().len() as u64 } else { 0 }
+        if let Some(EvalSet::Sequences(sequences, _)) = &self.validation { sequences.list().len() as u64 } else { 0 }
     }
 
-    /// Share of right answers of the held-out part; none if nothing is held out, or it asks for none. See [`Held::answers`].
+    /// Share of right answers of the held-out part; none if nothing is held out, or it asks for none. See [`EvalSet::answers`].
     ///
     /// # Errors
     /// As for [`Trainer::validate`].

@@ -10,14 +10,14 @@ use retrograd::kernel::{Capabilities, Kernel, STEPS, Values, Var, Variant, Word}
 use retrograd::kernels::{self, matmul};
 use retrograd::layout::Program;
 use retrograd::model::Dropout;
-use retrograd::model::record::{self, Extent, History, ModelProgram};
-use retrograd::optimizer::{Clip, Rule};
+use retrograd::model::record::{self, WindowShape, StashPrecision, ModelProgram};
+use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::recording::{Dispatch, Executor, Recording, Repeat};
 
 /// What a model of that shape records, a window as one segment.
 pub(crate) fn recorded(shape: Shape, clip: Clip, capabilities: &Capabilities) -> ModelProgram {
     let Shape { lanes, steps, .. } = shape;
-    let extent = Extent {
+    let extent = WindowShape {
         lanes,
         steps,
         states: 3,
@@ -25,10 +25,10 @@ pub(crate) fn recorded(shape: Shape, clip: Clip, capabilities: &Capabilities) ->
         places_per_slot: 1,
         ring: 0,
         head_rows: steps * lanes,
-        history: History::F32,
+        history: StashPrecision::F32,
         dropout: Dropout::default(),
     };
-    record::record(&shape.config(), extent, &Rule::Adam.update(clip), capabilities)
+    record::record(&shape.config(), extent, &Optimizer::Adam.update(clip), capabilities)
 }
 
 /// Run-time values of a window.
@@ -106,7 +106,7 @@ impl Bench<'_> {
         let mut recording = Recording::new("bench");
         let [a, b, c] = slots.map(view);
         let operands = matmul::Operands { form: matmul::Form::Nn, a, b, c, mask: None, accumulate: Word::from(0) };
-        let batch = matmul::Batch { count: 8, strides: [h * h; 3] };
+        let batch = matmul::StridedBatch { count: 8, strides: [h * h; 3] };
         matmul::record(&mut recording, "batch of 8", self.device.capabilities().matmul, operands, batch);
         self.dispatch(&arena, &recording.dispatches[0], &Values::default());
     }

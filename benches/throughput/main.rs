@@ -18,7 +18,7 @@ mod timing;
 mod updates;
 
 use retrograd::analysis::gradcheck::{Case, executor, reference, relative_error};
-use retrograd::device::{Device, Wish};
+use retrograd::device::{Device, DeviceSpec};
 use retrograd::kernels::Activation;
 
 fn main() {
@@ -63,10 +63,10 @@ fn main() {
 fn devices(cpu: bool, gpu: bool) -> Vec<Device> {
     let mut devices = Vec::new();
     if cpu || !gpu {
-        devices.push(Device::open(Wish::Cpu).expect("the CPU").0);
+        devices.push(Device::open(DeviceSpec::Cpu).expect("the CPU").0);
     }
     if gpu || !cpu {
-        match Device::open(Wish::Gpu) {
+        match Device::open(DeviceSpec::Gpu) {
             Ok((device, _)) => devices.push(device),
             Err(e) if gpu => panic!("{e}"),
             Err(e) => println!("GPU left out: {e}"),

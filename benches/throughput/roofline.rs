@@ -57,7 +57,7 @@ fn plain(device: &Device, [rows, cols, inner]: [u32; 3], variant: Variant) -> f6
     let [a, b, c] = [view("a", rows, inner), view("b", inner, cols), view("c", rows, cols)];
     let mut recording = Recording::new("product");
     let operands = matmul::Operands { form: matmul::Form::Nn, a, b, c, mask: None, accumulate: 0.into() };
-    matmul::record(&mut recording, "product", variant, operands, matmul::Batch::ONE);
+    matmul::record(&mut recording, "product", variant, operands, matmul::StridedBatch::ONE);
     per_second(device, arena, recording)
 }
 

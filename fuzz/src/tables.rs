@@ -1,13 +1,13 @@
 //! Readers of tables, and models of them.
 
 use crate::targets::{answer, written};
-use retrograd::data::{Asked, Columns, Difference, Kind, Labelled, Missing, Sheet, Table, Text, Vocabulary, Wanted};
+use retrograd::data::{ColumnSpec, Columns, Difference, Kind, Labelled, Missing, Sheet, Table, Text, Vocabulary, SeriesSpec};
 use retrograd::feed::Feed;
 use retrograd::forecast::{Forecasts, Outcome};
 use retrograd::model::{Activation, Config, Init};
 use retrograd::store::{Model, TrainedOn};
 use retrograd::trainer::Corpus;
-use retrograd::{Codec, Deviation, Device, MemoryPlan, Result, Settings, Truncation};
+use retrograd::{Codec, RegressionLoss, Device, MemoryPlan, Result, Settings, Truncation};
 use std::sync::Arc;
 
 pub(crate) const CELLS: [&str; 24] = [
@@ -59,21 +59,21 @@ pub(crate) fn series() -> Vec<Vec<u8>> {
 }
 
 /// Ways to read a table.
-fn wanted() -> Vec<Wanted> {
+fn wanted() -> Vec<SeriesSpec> {
     let of = |delimiter: char, several: bool, missing, horizon, difference, loss| {
         let (series, time) = (several.then(|| "city".to_string()), several.then(|| "day".to_string()));
-        let asked = Asked { targets: vec!["y".to_string()], series, time, missing, delimiter: Some(delimiter), ..Asked::default() };
-        Wanted { asked, horizon, difference, season: None, loss }
+        let asked = ColumnSpec { targets: vec!["y".to_string()], series, time, missing, delimiter: Some(delimiter), ..ColumnSpec::default() };
+        SeriesSpec { asked, horizon, difference, season: None, loss }
     };
-    let mut both = of(',', false, Missing::Mean, 2, Difference::All, Deviation::Squared);
+    let mut both = of(',', false, Missing::Mean, 2, Difference::All, RegressionLoss::Squared);
     both.asked.targets.push("x".to_string());
     both.asked.features = Some(vec!["x".to_string()]);
     vec![
-        of(',', false, Missing::Refuse, 1, Difference::None, Deviation::Squared),
-        of(',', false, Missing::Previous, 3, Difference::Targets, Deviation::Absolute),
+        of(',', false, Missing::Refuse, 1, Difference::None, RegressionLoss::Squared),
+        of(',', false, Missing::Previous, 3, Difference::Targets, RegressionLoss::Absolute),
         both,
-        of(';', true, Missing::Zero, 2, Difference::All, Deviation::Squared),
-        of(';', true, Missing::Mean, 1, Difference::None, Deviation::Absolute),
+        of(';', true, Missing::Zero, 2, Difference::All, RegressionLoss::Squared),
+        of(';', true, Missing::Mean, 1, Difference::None, RegressionLoss::Absolute),
     ]
 }
 
@@ -105,7 +105,7 @@ fn finite(table: &Table) {
 /// Fits a table, plans its training, forecasts it by a model of no training, scores and draws that.
 pub(crate) fn read_series(input: &[u8]) -> String {
     let text = Text::open(&written("table.csv", input));
-    let read = |wanted: &Wanted| {
+    let read = |wanted: &SeriesSpec| {
         let text = text.as_ref().map_err(|e| retrograd::Error::Input(e.to_string()))?;
         let table = Table::fit(Sheet::read(text, &wanted.asked)?, wanted, 0.1)?;
         finite(&table);

@@ -5,8 +5,8 @@ use retrograd::analysis::recorded::Recorded;
 use retrograd::data::{Codec, Kind, Symbols, Text, Vocabulary};
 use retrograd::feed::Feed;
 use retrograd::model::{Activation, Config, Init};
-use retrograd::run::{Folder, History, Run, RunConfig};
-use retrograd::store::{Container, Foreign, Model, Snapshot, TrainedOn, Unsaid};
+use retrograd::run::{Folder, MetricsLog, Run, RunConfig};
+use retrograd::store::{Container, Foreign, Model, Checkpoint, TrainedOn, ImportOptions};
 use retrograd::trainer::Corpus;
 use retrograd::{Device, MemoryPlan, Result};
 use std::path::PathBuf;
@@ -161,9 +161,9 @@ fn model(input: &[u8]) -> String {
 
 fn import(input: &[u8]) -> String {
     let read = |unsaid| Foreign::from_bytes(input).and_then(|f| f.model(&unsaid));
-    let with = Unsaid { vocabulary: Some(["a", "b", "c"].map(String::from).to_vec()), ..Unsaid::default() };
-    let bytes = Unsaid { bytes: true, ..Unsaid::default() };
-    answer(read(Unsaid::default()).or_else(|e| read(with).or_else(|_| read(bytes)).map_err(|_| e)))
+    let with = ImportOptions { vocabulary: Some(["a", "b", "c"].map(String::from).to_vec()), ..ImportOptions::default() };
+    let bytes = ImportOptions { bytes: true, ..ImportOptions::default() };
+    answer(read(ImportOptions::default()).or_else(|e| read(with).or_else(|_| read(bytes)).map_err(|_| e)))
 }
 
 /// What a small run leaves: config.toml, snapshot and metrics.
@@ -199,7 +199,7 @@ fn snapshots() -> Vec<Vec<u8>> {
 fn snapshot(input: &[u8]) -> String {
     let files = run_files();
     let read = || {
-        let snapshot = Snapshot::load(&written("snapshot.safetensors", input))?;
+        let snapshot = Checkpoint::load(&written("snapshot.safetensors", input))?;
         let path = place("again");
         std::fs::create_dir_all(&path).unwrap();
         std::fs::write(path.join("config.toml"), &files[0]).unwrap();
@@ -309,7 +309,7 @@ fn metrics() -> Vec<Vec<u8>> {
 
 /// A page of a run whose figures are damaged.
 fn metric(input: &[u8]) -> String {
-    let history = History::parse(input);
+    let history = MetricsLog::parse(input);
     let _ = history.updates();
     let path = place("run");
     std::fs::write(path.join("metrics.jsonl"), input).unwrap();

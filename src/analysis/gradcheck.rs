@@ -1,11 +1,11 @@
 //! Gradients of the executors against the f64 reference, and the reference against central differences.
 
-use crate::data::Given;
+use crate::data::Batch;
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::model::{Activation, Config, Deviation, Dropout, History, Init, Output};
-use crate::optimizer::{Clip, Rule};
+use crate::model::{Activation, Config, RegressionLoss, Dropout, StashPrecision, Init, Output};
+use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
 use crate::reference::{self, Head, Net, Phi, Read, Targets, Tensors, Window, checks, dropout};
 use rand::rngs::ChaCha8Rng;
@@ -30,7 +30,7 @@ pub struct Case {
     /// Rows of the head that are worked on at once, a multiple of 4.
     pub head_rows: u32,
     /// How h is stored between the sweeps.
-    pub history: History,
+    pub history: StashPrecision,
     /// Seed of parameters and data.
     pub seed: u64,
     /// Probability with which units are dropped between layers.
@@ -43,7 +43,7 @@ impl Case {
     /// A case of odd sizes: B 3, T 17, V 11, H 37, segments of 5 steps, resets, cuts and weights of 0.
     pub fn odd(activation: Activation, layers: u32, bias: bool) -> Self {
         let config = Config { hidden: 37, layers, activation, bias, ..Config::symbols(11) };
-        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, history: History::F32, seed: 1, dropout: 0.0, cuts: true }
+        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, history: StashPrecision::F32, seed: 1, dropout: 0.0, cuts: true }
     }
 
     /// The plan of this case.
@@ -61,7 +61,7 @@ impl Case {
     }
 
     /// The window: one step in six resets, one weight in five is 0, and if `cuts`, one edge in four is cut and one in four scaled.
-    pub fn window(&self) -> Given {
+    pub fn window(&self) -> Batch {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
         let rows = self.steps * self.lanes;
         let (input, output) = (self.config.input, self.config.output);
@@ -73,7 +73,7 @@ impl Case {
         let xi = choose(4, if self.cuts { [0.0, 1.0 / 0.7, 1.0] } else { [1.0; 3] });
         let mut numbers = |each: u32| (0..rows * each).map(|_| rng.random_range(-1.5..1.5)).collect::<Vec<f32>>();
         let (numbers, wanted) = (numbers(input.numbers()), numbers(output.numbers()));
-        Given { lanes: self.lanes, tokens, numbers, targets, wanted, keep, xi, weights }
+        Batch { lanes: self.lanes, tokens, numbers, targets, wanted, keep, xi, weights }
     }
 
     /// The state that flows in, per layer `[B, Hp]`.
@@ -121,7 +121,7 @@ pub fn executor(device: &Device, case: &Case) -> Result<(Gradients, Vec<f32>)> {
 /// # Errors
 /// If the device fails.
 pub fn executor_with(device: &Device, case: &Case, plan: Plan) -> Result<(Gradients, Vec<f32>)> {
-    let mut engine = Engine::new(device, case.config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
+    let mut engine = Engine::new(device, case.config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None))?;
     engine.set_parameters(&case.parameters())?;
     engine.set_state(&case.state())?;
     let window = case.window();
@@ -160,8 +160,8 @@ pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>
     };
     let head = match c.output {
         Output::Classes(_) => Head::Softmax,
-        Output::Numbers { deviation: Deviation::Squared, .. } => Head::Squared,
-        Output::Numbers { deviation: Deviation::Absolute, .. } => Head::Absolute,
+        Output::Numbers { deviation: RegressionLoss::Squared, .. } => Head::Squared,
+        Output::Numbers { deviation: RegressionLoss::Absolute, .. } => Head::Absolute,
     };
     let embedded = Some(c.input.symbols() as usize).filter(|_| c.embedding() > 0);
     let sizes = [c.input.width(), c.outputs(), c.hidden, c.layers].map(|n| n as usize);

@@ -3,8 +3,8 @@
 use crate::arena::Purpose;
 use crate::device::Device;
 use crate::error::Result;
-use crate::model::{History, record};
-use crate::plan::{Plan, Task};
+use crate::model::{StashPrecision, record};
+use crate::plan::{Plan, Workload};
 use crate::schedule::Action;
 use crate::truncation::Truncation;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub struct Planned {
     pub budget: u64,
     /// How h waits for the backward sweep.
     #[serde(default)]
-    pub history: History,
+    pub history: StashPrecision,
     /// Steps of the longest window.
     pub window: u32,
     /// Steps of a segment.
@@ -104,7 +104,7 @@ impl Planned {
     ///
     /// # Errors
     /// If nothing fits the budget.
-    pub fn new(task: &Task, truncation: Truncation, passes: u32, device: &Device) -> Result<Self> {
+    pub fn new(task: &Workload, truncation: Truncation, passes: u32, device: &Device) -> Result<Self> {
         Self::of(&Plan::new(task, &device.capabilities())?, task, truncation, passes, device)
     }
 
@@ -112,7 +112,7 @@ impl Planned {
     ///
     /// # Errors
     /// As there.
-    pub fn of(plan: &Plan, task: &Task, truncation: Truncation, passes: u32, device: &Device) -> Result<Self> {
+    pub fn of(plan: &Plan, task: &Workload, truncation: Truncation, passes: u32, device: &Device) -> Result<Self> {
         let capabilities = device.capabilities();
         let bytes = plan.bytes(&task.config, &task.update, &capabilities);
         let (most_recomputed, recomputed_per_step) = plan.recomputed();
@@ -162,7 +162,7 @@ impl Planned {
 }
 
 /// Dispatches of an update over the longest window.
-fn dispatches(task: &Task, plan: &Plan, passes: u32, device: &Device) -> u64 {
+fn dispatches(task: &Workload, plan: &Plan, passes: u32, device: &Device) -> u64 {
     let program = record::record(&task.config, plan.extent, &task.update, &device.capabilities()).program;
     let count = |recording: usize| u64::from(program.recordings[recording].dispatch_count(plan.extent.steps));
     let sweep = |a: Action| if matches!(a, Action::Forward { .. }) { count(record::forward(0)) + count(record::pack(0)) } else { count(record::backward(0)) };

@@ -4,7 +4,7 @@ use super::planned::Planned;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::forecast::Outcome;
-use crate::run::{History, RunConfig};
+use crate::run::{MetricsLog, RunConfig};
 use serde_json::Value;
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub struct Recorded {
     /// The command that repeats it.
     pub command: String,
     /// `metrics.jsonl`.
-    pub history: History,
+    pub history: MetricsLog,
     /// `summary.json`.
     pub summary: Option<Value>,
     /// `plan.json`.
@@ -44,7 +44,7 @@ impl Recorded {
         let (given, command) = repeat(&config)?;
         let json = |name: &str| serde_json::from_slice::<Value>(&files::read(&path.join(name)).ok()?).ok();
         let metrics = path.join("metrics.jsonl");
-        let history = if metrics.exists() { History::parse(&files::read(&metrics)?) } else { History::default() };
+        let history = if metrics.exists() { MetricsLog::parse(&files::read(&metrics)?) } else { MetricsLog::default() };
         // A summary that is behind the metrics is of an earlier end.
         let updates = |s: &Value| s["updates"].as_u64();
         Ok(Recorded {

@@ -4,11 +4,11 @@ use super::{finite, positive, print_json, say};
 use crate::analysis::compare::{self, Event, Plan};
 use crate::analysis::comparison::Comparison;
 use crate::data::{Kind, Symbols, Text, ask_about_tables};
-use crate::device::{Device, Wish};
+use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, tell};
 use crate::files;
-use crate::model::{Activation, History, Init};
-use crate::optimizer::{Clip, Rule, Schedule};
+use crate::model::{Activation, StashPrecision, Init};
+use crate::optimizer::{Clip, Optimizer, Schedule};
 use crate::phrase::counted;
 use crate::run::Folder;
 use crate::trainer::{Goal, Settings};
@@ -65,7 +65,7 @@ pub(super) struct Args {
     init: Init,
     /// Optimizer, as for `train`
     #[arg(long, default_value = "adam", value_name = "RULE")]
-    optimizer: Rule,
+    optimizer: Optimizer,
     /// Learning rate
     #[arg(long, default_value_t = 4e-3, value_parser = positive)]
     lr: f64,
@@ -80,7 +80,7 @@ pub(super) struct Args {
     seed: u64,
     /// Where to train: auto, gpu, gpu:INDEX or cpu
     #[arg(long, default_value = "auto")]
-    device: Wish,
+    device: DeviceSpec,
     /// Folder for compare.json and report.html; it must be new or empty [default: runs/compare-NAME, after the text]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -131,7 +131,7 @@ impl Args {
             val_fraction: self.val_fraction,
             split_seed: None,
             memory_budget: None,
-            history: History::F32,
+            history: StashPrecision::F32,
             dropout: 0.0,
             embed: 0,
             reserved: 0,

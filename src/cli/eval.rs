@@ -2,17 +2,17 @@
 
 use super::model::{Source, Which};
 use super::{held_out, percent, print_json, say, separator};
-use crate::data::{Codec, Kind, Parts, Sequences, Set, Symbols, Task as Asked, Text, Unknown, WARM_UP};
-use crate::device::{Device, Wish};
+use crate::data::{Codec, Kind, Parts, Sequences, Set, Symbols, SyntheticTask, Text, Unknown, WARM_UP};
+use crate::device::{Device, DeviceSpec};
 use crate::engine::Engine;
 use crate::error::{Error, Result, finite, tell};
-use crate::evaluate::{Answers, Evaluation, Held};
+use crate::evaluate::{Answers, Evaluation, EvalSet};
 use crate::files;
 use crate::metrics::{number, optional};
 use crate::model::Dropout;
-use crate::model::History;
-use crate::optimizer::{Clip, Rule};
-use crate::plan::{self, Plan, Task};
+use crate::model::StashPrecision;
+use crate::optimizer::{Clip, Optimizer};
+use crate::plan::{self, Plan, Workload};
 use crate::run::{Answer, bits};
 use crate::store::Model;
 use serde_json::json;
@@ -93,7 +93,7 @@ pub(super) struct Args {
     pub(super) reading: super::series::Reading,
     /// Where to compute: auto, gpu, gpu:INDEX or cpu
     #[arg(long, default_value = "auto")]
-    pub(super) device: Wish,
+    pub(super) device: DeviceSpec,
     /// No messages but errors
     #[arg(long)]
     pub(super) quiet: bool,
@@ -135,7 +135,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Err(Error::Usage("--unknown is for other texts than the run's own; leave it out, or give a text".to_string()));
     }
     let Laid { held, lanes, unit, notes, unknown } = if own { own_part(args, &model)? } else { given(args, &source, &model)? };
-    if args.sequences.is_some() && matches!(held, Held::Stream(..)) {
+    if args.sequences.is_some() && matches!(held, EvalSet::Stream(..)) {
         return Err(Error::Usage("--sequences needs a text of sequences; give --separator or --lines".to_string()));
     }
     let tokens = model.codec.vocabulary().is_some_and(|v| v.kind() == Kind::Tokens);
@@ -143,7 +143,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if !args.quiet {
         tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.file.display(), model.config.parameters()));
         notes.iter().for_each(|note| tell(note));
-        if let Held::Sequences(s, _) = &held
+        if let EvalSet::Sequences(s, _) = &held
             && s.skipped() > 0
         {
             tell(&format!("note: {} left out: empty, or shorter than 2 {unit}", crate::phrase::counted(s.skipped(), "sequence is", "sequences are")));
@@ -160,12 +160,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let answers = held.answers(&mut engine, || Ok(()))?;
     let accuracy = answers.as_ref().map(Answers::accuracy);
     if args.json {
-        let (sequences, skipped) = if let Held::Sequences(s, _) = &held { (s.list().len(), s.skipped()) } else { (1, 0) };
+        let (sequences, skipped) = if let EvalSet::Sequences(s, _) = &held { (s.list().len(), s.skipped()) } else { (1, 0) };
         print_json(&json!({
             "loss": number(found.loss), "bpc": number(bits(found.loss)), "perplexity": number(found.loss.exp()), "bits_per_byte": optional(bits_per_byte), "unknown": unknown, "tokens": found.scored, "lanes": lanes, "sequences": sequences,
             "skipped_sequences": skipped, "device": engine.description(), "backend": device.backend(), "model": source.file.display().to_string(),
             "tokens_per_second": number(found.scored as f64 / seconds), "accuracy": optional(accuracy),
-            "chance_accuracy": optional(source.task.map(Asked::chance)), "held_out": own,
+            "chance_accuracy": optional(source.task.map(SyntheticTask::chance)), "held_out": own,
             "lanes_read_again": found.again.parts, "steps_read_again": found.again.steps,
         }))?;
     } else {
@@ -183,7 +183,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             say(&format!("{} of the answers are right; by chance {}", percent(accuracy), percent(task.chance())));
         }
     }
-    if let (Some(path), Held::Sequences(s, _)) = (&args.sequences, &held) {
+    if let (Some(path), EvalSet::Sequences(s, _)) = (&args.sequences, &held) {
         write_sequences(path, s, &found)?;
     }
     finite("the loss", found.loss)
@@ -191,7 +191,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
 /// What is evaluated.
 struct Laid {
-    held: Held,
+    held: EvalSet,
     lanes: u32,
     /// What a symbol is called.
     unit: &'static str,
@@ -214,13 +214,13 @@ fn given(args: &Args, source: &Source, model: &Model) -> Result<Laid> {
     let (held, lanes) = match sequences {
         Some(sequences) => {
             let lanes = args.lanes.unwrap_or(LANES);
-            (Held::sequences(sequences, lanes), lanes)
+            (EvalSet::sequences(sequences, lanes), lanes)
         }
         None => {
             let lanes = args.lanes.unwrap_or(Parts::lanes_for(count.saturating_sub(1), LANES));
             let content = symbols.into();
             let parts = Parts::of_stream(&content, 0..count, lanes, lanes, WARM_UP)?;
-            (Held::Stream(content, parts), lanes)
+            (EvalSet::Stream(content, parts), lanes)
         }
     };
     Ok(Laid { held, lanes, unit, notes, unknown })
@@ -247,16 +247,16 @@ fn new_sequences(args: &Args) -> Result<()> {
 }
 
 /// The model on a device, with a plan for reading what is held in so many lanes.
-pub(super) fn engine(device: &Device, model: &Model, held: &Held, lanes: u32) -> Result<Engine> {
-    let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
-    let task = Task {
+pub(super) fn engine(device: &Device, model: &Model, held: &EvalSet, lanes: u32) -> Result<Engine> {
+    let update = Optimizer::Sgd { momentum: 0.0 }.update(Clip::None);
+    let task = Workload {
         config: model.config,
         lanes,
         window: held.longest(),
         ring: 0,
         split: false,
         update,
-        history: History::F32,
+        history: StashPrecision::F32,
         dropout: Dropout::default(),
         budget: plan::default_budget(),
     };
@@ -267,7 +267,7 @@ pub(super) fn engine(device: &Device, model: &Model, held: &Held, lanes: u32) ->
 }
 
 /// What is evaluated: a text, or fresh sequences of the task that a run was trained on.
-fn symbols(args: &Args, task: Option<Asked>, model: &Model, separator: Option<&str>) -> Result<Symbols> {
+fn symbols(args: &Args, task: Option<SyntheticTask>, model: &Model, separator: Option<&str>) -> Result<Symbols> {
     let wrong = |what: String| Err(Error::Usage(what));
     match (task, &args.text) {
         (Some(task), Some(_)) => wrong(format!("{} was trained on the task {task}, not on a text; leave the text out", args.run.display())),

@@ -3,7 +3,7 @@
 use super::{print_json, say};
 use crate::analysis::gradcheck::{Case, Gradients, differences, executor, reference, relative_error};
 use crate::cpu;
-use crate::device::{Device, Wish};
+use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, tell};
 use crate::gpu::{GpuDevice, adapters};
 use crate::metrics::number;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 pub(super) struct Args {
     /// Check this device only; by default the CPU and every adapter
     #[arg(long)]
-    device: Option<Wish>,
+    device: Option<DeviceSpec>,
     /// Check every form of the matmul and of the recurrence that calibration chooses from, each by itself, on the adapters
     #[arg(long)]
     every_form: bool,
@@ -103,7 +103,7 @@ fn forms(device: &Device) -> Vec<(String, Device)> {
     gpu.every_form().into_iter().map(with).collect()
 }
 
-fn devices(wish: Option<Wish>) -> Result<Vec<Device>> {
+fn devices(wish: Option<DeviceSpec>) -> Result<Vec<Device>> {
     if let Some(wish) = wish {
         return Ok(vec![Device::open(wish)?.0]);
     }

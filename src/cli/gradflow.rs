@@ -5,7 +5,7 @@ use super::{not_negative, positive, print_json, say, separator};
 use crate::analysis::flow::sweep::{self, Grid, Sweep};
 use crate::analysis::flow::{self, Flow, Options, Subject, Verdict};
 use crate::data::{Kind, Sequences, Set, Symbols, Text, ask_about_tables};
-use crate::device::{Device, Wish};
+use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, tell};
 use crate::files;
 use crate::model::{Activation, Config, Init};
@@ -88,7 +88,7 @@ pub(super) struct Args {
     seed: u64,
     /// Where to compute: auto, gpu, gpu:INDEX or cpu
     #[arg(long, default_value = "auto")]
-    device: Wish,
+    device: DeviceSpec,
     /// Folder for gradflow.json and gradflow.html; it must be new or empty [default: the folder of the run, or runs/gradflow-NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::phrase::{argument, counted};
 use crate::run::Folder;
-use crate::store::{Foreign, Unsaid};
+use crate::store::{Foreign, ImportOptions};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +49,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Err(Error::Usage(format!("{name} exists; give a new folder")));
     }
     let vocabulary = args.vocabulary.as_deref().map(symbols).transpose()?;
-    let unsaid = Unsaid { vocabulary, bytes: args.bytes, activation: args.activation };
+    let unsaid = ImportOptions { vocabulary, bytes: args.bytes, activation: args.activation };
     let (model, notes) = Foreign::read(&args.file)?.model(&unsaid).map_err(|e| match e {
         Error::Usage(e) => Error::Usage(format!("{}: {e}", args.file.display())),
         e => Error::Input(format!("{}: {e}", args.file.display())),

@@ -6,7 +6,7 @@ use super::{held_out, percent, print_json, say};
 use crate::data::{Columns, Kind, Labelled, Sequences, Text};
 use crate::device::Device;
 use crate::error::{Error, Result, finite, tell};
-use crate::evaluate::{Answers, Evaluation, Held};
+use crate::evaluate::{Answers, Evaluation, EvalSet};
 use crate::files;
 use crate::metrics::number;
 use crate::run::Answer;
@@ -54,14 +54,14 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
         say(&format!("{} of the labels are right; the most frequent one would be right in {}", percent(answers.accuracy()), percent(chance)));
         say(&table(&answers, labels));
     }
-    if let (Some(path), Held::Sequences(sequences, _)) = (&args.sequences, &held) {
+    if let (Some(path), EvalSet::Sequences(sequences, _)) = (&args.sequences, &held) {
         write(path, sequences, labels, &found, &answers)?;
     }
     finite("the loss", found.loss)
 }
 
 /// The lines of a file, in lanes, the share of their most frequent label, and how many characters the model does not know.
-fn given(args: &Args, source: &Source, model: &Model, path: &Path) -> Result<(Held, u32, f64, u64)> {
+fn given(args: &Args, source: &Source, model: &Model, path: &Path) -> Result<(EvalSet, u32, f64, u64)> {
     let stated = args.label_column.clone().map(|label| (label, args.text_column.clone()));
     let Some((label, text)) = stated.or(source.columns.clone()) else {
         return Err(Error::Usage(format!("{} does not say which column holds the labels; give --label-column", args.run.display())));
@@ -76,7 +76,7 @@ fn given(args: &Args, source: &Source, model: &Model, path: &Path) -> Result<(He
         }
     }
     let lanes = args.lanes.unwrap_or(eval::LANES);
-    let held = Held::sequences(Sequences::labelled(labelled.symbols, labelled.parts, labelled.classes, &labelled.lines), lanes);
+    let held = EvalSet::sequences(Sequences::labelled(labelled.symbols, labelled.parts, labelled.classes, &labelled.lines), lanes);
     let chance = held.chance().unwrap_or_default();
     Ok((held, lanes, chance, unknown))
 }

@@ -4,9 +4,9 @@ use super::model::Source;
 use super::predict::Args;
 use super::{eval, held_out, print_json, say};
 use crate::data::{Columns, Sequences, Text, Texts};
-use crate::device::{Device, Wish};
+use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, finite, tell};
-use crate::evaluate::Held;
+use crate::evaluate::EvalSet;
 use crate::files;
 use crate::metrics::number;
 use crate::run::Answer;
@@ -38,8 +38,8 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
         }
     }
     let classes = vec![0; texts.parts.len()];
-    let held = Held::sequences(Sequences::labelled(texts.symbols, texts.parts, classes, &texts.lines), eval::LANES);
-    let mut engine = eval::engine(&Device::open(Wish::Cpu)?.0, model, &held, eval::LANES)?;
+    let held = EvalSet::sequences(Sequences::labelled(texts.symbols, texts.parts, classes, &texts.lines), eval::LANES);
+    let mut engine = eval::engine(&Device::open(DeviceSpec::Cpu)?.0, model, &held, eval::LANES)?;
     let found = held.probabilities(&mut engine, || Ok(()))?.unwrap_or_default();
     found.iter().flatten().try_for_each(|p| finite("a probability", *p))?;
     let most = |p: &[f64]| (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or(0);

@@ -1,6 +1,6 @@
 //! Finding the model that a command is given: the folder of a run, or a file.
 
-use crate::data::Task;
+use crate::data::SyntheticTask;
 use crate::error::{Error, Result};
 use crate::run::{BEST, Chosen, DataKind, RunConfig};
 use crate::store::Model;
@@ -35,7 +35,7 @@ pub(super) struct Source {
     /// What stood between sequences in training; none for a stream, or if that is not known.
     pub separator: Option<String>,
     /// The task that it was trained on in place of a text.
-    pub task: Option<Task>,
+    pub task: Option<SyntheticTask>,
     /// Of a run, what it was started with.
     pub config: Option<RunConfig>,
     /// Of a run, the path of its text or table, and the part of that which is held out.

@@ -2,12 +2,12 @@
 
 use super::say;
 use super::train::{Args, flags, start};
-use crate::device::{Choices, Device, Wish};
+use crate::device::{ExecutionConfig, Device, DeviceSpec};
 use crate::error::{Error, Result, tell};
 use crate::optimizer::Schedule;
 use crate::phrase::counted;
 use crate::run::{FREE, Folder, Run, RunConfig, START};
-use crate::store::{Model, Snapshot};
+use crate::store::{Model, Checkpoint};
 use crate::trainer::Goal;
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub(super) fn resume(args: &Args, given: &[String], path: &Path) -> Result<Optio
     let folder = Folder::open(path)?;
     let mut config = RunConfig::load(&folder.file("config.toml"))?;
     let file = folder.file("snapshot.safetensors");
-    let snapshot = if file.exists() { Some(Snapshot::load(&file)?) } else { None };
+    let snapshot = if file.exists() { Some(Checkpoint::load(&file)?) } else { None };
     let extended = apply(args, given, &mut config, snapshot.as_ref(), path)?;
     let model = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
     let Some(mut snapshot) = snapshot else {
@@ -67,7 +67,7 @@ pub(super) fn resume(args: &Args, given: &[String], path: &Path) -> Result<Optio
 }
 
 /// The device that a run was on; what takes its place, where it is not there now, is the user's to say.
-fn open_again(wish: Wish, before: &Choices, stated: bool) -> Result<(Device, String)> {
+fn open_again(wish: DeviceSpec, before: &ExecutionConfig, stated: bool) -> Result<(Device, String)> {
     let gone = |found: &str| Error::Device(format!("the run was on {}, which is not there now: {found}; go on elsewhere with --device", before.description));
     let opened = Device::open_again(wish, Some(before)).map_err(|e| match e {
         Error::Device(message) if !stated && before.variants.is_some() => gone(&message),
@@ -87,7 +87,7 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
 }
 
 /// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.
-fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option<&Snapshot>, path: &Path) -> Result<bool> {
+fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option<&Checkpoint>, path: &Path) -> Result<bool> {
     let flags = flags(given);
     let asked = args.config();
     let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str())).cloned().collect();

@@ -4,7 +4,7 @@ use super::eval::Args;
 use super::model::Source;
 use super::{percent, predict, print_json, say, series};
 use crate::data::{Series, Sheet, Table, Text, Unknown};
-use crate::device::{Device, Wish};
+use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, finite, tell};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     table.held = unseen.from;
     let device = match args.device {
         // Steps one after the other are too little work for a GPU, unless it is asked for.
-        Wish::Auto => Device::Cpu { threads: 1 },
+        DeviceSpec::Auto => Device::Cpu { threads: 1 },
         wish => Device::open(wish)?.0,
     };
     let first: Vec<usize> = (0..table.held.len()).map(|g| table.held_out(g).start).collect();

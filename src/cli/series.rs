@@ -1,8 +1,8 @@
 //! The flags of `train` that are about numeric series.
 
-use crate::data::{Asked, Difference, Missing, Series, check_format};
+use crate::data::{ColumnSpec, Difference, Missing, Series, check_format};
 use crate::forecast::{Errors, METHODS, Method, Part, Score, scaled, significant, worse};
-use crate::model::Deviation;
+use crate::model::RegressionLoss;
 use crate::phrase::counted;
 use crate::run::RunConfig;
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub(super) struct Flags {
     /// What is minimized: the squared error, for the mean of what may come, or the absolute error, for its median and fewer surprises by outliers
     /// [default: squared]
     #[arg(long, value_enum, help_heading = "Series")]
-    loss: Option<Deviation>,
+    loss: Option<RegressionLoss>,
     #[command(flatten)]
     reading: Reading,
 }
@@ -78,10 +78,10 @@ impl Reading {
     }
 
     /// What a model reads of a table that is written so. A model that never met an empty cell takes the number of the row before.
-    pub(super) fn of(&self, series: &Series) -> Asked {
+    pub(super) fn of(&self, series: &Series) -> ColumnSpec {
         let own = series.asked();
         let missing = if own.missing == Missing::Refuse { Missing::Previous } else { own.missing };
-        Asked {
+        ColumnSpec {
             missing: self.missing.unwrap_or(missing),
             delimiter: self.delimiter,
             decimal: self.decimal,

@@ -4,13 +4,13 @@ use super::progress::Progress;
 use super::said::{announce, closing};
 use super::signals::interruptible;
 use super::{finite, not_negative, positive, print_json, report, resume, say, separator};
-use crate::data::{Kind, Task};
-use crate::device::{Device, Wish};
+use crate::data::{Kind, SyntheticTask};
+use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, tell};
-use crate::evaluate::Held;
+use crate::evaluate::EvalSet;
 use crate::files;
-use crate::model::{Activation, History, Init};
-use crate::optimizer::{Rule, Schedule};
+use crate::model::{Activation, StashPrecision, Init};
+use crate::optimizer::{Optimizer, Schedule};
 use crate::plan::Bytes;
 use crate::run::{Answer, DataKind, End, Folder, OnDeviceLost, Run, RunConfig, START};
 use crate::store::Model;
@@ -79,7 +79,7 @@ pub(super) struct Args {
     pub(super) stream: bool,
     /// Generate the sequences of a task in place of a text: adding:T, copy:T or recall:SYMBOLS,T, see below
     #[arg(long, value_name = "TASK", help_heading = "Text")]
-    task: Option<Task>,
+    task: Option<SyntheticTask>,
     /// How many sequences of the task there are, held-out ones included [default: 20000]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Text")]
     examples: Option<u64>,
@@ -139,7 +139,7 @@ pub(super) struct Args {
     epochs: Option<u64>,
     /// sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY [default: adam; for series adamw:0.3]
     #[arg(long, value_name = "RULE", help_heading = "Training")]
-    optimizer: Option<Rule>,
+    optimizer: Option<Optimizer>,
     /// Learning rate [default: 0.002; for series 0.003]
     #[arg(long, value_parser = positive, help_heading = "Training")]
     lr: Option<f64>,
@@ -162,8 +162,8 @@ pub(super) struct Args {
     memory_budget: Option<Bytes>,
     /// Precision in which the states of all steps wait for the backward sweep: f16 takes half the memory, and rounds them by up to 1 in 2048;
     /// all arithmetic stays f32. Every device can. States beyond plus or minus 65504 (relu, identity) are held there
-    #[arg(long, value_enum, default_value_t = History::F32, help_heading = "Training")]
-    history: History,
+    #[arg(long, value_enum, default_value_t = StashPrecision::F32, help_heading = "Training")]
+    history: StashPrecision,
     /// Drop units between layers with this probability while training, as nn.RNN(dropout=P) does; needs --layers 2 or more
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = fraction, help_heading = "Model")]
     dropout: f64,
@@ -175,7 +175,7 @@ pub(super) struct Args {
     seed: u64,
     /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
     #[arg(long, default_value = "auto", help_heading = "Training")]
-    device: Wish,
+    device: DeviceSpec,
     /// What to do when the device is lost or hangs: stop, or retry: open it again and go on from the last snapshot, with the same bits
     #[arg(long, value_enum, default_value_t = OnDeviceLost::Stop, value_name = "WHAT", help_heading = "Run")]
     on_device_lost: OnDeviceLost,
@@ -446,7 +446,7 @@ fn begin(args: &Args, given: &[String]) -> Result<Run> {
 /// Begins a run. From here on one that is killed can be resumed; one that can't begin leaves nothing.
 pub(super) fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus, model: Option<&Model>) -> Result<Run> {
     config.save(&folder.file("config.toml"))?;
-    if let Some(numbers) = corpus.validation.as_ref().filter(|_| config.split_seed.is_some()).and_then(Held::numbers) {
+    if let Some(numbers) = corpus.validation.as_ref().filter(|_| config.split_seed.is_some()).and_then(EvalSet::numbers) {
         let lines: String = numbers.iter().map(|n| format!("{n}\n")).collect();
         files::replace(&folder.file("held_out.txt"), lines.as_bytes())?;
     }

@@ -3,7 +3,7 @@
 use super::inputs::{Cell, Grid};
 use super::{SegmentInputs, Sequences, Symbols};
 use crate::error::{Error, Result};
-use crate::model::record::InputPlaces;
+use crate::model::record::InputLayout;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use std::ops::Range;
@@ -99,7 +99,7 @@ impl Ends {
     ///
     /// # Errors
     /// If the text can't be read.
-    pub fn inputs(&self, which: &[End], steps: u32, places: &InputPlaces, range: Range<u32>, weight: impl Fn(u32) -> f32) -> Result<SegmentInputs> {
+    pub fn inputs(&self, which: &[End], steps: u32, places: &InputLayout, range: Range<u32>, weight: impl Fn(u32) -> f32) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), which.len() as u32);
         let mut read = Vec::new();
         for (b, end) in (0..).zip(which) {
@@ -140,7 +140,7 @@ mod tests {
         let ends = Ends::of_stream(symbols, 4, 5, 1).unwrap();
         assert!(ends.list().iter().all(|e| e.first == 1 && (6..26).contains(&e.last)), "{:?}", ends.list());
         let which = [End { first: 1, last: 25 }, End { first: 1, last: 2 }, End { first: 10, last: 12 }];
-        let places = InputPlaces::new(&crate::model::Config::symbols(26), 12);
+        let places = InputLayout::new(&crate::model::Config::symbols(26), 12);
         let words = ends.inputs(&which, 6, &places, 2..6, |t| if t == 5 { 1.0 } else { 0.0 }).unwrap().words;
         let column = |place: u32, b: usize| (0..4).map(|t| words[place as usize + t * 3 + b]).collect::<Vec<u32>>();
         assert_eq!(column(places.tokens(), 0), [21, 22, 23, 24]);

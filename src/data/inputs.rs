@@ -2,13 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::kernels::gather_backward::sort_by_token;
-use crate::model::record::InputPlaces;
+use crate::model::record::InputLayout;
 use std::ops::Range;
 
 /// The inputs of a segment, ready for upload.
 #[derive(Debug, Clone)]
 pub struct SegmentInputs {
-    /// Words in the order of [`InputPlaces`].
+    /// Words in the order of [`InputLayout`].
     pub words: Vec<u32>,
     /// B, where that is known: rows are laid out by it.
     pub(crate) lanes: Option<u32>,
@@ -16,7 +16,7 @@ pub struct SegmentInputs {
 
 impl SegmentInputs {
     /// Completes the words of `rows` rows by the list of rows sorted by symbol, where symbols are read.
-    pub fn sorted(mut words: Vec<u32>, places: &InputPlaces, rows: usize) -> Self {
+    pub fn sorted(mut words: Vec<u32>, places: &InputLayout, rows: usize) -> Self {
         words.truncate(places.starts() as usize);
         if places.input.symbols() > 0 {
             let list = sort_by_token(&words[places.tokens() as usize..][..rows], places.input.symbols());
@@ -40,13 +40,13 @@ pub(super) struct Cell {
 /// A segment that is filled step by step and lane by lane. What is not set is idle: it is not scored, and its state is zero.
 pub(super) struct Grid<'a> {
     words: Vec<u32>,
-    places: &'a InputPlaces,
+    places: &'a InputLayout,
     steps: Range<u32>,
     lanes: u32,
 }
 
 impl<'a> Grid<'a> {
-    pub(super) fn new(places: &'a InputPlaces, steps: Range<u32>, lanes: u32) -> Self {
+    pub(super) fn new(places: &'a InputLayout, steps: Range<u32>, lanes: u32) -> Self {
         Grid { words: vec![0; places.words() as usize], places, steps, lanes }
     }
 
@@ -95,7 +95,7 @@ impl<'a> Grid<'a> {
 
 /// A window whose every number is given: for gradient checks and own data. All are `[T, B]`, time-major.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Given {
+pub struct Batch {
     /// B.
     pub lanes: u32,
     /// Input symbols.
@@ -114,13 +114,13 @@ pub struct Given {
     pub weights: Vec<f32>,
 }
 
-impl Given {
+impl Batch {
     /// The inputs of the steps in `range`.
     ///
     /// # Errors
     /// [`Error::Usage`] if a list is shorter than these steps and lanes need, if they are more than `places` hold, or if a symbol or a class is none
     /// of the model's.
-    pub fn inputs(&self, places: &InputPlaces, range: Range<u32>) -> Result<SegmentInputs> {
+    pub fn inputs(&self, places: &InputLayout, range: Range<u32>) -> Result<SegmentInputs> {
         self.check(places, &range)?;
         let mut grid = Grid::new(places, range.clone(), self.lanes);
         let (read, wanted) = (places.input.numbers() as usize, places.output.numbers() as usize);
@@ -141,7 +141,7 @@ impl Given {
         Ok(grid.finish())
     }
 
-    fn check(&self, places: &InputPlaces, range: &Range<u32>) -> Result<()> {
+    fn check(&self, places: &InputLayout, range: &Range<u32>) -> Result<()> {
         let wrong = |what: String| Err(Error::Usage(what));
         let lanes = self.lanes as usize;
         let (first, end, rows) = (range.start as usize * lanes, range.end as usize * lanes, range.len() * lanes);

@@ -4,7 +4,7 @@ use super::content::Target;
 use super::inputs::{Cell, Grid};
 use super::{Content, SegmentInputs};
 use crate::error::{Error, Result};
-use crate::model::record::InputPlaces;
+use crate::model::record::InputLayout;
 use std::ops::Range;
 
 /// B lanes of L steps over a stream: lane b reads places `bL..` and predicts what lies behind each.
@@ -58,7 +58,7 @@ impl Lanes {
     ///
     /// # Errors
     /// If the text can't be read.
-    pub fn inputs(&self, places: &InputPlaces, range: Range<u32>, edge: impl Fn(u32) -> (f32, f32, f32)) -> Result<SegmentInputs> {
+    pub fn inputs(&self, places: &InputLayout, range: Range<u32>, edge: impl Fn(u32) -> (f32, f32, f32)) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), self.lanes);
         for b in 0..self.lanes {
             let place = u64::from(b) * u64::from(self.steps) + u64::from(range.start);
@@ -89,7 +89,7 @@ mod tests {
 
     fn words(lanes: &Lanes, range: Range<u32>) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
         let rows = (range.end - range.start) * lanes.lanes();
-        let places = InputPlaces::new(&Config::symbols(256), rows);
+        let places = InputLayout::new(&Config::symbols(256), rows);
         let w = lanes.inputs(&places, range, |_| (1.0, 1.0, 1.0)).unwrap().words;
         let cut = |at: u32| w[at as usize..][..rows as usize].to_vec();
         (cut(places.tokens()), cut(places.targets()), cut(places.weights()).into_iter().map(f32::from_bits).collect())

@@ -4,7 +4,7 @@ use super::content::Target;
 use super::inputs::{Cell, Grid};
 use super::{Content, SegmentInputs, Table};
 use crate::error::{Error, Result};
-use crate::model::record::InputPlaces;
+use crate::model::record::InputLayout;
 use std::ops::Range;
 
 /// Steps that a part reads, unscored, before its own begin.
@@ -125,7 +125,7 @@ impl Parts {
     ///
     /// # Errors
     /// If the text can't be read.
-    pub fn inputs(&self, content: &Content, places: &InputPlaces, lanes: &[Option<usize>], range: Range<u32>, goes_on: bool) -> Result<SegmentInputs> {
+    pub fn inputs(&self, content: &Content, places: &InputLayout, lanes: &[Option<usize>], range: Range<u32>, goes_on: bool) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), lanes.len() as u32);
         for (b, part) in (0..).zip(lanes) {
             let Some(part) = *part else { continue };
@@ -175,7 +175,7 @@ mod tests {
             let mut lanes: Vec<Option<usize>> = (0..parts.list().len()).map(Some).collect();
             lanes.resize(all as usize, None);
             let rows = parts.steps() * all;
-            let places = InputPlaces::new(&Config::symbols(256), rows);
+            let places = InputLayout::new(&Config::symbols(256), rows);
             let words = parts.inputs(&content, &places, &lanes, 0..parts.steps(), false).unwrap().words;
             let column = |at: u32| &words[at as usize..][..rows as usize];
             let (tokens, targets, weights) = (column(places.tokens()), column(places.targets()), column(places.weights()));

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 
 pub(super) enum Raw {
-    Given(Arc<Vec<u8>>),
+    Batch(Arc<Vec<u8>>),
     File {
         file: File,
         /// Bytes when it was opened.
@@ -23,7 +23,7 @@ impl Raw {
     /// Bytes; of a file, those that it had when it was opened.
     pub(super) fn len(&self) -> u64 {
         match self {
-            Raw::Given(bytes) => bytes.len() as u64,
+            Raw::Batch(bytes) => bytes.len() as u64,
             Raw::File { len, .. } => *len,
         }
     }
@@ -31,7 +31,7 @@ impl Raw {
     /// Bytes that there are now.
     pub(super) fn len_now(&self) -> u64 {
         match self {
-            Raw::Given(bytes) => bytes.len() as u64,
+            Raw::Batch(bytes) => bytes.len() as u64,
             Raw::File { file, .. } => file.metadata().map_or(0, |m| m.len()),
         }
     }
@@ -39,7 +39,7 @@ impl Raw {
     /// Fills `out` with the bytes from place `at` on; false if the file has been cut short, and stays so.
     pub(super) fn read(&self, at: u64, out: &mut [u8]) -> io::Result<bool> {
         let file = match self {
-            Raw::Given(bytes) => {
+            Raw::Batch(bytes) => {
                 let from = usize::try_from(at).unwrap_or(usize::MAX);
                 let found = bytes.get(from..).and_then(|rest| rest.get(..out.len()));
                 return Ok(found.is_some_and(|found| {

@@ -10,7 +10,7 @@ use super::content::Target;
 use super::inputs::{Cell, Grid};
 use super::{Content, SegmentInputs, Symbols, Table};
 use crate::error::{Error, Result};
-use crate::model::record::InputPlaces;
+use crate::model::record::InputLayout;
 use crate::truncation::Edge;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
@@ -249,7 +249,7 @@ impl Sequences {
         &self,
         packing: &Packing,
         window: usize,
-        places: &InputPlaces,
+        places: &InputLayout,
         range: Range<u32>,
         edges: impl Fn(usize, Range<u32>) -> Vec<Edge>,
     ) -> Result<SegmentInputs> {
@@ -419,7 +419,7 @@ mod tests {
             let mut seen = vec![0; symbols.len()];
             for w in 0..packing.len() {
                 let rows = packing.steps(w) * lanes;
-                let places = InputPlaces::new(&crate::model::Config::symbols(symbols_of(&s).vocabulary().len()), rows);
+                let places = InputLayout::new(&crate::model::Config::symbols(symbols_of(&s).vocabulary().len()), rows);
                 // In two segments, as one.
                 let edges = |_: usize, d: Range<u32>| d.map(|d| Edge { xi: d as f32, scored: true }).collect::<Vec<_>>();
                 let cut = packing.steps(w) / 2;

@@ -3,10 +3,10 @@
 use super::SegmentInputs;
 use super::inputs::{Cell, Grid};
 use super::season::detected;
-use super::table::{Asked, Column, DateOrder, Difference, Group, Missing, Sheet};
+use super::table::{ColumnSpec, Column, DateOrder, Difference, Group, Missing, Sheet};
 use crate::error::{Error, Result, quoted};
-use crate::model::Deviation;
-use crate::model::record::InputPlaces;
+use crate::model::RegressionLoss;
+use crate::model::record::InputLayout;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -84,7 +84,7 @@ pub struct Series {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date_order: Option<DateOrder>,
     /// What was minimized in training.
-    pub loss: Deviation,
+    pub loss: RegressionLoss,
     /// Scale of each feature.
     pub inputs: Vec<Scale>,
     /// Scale of each output: `[N, targets]`.
@@ -95,9 +95,9 @@ pub struct Series {
 
 /// What the user chooses of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct SeriesSpec {
     /// The columns.
-    pub asked: Asked,
+    pub asked: ColumnSpec,
     /// N.
     pub horizon: u32,
     /// Whether changes are read and forecast.
@@ -105,7 +105,7 @@ pub struct Wanted {
     /// Rows of a season; none to look for one.
     pub season: Option<u32>,
     /// What is minimized.
-    pub loss: Deviation,
+    pub loss: RegressionLoss,
 }
 
 impl Series {
@@ -120,8 +120,8 @@ impl Series {
     }
 
     /// The columns of another table that this reads. What stands between its cells is found anew.
-    pub fn asked(&self) -> Asked {
-        Asked {
+    pub fn asked(&self) -> ColumnSpec {
+        ColumnSpec {
             targets: self.targets.clone(),
             features: Some(self.features.clone()),
             series: self.series.clone(),
@@ -131,7 +131,7 @@ impl Series {
             missing: self.missing,
             usual_decimal: self.decimal,
             by_model: true,
-            ..Asked::default()
+            ..ColumnSpec::default()
         }
     }
 
@@ -177,9 +177,9 @@ impl Table {
     ///
     /// # Errors
     /// [`Error::Input`] if a series is too short, or a column that is used is constant, or far from constant only where it is held out.
-    pub fn fit(sheet: Sheet, wanted: &Wanted, fraction: f64) -> Result<Self> {
+    pub fn fit(sheet: Sheet, wanted: &SeriesSpec, fraction: f64) -> Result<Self> {
         let (sheet, held) = hold_out(sheet, wanted.horizon, fraction)?;
-        let Wanted { asked, horizon, difference, season, loss } = wanted;
+        let SeriesSpec { asked, horizon, difference, season, loss } = wanted;
         let training: Vec<Range<usize>> = sheet.groups.iter().zip(&held).map(|(g, h)| g.rows.start..*h).collect();
         let series = Series {
             features: sheet.feature_names(),
@@ -377,7 +377,7 @@ impl Table {
     }
 
     /// The inputs of one step of several lanes, which read a row each; none where a lane is idle. Of each is told whether it goes on from its state.
-    pub fn step(&self, places: &InputPlaces, rows: &[Option<usize>], goes_on: impl Fn(usize) -> bool) -> SegmentInputs {
+    pub fn step(&self, places: &InputLayout, rows: &[Option<usize>], goes_on: impl Fn(usize) -> bool) -> SegmentInputs {
         let mut grid = Grid::new(places, 0..1, rows.len() as u32);
         let mut read = vec![0.0; self.series.features.len()];
         for (b, row) in (0..).zip(rows) {

@@ -14,7 +14,7 @@ use std::str::FromStr;
 /// A synthetic task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Task {
+pub enum SyntheticTask {
     /// The adding problem over symbols: this many digits, of which one in each half is marked; at the last step their sum is due.
     Adding(u32),
     /// Copy memory: 10 symbols of 8, this many steps less one of blanks, a delimiter, 10 blanks, at which the 10 symbols are due.
@@ -46,39 +46,39 @@ const MOST_CUES: u32 = 1000;
 /// Most symbols of all sequences together.
 const MOST_SYMBOLS: u64 = 1 << 30;
 
-impl Task {
+impl SyntheticTask {
     /// Steps of a sequence.
     pub fn steps(self) -> u32 {
         match self {
-            Task::Adding(steps) => steps,
-            Task::Copy(delay) => delay + 2 * COPIED,
-            Task::Recall { delay, .. } => delay + 2,
+            SyntheticTask::Adding(steps) => steps,
+            SyntheticTask::Copy(delay) => delay + 2 * COPIED,
+            SyntheticTask::Recall { delay, .. } => delay + 2,
         }
     }
 
     /// Its last steps, at which an answer is due: those that are scored.
     pub fn answers(self) -> u32 {
-        if let Task::Copy(_) = self { COPIED } else { 1 }
+        if let SyntheticTask::Copy(_) = self { COPIED } else { 1 }
     }
 
     /// V.
     pub fn vocabulary(self) -> u32 {
         match self {
             // Digits, marked digits, sums.
-            Task::Adding(_) => 10 + 10 + 19,
+            SyntheticTask::Adding(_) => 10 + 10 + 19,
             // Symbols, blank, delimiter.
-            Task::Copy(_) => COPY_SYMBOLS + 2,
+            SyntheticTask::Copy(_) => COPY_SYMBOLS + 2,
             // Cues, distractors, mark.
-            Task::Recall { symbols, .. } => 2 * symbols + 1,
+            SyntheticTask::Recall { symbols, .. } => 2 * symbols + 1,
         }
     }
 
     /// The largest share of right answers that can be given without looking at the sequence.
     pub fn chance(self) -> f64 {
         match self {
-            Task::Adding(_) => 0.1,
-            Task::Copy(_) => 1.0 / f64::from(COPY_SYMBOLS),
-            Task::Recall { symbols, .. } => 1.0 / f64::from(symbols),
+            SyntheticTask::Adding(_) => 0.1,
+            SyntheticTask::Copy(_) => 1.0 / f64::from(COPY_SYMBOLS),
+            SyntheticTask::Recall { symbols, .. } => 1.0 / f64::from(symbols),
         }
     }
 
@@ -86,7 +86,7 @@ impl Task {
     pub fn baseline(self) -> f64 {
         match self {
             // The entropy of the sum of two digits.
-            Task::Adding(_) => (0..19).map(|sum: i32| f64::from(10 - (9 - sum).abs()) / 100.0).map(|p| -p * p.ln()).sum(),
+            SyntheticTask::Adding(_) => (0..19).map(|sum: i32| f64::from(10 - (9 - sum).abs()) / 100.0).map(|p| -p * p.ln()).sum(),
             _ => -self.chance().ln(),
         }
     }
@@ -120,21 +120,21 @@ impl Task {
     /// One sequence: the indices that are read, then those of the answers.
     fn draw(self, rng: &mut ChaCha8Rng, out: &mut Vec<u32>) {
         match self {
-            Task::Adding(steps) => {
+            SyntheticTask::Adding(steps) => {
                 out.extend((0..steps).map(|_| rng.random_range(0..10u32)));
                 let marked = [rng.random_range(0..steps / 2), rng.random_range(steps / 2..steps)].map(|t| t as usize);
                 let sum: u32 = marked.iter().map(|&t| out[t]).sum();
                 marked.iter().for_each(|&t| out[t] += 10);
                 out.push(20 + sum);
             }
-            Task::Copy(delay) => {
+            SyntheticTask::Copy(delay) => {
                 let (blank, delimiter) = (COPY_SYMBOLS, COPY_SYMBOLS + 1);
                 let copied: Vec<u32> = (0..COPIED).map(|_| rng.random_range(0..COPY_SYMBOLS)).collect();
                 out.extend(&copied);
                 out.extend((1..delay).map(|_| blank).chain([delimiter]).chain((0..COPIED).map(|_| blank)));
                 out.extend(copied);
             }
-            Task::Recall { symbols, delay } => {
+            SyntheticTask::Recall { symbols, delay } => {
                 let cue = rng.random_range(0..symbols);
                 out.push(cue);
                 out.extend((0..delay).map(|_| rng.random_range(symbols..2 * symbols)));
@@ -150,7 +150,7 @@ fn name(index: u32) -> char {
     char::from_u32(if index < PRINTABLE { 0x21 + index } else { 0x100 + index - PRINTABLE }).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
-impl FromStr for Task {
+impl FromStr for SyntheticTask {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -163,28 +163,28 @@ impl FromStr for Task {
         let (kind, numbers) = text.split_once(':').ok_or_else(expected)?;
         let numbers: Vec<&str> = numbers.split(',').collect();
         match (kind, &numbers[..]) {
-            ("adding", [steps]) => whole("T, the digits of a sequence,", steps, 2, MOST_STEPS).map(Task::Adding),
-            ("copy", [delay]) => whole("T, the steps between the 10 symbols and their copy,", delay, 1, MOST_STEPS).map(Task::Copy),
+            ("adding", [steps]) => whole("T, the digits of a sequence,", steps, 2, MOST_STEPS).map(SyntheticTask::Adding),
+            ("copy", [delay]) => whole("T, the steps between the 10 symbols and their copy,", delay, 1, MOST_STEPS).map(SyntheticTask::Copy),
             ("recall", [symbols, delay]) => {
                 let symbols = whole("SYMBOLS, the cues there are,", symbols, 2, MOST_CUES)?;
-                Ok(Task::Recall { symbols, delay: whole("T, the distractors,", delay, 1, MOST_STEPS)? })
+                Ok(SyntheticTask::Recall { symbols, delay: whole("T, the distractors,", delay, 1, MOST_STEPS)? })
             }
             _ => Err(expected()),
         }
     }
 }
 
-impl fmt::Display for Task {
+impl fmt::Display for SyntheticTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Task::Adding(steps) => write!(f, "adding:{steps}"),
-            Task::Copy(delay) => write!(f, "copy:{delay}"),
-            Task::Recall { symbols, delay } => write!(f, "recall:{symbols},{delay}"),
+            SyntheticTask::Adding(steps) => write!(f, "adding:{steps}"),
+            SyntheticTask::Copy(delay) => write!(f, "copy:{delay}"),
+            SyntheticTask::Recall { symbols, delay } => write!(f, "recall:{symbols},{delay}"),
         }
     }
 }
 
-impl TryFrom<String> for Task {
+impl TryFrom<String> for SyntheticTask {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self> {
@@ -192,8 +192,8 @@ impl TryFrom<String> for Task {
     }
 }
 
-impl From<Task> for String {
-    fn from(task: Task) -> Self {
+impl From<SyntheticTask> for String {
+    fn from(task: SyntheticTask) -> Self {
         task.to_string()
     }
 }
@@ -204,7 +204,7 @@ mod tests {
 
     /// Sequences as indices, cut into what is read and what is answered.
     fn sequences(task: &str, seed: u64, set: Set, count: u64) -> Vec<(Vec<u32>, Vec<u32>)> {
-        let task: Task = task.parse().unwrap();
+        let task: SyntheticTask = task.parse().unwrap();
         let symbols = task.symbols(seed, set, count).unwrap();
         assert_eq!(symbols.vocabulary().len(), task.vocabulary());
         let mut all = vec![0; symbols.len() as usize];
@@ -259,7 +259,7 @@ mod tests {
         for task in ["recall:5,1", "copy:1", "adding:4"] {
             let count = 20_000;
             let answers: Vec<u32> = sequences(task, 4, Set::Run, count).into_iter().flat_map(|(_, a)| a).collect();
-            let task: Task = task.parse().unwrap();
+            let task: SyntheticTask = task.parse().unwrap();
             let share = |s: u32| answers.iter().filter(|a| **a == s).count() as f64 / answers.len() as f64;
             let shares: Vec<f64> = (0..task.vocabulary()).map(share).collect();
             let most = shares.iter().fold(0.0, |a: f64, b| a.max(*b));
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn texts_parse_and_print() {
         for text in ["adding:2", "copy:1", "recall:8,20"] {
-            assert_eq!(text.parse::<Task>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<SyntheticTask>().unwrap().to_string(), text);
         }
         for (text, why) in [
             ("", "recall:SYMBOLS,T"),
@@ -294,10 +294,10 @@ mod tests {
             ("adding:1", "from 2 to"),
             ("adding:-3", "`-3`"),
         ] {
-            let e = text.parse::<Task>().unwrap_err().to_string();
+            let e = text.parse::<SyntheticTask>().unwrap_err().to_string();
             assert!(e.contains(why) && !e.contains('\n'), "{text}: {e}");
         }
-        let e = "copy:1000000".parse::<Task>().unwrap().symbols(0, Set::Run, 100_000).err().unwrap().to_string();
+        let e = "copy:1000000".parse::<SyntheticTask>().unwrap().symbols(0, Set::Run, 100_000).err().unwrap().to_string();
         assert!(e.contains("lower --examples"), "{e}");
     }
 }

@@ -40,7 +40,7 @@ impl Text {
 
     /// A text in memory.
     pub fn given(name: &str, content: impl Into<Vec<u8>>) -> Self {
-        Text { name: name.to_string(), path: None, raw: Raw::Given(Arc::new(content.into())), checksum: OnceLock::new(), otherwise: None, unknown: None }
+        Text { name: name.to_string(), path: None, raw: Raw::Batch(Arc::new(content.into())), checksum: OnceLock::new(), otherwise: None, unknown: None }
     }
 
     /// Opens a file. It is read as it is needed and takes no memory, however long it is. What can be read only once (`-` for standard input, a
@@ -75,7 +75,7 @@ impl Text {
                 known.entry(path.to_path_buf()).or_insert(Arc::new(content)).clone()
             }
         };
-        Ok(Text { raw: Raw::Given(content), ..Self::given(name, Vec::new()) })
+        Ok(Text { raw: Raw::Batch(content), ..Self::given(name, Vec::new()) })
     }
 
     fn at(name: &str, path: &Path) -> std::io::Result<Self> {

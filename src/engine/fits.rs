@@ -36,10 +36,10 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Given;
+    use crate::data::Batch;
     use crate::device::Device;
     use crate::model::{Config, Init};
-    use crate::optimizer::{Clip, Rule};
+    use crate::optimizer::{Clip, Optimizer};
     use crate::plan::Plan;
 
     const STEPS: u32 = 3;
@@ -47,31 +47,31 @@ mod tests {
     fn engine() -> Engine {
         let config = Config { hidden: 4, ..Config::symbols(5) };
         let plan = Plan::with(config.dims(2), STEPS, STEPS, false);
-        let mut engine = Engine::new(&Device::Cpu { threads: 1 }, config, plan, &Rule::Adam.update(Clip::None)).unwrap();
+        let mut engine = Engine::new(&Device::Cpu { threads: 1 }, config, plan, &Optimizer::Adam.update(Clip::None)).unwrap();
         engine.set_parameters(&Init::Uniform.parameters(&config, 1)).unwrap();
         engine
     }
 
-    fn given() -> Given {
+    fn given() -> Batch {
         let ones = vec![1.0; 6];
-        Given { lanes: 2, tokens: vec![1; 6], targets: vec![2; 6], keep: ones.clone(), xi: ones.clone(), weights: ones, ..Given::default() }
+        Batch { lanes: 2, tokens: vec![1; 6], targets: vec![2; 6], keep: ones.clone(), xi: ones.clone(), weights: ones, ..Batch::default() }
     }
 
     #[test]
     fn inputs_that_do_not_fit_are_refused_and_nothing_panics() {
         let mut engine = engine();
-        let mut found = |given: Given| engine.gradient(0..STEPS, |places, range| given.inputs(places, range), 6.0).map_err(|e| e.to_string());
+        let mut found = |given: Batch| engine.gradient(0..STEPS, |places, range| given.inputs(places, range), 6.0).map_err(|e| e.to_string());
         assert_eq!(found(given()), Ok(()));
         let cases = [
-            (Given { tokens: vec![1; 5], ..given() }, "Given::tokens has 5 elements; steps up to 3 of 2 lanes need 6"),
-            (Given { targets: vec![], ..given() }, "Given::targets has 0 elements"),
-            (Given { keep: vec![1.0; 2], ..given() }, "Given::keep has 2"),
-            (Given { xi: vec![], ..given() }, "Given::xi has 0"),
-            (Given { weights: vec![1.0; 3], ..given() }, "Given::weights has 3"),
-            (Given { tokens: vec![9999; 6], ..given() }, "the symbol 9999; the model reads 0 to 4"),
-            (Given { targets: vec![5; 6], ..given() }, "no class 5: the model knows 0 to 4"),
-            (Given { lanes: 1, ..given() }, "inputs of 1 lanes for an engine of 2"),
-            (Given { lanes: 40, ..given() }, "more than the 8 rows"),
+            (Batch { tokens: vec![1; 5], ..given() }, "Given::tokens has 5 elements; steps up to 3 of 2 lanes need 6"),
+            (Batch { targets: vec![], ..given() }, "Given::targets has 0 elements"),
+            (Batch { keep: vec![1.0; 2], ..given() }, "Given::keep has 2"),
+            (Batch { xi: vec![], ..given() }, "Given::xi has 0"),
+            (Batch { weights: vec![1.0; 3], ..given() }, "Given::weights has 3"),
+            (Batch { tokens: vec![9999; 6], ..given() }, "the symbol 9999; the model reads 0 to 4"),
+            (Batch { targets: vec![5; 6], ..given() }, "no class 5: the model knows 0 to 4"),
+            (Batch { lanes: 1, ..given() }, "inputs of 1 lanes for an engine of 2"),
+            (Batch { lanes: 40, ..given() }, "more than the 8 rows"),
         ];
         for (wrong, words) in cases {
             let message = found(wrong.clone()).unwrap_err();

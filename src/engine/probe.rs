@@ -11,8 +11,8 @@ use crate::dims::pad4;
 use crate::error::Result;
 use crate::kernel::{Values, Var};
 use crate::model::Config;
-use crate::model::record::{self, InputPlaces, Update};
-use crate::optimizer::{Clip, Rule};
+use crate::model::record::{self, InputLayout, Update};
+use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
 use crate::recording::{download_f32, upload_f32};
 use crate::schedule::Action;
@@ -67,7 +67,7 @@ impl Engine {
     ///
     /// # Panics
     /// If the engine has no probe.
-    pub fn lag_norms(&mut self, steps: Range<u32>, inputs: impl Fn(&InputPlaces, Range<u32>) -> Result<SegmentInputs>) -> Result<LagNorms> {
+    pub fn lag_norms(&mut self, steps: Range<u32>, inputs: impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>) -> Result<LagNorms> {
         let (lanes, last) = (self.plan.extent.lanes, steps.end);
         let segments = self.plan.segments(steps);
         let mut flow = Flow::new(&self.config, lanes, segments.iter().map(|s| s.end - s.start).sum());
@@ -110,7 +110,7 @@ impl Engine {
 
 /// A probe trains by the plainest rule, if at all.
 fn update() -> Update {
-    Rule::Sgd { momentum: 0.0 }.update(Clip::None)
+    Optimizer::Sgd { momentum: 0.0 }.update(Clip::None)
 }
 
 /// What is gathered on the way back.

@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::model::Config;
-use crate::optimizer::{Clip, Rule};
+use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
 use crate::relay::{self, Again, Reading};
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Forecasts {
         let mut parts = Parts::of_table(table, &rows, PART, 1);
         parts.fit_lanes(LANES);
         let plan = Plan::with(config.dims(parts.lanes()), 1, 1, false);
-        let mut engine = Engine::new(device, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None))?;
+        let mut engine = Engine::new(device, config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None))?;
         engine.set_parameters(parameters)?;
         let bias = config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; width], |t| t.extract(parameters));
         let reader = Reader { table, parts: &parts, bias: &bias, first };

@@ -2,7 +2,7 @@
 
 use super::part::{Part, scaled};
 use crate::data::{Scale, Series, Table};
-use crate::model::Deviation;
+use crate::model::RegressionLoss;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -184,8 +184,8 @@ impl Score {
     /// The mean of what is minimized, in standard deviations of each output: of squares, or of absolute values.
     pub fn loss(&self, series: &Series) -> f64 {
         let one = |(e, scale): (&Errors, &Scale)| match series.loss {
-            Deviation::Squared => e.square / e.count as f64 / scale.deviation.powi(2),
-            Deviation::Absolute => e.absolute / e.count as f64 / scale.deviation,
+            RegressionLoss::Squared => e.square / e.count as f64 / scale.deviation.powi(2),
+            RegressionLoss::Absolute => e.absolute / e.count as f64 / scale.deviation,
         };
         let own: Vec<f64> = self.all.errors[Method::Model as usize].iter().zip(&series.outputs).filter(|(e, _)| e.count > 0).map(one).collect();
         own.iter().sum::<f64>() / own.len() as f64

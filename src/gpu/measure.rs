@@ -220,7 +220,7 @@ fn product(gpu: &GpuDevice, variant: Variant, [rows, cols, inner]: [u32; 3]) -> 
     let [a, b, c] = views;
     let mut recording = Recording::new("calibrate");
     let o = matmul::Operands { form: matmul::Form::Nn, a, b, c, mask: None, accumulate: 0.into() };
-    matmul::record(&mut recording, "calibrate", variant, o, matmul::Batch::ONE);
+    matmul::record(&mut recording, "calibrate", variant, o, matmul::StridedBatch::ONE);
     (Program::new(arena, vec![recording], gpu.capabilities.binding_bytes), views)
 }
 

@@ -40,7 +40,7 @@ pub static KERNEL: Kernel = Kernel {
 /// How far a number is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Deviation {
+pub enum RegressionLoss {
     /// (o - y)^2: its least mean is that of the mean.
     #[default]
     Squared,
@@ -48,12 +48,12 @@ pub enum Deviation {
     Absolute,
 }
 
-impl Deviation {
+impl RegressionLoss {
     /// As on the command line.
     pub fn name(self) -> &'static str {
         match self {
-            Deviation::Squared => "squared",
-            Deviation::Absolute => "absolute",
+            RegressionLoss::Squared => "squared",
+            RegressionLoss::Absolute => "absolute",
         }
     }
 }
@@ -78,7 +78,7 @@ pub struct Operands {
     /// Whether d_outputs overwrites the outputs; if not, they stay.
     pub gradient: bool,
     /// What is summed.
-    pub deviation: Deviation,
+    pub deviation: RegressionLoss,
 }
 
 /// Records the loss and, if asked for, d_outputs.
@@ -103,7 +103,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
             o.inverse_n,
             u32::from(o.gradient).into(),
             o.loss.offset,
-            u32::from(o.deviation == Deviation::Absolute).into(),
+            u32::from(o.deviation == RegressionLoss::Absolute).into(),
             Word::f32((1.0 / f64::from(count)) as f32),
         ],
         variant,

@@ -71,16 +71,16 @@ impl Form {
 
 /// Several equal products at once: how many, and the elements from one matrix to the next in A, B and C.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batch {
+pub struct StridedBatch {
     /// Products.
     pub count: u32,
     /// Elements from matrix to matrix; 0 where all share one.
     pub strides: [u32; 3],
 }
 
-impl Batch {
+impl StridedBatch {
     /// One product.
-    pub const ONE: Batch = Batch { count: 1, strides: [0, 0, 0] };
+    pub const ONE: StridedBatch = StridedBatch { count: 1, strides: [0, 0, 0] };
 }
 
 /// Parts that the inner dimension of a product is cut into, nearly equal ones, of whole blocks of 4: long sums of few results, which would
@@ -116,7 +116,7 @@ pub struct Operands {
 ///
 /// # Panics
 /// If the shapes don't fit.
-pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands, batch: Batch) {
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands, batch: StridedBatch) {
     record_with(recording, label, variant, o, batch, 1);
 }
 
@@ -127,12 +127,12 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
 pub fn record_parted(recording: &mut Recording, label: &str, variant: Variant, o: Operands, parts: Parts) {
     let inner = if o.form.transposes_a() { o.a.rows } else { o.a.cols };
     let places = Operands { c: View { slot: parts.slot, offset: 0.into(), ..o.c }, accumulate: 0.into(), ..o };
-    let batch = Batch { count: parts.count, strides: [0, 0, parts.stride] };
+    let batch = StridedBatch { count: parts.count, strides: [0, 0, parts.stride] };
     record_with(recording, label, variant, places, batch, parts.count);
     part_sum::record(recording, label, variant, parts, inner, o.c, o.accumulate);
 }
 
-fn record_with(recording: &mut Recording, label: &str, variant: Variant, o: Operands, batch: Batch, parts: u32) {
+fn record_with(recording: &mut Recording, label: &str, variant: Variant, o: Operands, batch: StridedBatch, parts: u32) {
     let (a, b) = (o.a, o.b);
     let ((rows, inner), (inner_b, cols)) = match o.form {
         Form::Nn => ((a.rows, a.cols), (b.rows, b.cols)),

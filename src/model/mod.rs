@@ -4,10 +4,10 @@ pub mod init;
 pub mod record;
 
 pub use crate::kernels::Activation;
-pub use crate::kernels::deviation::Deviation;
+pub use crate::kernels::deviation::RegressionLoss;
 pub use crate::kernels::dropout::Dropout;
 pub use init::Init;
-pub use record::History;
+pub use record::StashPrecision;
 
 use crate::dims::{Dims, pad4};
 
@@ -61,7 +61,7 @@ pub enum Output {
         /// How many.
         count: u32,
         /// What is summed.
-        deviation: Deviation,
+        deviation: RegressionLoss,
     },
 }
 

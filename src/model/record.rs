@@ -16,9 +16,9 @@ mod places;
 pub mod probe;
 mod sums;
 
-pub use extent::{Extent, History};
+pub use extent::{WindowShape, StashPrecision};
 use head::Head;
-pub use places::InputPlaces;
+pub use places::InputLayout;
 pub(crate) use sums::elements as parts;
 
 use super::{Config, Input, Tensor};
@@ -28,7 +28,7 @@ use crate::kernel::{Capabilities, Values, Var, Word};
 use crate::kernels::{carry_state, col_sum, dropout, finish, gather, gather_backward, matmul, norm, optimizer, pack, scan_backward, scan_forward, transpose};
 use crate::layout::Program;
 use crate::recording::Recording;
-use matmul::{Batch, Form};
+use matmul::{StridedBatch, Form};
 
 /// What one optimizer update does beside the gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -84,7 +84,7 @@ pub struct HostSlots {
     pub loss: Slot,
     /// `[S*B]`: the weighted losses of the segment that [`EVALUATE`] ran on.
     pub row_loss: Slot,
-    /// A segment's inputs, see [`InputPlaces`].
+    /// A segment's inputs, see [`InputLayout`].
     pub inputs: Slot,
     /// `[layers, states + ring, B, H]`: state 0 is the one that flows into the window; the others see [`crate::schedule`]; then past ones.
     pub states: Slot,
@@ -102,11 +102,11 @@ pub struct ModelProgram {
     /// Slots for the host.
     pub slots: HostSlots,
     /// Places within the inputs.
-    pub inputs: InputPlaces,
+    pub inputs: InputLayout,
 }
 
 /// Records everything that a model does.
-pub fn record(config: &Config, extent: Extent, update: &Update, capabilities: &Capabilities) -> ModelProgram {
+pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilities: &Capabilities) -> ModelProgram {
     Recorder::new(config, extent, update, *capabilities).program(update, Vec::new())
 }
 
@@ -123,7 +123,7 @@ struct Work {
 }
 
 impl Work {
-    fn new(arena: &mut Arena, config: &Config, extent: Extent, name: &str, parts: u32) -> Self {
+    fn new(arena: &mut Arena, config: &Config, extent: WindowShape, name: &str, parts: u32) -> Self {
         let rows = extent.rows();
         let mut slot = |what: &str, elements| arena.transient(format!("{what}.{name}"), elements, Purpose::Activations);
         Work {
@@ -144,7 +144,7 @@ struct Scratch {
 }
 
 impl Scratch {
-    fn new(arena: &mut Arena, config: &Config, extent: Extent, name: &str) -> Self {
+    fn new(arena: &mut Arena, config: &Config, extent: WindowShape, name: &str) -> Self {
         let mut slot = |what: &str, is: bool, width| is.then(|| arena.transient(format!("{what}.{name}"), extent.rows() * pad4(width), Purpose::Activations));
         Scratch {
             embedded: slot("embedded", config.embedding() > 0, config.embedding()),
@@ -155,12 +155,12 @@ impl Scratch {
 
 struct Recorder {
     config: Config,
-    extent: Extent,
+    extent: WindowShape,
     capabilities: Capabilities,
     tensors: Vec<Tensor>,
     arena: Arena,
     slots: HostSlots,
-    inputs: InputPlaces,
+    inputs: InputLayout,
     /// Per group and layer: h of every place, `[places, S+1, B, H]`; packed, if it is stored in half precision.
     h: Vec<Vec<Slot>>,
     /// Per layer, if it is: the h that is worked on, `[S+1, B, H]`.
@@ -191,11 +191,11 @@ impl Recorder {
         ModelProgram { program: Program::new(self.arena, recordings, binding_bytes), slots, inputs }
     }
 
-    fn new(config: &Config, extent: Extent, update: &Update, capabilities: Capabilities) -> Self {
+    fn new(config: &Config, extent: WindowShape, update: &Update, capabilities: Capabilities) -> Self {
         let mut arena = Arena::default();
         let (elements, hidden, rows) = (config.elements(), pad4(config.hidden), extent.rows());
         let state = extent.lanes * hidden;
-        let inputs = InputPlaces::new(config, rows);
+        let inputs = InputLayout::new(config, rows);
         let ring = finish::RING + finish::RING_ROWS * finish::RING_WORDS;
         let mut moment = |name: &str, used| arena.persistent(name, if used { elements } else { 4 }, Purpose::Moments);
         let moments = [moment("m", update.moments[0]), moment("v", update.moments[1])];
@@ -216,7 +216,7 @@ impl Recorder {
         let block = (extent.steps + 1) * state;
         let parts = sums::elements(config, extent, &capabilities);
         let held = |group: u32| extent.places_per_slot.min(extent.places - group * extent.places_per_slot) * (block / extent.history.per_word());
-        let worked = if extent.history == History::F16 { config.layers } else { 0 };
+        let worked = if extent.history == StashPrecision::F16 { config.layers } else { 0 };
         Recorder {
             tensors: config.tensors(),
             h: (0..extent.groups())
@@ -270,8 +270,8 @@ impl Recorder {
     /// h of layer k from block `from` on: block 0 is the state that flows in, so from 0 it is h_{t-1}, from 1 h_t.
     fn h(&self, group: usize, k: u32, from: u32) -> View {
         let (slot, first) = match self.extent.history {
-            History::F32 => (self.h[group][k as usize], self.place()),
-            History::F16 => (self.h_work[k as usize], 0.into()),
+            StashPrecision::F32 => (self.h[group][k as usize], self.place()),
+            StashPrecision::F16 => (self.h_work[k as usize], 0.into()),
         };
         self.hidden(slot, first.plus(from * self.state()), self.rows())
     }
@@ -307,7 +307,7 @@ impl Recorder {
         let whole = Values::default().with(Var::Steps, self.extent.steps);
         let inner = if matches!(form, Form::Tn | Form::TnMasked) { a.rows } else { a.cols };
         let variant = self.capabilities.matmul_variant(c.rows.eval(&whole), c.cols.eval(&whole), inner.eval(&whole));
-        matmul::record(r, label, variant, matmul::Operands { form, a, b, c, mask, accumulate }, Batch::ONE);
+        matmul::record(r, label, variant, matmul::Operands { form, a, b, c, mask, accumulate }, StridedBatch::ONE);
     }
 
     /// W_hh^T of every layer: the backward scan reads rows of it.

@@ -353,10 +353,10 @@ mod tests {
         let (beta1, beta2, eps, decay) = (0.5, 0.75, 0.5, 0.2);
         let (one, two) = (0.3 / 3.5, 0.2 / (6.0 / 7f64.sqrt() + 0.5));
         for (rule, first, second) in [
-            (Rule::Sgd { momentum: 0.5 }, 0.7, 0.4),
-            (Rule::RmsProp { alpha: 0.75, eps }, 0.85, 0.775),
-            (Rule::Adam { beta1, beta2, eps }, 1.0 - one, 1.0 - one - two),
-            (Rule::AdamW { beta1, beta2, eps, decay }, 0.98 - one, 0.98 * (0.98 - one) - two),
+            (Optimizer::Sgd { momentum: 0.5 }, 0.7, 0.4),
+            (Optimizer::RmsProp { alpha: 0.75, eps }, 0.85, 0.775),
+            (Optimizer::Adam { beta1, beta2, eps }, 1.0 - one, 1.0 - one - two),
+            (Optimizer::AdamW { beta1, beta2, eps, decay }, 0.98 - one, 0.98 * (0.98 - one) - two),
         ] {
             let (mut p, mut state) = (vec![vec![1.0]], State::new(&vec![vec![1.0]]));
             for (g, expected) in [(3.0, first), (f64::NAN, first), (1.5, second)] {
@@ -369,7 +369,7 @@ mod tests {
         let clips = [(Clip::Norm(2.5), scale * 3.0, scale * 4.0), (Clip::Norm(9.0), 3.0, 4.0), (Clip::Value(2.5), 2.5, 2.5)];
         for (clip, first, second) in clips {
             let (mut p, g) = (vec![vec![0.0], vec![0.0]], vec![vec![-3.0], vec![4.0]]);
-            let (sgd, mut state) = (Rule::Sgd { momentum: 0.0 }, State::new(&p));
+            let (sgd, mut state) = (Optimizer::Sgd { momentum: 0.0 }, State::new(&p));
             assert_eq!(update(&sgd, &mut state, &mut p, &g, 1.0, &clip), 5.0);
             close(&p, &[vec![first], vec![-second]], 1e-15);
         }

@@ -5,7 +5,7 @@ use super::Tensors;
 
 /// How a gradient `g` changes a parameter `p`; `lr` is the learning rate, t counts applied updates from 1, moments start at 0.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rule {
+pub enum Optimizer {
     /// `m = momentum m + g`, `p -= lr m` (dampening 0, no Nesterov)
     Sgd {
         /// 0 for plain gradient descent
@@ -28,7 +28,7 @@ pub enum Rule {
         /// added outside the root, after the bias correction
         eps: f64,
     },
-    /// `p *= 1 - lr decay`, then as [`Rule::Adam`]; biases decay like all others
+    /// `p *= 1 - lr decay`, then as [`Optimizer::Adam`]; biases decay like all others
     AdamW {
         /// how much of the mean stays at each update
         beta1: f64,
@@ -84,7 +84,7 @@ impl Clip {
 
 /// Applies one update in place and returns the global norm `sqrt(sum g^2)` before clipping. `params` and `gradients` have the
 /// same shapes. With a norm that is not finite nothing changes and nothing is counted.
-pub fn update(rule: &Rule, state: &mut State, params: &mut Tensors, gradients: &Tensors, lr: f64, clip: &Clip) -> f64 {
+pub fn update(rule: &Optimizer, state: &mut State, params: &mut Tensors, gradients: &Tensors, lr: f64, clip: &Clip) -> f64 {
     let lengths = |tensors: &Tensors| tensors.iter().map(Vec::len).collect::<Vec<_>>();
     assert_eq!(lengths(params), lengths(gradients), "reference: lengths of parameters and gradients");
     assert_eq!(lengths(params), lengths(&state.first), "reference: lengths of parameters and moments");
@@ -104,22 +104,22 @@ pub fn update(rule: &Rule, state: &mut State, params: &mut Tensors, gradients: &
 }
 
 /// The new value of one parameter `p` after update number `t`; `m` and `v` are its moments.
-fn step(rule: &Rule, p: f64, g: f64, m: &mut f64, v: &mut f64, t: u64, lr: f64) -> f64 {
+fn step(rule: &Optimizer, p: f64, g: f64, m: &mut f64, v: &mut f64, t: u64, lr: f64) -> f64 {
     match *rule {
-        Rule::Sgd { momentum } => {
+        Optimizer::Sgd { momentum } => {
             *m = momentum * *m + g;
             p - lr * *m
         }
-        Rule::RmsProp { alpha, eps } => {
+        Optimizer::RmsProp { alpha, eps } => {
             *v = alpha * *v + (1.0 - alpha) * g * g;
             p - lr * g / (v.sqrt() + eps)
         }
-        Rule::Adam { beta1, beta2, eps } => {
+        Optimizer::Adam { beta1, beta2, eps } => {
             *m = beta1 * *m + (1.0 - beta1) * g;
             *v = beta2 * *v + (1.0 - beta2) * g * g;
             let (correction1, correction2) = (1.0 - beta1.powf(t as f64), 1.0 - beta2.powf(t as f64));
             p - lr / correction1 * *m / (v.sqrt() / correction2.sqrt() + eps)
         }
-        Rule::AdamW { beta1, beta2, eps, decay } => step(&Rule::Adam { beta1, beta2, eps }, p * (1.0 - lr * decay), g, m, v, t, lr),
+        Optimizer::AdamW { beta1, beta2, eps, decay } => step(&Optimizer::Adam { beta1, beta2, eps }, p * (1.0 - lr * decay), g, m, v, t, lr),
     }
 }

@@ -3,7 +3,7 @@
 use crate::analysis::comparison::{Comparison, Parameter, Point, Strategy};
 use crate::analysis::planned::{CurvePoint, Planned, Segment};
 use crate::analysis::recorded::Recorded;
-use crate::run::{Figures, History, LayerProfile, Monitored, ParameterFigures, RunConfig, Sample, Validation};
+use crate::run::{Figures, MetricsLog, LayerProfile, Monitored, ParameterFigures, RunConfig, Sample, Validation};
 
 const STRETCH: &str = "Non eram nescius, Brute, cum, quae summis ingeniis exquisitaque doctrina philosophi Graeco sermone tractavissent,\n\
                        ea Latinis litteris mandaremus, fore ut hic noster labor in varias reprehensiones incurreret.";
@@ -139,7 +139,7 @@ fn planned(t: u32, steps: u32, layers: u32) -> Planned {
         parameters: 0,
         truncation: "full".into(),
         budget: 24 << 20,
-        history: crate::model::History::F32,
+        history: crate::model::StashPrecision::F32,
         window: t,
         segment_steps: steps,
         segments,
@@ -227,7 +227,7 @@ log-every = 10
 /// A run of two layers with so many reports, every tenth of which validates, and every fifth of which was monitored.
 pub(super) fn recorded(reports: u64) -> Recorded {
     let mut noise = Noise(5);
-    let mut history = History::default();
+    let mut history = MetricsLog::default();
     for k in 1..=reports {
         let part = k as f64 / reports as f64;
         let loss = 1.4 + 2.5 * (-6.0 * part).exp() + 0.05 * noise.next();

@@ -222,7 +222,7 @@ fn command(r: &Recorded) -> String {
 mod tests {
     use super::super::{fixture, runs};
     use super::*;
-    use crate::run::History;
+    use crate::run::MetricsLog;
 
     /// Checks what every page must hold: tags match, attributes are quoted, numbers finite, no id twice, nothing fetched or run.
     fn checked(page: &str) {
@@ -275,7 +275,7 @@ mod tests {
         checked(&html(&r));
         (r.planned, r.summary) = (None, None);
         checked(&html(&r));
-        r.history = History { monitored: r.history.monitored, ..History::default() };
+        r.history = MetricsLog { monitored: r.history.monitored, ..MetricsLog::default() };
         r.history.monitored.iter_mut().for_each(|m| (m.lags, m.layers, m.parameters) = (Vec::new(), Vec::new(), Vec::new()));
         checked(&html(&r));
         r.history.monitored.clear();

@@ -1,12 +1,12 @@
 //! What a run was started with: `config.toml`, whose keys are the flags of `train`.
 
 use super::Answer;
-use crate::data::{self, Difference, Missing, Task};
-use crate::device::Wish;
+use crate::data::{self, Difference, Missing, SyntheticTask};
+use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Config, Deviation, History, Init};
-use crate::optimizer::{Clip, Rule, Schedule};
+use crate::model::{Activation, Config, RegressionLoss, StashPrecision, Init};
+use crate::optimizer::{Clip, Optimizer, Schedule};
 use crate::plan::Bytes;
 use crate::trainer::{Goal, Layout, Settings};
 use crate::truncation::Truncation;
@@ -46,7 +46,7 @@ pub struct RunConfig {
     pub separator: Option<String>,
     /// Task whose sequences are generated in place of a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<Task>,
+    pub task: Option<SyntheticTask>,
     /// How many of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examples: Option<u64>,
@@ -82,7 +82,7 @@ pub struct RunConfig {
     pub difference: Option<Difference>,
     /// What is minimized over numbers; none for squares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<Deviation>,
+    pub loss: Option<RegressionLoss>,
     /// What stands between cells of a table; none to find that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
@@ -126,7 +126,7 @@ pub struct RunConfig {
     pub epochs: Option<u64>,
     /// Optimizer.
     #[serde(with = "as_text")]
-    pub optimizer: Rule,
+    pub optimizer: Optimizer,
     /// Learning rate.
     pub lr: f64,
     /// How it changes.
@@ -140,7 +140,7 @@ pub struct RunConfig {
     pub clip_value: Option<f64>,
     /// Device asked for.
     #[serde(with = "as_text")]
-    pub device: Wish,
+    pub device: DeviceSpec,
     /// Seed.
     pub seed: u64,
     /// Part held out.
@@ -153,7 +153,7 @@ pub struct RunConfig {
     pub memory_budget: Option<Bytes>,
     /// How h is stored between the sweeps.
     #[serde(default)]
-    pub history: History,
+    pub history: StashPrecision,
     /// Updates from one validation to the next; none for the end of each epoch.
     pub val_every: Option<u64>,
     /// Validations without a gain after which training stops.
@@ -260,7 +260,7 @@ impl RunConfig {
 
     /// How the text is laid out.
     pub fn layout(&self) -> Layout<'_> {
-        let asked = |task: Task| Layout::Asked { steps: task.steps(), answers: task.answers() };
+        let asked = |task: SyntheticTask| Layout::Asked { steps: task.steps(), answers: task.answers() };
         self.task.map_or_else(|| self.separator.as_deref().into(), asked)
     }
 

@@ -1,9 +1,9 @@
 //! What a run is made of where nobody says anything, by the kind of data that it is trained on.
 
 use super::RunConfig;
-use crate::device::Wish;
-use crate::model::{Activation, History, Init};
-use crate::optimizer::{Rule, Schedule};
+use crate::device::DeviceSpec;
+use crate::model::{Activation, StashPrecision, Init};
+use crate::optimizer::{Optimizer, Schedule};
 use crate::truncation::Truncation;
 
 /// What a run is trained on.
@@ -57,7 +57,7 @@ impl RunConfig {
             DataKind::Series => RunConfig {
                 hidden: 64,
                 updates: Some(600),
-                optimizer: Rule::AdamW { decay: 0.3 },
+                optimizer: Optimizer::AdamW { decay: 0.3 },
                 lr: 3e-3,
                 schedule: Schedule::Cosine(0.0),
                 ..Self::common(kind)
@@ -119,19 +119,19 @@ impl RunConfig {
             init: Init::default(),
             updates: Some(1000),
             epochs: None,
-            optimizer: Rule::Adam,
+            optimizer: Optimizer::Adam,
             lr: 2e-3,
             // A text is learned by heart sooner or later: the best model should be the last.
             schedule: if kind == DataKind::Text { Schedule::Cosine(0.0) } else { Schedule::Constant },
             warmup: 0,
             clip_norm: 1.0,
             clip_value: None,
-            device: Wish::Auto,
+            device: DeviceSpec::Auto,
             seed: 0,
             val_fraction: 0.1,
             split_seed: None,
             memory_budget: None,
-            history: History::F32,
+            history: StashPrecision::F32,
             dropout: 0.0,
             embed: None,
             val_every: None,

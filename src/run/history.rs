@@ -96,7 +96,7 @@ pub struct ParameterFigures {
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct History {
+pub struct MetricsLog {
     /// Reports.
     pub reports: Vec<Figures>,
     /// Validations.
@@ -109,10 +109,10 @@ pub struct History {
     pub unread: u64,
 }
 
-impl History {
+impl MetricsLog {
     /// Reads the lines. What can't be read is left out and counted.
     pub fn parse(content: &[u8]) -> Self {
-        let mut history = History::default();
+        let mut history = MetricsLog::default();
         for line in content.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()) {
             let value: Value = serde_json::from_slice(line).unwrap_or_default();
             history.unread += u64::from(history.take(&value).is_none());
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn lines_are_what_they_say() {
-        let h = History::parse(LINES.as_bytes());
+        let h = MetricsLog::parse(LINES.as_bytes());
         assert_eq!((h.reports.len(), h.validations.len(), h.samples.len(), h.monitored.len(), h.unread, h.updates()), (2, 1, 1, 1, 0, 3));
         assert_eq!((h.reports[0].mean_loss, h.reports[0].clipped, h.reports[1].clipped), (4.2, Some(1), None));
         assert!(h.reports[1].mean_loss.is_nan() && h.monitored[0].layers[0].median[1].is_nan() && h.monitored[0].layers[0].half_life.is_nan());
@@ -223,8 +223,8 @@ mod tests {
             "{\"update\":1,\"tokens\":1,\"monitor\":{\"lags\":[0,1],\"layers\":[{\"median\":[1],\"low\":[1],\"high\":[1]}],\"parameters\":[]}}",
         ];
         let content = format!("{LINES}{}\n\n{}", damaged.join("\n"), "{\"update\":9,\"tok");
-        let h = History::parse(&[content.as_bytes(), b"\n\xff\xfe\n"].concat());
+        let h = MetricsLog::parse(&[content.as_bytes(), b"\n\xff\xfe\n"].concat());
         assert_eq!((h.unread, h.reports.len()), (damaged.len() as u64 + 2, 2));
-        assert_eq!(History::parse(b""), History::default());
+        assert_eq!(MetricsLog::parse(b""), MetricsLog::default());
     }
 }

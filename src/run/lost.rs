@@ -1,9 +1,9 @@
 //! Going on when the device is lost: it is opened again, and training begins at the last snapshot.
 
 use super::{End, Event, Run, START};
-use crate::device::{Choices, Device, Wish};
+use crate::device::{ExecutionConfig, Device, DeviceSpec};
 use crate::error::{Error, Result};
-use crate::store::{Model, Snapshot};
+use crate::store::{Model, Checkpoint};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,7 +57,7 @@ impl Run {
 
     /// The run as its last snapshot has it, on the same device, opened again.
     fn again(self, observer: &mut dyn FnMut(Event<'_>)) -> Result<Self> {
-        let snapshot = Snapshot::load(&self.folder.file("snapshot.safetensors"))?;
+        let snapshot = Checkpoint::load(&self.folder.file("snapshot.safetensors"))?;
         let interrupt = self.trainer.interrupt();
         let Run { folder, mut config, profiled, trainer, device, monitor, .. } = self;
         let watched = trainer.engine.is_watched();
@@ -78,7 +78,7 @@ impl Run {
 }
 
 /// Tries, with longer and longer pauses, until the device is there as it was.
-fn open(wish: Wish, before: &Choices, interrupt: &Arc<AtomicBool>, observer: &mut dyn FnMut(Event<'_>)) -> Result<Device> {
+fn open(wish: DeviceSpec, before: &ExecutionConfig, interrupt: &Arc<AtomicBool>, observer: &mut dyn FnMut(Event<'_>)) -> Result<Device> {
     let mut error = Error::Device(format!("{} is not there any more", before.description));
     for seconds in PAUSES {
         let start = Instant::now();

@@ -23,7 +23,7 @@ pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use defaults::DataKind;
 pub use folder::{Folder, START};
-pub use history::{Figures, History, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
+pub use history::{Figures, MetricsLog, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 pub use labels::Answer;
 pub use lost::OnDeviceLost;
 pub(crate) use series::{FARTHEST_AHEAD, stands_between};
@@ -36,7 +36,7 @@ use crate::metrics::{Mark, Meter, Report, number, optional};
 use crate::monitor::{self, Monitor};
 use crate::phrase::argument;
 use crate::profile::Profile;
-use crate::store::{Model, Progress, Snapshot};
+use crate::store::{Model, Progress, Checkpoint};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
 use board::Board;
 use folder::Growing;
@@ -130,7 +130,7 @@ impl Run {
     ///
     /// # Errors
     /// If it does not fit the text and the settings, or the device refuses.
-    pub fn resume(folder: Folder, config: RunConfig, device: Device, corpus: Corpus, snapshot: &Snapshot) -> Result<Self> {
+    pub fn resume(folder: Folder, config: RunConfig, device: Device, corpus: Corpus, snapshot: &Checkpoint) -> Result<Self> {
         let settings = Self::settings(&config, &device, &corpus)?;
         let begun = RunConfig::parse(&snapshot.settings)?;
         let keys: Vec<String> = config.keys().into_iter().chain(begun.keys()).collect();
@@ -216,7 +216,7 @@ impl Run {
     }
 
     /// Whether a snapshot is of a run that has nothing left to do.
-    pub fn finished(config: &RunConfig, snapshot: &Snapshot) -> bool {
+    pub fn finished(config: &RunConfig, snapshot: &Checkpoint) -> bool {
         let goal = match config.goal() {
             Goal::Updates(n) => snapshot.counters.updates >= n,
             Goal::Epochs(n) => snapshot.counters.cursor.epoch >= n,
@@ -485,7 +485,7 @@ impl Run {
         self.progress.metrics_bytes = self.lines.sync()?;
         let model = self.model()?;
         model.save(&self.folder.file("model.safetensors"))?;
-        let snapshot = Snapshot {
+        let snapshot = Checkpoint {
             config: model.config,
             plan: self.trainer.engine.plan,
             choices: self.device.choices(),

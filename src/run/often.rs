@@ -3,7 +3,7 @@
 
 use super::RunConfig;
 use crate::error::Result;
-use crate::evaluate::Held;
+use crate::evaluate::EvalSet;
 use crate::feed::Source;
 use crate::plan::operations;
 use crate::trainer::{Corpus, Goal};
@@ -60,10 +60,10 @@ impl RunConfig {
 }
 
 /// Steps that a validation reads, all lanes side by side.
-fn read(held: &Held) -> f64 {
+fn read(held: &EvalSet) -> f64 {
     match held {
-        Held::Stream(_, parts) => f64::from(parts.steps()),
-        Held::Sequences(_, packing) => (0..packing.len()).map(|w| f64::from(packing.steps(w))).sum(),
+        EvalSet::Stream(_, parts) => f64::from(parts.steps()),
+        EvalSet::Sequences(_, packing) => (0..packing.len()).map(|w| f64::from(packing.steps(w))).sum(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Runs on numeric series: what their configuration says of a table.
 
 use super::{Chosen, Run, RunConfig};
-use crate::data::{Asked, Difference, Series, Sheet, Table, Text, Wanted, check_format};
+use crate::data::{ColumnSpec, Difference, Series, Sheet, Table, Text, SeriesSpec, check_format};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
@@ -16,9 +16,9 @@ impl RunConfig {
     ///
     /// # Errors
     /// [`Error::Usage`] if a list of columns can't be read.
-    pub fn wanted(&self) -> Result<Option<Wanted>> {
+    pub fn wanted(&self) -> Result<Option<SeriesSpec>> {
         let Some(target) = &self.target else { return Ok(None) };
-        let asked = Asked {
+        let asked = ColumnSpec {
             targets: names("target", target)?,
             features: self.features.as_ref().map(|f| names("features", f)).transpose()?,
             ignored: self.ignore.as_ref().map(|i| names("ignore", i)).transpose()?.unwrap_or_default(),
@@ -28,11 +28,11 @@ impl RunConfig {
             missing: self.missing.unwrap_or_default(),
             delimiter: self.delimiter,
             decimal: self.decimal,
-            ..Asked::default()
+            ..ColumnSpec::default()
         };
         let horizon = self.horizon.unwrap_or(1);
         let loss = self.loss.unwrap_or_default();
-        Ok(Some(Wanted { asked, horizon, difference: self.difference.unwrap_or_default(), season: self.season, loss }))
+        Ok(Some(SeriesSpec { asked, horizon, difference: self.difference.unwrap_or_default(), season: self.season, loss }))
     }
 
     /// Opens the table and notes what tells it from others; it is read as `series` says, or as is wanted. Where nobody says whether changes are
@@ -40,13 +40,13 @@ impl RunConfig {
     ///
     /// # Errors
     /// If it can't be read, or does not hold what is wanted.
-    pub fn open_table(&mut self, wanted: &Wanted, series: Option<&Series>) -> Result<Table> {
+    pub fn open_table(&mut self, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
         let text = self.raw_text()?;
         let mut table = self.table(&text, wanted, series)?;
         if self.difference.is_none() {
             let difference = series.map_or_else(|| table.suited_difference(), |s| s.difference);
             if difference != wanted.difference {
-                table = self.table(&text, &Wanted { difference, ..wanted.clone() }, series)?;
+                table = self.table(&text, &SeriesSpec { difference, ..wanted.clone() }, series)?;
             }
             self.difference = Some(difference);
         }
@@ -59,16 +59,16 @@ impl RunConfig {
     ///
     /// # Errors
     /// If it is gone, or has changed.
-    pub fn find_table(&mut self, wanted: &Wanted, series: Option<&Series>) -> Result<Table> {
+    pub fn find_table(&mut self, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
         let text = self.find_raw_text()?;
         let table = self.table(&text, wanted, series)?;
         self.text.clone_from(&text.path);
         Ok(table)
     }
 
-    fn table(&self, text: &Text, wanted: &Wanted, series: Option<&Series>) -> Result<Table> {
+    fn table(&self, text: &Text, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
         let Some(series) = series else { return Table::fit(Sheet::read(text, &wanted.asked)?, wanted, self.val_fraction) };
-        let asked = Asked { date_order: series.date_order, usual_decimal: series.decimal, ..wanted.asked.clone() };
+        let asked = ColumnSpec { date_order: series.date_order, usual_decimal: series.decimal, ..wanted.asked.clone() };
         let sheet = Sheet::read(text, &asked)?;
         let features = sheet.feature_names();
         let differs = |what: &str, here: String, there: String| {

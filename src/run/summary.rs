@@ -1,7 +1,7 @@
 //! The figures of a run at its end.
 
 use super::{End, Run, bits};
-use crate::data::Task;
+use crate::data::SyntheticTask;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::metrics::{number, optional, single};
@@ -65,7 +65,7 @@ impl Run {
 
     /// The share of right answers that the best guess without looking gives, on the held-out part; none where there are no answers.
     pub fn chance(&self) -> Option<f64> {
-        self.config.task.map(Task::chance).or(self.trainer.chance())
+        self.config.task.map(SyntheticTask::chance).or(self.trainer.chance())
     }
 
     /// Writes `summary.json`.

@@ -1,7 +1,7 @@
 //! What a loss is counted in.
 
 use super::{DataKind, RunConfig, bits};
-use crate::model::Deviation;
+use crate::model::RegressionLoss;
 
 /// What a loss is counted in: for those who read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Unit {
     /// Cross entropy of the answers of a task.
     Answers,
     /// Squares, or absolute values, of what standardised numbers are off by.
-    Numbers(Deviation),
+    Numbers(RegressionLoss),
 }
 
 impl Unit {
@@ -31,8 +31,8 @@ impl Unit {
     pub fn name(self) -> &'static str {
         match self {
             Unit::Nats | Unit::Labels | Unit::Answers => "nats",
-            Unit::Numbers(Deviation::Squared) => "squared deviations",
-            Unit::Numbers(Deviation::Absolute) => "deviations",
+            Unit::Numbers(RegressionLoss::Squared) => "squared deviations",
+            Unit::Numbers(RegressionLoss::Absolute) => "deviations",
         }
     }
 
@@ -52,8 +52,8 @@ impl Unit {
             Unit::Nats => "loss, nats per symbol",
             Unit::Labels => "loss, nats per label",
             Unit::Answers => "loss, nats per answer",
-            Unit::Numbers(Deviation::Squared) => "loss, squared standard deviations",
-            Unit::Numbers(Deviation::Absolute) => "loss, standard deviations",
+            Unit::Numbers(RegressionLoss::Squared) => "loss, squared standard deviations",
+            Unit::Numbers(RegressionLoss::Absolute) => "loss, standard deviations",
         }
     }
 
@@ -61,9 +61,9 @@ impl Unit {
     pub fn also(self, loss: f64) -> String {
         match self {
             Unit::Nats => format!("{:.4} bits per symbol", bits(loss)),
-            Unit::Numbers(Deviation::Squared) => format!("{:.4} deviations rms", loss.sqrt()),
+            Unit::Numbers(RegressionLoss::Squared) => format!("{:.4} deviations rms", loss.sqrt()),
             // Where there are right answers, their share says more.
-            Unit::Numbers(Deviation::Absolute) | Unit::Labels | Unit::Answers => String::new(),
+            Unit::Numbers(RegressionLoss::Absolute) | Unit::Labels | Unit::Answers => String::new(),
         }
     }
 

@@ -31,7 +31,7 @@ pub struct Foreign {
 
 /// What a file of another program does not say of its model.
 #[derive(Debug, Clone, Default)]
-pub struct Unsaid {
+pub struct ImportOptions {
     /// The symbols in the order of the model's indices; none for those in the file's metadata.
     pub vocabulary: Option<Vec<String>>,
     /// Whether symbols are all 256 bytes.
@@ -81,7 +81,7 @@ impl Foreign {
     ///
     /// # Errors
     /// [`Error::Input`] naming every tensor whose name, shape or type does not fit, with what was expected and found; likewise every symbol.
-    pub fn model(mut self, unsaid: &Unsaid) -> Result<(Model, Vec<String>)> {
+    pub fn model(mut self, unsaid: &ImportOptions) -> Result<(Model, Vec<String>)> {
         let own = self.architecture()?;
         if self.is_own(own.as_ref()) {
             return self.own(unsaid).map(|model| (model, Vec::new()));
@@ -143,7 +143,7 @@ impl Foreign {
     }
 
     /// That model.
-    fn own(self, unsaid: &Unsaid) -> Result<Model> {
+    fn own(self, unsaid: &ImportOptions) -> Result<Model> {
         let said = [("vocabulary", unsaid.vocabulary.is_some()), ("bytes", unsaid.bytes), ("activation", unsaid.activation.is_some())];
         if let Some((flag, _)) = said.into_iter().find(|s| s.1) {
             return Err(Error::Usage(format!("--{flag} is for files that do not say it, and this one does; leave it out")));
@@ -216,7 +216,7 @@ impl Foreign {
     }
 
     /// The symbols in the order of the model's indices.
-    fn symbols(&self, unsaid: &Unsaid, kind: Kind, vocab: usize) -> Result<Vec<String>> {
+    fn symbols(&self, unsaid: &ImportOptions, kind: Kind, vocab: usize) -> Result<Vec<String>> {
         if let Some(symbols) = &unsaid.vocabulary {
             return Ok(symbols.clone());
         }
@@ -325,7 +325,7 @@ mod tests {
     fn own_files_need_no_word() {
         for (layers, bias, activation) in [(1, true, Activation::Tanh), (3, false, Activation::Relu)] {
             let m = model(layers, bias, activation);
-            let (read, notes) = Foreign::from_bytes(&m.to_container().to_bytes()).unwrap().model(&Unsaid::default()).unwrap();
+            let (read, notes) = Foreign::from_bytes(&m.to_container().to_bytes()).unwrap().model(&ImportOptions::default()).unwrap();
             assert!(read == m && notes.is_empty(), "{notes:?}");
         }
     }
@@ -348,11 +348,11 @@ mod tests {
         let (_, b) = c.tensors["rnn.bias_ih_l1"].clone();
         c.put("rnn.bias_ih_l1", &[5], b.iter().map(|x| x - 0.5).collect());
         c.put("rnn.bias_hh_l1", &[5], vec![0.5; 5]);
-        let unsaid = Unsaid { vocabulary: letters("cadb"), activation: Some(Activation::Relu), ..Unsaid::default() };
+        let unsaid = ImportOptions { vocabulary: letters("cadb"), activation: Some(Activation::Relu), ..ImportOptions::default() };
         let (read, _) = foreign(&c).model(&unsaid).unwrap();
         assert_eq!((read.config, &read.codec), (m.config, &m.codec));
         assert!(read.parameters.iter().zip(&m.parameters).all(|(a, b)| (a - b).abs() < 1e-6));
-        let (read, notes) = foreign(&c).model(&Unsaid { vocabulary: letters("cadb"), ..Unsaid::default() }).unwrap();
+        let (read, notes) = foreign(&c).model(&ImportOptions { vocabulary: letters("cadb"), ..ImportOptions::default() }).unwrap();
         assert!(read.config.activation == Activation::Tanh && notes[0].contains("--activation relu"), "{notes:?}");
     }
 
@@ -363,7 +363,7 @@ mod tests {
             c.metadata.clear();
             let mut f = foreign(&c);
             change(&mut f);
-            let e = f.model(&Unsaid { vocabulary: letters("abcd"), ..Unsaid::default() }).map(|m| m.1).unwrap_err().to_string();
+            let e = f.model(&ImportOptions { vocabulary: letters("abcd"), ..ImportOptions::default() }).map(|m| m.1).unwrap_err().to_string();
             assert!(words.iter().all(|w| e.contains(w)) && !e.contains('\n'), "{e}");
         };
         let shape = |f: &mut Foreign, name: &str, to: &[usize]| f.tensors.get_mut(name).unwrap().shape = to.to_vec();
@@ -402,12 +402,12 @@ mod tests {
         ] {
             let mut c = model(1, true, Activation::Tanh).to_container();
             c.metadata.clear();
-            let e = foreign(&c).model(&Unsaid { vocabulary: symbols, ..Unsaid::default() }).map(|m| m.1).unwrap_err().to_string();
+            let e = foreign(&c).model(&ImportOptions { vocabulary: symbols, ..ImportOptions::default() }).map(|m| m.1).unwrap_err().to_string();
             assert!(words.iter().all(|w| e.contains(w)), "{e}");
         }
         let mut c = model(1, true, Activation::Tanh).to_container();
         c.metadata.clear();
-        let e = foreign(&c).model(&Unsaid { bytes: true, ..Unsaid::default() }).map(|m| m.1).unwrap_err().to_string();
+        let e = foreign(&c).model(&ImportOptions { bytes: true, ..ImportOptions::default() }).map(|m| m.1).unwrap_err().to_string();
         assert!(e.contains("4 symbols, expected 256"), "{e}");
     }
 }

@@ -10,7 +10,7 @@ mod protobuf;
 mod snapshot;
 
 pub use container::Container;
-pub use foreign::{Foreign, Unsaid};
+pub use foreign::{Foreign, ImportOptions};
 pub(crate) use model::torch_name;
 pub use model::{Model, TrainedOn};
-pub use snapshot::{Progress, Snapshot};
+pub use snapshot::{Progress, Checkpoint};

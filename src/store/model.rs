@@ -5,7 +5,7 @@
 //! layer are added; ours is written as the first, the second is zero.
 
 use super::container::{Container, in_file};
-use crate::data::{Codec, Kind, Series, Task, Tokenizer, Vocabulary};
+use crate::data::{Codec, Kind, Series, SyntheticTask, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Config, Init, Tensor};
@@ -34,7 +34,7 @@ pub enum TrainedOn {
     Separated(String),
     /// The sequences of a task.
     #[serde(rename = "task")]
-    Task(Task),
+    Task(SyntheticTask),
 }
 
 impl TrainedOn {
@@ -44,7 +44,7 @@ impl TrainedOn {
     }
 
     /// The task, if it was one.
-    pub fn task(&self) -> Option<Task> {
+    pub fn task(&self) -> Option<SyntheticTask> {
         if let TrainedOn::Task(task) = self { Some(*task) } else { None }
     }
 }

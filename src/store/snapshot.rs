@@ -2,7 +2,7 @@
 //! choices that could change a bit (plan, kernel variants, threads).
 
 use super::container::{CHECKSUM, Container, in_file};
-use crate::device::Choices;
+use crate::device::ExecutionConfig;
 use crate::engine::Memory;
 use crate::error::{Error, Result};
 use crate::files;
@@ -82,13 +82,13 @@ const NAMES: [&str; 2] = ["snapshot", CHECKSUM];
 
 /// A snapshot. All but its large numbers is the metadata `snapshot`, as TOML: what that holds is read back exactly, unlike JSON here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct Checkpoint {
     /// The architecture.
     pub config: Config,
     /// The plan.
     pub plan: Plan,
     /// What ran it.
-    pub choices: Choices,
+    pub choices: ExecutionConfig,
     /// How far training has come.
     pub counters: Counters,
     /// What the run knows besides.
@@ -104,7 +104,7 @@ pub struct Snapshot {
 
 const MOMENTS: [&str; 2] = ["m", "v"];
 
-impl Snapshot {
+impl Checkpoint {
     fn to_container(&self) -> Result<Container> {
         let (config, mut container) = (&self.config, Container::default());
         let header = toml::to_string(self).map_err(|e| Error::Input(format!("cannot write a snapshot: {e}")))?;
@@ -138,7 +138,7 @@ impl Snapshot {
                 "it was written by an older program (format {format}; this one goes on from {FORMAT}); begin a run with its model.safetensors by --from"
             )));
         }
-        let mut snapshot: Snapshot = toml::from_str(text).map_err(wrong)?;
+        let mut snapshot: Checkpoint = toml::from_str(text).map_err(wrong)?;
         let (config, extent) = (snapshot.config, snapshot.plan.extent);
         config.dims(extent.lanes).checked().map_err(|e| Error::Input(e.to_string()))?;
         let found: u64 = container.tensors.values().map(|(_, numbers)| numbers.len() as u64).sum();
@@ -192,11 +192,11 @@ mod tests {
     use crate::feed::Cursor;
     use crate::model::{Activation, Init};
 
-    fn snapshot() -> Snapshot {
+    fn snapshot() -> Checkpoint {
         let config = Config { hidden: 7, layers: 2, activation: Activation::Tanh, bias: true, ..Config::symbols(5) };
         let flat = |seed| Init::Uniform.parameters(&config, seed);
         let progress = Progress { seconds: 0.1 + 0.2, best_loss: Some(1.0 / 3.0), val_loss: Some(2f64.sqrt()), last_loss: Some(0.1), ..Progress::default() };
-        Snapshot {
+        Checkpoint {
             config,
             plan: {
                 let mut plan = Plan::with(config.dims(3), 16, 8, true);
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let s = snapshot();
-        assert_eq!(Snapshot::from_container(Container::from_bytes(&s.to_container().unwrap().to_bytes(), &NAMES).unwrap()).unwrap(), s);
+        assert_eq!(Checkpoint::from_container(Container::from_bytes(&s.to_container().unwrap().to_bytes(), &NAMES).unwrap()).unwrap(), s);
     }
 
     #[test]
@@ -240,8 +240,8 @@ mod tests {
     fn a_model_is_no_snapshot_and_a_newer_one_is_named() {
         let mut c = snapshot().to_container().unwrap();
         c.metadata.insert("snapshot".into(), "format = 9".into());
-        assert!(Snapshot::from_container(c).unwrap_err().to_string().contains("newer program (format 9"));
-        let e = Snapshot::from_container(Container::default()).unwrap_err().to_string();
+        assert!(Checkpoint::from_container(c).unwrap_err().to_string().contains("newer program (format 9"));
+        let e = Checkpoint::from_container(Container::default()).unwrap_err().to_string();
         assert!(e.contains("no `snapshot`"), "{e}");
     }
 }

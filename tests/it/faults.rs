@@ -2,7 +2,7 @@
 
 use crate::cli::{folder, retrograd, run, text};
 use retrograd::Error;
-use retrograd::device::{Choices, Device};
+use retrograd::device::{ExecutionConfig, Device};
 use retrograd::gpu::{GpuDevice, Injected, Variants, adapters};
 use retrograd::kernel::{Loads, Tile};
 use retrograd::run::{End, Event, Folder, OnDeviceLost, Run, RunConfig};
@@ -198,7 +198,7 @@ fn an_adapter_that_is_gone_is_named() {
 fn a_gpu_outclasses_less() {
     let gpu = Device::Gpu(Box::new(own()));
     let software = gpu.choices();
-    let hardware = Choices { description: "NVIDIA (vulkan, 550)".to_string(), ..software.clone() };
+    let hardware = ExecutionConfig { description: "NVIDIA (vulkan, 550)".to_string(), ..software.clone() };
     let cpu = Device::Cpu { threads: 2 };
     assert!(software.outclass(&cpu) && !software.outclass(&gpu));
     assert!(hardware.outclass(&cpu) && hardware.outclass(&gpu) == gpu.to_string().ends_with(", software)"));

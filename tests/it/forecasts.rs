@@ -1,8 +1,8 @@
 //! What forecasts of series are made with where nobody says it, and how they are judged: each target and series by itself, on rows that are new.
 
 use crate::cli::{file, folder, ok, refused, str};
-use retrograd::data::{Asked, Difference, Missing, Sheet, Table, Text, Wanted};
-use retrograd::model::Deviation;
+use retrograd::data::{ColumnSpec, Difference, Missing, Sheet, Table, Text, SeriesSpec};
+use retrograd::model::RegressionLoss;
 use serde_json::Value;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -52,15 +52,15 @@ fn trained(csv: &Path, name: &str, more: &[&str]) -> (PathBuf, String) {
 }
 
 fn suited(horizon: u32, csv: &str, targets: &[&str]) -> Difference {
-    let asked = Asked {
+    let asked = ColumnSpec {
         targets: targets.iter().map(|t| (*t).to_string()).collect(),
         features: None,
         series: None,
         time: Some("day".into()),
         missing: Missing::Refuse,
-        ..Asked::default()
+        ..ColumnSpec::default()
     };
-    let wanted = Wanted { asked, horizon, difference: Difference::None, season: None, loss: Deviation::Squared };
+    let wanted = SeriesSpec { asked, horizon, difference: Difference::None, season: None, loss: RegressionLoss::Squared };
     Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), &wanted, 0.1).unwrap().suited_difference()
 }
 

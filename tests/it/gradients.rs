@@ -6,8 +6,8 @@ use retrograd::device::Device;
 use retrograd::engine::Engine;
 use retrograd::kernel::{FORMS, Loads, STEPS, ScanForm, Tile};
 use retrograd::model::record::{backward, record};
-use retrograd::model::{Activation, Config, Deviation, History, Input, Output};
-use retrograd::optimizer::{Clip, Rule};
+use retrograd::model::{Activation, Config, RegressionLoss, StashPrecision, Input, Output};
+use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::reference::{self, checks};
 use std::collections::BTreeSet;
 
@@ -97,7 +97,7 @@ fn sums_in_parts_agree_with_the_reference() {
     let bits = |case: &Case| executor(&device, case).unwrap().1.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
     for layers in [1, 2] {
         let case = Case { lanes: 17, segment: 8, head_rows: 68, ..Case::odd(Activation::Tanh, layers, true) };
-        let update = Rule::Adam.update(Clip::None);
+        let update = Optimizer::Adam.update(Clip::None);
         let program = record(&case.config, case.plan().extent, &update, &device.capabilities()).program;
         let parted: BTreeSet<&str> =
             program.recordings[backward(0)].dispatches.iter().filter(|d| d.kernel.name == "part_sum").map(|d| d.label.as_str()).collect();
@@ -132,7 +132,7 @@ fn a_history_in_half_precision_acts_and_stays_near_the_reference() {
     for device in both() {
         for (activation, layers) in [(Activation::Tanh, 1), (Activation::Tanh, 2), (Activation::Relu, 2), (Activation::Identity, 1)] {
             let single = Case::odd(activation, layers, true);
-            let half = Case { history: History::F16, ..single };
+            let half = Case { history: StashPrecision::F16, ..single };
             let (expected, (got, flat)) = (reference(&half), executor(&device, &half).unwrap());
             let worst = got.tensors.iter().zip(&expected.tensors).map(|(g, e)| relative_error(g, e)).fold(0.0, f64::max);
             assert!(worst <= 2e-2, "{device} {half:?}: {worst:e}");
@@ -151,14 +151,14 @@ fn others() -> Vec<Case> {
     let numbers = |count, deviation| Output::Numbers { count, deviation };
     let with = |input, output, layers, bias| Case { config: Config { input, output, layers, bias, ..odd.config }, ..odd };
     vec![
-        with(Input::Numbers(7), numbers(5, Deviation::Squared), 1, true),
-        with(Input::Numbers(1), numbers(1, Deviation::Absolute), 2, false),
+        with(Input::Numbers(7), numbers(5, RegressionLoss::Squared), 1, true),
+        with(Input::Numbers(1), numbers(1, RegressionLoss::Absolute), 2, false),
         with(Input::Numbers(4), Output::Classes(3), 2, true),
-        with(Input::Numbers(130), numbers(67, Deviation::Squared), 1, false),
-        with(Input::Symbols(11), numbers(6, Deviation::Absolute), 1, true),
+        with(Input::Numbers(130), numbers(67, RegressionLoss::Squared), 1, false),
+        with(Input::Symbols(11), numbers(6, RegressionLoss::Absolute), 1, true),
         with(Input::Symbols(11), Output::Classes(2), 1, true),
         with(Input::Embedded { symbols: 11, size: 5 }, Output::Classes(11), 2, true),
-        with(Input::Embedded { symbols: 300, size: 40 }, numbers(2, Deviation::Squared), 1, false),
+        with(Input::Embedded { symbols: 300, size: 40 }, numbers(2, RegressionLoss::Squared), 1, false),
         with(Input::Embedded { symbols: 1, size: 1 }, Output::Classes(4), 1, true),
     ]
 }
@@ -193,7 +193,7 @@ fn dropout_is_the_same_where_h_is_computed_again() {
         let bits = |case: &Case| executor(&device, case).unwrap().1.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
         let expected = bits(&kept);
         assert!(expected == bits(&Case { recompute: true, ..kept }), "{device}: kept and computed again");
-        assert!(expected == bits(&Case { recompute: true, history: History::F32, ..kept }), "{device}: twice");
+        assert!(expected == bits(&Case { recompute: true, history: StashPrecision::F32, ..kept }), "{device}: twice");
         assert!(expected != bits(&Case { dropout: 0.0, ..kept }), "{device}: nothing is dropped");
         let single = |segment| executor(&device, &Case { segment, ..kept }).unwrap().0;
         for (x, y) in single(5).tensors.iter().zip(&single(17).tensors) {

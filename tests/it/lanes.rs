@@ -2,13 +2,13 @@
 
 use crate::cli::{file, folder, retrograd, text};
 use crate::devices::{both, cpu};
-use retrograd::data::{Asked, Content, Difference, Kind, Parts, Sheet, Symbols, Table, Text, WARM_UP, Wanted};
+use retrograd::data::{ColumnSpec, Content, Difference, Kind, Parts, Sheet, Symbols, Table, Text, WARM_UP, SeriesSpec};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
-use retrograd::evaluate::{Evaluation, Held};
+use retrograd::evaluate::{Evaluation, EvalSet};
 use retrograd::forecast::Forecasts;
-use retrograd::model::{Activation, Config, Deviation, Init, Input, Output};
-use retrograd::optimizer::{Clip, Rule};
+use retrograd::model::{Activation, Config, RegressionLoss, Init, Input, Output};
+use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::Plan;
 use retrograd::trainer::{Corpus, Goal, Settings, Trainer};
 use retrograd::truncation::Truncation;
@@ -59,14 +59,14 @@ fn latch(symbols: &Symbols) -> (Config, Vec<f32>) {
 
 fn engine(device: &Device, config: Config, flat: &[f32], lanes: u32) -> Engine {
     let plan = Plan::with(config.dims(lanes), 100, 100, false);
-    let mut engine = Engine::new(device, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
+    let mut engine = Engine::new(device, config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
     engine.set_parameters(flat).unwrap();
     engine
 }
 
 fn evaluation(device: &Device, (config, flat): &(Config, Vec<f32>), content: &Content, lanes: u32) -> Evaluation {
     let parts = Parts::of_stream(content, 0..content.len(), lanes, lanes, WARM_UP).unwrap();
-    Held::Stream(content.clone(), parts).evaluate(&mut engine(device, *config, flat, lanes), || Ok(())).unwrap()
+    EvalSet::Stream(content.clone(), parts).evaluate(&mut engine(device, *config, flat, lanes), || Ok(())).unwrap()
 }
 
 /// A net that stays where it fell has the loss of one stream in any number of lanes, on both executors.
@@ -135,23 +135,23 @@ fn long_segments_of_many_lanes_have_the_loss_of_the_cpu() {
     let config = Config { hidden: 32, layers: 1, ..Config::symbols(symbols.vocabulary().len()) };
     let (flat, content, lanes) = (Init::Uniform.parameters(&config, 1), Content::from(symbols), 32);
     let parts = Parts::of_stream(&content, 0..content.len(), lanes, lanes, WARM_UP).unwrap();
-    let update = Rule::Sgd { momentum: 0.0 }.update(Clip::None);
+    let update = Optimizer::Sgd { momentum: 0.0 }.update(Clip::None);
     let losses = both().into_iter().map(|device| {
-        let task = retrograd::plan::Task {
+        let task = retrograd::plan::Workload {
             config,
             lanes,
             window: parts.steps(),
             ring: 0,
             split: false,
             update,
-            history: retrograd::model::History::F32,
+            history: retrograd::model::StashPrecision::F32,
             dropout: retrograd::model::Dropout::default(),
             budget: 1 << 30,
         };
         let plan = Plan::for_evaluation(&task, &device.capabilities()).unwrap();
         let mut engine = Engine::new(&device, config, plan, &update).unwrap();
         engine.set_parameters(&flat).unwrap();
-        Held::Stream(content.clone(), parts.clone()).evaluate(&mut engine, || Ok(())).unwrap().loss
+        EvalSet::Stream(content.clone(), parts.clone()).evaluate(&mut engine, || Ok(())).unwrap().loss
     });
     let losses: Vec<f64> = losses.collect();
     assert!((losses[0] - losses[1]).abs() < 1e-5, "{losses:?}");
@@ -165,15 +165,15 @@ fn spiked(rows: usize, spike: usize) -> String {
 }
 
 fn table(csv: &str, fraction: f64) -> Table {
-    let asked = Asked { targets: vec!["x".into()], ..Asked::default() };
-    let wanted = Wanted { asked, horizon: 2, difference: Difference::None, season: None, loss: Deviation::Squared };
+    let asked = ColumnSpec { targets: vec!["x".into()], ..ColumnSpec::default() };
+    let wanted = SeriesSpec { asked, horizon: 2, difference: Difference::None, season: None, loss: RegressionLoss::Squared };
     Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), &wanted, fraction).unwrap()
 }
 
 /// A net of one unit that the spike sets for good, and that falls to the other side from zero.
 fn latch_of_numbers() -> (Config, Vec<f32>) {
     let config =
-        Config { input: Input::Numbers(1), output: Output::Numbers { count: 2, deviation: Deviation::Squared }, hidden: 1, layers: 1, ..Config::symbols(2) };
+        Config { input: Input::Numbers(1), output: Output::Numbers { count: 2, deviation: RegressionLoss::Squared }, hidden: 1, layers: 1, ..Config::symbols(2) };
     let flat = parameters(&config, &[("w_xh.0", &[0.05]), ("w_hh.0", &[3.0]), ("b_h.0", &[-0.2]), ("w_hy", &[1.0, 1.0])]);
     (config, flat)
 }

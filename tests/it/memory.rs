@@ -9,24 +9,24 @@ use retrograd::data::{Kind, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::estimate::Estimator;
 use retrograd::kernel::{Capabilities, FORMS, Tile};
-use retrograd::model::record::Extent;
-use retrograd::model::{Activation, Config, Deviation, Dropout, History, Init, Input, Output};
-use retrograd::optimizer::{Clip, Rule};
-use retrograd::plan::{Plan, Task};
+use retrograd::model::record::WindowShape;
+use retrograd::model::{Activation, Config, RegressionLoss, Dropout, StashPrecision, Init, Input, Output};
+use retrograd::optimizer::{Clip, Optimizer};
+use retrograd::plan::{Plan, Workload};
 use retrograd::schedule;
 use retrograd::trainer::{Corpus, Layout, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use std::sync::Arc;
 
-fn task(config: Config, lanes: u32, window: u32, budget: u64) -> Task {
-    Task {
+fn task(config: Config, lanes: u32, window: u32, budget: u64) -> Workload {
+    Workload {
         config,
         lanes,
         window,
         ring: 0,
         split: false,
-        update: Rule::Adam.update(Clip::Norm(1.0)),
-        history: History::F32,
+        update: Optimizer::Adam.update(Clip::Norm(1.0)),
+        history: StashPrecision::F32,
         dropout: Dropout::default(),
         budget,
     }
@@ -52,14 +52,14 @@ fn plans_hold_the_budget_and_the_limits() {
         let config = Config { hidden: n(1, 300), layers: n(1, 4), activation: Activation::Tanh, bias: n(1, 3) == 1, ..Config::symbols(n(2, 3000)) };
         let (lanes, window, budget) = (n(1, 64), n(1, 1_000_000), u64::from(n(100, 200_000)) << 10);
         let ring = if n(1, 4) == 1 { n(1, 20) } else { 0 };
-        let history = if i / 2 % 2 == 0 { History::F32 } else { History::F16 };
+        let history = if i / 2 % 2 == 0 { StashPrecision::F32 } else { StashPrecision::F16 };
         let mut config = config;
         if i % 5 == 0 {
             config.input = if i % 10 == 0 { Input::Numbers(n(1, 200)) } else { Input::Embedded { symbols: n(2, 3000), size: n(1, 100) } };
-            config.output = Output::Numbers { count: n(1, 100), deviation: Deviation::Squared };
+            config.output = Output::Numbers { count: n(1, 100), deviation: RegressionLoss::Squared };
         }
         let dropout = Dropout::new(if i % 3 == 0 { 0.3 } else { 0.0 }, 1);
-        let task = Task { ring, split: ring > 0, history, dropout, ..task(config, lanes, window, budget) };
+        let task = Workload { ring, split: ring > 0, history, dropout, ..task(config, lanes, window, budget) };
         let capabilities = if i % 2 == 0 { adapter() } else { cpu().capabilities() };
         let capabilities = if i % 4 == 0 { many_cores(capabilities) } else { capabilities };
         let mut allowed = budget;
@@ -68,7 +68,7 @@ fn plans_hold_the_budget_and_the_limits() {
             Err(e) => {
                 let message = e.to_string();
                 let least = message.split("needs at least ").nth(1).and_then(|m| m.split(' ').next()).unwrap_or_else(|| panic!("{message}"));
-                let enough = Task { budget: least.parse::<retrograd::plan::Bytes>().unwrap().0, ..task };
+                let enough = Workload { budget: least.parse::<retrograd::plan::Bytes>().unwrap().0, ..task };
                 assert!(enough.budget > budget, "{message}");
                 allowed = enough.budget;
                 refusals += 1;
@@ -118,13 +118,13 @@ fn half_precision_halves_what_is_kept() {
     let config = Config { hidden: 256, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(65) };
     for capabilities in [cpu().capabilities(), adapter()] {
         let plan = |history, budget| {
-            let t = Task { history, ..task(config, 32, if budget > 1 << 30 { 1000 } else { 20_000 }, budget) };
+            let t = Workload { history, ..task(config, 32, if budget > 1 << 30 { 1000 } else { 20_000 }, budget) };
             let plan = Plan::new(&t, &capabilities).unwrap();
             (plan.recomputed().1, plan.bytes(&config, &t.update, &capabilities)[&retrograd::arena::Purpose::Activations])
         };
-        let (single, half) = (plan(History::F32, 4 << 30), plan(History::F16, 4 << 30));
+        let (single, half) = (plan(StashPrecision::F32, 4 << 30), plan(StashPrecision::F16, 4 << 30));
         assert!(single.0 == 0.0 && half.0 == 0.0 && half.1 * 100 < single.1 * 60, "{single:?} {half:?}");
-        let (single, half) = (plan(History::F32, 400 << 20), plan(History::F16, 400 << 20));
+        let (single, half) = (plan(StashPrecision::F32, 400 << 20), plan(StashPrecision::F16, 400 << 20));
         assert!(half.0 < single.0, "{single:?} {half:?}");
     }
 }
@@ -132,7 +132,7 @@ fn half_precision_halves_what_is_kept() {
 /// A plan of a case, with so many stored states and held segments.
 fn with(case: &Case, stored: u32, places: u32, per_slot: u32) -> Plan {
     let mut plan = case.plan();
-    plan.extent = Extent { states: schedule::states(stored), places, places_per_slot: per_slot, ..plan.extent };
+    plan.extent = WindowShape { states: schedule::states(stored), places, places_per_slot: per_slot, ..plan.extent };
     plan
 }
 
@@ -140,7 +140,7 @@ fn with(case: &Case, stored: u32, places: u32, per_slot: u32) -> Plan {
 #[test]
 fn gradients_do_not_depend_on_what_is_stored() {
     for device in both() {
-        for (layers, history) in [(1, History::F32), (2, History::F32), (2, History::F16)] {
+        for (layers, history) in [(1, StashPrecision::F32), (2, StashPrecision::F32), (2, StashPrecision::F16)] {
             let case = Case { segment: 3, history, ..Case::odd(Activation::Tanh, layers, true) };
             let (expected, bits) = executor(&device, &case).unwrap();
             for (stored, places, per_slot) in [(1, 6, 2), (1, 1, 1), (2, 1, 1), (3, 1, 1), (3, 2, 1), (2, 4, 3), (6, 1, 1), (9, 9, 4)] {
@@ -151,7 +151,7 @@ fn gradients_do_not_depend_on_what_is_stored() {
                 let (found, _) = executor(&device, &Case { segment, ..case }).unwrap();
                 for (x, y) in found.tensors.iter().zip(&expected.tensors) {
                     assert!(
-                        relative_error(x, y) <= if history == History::F32 { 1e-5 } else { 1e-3 },
+                        relative_error(x, y) <= if history == StashPrecision::F32 { 1e-5 } else { 1e-3 },
                         "{device}, segments of {segment}: {:e}",
                         relative_error(x, y)
                     );
@@ -179,7 +179,7 @@ fn every_strategy_trains_within_a_budget() {
                     layers,
                     lanes: 4,
                     truncation,
-                    rule: Rule::Sgd { momentum: 0.9 },
+                    rule: Optimizer::Sgd { momentum: 0.9 },
                     lr: 0.1,
                     val_fraction: 0.0,
                     memory_budget: budget,
@@ -223,9 +223,9 @@ fn windows_longer_than_planned_for_stay_within_the_plan() {
     let (symbols, device) = (symbols(400), Device::Gpu(Box::new(gpu())));
     let source = || retrograd::feed::Source::Stream(retrograd::data::Lanes::new(symbols.clone(), 0..400, 3).unwrap());
     let full = |device: &Device| Estimator::new(device, config, &flat, source(), Truncation::Full, 3, 0).unwrap().estimate(0).unwrap().gradients;
-    let small = Plan { extent: Extent { states: schedule::states(2), ..Plan::with(config.dims(3), 20, 7, true).extent }, window: 20, split: false };
+    let small = Plan { extent: WindowShape { states: schedule::states(2), ..Plan::with(config.dims(3), 20, 7, true).extent }, window: 20, split: false };
     for device in [cpu(), device] {
-        let mut engine = retrograd::engine::Engine::new(&device, config, small, &Rule::Adam.update(Clip::None)).unwrap();
+        let mut engine = retrograd::engine::Engine::new(&device, config, small, &Optimizer::Adam.update(Clip::None)).unwrap();
         engine.set_parameters(&flat).unwrap();
         let lanes = retrograd::data::Lanes::new(symbols.clone(), 0..400, 3).unwrap();
         let edge = |t: u32| (f32::from(u8::from(t > 0)), f32::from(u8::from(t > 0)), 1.0);

@@ -1,9 +1,9 @@
 //! Files that are wrong in every way that code can make them: one line each, no panic, no memory by an unchecked size.
 
 use crate::cli::{file, folder, retrograd, run, text};
-use retrograd::data::{Asked, Codec, Sheet, Table, Text, Vocabulary, Wanted};
+use retrograd::data::{ColumnSpec, Codec, Sheet, Table, Text, Vocabulary, SeriesSpec};
 use retrograd::model::{Activation, Config, Init};
-use retrograd::store::{Container, Foreign, Model, Snapshot, TrainedOn, Unsaid};
+use retrograd::store::{Container, Foreign, Model, Checkpoint, TrainedOn, ImportOptions};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -91,8 +91,8 @@ fn damaged_models_are_refused() {
         let path = file("nasty.safetensors", &bytes);
         let name = path.to_str().unwrap();
         assert!(Model::load(&path).is_err(), "{what}: a model");
-        assert!(Snapshot::load(&path).is_err(), "{what}: a snapshot");
-        let foreign = Foreign::from_bytes(&bytes).and_then(|f| f.model(&Unsaid { bytes: true, ..Unsaid::default() }));
+        assert!(Checkpoint::load(&path).is_err(), "{what}: a snapshot");
+        let foreign = Foreign::from_bytes(&bytes).and_then(|f| f.model(&ImportOptions { bytes: true, ..ImportOptions::default() }));
         assert!(foreign.is_err(), "{what}: a foreign model");
         for args in [&["sample", name][..], &["import", name, folder("nasty").join("new").to_str().unwrap(), "--bytes"]] {
             let line = line(args);
@@ -208,9 +208,9 @@ fn sizes_with_blanks_of_other_scripts_are_sizes_or_refused() {
     assert!(line(&["train", "--device=cpu", "--config", config.to_str().unwrap()]).contains("hidden"));
 }
 
-fn columns(csv: &str, horizon: u32) -> (Text, Wanted) {
-    let asked = Asked { targets: vec!["y".into()], ..Asked::default() };
-    (Text::given("table", csv), Wanted { asked, horizon, difference: Default::default(), season: None, loss: Default::default() })
+fn columns(csv: &str, horizon: u32) -> (Text, SeriesSpec) {
+    let asked = ColumnSpec { targets: vec!["y".into()], ..ColumnSpec::default() };
+    (Text::given("table", csv), SeriesSpec { asked, horizon, difference: Default::default(), season: None, loss: Default::default() })
 }
 
 /// Found by reading: how many rows a horizon needs was counted up to.

@@ -2,10 +2,10 @@
 
 use crate::devices::both;
 use retrograd::analysis::gradcheck::relative_error;
-use retrograd::data::{Given, SegmentInputs};
+use retrograd::data::{Batch, SegmentInputs};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
-use retrograd::optimizer::{Clip, Rule};
+use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::Plan;
 use retrograd::store::{Container, Model};
 use safetensors::SafeTensors;
@@ -110,7 +110,7 @@ fn wide(x: &[f32]) -> Vec<f64> {
 
 fn engine(device: &Device, f: &Fixture, window: u32, segment: u32) -> Engine {
     let plan = Plan::with(f.model.config.dims(f.lanes), window, segment, false);
-    let mut engine = Engine::new(device, f.model.config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
+    let mut engine = Engine::new(device, f.model.config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
     engine.set_parameters(&f.model.parameters).unwrap();
     engine.set_state(&f.state).unwrap();
     engine
@@ -128,7 +128,7 @@ fn losses_states_and_gradients_are_those_of_pytorch() {
         for name in NAMES.into_iter().chain(NUMBERS) {
             let f = fixture(name);
             let ones = vec![1.0; (f.steps * f.lanes) as usize];
-            let window = Given {
+            let window = Batch {
                 lanes: f.lanes,
                 tokens: f.tokens.clone(),
                 targets: f.targets.clone(),

@@ -2,10 +2,10 @@
 
 use crate::cli::{file, folder, refused, retrograd, text};
 use crate::devices::{both, cpu};
-use retrograd::data::{Asked, Difference, Missing, Sheet, Table, Text, Wanted};
+use retrograd::data::{ColumnSpec, Difference, Missing, Sheet, Table, Text, SeriesSpec};
 use retrograd::device::Device;
 use retrograd::forecast::{Forecasts, Method, baseline};
-use retrograd::model::Deviation;
+use retrograd::model::RegressionLoss;
 use retrograd::trainer::{Corpus, Goal, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use serde_json::Value;
@@ -14,16 +14,16 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-fn asked(targets: &[&str]) -> Asked {
+fn asked(targets: &[&str]) -> ColumnSpec {
     let targets = targets.iter().map(|t| (*t).to_string()).collect();
-    Asked { targets, ..Asked::default() }
+    ColumnSpec { targets, ..ColumnSpec::default() }
 }
 
-fn wanted(asked: Asked, horizon: u32) -> Wanted {
-    Wanted { asked, horizon, difference: Difference::None, season: None, loss: Deviation::Squared }
+fn wanted(asked: ColumnSpec, horizon: u32) -> SeriesSpec {
+    SeriesSpec { asked, horizon, difference: Difference::None, season: None, loss: RegressionLoss::Squared }
 }
 
-fn table(csv: &str, wanted: &Wanted, fraction: f64) -> Table {
+fn table(csv: &str, wanted: &SeriesSpec, fraction: f64) -> Table {
     Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), wanted, fraction).unwrap()
 }
 
@@ -140,7 +140,7 @@ fn rows_are_read_and_wanted_in_the_scale_of_the_training_part() {
     ask.time = Some("t".into());
     for difference in [Difference::None, Difference::Targets, Difference::All] {
         let (reads, forecasts) = (difference == Difference::All, difference != Difference::None);
-        let t = table(csv, &Wanted { difference, ..wanted(ask.clone(), 2) }, 0.25);
+        let t = table(csv, &SeriesSpec { difference, ..wanted(ask.clone(), 2) }, 0.25);
         assert_eq!((t.held[0], t.rows(), t.sheet.feature_names()), (6, 8, vec!["x".to_string(), "y".to_string()]));
         let (x, y) = ([1.0, 2.0, 4.0, 8.0, 16.0, 100.0, -100.0, 3.0], [10.0, 30.0, 20.0, 60.0, 50.0, -70.0, 900.0, 4.0]);
         let scale = |of: &[f64]| {
@@ -172,7 +172,7 @@ fn rows_are_read_and_wanted_in_the_scale_of_the_training_part() {
 #[test]
 fn many_series_and_gaps() {
     let csv = "s,v,w\nb,1,1\na,10,\nb,2,2\na,20,5\nb,NA,3\na,40,6\nb,4,9\nb,9,1\na,80,\n";
-    let mut ask = Asked { series: Some("s".into()), missing: Missing::Previous, ..asked(&["v"]) };
+    let mut ask = ColumnSpec { series: Some("s".into()), missing: Missing::Previous, ..asked(&["v"]) };
     ask.features = Some(vec!["v".into()]);
     let t = table(csv, &wanted(ask.clone(), 1), 0.0);
     assert_eq!(t.sheet.columns[0].values, [1.0, 2.0, 2.0, 4.0, 9.0, 10.0, 20.0, 40.0, 80.0]);
@@ -190,7 +190,7 @@ fn many_series_and_gaps() {
 #[test]
 fn baselines_are_the_last_value_and_that_of_a_season_before() {
     let csv = format!("v\n{}", (0..40).map(|i| format!("{}\n", [5, 1, 7, 3][i % 4] * 10 + i as i32)).collect::<String>());
-    let t = table(&csv, &Wanted { season: Some(4), ..wanted(asked(&["v"]), 6) }, 0.0);
+    let t = table(&csv, &SeriesSpec { season: Some(4), ..wanted(asked(&["v"]), 6) }, 0.0);
     let v = |row: usize| f64::from([5, 1, 7, 3][row % 4] * 10 + row as i32);
     for p in [4, 9, 20] {
         for ahead in 1..=6 {
@@ -230,7 +230,7 @@ fn training_does_not_see_the_tail() {
             }
             csv
         };
-        let mut ask = Asked { series: series.map(String::from), ..asked(&["v", "w"]) };
+        let mut ask = ColumnSpec { series: series.map(String::from), ..asked(&["v", "w"]) };
         ask.features = Some(vec!["w".into(), "v".into()]);
         let model = |changed| {
             let table = Arc::new(table(&csv(changed), &wanted(ask.clone(), horizon), 0.1));
@@ -247,10 +247,10 @@ fn training_does_not_see_the_tail() {
 #[test]
 fn validation_is_the_loss_of_the_forecasts() {
     for device in both() {
-        for loss in [Deviation::Squared, Deviation::Absolute] {
+        for loss in [RegressionLoss::Squared, RegressionLoss::Absolute] {
             for difference in [Difference::None, Difference::All] {
-                let ask = Asked { time: Some("day".into()), ..asked(&["x", "y"]) };
-                let table = Arc::new(table(&waves(300), &Wanted { loss, difference, ..wanted(ask, 4) }, 0.2));
+                let ask = ColumnSpec { time: Some("day".into()), ..asked(&["x", "y"]) };
+                let table = Arc::new(table(&waves(300), &SeriesSpec { loss, difference, ..wanted(ask, 4) }, 0.2));
                 let mut trainer = trained(&device, &table, 30);
                 let (config, flat, validated) = (trainer.engine.config, trainer.engine.parameters().unwrap(), trainer.validate().unwrap().unwrap());
                 let forecasts = Forecasts::of(&device, config, &flat, &table, &[table.held_out(0).start], || Ok(())).unwrap();

@@ -1,22 +1,22 @@
 //! Tables as people write them: times, numbers, headers, gaps; and what comes back in the same notation.
 
 use crate::cli::{file, folder, refused, retrograd, text};
-use retrograd::data::{Asked, Difference, Missing, Sheet, Table, Text, Wanted};
+use retrograd::data::{ColumnSpec, Difference, Missing, Sheet, Table, Text, SeriesSpec};
 use retrograd::forecast::{Method, baseline};
-use retrograd::model::Deviation;
+use retrograd::model::RegressionLoss;
 use std::fmt::Write;
 use std::path::Path;
 
-fn asked(time: bool) -> Asked {
-    Asked { targets: vec!["y".into()], time: time.then(|| "t".into()), ..Asked::default() }
+fn asked(time: bool) -> ColumnSpec {
+    ColumnSpec { targets: vec!["y".into()], time: time.then(|| "t".into()), ..ColumnSpec::default() }
 }
 
-fn read(csv: &str, asked: &Asked) -> Result<Sheet, String> {
+fn read(csv: &str, asked: &ColumnSpec) -> Result<Sheet, String> {
     Sheet::read(&Text::given("table", csv), asked).map_err(|e| e.to_string())
 }
 
-fn wanted(asked: Asked, difference: Difference) -> Wanted {
-    Wanted { asked, horizon: 1, difference, season: None, loss: Deviation::Squared }
+fn wanted(asked: ColumnSpec, difference: Difference) -> SeriesSpec {
+    SeriesSpec { asked, horizon: 1, difference, season: None, loss: RegressionLoss::Squared }
 }
 
 /// A table of times and numbers that count on.
@@ -91,7 +91,7 @@ fn days_and_months_are_told_apart_or_asked_about() {
     let e = read(&dated(&["01/02/2018", "01/03/2018", "01/04/2018"]), &asked(true)).unwrap_err();
     assert!(e.contains("line 2, column \"t\": \"01/02/2018\" can be read in 2 ways") && e.contains("--time-format '%d/%m/%Y' or '%m/%d/%Y'"), "{e}");
     for (format, next) in [("%d/%m/%Y", "01/05/2018"), ("%m/%d/%Y", "01/05/2018")] {
-        let sheet = read(&dated(&["01/02/2018", "01/03/2018", "01/04/2018"]), &Asked { time_format: Some(format.into()), ..asked(true) }).unwrap();
+        let sheet = read(&dated(&["01/02/2018", "01/03/2018", "01/04/2018"]), &ColumnSpec { time_format: Some(format.into()), ..asked(true) }).unwrap();
         assert_eq!(sheet.times_to_come(0, 1).unwrap(), [next]);
     }
     // A series that goes on over the end of a month tells by its order.
@@ -127,14 +127,14 @@ fn tables_as_programs_write_them() {
         ("t,y\r\n1,1\r\n\r\n2,2\r\n", &[1.0, 2.0], &[]),
     ];
     for (csv, values, notes) in cases {
-        let sheet = read(csv, &Asked { missing: Missing::Mean, ..asked(true) }).unwrap_or_else(|e| panic!("{csv:?}: {e}"));
+        let sheet = read(csv, &ColumnSpec { missing: Missing::Mean, ..asked(true) }).unwrap_or_else(|e| panic!("{csv:?}: {e}"));
         let found = &sheet.target(0).values;
         assert!(found.len() == values.len() && found.iter().zip(*values).all(|(a, b)| a == b || a.is_nan() && b.is_nan()), "{csv:?}: {found:?}");
         assert!(sheet.notes.len() == notes.len() && sheet.notes.iter().zip(*notes).all(|(n, words)| n.contains(words)), "{csv:?}: {:?}", sheet.notes);
     }
     // Columns that are not used may be called alike, hold text, and be left out by name.
     let csv = "t,y,flag,flag,note\n1,1,a,b,x\n2,2,a,b,\"x\ny\"\n";
-    for ask in [Asked { features: Some(vec!["y".into()]), ..asked(true) }, Asked { ignored: vec!["flag".into(), "note".into()], ..asked(true) }] {
+    for ask in [ColumnSpec { features: Some(vec!["y".into()]), ..asked(true) }, ColumnSpec { ignored: vec!["flag".into(), "note".into()], ..asked(true) }] {
         let sheet = read(csv, &ask).unwrap();
         assert_eq!(
             (sheet.feature_names(), &sheet.notes[..]),
@@ -158,7 +158,7 @@ fn messages_quote_a_line_at_most() {
         format!("t,y,s\n{long},2,3\n"),
         format!("{long}\n1,2\n"),
     ] {
-        let e = read(&csv, &Asked { time: Some("t".into()), ..asked(false) }).unwrap_err();
+        let e = read(&csv, &ColumnSpec { time: Some("t".into()), ..asked(false) }).unwrap_err();
         assert!(e.chars().count() < 420 && !e.contains('\n'), "{} characters: {e}", e.chars().count());
     }
 }
@@ -170,8 +170,8 @@ fn what_fills_gaps_is_never_taken_for_known() {
     (0..120).for_each(|i| writeln!(csv, "{i},{}", if i % 5 == 3 { String::new() } else { (1000 + i % 4).to_string() }).unwrap());
     let table = |missing, difference| {
         Table::fit(
-            read(&csv, &Asked { missing, ..asked(true) }).unwrap(),
-            &Wanted { season: Some(4), ..wanted(Asked { missing, ..asked(true) }, difference) },
+            read(&csv, &ColumnSpec { missing, ..asked(true) }).unwrap(),
+            &SeriesSpec { season: Some(4), ..wanted(ColumnSpec { missing, ..asked(true) }, difference) },
             0.0,
         )
         .unwrap()
@@ -196,7 +196,7 @@ fn what_fills_gaps_is_never_taken_for_known() {
     assert_eq!(zero.series.means, previous.series.means);
     // A season is found alike.
     let found = |missing| {
-        Table::fit(read(&csv, &Asked { missing, ..asked(true) }).unwrap(), &wanted(Asked { missing, ..asked(true) }, Difference::None), 0.0)
+        Table::fit(read(&csv, &ColumnSpec { missing, ..asked(true) }).unwrap(), &wanted(ColumnSpec { missing, ..asked(true) }, Difference::None), 0.0)
             .unwrap()
             .series
             .season
@@ -232,7 +232,7 @@ fn short_series_are_left_out() {
     for (name, rows) in [("a", 30), ("tiny", 1), ("b", 40), ("small", 2)] {
         (0..rows).for_each(|i| writeln!(csv, "{name},{i},{}", (i * 7) % 5).unwrap());
     }
-    let ask = Asked { series: Some("s".into()), ..asked(true) };
+    let ask = ColumnSpec { series: Some("s".into()), ..asked(true) };
     let table = Table::fit(read(&csv, &ask).unwrap(), &wanted(ask, Difference::None), 0.1).unwrap();
     let names: Vec<_> = table.sheet.groups.iter().map(|g| (g.name.clone().unwrap(), g.rows.clone())).collect();
     assert_eq!((names, table.rows()), (vec![("a".to_string(), 0..30), ("b".to_string(), 30..70)], 70));

@@ -3,14 +3,14 @@
 use crate::cli::{folder, refused, retrograd, text};
 use crate::devices::{both, cpu};
 use retrograd::analysis::gradcheck::relative_error;
-use retrograd::data::{Sequences, Set, Symbols, Task};
+use retrograd::data::{Sequences, Set, Symbols, SyntheticTask};
 use retrograd::engine::Engine;
 use retrograd::estimate::Estimator;
-use retrograd::evaluate::Held;
+use retrograd::evaluate::EvalSet;
 use retrograd::feed::Source;
-use retrograd::model::record::InputPlaces;
+use retrograd::model::record::InputLayout;
 use retrograd::model::{Activation, Config, Init};
-use retrograd::optimizer::{Clip, Rule};
+use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::Plan;
 use retrograd::reference::{self, Net, Window};
 use retrograd::trainer::{Corpus, Layout, Settings, Trainer};
@@ -19,20 +19,20 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const COPY: Task = Task::Copy(3);
-const RECALL: Task = Task::Recall { symbols: 3, delay: 4 };
-const ADDING: Task = Task::Adding(5);
+const COPY: SyntheticTask = SyntheticTask::Copy(3);
+const RECALL: SyntheticTask = SyntheticTask::Recall { symbols: 3, delay: 4 };
+const ADDING: SyntheticTask = SyntheticTask::Adding(5);
 
-fn symbols(task: Task, count: u64) -> Arc<Symbols> {
+fn symbols(task: SyntheticTask, count: u64) -> Arc<Symbols> {
     Arc::new(task.symbols(7, Set::Run, count).unwrap())
 }
 
-fn sequences(task: Task, count: u64) -> Sequences {
+fn sequences(task: SyntheticTask, count: u64) -> Sequences {
     Sequences::asked(symbols(task, count), task.steps(), task.answers()).unwrap()
 }
 
 /// By sequence: what is read, the targets and weights of its steps, by the definition of the task's text.
-fn expected(task: Task, count: u64) -> Vec<(Vec<u32>, Vec<u32>, Vec<f64>)> {
+fn expected(task: SyntheticTask, count: u64) -> Vec<(Vec<u32>, Vec<u32>, Vec<f64>)> {
     let (symbols, steps, answers) = (symbols(task, count), task.steps() as usize, task.answers() as usize);
     let mut all = vec![0; symbols.len() as usize];
     symbols.read(0, &mut all).unwrap();
@@ -56,7 +56,7 @@ fn the_asked_steps_alone_are_scored_against_the_answers() {
             let (steps, items) = (packing.steps(w), packing.items(w));
             assert_eq!(packing.scored(w), items.len() as u64 * answers);
             assert!(items.iter().any(|i| i.from + task.steps() == steps), "a window ends with a sequence");
-            let places = InputPlaces::new(&Config::symbols(task.vocabulary()), steps * lanes);
+            let places = InputLayout::new(&Config::symbols(task.vocabulary()), steps * lanes);
             let edges = |_: usize, d: std::ops::Range<u32>| vec![Edge { xi: 1.0, scored: true }; d.len()];
             // In two segments, cut where it hurts.
             let cut = steps - 4;
@@ -84,7 +84,7 @@ fn the_asked_steps_alone_are_scored_against_the_answers() {
 
 #[test]
 fn equal_sequences_leave_few_steps_idle() {
-    let packing = sequences(Task::Recall { symbols: 8, delay: 20 }, 500).pack(8, Some((0, 0)));
+    let packing = sequences(SyntheticTask::Recall { symbols: 8, delay: 20 }, 500).pack(8, Some((0, 0)));
     assert!(packing.idle() < 0.03, "{}", packing.idle());
     assert_eq!(packing.steps(0), 44, "two of 22 steps fit 64");
 }
@@ -97,7 +97,7 @@ fn whole_sequences_are_held_out() {
 }
 
 /// The reference, sequence by sequence; cut before every step whose number `tau` divides.
-fn by_hand(task: Task, count: u64, config: &Config, flat: &[f32], tau: usize) -> (f64, Vec<Vec<f64>>) {
+fn by_hand(task: SyntheticTask, count: u64, config: &Config, flat: &[f32], tau: usize) -> (f64, Vec<Vec<f64>>) {
     let net = Net::symbols(config.outputs() as usize, config.hidden as usize, config.layers as usize);
     let params = config.tensors().iter().map(|t| t.extract(flat).iter().map(|&x| f64::from(x)).collect()).collect();
     let (steps, n) = (task.steps() as usize, count as f64 * f64::from(task.answers()));
@@ -187,9 +187,9 @@ fn accuracy_is_the_share_of_right_answers() {
     assert!(share > 0.1 && share < 0.9);
     for device in both() {
         let accuracy = |(config, flat): (Config, Vec<f32>), lanes: u32, segment: u32| {
-            let held = Held::sequences(sequences(RECALL, count), lanes);
+            let held = EvalSet::sequences(sequences(RECALL, count), lanes);
             let plan = Plan::with(config.dims(lanes), held.longest(), segment, false);
-            let mut engine = Engine::new(&device, config, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
+            let mut engine = Engine::new(&device, config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
             engine.set_parameters(&flat).unwrap();
             held.answers(&mut engine, || Ok(())).unwrap().unwrap().accuracy()
         };

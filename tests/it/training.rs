@@ -2,12 +2,12 @@
 
 use crate::devices::{both, cpu, gpu};
 use retrograd::analysis::gradcheck::{Case, with_reference};
-use retrograd::data::{Given, Kind, Symbols, Text};
+use retrograd::data::{Batch, Kind, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
 use retrograd::feed::Source;
 use retrograd::model::{Activation, Config, Init};
-use retrograd::optimizer::{Clip, Rule};
+use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::reference::{self, optimizer as oracle};
 use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
@@ -16,11 +16,11 @@ use std::sync::Arc;
 const UPDATES: u64 = 20;
 
 /// Window number i of a run: its own data, the model and sizes of `case`.
-fn window(case: &Case, i: u64) -> Given {
+fn window(case: &Case, i: u64) -> Batch {
     Case { seed: 100 + i, ..*case }.window()
 }
 
-fn losses(device: &Device, case: &Case, rule: Rule, clip: Clip, lr: f32) -> Vec<f64> {
+fn losses(device: &Device, case: &Case, rule: Optimizer, clip: Clip, lr: f32) -> Vec<f64> {
     let mut engine = Engine::new(device, case.config, case.plan(), &rule.update(clip)).unwrap();
     engine.set_parameters(&case.parameters()).unwrap();
     engine.set_state(&case.state()).unwrap();
@@ -34,13 +34,13 @@ fn losses(device: &Device, case: &Case, rule: Rule, clip: Clip, lr: f32) -> Vec<
     (0..UPDATES).map(|i| f64::from(engine.metrics(i).unwrap().loss)).collect()
 }
 
-fn reference_losses(case: &Case, rule: Rule, clip: Clip, lr: f32) -> Vec<f64> {
+fn reference_losses(case: &Case, rule: Optimizer, clip: Clip, lr: f32) -> Vec<f64> {
     let (beta1, beta2, eps) = (0.9, 0.999, 1e-8);
     let rule = match rule {
-        Rule::Sgd { momentum } => oracle::Rule::Sgd { momentum: momentum.into() },
-        Rule::RmsProp { alpha } => oracle::Rule::RmsProp { alpha: alpha.into(), eps },
-        Rule::Adam => oracle::Rule::Adam { beta1, beta2, eps },
-        Rule::AdamW { decay } => oracle::Rule::AdamW { beta1, beta2, eps, decay: decay.into() },
+        Optimizer::Sgd { momentum } => oracle::Optimizer::Sgd { momentum: momentum.into() },
+        Optimizer::RmsProp { alpha } => oracle::Optimizer::RmsProp { alpha: alpha.into(), eps },
+        Optimizer::Adam => oracle::Optimizer::Adam { beta1, beta2, eps },
+        Optimizer::AdamW { decay } => oracle::Optimizer::AdamW { beta1, beta2, eps, decay: decay.into() },
     };
     let clip = match clip {
         Clip::None => oracle::Clip::None,
@@ -76,12 +76,12 @@ fn reference_losses(case: &Case, rule: Rule, clip: Clip, lr: f32) -> Vec<f64> {
 #[test]
 fn the_first_20_losses_agree_with_the_reference() {
     let rules = [
-        (Rule::Adam, Clip::Norm(0.1), 2e-2, 1),
-        (Rule::Adam, Clip::None, 1e-2, 3),
-        (Rule::Sgd { momentum: 0.9 }, Clip::Value(0.01), 1.0, 1),
-        (Rule::Sgd { momentum: 0.0 }, Clip::None, 0.5, 3),
-        (Rule::RmsProp { alpha: 0.99 }, Clip::Norm(1.0), 1e-3, 1),
-        (Rule::AdamW { decay: 0.1 }, Clip::Norm(1.0), 1e-2, 1),
+        (Optimizer::Adam, Clip::Norm(0.1), 2e-2, 1),
+        (Optimizer::Adam, Clip::None, 1e-2, 3),
+        (Optimizer::Sgd { momentum: 0.9 }, Clip::Value(0.01), 1.0, 1),
+        (Optimizer::Sgd { momentum: 0.0 }, Clip::None, 0.5, 3),
+        (Optimizer::RmsProp { alpha: 0.99 }, Clip::Norm(1.0), 1e-3, 1),
+        (Optimizer::AdamW { decay: 0.1 }, Clip::Norm(1.0), 1e-2, 1),
     ];
     for (rule, clip, lr, layers) in rules {
         let case = Case::odd(Activation::Tanh, layers, true);
@@ -99,7 +99,7 @@ fn the_first_20_losses_agree_with_the_reference() {
 fn a_gradient_that_is_not_finite_is_skipped_and_counted() {
     for device in both() {
         let case = Case::odd(Activation::Relu, 1, true);
-        let mut engine = Engine::new(&device, case.config, case.plan(), &Rule::Adam.update(Clip::Norm(1.0))).unwrap();
+        let mut engine = Engine::new(&device, case.config, case.plan(), &Optimizer::Adam.update(Clip::Norm(1.0))).unwrap();
         let mut params = case.parameters();
         // W_hh of huge numbers: h overflows within the window.
         let w = &case.config.tensors()[1];

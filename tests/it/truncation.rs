@@ -2,13 +2,13 @@
 
 use crate::devices::{both, cpu};
 use retrograd::analysis::gradcheck::relative_error;
-use retrograd::data::{Given, Kind, Lanes, Sequences, Symbols, Text};
+use retrograd::data::{Batch, Kind, Lanes, Sequences, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
 use retrograd::estimate::Estimator;
 use retrograd::feed::Source;
 use retrograd::model::{Activation, Config, Init};
-use retrograd::optimizer::{Clip, Rule};
+use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::Plan;
 use retrograd::reference::{self, Net, Phi, Tensors, Window};
 use retrograd::trainer::{Corpus, Settings, Trainer};
@@ -152,7 +152,7 @@ fn overlapping_windows_begin_with_states_as_first_reached() {
     let symbols = symbols();
     for device in both() {
         for (k1, k2) in [(2, 5), (1, 4), (3, 6), (5, 7)] {
-            let settings = Settings { lanes: 1, lr: 0.5, rule: Rule::Sgd { momentum: 0.0 }, clip: Clip::None, ..settings(Truncation::Overlapping { k1, k2 }) };
+            let settings = Settings { lanes: 1, lr: 0.5, rule: Optimizer::Sgd { momentum: 0.0 }, clip: Clip::None, ..settings(Truncation::Overlapping { k1, k2 }) };
             let mut trainer = Trainer::new(&device, Corpus::new(symbols.clone(), None, &settings).unwrap(), settings).unwrap();
             let c = trainer.engine.config;
             let (net, mut params) = (net(&c), wide(&c, &trainer.engine.parameters().unwrap()));
@@ -180,23 +180,23 @@ fn overlapping_windows_begin_with_states_as_first_reached() {
 }
 
 /// One lane of T steps over T + 1 different symbols: row t of dW_xh is then delta_t.
-fn distinct(c: &Config, steps: u32, cut: Option<u32>, weights: impl Fn(u32) -> f32) -> Given {
+fn distinct(c: &Config, steps: u32, cut: Option<u32>, weights: impl Fn(u32) -> f32) -> Batch {
     let flag = |b: bool| f32::from(u8::from(b));
     assert!(c.outputs() > steps);
-    Given {
+    Batch {
         lanes: 1,
         tokens: (0..steps).collect(),
         targets: (1..=steps).collect(),
         keep: (0..steps).map(|t| flag(t > 0)).collect(),
         xi: (0..steps).map(|t| flag(t > 0 && Some(t) != cut)).collect(),
         weights: (0..steps).map(weights).collect(),
-        ..Given::default()
+        ..Batch::default()
     }
 }
 
-fn gradients(device: &Device, c: &Config, flat: &[f32], given: &Given) -> Tensors {
+fn gradients(device: &Device, c: &Config, flat: &[f32], given: &Batch) -> Tensors {
     let steps = given.tokens.len() as u32;
-    let mut engine = Engine::new(device, *c, Plan::with(c.dims(1), steps, 5, false), &Rule::Adam.update(Clip::None)).unwrap();
+    let mut engine = Engine::new(device, *c, Plan::with(c.dims(1), steps, 5, false), &Optimizer::Adam.update(Clip::None)).unwrap();
     engine.set_parameters(flat).unwrap();
     engine.gradient(0..steps, |places, range| given.inputs(places, range), 1.0).unwrap();
     wide(c, &engine.gradients().unwrap())

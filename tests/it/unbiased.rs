@@ -6,13 +6,13 @@
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use retrograd::data::{Given, Kind, Lanes, Sequences, Symbols, Text};
+use retrograd::data::{Batch, Kind, Lanes, Sequences, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
 use retrograd::estimate::Estimator;
 use retrograd::feed::Source;
 use retrograd::model::{Activation, Config, Tensor};
-use retrograd::optimizer::{Clip, Rule};
+use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::Plan;
 use retrograd::reference::{self, Net, Phi, Read, Targets, Window};
 use retrograd::truncation::{Draw, Truncation};
@@ -147,14 +147,14 @@ impl Layout {
     }
 
     /// The whole text as one window without cuts.
-    fn whole(self) -> Given {
+    fn whole(self) -> Batch {
         let (steps, lanes) = self.sizes();
         let symbols = self.symbols();
         let mut read = vec![0; symbols.len() as usize];
         symbols.read(0, &mut read).unwrap();
         let at = |shift: u32| (0..steps * lanes).map(|i| read[(i % lanes * steps + i / lanes + shift) as usize]).collect();
         let edge = (0..steps * lanes).map(|i| f32::from(u8::from(i >= lanes))).collect::<Vec<f32>>();
-        Given { lanes, tokens: at(0), targets: at(1), keep: edge.clone(), xi: edge, weights: vec![1.0; (steps * lanes) as usize], ..Given::default() }
+        Batch { lanes, tokens: at(0), targets: at(1), keep: edge.clone(), xi: edge, weights: vec![1.0; (steps * lanes) as usize], ..Batch::default() }
     }
 }
 
@@ -175,7 +175,7 @@ enum Scaling {
 /// part in it is that of its own losses: so a factor of a window is a weight of its steps.
 struct Sweep {
     engine: Engine,
-    given: Given,
+    given: Batch,
     layout: Layout,
     truncation: Truncation,
     scaling: Scaling,
@@ -185,7 +185,7 @@ impl Sweep {
     fn new(layout: Layout, truncation: Truncation, scaling: Scaling) -> Self {
         let (steps, lanes) = layout.sizes();
         let plan = Plan::with(CONFIG.dims(lanes), steps, steps, false);
-        let mut engine = Engine::new(&DEVICE, CONFIG, plan, &Rule::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
+        let mut engine = Engine::new(&DEVICE, CONFIG, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
         engine.set_parameters(&parameters()).unwrap();
         Sweep { engine, given: layout.whole(), layout, truncation, scaling }
     }

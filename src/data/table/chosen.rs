@@ -1,6 +1,6 @@
 //! Which columns of a table are used, by the names in its header.
 
-use super::Asked;
+use super::ColumnSpec;
 use crate::error::{Error, Result, listed, quoted};
 
 /// The places of the columns that are used.
@@ -66,7 +66,7 @@ impl Chosen {
     ///
     /// # Errors
     /// [`Error::Input`] if the table has not got one, or twice; [`Error::Usage`] if flags contradict each other.
-    pub(super) fn of(file: &str, names: &[String], asked: &Asked) -> Result<Self> {
+    pub(super) fn of(file: &str, names: &[String], asked: &ColumnSpec) -> Result<Self> {
         let header = Header { file, names, by_model: asked.by_model };
         let one = |flag: &str, name: &Option<String>| name.as_ref().map(|n| header.find(flag, n)).transpose();
         let (series, time) = (one("series", &asked.series)?, one("time", &asked.time)?);
@@ -117,7 +117,7 @@ fn both(name: &str, flag: &str, other: &str) -> Error {
     Error::Usage(format!("column {} is named by --{flag} and by --{other}; a column is one or the other", quoted(name)))
 }
 
-impl Asked {
+impl ColumnSpec {
     /// Lists of columns hold something, and nothing twice.
     fn check_lists(&self, file: &str, header: &[String]) -> Result<()> {
         for (flag, names) in [("target", Some(&self.targets)), ("features", self.features.as_ref()), ("ignore", Some(&self.ignored))] {

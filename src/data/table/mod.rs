@@ -51,7 +51,7 @@ pub enum Difference {
 
 /// Which columns of a table are read, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Asked {
+pub struct ColumnSpec {
     /// Columns that are forecast.
     pub targets: Vec<String>,
     /// Columns that are read; none for all but those of series and time and those that are ignored.

@@ -4,7 +4,7 @@ use super::cell::{Cell, Style, Survey, Wrong};
 use super::chosen::Chosen;
 use super::lines::{Layout, Lines};
 use super::timeline::{self, Timeline};
-use super::{Asked, Column, Group, Missing, Sheet};
+use super::{ColumnSpec, Column, Group, Missing, Sheet};
 use crate::data::Text;
 use crate::error::{Error, Result, listed, quoted};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ impl Sheet {
     ///
     /// # Errors
     /// [`Error::Input`] with file, line and column, what was found and what to do, if it is not a whole table of numbers.
-    pub fn read(text: &Text, asked: &Asked) -> Result<Self> {
+    pub fn read(text: &Text, asked: &ColumnSpec) -> Result<Self> {
         let content = text.utf8()?;
         let layout = Layout::of(&content, asked.delimiter);
         let mut lines = Lines::open(&text.name, &content, layout)?;
@@ -44,7 +44,7 @@ impl Sheet {
 
 impl Wrong {
     /// What is wrong with a cell and what to do.
-    fn told(self, target: bool, asked: &Asked) -> String {
+    fn told(self, target: bool, asked: &ColumnSpec) -> String {
         let way_out = if asked.by_model {
             "the model needs a number here: mend the cell"
         } else if target {
@@ -84,7 +84,7 @@ impl Rows {
         Rows { style, columns, lines: Vec::new(), times: Vec::new(), series: Vec::new(), names: Vec::new(), numbers: HashMap::new() }
     }
 
-    fn take(&mut self, file: &str, line: u64, record: &csv::StringRecord, chosen: &Chosen, asked: &Asked) -> Result<()> {
+    fn take(&mut self, file: &str, line: u64, record: &csv::StringRecord, chosen: &Chosen, asked: &ColumnSpec) -> Result<()> {
         let wrong = |name: &str, what: String| Err(Error::Input(format!("{file} line {line}, column {}: {what}", quoted(name))));
         for (i, ((place, name), column)) in chosen.places.iter().zip(&chosen.names).zip(&mut self.columns).enumerate() {
             let text = &record[*place];
@@ -145,7 +145,7 @@ impl Rows {
     }
 
     /// Reads the column of time, and turns series round whose newest row comes first.
-    fn in_time(&mut self, file: &str, groups: &[Group], asked: &Asked, notes: &mut Vec<String>) -> Result<Timeline> {
+    fn in_time(&mut self, file: &str, groups: &[Group], asked: &ColumnSpec, notes: &mut Vec<String>) -> Result<Timeline> {
         let Some(name) = &asked.time else { return Ok(Timeline { newest_first: Vec::new(), clocks: Vec::new(), order: None }) };
         let column = timeline::Column {
             file,
@@ -169,7 +169,7 @@ impl Rows {
         Ok(timeline)
     }
 
-    fn sheet(mut self, text: &Text, chosen: &Chosen, asked: &Asked, delimiter: char) -> Result<Sheet> {
+    fn sheet(mut self, text: &Text, chosen: &Chosen, asked: &ColumnSpec, delimiter: char) -> Result<Sheet> {
         let groups = self.grouped();
         let mut notes = Vec::new();
         let timeline = self.in_time(&text.name, &groups, asked, &mut notes)?;

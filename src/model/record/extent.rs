@@ -6,7 +6,7 @@ use crate::kernels::dropout::Dropout;
 /// How h is stored between the forward and the backward sweep over a segment. All arithmetic is that of f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum History {
+pub enum StashPrecision {
     /// As it was computed.
     #[default]
     F32,
@@ -14,27 +14,27 @@ pub enum History {
     F16,
 }
 
-impl History {
+impl StashPrecision {
     /// Numbers that a word holds.
     pub fn per_word(self) -> u32 {
         match self {
-            History::F32 => 1,
-            History::F16 => 2,
+            StashPrecision::F32 => 1,
+            StashPrecision::F16 => 2,
         }
     }
 
     /// As on the command line.
     pub fn name(self) -> &'static str {
         match self {
-            History::F32 => "f32",
-            History::F16 => "f16",
+            StashPrecision::F32 => "f32",
+            StashPrecision::F16 => "f16",
         }
     }
 }
 
 /// How much of a window is held at once, decided by the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Extent {
+pub struct WindowShape {
     /// B.
     pub lanes: u32,
     /// S: most steps of a segment.
@@ -51,13 +51,13 @@ pub struct Extent {
     pub head_rows: u32,
     /// How the h of a place is stored.
     #[serde(default)]
-    pub history: History,
+    pub history: StashPrecision,
     /// What is dropped between layers while gradients are made.
     #[serde(default)]
     pub dropout: Dropout,
 }
 
-impl Extent {
+impl WindowShape {
     /// Elements from row to row of the logits of one step.
     pub fn logits_ld(&self) -> u32 {
         pad4(self.lanes)

@@ -5,7 +5,7 @@ use crate::model::{Config, Input, Output};
 
 /// Places of a segment's inputs within their slot, one word each; R rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InputPlaces {
+pub struct InputLayout {
     /// R, padded to a multiple of 4.
     pub rows: u32,
     /// What is read.
@@ -14,10 +14,10 @@ pub struct InputPlaces {
     pub output: Output,
 }
 
-impl InputPlaces {
+impl InputLayout {
     /// The places of so many rows.
     pub fn new(config: &Config, rows: u32) -> Self {
-        InputPlaces { rows: pad4(rows), input: config.input, output: config.output }
+        InputLayout { rows: pad4(rows), input: config.input, output: config.output }
     }
 
     /// Elements from row to row of the numbers that are read; 0 for symbols.

@@ -1,6 +1,6 @@
 //! Recordings that make dL/dh of every step and layer, for looking at how gradients flow.
 
-use super::{Extent, Head, ModelProgram, Recorder, Update, Work};
+use super::{WindowShape, Head, ModelProgram, Recorder, Update, Work};
 use crate::arena::{Arena, Purpose, Slot};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Var, Word};
@@ -20,7 +20,7 @@ pub struct ProbeProgram {
 }
 
 /// Records a model with a probe.
-pub fn record(config: &Config, extent: Extent, update: &Update, capabilities: &Capabilities) -> ProbeProgram {
+pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilities: &Capabilities) -> ProbeProgram {
     let mut recorder = Recorder::new(config, extent, update, *capabilities);
     let elements = extent.rows() * pad4(config.hidden);
     let g: Vec<Slot> = (0..config.layers).map(|k| recorder.arena.persistent(format!("g.{k}"), elements, Purpose::Activations)).collect();

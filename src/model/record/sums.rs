@@ -1,15 +1,15 @@
 //! Weight gradients: sums over all rows of a segment, of few results, which may be parted.
 
-use super::{Extent, Recorder};
+use super::{WindowShape, Recorder};
 use crate::arena::{Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Values, Var, Word};
-use crate::kernels::matmul::{self, Batch, Form, Operands, Parts};
+use crate::kernels::matmul::{self, StridedBatch, Form, Operands, Parts};
 use crate::model::{Config, Input};
 use crate::recording::Recording;
 
 /// Elements that the parts of a segment's weight gradients take, which are made one after the other; 0 if none is parted.
-pub(crate) fn elements(config: &Config, extent: Extent, capabilities: &Capabilities) -> u32 {
+pub(crate) fn elements(config: &Config, extent: WindowShape, capabilities: &Capabilities) -> u32 {
     let (hidden, rows) = (config.hidden, extent.rows());
     let recurrent = (hidden, rows);
     let head = (config.outputs(), rows.min(extent.head_rows));
@@ -34,7 +34,7 @@ impl Recorder {
         let operands = Operands { form, a, b, c, mask, accumulate };
         match parts.filter(|_| count > 1) {
             Some(slot) => matmul::record_parted(r, label, variant, operands, Parts { count, slot, stride: rows * c.ld }),
-            None => matmul::record(r, label, variant, operands, Batch::ONE),
+            None => matmul::record(r, label, variant, operands, StridedBatch::ONE),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::run::{Forms, check};
 use crate::compare::Want;
 use retrograd::arena::View;
 use retrograd::kernel::{Values, Var, Word};
-use retrograd::kernels::deviation::{Deviation, Operands, record};
+use retrograd::kernels::deviation::{RegressionLoss, Operands, record};
 
 /// 1/N.
 const INVERSE_N: f32 = 1.0 / 48.0;
@@ -19,7 +19,7 @@ struct Row {
     ld: u32,
     bias: bool,
     gradient: bool,
-    deviation: Deviation,
+    deviation: RegressionLoss,
     /// Whether outputs of weight 0 are not finite, and so are those of row 1, which counts.
     broken: bool,
 }
@@ -29,7 +29,7 @@ pub(super) fn deviation() {
     // 64 is a workgroup's rows; ld is more than the padded rows in some.
     for (rows, count, ld) in [(1, 1, 4), (37, 5, 40), (64, 3, 64), (65, 12, 80), (259, 2, 260)] {
         for (bias, gradient) in [(false, true), (true, true), (true, false)] {
-            for deviation in [Deviation::Squared, Deviation::Absolute] {
+            for deviation in [RegressionLoss::Squared, RegressionLoss::Absolute] {
                 for broken in [false, true] {
                     run(Row { rows, count, ld, bias, gradient, deviation, broken: broken && rows > 4 });
                 }
@@ -64,12 +64,12 @@ fn run(s: Row) {
     let off = |v: u32, r: u32| outputs.at(v, r) + b(v) - targets.at(v, r);
     let broken = |r: u32| s.broken && r == 1;
     let value = |r: u32| {
-        let e = |v: u32| if s.deviation == Deviation::Squared { off(v, r).powi(2) } else { off(v, r).abs() };
+        let e = |v: u32| if s.deviation == RegressionLoss::Squared { off(v, r).powi(2) } else { off(v, r).abs() };
         if weights.at(r, 0) == 0.0 { 0.0 } else { weights.at(r, 0) * (0..s.count).map(e).sum::<f64>() / f64::from(s.count) }
     };
     let slope = |v: u32, r: u32| {
         let d = off(v, r);
-        let e = if s.deviation == Deviation::Squared {
+        let e = if s.deviation == RegressionLoss::Squared {
             2.0 * d
         } else if d == 0.0 {
             0.0

@@ -5,7 +5,7 @@ use super::run::{Forms, check};
 use crate::compare::Want;
 use retrograd::arena::View;
 use retrograd::kernel::{Values, Var, Word};
-use retrograd::kernels::matmul::{Batch, Form, Operands, Parts, record, record_parted};
+use retrograd::kernels::matmul::{StridedBatch, Form, Operands, Parts, record, record_parted};
 
 /// One product of the table.
 #[derive(Debug, Clone, Copy)]
@@ -132,7 +132,7 @@ fn check_product(p: Product) {
         mask: mask.map(|mask| View { rows: k, ..mask.view() }),
         accumulate: Word::var(Var::Accumulate),
     };
-    let batch = Batch { count: p.count, strides: [a.stride, if p.shared { 0 } else { b.stride }, c.stride] };
+    let batch = StridedBatch { count: p.count, strides: [a.stride, if p.shared { 0 } else { b.stride }, c.stride] };
     let sizes = Values::default().with(Var::Steps, rows).with(Var::From, cols).with(Var::Place, inner);
     let values = sizes.with(Var::Accumulate, p.accumulate.into());
     if p.parts > 1 {
@@ -177,5 +177,5 @@ fn a_product_of_no_rows_writes_nothing() {
     let rows = Word::var(Var::Steps);
     let view = |m: &Matrix| m.view().with_rows(rows);
     let operands = Operands { form: Form::Nn, a: view(&a), b: b.view(), c: view(&c), mask: None, accumulate: 0.into() };
-    check("no rows", &case, Forms::Plain, &Values::default(), &|r, caps| record(r, "none", caps.matmul, operands, Batch::ONE));
+    check("no rows", &case, Forms::Plain, &Values::default(), &|r, caps| record(r, "none", caps.matmul, operands, StridedBatch::ONE));
 }
