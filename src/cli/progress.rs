@@ -1,6 +1,6 @@
 //! What is seen of a run while it goes on: a bar in a terminal, lines elsewhere.
 
-use super::{percent, said};
+use super::{percent, messages};
 use crate::error::tell;
 use crate::run::{Event, Run, Unit};
 use crate::trainer::Goal;
@@ -39,7 +39,7 @@ impl Progress {
             bar.set_style(style(what, "  {eta} left"));
             bar
         });
-        let per_byte = said::tokens_per_byte(run);
+        let per_byte = messages::tokens_per_byte(run);
         let mut progress = Progress {
             per_byte,
             bar,
@@ -102,7 +102,7 @@ impl Progress {
                 // All of them are in metrics.jsonl; here those that tell something new.
                 if best || last {
                     let best = if best { ", the best so far" } else { "" };
-                    let also = said::also(self.loss, loss, self.per_byte);
+                    let also = messages::also(self.loss, loss, self.per_byte);
                     tell(&format!("validation: {loss:.4} {}{also}{right}{best}", self.loss.name()));
                 }
             }

@@ -1,6 +1,6 @@
 //! `retrograd report`
 
-use super::{print_json, repeat, say};
+use super::{print_json, reproduce, say};
 use crate::analysis::planned::Planned;
 use crate::analysis::recorded::Recorded;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let runs: Vec<Recorded> = args.runs.iter().map(|path| Recorded::load(path, repeat::command)).collect::<Result<_>>()?;
+    let runs: Vec<Recorded> = args.runs.iter().map(|path| Recorded::load(path, reproduce::command)).collect::<Result<_>>()?;
     let (default, page) = match &runs[..] {
         [one] => (args.runs[0].join("report.html"), report::run::html(one)),
         _ => (PathBuf::from("report.html"), report::runs::html(&runs)),
@@ -82,6 +82,6 @@ pub(super) fn write_plan(run: &Run) -> Result<()> {
 /// # Errors
 /// If it can't be written.
 pub(super) fn write(folder: &Path) -> Result<()> {
-    let recorded = Recorded::load(folder, repeat::command)?;
+    let recorded = Recorded::load(folder, reproduce::command)?;
     files::replace(&folder.join("report.html"), report::run::html(&recorded).as_bytes())
 }

@@ -1,7 +1,7 @@
 //! `retrograd train`
 
 use super::progress::Progress;
-use super::said::{announce, closing};
+use super::messages::{announce, closing};
 use super::signals::interruptible;
 use super::{finite, not_negative, positive, print_json, report, resume, say, separator};
 use crate::data::{Kind, SyntheticTask};

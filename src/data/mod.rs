@@ -6,7 +6,7 @@ mod cut;
 mod difference;
 mod encoded;
 mod encoding;
-mod ends;
+mod probe_points;
 mod held_out;
 mod inputs;
 mod labelled;
@@ -29,7 +29,7 @@ mod writer;
 
 pub use codec::Codec;
 pub use content::Content;
-pub use ends::{End, Ends};
+pub use probe_points::{End, Ends};
 pub use inputs::{Batch, SegmentInputs};
 pub use labelled::{Columns, Labelled, Texts};
 pub use lanes::Lanes;

@@ -3,7 +3,7 @@
 
 pub mod carry_state;
 pub mod col_sum;
-pub mod deviation;
+pub mod regression_loss;
 pub mod dropout;
 pub mod finish;
 pub mod gather;
@@ -27,7 +27,7 @@ use crate::kernel::{Bound, Kernel};
 pub static KERNELS: [&Kernel; 23] = [
     &carry_state::KERNEL,
     &col_sum::KERNEL,
-    &deviation::KERNEL,
+    &regression_loss::KERNEL,
     &dropout::KERNEL,
     &finish::KERNEL,
     &gather::KERNEL,

@@ -10,15 +10,15 @@
 //!
 //! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`, block 0 the state that flows in.
 
-mod extent;
+mod window_shape;
 mod head;
-mod places;
+mod input_layout;
 pub mod probe;
 mod sums;
 
-pub use extent::{WindowShape, StashPrecision};
+pub use window_shape::{WindowShape, StashPrecision};
 use head::Head;
-pub use places::InputLayout;
+pub use input_layout::InputLayout;
 pub(crate) use sums::elements as parts;
 
 use super::{Config, Input, Tensor};

@@ -1,7 +1,7 @@
 //! Curves over the course of a run: one picture, names at its right.
 
 use super::svg::{Picture, Scale, WIDTH, apart, coordinate, escape, swatch};
-use super::words;
+use super::format;
 
 /// Where the plot is; right of it are the names.
 const X: (f64, f64) = (60.0, WIDTH - 212.0);
@@ -123,7 +123,7 @@ impl Chart {
 
     /// The picture over another horizontal axis.
     pub(super) fn draw_over(&self, x: Kind) -> String {
-        self.draw_named(x, &words::short)
+        self.draw_named(x, &format::short)
     }
 
     /// The same, with labels of its own under the horizontal axis.
@@ -205,13 +205,13 @@ impl Chart {
             } else {
                 p.series(c.series);
                 p.polyline(c.stroke.class(), None, &[at, (at.0 + 30.0, at.1)]);
-                p.text("label", (at.0 + 37.0, at.1 + 4.5), &words::shortened(&c.name, 20));
+                p.text("label", (at.0 + 37.0, at.1 + 4.5), &format::shortened(&c.name, 20));
                 p.close();
             }
         }
         if let (Some((_, name)), Some(y)) = (&self.level, placed.get(self.curves.len())) {
             p.line("level", (X.1 + 18.0, *y), (X.1 + 48.0, *y));
-            p.text("", (X.1 + 55.0, y + 4.5), &words::shortened(name, 20));
+            p.text("", (X.1 + 55.0, y + 4.5), &format::shortened(name, 20));
         }
     }
 }

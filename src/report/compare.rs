@@ -2,7 +2,7 @@
 
 use super::page::{self, cell};
 use super::svg::{escape, swatch};
-use super::{cost, curves, cuts, gradients, reading, words};
+use super::{cost, curves, truncation_chart, gradients, captions, format};
 use crate::analysis::comparison::{Comparison, Strategy};
 
 /// One self-contained page: what was compared, pictures, and sentences that say no more than the numbers do.
@@ -10,29 +10,29 @@ pub fn html(c: &Comparison) -> String {
     let parts = [
         page::paragraph("text", &introduction(c)),
         summary(c),
-        cuts::section(c),
+        truncation_chart::section(c),
         curves::sections(c),
         gradients::section(c),
         cost::section(c),
-        reading::section(),
+        captions::section(),
     ];
-    page::document(&format!("Truncation strategies compared on {}", words::file_name(&c.text)), &parts.concat())
+    page::document(&format!("Truncation strategies compared on {}", format::file_name(&c.text)), &parts.concat())
 }
 
 fn introduction(c: &Comparison) -> String {
     let spans = |f: fn(&Strategy) -> u64| match (c.strategies.iter().map(f).min(), c.strategies.iter().map(f).max()) {
-        (Some(lo), Some(hi)) if lo < hi => format!("{} to {}", words::count(lo), words::count(hi)),
-        (Some(n), _) => words::count(n),
+        (Some(lo), Some(hi)) if lo < hi => format!("{} to {}", format::count(lo), format::count(hi)),
+        (Some(n), _) => format::count(n),
         _ => "no".to_string(),
     };
     let model = format!(
         "{} of {} with {}",
-        words::plural(c.layers.into(), "recurrent layer", "recurrent layers"),
-        words::plural(c.hidden.into(), "unit", "units"),
-        words::plural(c.parameters, "parameter", "parameters"),
+        format::plural(c.layers.into(), "recurrent layer", "recurrent layers"),
+        format::plural(c.hidden.into(), "unit", "units"),
+        format::plural(c.parameters, "parameter", "parameters"),
     );
-    let batch = format!("batch {}, sequences of {}, seed {}", words::count(c.batch.into()), words::plural(c.length.into(), "symbol", "symbols"), c.seed);
-    let many = words::plural(c.strategies.len() as u64, "strategy of truncation", "strategies of truncation");
+    let batch = format!("batch {}, sequences of {}, seed {}", format::count(c.batch.into()), format::plural(c.length.into(), "symbol", "symbols"), c.seed);
+    let many = format::plural(c.strategies.len() as u64, "strategy of truncation", "strategies of truncation");
     format!(
         "Text: {}. Model: {model}; {batch}. {many} trained it from that seed, on {} symbols in {} updates each ({}). Device: {}. \
          Each strategy was trained once, so what another seed would change is not seen here.",
@@ -95,20 +95,20 @@ fn summary(c: &Comparison) -> String {
 fn row(c: &Comparison, s: &Strategy) -> Vec<String> {
     let above = match above_full(c, s) {
         _ if s.truncation == "full" => "—".to_string(),
-        Some(x) => words::signed(x, 4),
+        Some(x) => format::signed(x, 4),
         None => "—".to_string(),
     };
     let texts = [
-        ending(s).map_or(words::NONE.to_string(), |x| words::fixed(x, 4)),
+        ending(s).map_or(format::NONE.to_string(), |x| format::fixed(x, 4)),
         above,
-        words::rounded(s.tokens_per_second),
-        words::fixed(s.seconds, 1),
-        words::fixed(s.cosine, 4),
+        format::rounded(s.tokens_per_second),
+        format::fixed(s.seconds, 1),
+        format::fixed(s.cosine, 4),
         gradients::with_error(s.relative_bias, s.relative_bias_error),
-        words::number(s.relative_spread),
-        words::rounded(s.window_mean),
-        words::count(s.window_max.into()),
-        words::bytes(s.bytes),
+        format::number(s.relative_spread),
+        format::rounded(s.window_mean),
+        format::count(s.window_max.into()),
+        format::bytes(s.bytes),
     ];
     texts.iter().map(|t| cell(t)).collect()
 }
@@ -120,16 +120,16 @@ fn summary_sentences(c: &Comparison) -> Vec<String> {
     if let [best, .., worst] = ranked[..]
         && best.1 < worst.1
     {
-        let order = format!("{} ends with the lowest validation loss, {} nats", best.0.truncation, words::fixed(best.1, 3));
-        out.push(format!("{order}; {} with the highest, {}, which is {} more.", worst.0.truncation, words::fixed(worst.1, 3), words::number(worst.1 - best.1)));
+        let order = format!("{} ends with the lowest validation loss, {} nats", best.0.truncation, format::fixed(best.1, 3));
+        out.push(format!("{order}; {} with the highest, {}, which is {} more.", worst.0.truncation, format::fixed(worst.1, 3), format::number(worst.1 - best.1)));
     } else if let [_, .., last] = ranked[..] {
-        out.push(format!("All that have a finite validation loss end at {} nats.", words::fixed(last.1, 3)));
+        out.push(format!("All that have a finite validation loss end at {} nats.", format::fixed(last.1, 3)));
     } else if let [only] = ranked[..] {
-        out.push(format!("{} ends at {} nats; there is no other validation loss to hold against it.", only.0.truncation, words::fixed(only.1, 3)));
+        out.push(format!("{} ends at {} nats; there is no other validation loss to hold against it.", only.0.truncation, format::fixed(only.1, 3)));
     }
     let lost: Vec<String> = c.strategies.iter().filter(|s| ending(s).is_none()).map(|s| s.truncation.clone()).collect();
     if !lost.is_empty() {
-        out.push(format!("No finite validation loss at the end: {}.", words::list(&lost)));
+        out.push(format!("No finite validation loss at the end: {}.", format::list(&lost)));
     }
     out
 }

@@ -3,7 +3,7 @@
 use super::compare::extremes;
 use super::page;
 use super::svg::{Picture, WIDTH};
-use super::words;
+use super::format;
 use crate::analysis::comparison::{Comparison, Strategy};
 
 /// Units: names, then panels of bars with their figures behind them.
@@ -21,10 +21,10 @@ struct Panel {
 }
 
 const PANELS: [Panel; 4] = [
-    Panel { name: "activations", value: |s| s.bytes as f64, text: |s| words::bytes(s.bytes) },
-    Panel { name: "symbols per second", value: |s| s.tokens_per_second, text: |s| words::rounded(s.tokens_per_second) },
-    Panel { name: "mean window, steps", value: |s| s.window_mean, text: |s| words::rounded(s.window_mean) },
-    Panel { name: "longest window, steps", value: |s| f64::from(s.window_max), text: |s| words::count(s.window_max.into()) },
+    Panel { name: "activations", value: |s| s.bytes as f64, text: |s| format::bytes(s.bytes) },
+    Panel { name: "symbols per second", value: |s| s.tokens_per_second, text: |s| format::rounded(s.tokens_per_second) },
+    Panel { name: "mean window, steps", value: |s| s.window_mean, text: |s| format::rounded(s.window_mean) },
+    Panel { name: "longest window, steps", value: |s| f64::from(s.window_max), text: |s| format::count(s.window_max.into()) },
 ];
 
 pub(super) fn section(c: &Comparison) -> String {
@@ -57,7 +57,7 @@ fn picture(c: &Comparison) -> String {
     }
     for (i, s) in c.strategies.iter().enumerate() {
         p.series(i);
-        p.text("label", (4.0, TOP + ROW * (i as f64 + 0.5) + 4.5), &words::shortened(&s.truncation, 20));
+        p.text("label", (4.0, TOP + ROW * (i as f64 + 0.5) + 4.5), &format::shortened(&s.truncation, 20));
         p.close();
     }
     p.finish(bottom + 6.0)
@@ -66,11 +66,11 @@ fn picture(c: &Comparison) -> String {
 fn memory(c: &Comparison) -> String {
     match extremes(c, |s| s.bytes as f64) {
         Some((least, most)) if least.bytes < most.bytes => {
-            let times = if least.bytes == 0 { String::new() } else { format!(", {} times as much", words::number(most.bytes as f64 / least.bytes as f64)) };
-            format!("{} takes least, {}; {} most, {}{times}.", least.truncation, words::bytes(least.bytes), most.truncation, words::bytes(most.bytes))
+            let times = if least.bytes == 0 { String::new() } else { format!(", {} times as much", format::number(most.bytes as f64 / least.bytes as f64)) };
+            format!("{} takes least, {}; {} most, {}{times}.", least.truncation, format::bytes(least.bytes), most.truncation, format::bytes(most.bytes))
         }
-        Some((one, _)) if c.strategies.len() > 1 => format!("All take {}.", words::bytes(one.bytes)),
-        Some((one, _)) => format!("{} takes {}.", one.truncation, words::bytes(one.bytes)),
+        Some((one, _)) if c.strategies.len() > 1 => format!("All take {}.", format::bytes(one.bytes)),
+        Some((one, _)) => format!("{} takes {}.", one.truncation, format::bytes(one.bytes)),
         None => String::new(),
     }
 }
@@ -82,9 +82,9 @@ fn windows(c: &Comparison) -> String {
         Some((_, s)) if over(s) > 1.0 => format!(
             "The longest window of {}, {} steps, is {} times its mean of {}; no other strategy exceeds its mean more.",
             s.truncation,
-            words::count(s.window_max.into()),
-            words::number(over(s)),
-            words::rounded(s.window_mean)
+            format::count(s.window_max.into()),
+            format::number(over(s)),
+            format::rounded(s.window_mean)
         ),
         Some(_) => "No window was longer than the mean of its strategy.".to_string(),
         None => String::new(),

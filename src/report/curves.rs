@@ -3,7 +3,7 @@
 use super::compare::{above_full, ending};
 use super::page;
 use super::svg::{Picture, Scale, WIDTH, apart};
-use super::words;
+use super::format;
 use crate::analysis::comparison::{Comparison, Point, Strategy};
 
 /// Units: the plot, and right of it the names.
@@ -90,7 +90,7 @@ impl Against {
 
     fn picture(&self, c: &Comparison) -> String {
         let (sx, sy) = self.scales(c);
-        let described = format!("Curves of {}. {} {}", words::plural(c.strategies.len() as u64, "strategy", "strategies"), endings(c), self.reached(c));
+        let described = format!("Curves of {}. {} {}", format::plural(c.strategies.len() as u64, "strategy", "strategies"), endings(c), self.reached(c));
         let mut p = Picture::new(self.id, self.heading, &described);
         p.axis_x(&sx, Y, self.axis);
         p.axis_y(&sy, X, "loss, nats");
@@ -140,14 +140,14 @@ impl Against {
         let first = |v: &[(f64, f64)]| v.iter().find(|p| p.1 <= target).map(|p| p.0);
         let mut times: Vec<(&Strategy, f64)> = curves.iter().filter_map(|(s, v)| Some((*s, first(v)?))).collect();
         times.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let amount = |x: f64| if self.of == "symbols" { words::fixed(x, 0) } else { format!("{}\u{a0}{}", words::number(x), self.of) };
+        let amount = |x: f64| if self.of == "symbols" { format::fixed(x, 0) } else { format!("{}\u{a0}{}", format::number(x), self.of) };
         let times: Vec<String> = times.iter().map(|(s, x)| format!("{} ({})", s.truncation, amount(*x))).collect();
         let who = if curves.len() == c.strategies.len() { "all of them" } else { "all that were validated" };
         let of = if self.of == "symbols" { "symbols" } else { "time" };
         format!(
             "A validation loss of {} nats or less, which {who} reach, is first measured, in the order of {of}, with {}.",
-            words::fixed(target, 3),
-            words::list(&times)
+            format::fixed(target, 3),
+            format::list(&times)
         )
     }
 
@@ -159,18 +159,18 @@ impl Against {
         if highest <= self.scales(c).1.ticks().last().copied().unwrap_or(shown).max(shown) {
             return String::new();
         }
-        format!("Losses of the first fifth, up to {} nats, lie above the picture.", words::fixed(highest, 2))
+        format!("Losses of the first fifth, up to {} nats, lie above the picture.", format::fixed(highest, 2))
     }
 }
 
 /// Where the validation loss ends, against `full` if there is one.
 fn endings(c: &Comparison) -> String {
     let each = |s: &Strategy| {
-        let loss = words::fixed(ending(s)?, 3);
+        let loss = format::fixed(ending(s)?, 3);
         Some(match above_full(c, s) {
             Some(x) if s.truncation != "full" && x.abs() < 0.0005 => format!("{} at {loss} (as full to three decimals)", s.truncation),
             Some(x) if s.truncation != "full" => {
-                format!("{} at {loss} ({} {} full)", s.truncation, words::fixed(x.abs(), 3), if x > 0.0 { "above" } else { "below" })
+                format!("{} at {loss} ({} {} full)", s.truncation, format::fixed(x.abs(), 3), if x > 0.0 { "above" } else { "below" })
             }
             _ => format!("{} at {loss}", s.truncation),
         })
@@ -183,7 +183,7 @@ fn endings(c: &Comparison) -> String {
 fn missing(c: &Comparison) -> String {
     let without = |s: &&Strategy| !s.curve.iter().any(|p| finite(p.train_loss).or(finite(p.val_loss)).is_some());
     let names: Vec<String> = c.strategies.iter().filter(without).map(|s| s.truncation.clone()).collect();
-    if names.is_empty() { String::new() } else { format!("No finite loss was recorded, so that there is no curve, of {}.", words::list(&names)) }
+    if names.is_empty() { String::new() } else { format!("No finite loss was recorded, so that there is no curve, of {}.", format::list(&names)) }
 }
 
 fn speeds(c: &Comparison) -> String {
@@ -191,8 +191,8 @@ fn speeds(c: &Comparison) -> String {
         Some((slow, fast)) if slow.tokens_per_second > 0.0 && slow.tokens_per_second < fast.tokens_per_second => format!(
             "{} trains fastest, with {} symbols per second, {} times as many as {}, the slowest.",
             fast.truncation,
-            words::rounded(fast.tokens_per_second),
-            words::number(fast.tokens_per_second / slow.tokens_per_second),
+            format::rounded(fast.tokens_per_second),
+            format::number(fast.tokens_per_second / slow.tokens_per_second),
             slow.truncation
         ),
         _ => String::new(),

@@ -2,30 +2,30 @@
 
 use super::chart::{Chart, Curve, Kind, Stroke};
 use super::page::{self, cell};
-use super::words;
+use super::format;
 use crate::analysis::flow::{Flow, Verdict};
 use crate::model::layer_name;
 
 /// One self-contained page: the verdict, and the pictures that it rests on.
 pub fn html(f: &Flow) -> String {
     let parts = [introduction(f), profile(f), bias(f), layers(f), singular(f), sensitivity(f), reading()];
-    page::document(&format!("How the gradient flows back: {}", words::file_name(&f.text)), &parts.concat())
+    page::document(&format!("How the gradient flows back: {}", format::file_name(&f.text)), &parts.concat())
 }
 
 fn introduction(f: &Flow) -> String {
     let m = &f.model;
     let model = format!(
         "{} of {} ({}), {} symbols",
-        words::plural(m.layers.into(), "recurrent layer", "recurrent layers"),
-        words::plural(m.hidden.into(), "unit", "units"),
+        format::plural(m.layers.into(), "recurrent layer", "recurrent layers"),
+        format::plural(m.hidden.into(), "unit", "units"),
         m.activation.name(),
         m.outputs()
     );
     let what = format!(
         "Text: {}. Model: {model}. {} were followed back over {}. Device: {}.",
         f.text,
-        words::plural(f.places.into(), "loss", "losses"),
-        words::plural(f.lags.len() as u64 - 1, "step", "steps"),
+        format::plural(f.places.into(), "loss", "losses"),
+        format::plural(f.lags.len() as u64 - 1, "step", "steps"),
         f.device
     );
     page::paragraph("text", &verdict(f)) + &page::paragraph("text", &window(f)) + &page::paragraph("note", &what)
@@ -33,8 +33,8 @@ fn introduction(f: &Flow) -> String {
 
 fn verdict(f: &Flow) -> String {
     let gradient = f.named_layer().map_or("The gradient".to_string(), |layer| format!("The gradient of {layer}, which fades slowest,"));
-    let rate = words::number(f.slowest.decay_rate);
-    let half = f.slowest.half_life.map_or(String::new(), |h| format!(", so it halves every {} steps", words::number(h)));
+    let rate = format::number(f.slowest.decay_rate);
+    let half = f.slowest.half_life.map_or(String::new(), |h| format!(", so it halves every {} steps", format::number(h)));
     match f.verdict {
         _ if !f.slowest.decay_rate.is_finite() => format!("{gradient} explodes: on its way back it leaves the range of numbers."),
         Verdict::Vanishing => format!("{gradient} vanishes: a step back multiplies it by {rate}{half}."),
@@ -49,10 +49,10 @@ fn window(f: &Flow) -> String {
     match f.suggested_tau {
         Some(tau) => format!(
             "Suggested window: --truncation regular:{tau}. Its gradient should miss {} of the full one; measured on {} symbols it misses {}. The tolerance is {}.",
-            words::number(f.estimated_bias),
-            words::count(f.bias_symbols),
-            words::number(f.measured_bias),
-            words::number(f.tolerance)
+            format::number(f.estimated_bias),
+            format::count(f.bias_symbols),
+            format::number(f.measured_bias),
+            format::number(f.tolerance)
         ),
         None => "No window is suggested: where the gradient does not decay, any window is biased. Random truncation has no bias, at the price of variance."
             .to_string(),
@@ -87,7 +87,7 @@ fn profile(f: &Flow) -> String {
         let fit = f.lags.iter().map(|k| at * f.slowest.decay_rate.powf(f64::from(*k) - middle as f64)).collect::<Vec<_>>();
         lines.push(Curve { stroke: Stroke::Thin, ..line("geometric fit", 0, against(&f.lags, &fit)) });
     }
-    let seen = format!("{} The fit's coefficient of determination is {}.", verdict(f), words::number(f.slowest.decay_fit));
+    let seen = format!("{} The fit's coefficient of determination is {}.", verdict(f), format::number(f.slowest.decay_fit));
     let axes = ["lag k, steps", "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio"];
     let chart = chart(["profile", "Gradient by time lag", &seen, axes[0], axes[1]], lines);
     let what = "How much of the gradient of a single loss is left k steps back. Lines are medians over many losses; eight of ten lie within the band.";
@@ -110,11 +110,11 @@ fn layers(f: &Flow) -> String {
     let row = |(k, l): (usize, &crate::analysis::flow::Deep)| {
         let cells = [
             format!("{:?}", l.verdict).to_lowercase(),
-            words::number(l.profile.decay_rate),
-            l.profile.half_life.map_or("—".to_string(), words::number),
-            words::number(l.spectral_radius),
-            words::number(l.spectral_norm),
-            format!("{} %", words::fixed(100.0 * l.profile.saturation, 1)),
+            format::number(l.profile.decay_rate),
+            l.profile.half_life.map_or("—".to_string(), format::number),
+            format::number(l.spectral_radius),
+            format::number(l.spectral_norm),
+            format!("{} %", format::fixed(100.0 * l.profile.saturation, 1)),
         ];
         (k.to_string(), cells.iter().map(|c| cell(c)).collect())
     };
@@ -129,9 +129,9 @@ fn singular(f: &Flow) -> String {
     let largest = f.singular_values.first().map_or(f64::NAN, |s| s.max);
     let seen = format!(
         "One step can multiply a gradient by {} at most, and {} by {}.",
-        words::number(largest),
-        words::plural(f.singular_values.last().map_or(0, |s| s.steps).into(), "step", "steps"),
-        words::number(f.singular_values.last().map_or(f64::NAN, |s| s.max))
+        format::number(largest),
+        format::plural(f.singular_values.last().map_or(0, |s| s.steps).into(), "step", "steps"),
+        format::number(f.singular_values.last().map_or(f64::NAN, |s| s.max))
     );
     let lines = vec![line("largest", 2, points(|s| s.max)), line("median", 1, points(|s| s.median)), line("smallest", 3, points(|s| s.min))];
     let chart = chart(["singular", "Singular values", &seen, "steps back", "singular value, ratio"], lines);
@@ -146,13 +146,13 @@ fn singular(f: &Flow) -> String {
 fn sensitivity(f: &Flow) -> String {
     let s = &f.sensitivity;
     let indexed = |y: &[f64], from: usize| y.iter().enumerate().map(|(t, y)| ((t + from) as f64, *y)).collect::<Vec<_>>();
-    let growth = words::number(s.lyapunov.exp());
+    let growth = format::number(s.lyapunov.exp());
     let fate = if s.lyapunov > 0.0 { "what differs a little runs apart exponentially" } else { "what differs a little comes together again" };
     let seen = format!(
         "A move of h_0 is multiplied by {growth} a step (Lyapunov exponent {} a step): {fate}. The gradient of all {} steps then differs by {} of its norm.",
-        words::number(s.lyapunov),
+        format::number(s.lyapunov),
         s.loss.len(),
-        words::number(s.gradient)
+        format::number(s.gradient)
     );
     let lines = vec![line("states", 1, indexed(&s.state, 0)), line("losses, nats", 2, indexed(&s.loss, 1))];
     let axes = ["step t", "|h′−h| / |h′₀−h₀|, ratio; |L′−L|, nats"];

@@ -3,7 +3,7 @@
 use super::compare::{extremes, named};
 use super::page;
 use super::svg::{Picture, Scale, WIDTH, escape};
-use super::words;
+use super::format;
 use crate::analysis::comparison::{Comparison, Parameter, Strategy};
 use crate::store::torch_name;
 
@@ -53,7 +53,7 @@ impl Verdict {
 
 /// A bias with its error, if something was drawn.
 pub(super) fn with_error(bias: f64, error: f64) -> String {
-    if error == 0.0 || !bias.is_finite() { words::number(bias) } else { words::with_error(bias, error) }
+    if error == 0.0 || !bias.is_finite() { format::number(bias) } else { format::with_error(bias, error) }
 }
 
 /// As [`with_error`], and with words where it is 0, which no place on a logarithmic scale shows.
@@ -91,7 +91,7 @@ fn picture(c: &Comparison) -> String {
         let y = TOP + ROW * i as f64;
         p.line("rule", (0.0, y + ROW), (WIDTH, y + ROW));
         p.series(i);
-        p.text("label", (4.0, y + ROW / 2.0 + 4.5), &words::shortened(&s.truncation, 20));
+        p.text("label", (4.0, y + ROW / 2.0 + 4.5), &format::shortened(&s.truncation, 20));
         p.close();
     }
     for (panel, name) in ["relative bias", "relative spread"].into_iter().enumerate() {
@@ -167,7 +167,7 @@ fn biases(c: &Comparison) -> String {
     let names = |verdict: Verdict| -> Vec<String> { c.strategies.iter().filter(|s| Verdict::overall(c, s) == verdict).map(|s| s.truncation.clone()).collect() };
     let say = |items: Vec<String>, before: &str, behind: &str| match items.is_empty() {
         true => String::new(),
-        false => format!("{before} with {}{behind}.", words::list(&items)),
+        false => format!("{before} with {}{behind}.", format::list(&items)),
     };
     let parts = [
         say(of(Verdict::Seen), "A bias is seen", ""),
@@ -186,14 +186,14 @@ fn spreads(c: &Comparison) -> String {
     if spread.is_empty() {
         return "No strategy shows a spread.".to_string();
     }
-    let each: Vec<String> = spread.iter().map(|s| format!("{} with {}", s.truncation, words::number(s.relative_spread))).collect();
+    let each: Vec<String> = spread.iter().map(|s| format!("{} with {}", s.truncation, format::number(s.relative_spread))).collect();
     let rest = if spread.len() < c.strategies.len() { "; no other shows any" } else { "" };
-    format!("The spread, in norms of the full gradient: {}{rest}.", words::list(&each))
+    format!("The spread, in norms of the full gradient: {}{rest}.", format::list(&each))
 }
 
 fn basis(c: &Comparison) -> String {
-    let draws = words::plural(c.draws.into(), "draw", "draws");
-    let tokens = words::plural(c.gradient_tokens, "symbol", "symbols");
+    let draws = format::plural(c.draws.into(), "draw", "draws");
+    let tokens = format::plural(c.gradient_tokens, "symbol", "symbols");
     format!("Measured against the full gradient of {tokens} at {}, with {draws} of each random strategy.", escape(&c.gradient_at))
 }
 
@@ -229,9 +229,9 @@ fn verdict(c: &Comparison, s: &Strategy, p: &Parameter) -> Verdict {
 }
 
 fn heat(c: &Comparison, s: &Strategy, p: &Parameter, (lo, hi): (f64, f64)) -> String {
-    let spread = if p.relative_spread == 0.0 { String::new() } else { format!(" · spread {}", words::number(p.relative_spread)) };
+    let spread = if p.relative_spread == 0.0 { String::new() } else { format!(" · spread {}", format::number(p.relative_spread)) };
     let bias = escape(&with_error(p.relative_bias, p.relative_bias_error));
-    let small = escape(&format!("cosine {}{spread}", words::fixed(p.cosine, 3)));
+    let small = escape(&format!("cosine {}{spread}", format::fixed(p.cosine, 3)));
     if verdict(c, s, p) != Verdict::Seen {
         return format!("<td>{bias}<small>{small}</small></td>");
     }
@@ -248,7 +248,7 @@ fn greatest(c: &Comparison) -> String {
     };
     let bias = with_error(p.relative_bias, p.relative_bias_error);
     let turned = extremes(c, |s| s.cosine)
-        .map_or(String::new(), |(least, _)| format!(" Over all parameters {} has the lowest cosine, {}.", least.truncation, words::fixed(least.cosine, 4)));
+        .map_or(String::new(), |(least, _)| format!(" Over all parameters {} has the lowest cosine, {}.", least.truncation, format::fixed(least.cosine, 4)));
     format!("The greatest relative bias is that of {} in {}, {bias}.{turned}", s.truncation, torch_name(&p.name))
 }
 

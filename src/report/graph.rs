@@ -2,7 +2,7 @@
 
 use super::plan::MARGIN;
 use super::svg::{Picture, WIDTH, coordinate};
-use super::words;
+use super::format;
 use crate::analysis::planned::{Planned, Segment};
 use crate::model::layer_name;
 
@@ -216,7 +216,7 @@ impl<'a> Nodes<'a> {
 fn drawn(graph: &[Segment]) -> Vec<Option<usize>> {
     let steps: u64 = graph.iter().map(|s| u64::from(s.steps)).sum();
     // No box is narrower than the number of the last step.
-    let room = (ROOM / (6.2 * (words::count(steps).len() + 1) as f64 + 2.0)) as usize;
+    let room = (ROOM / (6.2 * (format::count(steps).len() + 1) as f64 + 2.0)) as usize;
     if graph.len() <= room.min(BOXES) {
         return (0..graph.len()).map(Some).collect();
     }
@@ -247,7 +247,7 @@ fn boxes(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
         }
         let (Some(k), Some(s)) = (item, item.and_then(|k| p.graph.get(k))) else {
             let hidden = (p.graph.len() + 1).saturating_sub(shown.len());
-            for (dy, text) in [(-22.0, "…".to_string()), (0.0, words::count(hidden as u64)), (15.0, "more".to_string()), (32.0, "…".to_string())] {
+            for (dy, text) in [(-22.0, "…".to_string()), (0.0, format::count(hidden as u64)), (15.0, "more".to_string()), (32.0, "…".to_string())] {
                 picture.text("range", (center, middle + dy), &text);
             }
             continue;
@@ -275,9 +275,9 @@ fn boxes(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
 
 /// A segment's steps, first over last.
 fn range(picture: &mut Picture, (x, y): (f64, f64), first: u64, steps: u32) {
-    picture.text("range", (x, y), &words::count(first));
+    picture.text("range", (x, y), &format::count(first));
     if steps > 1 {
-        picture.text("range", (x, y + 13.0), &format!("–{}", words::count(first + u64::from(steps) - 1)));
+        picture.text("range", (x, y + 13.0), &format!("–{}", format::count(first + u64::from(steps) - 1)));
     }
 }
 
@@ -293,7 +293,7 @@ fn hidden(picture: &mut Picture, graph: &[Segment], shown: &[Option<usize>], y: 
     let Some(first) = shown.iter().position(Option::is_none) else { return y - 14.0 };
     let missing = (graph.len() + 1).saturating_sub(shown.len());
     let rest = graph.get(first..first + missing).unwrap_or_default();
-    let [stored, held] = [|s: &&Segment| s.stored, |s: &&Segment| s.held].map(|is| words::count(rest.iter().filter(is).count() as u64));
+    let [stored, held] = [|s: &&Segment| s.stored, |s: &&Segment| s.held].map(|is| format::count(rest.iter().filter(is).count() as u64));
     let (least, most) = rest.iter().fold((u32::MAX, 0), |(a, b), s| (a.min(s.recomputed), b.max(s.recomputed)));
     let again = if least >= most { format!("×{most}") } else { format!("×{least} to ×{most}") };
     let text = format!(

@@ -1,7 +1,7 @@
 //! A heat map: how a ratio depends on the update and on the lag; colour is its logarithm.
 
 use super::svg::{Picture, Scale, WIDTH, coordinate};
-use super::words;
+use super::format;
 
 const X: (f64, f64) = (60.0, WIDTH - 24.0);
 const TOP: f64 = 50.0;
@@ -99,12 +99,12 @@ impl Heat<'_> {
         }
         whole_ticks(&sx).into_iter().for_each(|t| {
             p.line("axis", (sx.at(t), bottom), (sx.at(t), bottom + 4.0));
-            p.text("tick mid", (sx.at(t), bottom + 17.0), &words::short(t));
+            p.text("tick mid", (sx.at(t), bottom + 17.0), &format::short(t));
         });
         p.text("name mid", ((X.0 + X.1) / 2.0, bottom + 38.0), "updates");
         whole_ticks(&sy).into_iter().for_each(|t| {
             p.line("axis", (X.0 - 4.0, sy.at(t)), (X.0, sy.at(t)));
-            p.text("tick end", (X.0 - 8.0, sy.at(t) + 4.0), &words::short(t));
+            p.text("tick end", (X.0 - 8.0, sy.at(t) + 4.0), &format::short(t));
         });
         p.text("name", (16.0, TOP - 14.0), "lag, steps back");
         let unknown = self.columns.iter().any(|c| c.1.iter().any(|x| !x.is_finite()));
@@ -153,7 +153,7 @@ fn legend(p: &mut Picture, (lo, hi): (f64, f64), unknown: bool) {
     let every = (((hi - lo) / 7.0).ceil() as i32).max(1);
     for e in (lo as i32..=hi as i32).filter(|e| e % every == 0) {
         let class = if e == hi as i32 { "tick end" } else { "tick mid" };
-        p.text(class, (scale.at(f64::from(e)), y + 26.0), &words::power(e));
+        p.text(class, (scale.at(f64::from(e)), y + 26.0), &format::power(e));
     }
     if unknown {
         p.rect("unknown", (left - 290.0, y), (14.0, 12.0), 1.0);

@@ -2,7 +2,7 @@
 
 use super::plan::{points, times};
 use super::svg::{Picture, Scale, WIDTH};
-use super::words;
+use super::format;
 use crate::analysis::planned::{CurvePoint, Planned};
 
 const LEFT: f64 = 76.0;
@@ -88,7 +88,7 @@ pub(super) fn draw(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
         picture.circle("chosen", at, 7.0);
         picture.close();
         room.taken.push([at.0 - 8.0, at.1 - 8.0, at.0 + 8.0, at.1 + 8.0]);
-        let text = format!("this plan: {}, {}", words::bytes(own.device_bytes), times(own.time_factor, "×"));
+        let text = format!("this plan: {}, {}", format::bytes(own.device_bytes), times(own.time_factor, "×"));
         // It must be there, be it upon something else.
         let (x, y) = room.beside(at, &text, true).unwrap_or((LEFT + 8.0, top + 36.0));
         picture.text("label halo", (x, y), &text);
@@ -162,7 +162,7 @@ fn exact_bytes(x: f64) -> String {
 }
 
 fn budget(picture: &mut Picture, bytes: u64, (lo, hi): (f64, f64), x: &Scale, (top, bottom): (f64, f64), room: &mut Room) {
-    let text = format!("budget {}", words::bytes(bytes));
+    let text = format!("budget {}", format::bytes(bytes));
     let value = bytes as f64;
     if !(lo..=hi).contains(&value) {
         let far = value > hi;
@@ -204,13 +204,13 @@ fn recomputed(picture: &mut Picture, points: &[CurvePoint], places: &[(f64, f64)
 }
 
 fn hint(q: &CurvePoint) -> String {
-    let steps = words::plural(q.segment_steps.into(), "step", "steps");
+    let steps = format::plural(q.segment_steps.into(), "step", "steps");
     format!(
         "{}, {}: segments of {steps}, {} held, {}; a step again at most {}×, {} in the mean",
-        words::bytes(q.device_bytes),
+        format::bytes(q.device_bytes),
         times(q.time_factor, "×"),
-        words::count(q.held_segments.into()),
-        words::plural(q.stored_states.into(), "state stored", "states stored"),
+        format::count(q.held_segments.into()),
+        format::plural(q.stored_states.into(), "state stored", "states stored"),
         q.most_recomputed,
         times(q.recomputed_per_step, "×")
     )

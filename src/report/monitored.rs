@@ -3,7 +3,7 @@
 use super::chart::{Chart, Kind, Stroke};
 use super::heat::Heat;
 use super::training::{chart, curve, figure};
-use super::{page, words};
+use super::{page, format};
 use crate::analysis::recorded::Recorded;
 use crate::model::layer_name;
 use crate::run::{LayerProfile, Monitored, ParameterFigures};
@@ -55,13 +55,13 @@ fn fades(last: &Monitored, k: usize) -> String {
     let left = end.map_or(String::new(), |(lag, x)| {
         let left = match *x {
             0.0 => "nothing is left".to_string(),
-            x if x.is_finite() => format!("{} times as much is left", words::number(x)),
+            x if x.is_finite() => format!("{} times as much is left", format::number(x)),
             _ => "it is not finite".to_string(),
         };
-        format!(" {} steps back {left}.", words::count(*lag))
+        format!(" {} steps back {left}.", format::count(*lag))
     });
-    let half = if l.half_life.is_finite() { format!("it halves in {} steps", words::number(l.half_life)) } else { "it does not halve".to_string() };
-    format!("At update {}: each step back multiplies the gradient by {}, {half}.{left}", words::count(last.update), words::number(l.decay_rate))
+    let half = if l.half_life.is_finite() { format!("it halves in {} steps", format::number(l.half_life)) } else { "it does not halve".to_string() };
+    format!("At update {}: each step back multiplies the gradient by {}, {half}.{left}", format::count(last.update), format::number(l.decay_rate))
 }
 
 /// The last profile, with its spread.
@@ -72,7 +72,7 @@ fn ending(last: &Monitored) -> String {
         c.band = l.low.iter().copied().zip(l.high.iter().copied()).collect();
         c
     };
-    let title = format!("Lag profile at update {}", words::count(last.update));
+    let title = format!("Lag profile at update {}", format::count(last.update));
     let curves = last.layers.iter().enumerate().map(profile).collect();
     let mut picture: Chart = chart("profile", &title, "ratio, with its spread as a band", Kind::Log, curves, "");
     (picture.x, picture.described) = ("lag, steps back".to_string(), (0..last.layers.len()).map(|k| fades(last, k)).collect::<Vec<_>>().join(" "));

@@ -1,7 +1,7 @@
 //! A plan as a picture, an SVG file of its own, and as a table for a terminal.
 
 use super::svg::Picture;
-use super::{graph, memory, words};
+use super::{graph, memory, format};
 use crate::analysis::planned::{CurvePoint, Planned};
 
 pub use super::terminal::table;
@@ -22,7 +22,7 @@ pub fn svg(p: &Planned) -> String {
     picture.text("title", (MARGIN, 36.0), &title(p));
     let mut y = 58.0;
     for line in [model(p), p.device.clone()] {
-        picture.text("small", (MARGIN, y), &words::clipped(&line, LINE));
+        picture.text("small", (MARGIN, y), &format::clipped(&line, LINE));
         y += 18.0;
     }
     picture.text("heading", (MARGIN, y + 20.0), "Memory against time");
@@ -37,19 +37,19 @@ pub fn svg(p: &Planned) -> String {
 }
 
 fn title(p: &Planned) -> String {
-    format!("Plan of a window of {} within {}", words::plural(p.window.into(), "step", "steps"), words::bytes(p.budget))
+    format!("Plan of a window of {} within {}", format::plural(p.window.into(), "step", "steps"), format::bytes(p.budget))
 }
 
 /// What is trained, in a line.
 pub(super) fn model(p: &Planned) -> String {
-    let layers = words::plural(p.layers.into(), "layer", "layers");
-    let [h, b, v] = [p.hidden, p.batch, p.vocabulary].map(|n| words::count(n.into()));
+    let layers = format::plural(p.layers.into(), "layer", "layers");
+    let [h, b, v] = [p.hidden, p.batch, p.vocabulary].map(|n| format::count(n.into()));
     format!("{layers}, hidden {h}, batch {b}, vocabulary {v}; truncation {}", p.truncation)
 }
 
 /// A factor, with the sign for it.
 pub(super) fn times(x: f64, sign: &str) -> String {
-    if x.is_finite() { words::number(x) + sign } else { words::NONE.to_string() }
+    if x.is_finite() { format::number(x) + sign } else { format::NONE.to_string() }
 }
 
 /// The curve from least to most memory, this plan among it, and which one that is.
@@ -77,12 +77,12 @@ pub(super) fn points(p: &Planned) -> (Vec<CurvePoint>, usize) {
 
 /// What the pictures show, for those who'd rather read.
 pub(super) fn sentences(p: &Planned) -> Vec<String> {
-    let segments = |n: u64| words::plural(n, "segment", "segments");
-    let states = |n: u64| words::plural(n, "state", "states");
-    let length = words::plural(p.segment_steps.into(), "step", "steps");
+    let segments = |n: u64| format::plural(n, "segment", "segments");
+    let states = |n: u64| format::plural(n, "state", "states");
+    let length = format::plural(p.segment_steps.into(), "step", "steps");
     let mut out = vec![format!(
         "A window of {} is worked through in {} of at most {length}.",
-        words::plural(p.window.into(), "step", "steps"),
+        format::plural(p.window.into(), "step", "steps"),
         segments(p.segments.into())
     )];
     let room = format!("{} and the h of {}", states(p.stored_states.into()), segments(p.held_segments.into()));
@@ -95,9 +95,9 @@ pub(super) fn sentences(p: &Planned) -> Vec<String> {
     }
     out.push(match p.most_recomputed {
         0 => "Nothing is computed again.".to_string(),
-        most => format!("A step is computed again at most {}, {} in the mean.", words::plural(most.into(), "time", "times"), times(p.recomputed_per_step, "")),
+        most => format!("A step is computed again at most {}, {} in the mean.", format::plural(most.into(), "time", "times"), times(p.recomputed_per_step, "")),
     });
-    let [activations, all, budget] = [p.activation_bytes, p.device_bytes, p.budget].map(words::bytes);
+    let [activations, all, budget] = [p.activation_bytes, p.device_bytes, p.budget].map(format::bytes);
     out.push(format!("Activations take {activations} of {all} on the device; the budget is {budget}."));
     out.push(format!("An update should take {} as long as with everything kept.", times(p.time_factor, " times")));
     out

@@ -2,7 +2,7 @@
 
 use super::page::{self, cell};
 use super::svg::{Picture, escape};
-use super::{graph, memory, monitored, plan, series, training, words};
+use super::{graph, memory, monitored, plan, series, training, format};
 use crate::analysis::planned::Planned;
 use crate::analysis::recorded::Recorded;
 use crate::model::Config;
@@ -43,11 +43,11 @@ pub(super) fn ended(r: &Recorded) -> &'static str {
 
 fn introduction(r: &Recorded) -> String {
     let c = &r.config;
-    let layers = words::plural(c.layers.into(), "layer", "layers");
-    let model = format!("{layers} of {}", words::plural(c.hidden.into(), "unit", "units"));
+    let layers = format::plural(c.layers.into(), "layer", "layers");
+    let model = format!("{layers} of {}", format::plural(c.hidden.into(), "unit", "units"));
     let unread = match r.history.unread {
         0 => String::new(),
-        n => format!(" {} of metrics.jsonl could not be read and {} left out.", words::plural(n, "line", "lines"), if n == 1 { "is" } else { "are" }),
+        n => format!(" {} of metrics.jsonl could not be read and {} left out.", format::plural(n, "line", "lines"), if n == 1 { "is" } else { "are" }),
     };
     format!(
         "A recurrent network, {model} ({}), trained on {} with truncation {} and {}. State: {}.{unread}",
@@ -84,42 +84,42 @@ fn tiles(r: &Recorded) -> String {
     let h = &r.history;
     let unit = Unit::of(&r.config);
     let loss = |x: f64| match x.is_finite() {
-        true if unit.name() == "nats" => format!("{} nats", words::fixed(x, 4)),
-        true => words::fixed(x, 4),
-        false => words::NONE.to_string(),
+        true if unit.name() == "nats" => format!("{} nats", format::fixed(x, 4)),
+        true => format::fixed(x, 4),
+        false => format::NONE.to_string(),
     };
     let in_bits = |x: f64| match x.is_finite() {
-        true if unit == Unit::Nats => format!("{} bits per symbol", words::fixed(bits(x), 4)),
+        true if unit == Unit::Nats => format!("{} bits per symbol", format::fixed(bits(x), 4)),
         true if unit.name() == "nats" => format!("per {}", unit.scored().trim_end_matches('s')),
         true => unit.name().to_string(),
         false => String::new(),
     };
     if let Some(right) = h.validations.last().and_then(|v| v.accuracy) {
-        let chance = r.figure("chance_accuracy").map_or(String::new(), |c| format!("by chance {}%", words::fixed(100.0 * c, 1)));
-        tile(&format!("Right {}", unit.scored()), format!("{}%", words::fixed(100.0 * right, 1)), chance, "");
+        let chance = r.figure("chance_accuracy").map_or(String::new(), |c| format!("by chance {}%", format::fixed(100.0 * c, 1)));
+        tile(&format!("Right {}", unit.scored()), format!("{}%", format::fixed(100.0 * right, 1)), chance, "");
     }
     if let Some(last) = h.validations.last() {
         tile("Validation loss", loss(last.loss), in_bits(last.loss), "");
         if let Some(best) = h.validations.iter().filter(|v| v.loss.is_finite()).min_by(|a, b| a.loss.total_cmp(&b.loss)) {
-            tile("Best validation loss", loss(best.loss), format!("at update {}", words::count(best.update)), "");
+            tile("Best validation loss", loss(best.loss), format!("at update {}", format::count(best.update)), "");
         }
     }
     if let Some(last) = h.reports.last() {
         tile("Training loss", loss(last.mean_loss), in_bits(last.mean_loss), "");
         let updates = h.updates();
-        let epochs = r.figure("epochs").map_or(String::new(), |e| if e == 1.0 { "1 epoch".to_string() } else { format!("{} epochs", words::number(e)) });
-        tile("Updates", words::count(updates), epochs, "");
+        let epochs = r.figure("epochs").map_or(String::new(), |e| if e == 1.0 { "1 epoch".to_string() } else { format!("{} epochs", format::number(e)) });
+        tile("Updates", format::count(updates), epochs, "");
         let scored = unit.scored();
-        tile(&capital(scored), words::short(last.tokens as f64), format!("{} trained on", words::count(last.tokens)), "");
+        tile(&capital(scored), format::short(last.tokens as f64), format!("{} trained on", format::count(last.tokens)), "");
         let speed = r.figure("tokens_per_second").unwrap_or(last.tokens as f64 / last.seconds);
-        tile("Speed", words::rounded(speed), format!("{scored} per second"), "");
-        tile("Time", format!("{} s", words::rounded(r.figure("seconds_training").unwrap_or(last.seconds))), "of training alone".to_string(), "");
+        tile("Speed", format::rounded(speed), format!("{scored} per second"), "");
+        tile("Time", format!("{} s", format::rounded(r.figure("seconds_training").unwrap_or(last.seconds))), "of training alone".to_string(), "");
     }
     if let Some(n) = parameters(r) {
-        tile("Parameters", words::count(n), String::new(), "");
+        tile("Parameters", format::count(n), String::new(), "");
     }
     if let Some(bytes) = r.figure("device_bytes_allocated") {
-        tile("Memory on the device", words::bytes(bytes as u64), String::new(), "");
+        tile("Memory on the device", format::bytes(bytes as u64), String::new(), "");
     }
     if let Some(device) = r.summary.as_ref().and_then(|s| s["device"].as_str()).or(r.planned.as_ref().map(|p| p.device.as_str())) {
         tile("Device", device.to_string(), String::new(), "wide");
@@ -133,7 +133,7 @@ fn planned(r: &Recorded) -> String {
         return page::section("Memory and the window", "", &page::prose("text", how));
     };
     let (memory, window) = (memory_picture(p), window_picture(p));
-    let what = format!("A window of {} on {}.", words::plural(p.window.into(), "step", "steps"), p.device);
+    let what = format!("A window of {} on {}.", format::plural(p.window.into(), "step", "steps"), p.device);
     let body = format!(
         "<div class=\"plan\">\n{}{}</div>\n",
         page::figure("Memory against time", &memory, &plan::sentences(p)),
@@ -160,7 +160,7 @@ fn window_picture(p: &Planned) -> String {
 
 /// What the bytes on the device are for.
 fn bytes(p: &Planned) -> String {
-    let rows: Vec<(String, Vec<String>)> = p.bytes.iter().map(|(name, n)| (escape(name), vec![cell(&words::bytes(*n)), cell(&words::count(*n))])).collect();
+    let rows: Vec<(String, Vec<String>)> = p.bytes.iter().map(|(name, n)| (escape(name), vec![cell(&format::bytes(*n)), cell(&format::count(*n))])).collect();
     let head = ["On the device".to_string(), "size".to_string(), "bytes".to_string()];
     page::scroll("Bytes on the device", &page::table(&head, &rows))
 }
@@ -184,7 +184,7 @@ fn samples(r: &Recorded) -> String {
     }
     let one = |s: &Sample| {
         let best = if s.update < updates && r.figure("sample_update") == Some(s.update as f64) { ", the best model" } else { "" };
-        let head = format!("Update {}, {}{best}", words::count(s.update), words::plural(s.tokens, "symbol", "symbols"));
+        let head = format!("Update {}, {}{best}", format::count(s.update), format::plural(s.tokens, "symbol", "symbols"));
         format!("<h3>{head}</h3>\n<pre>{}</pre>\n", escape(&s.text))
     };
     page::section("Samples", what, &all.iter().map(one).collect::<String>())
@@ -195,7 +195,7 @@ pub(super) fn setting(key: &str, value: Option<&toml::Value>) -> String {
     match value {
         None => "—".to_string(),
         Some(toml::Value::String(s)) => s.escape_debug().to_string(),
-        Some(toml::Value::Integer(n)) if key == "memory-budget" => words::bytes(*n as u64),
+        Some(toml::Value::Integer(n)) if key == "memory-budget" => format::bytes(*n as u64),
         Some(other) => other.to_string(),
     }
 }

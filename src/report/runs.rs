@@ -5,7 +5,7 @@ use super::page::{self, cell};
 use super::run::{capital, ended, setting};
 use super::svg::{escape, swatch};
 use super::training::{crosses, curve};
-use super::words;
+use super::format;
 use crate::analysis::recorded::Recorded;
 use crate::run::{Figures, Unit, bits};
 use std::collections::BTreeSet;
@@ -15,8 +15,8 @@ pub fn html(runs: &[Recorded]) -> String {
     let names = names(runs);
     let unread: u64 = runs.iter().map(|r| r.history.unread).sum();
     let left_out =
-        if unread == 0 { String::new() } else { format!(" {} of metrics could not be read and are left out.", words::plural(unread, "line", "lines")) };
-    let introduction = format!("{}: {}.{left_out}", words::plural(runs.len() as u64, "run", "runs"), words::list(&names));
+        if unread == 0 { String::new() } else { format!(" {} of metrics could not be read and are left out.", format::plural(unread, "line", "lines")) };
+    let introduction = format!("{}: {}.{left_out}", format::plural(runs.len() as u64, "run", "runs"), format::list(&names));
     let groups = groups(runs);
     let kinds = match groups.len() {
         0 | 1 => String::new(),
@@ -24,7 +24,7 @@ pub fn html(runs: &[Recorded]) -> String {
     };
     let body: String = groups.iter().enumerate().map(|(i, members)| group(i, groups.len(), runs, &names, members)).collect();
     let parts = [page::paragraph("text", &introduction), kinds, body, differences(runs, &names), commands(runs, &names)];
-    page::run_document(&words::plural(runs.len() as u64, "run", "runs"), &parts.concat())
+    page::run_document(&format::plural(runs.len() as u64, "run", "runs"), &parts.concat())
 }
 
 /// The runs whose losses can be held against each other, by their places; in the order in which each kind comes first.
@@ -94,8 +94,8 @@ impl Group<'_> {
         ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
         let seen = match ranked[..] {
             [(first, low), .., (last, high)] if low < high => {
-                let gap = words::fixed(high - low, 4);
-                format!("{first} has the lowest validation loss, {}{}; {last} the highest, {gap} more.", words::fixed(low, 4), if nats { " nats" } else { "" })
+                let gap = format::fixed(high - low, 4);
+                format!("{first} has the lowest validation loss, {}{}; {last} the highest, {gap} more.", format::fixed(low, 4), if nats { " nats" } else { "" })
             }
             _ => String::new(),
         };
@@ -110,24 +110,24 @@ fn best(r: &Recorded) -> Option<f64> {
 
 fn row(r: &Recorded, answers: bool) -> Vec<String> {
     let (h, none) = (&r.history, || "—".to_string());
-    let loss = |l: f64| words::fixed(l, 4);
+    let loss = |l: f64| format::fixed(l, 4);
     let (val, last) = (h.validations.last(), h.reports.last());
     let texts = [
         best(r).map_or_else(none, loss),
         last.map_or_else(none, |f| loss(f.mean_loss)),
-        words::count(h.updates()),
-        last.map_or_else(none, |f| words::count(f.tokens)),
-        last.map_or_else(none, |f| words::rounded(r.figure("tokens_per_second").unwrap_or(f.tokens as f64 / f.seconds))),
-        last.map_or_else(none, |f| words::rounded(r.figure("seconds_training").unwrap_or(f.seconds))),
+        format::count(h.updates()),
+        last.map_or_else(none, |f| format::count(f.tokens)),
+        last.map_or_else(none, |f| format::rounded(r.figure("tokens_per_second").unwrap_or(f.tokens as f64 / f.seconds))),
+        last.map_or_else(none, |f| format::rounded(r.figure("seconds_training").unwrap_or(f.seconds))),
         ended(r).split(':').next().unwrap_or_default().to_string(),
     ];
     let first = match val {
         Some(v) if v.loss.is_finite() && Unit::of(&r.config) != Unit::Nats => cell(&loss(v.loss)),
         Some(v) if v.loss.is_finite() => format!("<td>{}<small>{} bits</small></td>", loss(v.loss), loss(bits(v.loss))),
-        Some(_) => cell(words::NONE),
+        Some(_) => cell(format::NONE),
         None => cell("—"),
     };
-    let right = answers.then(|| cell(&val.and_then(|v| v.accuracy).map_or("—".to_string(), |a| format!("{}%", words::fixed(100.0 * a, 1)))));
+    let right = answers.then(|| cell(&val.and_then(|v| v.accuracy).map_or("—".to_string(), |a| format!("{}%", format::fixed(100.0 * a, 1)))));
     right.into_iter().chain([first]).chain(texts.iter().map(|t| cell(t))).collect()
 }
 
@@ -219,7 +219,7 @@ fn wide(curves: &[super::chart::Curve]) -> Option<Kind> {
 }
 
 fn chart((id, title, y): (&str, &str, &str), x: &str, kind: Kind, curves: Vec<super::chart::Curve>) -> Chart {
-    let described = format!("Curves of {}.", words::plural(curves.len() as u64, "series", "series"));
+    let described = format!("Curves of {}.", format::plural(curves.len() as u64, "series", "series"));
     Chart { id: id.into(), title: title.into(), described, x: x.into(), y: y.into(), kind, curves, level: None, whole: false, height: 260.0 }
 }
 

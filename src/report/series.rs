@@ -3,7 +3,7 @@
 use super::chart::{Chart, Curve, Kind, Stroke};
 use super::page::{self, cell};
 use super::svg::escape;
-use super::words;
+use super::format;
 use crate::forecast::{Drawn, Errors, METHODS, Method, Outcome, Part, Score, scaled, shown, worse};
 
 /// Most targets that are drawn.
@@ -48,7 +48,7 @@ fn picture(i: usize, d: &Drawn) -> String {
     let (x, label) = if d.row_times.is_empty() { ("row of the series", None) } else { ("time", Some(&d.row_times)) };
     let named = |tick: f64| match label {
         Some(times) => place(times, d.from, tick),
-        None => words::short(tick),
+        None => format::short(tick),
     };
     let seen = seen(d, to);
     let described = format!("Curves over the rows of the series. {}", seen.join(" "));
@@ -65,13 +65,13 @@ fn place(times: &[String], from: usize, row: f64) -> String {
     match times.get(i.max(0.0) as usize) {
         _ if i < 0.0 => String::new(),
         Some(time) => time.clone(),
-        None => format!("+{}", words::short(i + 1.0 - times.len() as f64)),
+        None => format!("+{}", format::short(i + 1.0 - times.len() as f64)),
     }
 }
 
 /// What a picture shows, in words.
 fn seen(d: &Drawn, to: usize) -> Vec<String> {
-    let mut seen = vec![format!("Rows {} to {}.", words::count(d.from as u64), words::count(to as u64))];
+    let mut seen = vec![format!("Rows {} to {}.", format::count(d.from as u64), format::count(to as u64))];
     if let Some([first, last]) = &d.times {
         seen.push(format!("From {first} to {last}."));
     }
@@ -81,7 +81,7 @@ fn seen(d: &Drawn, to: usize) -> Vec<String> {
         seen.push(format!("Forecasts 2 to {} rows ahead are not drawn.", most - 1));
     }
     if !d.coming.is_empty() {
-        seen.push(format!("At the right {} to come.", words::plural(d.coming.len() as u64, "row", "rows")));
+        seen.push(format!("At the right {} to come.", format::plural(d.coming.len() as u64, "row", "rows")));
     }
     seen
 }
@@ -93,7 +93,7 @@ fn errors(score: &Score) -> String {
         let mut row = |ahead: String, errors: &dyn Fn(Method) -> Option<Errors>| {
             let mut cells = vec![cell(&ahead)];
             for figure in [Errors::rmse as fn(&Errors) -> f64, Errors::mae] {
-                cells.extend(METHODS.map(|m| cell(&errors(m).map_or("—".to_string(), |e| words::number(figure(&e))))));
+                cells.extend(METHODS.map(|m| cell(&errors(m).map_or("—".to_string(), |e| format::number(figure(&e))))));
             }
             rows.push((escape(name), cells));
         };
@@ -104,14 +104,14 @@ fn errors(score: &Score) -> String {
     }
     let season = match score.season {
         Some(n) => {
-            format!("seasonal naive takes the value {} before, or as many such seasons as it takes for it to be known", words::plural(n.into(), "row", "rows"))
+            format!("seasonal naive takes the value {} before, or as many such seasons as it takes for it to be known", format::plural(n.into(), "row", "rows"))
         }
         None => "there is no season that all forecasts could look back to".to_string(),
     };
     let what = format!(
         "In the units of the series, over {}. Naive takes the last value known; {season}. RMSE is the root of the mean squared error, MAE the mean \
          absolute error.",
-        words::plural(score.steps, "step", "steps")
+        format::plural(score.steps, "step", "steps")
     );
     let shown = shown(score.horizon).len();
     let left = score.horizon as usize - shown;
@@ -128,7 +128,7 @@ fn by_series(score: &Score) -> String {
     if parts.len() < 2 {
         return String::new();
     }
-    let mean = |figure: fn(&Errors) -> f64| scaled(&parts, figure).map_or("—".to_string(), words::number);
+    let mean = |figure: fn(&Errors) -> f64| scaled(&parts, figure).map_or("—".to_string(), format::number);
     let mut what = format!(
         "Root mean square errors, and the model's as a multiple of naive's: below 1 the model is better. The mean multiple is {}, of mean absolute errors {}.",
         mean(Errors::rmse),
@@ -144,8 +144,8 @@ fn by_series(score: &Score) -> String {
         what += &format!(" The {LISTED} worst are listed; `retrograd eval --json` gives all.");
     }
     let row = |p: &Part<'_>| {
-        let mut cells: Vec<String> = METHODS.iter().map(|m| cell(&p.of(*m).map_or("—".to_string(), |e| words::number(e.rmse())))).collect();
-        cells.push(cell(&p.scaled(Errors::rmse).map_or("—".to_string(), words::number)));
+        let mut cells: Vec<String> = METHODS.iter().map(|m| cell(&p.of(*m).map_or("—".to_string(), |e| format::number(e.rmse())))).collect();
+        cells.push(cell(&p.scaled(Errors::rmse).map_or("—".to_string(), format::number)));
         (escape(&p.name()), cells)
     };
     let head = ["target", "RMSE", "naive", "seasonal naive", "of naive"].map(String::from);

@@ -1,6 +1,6 @@
 //! Pictures as SVG text: scales with round ticks, and the few shapes that the reports need. Colours and fonts are the page's.
 
-use super::words;
+use super::format;
 
 /// Width of every picture in its own units; the page scales it to what room there is.
 pub(super) const WIDTH: f64 = 960.0;
@@ -228,7 +228,7 @@ impl Picture {
 
     /// A horizontal axis below a plot: grid lines over `y`, a label to each tick, and what is measured.
     pub(super) fn axis_x(&mut self, scale: &Scale, span: (f64, f64), name: &str) {
-        self.axis_named(scale, span, name, &words::short);
+        self.axis_named(scale, span, name, &format::short);
     }
 
     /// The same with other labels; as many of them as there is room for.
@@ -252,7 +252,7 @@ impl Picture {
         for tick in scale.ticks() {
             let y = scale.at(tick);
             self.line("grid", (left, y), (right, y));
-            self.text("tick end", (left - 8.0, y + 4.0), &words::short(tick));
+            self.text("tick end", (left - 8.0, y + 4.0), &format::short(tick));
         }
         self.text("name", (left - 44.0, scale.to - 14.0), name);
     }
@@ -262,7 +262,7 @@ impl Picture {
         self.series(series);
         self.polyline("val", Some(series), &[(x, y), (x + 30.0, y)]);
         self.marker("mark", series, (x + 15.0, y));
-        self.text("label", (x + 37.0, y + 4.5), &words::shortened(name, 20));
+        self.text("label", (x + 37.0, y + 4.5), &format::shortened(name, 20));
         self.close();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, Curve, Kind, Stroke};
 use super::page::{self, cell};
-use super::words;
+use super::format;
 use crate::analysis::flow::sweep::{Family, Point, Sweep};
 use crate::model::Activation;
 
@@ -10,11 +10,11 @@ use crate::model::Activation;
 pub fn html(s: &Sweep) -> String {
     let what = format!(
         "Fresh models without biases: {}, {}. Text: {}. {} each were followed back over {}. Device: {}.",
-        words::plural(s.layers.into(), "layer", "layers"),
-        words::plural(s.hidden.into(), "unit", "units"),
+        format::plural(s.layers.into(), "layer", "layers"),
+        format::plural(s.hidden.into(), "unit", "units"),
         s.text,
-        words::plural(s.places.into(), "loss", "losses"),
-        words::plural(s.lags.len() as u64 - 1, "step", "steps"),
+        format::plural(s.places.into(), "loss", "losses"),
+        format::plural(s.lags.len() as u64 - 1, "step", "steps"),
         s.device
     );
     let mut activations: Vec<Activation> = s.points.iter().map(|p| p.activation).collect();
@@ -47,7 +47,7 @@ fn decay(s: &Sweep) -> String {
     let lost = if lost == 0 {
         String::new()
     } else {
-        format!("{} exploded out of the range of numbers and are not drawn; the table names them.", words::plural(lost as u64, "model", "models"))
+        format!("{} exploded out of the range of numbers and are not drawn; the table names them.", format::plural(lost as u64, "model", "models"))
     };
     let seen = "Linear nets lie on the line: there the gradient is multiplied by the spectral radius a step. A squashing activation makes it smaller, the more, the larger the states are: \
                 a large radius saturates the units, which then stop the gradient.";
@@ -86,13 +86,13 @@ fn table(s: &Sweep) -> String {
         .map(str::to_string);
     let row = |p: &Point| {
         let verdict = if p.decay_rate.is_finite() { format!("{:?}", p.verdict).to_lowercase() } else { "not finite".to_string() };
-        let saturated = format!("{} %", words::fixed(100.0 * p.saturation, 1));
+        let saturated = format!("{} %", format::fixed(100.0 * p.saturation, 1));
         let cells = [
-            words::number(p.radius),
-            words::number(p.spectral_radius),
-            words::number(p.spectral_norm),
-            words::number(p.decay_rate),
-            words::number(p.decay_fit),
+            format::number(p.radius),
+            format::number(p.spectral_radius),
+            format::number(p.spectral_norm),
+            format::number(p.decay_rate),
+            format::number(p.decay_fit),
             saturated,
             verdict,
         ];

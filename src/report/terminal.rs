@@ -1,7 +1,7 @@
 //! A plan as a table for a terminal.
 
 use super::plan::{model, points, times};
-use super::words;
+use super::format;
 use crate::analysis::planned::{CurvePoint, Planned};
 
 /// Characters of a line.
@@ -17,7 +17,7 @@ pub fn table(p: &Planned) -> String {
     lines.extend(bytes(p));
     lines.extend([String::new(), "from least to most memory; * is this plan".to_string()]);
     lines.extend(curve(p));
-    lines.iter().map(|l| words::clipped(&plain(l), WIDTH) + "\n").collect()
+    lines.iter().map(|l| format::clipped(&plain(l), WIDTH) + "\n").collect()
 }
 
 /// No control characters: a terminal would obey them.
@@ -34,16 +34,16 @@ fn plan(p: &Planned) -> Vec<String> {
         0 => "nothing".to_string(),
         most => format!("each step at most {most}x, {} in the mean", times(p.recomputed_per_step, "x")),
     };
-    let steps = |n: u32| words::plural(n.into(), "step", "steps");
+    let steps = |n: u32| format::plural(n.into(), "step", "steps");
     let rows = [
         ("window", steps(p.window)),
-        ("segments", format!("{} of at most {}", words::count(p.segments.into()), steps(p.segment_steps))),
-        ("held at once", format!("h of {}, in {}", words::plural(p.held_segments.into(), "segment", "segments"), p.history.name())),
-        ("stored at once", format!("{} at segments' starts", words::plural(p.stored_states.into(), "state", "states"))),
+        ("segments", format!("{} of at most {}", format::count(p.segments.into()), steps(p.segment_steps))),
+        ("held at once", format!("h of {}, in {}", format::plural(p.held_segments.into(), "segment", "segments"), p.history.name())),
+        ("stored at once", format!("{} at segments' starts", format::plural(p.stored_states.into(), "state", "states"))),
         ("computed again", again),
         ("predicted time", format!("{} that of keeping everything", times(p.time_factor, "x"))),
-        ("dispatches", format!("{} a window", words::count(p.dispatches))),
-        ("head", format!("{} at once", words::plural(p.head_rows.into(), "row", "rows"))),
+        ("dispatches", format!("{} a window", format::count(p.dispatches))),
+        ("head", format!("{} at once", format::plural(p.head_rows.into(), "row", "rows"))),
     ];
     rows.iter().map(|(name, text)| format!("  {}", row(name, text))).collect()
 }
@@ -53,7 +53,7 @@ fn bytes(p: &Planned) -> Vec<String> {
     let mut rows: Vec<(&str, u64)> = p.bytes.iter().map(|(name, n)| (name.as_str(), *n)).collect();
     rows.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
     rows.extend([("total", p.device_bytes), ("budget", p.budget)]);
-    let rows: Vec<[String; 3]> = rows.iter().map(|(name, n)| [words::clipped(name, 40), words::bytes(*n), words::count(*n)]).collect();
+    let rows: Vec<[String; 3]> = rows.iter().map(|(name, n)| [format::clipped(name, 40), format::bytes(*n), format::count(*n)]).collect();
     columns(&rows).iter().map(|l| format!("  {l}")).collect()
 }
 
@@ -64,17 +64,17 @@ fn curve(p: &Planned) -> Vec<String> {
     rows.extend(shown.iter().filter_map(|&i| Some(cells(points.get(i)?, i == chosen))));
     let mut lines = columns(&rows);
     if shown.len() < points.len() {
-        lines.push(format!("  ({} of {})", shown.len(), words::plural(points.len() as u64, "plan", "plans")));
+        lines.push(format!("  ({} of {})", shown.len(), format::plural(points.len() as u64, "plan", "plans")));
     }
     lines
 }
 
 fn cells(q: &CurvePoint, chosen: bool) -> [String; 9] {
-    let count = |n: u32| words::count(n.into());
+    let count = |n: u32| format::count(n.into());
     [
         if chosen { "*" } else { "" }.to_string(),
-        words::bytes(q.device_bytes),
-        words::bytes(q.activation_bytes),
+        format::bytes(q.device_bytes),
+        format::bytes(q.activation_bytes),
         count(q.segment_steps),
         count(q.held_segments),
         count(q.stored_states),

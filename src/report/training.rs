@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, Curve, Kind, Stroke};
 use super::page;
-use super::words;
+use super::format;
 use crate::analysis::recorded::Recorded;
 use crate::optimizer::Clip;
 use crate::run::{Figures, Unit};
@@ -32,7 +32,7 @@ pub(super) fn curve(name: &str, series: usize, stroke: Stroke, points: Vec<(f64,
 fn course(points: &[(f64, f64)], unit: &str) -> String {
     let at = |(update, y): &(f64, f64)| {
         let unit = if unit.is_empty() { String::new() } else { format!(" {unit}") };
-        format!("{}{unit} at update {}", words::number(*y), words::count(*update as u64))
+        format!("{}{unit} at update {}", format::number(*y), format::count(*update as u64))
     };
     match points {
         [] => String::new(),
@@ -46,9 +46,9 @@ pub(super) fn crosses(chart: &Chart) -> String {
     match (chart.lost(), chart.kind) {
         (0, _) => String::new(),
         (n, Kind::Log) => {
-            format!("Crosses at the top edge: {}, not finite or 0.", words::plural(n as u64, "figure that can't be drawn", "figures that can't be drawn"))
+            format!("Crosses at the top edge: {}, not finite or 0.", format::plural(n as u64, "figure that can't be drawn", "figures that can't be drawn"))
         }
-        (n, _) => format!("Crosses at the top edge: {}.", words::plural(n as u64, "figure that is not finite", "figures that are not finite")),
+        (n, _) => format!("Crosses at the top edge: {}.", format::plural(n as u64, "figure that is not finite", "figures that are not finite")),
     }
 }
 
@@ -62,8 +62,8 @@ fn loss(r: &Recorded) -> String {
     match (finite().min_by(|a, b| a.loss.total_cmp(&b.loss)), finite().next_back()) {
         (Some(best), Some(last)) => {
             let also = |loss: f64| Some(unit.also(loss)).filter(|a| !a.is_empty()).map_or(String::new(), |a| format!(" ({a})"));
-            let amount = |loss: f64| format!("{} {}{}", words::fixed(loss, 4), unit.name(), also(loss));
-            seen.push(format!("Validation is lowest at update {}: {}.", words::count(best.update), amount(best.loss)));
+            let amount = |loss: f64| format!("{} {}{}", format::fixed(loss, 4), unit.name(), also(loss));
+            seen.push(format!("Validation is lowest at update {}: {}.", format::count(best.update), amount(best.loss)));
             if best.update != last.update {
                 seen.push(format!("It ends at {}.", amount(last.loss)));
             }
@@ -88,7 +88,7 @@ fn loss(r: &Recorded) -> String {
 
 /// The share of right answers, where there are answers.
 fn accuracy(r: &Recorded) -> String {
-    let percent = |x: f64| format!("{}%", words::fixed(100.0 * x, 1));
+    let percent = |x: f64| format!("{}%", format::fixed(100.0 * x, 1));
     let all: Vec<(f64, f64)> = r.history.validations.iter().filter_map(|v| Some((v.update as f64, 100.0 * v.accuracy?))).collect();
     let (Some(last), Some(best)) = (all.last(), all.iter().map(|p| p.1).max_by(f64::total_cmp)) else { return String::new() };
     let chance = r.figure("chance_accuracy");
@@ -96,7 +96,7 @@ fn accuracy(r: &Recorded) -> String {
     let guess = chance.map_or(String::new(), |c| format!("; by chance {}", percent(c)));
     let seen = [format!(
         "At update {}, {} of the held-out {what} are right (best {}){guess}.",
-        words::count(last.0 as u64),
+        format::count(last.0 as u64),
         percent(last.1 / 100.0),
         percent(best / 100.0)
     )];
@@ -158,15 +158,15 @@ fn clipped(r: &Recorded) -> String {
     let [all, skipped] = [sum(reports.iter().filter_map(|f| f.clipped)), sum(reports.iter().map(|f| f.skipped))];
     let clips = matches!(r.config.settings().clip, Clip::Norm(_));
     let known = clips && reports.iter().any(|f| f.clipped.is_some());
-    let share = |n: u64| format!("{}%", words::number(100.0 * n as f64 / updates.max(1) as f64));
+    let share = |n: u64| format!("{}%", format::number(100.0 * n as f64 / updates.max(1) as f64));
     let mut seen = Vec::new();
     if known {
-        seen.push(format!("{} of {} updates were clipped ({}).", words::count(all), words::count(updates), share(all)));
+        seen.push(format!("{} of {} updates were clipped ({}).", format::count(all), format::count(updates), share(all)));
     } else if clips {
         seen.push("How many updates were clipped is not recorded: the run is of an earlier version.".to_string());
     }
     if skipped > 0 {
-        seen.push(format!("{} were skipped because a gradient was not finite ({}).", words::count(skipped), share(skipped)));
+        seen.push(format!("{} were skipped because a gradient was not finite ({}).", format::count(skipped), share(skipped)));
     }
     if all == 0 && skipped == 0 {
         return page::paragraph("text", &seen.join(" "));
@@ -197,7 +197,7 @@ fn shares(reports: &[Figures], count: fn(&Figures) -> u64) -> Vec<(f64, f64)> {
 
 fn rate(r: &Recorded) -> String {
     let rates = reports(r, |f| f.learning_rate);
-    let what = format!("Schedule {}, {} updates of warm-up, --lr {}.", r.config.schedule, words::count(r.config.warmup), r.config.lr);
+    let what = format!("Schedule {}, {} updates of warm-up, --lr {}.", r.config.schedule, format::count(r.config.warmup), r.config.lr);
     let seen = [format!("{}.", course(&rates, ""))];
     let mut picture = chart("rate", "Learning rate", "learning rate", Kind::FromZero, vec![curve("learning rate", 3, Stroke::Plain, rates)], &seen[0]);
     picture.height = 140.0;
@@ -209,7 +209,7 @@ fn speed(r: &Recorded) -> String {
     let mut sorted: Vec<f64> = speeds.iter().map(|p| p.1).filter(|y| y.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
     let unit = &format!("{} per second", Unit::of(&r.config).scored());
-    let seen: Vec<String> = sorted.get(sorted.len() / 2).map(|m| format!("Median {} {unit}.", words::rounded(*m))).into_iter().collect();
+    let seen: Vec<String> = sorted.get(sorted.len() / 2).map(|m| format!("Median {} {unit}.", format::rounded(*m))).into_iter().collect();
     let mut picture = chart("speed", "Throughput", unit, Kind::FromZero, vec![curve("throughput", 0, Stroke::Plain, speeds)], &seen.concat());
     picture.height = 140.0;
     page::section("Throughput", "Of training alone: without set-up, validation, samples and saving.", &figure(&picture, &seen))

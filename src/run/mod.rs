@@ -1,34 +1,34 @@
 //! A run: training with reports, validation and snapshots, in a folder of its own.
 
-mod board;
+mod tensorboard;
 mod chosen;
 mod config;
 mod corpus;
 mod defaults;
 mod folder;
-mod history;
+mod metrics_log;
 mod labels;
 mod lanes;
-mod looks;
-mod lost;
+mod monitoring;
+mod recovery;
 mod merged;
 mod often;
 mod series;
 mod summary;
 mod texts;
-mod unit;
+mod loss_unit;
 
 pub(crate) use chosen::{BEST, Chosen};
 pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use defaults::DataKind;
 pub use folder::{Folder, START};
-pub use history::{Figures, MetricsLog, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
+pub use metrics_log::{Figures, MetricsLog, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 pub use labels::Answer;
-pub use lost::OnDeviceLost;
+pub use recovery::OnDeviceLost;
 pub(crate) use series::{FARTHEST_AHEAD, stands_between};
 pub(crate) use texts::Kin;
-pub use unit::Unit;
+pub use loss_unit::Unit;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ use crate::phrase::argument;
 use crate::profile::Profile;
 use crate::store::{Model, Progress, Checkpoint};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
-use board::Board;
+use tensorboard::Board;
 use folder::Growing;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

@@ -7,10 +7,10 @@ mod foreign;
 mod model;
 mod onnx;
 mod protobuf;
-mod snapshot;
+mod checkpoint;
 
 pub use container::Container;
 pub use foreign::{Foreign, ImportOptions};
 pub(crate) use model::torch_name;
 pub use model::{Model, TrainedOn};
-pub use snapshot::{Progress, Checkpoint};
+pub use checkpoint::{Progress, Checkpoint};

@@ -5,13 +5,13 @@ mod chosen;
 mod clock;
 mod date;
 mod lines;
-mod looks;
+mod detection;
 mod notation;
 mod read;
 mod time;
 mod timeline;
 
-pub(crate) use looks::ask_about_tables;
+pub(crate) use detection::ask_about_tables;
 pub(crate) use notation::check_format;
 pub use time::DateOrder;
 

@@ -5,7 +5,7 @@ use crate::arena::{Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Var, Word};
 use crate::kernels::matmul::Form;
-use crate::kernels::{deviation, loss, row_sum};
+use crate::kernels::{regression_loss, loss, row_sum};
 use crate::model::Output;
 use crate::recording::Recording;
 
@@ -61,8 +61,8 @@ impl Recorder {
             Output::Numbers { count, deviation } => {
                 let offset = Word::from(self.inputs.wanted() + first);
                 let targets = View { slot: self.slots.inputs, offset, rows: count.into(), cols: loss.rows, ld: self.inputs.rows };
-                let operands = deviation::Operands { targets, weights, bias, params, outputs: scores, loss, inverse_n, gradient, deviation };
-                deviation::record(r, "loss", variant, operands);
+                let operands = regression_loss::Operands { targets, weights, bias, params, outputs: scores, loss, inverse_n, gradient, deviation };
+                regression_loss::record(r, "loss", variant, operands);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 mod carry_state;
 mod case;
-mod deviation;
+mod regression_loss;
 mod dropout;
 mod loss;
 mod matmul;
@@ -22,7 +22,7 @@ use retrograd::kernels::KERNELS;
 const TABLE: [(&str, fn()); 23] = [
     ("carry_state", carry_state::carry_state),
     ("col_sum", sums::col_sum),
-    ("deviation", deviation::deviation),
+    ("regression_loss", regression_loss::regression_loss),
     ("dropout", dropout::dropout),
     ("finish", update::finish),
     ("gather", tokens::gather),

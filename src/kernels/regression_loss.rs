@@ -9,8 +9,8 @@ use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
-    name: "deviation",
-    source: include_str!("../../shaders/deviation.wgsl"),
+    name: "regression_loss",
+    source: include_str!("../../shaders/regression_loss.wgsl"),
     tiled: false,
     bindings: &[read("targets"), read("params"), write("outputs"), write("loss")],
     args: &[

@@ -5,7 +5,7 @@ use super::run::{Forms, check};
 use crate::compare::Want;
 use retrograd::arena::View;
 use retrograd::kernel::{Values, Var, Word};
-use retrograd::kernels::deviation::{RegressionLoss, Operands, record};
+use retrograd::kernels::regression_loss::{RegressionLoss, Operands, record};
 
 /// 1/N.
 const INVERSE_N: f32 = 1.0 / 48.0;
@@ -25,7 +25,7 @@ struct Row {
 }
 
 #[test]
-pub(super) fn deviation() {
+pub(super) fn regression_loss() {
     // 64 is a workgroup's rows; ld is more than the padded rows in some.
     for (rows, count, ld) in [(1, 1, 4), (37, 5, 40), (64, 3, 64), (65, 12, 80), (259, 2, 260)] {
         for (bias, gradient) in [(false, true), (true, true), (true, false)] {

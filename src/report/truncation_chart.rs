@@ -2,7 +2,7 @@
 
 use super::page;
 use super::svg::{Picture, WIDTH};
-use super::words;
+use super::format;
 use crate::analysis::comparison::{Comparison, Strategy};
 
 /// Symbols in a line of the picture, and most lines that are shown.
@@ -28,7 +28,7 @@ pub(super) fn section(c: &Comparison) -> String {
 }
 
 fn picture(c: &Comparison, symbols: &[char]) -> String {
-    let described = format!("{} and how each strategy cuts them into boxes.", words::plural(symbols.len() as u64, "symbol", "symbols"));
+    let described = format!("{} and how each strategy cuts them into boxes.", format::plural(symbols.len() as u64, "symbol", "symbols"));
     let mut p = Picture::new("cuts", "Where each strategy cuts a stretch of the text", &described);
     let heaviest = c.strategies.iter().flat_map(|s| weights_of(s, symbols.len())).fold(1.5, f32::max);
     let mut y = 0.0;
@@ -38,12 +38,12 @@ fn picture(c: &Comparison, symbols: &[char]) -> String {
             let (shown, class) = visible(*symbol);
             p.text(class, (LEFT + (i as f64 + 0.5) * CELL, y + 15.0), &shown.to_string());
         }
-        p.text("small end", (LEFT - 14.0, y + 15.0), &format!("symbols from {}", words::count(from as u64 + 1)));
+        p.text("small end", (LEFT - 14.0, y + 15.0), &format!("symbols from {}", format::count(from as u64 + 1)));
         y += HEAD;
         for (i, s) in c.strategies.iter().enumerate() {
             p.series(i);
             let weights = weight_range(s, symbols.len());
-            p.text("label end", (LEFT - 14.0, y + if weights.is_empty() { 14.5 } else { 10.0 }), &words::shortened(&s.truncation, 20));
+            p.text("label end", (LEFT - 14.0, y + if weights.is_empty() { 14.5 } else { 10.0 }), &format::shortened(&s.truncation, 20));
             p.text("small end", (LEFT - 14.0, y + 24.0), &weights);
             row(&mut p, s, from..from + part.len(), y, heaviest);
             p.close();
@@ -125,8 +125,8 @@ fn range(s: &Strategy, symbols: usize) -> Option<(f64, f64)> {
 fn weight_range(s: &Strategy, symbols: usize) -> String {
     match range(s, symbols) {
         None => String::new(),
-        Some((lo, hi)) if hi - lo < 1e-6 * hi => format!("each edge × {}", words::number(lo)),
-        Some((lo, hi)) => format!("edges × {}–{}", words::number(lo), words::number(hi)),
+        Some((lo, hi)) if hi - lo < 1e-6 * hi => format!("each edge × {}", format::number(lo)),
+        Some((lo, hi)) => format!("edges × {}–{}", format::number(lo), format::number(hi)),
     }
 }
 
@@ -135,17 +135,17 @@ fn counts(c: &Comparison, symbols: &[char]) -> String {
     let each = |s: &Strategy| {
         let end = symbols.len().min(s.cuts.len());
         let lengths: Vec<u64> = runs(0, end, |i| s.cuts[i] != 0.0).iter().map(|(from, to)| (to - from) as u64).collect();
-        let many = words::plural(lengths.len() as u64, "box", "boxes");
+        let many = format::plural(lengths.len() as u64, "box", "boxes");
         match (lengths.iter().min(), lengths.iter().max()) {
-            (Some(lo), Some(hi)) if lo < hi => format!("{} has {many} of {} to {}", s.truncation, words::count(*lo), words::count(*hi)),
-            (Some(n), _) => format!("{} has {many} of {}", s.truncation, words::count(*n)),
+            (Some(lo), Some(hi)) if lo < hi => format!("{} has {many} of {} to {}", s.truncation, format::count(*lo), format::count(*hi)),
+            (Some(n), _) => format!("{} has {many} of {}", s.truncation, format::count(*n)),
             _ => format!("of {} none is recorded", s.truncation),
         }
     };
     let total = c.stretch.chars().count();
-    let shown = words::plural(symbols.len() as u64, "symbol", "symbols");
+    let shown = format::plural(symbols.len() as u64, "symbol", "symbols");
     let what = if total > symbols.len() {
-        format!("Of the {} symbols kept, the first {shown} are shown", words::count(total as u64))
+        format!("Of the {} symbols kept, the first {shown} are shown", format::count(total as u64))
     } else {
         format!("In these {shown}")
     };
@@ -156,14 +156,14 @@ fn counts(c: &Comparison, symbols: &[char]) -> String {
 fn weights(c: &Comparison, symbols: usize) -> String {
     let each = |s: &Strategy| {
         let (lo, hi) = range(s, symbols)?;
-        let upto = if hi - lo < 1e-6 * hi { String::new() } else { format!(" to {}", words::number(hi)) };
-        Some(format!("{} with {}{upto}", s.truncation, words::number(lo)))
+        let upto = if hi - lo < 1e-6 * hi { String::new() } else { format!(" to {}", format::number(hi)) };
+        Some(format!("{} with {}{upto}", s.truncation, format::number(lo)))
     };
     let weighted: Vec<String> = c.strategies.iter().filter_map(each).collect();
     if weighted.is_empty() {
         return "No edge that is not cut has another weight than 1.".to_string();
     }
-    format!("Edges that are not cut are weighted by {}.", words::list(&weighted))
+    format!("Edges that are not cut are weighted by {}.", format::list(&weighted))
 }
 
 #[cfg(test)]
