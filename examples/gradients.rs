@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example gradients
 
-use retrograd::{Activation, Config, Device, Estimator, Init, Kind, Lanes, Result, Source, Symbols, Text, Truncation, DeviceSpec};
+use retrograd::{Activation, Config, Device, DeviceSpec, Estimator, Init, Kind, Lanes, Result, Source, Symbols, Text, Truncation};
 use std::sync::Arc;
 
 const LANES: u32 = 8;

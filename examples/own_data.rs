@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example own_data
 
-use retrograd::{Activation, Clip, Config, Device, Dropout, Engine, Batch, StashPrecision, Init, MemoryPlan, MemoryTask, Result, Optimizer, DeviceSpec};
+use retrograd::{Activation, Batch, Clip, Config, Device, DeviceSpec, Dropout, Engine, Init, MemoryPlan, Optimizer, Result, StashPrecision, Workload};
 
 const LAG: u32 = 3;
 const STEPS: u32 = 16;
@@ -31,8 +31,17 @@ fn main() -> Result<()> {
     let update = Optimizer::Adam.update(Clip::Norm(1.0));
     let (device, line) = Device::open(DeviceSpec::Auto)?;
     println!("{line}");
-    let task =
-        MemoryTask { config, lanes: LANES, window: STEPS, ring: 0, split: false, history: StashPrecision::F32, dropout: Dropout::default(), update, budget: 64 << 20 };
+    let task = Workload {
+        config,
+        lanes: LANES,
+        window: STEPS,
+        ring: 0,
+        split: false,
+        stash: StashPrecision::F32,
+        dropout: Dropout::default(),
+        update,
+        budget: 64 << 20,
+    };
     let mut engine = Engine::new(&device, config, MemoryPlan::new(&task, &device.capabilities())?, &update)?;
     engine.set_parameters(&Init::default().parameters(&config, 1))?;
 

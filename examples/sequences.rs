@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example sequences
 
-use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation, DeviceSpec};
+use retrograd::{Corpus, Device, DeviceSpec, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation};
 use std::sync::Arc;
 
 fn main() -> Result<()> {

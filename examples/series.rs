@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example series
 
-use retrograd::data::{ColumnSpec, Difference, Sheet, Table, SeriesSpec};
+use retrograd::data::{ColumnSpec, Difference, SeriesSpec, Sheet, Table};
 use retrograd::forecast::{Forecasts, METHODS};
 use retrograd::model::RegressionLoss;
 use retrograd::{Corpus, Device, Goal, Result, Settings, Text, Trainer, Truncation};

@@ -1,6 +1,6 @@
 //! Trains a character model on a text and writes some of its own: `cargo run --release --example text -- book.txt`
 
-use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation, DeviceSpec};
+use retrograd::{Corpus, Device, DeviceSpec, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation};
 use std::sync::Arc;
 
 fn main() -> Result<()> {

@@ -117,7 +117,7 @@ else
         ./train_on "$gpu" killed --updates "$updates" --save-every $((updates / 10)) >/dev/null 2>&1 &
         process=$!
         for _ in $(seq 400); do
-            [ -e killed/snapshot.safetensors ] && break
+            [ -e killed/checkpoint.safetensors ] && break
             sleep 0.05
         done
         kill -9 $process 2>/dev/null

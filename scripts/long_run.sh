@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 
 memory() { awk '/^RssAnon/ { printf "%.1f MiB", $2 / 1024 }' "/proc/$1/status" 2>/dev/null; }
 
-echo "| device | | update | anonymous memory | characters/s | metrics.jsonl | snapshot |"
+echo "| device | | update | anonymous memory | characters/s | metrics.jsonl | checkpoint |"
 echo "|---|---|---|---|---|---|---|"
 for device in cpu gpu; do
     run=$work/$device
@@ -30,12 +30,12 @@ for device in cpu gpu; do
     wait "$process"
     size() { wc -c <"$run/$1" | awk '{ printf "%.0f KiB", $1 / 1024 }'; }
     # Speeds are means from report to report; the first is the start-up's.
-    python3 - "$run/metrics.jsonl" "$device" "$first" "$last" "$(size metrics.jsonl)" "$(size snapshot.safetensors)" <<'PY'
+    python3 - "$run/metrics.jsonl" "$device" "$first" "$last" "$(size metrics.jsonl)" "$(size checkpoint.safetensors)" <<'PY'
 import json, statistics, sys
-path, device, first, last, metrics, snapshot = sys.argv[1:]
+path, device, first, last, metrics, checkpoint = sys.argv[1:]
 lines = [l for l in map(json.loads, open(path)) if l["train_loss"] is not None]
 speed = lambda part: f"{statistics.median(l['tokens_per_second'] for l in part):,.0f}"
 print(f"| {device} | start | {lines[1]['update']:,} | {first} | {speed(lines[1:9])} | | |")
-print(f"| {device} | end | {lines[-1]['update']:,} | {last} | {speed(lines[-8:])} | {metrics} | {snapshot} |")
+print(f"| {device} | end | {lines[-1]['update']:,} | {last} | {speed(lines[-8:])} | {metrics} | {checkpoint} |")
 PY
 done

@@ -1,7 +1,7 @@
 
 // Accumulators of a tiled kernel, parked in the invocation's own cells of workgroup memory before anything is done to them in
 // a rolled loop: storing them from registers would unroll edge checks and activations over the whole tile, which takes
-// drivers seconds to compile. Stands behind the kernel, since naga 30 wants an override before the array that it sizes.
+// drivers seconds to compile. Stands after the kernel, since naga 30 wants an override before the array that it sizes.
 
 var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
 var<private> lane: u32;

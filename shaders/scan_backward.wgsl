@@ -26,7 +26,7 @@ struct Args {
 @group(0) @binding(4) var<storage, read_write> carry: array<vec4f>;
 @group(0) @binding(5) var<uniform> args: Args;
 
-// delta_t before the product, delta_t W_hh^T behind it.
+// delta_t before the product, delta_t W_hh^T after it.
 var<workgroup> flow: array<vec4f, TILE_ROWS * HIDDEN4>;
 var<private> lane: u32;
 

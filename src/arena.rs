@@ -15,7 +15,7 @@ pub enum Purpose {
     Gradients,
     /// The optimizer's moments.
     Moments,
-    /// States, histories and everything that backpropagation needs of the forward sweep, and its work space.
+    /// States, histories and everything that backpropagation needs of the forward pass, and its work space.
     Activations,
     /// Tokens, targets, keep, xi, weights and positions of a segment.
     Inputs,

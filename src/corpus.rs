@@ -32,7 +32,7 @@ pub enum Layout<'a> {
     Separated(&'a str),
     /// Finite sequences of so many symbols each, wherever that cuts the text.
     Pieces(u32),
-    /// Finite sequences with answers behind them, see [`Sequences::asked`].
+    /// Finite sequences with answers after them, see [`Sequences::asked`].
     Asked {
         /// Steps of each.
         steps: u32,

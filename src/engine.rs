@@ -1,4 +1,4 @@
-//! A model on a device: runs the sweeps of a window segment by segment, as the plan says.
+//! A model on a device: runs the passes of a window segment by segment, as the plan says.
 
 mod fits;
 mod probe;
@@ -109,7 +109,7 @@ impl Engine {
     /// All parameters, inputs and weights are zero: so are all gradients, and nothing but the status changes.
     fn warm_up(&mut self) -> Result<()> {
         let values = Values::default().with(Var::Steps, 1);
-        // The groups of a history differ in their buffers alone.
+        // The groups of a stash differ in their buffers alone.
         for recording in
             [record::PREPARE, record::forward(0), record::pack(0), record::backward(0), record::EVALUATE, record::LOGITS, record::UPDATE, record::CARRY]
         {
@@ -274,7 +274,7 @@ impl Engine {
     }
 
     /// As [`Engine::gradient`] over segments that follow each other, each at most as long as the plan's; added to the loss and the
-    /// gradients that are there, if `accumulate`. The state at the start of segment `kept` (or behind the last) is set aside for
+    /// gradients that are there, if `accumulate`. The state at the start of segment `kept` (or after the last) is set aside for
     /// [`Engine::save_state`].
     ///
     /// # Errors
@@ -293,7 +293,7 @@ impl Engine {
         let (mut reached, mut uploaded) = (0, None);
         for action in self.plan.actions(count) {
             let (Action::Forward { segment, .. } | Action::Backward { segment, .. }) = action;
-            // Where a backward sweep follows the forward one, its inputs are there.
+            // Where a backward pass follows the forward one, its inputs are there.
             if uploaded.replace(segment) != Some(segment) {
                 self.upload(&inputs, &segments[segment as usize])?;
             }
@@ -303,7 +303,7 @@ impl Engine {
                     let values = self.dropping(values);
                     self.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
                     self.run(record::pack(group), &values)?;
-                    // The first sweep comes by every state once.
+                    // The first pass comes by every state once.
                     reached += u32::from(segment == reached);
                     if reached == segment + 1 && kept == Some(reached) {
                         self.copy_state(to, self.plan.extent.states)?;
@@ -351,7 +351,7 @@ impl Engine {
         self.run(record::UPDATE, &values)
     }
 
-    /// Makes the state behind the last window the one that flows into the next.
+    /// Makes the state after the last window the one that flows into the next.
     ///
     /// # Errors
     /// If the device fails.

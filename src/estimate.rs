@@ -44,7 +44,7 @@ impl Estimator {
             split: feed.splits(),
             update,
             dropout: Dropout::default(),
-            history: StashPrecision::F32,
+            stash: StashPrecision::F32,
             budget: plan::default_budget(),
         };
         let mut engine = Engine::new(device, config, Plan::new(&task, &device.capabilities())?, &update)?;

@@ -120,7 +120,7 @@ impl Feed {
         matches!((&self.source, self.truncation), (Source::Stream(_), Truncation::Overlapping { k1, k2 }) if k2 % k1 != 0)
     }
 
-    /// Forward and backward sweeps over a window.
+    /// Forward and backward passes over a window.
     pub fn passes(&self) -> u32 {
         if let Source::Sequences(_) = self.source { self.truncation.passes() } else { 1 }
     }
@@ -221,7 +221,7 @@ impl Feed {
         Some(self.ring()).filter(|r| *r > 0).map(|r| window.cursor.place / k1 % r)
     }
 
-    /// The step within a window at which a later window begins, if that is not behind its end: a segment must begin there.
+    /// The step within a window at which a later window begins, if that is not after its end: a segment must begin there.
     fn boundary(&self, window: &Window) -> Option<u32> {
         let (Truncation::Overlapping { k1, k2 }, Source::Stream(_)) = (self.truncation, &self.source) else { return None };
         let t = (u64::from(window.scored_from) + u64::from(k1)).checked_sub(u64::from(k2 % k1))? as u32;

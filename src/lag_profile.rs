@@ -10,9 +10,9 @@ use serde::Serialize;
 pub struct Options {
     /// K: the longest lag.
     pub lags: u32,
-    /// B: losses that one backward sweep follows.
+    /// B: losses that one backward pass follows.
     pub lanes: u32,
-    /// Sweeps.
+    /// Passes.
     pub windows: u32,
     /// Steps that are read before the first of the lags, so that the state is one of the text's.
     pub warm_up: u32,
@@ -101,7 +101,7 @@ pub fn measure(engine: &mut Engine, ends: &Ends, o: &Options) -> Result<Vec<Laye
         let last = |t: u32| f32::from(u8::from(t + 1 == steps));
         engine.advance(0..o.warm_up, |places, range| ends.inputs(which, steps, places, range, last))?;
         all.push((engine.lag_norms(o.warm_up..steps, |places, range| ends.inputs(which, steps, places, range, last))?, which.to_vec()));
-        // Where the sweep began: each lane's state of its own place of the text.
+        // Where the pass began: each lane's state of its own place of the text.
         saturation(engine, &mut saturated)?;
     }
     let layers = 0..engine.config.layers as usize;
@@ -191,7 +191,7 @@ fn decay(log10: &[f64]) -> (f64, f64) {
     (slope.exp(), if yy <= 1e-12 * n { 1.0 } else { 1.0 - rest / yy })
 }
 
-/// The relative bias that `regular:TAU` has, as the profile alone lets one expect it. A loss that is d steps behind its window's start reaches back
+/// The relative bias that `regular:TAU` has, as the profile alone lets one expect it. A loss that is d steps after its window's start reaches back
 /// d lags, and all d from 0 to TAU - 1 are equally frequent: of what lag k contributes, the share min(k, TAU) / TAU is missing. What a lag
 /// contributes is taken to be proportional to the mean of |dL_t/dh_{t-k}|, and beyond the longest lag to decay as fitted. NaN if the gradient does not decay.
 pub fn estimated_bias(layers: &[Layer], tau: u32) -> f64 {

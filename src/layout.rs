@@ -195,7 +195,7 @@ mod tests {
     use crate::kernels::Activation;
     use crate::model::Config;
     use crate::model::Dropout;
-    use crate::model::record::{WindowShape, StashPrecision, record};
+    use crate::model::record::{StashPrecision, WindowShape, record};
     use crate::optimizer::{Clip, Optimizer};
     use rand::rngs::ChaCha8Rng;
     use rand::{RngExt, SeedableRng};
@@ -208,7 +208,7 @@ mod tests {
             let mut n = |most: u32| rng.random_range(1..=most);
             let config = Config { hidden: n(70), layers: n(4), activation: Activation::Tanh, bias: n(2) == 1, ..Config::symbols(n(90)) };
             let (lanes, steps, places) = (n(9), n(20), n(4));
-            let history = if n(2) == 1 { StashPrecision::F32 } else { StashPrecision::F16 };
+            let stash = if n(2) == 1 { StashPrecision::F32 } else { StashPrecision::F16 };
             let extent = WindowShape {
                 lanes,
                 steps,
@@ -217,7 +217,7 @@ mod tests {
                 places_per_slot: n(places),
                 ring: n(3),
                 head_rows: 4 * n(30),
-                history,
+                stash,
                 dropout: Dropout::new(f64::from(n(2)) / 4.0, 1),
             };
             let program = record(&config, extent, &Optimizer::Adam.update(Clip::None), &cpu::capabilities()).program;
@@ -249,8 +249,17 @@ mod tests {
     #[test]
     fn a_recording_prints_every_dispatch() {
         let config = Config { hidden: 5, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(7) };
-        let extent =
-            WindowShape { lanes: 2, steps: 3, states: 3, places: 1, places_per_slot: 1, ring: 0, head_rows: 8, history: StashPrecision::F32, dropout: Dropout::default() };
+        let extent = WindowShape {
+            lanes: 2,
+            steps: 3,
+            states: 3,
+            places: 1,
+            places_per_slot: 1,
+            ring: 0,
+            head_rows: 8,
+            stash: StashPrecision::F32,
+            dropout: Dropout::default(),
+        };
         let program = record(&config, extent, &Optimizer::Adam.update(Clip::None), &cpu::capabilities()).program;
         let forward = program.recordings[crate::model::record::forward(0)].print(&program.arena);
         let lines: Vec<&str> = forward.lines().collect();

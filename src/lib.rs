@@ -1,11 +1,11 @@
 //! Trains recurrent networks by backpropagation through time on any GPU, with hand-written WGSL kernels, or on the CPU.
 //!
 //! ```
-//! use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Settings, Symbols, Text, Trainer, Truncation, Wish};
+//! use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Settings, Symbols, Text, Trainer, Truncation, DeviceSpec};
 //! use std::sync::Arc;
 //!
 //! # fn main() -> retrograd::Result<()> {
-//! let (device, _) = Device::open(Wish::Cpu)?; // Wish::Auto takes a GPU where there is one
+//! let (device, _) = Device::open(DeviceSpec::Cpu)?; // DeviceSpec::Auto takes a GPU where there is one
 //! let settings = Settings { hidden: 32, truncation: Truncation::Regular(32), goal: Goal::Updates(60), ..Settings::default() };
 //! let symbols = Symbols::new(Text::embedded(), Kind::Characters)?; // Text::open(path)? for a file of your own
 //! let corpus = Corpus::new(Arc::new(symbols), Layout::Stream, &settings)?;
@@ -124,15 +124,15 @@ pub mod report;
 #[doc(hidden)]
 pub mod cli;
 
-pub use data::{Codec, Batch, Kind, Lanes, Symbols, Text, Tokenizer, Vocabulary, Writer};
+pub use data::{Batch, Codec, Kind, Lanes, Symbols, Text, Tokenizer, Vocabulary, Writer};
 pub use device::{Device, DeviceSpec};
 pub use engine::Engine;
 pub use error::{Error, Result};
 pub use estimate::Estimator;
 pub use feed::Source;
-pub use model::{Activation, Config, RegressionLoss, Dropout, StashPrecision, Init};
+pub use model::{Activation, Config, Dropout, Init, RegressionLoss, StashPrecision};
 pub use optimizer::{Clip, Optimizer, Schedule};
-pub use plan::{Plan as MemoryPlan, Workload as MemoryTask};
+pub use plan::{Plan as MemoryPlan, Workload};
 pub use sample::{Options as SampleOptions, Sampler};
 pub use store::Model;
 pub use trainer::{Corpus, Goal, Layout, Settings, Trainer};

@@ -26,7 +26,7 @@ pub fn optional(x: Option<f64>) -> Value {
 /// What the host knows of an update when it issues it, kept until the device's figures arrive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mark {
-    /// Behind this update.
+    /// After this update.
     pub counters: Counters,
     /// Passes over the text.
     pub epochs: f64,
@@ -39,7 +39,7 @@ pub struct Mark {
 /// One report: the last window, and all since the report before.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
-    /// The update that it is made behind.
+    /// The update that it is made after.
     pub mark: Mark,
     /// Mean loss of the last window, nats.
     pub loss: f32,
@@ -85,14 +85,14 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter for updates behind `mark` of a model that predicts this.
+    /// A meter for updates after `mark` of a model that predicts this.
     pub fn new(mark: Mark, output: Output, clip: Clip) -> Self {
         // Numbers are standardised: their mean is off by about 1.
         let guess = if let Output::Classes(n) = output { f64::from(n).ln() } else { 1.0 };
         Meter { due: VecDeque::new(), arrived: mark.counters.updates, last: mark, guess, clip }
     }
 
-    /// Makes a report due behind this update.
+    /// Makes a report due after this update.
     pub fn report_at(&mut self, mark: Mark) {
         self.due.push_back(mark);
     }

@@ -53,7 +53,7 @@ impl Monitor {
         self.engine.device_bytes()
     }
 
-    /// The content of a line's `monitor`: what there is to see behind an update that changed `before` to `after` by `gradients`, all flat. Places of the text
+    /// The content of a line's `monitor`: what there is to see after an update that changed `before` to `after` by `gradients`, all flat. Places of the text
     /// are drawn anew for each update.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The plan: how a window of any length is worked through in a stated number of bytes.
 //!
-//! A window is parted into segments of S steps. The h of some is kept from the first sweep on; of the others only states at their
+//! A window is parted into segments of S steps. The h of some is kept from the first pass on; of the others only states at their
 //! starts are stored, at few of them if need be, and they are computed again, see [`crate::schedule`]. Among the plans that fit, the one
 //! that is predicted to be fastest is taken: the least recomputation, and of equals the largest S.
 
@@ -8,7 +8,7 @@ use crate::arena::Purpose;
 use crate::dims::{Dims, pad4};
 use crate::error::{Error, Result};
 use crate::kernel::{Capabilities, DISPATCH_SECONDS};
-use crate::model::record::{self, WindowShape, StashPrecision, InputLayout, Update};
+use crate::model::record::{self, InputLayout, StashPrecision, Update, WindowShape};
 use crate::model::{Config, Dropout, Input};
 use crate::schedule::{self, Action};
 use std::collections::BTreeMap;
@@ -85,8 +85,8 @@ pub struct Workload {
     pub split: bool,
     /// What the optimizer keeps.
     pub update: Update,
-    /// How h is stored between the sweeps.
-    pub history: StashPrecision,
+    /// How h is stored between the passes.
+    pub stash: StashPrecision,
     /// What is dropped between layers.
     pub dropout: Dropout,
     /// Bytes that all of it may take on the device.
@@ -99,8 +99,8 @@ const LONGEST_SEGMENT: u32 = 1024;
 const HEAD_BYTES: u64 = 16 << 20;
 /// No less, unless nothing else fits.
 const LEAST_HEAD_BYTES: u64 = 64 << 10;
-/// What a sweep over a segment costs besides its steps, in steps.
-const SWEEP: f64 = 1.0;
+/// What a pass over a segment costs besides its steps, in steps.
+const PASS: f64 = 1.0;
 /// What packing a number of h into half precision costs, or unpacking it, in operations.
 const PACK: f64 = 32.0;
 /// Most times that a segment may be computed again.
@@ -163,7 +163,7 @@ impl Plan {
             places_per_slot: places,
             ring: 0,
             head_rows,
-            history: StashPrecision::F32,
+            stash: StashPrecision::F32,
             dropout: Dropout::default(),
         };
         Plan { extent, window, split: false }
@@ -175,7 +175,7 @@ impl Plan {
     /// [`Error::Usage`] if it does not bind even one.
     pub fn fitted(mut self, capabilities: &Capabilities, dims: Dims) -> Result<Self> {
         let place = u64::from(dims.state()) * 4 * u64::from(self.extent.steps + 1);
-        let held = place / u64::from(self.extent.history.per_word());
+        let held = place / u64::from(self.extent.stash.per_word());
         let most = if place > capabilities.binding_bytes { 0 } else { capabilities.binding_bytes / held };
         let most = u32::try_from(most).unwrap_or(u32::MAX);
         if most == 0 {
@@ -197,7 +197,7 @@ impl Plan {
     pub fn checked(self, task: &Workload) -> Result<Self> {
         let e = &self.extent;
         let steps = (1..=LONGEST_SEGMENT).contains(&e.steps) && (1..=task.window.max(1)).contains(&self.window);
-        let same = e.lanes == task.lanes && e.ring == kept(task.ring) && e.history == task.history && self.split == task.split;
+        let same = e.lanes == task.lanes && e.ring == kept(task.ring) && e.stash == task.stash && self.split == task.split;
         let fits = steps && same && {
             let segments = self.segment_count();
             (schedule::states(1)..=schedule::states(segments)).contains(&e.states)
@@ -224,7 +224,7 @@ impl Plan {
         schedule::tail(self.stored())
     }
 
-    /// The sweeps over a window of so many segments.
+    /// The passes over a window of so many segments.
     pub fn actions(&self, segments: u32) -> Vec<Action> {
         schedule::schedule(segments, self.stored(), self.extent.places)
     }
@@ -242,18 +242,18 @@ impl Plan {
     }
 
     /// Predicted time of an update over the longest window, as a multiple of that of a plan that keeps everything in long segments: by
-    /// operations, and a fixed cost of each sweep over a segment.
+    /// operations, and a fixed cost of each pass over a segment.
     pub fn time_factor(&self, config: &Config) -> f64 {
         let (mut forward, mut backward) = operations(config);
         let kept = forward + backward;
-        if self.extent.history == StashPrecision::F16 {
+        if self.extent.stash == StashPrecision::F16 {
             let moved = PACK * f64::from(config.hidden) * f64::from(config.layers);
             (forward, backward) = (forward + moved, backward + moved);
         }
         let longest = LONGEST_SEGMENT.min(self.window);
         let (_, again) = self.recomputed();
-        let sweeps = |steps: u32, again: f64| SWEEP * forward * (2.0 + again) / f64::from(steps);
-        (forward * (1.0 + again) + backward + sweeps(self.extent.steps, again)) / (kept + sweeps(longest, 0.0))
+        let passes = |steps: u32, again: f64| PASS * forward * (2.0 + again) / f64::from(steps);
+        (forward * (1.0 + again) + backward + passes(self.extent.steps, again)) / (kept + passes(longest, 0.0))
     }
 
     /// Bytes on the device, by what they are for.
@@ -319,7 +319,7 @@ impl<'a> Planner<'a> {
         let binding = self.capabilities.binding_bytes / self.unit;
         let rows = self.capabilities.binding_bytes / 4 / (InputLayout::words_per_row(&self.task.config) + 1) / u64::from(self.task.lanes);
         // One segment more is held in f32, for work: it must be short beside the window, or half precision would save nothing.
-        let longest = match self.task.history {
+        let longest = match self.task.stash {
             StashPrecision::F32 => self.task.window.min(LONGEST_SEGMENT),
             StashPrecision::F16 => self.task.window.min(LONGEST_SEGMENT).div_ceil(8),
         };
@@ -351,14 +351,14 @@ impl<'a> Planner<'a> {
             places_per_slot: places.min(per_slot),
             ring: kept(self.task.ring),
             head_rows: pad4(steps * self.task.lanes).min(chunk),
-            history: self.task.history,
+            stash: self.task.stash,
             dropout: self.task.dropout,
         }
     }
 
     /// Bytes of h of a segment of one layer.
     fn place(&self, steps: u32) -> u64 {
-        self.unit / u64::from(self.task.history.per_word()) * u64::from(steps + 1)
+        self.unit / u64::from(self.task.stash.per_word()) * u64::from(steps + 1)
     }
 
     /// Bytes on the device, nearly; [`Planner::exact`] counts them all.
@@ -370,7 +370,7 @@ impl<'a> Planner<'a> {
         let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + outputs * u64::from(pad4(e.lanes)) * 4;
         let words = InputLayout::words_per_row(c) + u64::from(pad4(c.embedding()));
         let inputs = 4 * (words * rows + u64::from(c.input.symbols())) + 8 * rows + outputs * u64::from(e.head_rows) * 4;
-        let worked = if e.history == StashPrecision::F16 { u64::from(e.steps + 1) } else { 0 };
+        let worked = if e.stash == StashPrecision::F16 { u64::from(e.steps + 1) } else { 0 };
         let parts = u64::from(record::parts(c, e, self.capabilities)) * 4;
         let dropped = u64::from(c.layers > 1 && e.dropout.acts());
         let states = layers * (u64::from(e.all_states()) + 1 + worked) + (layers.min(2) + dropped) * u64::from(e.steps);
@@ -407,7 +407,7 @@ impl<'a> Planner<'a> {
     fn fitting(&self, steps: u32, budget: u64) -> Option<WindowShape> {
         let (segments, block) = (self.segments(steps), u64::from(steps + 1));
         // What is left beyond one state that is stored and one place, in states of all layers as a place holds them; one that is stored is f32.
-        let state = u64::from(self.task.history.per_word());
+        let state = u64::from(self.task.stash.per_word());
         let left = budget.checked_sub(self.bytes(self.extent(steps, 1, 1)))? / (self.unit / state * u64::from(self.task.config.layers));
         if u64::from(segments - 1) * block <= left {
             return Some(self.extent(steps, 1, segments));

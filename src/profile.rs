@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How the time of a dispatch was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
-    /// By the device itself, before and behind each dispatch.
+    /// By the device itself, before and after each dispatch.
     Timestamps,
     /// By the host: each dispatch submitted and waited for alone, so that a submission's latency is part of it.
     Submissions,

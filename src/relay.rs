@@ -31,7 +31,7 @@ pub struct Reading<'a> {
 /// What was read more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Again {
-    /// Parts that begin behind others.
+    /// Parts that begin after others.
     pub of: u64,
     /// How many of them had to be read again.
     pub parts: u64,
@@ -211,7 +211,7 @@ impl<'a, T: Default, F: FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<T>>> Rela
         let width = pad4(engine.config.hidden) as usize;
         let differs = |i: usize| self.parts.list()[i].before.is_some_and(|p| differ(&self.starts[i], self.ended(p), width, TOLERANCE));
         let wrong: Vec<bool> = (0..self.starts.len()).map(differs).collect();
-        // Behind a part that is read again, one can only be read on the chance that the first ends as it did.
+        // After a part that is read again, one can only be read on the chance that the first ends as it did.
         let sure = |i: usize| self.parts.list()[i].before.is_none_or(|p| !wrong[p]);
         let due: Vec<usize> = (0..wrong.len()).filter(|&i| wrong[i] && (self.bold || sure(i))).collect();
         if due.is_empty() {

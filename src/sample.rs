@@ -19,7 +19,7 @@ pub struct Options {
     pub top_k: usize,
     /// Seed of the draws.
     pub seed: u64,
-    /// The symbols that end a sequence: the state is zero at the start and behind each, as in training. Empty for a stream.
+    /// The symbols that end a sequence: the state is zero at the start and after each, as in training. Empty for a stream.
     pub separator: Vec<u32>,
 }
 
@@ -91,7 +91,7 @@ impl Sampler {
         Ok(())
     }
 
-    /// The logits of the next symbol, `[V]`, behind all that was read; b_y alone before anything was.
+    /// The logits of the next symbol, `[V]`, after all that was read; b_y alone before anything was.
     pub fn scores(&self) -> &[f32] {
         &self.scores
     }

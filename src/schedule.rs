@@ -1,13 +1,13 @@
 //! The order in which the segments of a window are computed, so that few of their states need be stored.
 //!
-//! A segment's backward sweep needs its h, which its forward sweep makes from the state at its start. With `stored` places for states
-//! (that of the window's start among them), the first sweep leaves some on its way; behind the last, each segment is computed again from
+//! A segment's backward pass needs its h, which its forward pass makes from the state at its start. With `stored` places for states
+//! (that of the window's start among them), the first pass leaves some on its way; after the last, each segment is computed again from
 //! the nearest state before it, and states that are passed may be stored in places that have become free. Where each segment is
 //! computed again at most r times, windows of up to C(stored + r, r) segments can be worked through, with the fewest repetitions: Griewank
 //! and Walther, "Algorithm 799: revolve" (2000); for recurrent nets Gruslys et al. (2016). The h of the last `places` segments is kept from the
-//! first sweep on.
+//! first pass on.
 
-/// One sweep over a segment.
+/// One pass over a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Forward, from one state to another; h lies in `place`.
@@ -16,7 +16,7 @@ pub enum Action {
         segment: u32,
         /// Index of the state at its start.
         from: u32,
-        /// Index of the state behind it.
+        /// Index of the state after it.
         to: u32,
         /// Place of its h.
         place: u32,
@@ -94,7 +94,7 @@ fn part(n: u64, stored: u32) -> u64 {
     high.max(low)
 }
 
-/// All sweeps over a window of `segments` segments, in order.
+/// All passes over a window of `segments` segments, in order.
 pub fn schedule(segments: u32, stored: u32, places: u32) -> Vec<Action> {
     let mut s = Scheduler { segments, stored, units: units(segments, places), actions: Vec::new() };
     // Ranges of units whose first state lies at an index; the one pushed last is next.
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    /// Runs a schedule over states that are numbers: every sweep must find what it needs. Times that each segment is computed again.
+    /// Runs a schedule over states that are numbers: every pass must find what it needs. Times that each segment is computed again.
     fn run(segments: u32, stored: u32, places: u32) -> Vec<u64> {
         let mut states: HashMap<u32, u32> = HashMap::from([(0, 0)]);
         let mut h: HashMap<u32, u32> = HashMap::new();

@@ -3,7 +3,7 @@
 use crate::data::Codec;
 use crate::error::Result;
 use crate::feed::Feed;
-use crate::model::{Config, Dropout, StashPrecision, Init};
+use crate::model::{Config, Dropout, Init, StashPrecision};
 use crate::optimizer::{Clip, Optimizer, Schedule};
 use crate::plan::{self, Workload};
 use crate::truncation::Truncation;
@@ -46,8 +46,8 @@ pub struct Settings {
     pub split_seed: Option<u64>,
     /// Bytes that training may take on the device; none for [`crate::plan::default_budget`].
     pub memory_budget: Option<u64>,
-    /// How h is stored between the sweeps.
-    pub history: StashPrecision,
+    /// How h is stored between the passes.
+    pub stash: StashPrecision,
     /// Probability with which a unit is dropped between layers.
     pub dropout: f64,
     /// E: numbers that a symbol is embedded in; 0 for one-hot symbols.
@@ -85,7 +85,7 @@ impl Settings {
             ring: feed.ring(),
             split: feed.splits(),
             update: self.rule.update(self.clip),
-            history: self.history,
+            stash: self.stash,
             dropout: Dropout::new(self.dropout, self.seed),
             budget: self.memory_budget.unwrap_or_else(plan::default_budget).saturating_sub(self.reserved),
         }
@@ -112,7 +112,7 @@ impl Default for Settings {
             val_fraction: 0.1,
             split_seed: Some(0),
             memory_budget: None,
-            history: StashPrecision::F32,
+            stash: StashPrecision::F32,
             dropout: 0.0,
             embed: 0,
             reserved: 0,

@@ -116,7 +116,7 @@ impl Trainer {
         self.interrupt.load(Ordering::Relaxed)
     }
 
-    /// What a plan is made for, and the sweeps forward and backward over each window.
+    /// What a plan is made for, and the passes forward and backward over each window.
     pub fn task(&self) -> (Workload, u32) {
         (self.settings.task(self.engine.config, &self.feed), self.feed.passes())
     }
@@ -249,7 +249,7 @@ impl Trainer {
         self.counters.updates.checked_sub(1).map(|u| self.engine.metrics(u)).transpose()
     }
 
-    /// Mean loss of the held-out part, nats per symbol, every symbol behind the first scored once; none if nothing is held out. A short stream is read in
+    /// Mean loss of the held-out part, nats per symbol, every symbol after the first scored once; none if nothing is held out. A short stream is read in
     /// one lane, a longer one in up to B, each of which starts with 256 symbols before its own, unscored; where its state has not forgotten its start by
     /// then, it is read again, so that the result is one lane's to within 1e-4 nats. See [`Trainer::read_again`].
     ///

@@ -138,7 +138,7 @@ impl Truncation {
         matches!(self, Truncation::Random(_) | Truncation::RandomTail { .. })
     }
 
-    /// c(d): the probability of a cut d steps behind the last.
+    /// c(d): the probability of a cut d steps after the last.
     fn cut_probability(&self, d: u32) -> f64 {
         match *self {
             Truncation::Random(pi) => 1.0 - pi,

@@ -61,7 +61,7 @@ fn place([lanes, width]: Shape, name: &str, element: u32) -> String {
     match name.split('.').next() {
         Some("pre" | "delta" | "dropped") => format!(", step {step} of the segment (from 0), lane {lane}, unit {unit}"),
         // Block 0 is the state that flows in.
-        Some("h") => format!(", behind {step} steps, lane {lane}, unit {unit}"),
+        Some("h") => format!(", after {step} steps, lane {lane}, unit {unit}"),
         _ => String::new(),
     }
 }

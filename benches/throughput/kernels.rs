@@ -10,7 +10,7 @@ use retrograd::kernel::{Capabilities, Kernel, STEPS, Values, Var, Variant, Word}
 use retrograd::kernels::{self, matmul};
 use retrograd::layout::Program;
 use retrograd::model::Dropout;
-use retrograd::model::record::{self, WindowShape, StashPrecision, ModelProgram};
+use retrograd::model::record::{self, ModelProgram, StashPrecision, WindowShape};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::recording::{Dispatch, Executor, Recording, Repeat};
 
@@ -25,7 +25,7 @@ pub(crate) fn recorded(shape: Shape, clip: Clip, capabilities: &Capabilities) ->
         places_per_slot: 1,
         ring: 0,
         head_rows: steps * lanes,
-        history: StashPrecision::F32,
+        stash: StashPrecision::F32,
         dropout: Dropout::default(),
     };
     record::record(&shape.config(), extent, &Optimizer::Adam.update(clip), capabilities)
@@ -47,7 +47,7 @@ pub(crate) fn bench(device: &Device, hidden: u32) {
     let mut bench = Bench { device, roofline: Roofline::new(device) };
     let model = recorded(shape, Clip::Norm(1.0), &capabilities);
     let mut seen = std::collections::BTreeSet::new();
-    // The backward sweep first: where it and the evaluation have a dispatch in common, only its results are all of use.
+    // The backward pass first: where it and the evaluation have a dispatch in common, only its results are all of use.
     for recording in model.program.recordings.iter().rev() {
         for dispatch in &recording.dispatches {
             if seen.insert((dispatch.kernel.name, dispatch.label.trim_end_matches(char::is_numeric).to_string())) {
@@ -179,7 +179,7 @@ pub(crate) fn fill(executor: &mut dyn Executor, arena: &Arena, slots: &[Slot]) {
     }
 }
 
-/// Six words a row: tokens, targets, keep, xi, weights, and behind V + 1 starts the rows sorted by token.
+/// Six words a row: tokens, targets, keep, xi, weights, and after V + 1 starts the rows sorted by token.
 fn inputs(words: usize) -> Vec<u32> {
     let rows = (words - VOCAB as usize - 1) / 6;
     let mut all: Vec<u32> = (0..2 * rows as u32).map(|i| i.wrapping_mul(2_654_435_761) % VOCAB).collect();

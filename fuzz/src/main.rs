@@ -2,7 +2,7 @@
 //!
 //! Inputs are mutations of good files: bits, bytes, numbers, pieces cut out, doubled, exchanged between two inputs, and words of a dictionary;
 //! or, within the format, a value of a header, a key, a cell or a row. Files with a length or a checksum get the right one as often as not, so that
-//! what lies behind them is reached. An input that leads to an
+//! what lies after them is reached. An input that leads to an
 //! answer of a new kind (by the error's words) joins the pool. A panic, more memory than a fixed part and 64 times the input, or more than two seconds of
 //! processor time is a crash: the input is written to fuzz/crashes, and the exit code is 1.
 

@@ -241,7 +241,7 @@ fn container(input: &[u8], words: &[&str], draw: &mut ChaCha8Rng) -> Option<Vec<
         bytes(&mut header, b"", &[], draw);
         return Some([&(header.len() as u64).to_le_bytes()[..], &header, data].concat());
     }
-    let mut c = Container::from_bytes(input, &["snapshot", "config", "format", "labels", "series", "vocabulary"]).ok()?;
+    let mut c = Container::from_bytes(input, &["checkpoint", "config", "format", "labels", "series", "vocabulary"]).ok()?;
     for _ in 0..1 << draw.random_range(0..3) {
         match draw.random_range(0..6) {
             0..3 => {

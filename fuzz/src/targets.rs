@@ -37,7 +37,7 @@ pub(crate) struct Target {
 /// A reader of another format gets a row here: good files, what reads and uses them, its words.
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "model", shape: Shape::Container, seeds: models, run: model, words: &MODEL },
-    Target { name: "snapshot", shape: Shape::Container, seeds: snapshots, run: snapshot, words: &[] },
+    Target { name: "checkpoint", shape: Shape::Container, seeds: checkpoints, run: checkpoint, words: &[] },
     Target { name: "import", shape: Shape::Container, seeds: models, run: import, words: &MODEL },
     Target { name: "config", shape: Shape::Keys, seeds: configs, run: config, words: &CONFIG },
     Target { name: "text", shape: Shape::Bytes, seeds: texts, run: text, words: &["\n\n", "\u{301}", "\u{10FFFF}"] },
@@ -166,7 +166,7 @@ fn import(input: &[u8]) -> String {
     answer(read(ImportOptions::default()).or_else(|e| read(with).or_else(|_| read(bytes)).map_err(|_| e)))
 }
 
-/// What a small run leaves: config.toml, snapshot and metrics.
+/// What a small run leaves: config.toml, checkpoint and metrics.
 fn run_files() -> &'static [Vec<u8>; 3] {
     static FILES: OnceLock<[Vec<u8>; 3]> = OnceLock::new();
     FILES.get_or_init(|| {
@@ -180,7 +180,7 @@ fn run_files() -> &'static [Vec<u8>; 3] {
         let trainer = retrograd::Trainer::new(&device, corpus, settings).unwrap();
         let mut run = Run::begin(folder, config, device, trainer).unwrap();
         run.train(&mut |_| {}).unwrap();
-        ["config.toml", "snapshot.safetensors", "metrics.jsonl"].map(|n| std::fs::read(place("run").join(n)).unwrap())
+        ["config.toml", "checkpoint.safetensors", "metrics.jsonl"].map(|n| std::fs::read(place("run").join(n)).unwrap())
     })
 }
 
@@ -191,22 +191,22 @@ fn plain() -> Vec<u8> {
         .to_vec()
 }
 
-fn snapshots() -> Vec<Vec<u8>> {
+fn checkpoints() -> Vec<Vec<u8>> {
     vec![run_files()[1].clone()]
 }
 
 /// Reads one and goes on from it, as far as the first update.
-fn snapshot(input: &[u8]) -> String {
+fn checkpoint(input: &[u8]) -> String {
     let files = run_files();
     let read = || {
-        let snapshot = Checkpoint::load(&written("snapshot.safetensors", input))?;
+        let checkpoint = Checkpoint::load(&written("checkpoint.safetensors", input))?;
         let path = place("again");
         std::fs::create_dir_all(&path).unwrap();
         std::fs::write(path.join("config.toml"), &files[0]).unwrap();
         let folder = Folder::open(&path)?;
         let config = RunConfig::load(&folder.file("config.toml"))?;
         let corpus = Corpus::new(Arc::new(config.find_text(None)?), config.layout(), &config.settings())?;
-        let mut run = Run::resume(folder, config, Device::Cpu { threads: 1 }, corpus, &snapshot)?;
+        let mut run = Run::resume(folder, config, Device::Cpu { threads: 1 }, corpus, &checkpoint)?;
         if !run.trainer.done() { run.trainer.step() } else { Ok(()) }
     };
     answer(read())

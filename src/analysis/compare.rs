@@ -103,7 +103,7 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
         length: plan.length,
         seed: plan.settings.seed,
         training: training(&plan.settings),
-        gradient_at: format!("the weights behind {} updates with the full gradient", plan.updates),
+        gradient_at: format!("the weights after {} updates with the full gradient", plan.updates),
         draws: plan.draws,
         gradient_tokens: tokens,
         stretch: String::from_utf8_lossy(&text).into_owned(),

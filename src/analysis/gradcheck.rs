@@ -4,7 +4,7 @@ use crate::data::Batch;
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::model::{Activation, Config, RegressionLoss, Dropout, StashPrecision, Init, Output};
+use crate::model::{Activation, Config, Dropout, Init, Output, RegressionLoss, StashPrecision};
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
 use crate::reference::{self, Head, Net, Phi, Read, Targets, Tensors, Window, checks, dropout};
@@ -25,12 +25,12 @@ pub struct Case {
     pub steps: u32,
     /// S: steps of a segment.
     pub segment: u32,
-    /// Whether h is computed a second time on the backward sweep.
+    /// Whether h is computed a second time on the backward pass.
     pub recompute: bool,
     /// Rows of the head that are worked on at once, a multiple of 4.
     pub head_rows: u32,
-    /// How h is stored between the sweeps.
-    pub history: StashPrecision,
+    /// How h is stored between the passes.
+    pub stash: StashPrecision,
     /// Seed of parameters and data.
     pub seed: u64,
     /// Probability with which units are dropped between layers.
@@ -43,14 +43,14 @@ impl Case {
     /// A case of odd sizes: B 3, T 17, V 11, H 37, segments of 5 steps, resets, cuts and weights of 0.
     pub fn odd(activation: Activation, layers: u32, bias: bool) -> Self {
         let config = Config { hidden: 37, layers, activation, bias, ..Config::symbols(11) };
-        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, history: StashPrecision::F32, seed: 1, dropout: 0.0, cuts: true }
+        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, stash: StashPrecision::F32, seed: 1, dropout: 0.0, cuts: true }
     }
 
     /// The plan of this case.
     pub fn plan(&self) -> Plan {
         let mut plan = Plan::with(self.config.dims(self.lanes), self.steps, self.segment, self.recompute);
         plan.extent.head_rows = plan.extent.head_rows.min(self.head_rows);
-        plan.extent.history = self.history;
+        plan.extent.stash = self.stash;
         plan.extent.dropout = Dropout::new(self.dropout, self.seed);
         plan
     }

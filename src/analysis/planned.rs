@@ -30,9 +30,9 @@ pub struct Planned {
     pub truncation: String,
     /// Bytes that may be used.
     pub budget: u64,
-    /// How h waits for the backward sweep.
+    /// How h waits for the backward pass.
     #[serde(default)]
-    pub history: StashPrecision,
+    pub stash: StashPrecision,
     /// Steps of the longest window.
     pub window: u32,
     /// Steps of a segment.
@@ -91,16 +91,16 @@ pub struct CurvePoint {
 pub struct Segment {
     /// Its steps.
     pub steps: u32,
-    /// Whether the state at its start is stored on the first sweep.
+    /// Whether the state at its start is stored on the first pass.
     pub stored: bool,
-    /// Whether its h is kept from the first sweep.
+    /// Whether its h is kept from the first pass.
     pub held: bool,
     /// Times that it is computed again.
     pub recomputed: u32,
 }
 
 impl Planned {
-    /// What the planner decides for a task; `passes` sweeps forward and backward over each window.
+    /// What the planner decides for a task; `passes` passes forward and backward over each window.
     ///
     /// # Errors
     /// If nothing fits the budget.
@@ -141,7 +141,7 @@ impl Planned {
             parameters: c.parameters(),
             truncation: truncation.to_string(),
             budget: task.budget,
-            history: plan.extent.history,
+            stash: plan.extent.stash,
             window: task.window,
             segment_steps: plan.extent.steps,
             segments: plan.segment_count(),
@@ -165,9 +165,10 @@ impl Planned {
 fn dispatches(task: &Workload, plan: &Plan, passes: u32, device: &Device) -> u64 {
     let program = record::record(&task.config, plan.extent, &task.update, &device.capabilities()).program;
     let count = |recording: usize| u64::from(program.recordings[recording].dispatch_count(plan.extent.steps));
-    let sweep = |a: Action| if matches!(a, Action::Forward { .. }) { count(record::forward(0)) + count(record::pack(0)) } else { count(record::backward(0)) };
-    let sweeps: u64 = plan.actions(plan.segment_count()).into_iter().map(sweep).sum();
-    u64::from(passes) * (sweeps + count(record::PREPARE)) + count(record::UPDATE) + count(record::CARRY)
+    let count_of =
+        |a: Action| if matches!(a, Action::Forward { .. }) { count(record::forward(0)) + count(record::pack(0)) } else { count(record::backward(0)) };
+    let all: u64 = plan.actions(plan.segment_count()).into_iter().map(count_of).sum();
+    u64::from(passes) * (all + count(record::PREPARE)) + count(record::UPDATE) + count(record::CARRY)
 }
 
 /// What happens to each segment of the longest window.
@@ -176,7 +177,7 @@ fn graph(plan: &Plan) -> Vec<Segment> {
     let of = |i: u32| plan.extent.steps.min(plan.window.saturating_sub(i * plan.extent.steps));
     let mut graph: Vec<Segment> = (0..count).map(|i| Segment { steps: of(i), stored: i == 0, held: i + plan.extent.places >= count, recomputed: 0 }).collect();
     let mut seen = vec![false; count as usize];
-    // Which segment's state lies where, until the first sweep is over.
+    // Which segment's state lies where, until the first pass is over.
     let mut holds = vec![None; plan.extent.states as usize];
     let mut first = true;
     for action in plan.actions(count) {

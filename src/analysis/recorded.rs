@@ -45,7 +45,7 @@ impl Recorded {
         let json = |name: &str| serde_json::from_slice::<Value>(&files::read(&path.join(name)).ok()?).ok();
         let metrics = path.join("metrics.jsonl");
         let history = if metrics.exists() { MetricsLog::parse(&files::read(&metrics)?) } else { MetricsLog::default() };
-        // A summary that is behind the metrics is of an earlier end.
+        // A summary that is older than the metrics is of an earlier end.
         let updates = |s: &Value| s["updates"].as_u64();
         Ok(Recorded {
             name: name(path),

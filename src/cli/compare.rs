@@ -7,7 +7,7 @@ use crate::data::{Kind, Symbols, Text, ask_about_tables};
 use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, tell};
 use crate::files;
-use crate::model::{Activation, StashPrecision, Init};
+use crate::model::{Activation, Init, StashPrecision};
 use crate::optimizer::{Clip, Optimizer, Schedule};
 use crate::phrase::counted;
 use crate::run::Folder;
@@ -97,7 +97,7 @@ fn held_out(text: &str) -> std::result::Result<f64, String> {
         .and_then(|x| if x > 0.0 && x < 1.0 { Ok(x) } else { Err("expected a number between 0 and 1: strategies are judged by validation".to_string()) })
 }
 
-/// Strategies apart by spaces, semicolons or commas; a number behind a comma belongs to the strategy before it.
+/// Strategies apart by spaces, semicolons or commas; a number after a comma belongs to the strategy before it.
 fn strategies(words: &[String]) -> Result<Vec<Truncation>> {
     let mut names: Vec<String> = Vec::new();
     for word in words.iter().flat_map(|w| w.split([' ', ';'])).filter(|w| !w.is_empty()) {
@@ -131,7 +131,7 @@ impl Args {
             val_fraction: self.val_fraction,
             split_seed: None,
             memory_budget: None,
-            history: StashPrecision::F32,
+            stash: StashPrecision::F32,
             dropout: 0.0,
             embed: 0,
             reserved: 0,

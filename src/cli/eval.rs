@@ -6,7 +6,7 @@ use crate::data::{Codec, Kind, Parts, Sequences, Set, Symbols, SyntheticTask, Te
 use crate::device::{Device, DeviceSpec};
 use crate::engine::Engine;
 use crate::error::{Error, Result, finite, tell};
-use crate::evaluate::{Answers, Evaluation, EvalSet};
+use crate::evaluate::{Answers, EvalSet, Evaluation};
 use crate::files;
 use crate::metrics::{number, optional};
 use crate::model::Dropout;
@@ -256,7 +256,7 @@ pub(super) fn engine(device: &Device, model: &Model, held: &EvalSet, lanes: u32)
         ring: 0,
         split: false,
         update,
-        history: StashPrecision::F32,
+        stash: StashPrecision::F32,
         dropout: Dropout::default(),
         budget: plan::default_budget(),
     };

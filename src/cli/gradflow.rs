@@ -162,7 +162,7 @@ impl Args {
         let text = match &self.text {
             Some(text) => Text::open(text)?,
             None if path.is_dir() => RunConfig::load(&path.join("config.toml"))?.raw_text()?,
-            None => return Err(Error::Usage(format!("{} is a model file, which has no text; give one behind it", path.display()))),
+            None => return Err(Error::Usage(format!("{} is a model file, which has no text; give one after it", path.display()))),
         };
         let separator = if self.stream { None } else { given.or(source.separator.clone()) };
         let symbols = Arc::new(Symbols::separated(text, model.codec.text()?.clone(), separator.as_deref())?);

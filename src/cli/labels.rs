@@ -6,7 +6,7 @@ use super::{held_out, percent, print_json, say};
 use crate::data::{Columns, Kind, Labelled, Sequences, Text};
 use crate::device::Device;
 use crate::error::{Error, Result, finite, tell};
-use crate::evaluate::{Answers, Evaluation, EvalSet};
+use crate::evaluate::{Answers, EvalSet, Evaluation};
 use crate::files;
 use crate::metrics::number;
 use crate::run::Answer;

@@ -175,7 +175,7 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
     ));
     if let Some(loss) = p.val_loss {
         args.note(&format!(
-            "validation loss {loss:.4} {}{}; best {:.4} behind update {}",
+            "validation loss {loss:.4} {}{}; best {:.4} after update {}",
             unit.name(),
             also(unit, loss, tokens_per_byte(run)),
             p.best_loss.unwrap_or(loss),
@@ -224,7 +224,7 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
             let times = counted(p.since_best, "time", "times");
             args.note(&format!("stopped early: validation has not improved {times} in a row; saved in {folder}{writer}"));
         }
-        End::Interrupted => args.note(&format!("interrupted behind update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),
+        End::Interrupted => args.note(&format!("interrupted after update {}; saved; go on with `retrograd train --resume {folder}`", trainer.updates())),
     }
 }
 

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 /// Flags of `predict`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-What is written is a CSV file with a row for each row of the data and, behind the last of each series, one for each of the N rows to come: the
+What is written is a CSV file with a row for each row of the data and, after the last of each series, one for each of the N rows to come: the
 columns of series and time, the targets, and for each target and h from 1 to N a column `TARGET+h`, the forecast of this row that was made h
 rows before it. So the first row to come has all N of them, and the last only the one from N rows before.
 
@@ -25,7 +25,7 @@ them; with --out a CSV file with the number of the line, the label, its probabil
 file is a table laid out as that of training was, with labels or without where its columns have names; or lines of nothing but text.
 
 Examples:
-  retrograd predict runs/sales > forecasts.csv                  the run's own data, and the rows behind it
+  retrograd predict runs/sales > forecasts.csv                  the run's own data, and the rows after it
   retrograd predict runs/sales new.csv --out forecasts.csv      other data with the same columns
   retrograd predict runs/sales --last-model                     by the model at the end of training, not the best by validation
   retrograd predict runs/sales new.csv --last 0                 only the rows to come

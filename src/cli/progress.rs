@@ -1,6 +1,6 @@
 //! What is seen of a run while it goes on: a bar in a terminal, lines elsewhere.
 
-use super::{percent, messages};
+use super::{messages, percent};
 use crate::error::tell;
 use crate::run::{Event, Run, Unit};
 use crate::trainer::Goal;
@@ -76,7 +76,7 @@ impl Progress {
         match event {
             Event::Warning(text) => self.line(&format!("warning: {text}")),
             _ if self.quiet => {}
-            Event::Opened(device, updates) => self.line(&format!("device: {device}, opened again; going on behind update {updates}")),
+            Event::Opened(device, updates) => self.line(&format!("device: {device}, opened again; going on after update {updates}")),
             Event::Step(done) => self.step(done),
             Event::Report(r) => {
                 let message = format!("loss {:.4} {}  norm {:.3}  {:.0} {}/s", r.mean_loss, self.loss.name(), r.norm, r.speed, self.unit);

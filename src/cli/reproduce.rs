@@ -138,7 +138,7 @@ mod tests {
             &["--clip-value", "0.25"],
             &["--memory-budget", "1234567"],
             &["--memory-budget", "48MiB"],
-            &["--history", "f16"],
+            &["--stash", "f16"],
             &["--layers", "2", "--dropout", "0.25"],
             &["--embed", "8"],
             &["mails.tsv", "--label-column", "mood", "--text-column=2"],

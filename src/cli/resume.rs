@@ -2,41 +2,47 @@
 
 use super::say;
 use super::train::{Args, flags, start};
-use crate::device::{ExecutionConfig, Device, DeviceSpec};
+use crate::device::{Device, DeviceSpec, ExecutionConfig};
 use crate::error::{Error, Result, tell};
 use crate::optimizer::Schedule;
 use crate::phrase::counted;
 use crate::run::{FREE, Folder, Run, RunConfig, START};
-use crate::store::{Model, Checkpoint};
+use crate::store::{Checkpoint, Model};
 use crate::trainer::Goal;
 use std::path::Path;
 
 /// The run in a folder; none if there is nothing left to do.
 pub(super) fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
     let folder = Folder::open(path)?;
+    let file = folder.file("checkpoint.safetensors");
+    if folder.file("snapshot.safetensors").exists() && !file.exists() {
+        let (name, from) = (path.display(), crate::phrase::argument(path));
+        return Err(Error::Input(format!(
+            "{name} is a run of an earlier version, whose snapshot.safetensors this one does not read; begin one with its model: `retrograd train TEXT --from {from}`"
+        )));
+    }
     let mut config = RunConfig::load(&folder.file("config.toml"))?;
-    let file = folder.file("snapshot.safetensors");
-    let snapshot = if file.exists() { Some(Checkpoint::load(&file)?) } else { None };
-    let extended = apply(args, given, &mut config, snapshot.as_ref(), path)?;
+    let checkpoint = if file.exists() { Some(Checkpoint::load(&file)?) } else { None };
+    let extended = apply(args, given, &mut config, checkpoint.as_ref(), path)?;
     let model = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
-    let Some(mut snapshot) = snapshot else {
+    let Some(mut checkpoint) = checkpoint else {
         if folder.file("model.safetensors").exists() {
-            return Err(Error::Input(format!("{} has a model but no snapshot.safetensors: it cannot go on; begin again with another --out", path.display())));
+            return Err(Error::Input(format!("{} has a model but no checkpoint.safetensors: it cannot go on; begin again with another --out", path.display())));
         }
-        args.note("there is no snapshot yet: beginning again");
+        args.note("there is no checkpoint yet: beginning again");
         let corpus = config.find_corpus(model.as_ref())?;
         return start(args, folder, config, corpus, model.as_ref()).map(Some);
     };
-    if Run::finished(&config, &snapshot) && !extended {
+    if Run::finished(&config, &checkpoint) && !extended {
         if args.text.is_some() {
             config.find_corpus(model.as_ref())?;
         }
         args.note(&format!(
             "{} is finished: {}; give more --updates (or --epochs) to go on",
             path.display(),
-            counted(snapshot.counters.updates, "update", "updates")
+            counted(checkpoint.counters.updates, "update", "updates")
         ));
-        let text = summary(&folder, snapshot.counters.updates);
+        let text = summary(&folder, checkpoint.counters.updates);
         if args.json
             && let Some(text) = &text
         {
@@ -47,23 +53,26 @@ pub(super) fn resume(args: &Args, given: &[String], path: &Path) -> Result<Optio
             return Ok(None);
         }
     }
-    if extended && snapshot.progress.stopped_early {
-        (snapshot.progress.stopped_early, snapshot.progress.since_best) = (false, 0);
+    if extended && checkpoint.progress.stopped_early {
+        (checkpoint.progress.stopped_early, checkpoint.progress.since_best) = (false, 0);
         // Before the new goal is: killed between the two, the run is not taken for finished.
-        snapshot.save(&file)?;
+        checkpoint.save(&file)?;
     }
     let corpus = config.find_corpus(model.as_ref())?;
-    let (device, line) = open_again(config.device, &snapshot.choices, given.iter().any(|f| f == "device"))?;
+    let (device, line) = open_again(config.device, &checkpoint.choices, given.iter().any(|f| f == "device"))?;
     args.note(&line);
-    if device.choices() != snapshot.choices {
-        args.note(&format!("note: the run was on {}; from here on bits may differ from those of a run that was not interrupted", snapshot.choices.description));
+    if device.choices() != checkpoint.choices {
+        args.note(&format!(
+            "note: the run was on {}; from here on bits may differ from those of a run that was not interrupted",
+            checkpoint.choices.description
+        ));
     }
     let metrics = std::fs::metadata(folder.file("metrics.jsonl")).map_or(0, |m| m.len());
-    if metrics < snapshot.progress.metrics_bytes {
-        tell("warning: metrics.jsonl is shorter than it was when the snapshot was made; what is missing stays so");
+    if metrics < checkpoint.progress.metrics_bytes {
+        tell("warning: metrics.jsonl is shorter than it was when the checkpoint was made; what is missing stays so");
     }
-    args.note(&format!("going on behind update {}", snapshot.counters.updates));
-    Run::resume(folder, config, device, corpus, &snapshot).map(Some)
+    args.note(&format!("going on after update {}", checkpoint.counters.updates));
+    Run::resume(folder, config, device, corpus, &checkpoint).map(Some)
 }
 
 /// The device that a run was on; what takes its place, where it is not there now, is the user's to say.
@@ -79,7 +88,7 @@ fn open_again(wish: DeviceSpec, before: &ExecutionConfig, stated: bool) -> Resul
     }
 }
 
-/// The text of `summary.json`, if it is that of a run that ended behind so many updates.
+/// The text of `summary.json`, if it is that of a run that ended after so many updates.
 fn summary(folder: &Folder, updates: u64) -> Option<String> {
     let text = String::from_utf8(crate::files::read(&folder.file("summary.json")).ok()?).ok()?;
     let value: serde_json::Value = serde_json::from_str(&text).ok()?;
@@ -87,7 +96,7 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
 }
 
 /// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.
-fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option<&Checkpoint>, path: &Path) -> Result<bool> {
+fn apply(args: &Args, given: &[String], config: &mut RunConfig, checkpoint: Option<&Checkpoint>, path: &Path) -> Result<bool> {
     let flags = flags(given);
     let asked = args.config();
     let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str())).cloned().collect();
@@ -137,7 +146,7 @@ fn apply(args: &Args, given: &[String], config: &mut RunConfig, snapshot: Option
         config.tokens = asked.tokens;
     }
     config.check()?;
-    let done = snapshot.map_or((0, 0), |s| (s.counters.updates, s.counters.cursor.epoch));
+    let done = checkpoint.map_or((0, 0), |s| (s.counters.updates, s.counters.cursor.epoch));
     let (what, goal, done) = match config.goal() {
         Goal::Updates(n) => ("updates", n, done.0),
         Goal::Epochs(n) => ("epochs", n, done.1),

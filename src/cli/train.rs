@@ -1,7 +1,7 @@
 //! `retrograd train`
 
-use super::progress::Progress;
 use super::messages::{announce, closing};
+use super::progress::Progress;
 use super::signals::interruptible;
 use super::{finite, not_negative, positive, print_json, report, resume, say, separator};
 use crate::data::{Kind, SyntheticTask};
@@ -9,7 +9,7 @@ use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, tell};
 use crate::evaluate::EvalSet;
 use crate::files;
-use crate::model::{Activation, StashPrecision, Init};
+use crate::model::{Activation, Init, StashPrecision};
 use crate::optimizer::{Optimizer, Schedule};
 use crate::plan::Bytes;
 use crate::run::{Answer, DataKind, End, Folder, OnDeviceLost, Run, RunConfig, START};
@@ -45,7 +45,7 @@ Examples:
   retrograd train                                          the embedded text, in runs/embedded
   retrograd train book.txt --hidden 512 --epochs 10        your own text; the run is in runs/book
   retrograd train book.txt --schedule cosine --warmup 100  a learning rate that rises, then falls
-  retrograd train poems.txt --separator '\\n\\n' --epochs 20 poems apart from each other, none seen behind another
+  retrograd train poems.txt --separator '\\n\\n' --epochs 20 poems apart from each other, none seen after another
   retrograd train program.exe --bytes                      any file, byte by byte
   retrograd train book.txt --tokens tokenizer.json --embed 64  tokens of a Hugging Face tokenizer
   retrograd train mails.tsv --label-column 2               lines with labels, such as spam or not
@@ -160,10 +160,10 @@ pub(super) struct Args {
     /// [default: a quarter of the machine's memory, at most 2GiB]
     #[arg(long, value_name = "SIZE", help_heading = "Training")]
     memory_budget: Option<Bytes>,
-    /// Precision in which the states of all steps wait for the backward sweep: f16 takes half the memory, and rounds them by up to 1 in 2048;
+    /// Precision in which the states of all steps wait for the backward pass: f16 takes half the memory, and rounds them by up to 1 in 2048;
     /// all arithmetic stays f32. Every device can. States beyond plus or minus 65504 (relu, identity) are held there
     #[arg(long, value_enum, default_value_t = StashPrecision::F32, help_heading = "Training")]
-    history: StashPrecision,
+    stash: StashPrecision,
     /// Drop units between layers with this probability while training, as nn.RNN(dropout=P) does; needs --layers 2 or more
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = fraction, help_heading = "Model")]
     dropout: f64,
@@ -176,7 +176,7 @@ pub(super) struct Args {
     /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
     #[arg(long, default_value = "auto", help_heading = "Training")]
     device: DeviceSpec,
-    /// What to do when the device is lost or hangs: stop, or retry: open it again and go on from the last snapshot, with the same bits
+    /// What to do when the device is lost or hangs: stop, or retry: open it again and go on from the last checkpoint, with the same bits
     #[arg(long, value_enum, default_value_t = OnDeviceLost::Stop, value_name = "WHAT", help_heading = "Run")]
     on_device_lost: OnDeviceLost,
     /// Updates from one validation to the next; the run always ends with one [default: for texts about 25 a run, fewer where they would cost over
@@ -189,7 +189,7 @@ pub(super) struct Args {
     /// Updates from one report of the loss to the next
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
     log_every: u64,
-    /// Updates from one snapshot to the next [default: about two a minute]
+    /// Updates from one checkpoint to the next [default: about two a minute]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), value_name = "N", help_heading = "Run")]
     save_every: Option<u64>,
     /// Take what other flags don't say from a file, such as a run's config.toml; its keys are flags, and all may be left out
@@ -216,7 +216,7 @@ pub(super) struct Args {
     #[arg(long, help_heading = "Run")]
     profile: bool,
     /// Look at everything that each kernel writes, and stop at the first number that is not finite, naming kernel, tensor and place; many times slower.
-    /// With --resume, of a run whose loss has become NaN: from its last snapshot on
+    /// With --resume, of a run whose loss has become NaN: from its last checkpoint on
     #[arg(long, help_heading = "Run")]
     detect_anomaly: bool,
     /// No progress and no messages but warnings and errors
@@ -270,7 +270,7 @@ impl Args {
             val_fraction: self.val_fraction,
             split_seed: self.split_seed,
             memory_budget: self.memory_budget,
-            history: self.history,
+            stash: self.stash,
             dropout: self.dropout,
             embed: self.embed,
             val_every: self.val_every,

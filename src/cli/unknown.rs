@@ -3,8 +3,10 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Names in char-rnn, torch-rnn, PyTorch, Keras, the Transformers, forecasting libraries and their like, and what stands for them here. A value that a flag
-/// needs stands behind it.
-const FOREIGN: [(&[&str], &str); 34] = [
+/// needs stands after it.
+const FOREIGN: [(&[&str], &str); 35] = [
+    // Of an earlier version.
+    (&["history"], "stash"),
     (
         &["seq-len", "seq-length", "sequence-length", "bptt", "bptt-len", "block-size", "unroll", "tbptt", "context-length", "window", "time-steps"],
         "truncation regular:N",
@@ -47,7 +49,7 @@ const FOREIGN: [(&[&str], &str); 34] = [
 /// What clap found wrong, if it is a flag that the command does not have; `words` are those of the command line.
 pub(super) fn flag(e: &clap::Error, command: &clap::Command, words: &[String]) -> Option<String> {
     let (ErrorKind::UnknownArgument, Some(ContextValue::String(found))) = (e.kind(), e.get(ContextKind::InvalidArg)) else { return None };
-    // A long name behind one dash is taken for letters, of which the first is not there.
+    // A long name after one dash is taken for letters, of which the first is not there.
     let long = |w: &&String| found.len() == 2 && w.starts_with(found.as_str()) && w.len() > 2 && !w.starts_with("--");
     let found = words.iter().find(long).map_or(found.as_str(), |w| w.split('=').next().unwrap_or(w));
     if !found.starts_with('-') || found.len() < 3 {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub enum Content {
     /// Symbols: each step reads one.
     Symbols(Arc<Symbols>),
-    /// Rows of numbers: each step reads one, and forecasts those behind it.
+    /// Rows of numbers: each step reads one, and forecasts those after it.
     Table(Arc<Table>),
 }
 
@@ -90,7 +90,7 @@ impl Content {
         }
     }
 
-    /// Puts into a grid what some steps of a lane read and predict: the first reads place `from`, the others those behind it. Place -1 holds `before`, as the
+    /// Puts into a grid what some steps of a lane read and predict: the first reads place `from`, the others those after it. Place -1 holds `before`, as the
     /// place after the last does.
     pub(super) fn fill(&self, grid: &mut Grid<'_>, (steps, lane): (Range<u32>, u32), from: i64, before: u32, target: Target) -> Result<()> {
         match self {

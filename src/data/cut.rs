@@ -46,7 +46,7 @@ impl<'a> Cut<'a> {
         self.left = all.split_off(rest);
     }
 
-    /// The parts, with what stands behind the last separator of a text of so many symbols.
+    /// The parts, with what stands after the last separator of a text of so many symbols.
     pub(super) fn finish(mut self, len: u64) -> Vec<(Range<u64>, u64)> {
         if self.from < len {
             self.parts.push((self.from..len, len));

@@ -12,7 +12,7 @@ const PIECE: usize = 64 << 10;
 /// Pieces in flight.
 const WAVE: usize = 1024;
 
-/// A sequence's places, and the end of the separator behind it.
+/// A sequence's places, and the end of the separator after it.
 type Part = (Range<u64>, u64);
 
 /// The tokens of a text, in memory.
@@ -88,7 +88,7 @@ impl Encoded {
         self.separated.as_ref().filter(|(s, _)| s == separator).map(|(_, places)| &places[..])
     }
 
-    /// The byte of the text at which what a token stands for begins; its end, behind the last.
+    /// The byte of the text at which what a token stands for begins; its end, after the last.
     pub(super) fn byte(&self, text: &Text, tokenizer: &Tokenizer, place: u64) -> Result<u64> {
         let end = self.len;
         let behind = self.pieces.partition_point(|p| p.0 <= place);
@@ -108,11 +108,11 @@ impl Encoded {
 /// What is encoded by itself.
 struct Job {
     range: Range<usize>,
-    /// Of the last piece of a sequence, whether a separator stands behind it.
+    /// Of the last piece of a sequence, whether a separator stands after it.
     last: Option<bool>,
 }
 
-/// The sequences of a text, and whether a separator stands behind each.
+/// The sequences of a text, and whether a separator stands after each.
 fn parts(content: &str, separator: Option<&str>) -> Vec<(Range<usize>, bool)> {
     let Some(separator) = separator else { return vec![(0..content.len(), false)] };
     let (mut parts, mut from) = (Vec::new(), 0);

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::model::record::InputLayout;
 use std::ops::Range;
 
-/// B lanes of L steps over a stream: lane b reads places `bL..` and predicts what lies behind each.
+/// B lanes of L steps over a stream: lane b reads places `bL..` and predicts what lies after each.
 #[derive(Clone)]
 pub struct Lanes {
     content: Content,

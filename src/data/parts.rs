@@ -84,7 +84,7 @@ impl Parts {
         self.warm_up
     }
 
-    /// The step behind the last one of the longest part.
+    /// The step after the last one of the longest part.
     pub fn steps(&self) -> u32 {
         self.warm_up + self.list.iter().map(|p| p.len).max().unwrap_or(0)
     }

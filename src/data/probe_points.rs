@@ -12,14 +12,14 @@ use std::sync::Arc;
 /// Where the window of a lane ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
-    /// The place behind the symbol that the first step of the sequence, or of the text, reads: mostly, what it predicts.
+    /// The place after the symbol that the first step of the sequence, or of the text, reads: mostly, what it predicts.
     pub first: u64,
     /// The same of the window's last step.
     pub last: u64,
 }
 
 impl End {
-    /// Steps behind which the state that the last step began with has seen nothing more: it began there.
+    /// Steps after which the state that the last step began with has seen nothing more: it began there.
     pub fn depth(&self) -> u64 {
         self.last - self.first
     }

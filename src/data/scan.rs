@@ -155,7 +155,7 @@ impl LineEnds {
 struct Indexer {
     begun: bool,
     start: u64,
-    /// Characters so far, the byte behind them, and those of the bytes that stand for none.
+    /// Characters so far, the byte after them, and those of the bytes that stand for none.
     len: u64,
     at: u64,
     unread: u64,

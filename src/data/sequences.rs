@@ -1,10 +1,10 @@
 //! Finite sequences: a text cut at a separator, packed whole into the lanes of windows.
 //!
-//! A sequence is what stands between two separators, with the separator behind it: its characters are predicted one by one, the
+//! A sequence is what stands between two separators, with the separator after it: its characters are predicted one by one, the
 //! first from the separator's last character and a state of zero, and at its end the separator. So every character is scored exactly
 //! once, but those of sequences that are left out because they are empty.
 //!
-//! Sequences that ask ([`Sequences::asked`]) are scored at their last steps alone: behind what is read, the text holds the answers.
+//! Sequences that ask ([`Sequences::asked`]) are scored at their last steps alone: after what is read, the text holds the answers.
 
 use super::content::Target;
 use super::inputs::{Cell, Grid};
@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub struct Sequence {
     /// First symbol.
     pub start: u64,
-    /// Steps; where all are scored, the symbols that are predicted, the separator behind it included.
+    /// Steps; where all are scored, the symbols that are predicted, the separator after it included.
     pub len: u32,
     /// Its first steps that are read to warm up the state, and not scored.
     pub warm_up: u32,
@@ -47,9 +47,9 @@ pub struct Sequences {
 /// Which steps of a sequence are scored, and against what.
 #[derive(Debug, Clone)]
 pub(super) enum Scored {
-    /// Every step, against what lies behind it.
+    /// Every step, against what lies after it.
     All,
-    /// So many at the end, each against the symbol so many places behind the one it reads.
+    /// So many at the end, each against the symbol so many places after the one it reads.
     Answers(u32),
     /// The last one, against the class of the sequence.
     Labels(Arc<[u32]>),
@@ -109,7 +109,7 @@ impl Sequences {
         Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::All })
     }
 
-    /// Cuts a text into pieces of `steps` symbols that are read, one a step, and `answers` behind them, which are due at the last steps, in
+    /// Cuts a text into pieces of `steps` symbols that are read, one a step, and `answers` after them, which are due at the last steps, in
     /// their order: those alone are scored. What is left over at the end is left out.
     ///
     /// # Errors
@@ -260,7 +260,7 @@ impl Sequences {
             if live.is_empty() {
                 continue;
             }
-            // The symbols that are read here, and those that are predicted behind them.
+            // The symbols that are read here, and those that are predicted after them.
             let first = live.start - item.from;
             let target = self.class(item.sequence as usize).map_or(Target::Ahead(self.ahead()), Target::Class);
             self.content.fill(&mut grid, (live.clone(), item.lane), s.start as i64 + i64::from(first) - 1, self.before, target)?;

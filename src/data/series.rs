@@ -3,7 +3,7 @@
 use super::SegmentInputs;
 use super::inputs::{Cell, Grid};
 use super::season::detected;
-use super::table::{ColumnSpec, Column, DateOrder, Difference, Group, Missing, Sheet};
+use super::table::{Column, ColumnSpec, DateOrder, Difference, Group, Missing, Sheet};
 use crate::error::{Error, Result, quoted};
 use crate::model::RegressionLoss;
 use crate::model::record::InputLayout;

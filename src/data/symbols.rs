@@ -237,7 +237,7 @@ impl Symbols {
         Ok(before + self.characters(&content).take(rest).map(|c| c.len_utf8() as u64).sum::<u64>())
     }
 
-    /// The places between separators, each with the separator behind it: `[start of the text, end of the text, end of the separator]`.
+    /// The places between separators, each with the separator after it: `[start of the text, end of the text, end of the separator]`.
     ///
     /// # Errors
     /// [`Error::Usage`] if they are tokens that were made for no separator, or another one; [`Error::Input`] if the text can't be read.

@@ -1,6 +1,6 @@
 //! Synthetic tasks: finite sequences with a question at their end, whose answer was seen a known number of steps before.
 //!
-//! A sequence is a piece of a generated text: the symbols that are read, one a step, and behind them the answers. Only the steps at which
+//! A sequence is a piece of a generated text: the symbols that are read, one a step, and after them the answers. Only the steps at which
 //! an answer is due are scored, see [`super::Sequences::asked`].
 
 use super::{Kind, Symbols, Text, Vocabulary};

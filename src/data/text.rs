@@ -90,7 +90,7 @@ impl Text {
         if !kind.is_file() {
             return Self::piped(name, path, || File::open(path));
         }
-        // /dev/stdin and its like are another file in each process. Behind them may be one with a path of its own, or one that has none any more.
+        // /dev/stdin and its like are another file in each process. After them may be one with a path of its own, or one that has none any more.
         let of_a_process = path.starts_with("/dev") || path.starts_with("/proc");
         let lasting = if of_a_process { fs::canonicalize(path).ok().filter(|p| p.is_file()) } else { Some(std::path::absolute(path)?) };
         let Some(path) = lasting else { return Self::piped(name, path, || File::open(path)) };

@@ -214,7 +214,7 @@ impl Vocabulary {
         self.symbols.binary_search(&symbol).ok().map(|i| i as u32)
     }
 
-    /// What writes symbols as text, behind some that are written already.
+    /// What writes symbols as text, after some that are written already.
     pub fn writer(&self, before: &[u32]) -> Writer<'_> {
         Writer::new(self, before)
     }

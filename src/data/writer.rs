@@ -59,7 +59,7 @@ impl<'a> Writer<'a> {
             Some(new) => out.extend_from_slice(new.as_bytes()),
             None => out.extend_from_slice(tokenizer.decode(&now)?.as_bytes()),
         }
-        // Whole characters need no more before them. Behind a token that is none, the beginning of what it belongs to still counts.
+        // Whole characters need no more before them. After a token that is none, the beginning of what it belongs to still counts.
         let whole = self.pending.is_empty();
         self.before = if whole { now } else { [&self.before[..], &now].concat() };
         self.before.drain(..if whole { 0 } else { self.before.len().saturating_sub(BYTES) });

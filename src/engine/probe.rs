@@ -1,6 +1,6 @@
 //! How the gradient of single losses fades as it flows back in time: |dL_t/dh_{t-k}| for every lag k, layer and lane.
 //!
-//! A lane has one scored step, its last. The backward sweep is linear in what flows, so between segments of few steps each lane's carry
+//! A lane has one scored step, its last. The backward pass is linear in what flows, so between segments of few steps each lane's carry
 //! is scaled back to about 1 by a power of two, which is exact, and the power is kept: norms of 1e-300 are still numbers.
 
 use super::Engine;
@@ -88,7 +88,7 @@ impl Engine {
         Ok(flow.norms)
     }
 
-    /// The backward sweep over a segment whose last step is at lag `lag`.
+    /// The backward pass over a segment whose last step is at lag `lag`.
     fn probe_segment(&mut self, flow: &mut Flow, group: u32, values: Values, lag: u32, carried: bool) -> Result<()> {
         let probe = self.probe.as_ref().expect("an engine with a probe");
         let (layers, state) = (self.config.layers, self.plan.extent.lanes * pad4(self.config.hidden));
@@ -119,7 +119,7 @@ struct Flow {
     norms: LagNorms,
     /// Per lane: power of two by which what flows has been divided.
     power: Vec<i32>,
-    /// `[layers, B, Hp]`: what flows into the segment from behind.
+    /// `[layers, B, Hp]`: what flows into the segment from after.
     carry: Vec<f32>,
 }
 

@@ -40,7 +40,7 @@ pub struct Forecasts {
 }
 
 impl Forecasts {
-    /// Runs a model over a table; of each series the steps from `first` to its end are kept. Their state is the one behind all earlier rows of the
+    /// Runs a model over a table; of each series the steps from `first` to its end are kept. Their state is the one after all earlier rows of the
     /// series, whichever are kept; `check` is asked before every step whether to go on.
     ///
     /// # Errors

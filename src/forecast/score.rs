@@ -48,7 +48,7 @@ impl Errors {
     }
 }
 
-/// The forecast of a target `ahead` rows behind row p that needs no model, from the rows up to p; none if there is no value a season before.
+/// The forecast of a target `ahead` rows after row p that needs no model, from the rows up to p; none if there is no value a season before.
 pub fn baseline(table: &Table, method: Method, p: usize, ahead: usize, target: usize) -> Option<f64> {
     let column = table.sheet.target(target);
     match method {

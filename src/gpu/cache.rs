@@ -6,7 +6,7 @@ use crate::files;
 use std::path::PathBuf;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Begins a file of pipelines; behind it the checksum, then the data.
+/// Begins a file of pipelines; after it the checksum, then the data.
 const MAGIC: &[u8; 8] = b"RGPIPES1";
 
 /// The crate's folder in the user's cache folder; none where there is no such folder.
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(unpack("adapter", &file).as_deref(), Some(&b"pipelines"[..]));
         assert_eq!(unpack("other", &file), None);
         for i in 0..file.len() {
-            assert_eq!(unpack("adapter", &file[..i]), None, "cut off behind {i}");
+            assert_eq!(unpack("adapter", &file[..i]), None, "cut off after {i}");
             let mut damaged = file.clone();
             damaged[i] ^= 4;
             assert_eq!(unpack("adapter", &damaged), None, "byte {i}");

@@ -206,7 +206,7 @@ impl GpuExecutor {
         Ok(self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&d.label), layout: &layout, entries: &entries }))
     }
 
-    /// Has words copied to a buffer that the host may map, behind everything that was run before.
+    /// Has words copied to a buffer that the host may map, after everything that was run before.
     fn start_reading(&mut self, slot: Slot, offset: u32, count: usize) -> Result<Reading> {
         self.submit()?;
         let (bank, at) = self.bytes(slot, offset, count);
@@ -236,7 +236,7 @@ impl GpuExecutor {
     }
 
     fn finish_reading(&mut self, reading: Reading, answer: MapResult) -> Result<Vec<u32>> {
-        // What can be read behind an error may be anything.
+        // What can be read after an error may be anything.
         self.gpu.check()?;
         answer.map_err(|e| self.cannot_read(e))?;
         let view = reading.buffer.get_mapped_range(0..reading.size).map_err(|e| self.cannot_read(e))?;

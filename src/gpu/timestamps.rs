@@ -4,7 +4,7 @@ use super::device::GpuDevice;
 use super::executor::ARGS_SLOTS;
 use crate::error::Result;
 
-/// Queries for the times before and behind each dispatch of a submission, and what their answers pass through.
+/// Queries for the times before and after each dispatch of a submission, and what their answers pass through.
 pub(super) struct Timestamps {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
@@ -33,7 +33,7 @@ impl Timestamps {
         wgpu::ComputePassTimestampWrites { query_set: &self.queries, beginning_of_pass_write_index: Some(first), end_of_pass_write_index: Some(first + 1) }
     }
 
-    /// Behind `count` dispatches.
+    /// After `count` dispatches.
     pub(super) fn resolve(&self, encoder: &mut wgpu::CommandEncoder, count: usize) {
         encoder.resolve_query_set(&self.queries, 0..2 * count as u32, &self.resolved, 0);
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.mapped, 0, 16 * count as u64);

@@ -59,7 +59,7 @@ impl fmt::Display for Variant {
 pub enum Var {
     /// Steps of this segment.
     Steps,
-    /// Index of the block of the history that holds this segment's `h`.
+    /// Index of the block of the stash that holds this segment's `h`.
     Place,
     /// Index of the state that flows into a segment, or that is copied.
     From,
@@ -233,7 +233,7 @@ pub type Constant = (&'static str, f64);
 pub struct Kernel {
     /// Stem of the shader file; also the pipeline's label and the bench's row.
     pub name: &'static str,
-    /// The WGSL text; for a tiled kernel that of its tile is put behind it, see [`Kernel::text`].
+    /// The WGSL text; for a tiled kernel that of its tile is put after it, see [`Kernel::text`].
     pub source: &'static str,
     /// Whether it is built on a [`Tile`].
     pub tiled: bool,

@@ -4,7 +4,7 @@
 use super::tile::push;
 use std::fmt::Write;
 
-/// Behind a scan that defines `w_block(k4, column block)` and the rows in `rows`: `find_share(invocation)`, `hold()`, `products()` and
+/// After a scan that defines `w_block(k4, column block)` and the rows in `rows`: `find_share(invocation)`, `hold()`, `products()` and
 /// `found(vec4 of the rows)`. The first `blocks` blocks of an invocation's slice stay in registers.
 pub(super) fn held(rows: u32, blocks: u32) -> String {
     let mut s = format!("\nconst ROWS = {rows}u;\n{HELD}");
@@ -75,7 +75,7 @@ fn held(i: u32) -> mat4x4f {
 }
 ";
 
-/// Behind a kernel that defines `a_row(row)`, where a row begins, and `a(vec4)`: `products(first row, first column block, invocation)` and
+/// After a kernel that defines `a_row(row)`, where a row begins, and `a(vec4)`: `products(first row, first column block, invocation)` and
 /// `found(vec4 of the workgroup's part)`.
 pub(super) fn products(rows: u32) -> String {
     let mut s = format!(

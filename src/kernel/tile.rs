@@ -77,7 +77,7 @@ impl Tile {
         }
     }
 
-    /// The WGSL text behind that of a kernel which defines `a_row(row, k4)`, `a_block(four rows)`, `b_block(k4, column block)`,
+    /// The WGSL text after that of a kernel which defines `a_row(row, k4)`, `a_block(four rows)`, `b_block(k4, column block)`,
     /// `tile_ready()` and `store_block(row block, column block, block)` (`store_row` for a tile of fewer than 4 rows). A block is a
     /// `mat4x4f` whose columns, in WGSL's sense, are rows of the product.
     pub fn source(self, loads: Loads) -> String {

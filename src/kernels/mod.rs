@@ -3,7 +3,6 @@
 
 pub mod carry_state;
 pub mod col_sum;
-pub mod regression_loss;
 pub mod dropout;
 pub mod finish;
 pub mod gather;
@@ -14,6 +13,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod pack;
 pub mod part_sum;
+pub mod regression_loss;
 pub mod row_sum;
 pub mod scan_backward;
 pub mod scan_forward;

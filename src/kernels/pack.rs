@@ -1,4 +1,4 @@
-//! h in half precision: packed for the time between the sweeps, `word = half(x_0) | half(x_1) << 16`, and unpacked again.
+//! h in half precision: packed for the time between the passes, `word = half(x_0) | half(x_1) << 16`, and unpacked again.
 //!
 //! A number is rounded to the nearest half, of two that are equally near to the even one, on every device alike. Finite numbers beyond the
 //! range become the last of it, plus or minus 65504; what is not finite stays so, and the guards of training see it.

@@ -40,7 +40,7 @@ pub struct Operands {
     pub keep: View,
     /// `[S*B, 1]`, in the slot of keep.
     pub xi: View,
-    /// `[S*B, H]`: d_h before, delta behind.
+    /// `[S*B, H]`: d_h before, delta after.
     pub delta: View,
     /// `[B, H]`: the carry that flows in, then the one that flows out.
     pub carry: View,

@@ -4,8 +4,8 @@ pub mod init;
 pub mod record;
 
 pub use crate::kernels::Activation;
-pub use crate::kernels::regression_loss::RegressionLoss;
 pub use crate::kernels::dropout::Dropout;
+pub use crate::kernels::regression_loss::RegressionLoss;
 pub use init::Init;
 pub use record::StashPrecision;
 

@@ -10,16 +10,16 @@
 //!
 //! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`, block 0 the state that flows in.
 
-mod window_shape;
 mod head;
 mod input_layout;
 pub mod probe;
 mod sums;
+mod window_shape;
 
-pub use window_shape::{WindowShape, StashPrecision};
 use head::Head;
 pub use input_layout::InputLayout;
 pub(crate) use sums::elements as parts;
+pub use window_shape::{StashPrecision, WindowShape};
 
 use super::{Config, Input, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
@@ -28,7 +28,7 @@ use crate::kernel::{Capabilities, Values, Var, Word};
 use crate::kernels::{carry_state, col_sum, dropout, finish, gather, gather_backward, matmul, norm, optimizer, pack, scan_backward, scan_forward, transpose};
 use crate::layout::Program;
 use crate::recording::Recording;
-use matmul::{StridedBatch, Form};
+use matmul::{Form, StridedBatch};
 
 /// What one optimizer update does beside the gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -110,7 +110,7 @@ pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilitie
     Recorder::new(config, extent, update, *capabilities).program(update, Vec::new())
 }
 
-/// Work space of a backward sweep over a group.
+/// Work space of a backward pass over a group.
 struct Work {
     /// d_h, then delta, `[S*B, H]`; of even and of odd layers.
     delta: Vec<Slot>,
@@ -135,7 +135,7 @@ impl Work {
     }
 }
 
-/// Work space for what a layer reads, where that lies nowhere; of one sweep over a group.
+/// Work space for what a layer reads, where that lies nowhere; of one pass over a group.
 struct Scratch {
     /// The embedded symbols, `[S*B, E]`, then what flows back to them; none where symbols are not embedded.
     embedded: Option<Slot>,
@@ -169,9 +169,9 @@ struct Recorder {
     w_t: Vec<Slot>,
     /// Per group: a_t without its recurrent part, `[S*B, H]`.
     pre: Vec<Slot>,
-    /// Per group: of the forward and of the backward sweep.
+    /// Per group: of the forward and of the backward pass.
     scratch: Vec<[Scratch; 2]>,
-    /// Per group: what only the backward sweep needs.
+    /// Per group: what only the backward pass needs.
     work: Vec<Work>,
     /// Logits of the evaluation, `[V, head_rows]`.
     scores: Slot,
@@ -180,7 +180,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    /// The recordings of a model, and more behind them.
+    /// The recordings of a model, and more after them.
     fn program(self, update: &Update, more: Vec<Recording>) -> ModelProgram {
         let mut recordings = vec![self.prepare(), self.evaluate(), self.logits(), self.update(update), self.carry()];
         for group in 0..self.extent.groups() as usize {
@@ -215,8 +215,8 @@ impl Recorder {
         };
         let block = (extent.steps + 1) * state;
         let parts = sums::elements(config, extent, &capabilities);
-        let held = |group: u32| extent.places_per_slot.min(extent.places - group * extent.places_per_slot) * (block / extent.history.per_word());
-        let worked = if extent.history == StashPrecision::F16 { config.layers } else { 0 };
+        let held = |group: u32| extent.places_per_slot.min(extent.places - group * extent.places_per_slot) * (block / extent.stash.per_word());
+        let worked = if extent.stash == StashPrecision::F16 { config.layers } else { 0 };
         Recorder {
             tensors: config.tensors(),
             h: (0..extent.groups())
@@ -226,7 +226,7 @@ impl Recorder {
             w_t: (0..config.layers).map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
             pre: (0..extent.groups()).map(|g| arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations)).collect(),
             scratch: (0..extent.groups())
-                .map(|g| ["forward", "backward"].map(|sweep| Scratch::new(&mut arena, config, extent, &format!("{sweep}.{g}"))))
+                .map(|g| ["forward", "backward"].map(|pass| Scratch::new(&mut arena, config, extent, &format!("{pass}.{g}"))))
                 .collect(),
             work: (0..extent.groups()).map(|g| Work::new(&mut arena, config, extent, &g.to_string(), parts)).collect(),
             scores: arena.transient("scores.evaluate", head, Purpose::Activations),
@@ -269,7 +269,7 @@ impl Recorder {
 
     /// h of layer k from block `from` on: block 0 is the state that flows in, so from 0 it is h_{t-1}, from 1 h_t.
     fn h(&self, group: usize, k: u32, from: u32) -> View {
-        let (slot, first) = match self.extent.history {
+        let (slot, first) = match self.extent.stash {
             StashPrecision::F32 => (self.h[group][k as usize], self.place()),
             StashPrecision::F16 => (self.h_work[k as usize], 0.into()),
         };

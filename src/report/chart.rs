@@ -1,7 +1,7 @@
 //! Curves over the course of a run: one picture, names at its right.
 
-use super::svg::{Picture, Scale, WIDTH, apart, coordinate, escape, swatch};
 use super::format;
+use super::svg::{Picture, Scale, WIDTH, apart, coordinate, escape, swatch};
 
 /// Where the plot is; right of it are the names.
 const X: (f64, f64) = (60.0, WIDTH - 212.0);

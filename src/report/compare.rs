@@ -2,7 +2,7 @@
 
 use super::page::{self, cell};
 use super::svg::{escape, swatch};
-use super::{cost, curves, truncation_chart, gradients, captions, format};
+use super::{captions, cost, curves, format, gradients, truncation_chart};
 use crate::analysis::comparison::{Comparison, Strategy};
 
 /// One self-contained page: what was compared, pictures, and sentences that say no more than the numbers do.
@@ -121,7 +121,12 @@ fn summary_sentences(c: &Comparison) -> Vec<String> {
         && best.1 < worst.1
     {
         let order = format!("{} ends with the lowest validation loss, {} nats", best.0.truncation, format::fixed(best.1, 3));
-        out.push(format!("{order}; {} with the highest, {}, which is {} more.", worst.0.truncation, format::fixed(worst.1, 3), format::number(worst.1 - best.1)));
+        out.push(format!(
+            "{order}; {} with the highest, {}, which is {} more.",
+            worst.0.truncation,
+            format::fixed(worst.1, 3),
+            format::number(worst.1 - best.1)
+        ));
     } else if let [_, .., last] = ranked[..] {
         out.push(format!("All that have a finite validation loss end at {} nats.", format::fixed(last.1, 3)));
     } else if let [only] = ranked[..] {

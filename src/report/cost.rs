@@ -1,12 +1,12 @@
 //! What the strategies cost: memory, speed, windows.
 
 use super::compare::extremes;
+use super::format;
 use super::page;
 use super::svg::{Picture, WIDTH};
-use super::format;
 use crate::analysis::comparison::{Comparison, Strategy};
 
-/// Units: names, then panels of bars with their figures behind them.
+/// Units: names, then panels of bars with their figures after them.
 const LEFT: f64 = 172.0;
 const PANEL: f64 = (WIDTH - LEFT) / 4.0;
 const BAR: f64 = 112.0;

@@ -1,9 +1,9 @@
 //! Losses during training, against symbols and against seconds.
 
 use super::compare::{above_full, ending};
+use super::format;
 use super::page;
 use super::svg::{Picture, Scale, WIDTH, apart};
-use super::format;
 use crate::analysis::comparison::{Comparison, Point, Strategy};
 
 /// Units: the plot, and right of it the names.
@@ -51,7 +51,7 @@ struct Against {
     /// How much of it is 1 on the axis.
     unit: f64,
     axis: &'static str,
-    /// How it is called behind a number.
+    /// How it is called after a number.
     of: &'static str,
 }
 

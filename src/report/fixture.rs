@@ -3,7 +3,7 @@
 use crate::analysis::comparison::{Comparison, Parameter, Point, Strategy};
 use crate::analysis::planned::{CurvePoint, Planned, Segment};
 use crate::analysis::recorded::Recorded;
-use crate::run::{Figures, MetricsLog, LayerProfile, Monitored, ParameterFigures, RunConfig, Sample, Validation};
+use crate::run::{Figures, LayerProfile, MetricsLog, Monitored, ParameterFigures, RunConfig, Sample, Validation};
 
 const STRETCH: &str = "Non eram nescius, Brute, cum, quae summis ingeniis exquisitaque doctrina philosophi Graeco sermone tractavissent,\n\
                        ea Latinis litteris mandaremus, fore ut hic noster labor in varias reprehensiones incurreret.";
@@ -104,7 +104,7 @@ fn cuts(name: &str, window: usize, noise: &mut Noise) -> Vec<f32> {
             length = 0;
             return 0.0;
         }
-        // Probability that a box goes on behind so many symbols.
+        // Probability that a box goes on after so many symbols.
         let live = match name {
             "full" => 1.0,
             "random:0.9" => 0.9,
@@ -139,7 +139,7 @@ fn planned(t: u32, steps: u32, layers: u32) -> Planned {
         parameters: 0,
         truncation: "full".into(),
         budget: 24 << 20,
-        history: crate::model::StashPrecision::F32,
+        stash: crate::model::StashPrecision::F32,
         window: t,
         segment_steps: steps,
         segments,

@@ -1,8 +1,8 @@
 //! The page of a look at how gradients flow.
 
 use super::chart::{Chart, Curve, Kind, Stroke};
-use super::page::{self, cell};
 use super::format;
+use super::page::{self, cell};
 use crate::analysis::flow::{Flow, Verdict};
 use crate::model::layer_name;
 
@@ -167,7 +167,7 @@ fn reading() -> String {
         "A gradient that flows back k steps passes k Jacobians. Their product shrinks or grows geometrically, and so does what a loss can teach the steps before it: a vanishing \
          gradient cannot learn what lies far back, and an exploding one makes steps that are far too long, which clipping bounds.",
         "The estimate needs no full gradient. How what is missed falls with the window is taken from the profile: what a lag contributes is proportional to the mean of |dL/dh| there, \
-         and a loss that is d steps behind its window's start reaches back d lags. How large it is, is taken from the gradients in two windows, a short and a long one, since the \
+         and a loss that is d steps after its window's start reaches back d lags. How large it is, is taken from the gradients in two windows, a short and a long one, since the \
          gradients of single losses cancel in their sum, in a trained net most of them.",
     ];
     page::section("How to read this", "", &text.iter().map(|t| page::paragraph("text", t)).collect::<String>())

@@ -1,9 +1,9 @@
 //! Bias and spread of the strategies' gradients.
 
 use super::compare::{extremes, named};
+use super::format;
 use super::page;
 use super::svg::{Picture, Scale, WIDTH, escape};
-use super::format;
 use crate::analysis::comparison::{Comparison, Parameter, Strategy};
 use crate::store::torch_name;
 

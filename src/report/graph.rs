@@ -1,8 +1,8 @@
 //! The computational graph of one window, from left to right: step by step if there are few, else a box to each segment.
 
+use super::format;
 use super::plan::MARGIN;
 use super::svg::{Picture, WIDTH, coordinate};
-use super::format;
 use crate::analysis::planned::{Planned, Segment};
 use crate::model::layer_name;
 
@@ -153,7 +153,7 @@ impl<'a> Nodes<'a> {
         name(self.rows + 1, "input x");
     }
 
-    /// What lies behind a segment's steps, with its name.
+    /// What lies after a segment's steps, with its name.
     fn ground(&self, picture: &mut Picture, s: &Segment, first: u64, start: f64, bottom: f64) {
         let width = f64::from(s.steps) * self.pitch;
         picture.rect("panel", (start, self.top), (width, bottom - self.top), 1.0);

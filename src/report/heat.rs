@@ -1,7 +1,7 @@
 //! A heat map: how a ratio depends on the update and on the lag; colour is its logarithm.
 
-use super::svg::{Picture, Scale, WIDTH, coordinate};
 use super::format;
+use super::svg::{Picture, Scale, WIDTH, coordinate};
 
 const X: (f64, f64) = (60.0, WIDTH - 24.0);
 const TOP: f64 = 50.0;
@@ -84,7 +84,7 @@ impl Heat<'_> {
         let lags: Vec<f64> = self.lags.iter().map(|k| *k as f64).collect();
         let updates: Vec<f64> = columns.iter().map(|c| c.0 as f64).collect();
         let (mut xs, ys) = (edges(&updates), edges(&lags));
-        // There is nothing before the first update or behind the last one.
+        // There is nothing before the first update or after the last one.
         if let ([first, .., last], Some(end)) = (&mut xs[..], updates.last()) {
             (*first, *last) = (first.max(0.0), *end);
         }

@@ -1,8 +1,8 @@
 //! Memory against time: what other budgets would give, and where this plan lies.
 
+use super::format;
 use super::plan::{points, times};
 use super::svg::{Picture, Scale, WIDTH};
-use super::format;
 use crate::analysis::planned::{CurvePoint, Planned};
 
 const LEFT: f64 = 76.0;

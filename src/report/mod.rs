@@ -11,20 +11,20 @@ pub mod sweep;
 
 pub use page::GENERATOR;
 
+mod captions;
 mod chart;
 mod cost;
 mod curves;
-mod truncation_chart;
 #[cfg(test)]
 mod fixture;
+mod format;
 mod gradients;
 mod graph;
 mod heat;
 mod memory;
 mod monitored;
 mod page;
-mod captions;
 mod svg;
 mod terminal;
 mod training;
-mod format;
+mod truncation_chart;

@@ -3,7 +3,7 @@
 use super::chart::{Chart, Kind, Stroke};
 use super::heat::Heat;
 use super::training::{chart, curve, figure};
-use super::{page, format};
+use super::{format, page};
 use crate::analysis::recorded::Recorded;
 use crate::model::layer_name;
 use crate::run::{LayerProfile, Monitored, ParameterFigures};

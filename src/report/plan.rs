@@ -1,7 +1,7 @@
 //! A plan as a picture, an SVG file of its own, and as a table for a terminal.
 
 use super::svg::Picture;
-use super::{graph, memory, format};
+use super::{format, graph, memory};
 use crate::analysis::planned::{CurvePoint, Planned};
 
 pub use super::terminal::table;
@@ -91,7 +91,7 @@ pub(super) fn sentences(p: &Planned) -> Vec<String> {
     } else {
         let stored = p.graph.iter().filter(|s| s.stored).count() as u64;
         let held = p.graph.iter().filter(|s| s.held).count() as u64;
-        out.push(format!("The first sweep stores {} at segments' starts and holds the h of {}; room is for {room} at once.", states(stored), segments(held)));
+        out.push(format!("The first pass stores {} at segments' starts and holds the h of {}; room is for {room} at once.", states(stored), segments(held)));
     }
     out.push(match p.most_recomputed {
         0 => "Nothing is computed again.".to_string(),

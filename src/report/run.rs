@@ -2,7 +2,7 @@
 
 use super::page::{self, cell};
 use super::svg::{Picture, escape};
-use super::{graph, memory, monitored, plan, series, training, format};
+use super::{format, graph, memory, monitored, plan, series, training};
 use crate::analysis::planned::Planned;
 use crate::analysis::recorded::Recorded;
 use crate::model::Config;

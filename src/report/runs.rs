@@ -1,11 +1,11 @@
 //! The page of several runs.
 
 use super::chart::{Chart, Kind, Stroke};
+use super::format;
 use super::page::{self, cell};
 use super::run::{capital, ended, setting};
 use super::svg::{escape, swatch};
 use super::training::{crosses, curve};
-use super::format;
 use crate::analysis::recorded::Recorded;
 use crate::run::{Figures, Unit, bits};
 use std::collections::BTreeSet;
@@ -65,7 +65,7 @@ struct Group<'a> {
     runs: &'a [Recorded],
     names: &'a [String],
     unit: Unit,
-    /// Behind the ids of its pictures.
+    /// After the ids of its pictures.
     id: String,
 }
 

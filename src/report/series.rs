@@ -1,9 +1,9 @@
 //! Forecasts of series against the truth: a picture of each target, and how good they are beside forecasts that need no model.
 
 use super::chart::{Chart, Curve, Kind, Stroke};
+use super::format;
 use super::page::{self, cell};
 use super::svg::escape;
-use super::format;
 use crate::forecast::{Drawn, Errors, METHODS, Method, Outcome, Part, Score, scaled, shown, worse};
 
 /// Most targets that are drawn.

@@ -257,7 +257,7 @@ impl Picture {
         self.text("name", (left - 44.0, scale.to - 14.0), name);
     }
 
-    /// A piece of a series' line with its marker, and its name behind it.
+    /// A piece of a series' line with its marker, and its name after it.
     pub(super) fn key(&mut self, series: usize, (x, y): (f64, f64), name: &str) {
         self.series(series);
         self.polyline("val", Some(series), &[(x, y), (x + 30.0, y)]);

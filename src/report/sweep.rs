@@ -1,8 +1,8 @@
 //! The page of the lab: decay against spectral radius.
 
 use super::chart::{Chart, Curve, Kind, Stroke};
-use super::page::{self, cell};
 use super::format;
+use super::page::{self, cell};
 use crate::analysis::flow::sweep::{Family, Point, Sweep};
 use crate::model::Activation;
 

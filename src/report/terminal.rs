@@ -1,7 +1,7 @@
 //! A plan as a table for a terminal.
 
-use super::plan::{model, points, times};
 use super::format;
+use super::plan::{model, points, times};
 use crate::analysis::planned::{CurvePoint, Planned};
 
 /// Characters of a line.
@@ -38,7 +38,7 @@ fn plan(p: &Planned) -> Vec<String> {
     let rows = [
         ("window", steps(p.window)),
         ("segments", format!("{} of at most {}", format::count(p.segments.into()), steps(p.segment_steps))),
-        ("held at once", format!("h of {}, in {}", format::plural(p.held_segments.into(), "segment", "segments"), p.history.name())),
+        ("held at once", format!("h of {}, in {}", format::plural(p.held_segments.into(), "segment", "segments"), p.stash.name())),
         ("stored at once", format!("{} at segments' starts", format::plural(p.stored_states.into(), "state", "states"))),
         ("computed again", again),
         ("predicted time", format!("{} that of keeping everything", times(p.time_factor, "x"))),

@@ -1,8 +1,8 @@
 //! What training recorded of itself: loss, gradient norm and clipping, learning rate, speed.
 
 use super::chart::{Chart, Curve, Kind, Stroke};
-use super::page;
 use super::format;
+use super::page;
 use crate::analysis::recorded::Recorded;
 use crate::optimizer::Clip;
 use crate::run::{Figures, Unit};

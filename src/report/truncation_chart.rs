@@ -1,8 +1,8 @@
 //! Where each strategy cuts a stretch of the text.
 
+use super::format;
 use super::page;
 use super::svg::{Picture, WIDTH};
-use super::format;
 use crate::analysis::comparison::{Comparison, Strategy};
 
 /// Symbols in a line of the picture, and most lines that are shown.
@@ -150,7 +150,7 @@ fn counts(c: &Comparison, symbols: &[char]) -> String {
         format!("In these {shown}")
     };
     let each: Vec<String> = c.strategies.iter().map(each).collect();
-    format!("{what}: {}. A box at the end may go on behind it.", each.join("; "))
+    format!("{what}: {}. A box at the end may go on after it.", each.join("; "))
 }
 
 fn weights(c: &Comparison, symbols: usize) -> String {

@@ -3,7 +3,7 @@
 use super::DataKind;
 use std::path::{Path, PathBuf};
 
-/// The model at the end of training, or at the last snapshot.
+/// The model at the end of training, or at the last checkpoint.
 pub(crate) const LAST: &str = "model.safetensors";
 /// The model with the lowest validation loss.
 pub(crate) const BEST: &str = "best.safetensors";

@@ -5,7 +5,7 @@ use crate::data::{self, Difference, Missing, SyntheticTask};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Config, RegressionLoss, StashPrecision, Init};
+use crate::model::{Activation, Config, Init, RegressionLoss, StashPrecision};
 use crate::optimizer::{Clip, Optimizer, Schedule};
 use crate::plan::Bytes;
 use crate::trainer::{Goal, Layout, Settings};
@@ -151,16 +151,16 @@ pub struct RunConfig {
     /// Memory that training may take; none for a share of what there is.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "size")]
     pub memory_budget: Option<Bytes>,
-    /// How h is stored between the sweeps.
+    /// How h is stored between the passes.
     #[serde(default)]
-    pub history: StashPrecision,
+    pub stash: StashPrecision,
     /// Updates from one validation to the next; none for the end of each epoch.
     pub val_every: Option<u64>,
     /// Validations without a gain after which training stops.
     pub patience: Option<u64>,
     /// Updates from one report to the next.
     pub log_every: u64,
-    /// Updates from one snapshot to the next; none for about two a minute.
+    /// Updates from one checkpoint to the next; none for about two a minute.
     pub save_every: Option<u64>,
     /// Characters of the text that is written at the end, and at most so many on the way; 0 for none.
     #[serde(default = "default_sample")]
@@ -243,7 +243,7 @@ impl RunConfig {
             val_fraction: self.val_fraction,
             split_seed: self.split_seed,
             memory_budget: self.memory_budget.map(|b| b.0),
-            history: self.history,
+            stash: self.stash,
             dropout: self.dropout,
             embed: self.embed.unwrap_or(0),
             reserved: 0,
@@ -292,6 +292,9 @@ impl RunConfig {
         match table.get("format").and_then(toml::Value::as_integer) {
             Some(n) if n > i64::from(FORMAT) => {
                 Err(wrong(&format!("it was written by a newer program (format {n}; this one reads up to {FORMAT}); update retrograd")))
+            }
+            _ if let Some((old, new)) = super::merged::RENAMED.iter().find(|(old, _)| table.contains_key(*old)) => {
+                Err(wrong(&format!("it is of an earlier version: its key `{old}` is called `{new}` now; rename it in the file")))
             }
             _ => Self::parse(text).map_err(|e| wrong(&format!("{e}; the file is damaged or not a run's: put back the one that the run wrote"))),
         }

@@ -2,7 +2,7 @@
 
 use super::RunConfig;
 use crate::device::DeviceSpec;
-use crate::model::{Activation, StashPrecision, Init};
+use crate::model::{Activation, Init, StashPrecision};
 use crate::optimizer::{Optimizer, Schedule};
 use crate::truncation::Truncation;
 
@@ -131,7 +131,7 @@ impl RunConfig {
             val_fraction: 0.1,
             split_seed: None,
             memory_budget: None,
-            history: StashPrecision::F32,
+            stash: StashPrecision::F32,
             dropout: 0.0,
             embed: None,
             val_every: None,

@@ -66,7 +66,7 @@ impl Folder {
             return Err(Error::Input(format!("{} is not a folder; give that of a run", path.display())));
         }
         let has = |name: &str| path.join(name).is_file();
-        if !has("config.toml") && has("model.safetensors") && !has("snapshot.safetensors") {
+        if !has("config.toml") && has("model.safetensors") && !has("checkpoint.safetensors") {
             let name = path.display();
             let from = crate::phrase::argument(path);
             return Err(Error::Input(format!("{name} holds a model that was imported, and no run; begin one with `retrograd train TEXT --from {from}`")));

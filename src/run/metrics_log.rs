@@ -5,7 +5,7 @@ use serde_json::Value;
 /// Figures of a report. What is not finite is NaN.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Figures {
-    /// The update that it was made behind.
+    /// The update that it was made after.
     pub update: u64,
     /// Symbols trained on.
     pub tokens: u64,
@@ -30,7 +30,7 @@ pub struct Figures {
 /// A validation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Validation {
-    /// Behind this update.
+    /// After this update.
     pub update: u64,
     /// Symbols trained on.
     pub tokens: u64,
@@ -45,7 +45,7 @@ pub struct Validation {
 /// Text that was written on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sample {
-    /// Behind this update.
+    /// After this update.
     pub update: u64,
     /// Symbols trained on.
     pub tokens: u64,
@@ -53,7 +53,7 @@ pub struct Sample {
     pub text: String,
 }
 
-/// What was monitored behind an update.
+/// What was monitored after an update.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Monitored {
     /// The update.

@@ -1,34 +1,34 @@
-//! A run: training with reports, validation and snapshots, in a folder of its own.
+//! A run: training with reports, validation and checkpoints, in a folder of its own.
 
-mod tensorboard;
 mod chosen;
 mod config;
 mod corpus;
 mod defaults;
 mod folder;
-mod metrics_log;
 mod labels;
 mod lanes;
-mod monitoring;
-mod recovery;
+mod loss_unit;
 mod merged;
+mod metrics_log;
+mod monitoring;
 mod often;
+mod recovery;
 mod series;
 mod summary;
+mod tensorboard;
 mod texts;
-mod loss_unit;
 
 pub(crate) use chosen::{BEST, Chosen};
 pub(crate) use config::FREE;
 pub use config::RunConfig;
 pub use defaults::DataKind;
 pub use folder::{Folder, START};
-pub use metrics_log::{Figures, MetricsLog, LayerProfile, Monitored, ParameterFigures, Sample, Validation};
 pub use labels::Answer;
+pub use loss_unit::Unit;
+pub use metrics_log::{Figures, LayerProfile, MetricsLog, Monitored, ParameterFigures, Sample, Validation};
 pub use recovery::OnDeviceLost;
 pub(crate) use series::{FARTHEST_AHEAD, stands_between};
 pub(crate) use texts::Kin;
-pub use loss_unit::Unit;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -36,12 +36,12 @@ use crate::metrics::{Mark, Meter, Report, number, optional};
 use crate::monitor::{self, Monitor};
 use crate::phrase::argument;
 use crate::profile::Profile;
-use crate::store::{Model, Progress, Checkpoint};
+use crate::store::{Checkpoint, Model, Progress};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
-use tensorboard::Board;
 use folder::Growing;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tensorboard::Board;
 
 /// What happens during a run.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +63,7 @@ pub enum Event<'a> {
         /// Whether it is the run's last.
         last: bool,
     },
-    /// A device that was lost is there again, and training goes on from the last snapshot, behind so many updates.
+    /// A device that was lost is there again, and training goes on from the last checkpoint, after so many updates.
     Opened(&'a Device, u64),
     /// Something that the user should know, and training goes on.
     Warning(&'a str),
@@ -80,7 +80,7 @@ pub enum End {
     Interrupted,
 }
 
-/// Seconds between snapshots, if not given in updates; more where saving takes long.
+/// Seconds between checkpoints, if not given in updates; more where saving takes long.
 const SAVE_SECONDS: u64 = 30;
 /// Updates whose figures are asked for at once at the latest: the device remembers the last 1,024.
 const FIGURES: u64 = 256;
@@ -105,7 +105,7 @@ pub struct Run {
     clock: Option<Instant>,
     saved_at: Option<u64>,
     last_save: (Instant, Duration),
-    /// Whether the metrics, the snapshot, and the figures for TensorBoard could not be written the last time; whether lanes that validation had to read
+    /// Whether the metrics, the checkpoint, and the figures for TensorBoard could not be written the last time; whether lanes that validation had to read
     /// again, and those that training begins in another state, have been told of.
     failing: [bool; 5],
     /// Updates and submissions when this process began.
@@ -126,13 +126,13 @@ impl Run {
         Ok(run)
     }
 
-    /// Goes on from a snapshot.
+    /// Goes on from a checkpoint.
     ///
     /// # Errors
     /// If it does not fit the text and the settings, or the device refuses.
-    pub fn resume(folder: Folder, config: RunConfig, device: Device, corpus: Corpus, snapshot: &Checkpoint) -> Result<Self> {
+    pub fn resume(folder: Folder, config: RunConfig, device: Device, corpus: Corpus, checkpoint: &Checkpoint) -> Result<Self> {
         let settings = Self::settings(&config, &device, &corpus)?;
-        let begun = RunConfig::parse(&snapshot.settings)?;
+        let begun = RunConfig::parse(&checkpoint.settings)?;
         let keys: Vec<String> = config.keys().into_iter().chain(begun.keys()).collect();
         if let Some([key, here, there]) = config.differences(&begun, &keys).first() {
             return Err(Error::Input(format!(
@@ -140,23 +140,23 @@ impl Run {
                 folder.file("config.toml").display()
             )));
         }
-        if settings.config(&corpus.codec)? != snapshot.config || snapshot.plan.extent.lanes != settings.lanes {
-            return Err(Error::Input(format!("{}: snapshot.safetensors is of another model than the run's", folder.path().display())));
+        if settings.config(&corpus.codec)? != checkpoint.config || checkpoint.plan.extent.lanes != settings.lanes {
+            return Err(Error::Input(format!("{}: checkpoint.safetensors is of another model than the run's", folder.path().display())));
         }
         // Another device has other limits: bits differ there anyway.
-        let plan = Some(snapshot.plan).filter(|_| device.choices() == snapshot.choices);
-        let trainer = Trainer::with_plan(&device, corpus, settings, plan, &snapshot.parameters);
+        let plan = Some(checkpoint.plan).filter(|_| device.choices() == checkpoint.choices);
+        let trainer = Trainer::with_plan(&device, corpus, settings, plan, &checkpoint.parameters);
         let mut trainer = trainer.map_err(|e| match e {
-            Error::Input(message) => Error::Input(format!("{}: {message}", folder.file("snapshot.safetensors").display())),
+            Error::Input(message) => Error::Input(format!("{}: {message}", folder.file("checkpoint.safetensors").display())),
             e => e,
         })?;
-        trainer.restore(snapshot.counters, &snapshot.memory)?;
+        trainer.restore(checkpoint.counters, &checkpoint.memory)?;
         // Another process that took the folder over may have cleared away what was being written.
         config.save(&folder.file("config.toml")).or_else(|e| folder.check().and(Err(e)))?;
-        let mut run = Self::with(folder, config, device, trainer, snapshot.progress)?;
+        let mut run = Self::with(folder, config, device, trainer, checkpoint.progress)?;
         // A goal further on has places of its own.
         run.progress.samples = run.progress.samples.min(run.sampled());
-        run.saved_at = Some(snapshot.counters.updates);
+        run.saved_at = Some(checkpoint.counters.updates);
         Ok(run)
     }
 
@@ -215,14 +215,14 @@ impl Run {
         &self.progress
     }
 
-    /// Whether a snapshot is of a run that has nothing left to do.
-    pub fn finished(config: &RunConfig, snapshot: &Checkpoint) -> bool {
+    /// Whether a checkpoint is of a run that has nothing left to do.
+    pub fn finished(config: &RunConfig, checkpoint: &Checkpoint) -> bool {
         let goal = match config.goal() {
-            Goal::Updates(n) => snapshot.counters.updates >= n,
-            Goal::Epochs(n) => snapshot.counters.cursor.epoch >= n,
+            Goal::Updates(n) => checkpoint.counters.updates >= n,
+            Goal::Epochs(n) => checkpoint.counters.cursor.epoch >= n,
         };
-        let validated = config.val_fraction == 0.0 || snapshot.progress.validated_at == Some(snapshot.counters.updates);
-        (goal || snapshot.progress.stopped_early) && validated
+        let validated = config.val_fraction == 0.0 || checkpoint.progress.validated_at == Some(checkpoint.counters.updates);
+        (goal || checkpoint.progress.stopped_early) && validated
     }
 
     /// Trains until the goal, an early stop, or an interrupt; then everything is saved.
@@ -284,7 +284,7 @@ impl Run {
             Error::Input(message) => {
                 let last = self.saved_at.map_or("there is none".to_string(), |u| format!("the last good one is of update {u}"));
                 let folder = argument(self.folder.path());
-                Error::Input(format!("{message}; the snapshot was not saved, {last}; then go on with `retrograd train --resume {folder}`"))
+                Error::Input(format!("{message}; the checkpoint was not saved, {last}; then go on with `retrograd train --resume {folder}`"))
             }
             other => other,
         })?;
@@ -465,7 +465,7 @@ impl Run {
         self.folder.check()?;
         match self.save() {
             Err(Error::Input(message)) => {
-                self.warn_once(1, &format!("{message}; training goes on, and the snapshot is tried again later"), observer);
+                self.warn_once(1, &format!("{message}; training goes on, and the checkpoint is tried again later"), observer);
                 self.last_save.0 = Instant::now();
                 self.go()
             }
@@ -476,7 +476,7 @@ impl Run {
         }
     }
 
-    /// Writes the model and the snapshot. The clock goes on if it did.
+    /// Writes the model and the checkpoint. The clock goes on if it did.
     fn save(&mut self) -> Result<()> {
         let updates = self.trainer.updates();
         let running = self.clock.is_some();
@@ -485,7 +485,7 @@ impl Run {
         self.progress.metrics_bytes = self.lines.sync()?;
         let model = self.model()?;
         model.save(&self.folder.file("model.safetensors"))?;
-        let snapshot = Checkpoint {
+        let checkpoint = Checkpoint {
             config: model.config,
             plan: self.trainer.engine.plan,
             choices: self.device.choices(),
@@ -495,7 +495,7 @@ impl Run {
             parameters: model.parameters,
             memory: self.trainer.engine.memory()?,
         };
-        snapshot.save(&self.folder.file("snapshot.safetensors"))?;
+        checkpoint.save(&self.folder.file("checkpoint.safetensors"))?;
         self.saved_at = Some(updates);
         self.last_save = (Instant::now(), start.elapsed());
         if running { self.go() } else { Ok(()) }

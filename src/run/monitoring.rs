@@ -6,18 +6,18 @@ use crate::sample::{Options, Sampler};
 use crate::store::Model;
 use serde_json::json;
 
-/// Parts of the way behind which text is written, besides that behind the first update.
+/// Parts of the way after which text is written, besides that after the first update.
 const SAMPLED: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
 /// Most characters of it.
 const SAMPLE: usize = 200;
 
 impl Run {
-    /// Whether the gradient is looked at behind the next update.
+    /// Whether the gradient is looked at after the next update.
     pub(super) fn look_due(&self) -> bool {
         self.config.monitor.is_some_and(|n| (self.trainer.updates() + 1).is_multiple_of(n))
     }
 
-    /// Looks at how the gradient flows behind an update.
+    /// Looks at how the gradient flows after an update.
     pub(super) fn look(&mut self, before: &[f32], observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let Some(monitor) = &mut self.monitor else { return Ok(()) };
         let updates = self.trainer.updates();

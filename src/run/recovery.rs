@@ -1,9 +1,9 @@
-//! Going on when the device is lost: it is opened again, and training begins at the last snapshot.
+//! Going on when the device is lost: it is opened again, and training begins at the last checkpoint.
 
 use super::{End, Event, Run, START};
-use crate::device::{ExecutionConfig, Device, DeviceSpec};
+use crate::device::{Device, DeviceSpec, ExecutionConfig};
 use crate::error::{Error, Result};
-use crate::store::{Model, Checkpoint};
+use crate::store::{Checkpoint, Model};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,26 +12,26 @@ use std::time::{Duration, Instant};
 /// What to do when the device is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum OnDeviceLost {
-    /// End with an error; the last snapshot stays.
+    /// End with an error; the last checkpoint stays.
     #[default]
     Stop,
-    /// Open it again and go on from the last snapshot.
+    /// Open it again and go on from the last checkpoint.
     Retry,
 }
 
 /// Seconds before each try to open the device again: a driver that was reset takes a while.
 const PAUSES: [f32; 5] = [0.5, 2.0, 5.0, 15.0, 30.0];
-/// Losses without a new snapshot in between after which it is given up.
+/// Losses without a new checkpoint in between after which it is given up.
 const FRUITLESS: u32 = 3;
 
 impl Run {
-    /// As [`Run::train`]; where that is asked for, a device that is lost is opened again, and training goes on from the last snapshot as
+    /// As [`Run::train`]; where that is asked for, a device that is lost is opened again, and training goes on from the last checkpoint as
     /// a run that was killed would: with the bits of one that was not.
     ///
     /// # Errors
     /// As there, or if the device is lost for good.
     pub fn train_on(mut self, lost: OnDeviceLost, observer: &mut dyn FnMut(Event<'_>)) -> Result<(Self, End)> {
-        let (mut snapshot, mut fruitless) = (None, 0);
+        let (mut checkpoint, mut fruitless) = (None, 0);
         loop {
             let why = match self.train(observer) {
                 Ok(end) => return Ok((self, end)),
@@ -39,15 +39,15 @@ impl Run {
                 Err(e) => return Err(e),
             };
             let (path, last) = (self.folder.path().to_path_buf(), self.saved_at.unwrap_or_default());
-            fruitless = if snapshot == Some(last) { fruitless + 1 } else { 1 };
-            snapshot = Some(last);
+            fruitless = if checkpoint == Some(last) { fruitless + 1 } else { 1 };
+            checkpoint = Some(last);
             if lost == OnDeviceLost::Stop {
                 return Err(stopped(&why, last, &path, ", with --on-device-lost retry to do so by itself"));
             }
             if fruitless > FRUITLESS {
                 return Err(stopped(&format!("{why}; that was {fruitless} times in a row"), last, &path, ""));
             }
-            observer(Event::Warning(&format!("{why}; opening it again, to go on from the snapshot of update {last}")));
+            observer(Event::Warning(&format!("{why}; opening it again, to go on from the checkpoint of update {last}")));
             self = self.again(observer).map_err(|e| match e {
                 Error::Lost(why) | Error::Device(why) => stopped(&why, last, &path, ""),
                 e => e,
@@ -55,9 +55,9 @@ impl Run {
         }
     }
 
-    /// The run as its last snapshot has it, on the same device, opened again.
+    /// The run as its last checkpoint has it, on the same device, opened again.
     fn again(self, observer: &mut dyn FnMut(Event<'_>)) -> Result<Self> {
-        let snapshot = Checkpoint::load(&self.folder.file("snapshot.safetensors"))?;
+        let checkpoint = Checkpoint::load(&self.folder.file("checkpoint.safetensors"))?;
         let interrupt = self.trainer.interrupt();
         let Run { folder, mut config, profiled, trainer, device, monitor, .. } = self;
         let watched = trainer.engine.is_watched();
@@ -65,14 +65,14 @@ impl Run {
         drop((trainer, monitor, device));
         let start = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
         let corpus = config.find_corpus(start.as_ref())?;
-        let device = open(config.device, &snapshot.choices, &interrupt, observer)?;
-        let mut run = Self::resume(folder, config, device, corpus, &snapshot)?;
+        let device = open(config.device, &checkpoint.choices, &interrupt, observer)?;
+        let mut run = Self::resume(folder, config, device, corpus, &checkpoint)?;
         run.trainer.set_interrupt(interrupt);
         run.profiled = profiled;
         if watched {
             run.detect_anomalies();
         }
-        observer(Event::Opened(&run.device, snapshot.counters.updates));
+        observer(Event::Opened(&run.device, checkpoint.counters.updates));
         Ok(run)
     }
 }
@@ -98,6 +98,9 @@ fn open(wish: DeviceSpec, before: &ExecutionConfig, interrupt: &Arc<AtomicBool>,
     Err(error)
 }
 
-fn stopped(why: &str, snapshot: u64, folder: &Path, more: &str) -> Error {
-    Error::Lost(format!("{why}; the last snapshot is of update {snapshot}: go on with `retrograd train --resume {}`{more}", crate::phrase::argument(folder)))
+fn stopped(why: &str, checkpoint: u64, folder: &Path, more: &str) -> Error {
+    Error::Lost(format!(
+        "{why}; the last checkpoint is of update {checkpoint}: go on with `retrograd train --resume {}`{more}",
+        crate::phrase::argument(folder)
+    ))
 }

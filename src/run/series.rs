@@ -1,7 +1,7 @@
 //! Runs on numeric series: what their configuration says of a table.
 
 use super::{Chosen, Run, RunConfig};
-use crate::data::{ColumnSpec, Difference, Series, Sheet, Table, Text, SeriesSpec, check_format};
+use crate::data::{ColumnSpec, Difference, Series, SeriesSpec, Sheet, Table, Text, check_format};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;

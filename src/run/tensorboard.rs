@@ -18,7 +18,7 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Begins another file, behind `updates` of a run that was started with `config`; where there are others, what they say of later
+    /// Begins another file, after `updates` of a run that was started with `config`; where there are others, what they say of later
     /// updates is taken back.
     ///
     /// # Errors

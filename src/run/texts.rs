@@ -171,7 +171,7 @@ impl Run {
         let folder = crate::phrase::argument(self.folder.path());
         match (saved, self.saved_at) {
             (Ok(()), Some(update)) => Error::Input(format!("{why}; saved after update {update}; then go on with `retrograd train --resume {folder}`")),
-            (Err(e), Some(update)) => Error::Input(format!("{why}; {e}; the last snapshot is of update {update}")),
+            (Err(e), Some(update)) => Error::Input(format!("{why}; {e}; the last checkpoint is of update {update}")),
             (_, None) => Error::Input(why.to_string()),
         }
     }

@@ -56,7 +56,7 @@ pub struct Progress {
     pub samples: u32,
     /// Updates skipped since the last one that was applied.
     pub skipped_in_a_row: u64,
-    /// Update behind which the last validation was made.
+    /// Update after which the last validation was made.
     pub validated_at: Option<u64>,
     /// Its loss.
     pub val_loss: Option<f64>,
@@ -67,7 +67,7 @@ pub struct Progress {
     /// Share of right answers of the model that had it; none where there are no answers.
     #[serde(default)]
     pub best_accuracy: Option<f64>,
-    /// Update behind which it was found.
+    /// Update after which it was found.
     pub best_update: u64,
     /// Validations since then.
     pub since_best: u64,
@@ -77,10 +77,10 @@ pub struct Progress {
     pub metrics_bytes: u64,
 }
 
-/// Names of the metadata; unlike a model, a snapshot is written by this program alone, so it must have its checksum.
-const NAMES: [&str; 2] = ["snapshot", CHECKSUM];
+/// Names of the metadata; unlike a model, a checkpoint is written by this program alone, so it must have its checksum.
+const NAMES: [&str; 2] = ["checkpoint", CHECKSUM];
 
-/// A snapshot. All but its large numbers is the metadata `snapshot`, as TOML: what that holds is read back exactly, unlike JSON here.
+/// A checkpoint. All but its large numbers is the metadata `checkpoint`, as TOML: what that holds is read back exactly, unlike JSON here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The architecture.
@@ -107,8 +107,8 @@ const MOMENTS: [&str; 2] = ["m", "v"];
 impl Checkpoint {
     fn to_container(&self) -> Result<Container> {
         let (config, mut container) = (&self.config, Container::default());
-        let header = toml::to_string(self).map_err(|e| Error::Input(format!("cannot write a snapshot: {e}")))?;
-        container.metadata.insert("snapshot".to_string(), format!("format = {FORMAT}\n{header}"));
+        let header = toml::to_string(self).map_err(|e| Error::Input(format!("cannot write a checkpoint: {e}")))?;
+        container.metadata.insert("checkpoint".to_string(), format!("format = {FORMAT}\n{header}"));
         for tensor in config.tensors() {
             let shape = [tensor.rows, tensor.cols];
             container.put(format!("param.{}", tensor.name), &shape, tensor.extract(&self.parameters));
@@ -126,8 +126,8 @@ impl Checkpoint {
     }
 
     fn from_container(mut container: Container) -> Result<Self> {
-        let text = container.text("snapshot")?;
-        let wrong = |e: toml::de::Error| Error::Input(format!("its metadata is not that of a snapshot ({})", e.message()));
+        let text = container.text("checkpoint")?;
+        let wrong = |e: toml::de::Error| Error::Input(format!("its metadata is not that of a checkpoint ({})", e.message()));
         let table: toml::Table = text.parse().map_err(wrong)?;
         let format = table.get("format").and_then(toml::Value::as_integer).unwrap_or(0);
         if format > i64::from(FORMAT) {
@@ -138,19 +138,19 @@ impl Checkpoint {
                 "it was written by an older program (format {format}; this one goes on from {FORMAT}); begin a run with its model.safetensors by --from"
             )));
         }
-        let mut snapshot: Checkpoint = toml::from_str(text).map_err(wrong)?;
-        let (config, extent) = (snapshot.config, snapshot.plan.extent);
+        let mut checkpoint: Checkpoint = toml::from_str(text).map_err(wrong)?;
+        let (config, extent) = (checkpoint.config, checkpoint.plan.extent);
         config.dims(extent.lanes).checked().map_err(|e| Error::Input(e.to_string()))?;
         let found: u64 = container.tensors.values().map(|(_, numbers)| numbers.len() as u64).sum();
         if found < config.parameters() {
             return Err(Error::Input(format!("it holds {found} numbers, a model of its architecture has {}", config.parameters())));
         }
         let elements = config.elements() as usize;
-        snapshot.parameters.resize(elements, 0.0);
+        checkpoint.parameters.resize(elements, 0.0);
         for tensor in config.tensors() {
             let shape = [tensor.rows, tensor.cols];
-            tensor.insert(&mut snapshot.parameters, &container.take(&format!("param.{}", tensor.name), &shape)?);
-            for (name, moment) in MOMENTS.iter().zip(&mut snapshot.memory.moments) {
+            tensor.insert(&mut checkpoint.parameters, &container.take(&format!("param.{}", tensor.name), &shape)?);
+            for (name, moment) in MOMENTS.iter().zip(&mut checkpoint.memory.moments) {
                 let name = format!("{name}.{}", tensor.name);
                 if container.tensors.contains_key(&name) {
                     moment.resize(elements, 0.0);
@@ -160,12 +160,12 @@ impl Checkpoint {
         }
         let state = config.dims(extent.lanes).state();
         let mut take = |name: &str, len: u32| (0..config.layers).map(|k| container.take(&format!("{name}.{k}"), &[len])).collect::<Result<Vec<_>>>();
-        snapshot.memory.state = take("state", state)?;
+        checkpoint.memory.state = take("state", state)?;
         if extent.ring > 0 {
             let len = state.checked_mul(extent.ring).ok_or_else(|| Error::Input(format!("a ring of {} states is too large", extent.ring)))?;
-            snapshot.memory.ring = take("ring", len)?;
+            checkpoint.memory.ring = take("ring", len)?;
         }
-        Ok(snapshot)
+        Ok(checkpoint)
     }
 
     /// Writes the file, whole or not at all.
@@ -179,7 +179,7 @@ impl Checkpoint {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is not a whole snapshot.
+    /// [`Error::Input`] if it is not a whole checkpoint.
     pub fn load(path: &Path) -> Result<Self> {
         Container::read(path, &NAMES).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
     }
@@ -192,7 +192,7 @@ mod tests {
     use crate::feed::Cursor;
     use crate::model::{Activation, Init};
 
-    fn snapshot() -> Checkpoint {
+    fn checkpoint() -> Checkpoint {
         let config = Config { hidden: 7, layers: 2, activation: Activation::Tanh, bias: true, ..Config::symbols(5) };
         let flat = |seed| Init::Uniform.parameters(&config, seed);
         let progress = Progress { seconds: 0.1 + 0.2, best_loss: Some(1.0 / 3.0), val_loss: Some(2f64.sqrt()), last_loss: Some(0.1), ..Progress::default() };
@@ -219,29 +219,29 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let s = snapshot();
+        let s = checkpoint();
         assert_eq!(Checkpoint::from_container(Container::from_bytes(&s.to_container().unwrap().to_bytes(), &NAMES).unwrap()).unwrap(), s);
     }
 
     #[test]
     fn floats_are_read_back_exactly() {
-        let mut snapshot = snapshot();
+        let mut checkpoint = checkpoint();
         let mut bits = 0x1234_5678_9abc_def1u64;
         for _ in 0..10_000 {
             bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let x = f64::from_bits(bits >> 2);
-            (snapshot.progress.seconds, snapshot.progress.last_loss) = (x, Some(x as f32));
-            let again: Progress = toml::from_str(&toml::to_string(&snapshot.progress).unwrap()).unwrap();
-            assert!(again == snapshot.progress, "{x:e}");
+            (checkpoint.progress.seconds, checkpoint.progress.last_loss) = (x, Some(x as f32));
+            let again: Progress = toml::from_str(&toml::to_string(&checkpoint.progress).unwrap()).unwrap();
+            assert!(again == checkpoint.progress, "{x:e}");
         }
     }
 
     #[test]
-    fn a_model_is_no_snapshot_and_a_newer_one_is_named() {
-        let mut c = snapshot().to_container().unwrap();
-        c.metadata.insert("snapshot".into(), "format = 9".into());
+    fn a_model_is_no_checkpoint_and_a_newer_one_is_named() {
+        let mut c = checkpoint().to_container().unwrap();
+        c.metadata.insert("checkpoint".into(), "format = 9".into());
         assert!(Checkpoint::from_container(c).unwrap_err().to_string().contains("newer program (format 9"));
         let e = Checkpoint::from_container(Container::default()).unwrap_err().to_string();
-        assert!(e.contains("no `snapshot`"), "{e}");
+        assert!(e.contains("no `checkpoint`"), "{e}");
     }
 }

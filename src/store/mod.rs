@@ -1,16 +1,16 @@
-//! Files of models and snapshots, and the events that TensorBoard reads.
+//! Files of models and checkpoints, and the events that TensorBoard reads.
 
 pub mod events;
 
+mod checkpoint;
 mod container;
 mod foreign;
 mod model;
 mod onnx;
 mod protobuf;
-mod checkpoint;
 
+pub use checkpoint::{Checkpoint, Progress};
 pub use container::Container;
 pub use foreign::{Foreign, ImportOptions};
 pub(crate) use model::torch_name;
 pub use model::{Model, TrainedOn};
-pub use checkpoint::{Progress, Checkpoint};

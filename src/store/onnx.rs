@@ -109,8 +109,8 @@ impl Model {
         ];
         let logits = [Dimension::Free("time"), Dimension::Free("batch"), Dimension::Size(c.outputs())];
         let outputs = [
-            value("logits", FLOAT, &logits, if self.codec.text().is_ok() { "of the symbol behind each token" } else { "of the labels, at the last token" }),
-            value("next_state", FLOAT, &state, "the state behind the last token"),
+            value("logits", FLOAT, &logits, if self.codec.text().is_ok() { "of the symbol after each token" } else { "of the labels, at the last token" }),
+            value("next_state", FLOAT, &state, "the state after the last token"),
         ];
         let body = Message::default().all(&graph.nodes, |m, n| m.message(1, n)).text(2, "retrograd").all(&graph.tensors, |m, t| m.message(5, t));
         let body = body.all(&inputs, |m, i| m.message(11, i)).all(&outputs, |m, o| m.message(12, o));
@@ -157,7 +157,7 @@ impl Model {
             let inputs = if k == 0 { c.input.width() } else { c.hidden };
             let mut matrix = |name: String, cols| graph.floats(&name, &[1, c.hidden, cols], numbers(&name).unwrap_or_default());
             let (w, r) = (matrix(format!("rnn.weight_ih_l{k}"), inputs), matrix(format!("rnn.weight_hh_l{k}"), c.hidden));
-            // The input's and the state's, one behind the other; the second is zero.
+            // The input's and the state's, one after the other; the second is zero.
             let bias = numbers(&format!("rnn.bias_ih_l{k}")).map(|b| [b, &vec![0.0; b.len()]].concat());
             let b = bias.map_or(String::new(), |b| graph.floats(format!("rnn.bias_l{k}"), &[1, 2 * c.hidden], &b));
             let (x, h, y) = (format!("x.{k}"), format!("h.{k}"), format!("x.{}", k + 1));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A run that saves behind every other update, so that saving takes a large part of its time.
+/// A run that saves after every other update, so that saving takes a large part of its time.
 const TRAIN: [&str; 11] = [
     "train",
     "--hidden=24",
@@ -55,9 +55,9 @@ struct Landed {
     kills: u32,
     /// While a file was being written: its temporary one was there.
     in_a_file: u32,
-    /// Between two files of one save: the model was newer than the snapshot.
+    /// Between two files of one save: the model was newer than the checkpoint.
     between_files: u32,
-    /// Before the first snapshot was there.
+    /// Before the first checkpoint was there.
     before_any: u32,
 }
 
@@ -65,10 +65,10 @@ fn note(landed: &mut Landed, out: &Path) {
     landed.kills += 1;
     let changed = |name: &str| std::fs::metadata(out.join(name)).and_then(|m| m.modified()).ok();
     let temporary = std::fs::read_dir(out).is_ok_and(|mut all| all.any(|f| f.unwrap().file_name().to_string_lossy().ends_with(".tmp")));
-    match (changed("model.safetensors"), changed("snapshot.safetensors")) {
+    match (changed("model.safetensors"), changed("checkpoint.safetensors")) {
         _ if temporary => landed.in_a_file += 1,
         (_, None) => landed.before_any += 1,
-        (model, snapshot) => landed.between_files += u32::from(model > snapshot),
+        (model, checkpoint) => landed.between_files += u32::from(model > checkpoint),
     }
 }
 
@@ -158,11 +158,11 @@ fn a_disk_that_is_full_for_a_while_costs_nothing() {
     let log = fresh("full disk log");
     let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));
     let child = command.args(args(&out)).current_dir(folder("cli")).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
-    wait_for("a snapshot", || out.join("snapshot.safetensors").exists());
+    wait_for("a checkpoint", || out.join("checkpoint.safetensors").exists());
     // As much as there is room for.
     let _ = std::fs::write(&filler, vec![1; 1 << 20]);
     let said = || std::fs::read_to_string(&log).unwrap();
-    wait_for("a warning", || said().contains("the snapshot is tried again later") || said().contains("trained"));
+    wait_for("a warning", || said().contains("the checkpoint is tried again later") || said().contains("trained"));
     std::fs::remove_file(&filler).unwrap();
     assert_eq!(ends(child), Some(0), "{}", said());
     assert!(said().contains("cannot write") && said().contains("training goes on"), "{}", said());
@@ -194,7 +194,7 @@ fn two_processes_do_not_train_in_one_folder() {
     let out = fresh("locked");
     let name = out.to_str().unwrap();
     let mut first = program(&[&SMALL[..], &["--updates=100000000", "--out", name]].concat()).spawn().unwrap();
-    wait_for("a snapshot", || out.join("snapshot.safetensors").exists());
+    wait_for("a checkpoint", || out.join("checkpoint.safetensors").exists());
     let holder = format!("another process (process {})", first.id());
     refused(&["train", "--resume", name], 1, &[&holder, "wait for it, or stop it"]);
     first.kill().unwrap();
@@ -223,8 +223,8 @@ fn files_that_vanish_come_back() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));
     command.args([&SMALL[..], &["--updates=4000", "--log-every=10", "--out", out.to_str().unwrap()]].concat());
     let child = command.current_dir(folder("cli")).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
-    wait_for("figures", || std::fs::metadata(out.join("metrics.jsonl")).is_ok_and(|m| m.len() > 0) && out.join("snapshot.safetensors").exists());
-    for name in ["metrics.jsonl", "snapshot.safetensors", "model.safetensors"] {
+    wait_for("figures", || std::fs::metadata(out.join("metrics.jsonl")).is_ok_and(|m| m.len() > 0) && out.join("checkpoint.safetensors").exists());
+    for name in ["metrics.jsonl", "checkpoint.safetensors", "model.safetensors"] {
         std::fs::remove_file(out.join(name)).unwrap();
     }
     assert_eq!(ends(child), Some(0), "{}", std::fs::read_to_string(&log).unwrap());

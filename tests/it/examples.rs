@@ -23,7 +23,7 @@ fn example(name: &str) -> String {
     text(&done.stdout)
 }
 
-/// The last number behind a word.
+/// The last number after a word.
 fn number(output: &str, word: &str) -> f64 {
     let behind = output.rsplit_once(word).unwrap_or_else(|| panic!("{word:?} is not in {output}")).1;
     behind.split_whitespace().next().unwrap().trim_end_matches([',', ';', 'x']).parse().unwrap()

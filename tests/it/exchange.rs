@@ -82,13 +82,13 @@ fn an_exported_model_comes_back_and_is_trained_on() {
     let still = fresh("still");
     train(&still, &[str(&book), "--from", str(&back), "--updates=1", "--optimizer=sgd", "--lr=1e-30"]);
     assert!(same(&still.join("model.safetensors"), &back.join("model.safetensors")));
-    for name in ["snapshot.safetensors", "model.safetensors", "best.safetensors", "summary.json", "metrics.jsonl"] {
+    for name in ["checkpoint.safetensors", "model.safetensors", "best.safetensors", "summary.json", "metrics.jsonl"] {
         let _ = std::fs::remove_file(part.join(name));
     }
     ok(&["train", "--resume", str(&part), "--updates=40", "--sample=0"]);
     assert!(
         same(&whole.join("model.safetensors"), &part.join("model.safetensors")),
-        "a run that was killed before its first snapshot begins with the model again"
+        "a run that was killed before its first checkpoint begins with the model again"
     );
     let from = |more: &[&str], code, words: &[&str]| refused(&[&["train", str(&book), "--from", str(&back)], more].concat(), code, words);
     from(&["--hidden=13"], 2, &["hidden 13", "12", "--from"]);

@@ -2,7 +2,7 @@
 
 use crate::cli::{folder, retrograd, run, text};
 use retrograd::Error;
-use retrograd::device::{ExecutionConfig, Device};
+use retrograd::device::{Device, ExecutionConfig};
 use retrograd::gpu::{GpuDevice, Injected, Variants, adapters};
 use retrograd::kernel::{Loads, Tile};
 use retrograd::run::{End, Event, Folder, OnDeviceLost, Run, RunConfig};
@@ -60,7 +60,7 @@ fn begin(out: &Path, gpu: &GpuDevice) -> Run {
     Run::begin(folder, config, device, trainer).unwrap()
 }
 
-/// Trains, and makes each of these go wrong behind so many steps since the device was opened; the end, and how often a device was opened again.
+/// Trains, and makes each of these go wrong after so many steps since the device was opened; the end, and how often a device was opened again.
 fn train(out: &Path, lost: OnDeviceLost, faults: &[(u64, Injected)]) -> (retrograd::Result<End>, u64) {
     let mut gpu = own();
     let (mut steps, mut faults, mut opened, mut down) = (0, faults.iter(), 0, false);
@@ -87,7 +87,7 @@ fn fresh(name: &str) -> std::path::PathBuf {
     folder("faults").join(name)
 }
 
-/// Lost three times and hung once, between snapshots, a run ends with the bytes of one that was not.
+/// Lost three times and hung once, between checkpoints, a run ends with the bytes of one that was not.
 #[test]
 fn a_lost_device_is_opened_again_and_the_bytes_are_the_same() {
     let (whole, lost) = (fresh("whole"), fresh("lost"));
@@ -101,14 +101,14 @@ fn a_lost_device_is_opened_again_and_the_bytes_are_the_same() {
     assert_eq!(updates(&whole), updates(&lost), "figures are lost or doubled");
 }
 
-/// Without that, one line; the last snapshot goes on by hand.
+/// Without that, one line; the last checkpoint goes on by hand.
 #[test]
 fn a_lost_device_stops_a_run_in_one_line() {
     for (name, fault, words) in [("stop lost", Injected::Lost, "device lost"), ("stop hung", Injected::Hang, "no answer for 0 s; the driver hangs")] {
         let out = fresh(name);
         let (ended, opened) = train(&out, OnDeviceLost::Stop, &[(19, fault)]);
         let Err(Error::Lost(line)) = ended else { panic!("{ended:?}") };
-        assert!(opened == 0 && !line.contains('\n') && line.contains(words) && line.contains("snapshot is of update 16: go on with"), "{line}");
+        assert!(opened == 0 && !line.contains('\n') && line.contains(words) && line.contains("checkpoint is of update 16: go on with"), "{line}");
         assert_eq!(Error::Lost(line).exit_code(), 1);
         let done = retrograd(&["train", "--resume", out.to_str().unwrap()]);
         assert!(done.status.success(), "{}", text(&done.stderr));
@@ -130,7 +130,7 @@ fn an_error_that_nobody_asked_for_ends_a_run() {
     let (ended, opened) = train(&out, OnDeviceLost::Retry, &[(9, Injected::Invalid)]);
     let Err(Error::Device(line)) = ended else { panic!("{ended:?}") };
     assert!(opened == 0 && line.contains("device error") && line.contains("injected") && !line.contains('\n'), "{line}");
-    assert!(out.join("snapshot.safetensors").exists());
+    assert!(out.join("checkpoint.safetensors").exists());
 }
 
 /// Whoever asks to stop while the device is awaited is heard.

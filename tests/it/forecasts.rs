@@ -1,7 +1,7 @@
 //! What forecasts of series are made with where nobody says it, and how they are judged: each target and series by itself, on rows that are new.
 
 use crate::cli::{file, folder, ok, refused, str};
-use retrograd::data::{ColumnSpec, Difference, Missing, Sheet, Table, Text, SeriesSpec};
+use retrograd::data::{ColumnSpec, Difference, Missing, SeriesSpec, Sheet, Table, Text};
 use retrograd::model::RegressionLoss;
 use serde_json::Value;
 use std::fmt::Write;

@@ -6,7 +6,7 @@ use retrograd::device::Device;
 use retrograd::engine::Engine;
 use retrograd::kernel::{FORMS, Loads, STEPS, ScanForm, Tile};
 use retrograd::model::record::{backward, record};
-use retrograd::model::{Activation, Config, RegressionLoss, StashPrecision, Input, Output};
+use retrograd::model::{Activation, Config, Input, Output, RegressionLoss, StashPrecision};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::reference::{self, checks};
 use std::collections::BTreeSet;
@@ -132,7 +132,7 @@ fn a_history_in_half_precision_acts_and_stays_near_the_reference() {
     for device in both() {
         for (activation, layers) in [(Activation::Tanh, 1), (Activation::Tanh, 2), (Activation::Relu, 2), (Activation::Identity, 1)] {
             let single = Case::odd(activation, layers, true);
-            let half = Case { history: StashPrecision::F16, ..single };
+            let half = Case { stash: StashPrecision::F16, ..single };
             let (expected, (got, flat)) = (reference(&half), executor(&device, &half).unwrap());
             let worst = got.tensors.iter().zip(&expected.tensors).map(|(g, e)| relative_error(g, e)).fold(0.0, f64::max);
             assert!(worst <= 2e-2, "{device} {half:?}: {worst:e}");
@@ -193,7 +193,7 @@ fn dropout_is_the_same_where_h_is_computed_again() {
         let bits = |case: &Case| executor(&device, case).unwrap().1.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
         let expected = bits(&kept);
         assert!(expected == bits(&Case { recompute: true, ..kept }), "{device}: kept and computed again");
-        assert!(expected == bits(&Case { recompute: true, history: StashPrecision::F32, ..kept }), "{device}: twice");
+        assert!(expected == bits(&Case { recompute: true, stash: StashPrecision::F32, ..kept }), "{device}: twice");
         assert!(expected != bits(&Case { dropout: 0.0, ..kept }), "{device}: nothing is dropped");
         let single = |segment| executor(&device, &Case { segment, ..kept }).unwrap().0;
         for (x, y) in single(5).tensors.iter().zip(&single(17).tensors) {

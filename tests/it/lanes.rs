@@ -2,12 +2,12 @@
 
 use crate::cli::{file, folder, retrograd, text};
 use crate::devices::{both, cpu};
-use retrograd::data::{ColumnSpec, Content, Difference, Kind, Parts, Sheet, Symbols, Table, Text, WARM_UP, SeriesSpec};
+use retrograd::data::{ColumnSpec, Content, Difference, Kind, Parts, SeriesSpec, Sheet, Symbols, Table, Text, WARM_UP};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
-use retrograd::evaluate::{Evaluation, EvalSet};
+use retrograd::evaluate::{EvalSet, Evaluation};
 use retrograd::forecast::Forecasts;
-use retrograd::model::{Activation, Config, RegressionLoss, Init, Input, Output};
+use retrograd::model::{Activation, Config, Init, Input, Output, RegressionLoss};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::Plan;
 use retrograd::trainer::{Corpus, Goal, Settings, Trainer};
@@ -23,7 +23,7 @@ fn word(i: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// Stretches of many a and few b behind each U, and the other way round behind each D, some thousand characters long; the first is of the first kind.
+/// Stretches of many a and few b after each U, and the other way round after each D, some thousand characters long; the first is of the first kind.
 fn stretches(len: usize) -> String {
     let (mut text, mut up, mut next) = (String::new(), false, 0);
     for i in 0..len {
@@ -144,7 +144,7 @@ fn long_segments_of_many_lanes_have_the_loss_of_the_cpu() {
             ring: 0,
             split: false,
             update,
-            history: retrograd::model::StashPrecision::F32,
+            stash: retrograd::model::StashPrecision::F32,
             dropout: retrograd::model::Dropout::default(),
             budget: 1 << 30,
         };
@@ -172,8 +172,13 @@ fn table(csv: &str, fraction: f64) -> Table {
 
 /// A net of one unit that the spike sets for good, and that falls to the other side from zero.
 fn latch_of_numbers() -> (Config, Vec<f32>) {
-    let config =
-        Config { input: Input::Numbers(1), output: Output::Numbers { count: 2, deviation: RegressionLoss::Squared }, hidden: 1, layers: 1, ..Config::symbols(2) };
+    let config = Config {
+        input: Input::Numbers(1),
+        output: Output::Numbers { count: 2, deviation: RegressionLoss::Squared },
+        hidden: 1,
+        layers: 1,
+        ..Config::symbols(2)
+    };
     let flat = parameters(&config, &[("w_xh.0", &[0.05]), ("w_hh.0", &[3.0]), ("b_h.0", &[-0.2]), ("w_hy", &[1.0, 1.0])]);
     (config, flat)
 }

@@ -10,7 +10,7 @@ use retrograd::device::Device;
 use retrograd::estimate::Estimator;
 use retrograd::kernel::{Capabilities, FORMS, Tile};
 use retrograd::model::record::WindowShape;
-use retrograd::model::{Activation, Config, RegressionLoss, Dropout, StashPrecision, Init, Input, Output};
+use retrograd::model::{Activation, Config, Dropout, Init, Input, Output, RegressionLoss, StashPrecision};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::{Plan, Workload};
 use retrograd::schedule;
@@ -26,7 +26,7 @@ fn task(config: Config, lanes: u32, window: u32, budget: u64) -> Workload {
         ring: 0,
         split: false,
         update: Optimizer::Adam.update(Clip::Norm(1.0)),
-        history: StashPrecision::F32,
+        stash: StashPrecision::F32,
         dropout: Dropout::default(),
         budget,
     }
@@ -52,14 +52,14 @@ fn plans_hold_the_budget_and_the_limits() {
         let config = Config { hidden: n(1, 300), layers: n(1, 4), activation: Activation::Tanh, bias: n(1, 3) == 1, ..Config::symbols(n(2, 3000)) };
         let (lanes, window, budget) = (n(1, 64), n(1, 1_000_000), u64::from(n(100, 200_000)) << 10);
         let ring = if n(1, 4) == 1 { n(1, 20) } else { 0 };
-        let history = if i / 2 % 2 == 0 { StashPrecision::F32 } else { StashPrecision::F16 };
+        let stash = if i / 2 % 2 == 0 { StashPrecision::F32 } else { StashPrecision::F16 };
         let mut config = config;
         if i % 5 == 0 {
             config.input = if i % 10 == 0 { Input::Numbers(n(1, 200)) } else { Input::Embedded { symbols: n(2, 3000), size: n(1, 100) } };
             config.output = Output::Numbers { count: n(1, 100), deviation: RegressionLoss::Squared };
         }
         let dropout = Dropout::new(if i % 3 == 0 { 0.3 } else { 0.0 }, 1);
-        let task = Workload { ring, split: ring > 0, history, dropout, ..task(config, lanes, window, budget) };
+        let task = Workload { ring, split: ring > 0, stash, dropout, ..task(config, lanes, window, budget) };
         let capabilities = if i % 2 == 0 { adapter() } else { cpu().capabilities() };
         let capabilities = if i % 4 == 0 { many_cores(capabilities) } else { capabilities };
         let mut allowed = budget;
@@ -78,7 +78,7 @@ fn plans_hold_the_budget_and_the_limits() {
         planned += 1;
         let bytes: u64 = plan.bytes(&config, &task.update, &capabilities).values().sum();
         assert!(bytes <= allowed, "{bytes} of {allowed}: {plan:?}");
-        assert_eq!(plan.extent.history, history);
+        assert_eq!(plan.extent.stash, stash);
         let program = retrograd::model::record::record(&config, plan.extent, &task.update, &capabilities).program;
         assert!(program.arena.largest().1 <= capabilities.binding_bytes, "{:?}", program.arena.largest());
         assert!(u64::from(plan.segment_count()) <= schedule::reach(plan.stored(), 8).saturating_add(plan.extent.places.into()));
@@ -117,8 +117,8 @@ fn long_windows_fit_small_budgets() {
 fn half_precision_halves_what_is_kept() {
     let config = Config { hidden: 256, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(65) };
     for capabilities in [cpu().capabilities(), adapter()] {
-        let plan = |history, budget| {
-            let t = Workload { history, ..task(config, 32, if budget > 1 << 30 { 1000 } else { 20_000 }, budget) };
+        let plan = |stash, budget| {
+            let t = Workload { stash, ..task(config, 32, if budget > 1 << 30 { 1000 } else { 20_000 }, budget) };
             let plan = Plan::new(&t, &capabilities).unwrap();
             (plan.recomputed().1, plan.bytes(&config, &t.update, &capabilities)[&retrograd::arena::Purpose::Activations])
         };
@@ -140,8 +140,8 @@ fn with(case: &Case, stored: u32, places: u32, per_slot: u32) -> Plan {
 #[test]
 fn gradients_do_not_depend_on_what_is_stored() {
     for device in both() {
-        for (layers, history) in [(1, StashPrecision::F32), (2, StashPrecision::F32), (2, StashPrecision::F16)] {
-            let case = Case { segment: 3, history, ..Case::odd(Activation::Tanh, layers, true) };
+        for (layers, stash) in [(1, StashPrecision::F32), (2, StashPrecision::F32), (2, StashPrecision::F16)] {
+            let case = Case { segment: 3, stash, ..Case::odd(Activation::Tanh, layers, true) };
             let (expected, bits) = executor(&device, &case).unwrap();
             for (stored, places, per_slot) in [(1, 6, 2), (1, 1, 1), (2, 1, 1), (3, 1, 1), (3, 2, 1), (2, 4, 3), (6, 1, 1), (9, 9, 4)] {
                 let (_, again) = retrograd::analysis::gradcheck::executor_with(&device, &case, with(&case, stored, places, per_slot)).unwrap();
@@ -151,7 +151,7 @@ fn gradients_do_not_depend_on_what_is_stored() {
                 let (found, _) = executor(&device, &Case { segment, ..case }).unwrap();
                 for (x, y) in found.tensors.iter().zip(&expected.tensors) {
                     assert!(
-                        relative_error(x, y) <= if history == StashPrecision::F32 { 1e-5 } else { 1e-3 },
+                        relative_error(x, y) <= if stash == StashPrecision::F32 { 1e-5 } else { 1e-3 },
                         "{device}, segments of {segment}: {:e}",
                         relative_error(x, y)
                     );

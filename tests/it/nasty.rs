@@ -1,9 +1,9 @@
 //! Files that are wrong in every way that code can make them: one line each, no panic, no memory by an unchecked size.
 
 use crate::cli::{file, folder, retrograd, run, text};
-use retrograd::data::{ColumnSpec, Codec, Sheet, Table, Text, Vocabulary, SeriesSpec};
+use retrograd::data::{Codec, ColumnSpec, SeriesSpec, Sheet, Table, Text, Vocabulary};
 use retrograd::model::{Activation, Config, Init};
-use retrograd::store::{Container, Foreign, Model, Checkpoint, TrainedOn, ImportOptions};
+use retrograd::store::{Checkpoint, Container, Foreign, ImportOptions, Model, TrainedOn};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -34,7 +34,7 @@ fn containers() -> Vec<(&'static str, Vec<u8>)> {
         ("seven bytes", vec![0; 7]),
         ("cut in the header", good[..40].to_vec()),
         ("cut in the data", good[..good.len() - 3].to_vec()),
-        ("more behind the end", [&good[..], b"more"].concat()),
+        ("more after the end", [&good[..], b"more"].concat()),
         ("a header of 2^63 bytes", length(1 << 63)),
         ("a header of 2^64 - 1 bytes", length(u64::MAX)),
         ("a header one byte longer", length(u64::from_le_bytes(good[..8].try_into().unwrap()) + 1)),
@@ -91,7 +91,7 @@ fn damaged_models_are_refused() {
         let path = file("nasty.safetensors", &bytes);
         let name = path.to_str().unwrap();
         assert!(Model::load(&path).is_err(), "{what}: a model");
-        assert!(Checkpoint::load(&path).is_err(), "{what}: a snapshot");
+        assert!(Checkpoint::load(&path).is_err(), "{what}: a checkpoint");
         let foreign = Foreign::from_bytes(&bytes).and_then(|f| f.model(&ImportOptions { bytes: true, ..ImportOptions::default() }));
         assert!(foreign.is_err(), "{what}: a foreign model");
         for args in [&["sample", name][..], &["import", name, folder("nasty").join("new").to_str().unwrap(), "--bytes"]] {
@@ -109,32 +109,32 @@ fn trained(name: &str) -> PathBuf {
     out
 }
 
-/// A snapshot whose checksum is right and whose sizes are not is refused before anything is made of them.
+/// A checkpoint whose checksum is right and whose sizes are not is refused before anything is made of them.
 #[test]
-fn snapshots_with_wrong_sizes_are_refused() {
+fn checkpoints_with_wrong_sizes_are_refused() {
     let out = trained("sizes");
-    let path = out.join("snapshot.safetensors");
+    let path = out.join("checkpoint.safetensors");
     let good = std::fs::read(&path).unwrap();
     let resume = ["train", "--resume", out.to_str().unwrap(), "--updates=12"];
     let edit = |key: &str, value: &str| {
-        let mut c = Container::from_bytes(&good, &["snapshot", "checksum"]).unwrap();
-        let header = c.metadata["snapshot"].clone();
+        let mut c = Container::from_bytes(&good, &["checkpoint", "checksum"]).unwrap();
+        let header = c.metadata["checkpoint"].clone();
         let changed: Vec<String> =
             header.lines().map(|l| if l.starts_with(&format!("{key} = ")) { format!("{key} = {value}") } else { l.to_string() }).collect();
         assert!(changed.join("\n") != header.trim_end(), "{key} is not in {header}");
-        c.metadata.insert("snapshot".to_string(), changed.join("\n"));
+        c.metadata.insert("checkpoint".to_string(), changed.join("\n"));
         std::fs::write(&path, c.to_bytes()).unwrap();
     };
     for key in ["hidden", "layers", "symbols", "classes", "lanes", "steps", "states", "places", "places_per_slot", "ring", "head_rows", "window"] {
         for value in ["0", "4294967295", "2000000000", "-1", "1.5", "nan", "\"x\"", "99999999999999999999"] {
             edit(key, value);
             let line = line(&resume);
-            assert!(line.contains("snapshot"), "{key} = {value}: {line}");
+            assert!(line.contains("checkpoint"), "{key} = {value}: {line}");
         }
     }
     // Found by the fuzzer: rows that are no whole number of vec4s.
     edit("head_rows", "2");
-    assert!(line(&resume).contains("snapshot"));
+    assert!(line(&resume).contains("checkpoint"));
     std::fs::write(&path, &good).unwrap();
     assert!(retrograd(&resume).status.success());
 }
@@ -197,7 +197,7 @@ fn damaged_figures_and_caches_are_put_up_with() {
     }
 }
 
-/// Found by the fuzzer: a blank that is no ASCII behind a size.
+/// Found by the fuzzer: a blank that is no ASCII after a size.
 #[test]
 fn sizes_with_blanks_of_other_scripts_are_sizes_or_refused() {
     let config = file("blank.toml", "memory-budget = \"600MiB\u{2028}\"\nhidden = 0\n".as_bytes());

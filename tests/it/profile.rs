@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 const UPDATES: u64 = 3;
 
-/// Parameters behind some updates, as bits, and their profile if it was asked for.
+/// Parameters after some updates, as bits, and their profile if it was asked for.
 fn train(device: &Device, profiled: bool) -> (Vec<u32>, Option<Profile>) {
     let settings = Settings { hidden: 20, lanes: 4, truncation: Truncation::Regular(8), val_fraction: 0.0, ..Settings::default() };
     let symbols = Arc::new(Symbols::new(Text::embedded(), Kind::Characters).unwrap());

@@ -24,7 +24,7 @@ fn files() -> BTreeMap<&'static str, PathBuf> {
     put("elf", "program", b"\x7fELF\x02\x01\x01\0\xff\0\0\0");
     put("short", "short.txt", b"abcdefgh");
     put("blank", "blank.txt", b"\n\n\n\n");
-    put("one", "one.txt", b"one line alone, and nothing behind it but its end\n");
+    put("one", "one.txt", b"one line alone, and nothing after it but its end\n");
     put("symbols", "symbols.json", b"[\"a\", \"a\"]");
     put("labels", "labels.tsv", b"good day\tx\nbad day\ty\nno day\tx\n");
     put("alike", "alike.tsv", b"good day\tx\nbad day\tx\n");
@@ -70,8 +70,9 @@ fn files() -> BTreeMap<&'static str, PathBuf> {
     files
 }
 
-const CONFIGS: [(&str, &str); 7] = [
+const CONFIGS: [(&str, &str); 8] = [
     ("unknown", "hiden = 4\n"),
+    ("renamed", "history = \"f16\"\n"),
     ("wrong", "hidden = \"many\"\n"),
     ("range", "layers = 9\n"),
     ("broken", "hidden = = 4\n"),

@@ -168,7 +168,7 @@ fn clipped_updates_are_counted() {
     assert_eq!(counted("clamped", "--clip-value=0.1"), (None, None));
 }
 
-/// The framing is whole, and a run that goes on takes back what comes behind.
+/// The framing is whole, and a run that goes on takes back what comes after.
 #[test]
 fn event_files_are_written() {
     let out = trained("board", &["--tensorboard"]);

@@ -51,7 +51,7 @@ fn same(a: &Path, b: &Path) {
 fn stop(mut command: Command, run: &Path, signal: &str, after: Duration) -> Option<i32> {
     let mut child = command.current_dir(folder("cli")).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
-    while !run.join("snapshot.safetensors").exists() && start.elapsed() < Duration::from_secs(60) {
+    while !run.join("checkpoint.safetensors").exists() && start.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(5));
     }
     std::thread::sleep(after);
@@ -114,7 +114,7 @@ fn a_run_on_the_gpu_goes_on_with_the_same_bytes() {
 /// Segments that are computed again, in half precision: going on gives the bytes of a run that was not interrupted, and not those of f32.
 #[test]
 fn a_history_in_half_precision_trains_and_goes_on() {
-    let half = ["--history=f16", "--truncation=regular:300", "--memory-budget=60KiB"];
+    let half = ["--stash=f16", "--truncation=regular:300", "--memory-budget=60KiB"];
     let (whole, part, single) = (fresh("half whole"), fresh("half part"), fresh("half single"));
     train(&whole, &[&half[..], &["--updates=40"]].concat());
     train(&part, &[&half[..], &["--updates=15"]].concat());
@@ -127,9 +127,9 @@ fn a_history_in_half_precision_trains_and_goes_on() {
     assert!(model(&whole) != model(&single), "nothing is rounded");
     let losses: Vec<f64> = lines(&whole).iter().filter_map(|l| l["train_loss"].as_f64()).collect();
     assert!(losses[losses.len() - 1] < losses[0] - 0.5, "{losses:?}");
-    assert!(std::fs::read_to_string(whole.join("config.toml")).unwrap().contains("history = \"f16\""));
-    refused(&[&resume[..], &["--history=f32"]].concat(), 2, &["--history f32", "f16"]);
-    refused(&["train", "--history=f64"], 2, &["f64", "f16"]);
+    assert!(std::fs::read_to_string(whole.join("config.toml")).unwrap().contains("stash = \"f16\""));
+    refused(&[&resume[..], &["--stash=f32"]].concat(), 2, &["--stash f32", "f16"]);
+    refused(&["train", "--stash=f64"], 2, &["f64", "f16"]);
 }
 
 #[test]
@@ -177,23 +177,23 @@ fn damaged_foreign_and_missing_files_are_refused() {
     let out = fresh("damaged");
     train(&out, &[book.to_str().unwrap(), "--updates=60"]);
     let path = out.to_str().unwrap();
-    let snapshot = out.join("snapshot.safetensors");
-    let good = std::fs::read(&snapshot).unwrap();
+    let checkpoint = out.join("checkpoint.safetensors");
+    let good = std::fs::read(&checkpoint).unwrap();
     let resume = ["train", "--resume", path, "--updates=80"];
     let with = |content: &[u8], words: &[&str]| {
-        std::fs::write(&snapshot, content).unwrap();
-        refused(&resume, 1, &[&["snapshot.safetensors"], words].concat());
-        assert!(std::fs::read(&snapshot).unwrap() == content);
+        std::fs::write(&checkpoint, content).unwrap();
+        refused(&resume, 1, &[&["checkpoint.safetensors"], words].concat());
+        assert!(std::fs::read(&checkpoint).unwrap() == content);
     };
     with(&good[..good.len() / 2], &["not a whole"]);
     with(&[], &["not a whole"]);
     let mut flipped = good.clone();
     flipped[good.len() - 5] ^= 4;
     with(&flipped, &["checksum"]);
-    with(&std::fs::read(out.join("model.safetensors")).unwrap(), &["no `snapshot`"]);
-    std::fs::remove_file(&snapshot).unwrap();
-    refused(&resume, 1, &["no snapshot.safetensors"]);
-    std::fs::write(&snapshot, &good).unwrap();
+    with(&std::fs::read(out.join("model.safetensors")).unwrap(), &["no `checkpoint`"]);
+    std::fs::remove_file(&checkpoint).unwrap();
+    refused(&resume, 1, &["no checkpoint.safetensors"]);
+    std::fs::write(&checkpoint, &good).unwrap();
     std::fs::write(&book, "another text, and a longer one\n".repeat(60)).unwrap();
     refused(&resume, 1, &["book.txt", "not the text", "checksum"]);
     std::fs::remove_file(&book).unwrap();
@@ -286,18 +286,18 @@ fn losses_of_sequences_do_not_depend_on_their_neighbours() {
     }
 }
 
-/// The last good snapshot stays when a disk is full; here a file-size limit takes its place.
+/// The last good checkpoint stays when a disk is full; here a file-size limit takes its place.
 #[test]
-fn a_full_disk_leaves_the_last_snapshot() {
+fn a_full_disk_leaves_the_last_checkpoint() {
     let out = fresh("full disk");
     train(&out, &["--updates=50"]);
-    let good = std::fs::read(out.join("snapshot.safetensors")).unwrap();
+    let good = std::fs::read(out.join("checkpoint.safetensors")).unwrap();
     let script = format!("ulimit -f 4; exec '{}' train --resume '{}' --updates=90 --sample=0", env!("CARGO_BIN_EXE_retrograd"), out.display());
     // A file that would pass the limit gives an error, not a signal.
     let done = run(Command::new("sh").args(["-c", &format!("trap '' XFSZ; {script}")]));
     let message = text(&done.stderr);
     assert!(done.status.code() == Some(1) && message.contains("cannot write") && message.contains("last good one is of update 50"), "{message}");
-    assert!(std::fs::read(out.join("snapshot.safetensors")).unwrap() == good);
+    assert!(std::fs::read(out.join("checkpoint.safetensors")).unwrap() == good);
     assert!(std::fs::read_dir(&out).unwrap().all(|f| !f.unwrap().file_name().to_string_lossy().ends_with(".tmp")));
     assert!(retrograd(&["train", "--resume", out.to_str().unwrap(), "--updates=90", "--sample=0"]).status.success());
 }
@@ -347,7 +347,7 @@ fn a_closed_standard_error_does_not_end_a_run() {
     }
 }
 
-/// A run that can't begin leaves nothing behind, and one that was killed before its first snapshot begins again.
+/// A run that can't begin leaves nothing behind, and one that was killed before its first checkpoint begins again.
 #[test]
 fn runs_that_do_not_begin() {
     let out = fresh("no device");
@@ -356,7 +356,7 @@ fn runs_that_do_not_begin() {
     let (out, whole) = (fresh("begun"), fresh("begun whole"));
     train(&out, &["--updates=30"]);
     train(&whole, &["--updates=40"]);
-    for name in ["snapshot.safetensors", "model.safetensors", "best.safetensors", "summary.json", "metrics.jsonl"] {
+    for name in ["checkpoint.safetensors", "model.safetensors", "best.safetensors", "summary.json", "metrics.jsonl"] {
         std::fs::remove_file(out.join(name)).unwrap();
     }
     let done = retrograd(&["train", "--resume", out.to_str().unwrap(), "--updates=40"]);
@@ -364,6 +364,22 @@ fn runs_that_do_not_begin() {
     same(&out, &whole);
     let again = retrograd(&["train", "--resume", out.to_str().unwrap(), "--json"]);
     assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap()["updates"], 40, "{}", text(&again.stderr));
+}
+
+/// What is advised works.
+#[test]
+fn a_run_of_an_earlier_version_says_how_to_go_on() {
+    let (out, next) = (fresh("earlier"), fresh("earlier next"));
+    train(&out, &["--updates=10"]);
+    std::fs::rename(out.join("checkpoint.safetensors"), out.join("snapshot.safetensors")).unwrap();
+    let config = std::fs::read_to_string(out.join("config.toml")).unwrap();
+    std::fs::write(out.join("config.toml"), config.replace("stash =", "history =")).unwrap();
+    let path = out.to_str().unwrap();
+    refused(&["train", "--resume", path], 1, &["a run of an earlier version", "--from"]);
+    refused(&["train", "--from", path, "--out", next.to_str().unwrap()], 1, &["`history` is called `stash` now"]);
+    std::fs::write(out.join("config.toml"), config).unwrap();
+    let done = retrograd(&["train", "--from", path, "--updates=2", "--device=cpu", "--sample=0", "--out", next.to_str().unwrap()]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::cli::{file, folder, refused, retrograd, text};
 use crate::devices::{both, cpu};
-use retrograd::data::{ColumnSpec, Difference, Missing, Sheet, Table, Text, SeriesSpec};
+use retrograd::data::{ColumnSpec, Difference, Missing, SeriesSpec, Sheet, Table, Text};
 use retrograd::device::Device;
 use retrograd::forecast::{Forecasts, Method, baseline};
 use retrograd::model::RegressionLoss;
@@ -224,7 +224,7 @@ fn training_does_not_see_the_tail() {
         let csv = |changed: bool| {
             let mut csv = "s,v,w\n".to_string();
             for i in 0..240 {
-                // Of either series the last tenth, and of a single one, begins behind this row.
+                // Of either series the last tenth, and of a single one, begins after this row.
                 let shift = if changed && i >= 216 { 1000.0 } else { 0.0 };
                 writeln!(csv, "{},{},{}", names(i), (i as f64 / 3.0).sin() + shift, noise(i as u64) - shift).unwrap();
             }

@@ -25,11 +25,11 @@ fn trained(name: &str, more: &[&str]) -> std::path::PathBuf {
 /// Begins a long run under `how`, sends it a signal once it trains, and says whether it lives a while later; then ends it.
 fn survives(name: &str, how: &str, signal: &str) -> bool {
     let script = format!(
-        "{how} & p=$!; n=0; until [ -e \"$O/snapshot.safetensors\" ] || [ $n = 300 ]; do sleep 0.1; n=$((n+1)); done; kill -{signal} $p; \
+        "{how} & p=$!; n=0; until [ -e \"$O/checkpoint.safetensors\" ] || [ $n = 300 ]; do sleep 0.1; n=$((n+1)); done; kill -{signal} $p; \
          n=0; while kill -0 $p 2>/dev/null && [ $n != 20 ]; do sleep 0.1; n=$((n+1)); done; kill -0 $p 2>/dev/null && echo alive; kill -9 $p 2>/dev/null; wait $p; exit 0"
     );
     let done = sh(name, &script);
-    assert!(folder("shell").join(name).join("snapshot.safetensors").exists(), "{}", text(&done.stderr));
+    assert!(folder("shell").join(name).join("checkpoint.safetensors").exists(), "{}", text(&done.stderr));
     text(&done.stdout).contains("alive")
 }
 

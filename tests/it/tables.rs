@@ -1,7 +1,7 @@
 //! Tables as people write them: times, numbers, headers, gaps; and what comes back in the same notation.
 
 use crate::cli::{file, folder, refused, retrograd, text};
-use retrograd::data::{ColumnSpec, Difference, Missing, Sheet, Table, Text, SeriesSpec};
+use retrograd::data::{ColumnSpec, Difference, Missing, SeriesSpec, Sheet, Table, Text};
 use retrograd::forecast::{Method, baseline};
 use retrograd::model::RegressionLoss;
 use std::fmt::Write;

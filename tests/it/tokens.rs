@@ -118,7 +118,7 @@ mod with {
         assert_eq!(written(&v, &ids), "she sells , she [UNK]");
         let mut out = Vec::new();
         v.writer(&ids[..1]).push(2, &mut out).unwrap();
-        assert_eq!(out, b" sells", "behind a prompt");
+        assert_eq!(out, b" sells", "after a prompt");
     }
 
     #[test]

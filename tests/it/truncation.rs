@@ -28,7 +28,7 @@ fn settings(truncation: Truncation) -> Settings {
     Settings { hidden: 9, lanes: 3, truncation, val_fraction: 0.0, ..Settings::default() }
 }
 
-/// Parameters behind some updates, as bits.
+/// Parameters after some updates, as bits.
 fn trained(device: &Device, truncation: Truncation, separator: Option<&str>) -> Vec<u32> {
     let corpus = Corpus::new(symbols(), separator, &settings(truncation)).unwrap();
     let mut trainer = Trainer::new(device, corpus, settings(truncation)).unwrap();
@@ -64,7 +64,7 @@ fn wide(c: &Config, flat: &[f32]) -> Tensors {
     c.tensors().iter().map(|t| t.extract(flat).iter().map(|&x| f64::from(x)).collect()).collect()
 }
 
-/// Gradient of the losses of the steps `scored` over the steps `steps` of one lane, from a state, cut at its start; and the state behind.
+/// Gradient of the losses of the steps `scored` over the steps `steps` of one lane, from a state, cut at its start; and the state after.
 fn naive(net: &Net, params: &Tensors, tokens: &[u32], steps: Range<usize>, scored: Range<usize>, state: &[Vec<f64>], n: f64) -> reference::Backward {
     let (count, first) = (steps.len(), steps.start);
     let flag = |b: bool| f64::from(u8::from(b));
@@ -152,7 +152,8 @@ fn overlapping_windows_begin_with_states_as_first_reached() {
     let symbols = symbols();
     for device in both() {
         for (k1, k2) in [(2, 5), (1, 4), (3, 6), (5, 7)] {
-            let settings = Settings { lanes: 1, lr: 0.5, rule: Optimizer::Sgd { momentum: 0.0 }, clip: Clip::None, ..settings(Truncation::Overlapping { k1, k2 }) };
+            let settings =
+                Settings { lanes: 1, lr: 0.5, rule: Optimizer::Sgd { momentum: 0.0 }, clip: Clip::None, ..settings(Truncation::Overlapping { k1, k2 }) };
             let mut trainer = Trainer::new(&device, Corpus::new(symbols.clone(), None, &settings).unwrap(), settings).unwrap();
             let c = trainer.engine.config;
             let (net, mut params) = (net(&c), wide(&c, &trainer.engine.parameters().unwrap()));

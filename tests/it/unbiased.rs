@@ -24,7 +24,7 @@ const HIDDEN: usize = 7;
 const DECAY: f64 = 0.5;
 /// Steps from `r` to the step at which it is read out, which is to predict `b`.
 const GAP: usize = 6;
-/// A sequence, its separator last: two times `r`, and `b` behind the step that lies GAP steps behind.
+/// A sequence, its separator last: two times `r`, and `b` after the step that lies GAP steps after.
 const SEQUENCE: &str = "aaraaaaaabaraaaaaabaaaa.";
 /// The symbols in the order of their indices.
 const SYMBOLS: &str = ".abr";
@@ -171,7 +171,7 @@ enum Scaling {
     Unweighted,
 }
 
-/// Estimates by one sweep over the whole text with the cuts of a draw. A gradient is linear in the weights of the losses, and a window's
+/// Estimates by one pass over the whole text with the cuts of a draw. A gradient is linear in the weights of the losses, and a window's
 /// part in it is that of its own losses: so a factor of a window is a weight of its steps.
 struct Sweep {
     engine: Engine,
@@ -375,7 +375,7 @@ fn prove(layout: Layout, truncation: &str, draws: u64) {
             if draw < 3 {
                 let sweep = right.estimate(Draw { seed, epoch: draw });
                 for t in &CONFIG.tensors() {
-                    assert_near(&format!("{what}, {}, by windows and in one sweep", t.name), &wide(t, &g), &wide(t, &sweep), 1e-5);
+                    assert_near(&format!("{what}, {}, by windows and in one pass", t.name), &wide(t, &g), &wide(t, &sweep), 1e-5);
                 }
             }
             g

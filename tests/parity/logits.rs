@@ -1,4 +1,4 @@
-//! Prints the logits behind each character of a file, a line each, as a sampler steps through them: for tests/parity/check.py.
+//! Prints the logits after each character of a file, a line each, as a sampler steps through them: for tests/parity/check.py.
 
 use retrograd::{Model, Result, SampleOptions, Sampler, Text};
 use std::path::Path;

@@ -55,7 +55,7 @@ pub fn of_products(config: &Config, parameters: &[f32], layer: u32, states: &[Ve
     Ok(found)
 }
 
-/// The states of a lane behind each of `steps` steps, per layer; `advance` moves the engine on by the step that it is given.
+/// The states of a lane after each of `steps` steps, per layer; `advance` moves the engine on by the step that it is given.
 ///
 /// # Errors
 /// What `advance` gives, or if the device fails.

@@ -24,12 +24,12 @@ pub struct Sensitivity {
     pub loss: Vec<f64>,
     /// Norm of the difference of the gradients of all these steps, over that of the gradient.
     pub gradient: f64,
-    /// Finite-time Lyapunov exponent: mean of ln(growth) a step, the move being brought back to its length behind each step. Above 0, what
+    /// Finite-time Lyapunov exponent: mean of ln(growth) a step, the move being brought back to its length after each step. Above 0, what
     /// differs a little runs apart exponentially.
     pub lyapunov: f64,
 }
 
-/// Measures over windows of `steps` steps that end at the given places, behind `warm_up` steps.
+/// Measures over windows of `steps` steps that end at the given places, after `warm_up` steps.
 ///
 /// # Errors
 /// If the device fails, or the text can't be read.
@@ -127,7 +127,7 @@ fn gradients_apart(engine: &mut Engine, ends: &Ends, which: &[End], starts: [&St
     Ok(crate::analysis::gradcheck::relative_error(&both[1], &both[0]))
 }
 
-/// The mean growth of the move a step, brought back to its length behind each (Benettin et al. 1980).
+/// The mean growth of the move a step, brought back to its length after each (Benettin et al. 1980).
 fn lyapunov(engine: &mut Engine, ends: &Ends, which: &[End], [start, moved]: [&State; 2], steps: Range<u32>) -> Result<f64> {
     let (mut a, mut b) = (start.clone(), moved.clone());
     let mut growth = vec![0.0; which.len()];

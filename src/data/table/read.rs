@@ -4,7 +4,7 @@ use super::cell::{Cell, Style, Survey, Wrong};
 use super::chosen::Chosen;
 use super::lines::{Layout, Lines};
 use super::timeline::{self, Timeline};
-use super::{ColumnSpec, Column, Group, Missing, Sheet};
+use super::{Column, ColumnSpec, Group, Missing, Sheet};
 use crate::data::Text;
 use crate::error::{Error, Result, listed, quoted};
 use std::collections::HashMap;

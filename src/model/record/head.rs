@@ -5,7 +5,7 @@ use crate::arena::{Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Var, Word};
 use crate::kernels::matmul::Form;
-use crate::kernels::{regression_loss, loss, row_sum};
+use crate::kernels::{loss, regression_loss, row_sum};
 use crate::model::Output;
 use crate::recording::Recording;
 

@@ -1,6 +1,6 @@
 //! Recordings that make dL/dh of every step and layer, for looking at how gradients flow.
 
-use super::{WindowShape, Head, ModelProgram, Recorder, Update, Work};
+use super::{Head, ModelProgram, Recorder, Update, WindowShape, Work};
 use crate::arena::{Arena, Purpose, Slot};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Var, Word};
@@ -8,14 +8,14 @@ use crate::kernels::matmul::Form;
 use crate::model::Config;
 use crate::recording::Recording;
 
-/// A program with the recordings of [`super::record`], and those of a probe behind them.
+/// A program with the recordings of [`super::record`], and those of a probe after them.
 #[derive(Debug, Clone)]
 pub struct ProbeProgram {
     /// All recordings.
     pub model: ModelProgram,
     /// Index of the first group's probe; those of the others follow.
     pub first: usize,
-    /// Per layer: g_t = dL/dh_t `[S,B,H]`, without what flows into the segment from behind it: that is the carry before the recording.
+    /// Per layer: g_t = dL/dh_t `[S,B,H]`, without what flows into the segment from after it: that is the carry before the recording.
     pub g: Vec<Slot>,
 }
 

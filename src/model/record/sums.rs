@@ -1,10 +1,10 @@
 //! Weight gradients: sums over all rows of a segment, of few results, which may be parted.
 
-use super::{WindowShape, Recorder};
+use super::{Recorder, WindowShape};
 use crate::arena::{Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Values, Var, Word};
-use crate::kernels::matmul::{self, StridedBatch, Form, Operands, Parts};
+use crate::kernels::matmul::{self, Form, Operands, Parts, StridedBatch};
 use crate::model::{Config, Input};
 use crate::recording::Recording;
 

@@ -3,7 +3,7 @@
 use crate::dims::pad4;
 use crate::kernels::dropout::Dropout;
 
-/// How h is stored between the forward and the backward sweep over a segment. All arithmetic is that of f32.
+/// How h is stored between the forward and the backward pass over a segment. All arithmetic is that of f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StashPrecision {
@@ -39,19 +39,19 @@ pub struct WindowShape {
     pub lanes: u32,
     /// S: most steps of a segment.
     pub steps: u32,
-    /// States that the sweeps of a window store and pass through, see [`crate::schedule`].
+    /// States that the passes of a window store and pass through, see [`crate::schedule`].
     pub states: u32,
     /// Segments whose h is held at once.
     pub places: u32,
     /// Of these, those that one slot holds: a binding may not be larger than the adapter allows.
     pub places_per_slot: u32,
-    /// Past states that are kept besides, behind those.
+    /// Past states that are kept besides, after those.
     pub ring: u32,
     /// Rows of the head that are worked on at once.
     pub head_rows: u32,
     /// How the h of a place is stored.
     #[serde(default)]
-    pub history: StashPrecision,
+    pub stash: StashPrecision,
     /// What is dropped between layers while gradients are made.
     #[serde(default)]
     pub dropout: Dropout,
@@ -68,7 +68,7 @@ impl WindowShape {
         self.states + self.ring
     }
 
-    /// Slots that the history of a layer takes.
+    /// Slots that the stash of a layer takes.
     pub fn groups(&self) -> u32 {
         self.places.div_ceil(self.places_per_slot)
     }

@@ -27,7 +27,7 @@ fn carry([layers, states, lanes, hidden]: [u32; 4], broken: bool, target: u32) {
     let slot = case.slot("states", layers * stride + 9);
     let mut bad = BROKEN.iter().cycle();
     for layer in 0..layers {
-        // Not the very last state: what lies behind it is not this window's.
+        // Not the very last state: what lies after it is not this window's.
         let last = states.max(3) - 2;
         let from = case.matrix_at(slot, layer * stride + last * state, [lanes, hidden, ld]);
         let to = case.blank_at(slot, layer * stride + target * state, [lanes, hidden, ld]);

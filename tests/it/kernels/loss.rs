@@ -77,7 +77,7 @@ impl Inputs {
         }
         let slot = case.slot("params", s.vocab + 14);
         let mut params = case.matrix_at(slot, 7, [1, s.vocab, s.vocab]);
-        // The logits begin at the first element; behind the last symbol there is a guard.
+        // The logits begin at the first element; after the last symbol there is a guard.
         let slot = case.slot("logits", s.vocab * s.ld + 9);
         let mut logits = case.blank_at(slot, 0, [s.vocab, s.rows, s.ld]);
         // Multiples of 1/64 up to 10,000, as exact as the bias that is added to them.

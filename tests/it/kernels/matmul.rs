@@ -5,7 +5,7 @@ use super::run::{Forms, check};
 use crate::compare::Want;
 use retrograd::arena::View;
 use retrograd::kernel::{Values, Var, Word};
-use retrograd::kernels::matmul::{StridedBatch, Form, Operands, Parts, record, record_parted};
+use retrograd::kernels::matmul::{Form, Operands, Parts, StridedBatch, record, record_parted};
 
 /// One product of the table.
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +63,7 @@ pub(super) fn matmul() {
     }
 }
 
-/// The inner dimension in parts: equal ones, a shorter last one, empty ones behind it (a part is no shorter than a block of 4), one that
+/// The inner dimension in parts: equal ones, a shorter last one, empty ones after it (a part is no shorter than a block of 4), one that
 /// holds everything, and parts that are masked wholly.
 #[test]
 fn products_in_parts() {

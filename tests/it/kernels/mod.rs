@@ -3,12 +3,12 @@
 
 mod carry_state;
 mod case;
-mod regression_loss;
 mod dropout;
 mod loss;
 mod matmul;
 mod optimizer;
 mod pack;
+mod regression_loss;
 mod run;
 mod scan_backward;
 mod scan_forward;

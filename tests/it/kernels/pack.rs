@@ -40,10 +40,10 @@ fn nearest(x: f32) -> u32 {
     sign | if down < up || (down == up && below % 2 == 0) { below } else { above }
 }
 
-/// Slots with room in front of what is worked on and behind it, and the operands.
+/// Slots with room in front of what is worked on and after it, and the operands.
 fn slots(case: &mut Case, count: u32) -> (Slot, Slot, Operands) {
     let (x, packed) = (case.slot("x", 8 + count + 7), case.slot("packed", 2 + count + 5));
-    // The second place, the first of which begins 4 numbers behind the start of the slot.
+    // The second place, the first of which begins 4 numbers after the start of the slot.
     let packed_offset = Word::scaled(Var::Place, count).plus(4);
     (x, packed, Operands { x, x_offset: 8.into(), packed, packed_offset, count: Word::scaled(Var::Steps, 4) })
 }

@@ -5,7 +5,7 @@ use super::run::{Forms, check};
 use crate::compare::Want;
 use retrograd::arena::View;
 use retrograd::kernel::{Values, Var, Word};
-use retrograd::kernels::regression_loss::{RegressionLoss, Operands, record};
+use retrograd::kernels::regression_loss::{Operands, RegressionLoss, record};
 
 /// 1/N.
 const INVERSE_N: f32 = 1.0 / 48.0;

@@ -115,7 +115,7 @@ impl Inputs {
     }
 }
 
-/// W_hh `[H, H]` at element 8 of a slot with room for a bias behind it; like every parameter its rows are padded as well.
+/// W_hh `[H, H]` at element 8 of a slot with room for a bias after it; like every parameter its rows are padded as well.
 pub(super) fn weights(case: &mut Case, hidden: u32) -> (Matrix, Slot) {
     let ld = hidden.next_multiple_of(4);
     let slot = case.slot("w", 8 + ld * ld + 12 + ld + 7);

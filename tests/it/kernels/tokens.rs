@@ -65,7 +65,7 @@ pub(super) fn gather_backward() {
     }
 }
 
-/// Where the rows of each token start in the list behind, its end, and the list.
+/// Where the rows of each token start in the list after, its end, and the list.
 fn sorted(tokens: &[u32], vocab: u32) -> Vec<u32> {
     let mut starts = vec![0];
     let mut list = Vec::new();
