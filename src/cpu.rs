@@ -2,11 +2,12 @@
 
 use crate::arena::Slot;
 use crate::error::{Error, Result};
+use crate::exec::{Counters, Executor};
 use crate::host;
 use crate::kernel::{Access, Bound, Call, Capabilities, Loads, Speeds, Tile, Values, Var, Variant};
 use crate::layout::Program;
 use crate::profile::{Clock, Profile, Recorder};
-use crate::recording::{Counters, Executor, Repeat};
+use crate::recording::Repeat;
 use std::collections::VecDeque;
 use std::time::Instant;
 

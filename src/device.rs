@@ -2,10 +2,10 @@
 
 use crate::cpu::{self, CpuExecutor};
 use crate::error::{Error, Result};
+use crate::exec::Executor;
 use crate::gpu::{Adapter, GpuDevice, GpuExecutor, Kind, Variants, adapters};
 use crate::kernel::Capabilities;
 use crate::layout::Program;
-use crate::recording::Executor;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

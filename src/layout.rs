@@ -176,7 +176,7 @@ pub struct Program {
     pub arena: Arena,
     /// Where they lie.
     pub layout: Layout,
-    /// The recordings; [`crate::recording::Executor::run`] takes an index into this list.
+    /// The recordings; [`crate::exec::Executor::run`] takes an index into this list.
     pub recordings: Vec<Recording>,
 }
 

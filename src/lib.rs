@@ -50,6 +50,7 @@
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod error;
+pub mod exec;
 
 pub mod dims;
 

@@ -2,9 +2,10 @@
 
 use crate::arena::{Purpose, Slot};
 use crate::error::{Error, Result};
+use crate::exec::Executor;
 use crate::kernel::{Access, Values};
 use crate::kernels::{finish, pack};
-use crate::recording::{Dispatch, Executor};
+use crate::recording::Dispatch;
 
 /// The shape of a model's slots: B, and the row length of `[.., H]` slots.
 pub type Shape = [u32; 2];

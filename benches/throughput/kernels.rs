@@ -6,13 +6,14 @@ use crate::updates::{Shape, VOCAB};
 use retrograd::analysis::gradcheck::relative_error;
 use retrograd::arena::{Arena, Purpose, Slot, View};
 use retrograd::device::Device;
+use retrograd::exec::Executor;
 use retrograd::kernel::{Capabilities, Kernel, STEPS, Values, Var, Variant, Word};
 use retrograd::kernels::{self, matmul};
 use retrograd::layout::Program;
 use retrograd::model::Dropout;
 use retrograd::model::record::{self, ModelProgram, StashPrecision, WindowShape};
 use retrograd::optimizer::{Clip, Optimizer};
-use retrograd::recording::{Dispatch, Executor, Recording, Repeat};
+use retrograd::recording::{Dispatch, Recording, Repeat};
 
 /// What a model of that shape records, a window as one segment.
 pub(crate) fn recorded(shape: Shape, clip: Clip, capabilities: &Capabilities) -> ModelProgram {

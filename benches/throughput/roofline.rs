@@ -116,7 +116,7 @@ fn per_second(device: &Device, arena: Arena, recording: Recording) -> f64 {
     timed(device, &mut *device.executor(program).expect("the product fits"))
 }
 
-fn timed(device: &Device, executor: &mut dyn retrograd::recording::Executor) -> f64 {
+fn timed(device: &Device, executor: &mut dyn retrograd::exec::Executor) -> f64 {
     let runs = runs(device);
     let mut run = || {
         (0..runs).for_each(|_| executor.run(0, &Values::default()).expect("the device runs"));

@@ -147,7 +147,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let symbols = Arc::new(Symbols::new(text, Kind::Characters)?);
     let mut folder = match &args.out {
         Some(path) => Folder::create(path)?,
-        None => Folder::create_new(&format!("compare-{}", super::train::run_name(args.text.as_deref())))?,
+        None => Folder::create_new(&format!("compare-{}", super::start::run_name(args.text.as_deref())))?,
     };
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {

@@ -206,7 +206,7 @@ impl Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let found = args.find()?;
     found.symbols.notes().iter().for_each(|note| args.note(note));
-    let name = format!("{}-{}", if args.sweep { "sweep" } else { "gradflow" }, super::train::run_name(found.symbols.text().path.as_deref()));
+    let name = format!("{}-{}", if args.sweep { "sweep" } else { "gradflow" }, super::start::run_name(found.symbols.text().path.as_deref()));
     let (device, line) = Device::open(args.device)?;
     args.note(&line);
     let (json, html, table) = if args.sweep { lab(args, &device, &found)? } else { look(args, &device, &found)? };

@@ -1,6 +1,6 @@
 //! The part of its data that a run held out, for those who ask about it.
 
-use super::eval::Args;
+use super::eval_flags::Args;
 use crate::error::{Error, Result};
 use crate::run::{Answer, DataKind, RunConfig};
 use crate::store::Model;

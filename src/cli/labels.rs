@@ -1,8 +1,8 @@
 //! `retrograd eval` of a model of labels: how many are right, and which are taken for which.
 
-use super::eval::{self, Args};
+use super::eval_flags::Args;
 use super::model::Source;
-use super::{held_out, percent, print_json, say};
+use super::{held_out, percent, print_json, reader, say};
 use crate::data::{Columns, Kind, Labelled, Sequences, Text};
 use crate::device::Device;
 use crate::error::{Error, Result, finite, tell};
@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
             tell(&format!("note: {unknown} unknown characters were read as --unknown says"));
         }
     }
-    let mut engine = eval::engine(&device, model, &held, lanes)?;
+    let mut engine = reader::engine(&device, model, &held, lanes)?;
     let found = held.evaluate(&mut engine, || Ok(()))?;
     let answers = held.answers(&mut engine, || Ok(()))?.unwrap_or_default();
     if args.json {
@@ -68,14 +68,14 @@ fn given(args: &Args, source: &Source, model: &Model, path: &Path) -> Result<(Ev
     };
     let header = args.header.map_or_else(|| held_out::header(&args.run), |h| Ok(Some(h)))?.map(|h| h == Answer::Yes);
     let columns = Columns { label: &label, text: text.as_deref(), header };
-    let lines = Text::open(path)?.or_for_unknown(eval::ADVICE);
+    let lines = Text::open(path)?.or_for_unknown(reader::ADVICE);
     let (labelled, unknown) = Labelled::lenient(&lines, columns, Kind::default(), Some(&model.codec), args.unknown)?;
     for note in &labelled.notes {
         if note.starts_with("warning") || !args.quiet {
             tell(note);
         }
     }
-    let lanes = args.lanes.unwrap_or(eval::LANES);
+    let lanes = args.lanes.unwrap_or(reader::LANES);
     let held = EvalSet::sequences(Sequences::labelled(labelled.symbols, labelled.parts, labelled.classes, &labelled.lines), lanes);
     let chance = held.chance().unwrap_or_default();
     Ok((held, lanes, chance, unknown))

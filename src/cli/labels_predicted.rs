@@ -1,8 +1,8 @@
 //! `retrograd predict` of a model of labels: the label of each line, and how probable it is.
 
 use super::model::Source;
-use super::predict::Args;
-use super::{eval, held_out, print_json, say};
+use super::predict_flags::Args;
+use super::{held_out, print_json, reader, say};
 use crate::data::{Columns, Sequences, Text, Texts};
 use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, finite, tell};
@@ -38,8 +38,8 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
         }
     }
     let classes = vec![0; texts.parts.len()];
-    let held = EvalSet::sequences(Sequences::labelled(texts.symbols, texts.parts, classes, &texts.lines), eval::LANES);
-    let mut engine = eval::engine(&Device::open(DeviceSpec::Cpu)?.0, model, &held, eval::LANES)?;
+    let held = EvalSet::sequences(Sequences::labelled(texts.symbols, texts.parts, classes, &texts.lines), reader::LANES);
+    let mut engine = reader::engine(&Device::open(DeviceSpec::Cpu)?.0, model, &held, reader::LANES)?;
     let found = held.probabilities(&mut engine, || Ok(()))?.unwrap_or_default();
     found.iter().flatten().try_for_each(|p| finite("a probability", *p))?;
     let most = |p: &[f64]| (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or(0);

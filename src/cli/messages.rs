@@ -1,7 +1,7 @@
 //! What `train` says of a run as it begins and as it ends.
 
 use super::percent;
-use super::train::Args;
+use super::train_flags::Args;
 use crate::data::{Codec, Difference, Kind};
 use crate::error::tell;
 use crate::feed::Source;

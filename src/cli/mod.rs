@@ -4,6 +4,7 @@ mod compare;
 mod devices;
 mod doctor;
 mod eval;
+mod eval_flags;
 mod export;
 mod gradcheck;
 mod gradflow;
@@ -17,7 +18,9 @@ mod model;
 mod output;
 mod plan;
 mod predict;
+mod predict_flags;
 mod progress;
+mod reader;
 mod report;
 mod reproduce;
 mod resume;
@@ -26,7 +29,9 @@ mod score;
 mod series;
 mod shell;
 mod signals;
+mod start;
 mod train;
+mod train_flags;
 mod unknown;
 
 use crate::error::{Error, Result, print_no_caught_panics, tell};
@@ -48,13 +53,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train a model on a text, a table of numbers or lines with labels, in a folder of its own
-    Train(Box<train::Args>),
+    Train(Box<train_flags::Args>),
     /// The loss of a trained model on a text, the errors of forecasts beside those of naive ones, or how many labels are right
-    Eval(eval::Args),
+    Eval(eval_flags::Args),
     /// Write text with a trained model
     Sample(sample::Args),
     /// Forecast numeric series, also the rows to come: a CSV file; or name the labels of lines
-    Predict(predict::Args),
+    Predict(predict_flags::Args),
     /// Truncation strategies side by side on the same model and text: a table, compare.json and report.html
     Compare(compare::Args),
     /// How the gradient flows back through time: how fast it fades, why, and which window that suggests

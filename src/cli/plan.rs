@@ -1,6 +1,6 @@
 //! `retrograd plan`
 
-use super::{print_json, say, train};
+use super::{print_json, say, train_flags};
 use crate::analysis::planned::Planned;
 use crate::device::Device;
 use crate::error::{Error, Result, tell};
@@ -22,7 +22,7 @@ Examples:
   retrograd plan book.txt --truncation full --memory-budget 16MiB --svg plan.svg   the same as a picture")]
 pub(super) struct Args {
     #[command(flatten)]
-    train: train::Args,
+    train: train_flags::Args,
     /// Write a picture to this file: time against memory, and what is stored and computed again; it must not exist
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,

@@ -1,68 +1,16 @@
 //! `retrograd predict`
 
-use super::model::{Source, Which};
-use super::series::Reading;
+use super::model::Source;
+use super::predict_flags::Args;
+use super::series::sheet;
 use super::{print_json, say};
-use crate::data::{Codec, Series, Sheet, Table, Text};
+use crate::data::{Codec, Table};
 use crate::device::Device;
 use crate::error::{Error, Result, finite, tell};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 use crate::report;
-use crate::run::Answer;
 use serde_json::json;
-use std::path::{Path, PathBuf};
-
-/// Flags of `predict`.
-#[derive(clap::Args)]
-#[command(after_help = "\
-What is written is a CSV file with a row for each row of the data and, after the last of each series, one for each of the N rows to come: the
-columns of series and time, the targets, and for each target and h from 1 to N a column `TARGET+h`, the forecast of this row that was made h
-rows before it. So the first row to come has all N of them, and the last only the one from N rows before.
-
-A model of labels names the label of each line instead: on standard output one line each, the label and its probability with a tab between
-them; with --out a CSV file with the number of the line, the label, its probability and those of all labels; with --json all of that. The
-file is a table laid out as that of training was, with labels or without where its columns have names; or lines of nothing but text.
-
-Examples:
-  retrograd predict runs/sales > forecasts.csv                  the run's own data, and the rows after it
-  retrograd predict runs/sales new.csv --out forecasts.csv      other data with the same columns
-  retrograd predict runs/sales --last-model                     by the model at the end of training, not the best by validation
-  retrograd predict runs/sales new.csv --last 0                 only the rows to come
-  retrograd predict runs/mails new.txt                          the label of each line
-  retrograd predict runs/mails new.csv --text-column body --out labels.csv   of a table without labels
-  retrograd predict runs/sales new.csv --last 50 --report forecasts.html   the last 50 rows too, and a page with pictures and errors")]
-pub(super) struct Args {
-    /// Folder of a run that was trained on series or labels, or its model file
-    pub(super) run: PathBuf,
-    /// CSV file with the columns that the model reads; for a model of labels a table or lines [default: the run's own]
-    pub(super) data: Option<PathBuf>,
-    /// File to write; it must not exist [default: standard output]
-    #[arg(long, value_name = "FILE")]
-    pub(super) out: Option<PathBuf>,
-    /// For a model of labels, the column of the texts, by name or number [default: as the run was trained, or each line whole]
-    #[arg(long, value_name = "COLUMN")]
-    pub(super) text_column: Option<String>,
-    /// For a model of labels, whether the first line of the table names its columns [default: as the run was trained]
-    #[arg(long, value_enum, value_name = "ANSWER")]
-    pub(super) header: Option<Answer>,
-    /// Of series, write only the last N rows of each series, and those to come
-    #[arg(long, value_name = "N")]
-    pub(super) last: Option<usize>,
-    /// Of series, write a page with pictures and errors to this file too; it must not exist
-    #[arg(long, value_name = "FILE")]
-    pub(super) report: Option<PathBuf>,
-    #[command(flatten)]
-    reading: Reading,
-    #[command(flatten)]
-    which: Which,
-    /// No messages but errors
-    #[arg(long)]
-    pub(super) quiet: bool,
-    /// Print one JSON object on standard output; of series, with --out
-    #[arg(long)]
-    pub(super) json: bool,
-}
 
 pub(super) fn run(args: &Args) -> Result<()> {
     for (flag, path) in [("out", &args.out), ("report", &args.report)] {
@@ -126,26 +74,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
         tell(&format!("{}{to}, {come}; model: {}", crate::phrase::counted(rows, "row", "rows"), source.said()));
     }
     Ok(())
-}
-
-/// The data that a command is given, or that of the run.
-pub(super) fn sheet(source: &Source, data: Option<&Path>, series: &Series, reading: &Reading, quiet: bool) -> Result<Sheet> {
-    let own = source.text.as_deref();
-    let path = data.or(own).ok_or_else(|| Error::Usage("no data given; give the path of a CSV file after the model".to_string()))?;
-    let text = Text::open(path).map_err(|e| match e {
-        Error::Input(message) if data.is_none() => Error::Input(format!("{message}; if the run's data has moved, give its new path after the run")),
-        e => e,
-    })?;
-    let sheet = Sheet::read(&text, &reading.of(series))?;
-    say_notes(&sheet.notes, quiet);
-    Ok(sheet)
-}
-
-/// What was found in a table, a line each.
-pub(super) fn say_notes(notes: &[String], quiet: bool) {
-    if !quiet {
-        notes.iter().for_each(|n| tell(&format!("note: {n}")));
-    }
 }
 
 /// The CSV text, written as the data is: the same character between cells and before fractions, the same notation of times.

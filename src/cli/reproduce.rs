@@ -1,7 +1,7 @@
 //! The command that repeats a run, out of what it was started with.
 
 #[cfg(test)]
-use super::train;
+use super::train_flags;
 use crate::error::{Error, Result};
 use crate::phrase::shell_word;
 use crate::plan::Bytes;
@@ -16,11 +16,11 @@ const NO_FLAGS: [&str; 3] = ["format", "text-checksum", "text-bytes"];
 /// What `train` is started with by these arguments.
 #[cfg(test)]
 fn parse(arguments: &[String]) -> Result<RunConfig> {
-    let command = train::Args::augment_args(Command::new("train"));
+    let command = train_flags::Args::augment_args(Command::new("train"));
     let matches = command.try_get_matches_from(std::iter::once("train".to_string()).chain(arguments.iter().cloned()));
-    let read = matches.and_then(|m| Ok((train::Args::from_arg_matches(&m)?, super::stated(&m))));
+    let read = matches.and_then(|m| Ok((train_flags::Args::from_arg_matches(&m)?, super::stated(&m))));
     let (args, given) = read.map_err(|e| Error::Usage(super::one_line(&e)))?;
-    RunConfig::merged(&args.config(), &train::flags(&given), None).map(|(config, _)| config)
+    RunConfig::merged(&args.config(), &train_flags::flags(&given), None).map(|(config, _)| config)
 }
 
 /// The keys that are not what they are by default, and the arguments of `train` that set them.
@@ -171,7 +171,7 @@ mod tests {
         }
         // What decides nothing that is trained is no key; everything else must have been seen.
         let others = ["out", "resume", "config", "profile", "detect-anomaly", "on-device-lost", "quiet", "json", "lines", "stream", "help"];
-        for argument in train::Args::augment_args(Command::new("train")).get_arguments() {
+        for argument in train_flags::Args::augment_args(Command::new("train")).get_arguments() {
             let name = argument.get_id().as_str().replace('_', "-");
             assert!(others.contains(&name.as_str()) || seen.contains(&name), "no case for --{name}");
         }

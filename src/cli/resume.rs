@@ -1,7 +1,8 @@
 //! `retrograd train --resume`: going on with a run.
 
 use super::say;
-use super::train::{Args, flags, start};
+use super::start::start;
+use super::train_flags::{Args, flags};
 use crate::device::{Device, DeviceSpec, ExecutionConfig};
 use crate::error::{Error, Result, tell};
 use crate::optimizer::Schedule;

@@ -1,7 +1,7 @@
 //! `retrograd sample`
 
-use super::eval::ADVICE;
 use super::model::{Source, Which};
+use super::reader::ADVICE;
 use super::{not_negative, output, print_json, unescaped};
 use crate::data::{Kind, Unknown};
 use crate::error::{Error, Result, tell};

@@ -1,8 +1,8 @@
 //! `retrograd eval` of a model of numeric series.
 
-use super::eval::Args;
+use super::eval_flags::Args;
 use super::model::Source;
-use super::{percent, predict, print_json, say, series};
+use super::{percent, print_json, say, series};
 use crate::data::{Series, Sheet, Table, Text, Unknown};
 use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, finite, tell};
@@ -36,10 +36,10 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     if args.last.is_some_and(|n| n < spec.horizon as usize) {
         return Err(Error::Usage(format!("--last {} holds no forecasts of {} rows; give at least as many", args.last.unwrap_or(0), spec.horizon)));
     }
-    let sheet = predict::sheet(source, args.text.as_deref(), spec, &args.reading, args.quiet)?;
+    let sheet = series::sheet(source, args.text.as_deref(), spec, &args.reading, args.quiet)?;
     let said = sheet.notes.len();
     let mut table = Table::with(sheet, spec.clone(), 0.0)?;
-    predict::say_notes(&table.sheet.notes[said..], args.quiet);
+    series::say_notes(&table.sheet.notes[said..], args.quiet);
     let unseen = unseen(args, source, spec, &table)?;
     if let Some(note) = unseen.note.filter(|_| !args.quiet) {
         tell(&note);

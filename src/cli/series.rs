@@ -1,11 +1,14 @@
 //! The flags of `train` that are about numeric series.
 
-use crate::data::{ColumnSpec, Difference, Missing, Series, check_format};
+use super::model::Source;
+use crate::data::{ColumnSpec, Difference, Missing, Series, Sheet, Text, check_format};
+use crate::error::{Error, Result, tell};
 use crate::forecast::{Errors, METHODS, Method, Part, Score, scaled, significant, worse};
 use crate::model::RegressionLoss;
 use crate::phrase::counted;
 use crate::run::RunConfig;
 use serde_json::Value;
+use std::path::Path;
 
 /// Flags that turn a CSV file into series.
 #[derive(clap::Args)]
@@ -185,4 +188,24 @@ fn decimal(text: &str) -> std::result::Result<char, String> {
 
 fn time_format(text: &str) -> std::result::Result<String, String> {
     check_format(text).map(|()| text.to_string()).map_err(|e| format!("expected a notation of strftime, such as %d/%m/%Y %H:%M; {e}"))
+}
+
+/// The data that a command is given, or that of the run.
+pub(super) fn sheet(source: &Source, data: Option<&Path>, series: &Series, reading: &Reading, quiet: bool) -> Result<Sheet> {
+    let own = source.text.as_deref();
+    let path = data.or(own).ok_or_else(|| Error::Usage("no data given; give the path of a CSV file after the model".to_string()))?;
+    let text = Text::open(path).map_err(|e| match e {
+        Error::Input(message) if data.is_none() => Error::Input(format!("{message}; if the run's data has moved, give its new path after the run")),
+        e => e,
+    })?;
+    let sheet = Sheet::read(&text, &reading.of(series))?;
+    say_notes(&sheet.notes, quiet);
+    Ok(sheet)
+}
+
+/// What was found in a table, a line each.
+pub(super) fn say_notes(notes: &[String], quiet: bool) {
+    if !quiet {
+        notes.iter().for_each(|n| tell(&format!("note: {n}")));
+    }
 }

@@ -9,12 +9,12 @@ use crate::data::SegmentInputs;
 use crate::device::Device;
 use crate::dims::pad4;
 use crate::error::Result;
+use crate::exec::{download_f32, upload_f32};
 use crate::kernel::{Values, Var};
 use crate::model::Config;
 use crate::model::record::{self, InputLayout, Update};
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
-use crate::recording::{download_f32, upload_f32};
 use crate::schedule::Action;
 use std::ops::Range;
 

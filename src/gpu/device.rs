@@ -1,9 +1,8 @@
 //! An opened adapter: device, queue, errors, and the kernel variants that calibration chose.
 
 use super::adapter::{Adapter, AdapterInfo};
-use super::calibrate;
-use super::measure;
 use super::pipelines::Pipelines;
+use super::variants::{self, Variants};
 use crate::error::{Error, Result, caught};
 use crate::kernel::Capabilities;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,19 +49,11 @@ pub struct GpuDevice {
 }
 
 impl GpuDevice {
-    /// Opens an adapter with all its limits and chooses kernel variants, from the user's cache folder or by measuring.
+    /// Opens an adapter with all its limits, and the variants that its kind suggests.
     ///
     /// # Errors
     /// [`Error::Device`] if the adapter refuses.
-    pub fn open(adapter: &Adapter) -> Result<Self> {
-        Self::open_with(adapter, None)
-    }
-
-    /// As [`GpuDevice::open`], with the variants given instead of chosen.
-    ///
-    /// # Errors
-    /// [`Error::Device`] if the adapter refuses.
-    pub fn open_with(adapter: &Adapter, variants: Option<calibrate::Variants>) -> Result<Self> {
+    pub(super) fn unmeasured(adapter: &Adapter) -> Result<Self> {
         let info = adapter.info.clone();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("retrograd"),
@@ -73,7 +64,7 @@ impl GpuDevice {
         };
         let (device, queue) = pollster::block_on(adapter.inner.request_device(&descriptor))
             .map_err(|e| Error::Device(format!("cannot open {info}: {e}; try another with --device (see `retrograd devices`)")))?;
-        let key = calibrate::key(&info);
+        let key = variants::key(&info);
         let fault = Arc::new(Mutex::new(None));
         let note = |what: &'static str, is_lost: bool| {
             let fault = fault.clone();
@@ -85,8 +76,8 @@ impl GpuDevice {
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| error(e.to_string())));
         // Letting go of it is a loss too, which nobody is left to be told of.
         device.set_device_lost_callback(move |_, message| lost(message));
-        let mut gpu = GpuDevice {
-            capabilities: calibrate::default_capabilities(&info),
+        Ok(GpuDevice {
+            capabilities: variants::default_capabilities(&info),
             calibration: "given",
             pipelines: Arc::new(Pipelines::new(&device, &key)),
             device,
@@ -94,24 +85,14 @@ impl GpuDevice {
             fault,
             patience: Arc::new(AtomicU64::new(PATIENCE)),
             info,
-        };
-        match variants {
-            Some(variants) => variants.apply(&mut gpu.capabilities),
-            None => calibrate::choose(&mut gpu)?,
-        }
-        Ok(gpu)
+        })
     }
 
     /// The variants in use.
-    pub fn variants(&self) -> calibrate::Variants {
+    pub fn variants(&self) -> Variants {
         let c = &self.capabilities;
         let megaflops = (c.flops_per_second / 1e6) as u32;
-        calibrate::Variants { speeds: c.speeds, cores: c.cores, latencies: c.latencies, scan: c.scan, scan_loads: c.scan_loads, scans: c.scans, megaflops }
-    }
-
-    /// The capabilities with each form of the matmul and of the recurrence that calibration chooses from alone, and its name.
-    pub fn every_form(&self) -> Vec<(String, Capabilities)> {
-        measure::every_form(&self.info, &self.capabilities)
+        Variants { speeds: c.speeds, cores: c.cores, latencies: c.latencies, scan: c.scan, scan_loads: c.scan_loads, scans: c.scans, megaflops }
     }
 
     /// The first error that the device has reported, if any.

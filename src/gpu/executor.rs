@@ -3,33 +3,21 @@
 use super::adapter::Kind;
 use super::device::GpuDevice;
 use super::pipelines::args_bytes;
+use super::sizes::{ANSWER_BYTES, ANSWERS, ARGS_SLOTS, ARGS_STRIDE, ARGS_WORDS, STAGING_BYTES};
 use super::timestamps::Timestamps;
 use crate::arena::Slot;
 use crate::error::{Error, Result};
+use crate::exec::{Counters, Executor};
 use crate::kernel::{Values, Var};
 use crate::layout::Program;
 use crate::profile::{Clock, Profile, Recorder};
-use crate::recording::{Counters, Dispatch, Executor, Repeat};
+use crate::recording::{Dispatch, Repeat};
 use rayon::prelude::*;
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-/// Bytes from one dispatch's arguments to the next: the largest alignment of a dynamic offset.
-const ARGS_STRIDE: usize = 256;
-/// The same in words.
-const ARGS_WORDS: usize = ARGS_STRIDE / 4;
-/// Dispatches whose arguments fit one submission.
-pub(super) const ARGS_SLOTS: usize = 512;
-/// Bytes of the buffers through which answers to requests are read back.
-const ANSWER_BYTES: u64 = 16 << 10;
-/// How many of them there are.
-const ANSWERS: u64 = 4;
-/// Bytes of the buffer through which everything else is read back, in parts.
-const STAGING_BYTES: u64 = 256 << 10;
-/// Bytes of all buffers besides the slots'.
-pub(super) const OVERHEAD: u64 = (ARGS_STRIDE * ARGS_SLOTS) as u64 + ANSWERS * ANSWER_BYTES + STAGING_BYTES;
 /// Seconds of work, as far as it can be told from the adapter's speed, after which a submission is handed over.
 const SUBMIT_SECONDS: f64 = crate::kernel::DISPATCH_SECONDS;
 /// Submissions that may be under way before the host waits for the oldest.

@@ -1,16 +1,17 @@
 //! What calibration times, and what it makes of the times.
 
 use super::adapter::{AdapterInfo, Kind};
-use super::calibrate::Variants;
 use super::device::GpuDevice;
 use super::executor::GpuExecutor;
+use super::variants::Variants;
 use crate::arena::{Arena, Purpose, View};
 use crate::cpu::CpuExecutor;
 use crate::error::{Error, Result};
+use crate::exec::{Executor, download_f32, upload_f32};
 use crate::kernel::{Capabilities, FORMS, Latencies, Loads, SCAN_COLUMNS, SCAN_LANES, SPREAD, STEPS, ScanForm, ScanForms, Tile, Values, Var, Variant, Word};
-use crate::kernels::{Activation, matmul, scan_forward};
+use crate::kernels::{Activation, matmul, recurrence, scan_forward};
 use crate::layout::Program;
-use crate::recording::{Executor, Recording, download_f32, upload_f32};
+use crate::recording::Recording;
 use rayon::prelude::*;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -320,7 +321,7 @@ fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Opti
         activation: Activation::Tanh,
     };
     let mut recording = Recording::new("calibrate");
-    scan_forward::record(&mut recording, "calibrate", &capabilities, operands);
+    recurrence::forward(&mut recording, "calibrate", &capabilities, operands);
     Some((Program::new(arena, vec![recording], capabilities.binding_bytes), operands))
 }
 
@@ -360,7 +361,7 @@ mod tests {
             storage_bindings: 8,
             features: vec!["subgroups"],
         };
-        let capabilities = super::super::calibrate::default_capabilities(&info);
+        let capabilities = super::super::variants::default_capabilities(&info);
         (info, capabilities)
     }
 

@@ -7,10 +7,13 @@ mod device;
 mod executor;
 mod measure;
 mod pipelines;
+mod sizes;
 mod timestamps;
+mod variants;
 
 pub use adapter::{Adapter, AdapterInfo, Kind, adapters};
 pub use cache::folder as cache_folder;
-pub use calibrate::{Variants, cached};
+pub use calibrate::cached;
 pub use device::{GpuDevice, Injected};
 pub use executor::GpuExecutor;
+pub use variants::Variants;

@@ -1,7 +1,7 @@
 //! Times of dispatches by the device's own clock.
 
 use super::device::GpuDevice;
-use super::executor::ARGS_SLOTS;
+use super::sizes::ARGS_SLOTS;
 use crate::error::Result;
 
 /// Queries for the times before and after each dispatch of a submission, and what their answers pass through.

@@ -1,8 +1,7 @@
 //! Recurrences whose invocations share the inner dimension in slices: the WGSL text of their products. An invocation multiplies one block
 //! of 4 columns of W by its slice of every row; the slices' sums lie in workgroup memory until `found` adds them up, in their order.
 
-use super::tile::push;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 /// After a scan that defines `w_block(k4, column block)` and the rows in `rows`: `find_share(invocation)`, `hold()`, `products()` and
 /// `found(vec4 of the rows)`. The first `blocks` blocks of an invocation's slice stay in registers.
@@ -101,3 +100,8 @@ fn products(row0: u32, j0: u32, id: u32) {
     let column = min(j0 + id % COLS4, args.hidden4 - 1u);
     let slice = id / COLS4;
 ";
+
+/// A line of WGSL, indented.
+pub(super) fn push(text: &mut String, depth: usize, line: fmt::Arguments<'_>) {
+    let _ = writeln!(text, "{:1$}{line}", "", 4 * depth);
+}

@@ -1,9 +1,9 @@
 //! Register tiles: the part of a product that one invocation computes, and how a workgroup loads what it needs for it. The
 //! WGSL text is written here for any tile, because nothing in a tile may be indexed at run time: it would leave the registers.
 
-use super::sliced;
+use super::sliced::{self, push};
 use serde::{Deserialize, Serialize};
-use std::fmt::{self, Write};
+use std::fmt;
 
 /// Rows by columns that one invocation of a tiled kernel computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -123,10 +123,6 @@ impl Tile {
         };
         format!("a_block(mat4x4f({}))", (4 * r..4 * r + 4).map(row).collect::<Vec<_>>().join(", "))
     }
-}
-
-pub(super) fn push(text: &mut String, depth: usize, line: fmt::Arguments<'_>) {
-    let _ = writeln!(text, "{:1$}{line}", "", 4 * depth);
 }
 
 impl fmt::Display for Tile {

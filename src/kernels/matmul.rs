@@ -1,7 +1,8 @@
 //! C (+)= op(A) op(B), batched; op is the identity or the transpose; with a mask, row k of A^T counts only where `mask[k]` != 0.
 
+pub use super::part_sum::Parts;
 use super::{from_vec4, from_vec4_mut, part_sum, slices, words};
-use crate::arena::{Slot, View};
+use crate::arena::View;
 use crate::host::{self, Mat};
 use crate::kernel::{Call, Constant, Kernel, Loads, Variant, Word, Work, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
@@ -81,18 +82,6 @@ pub struct StridedBatch {
 impl StridedBatch {
     /// One product.
     pub const ONE: StridedBatch = StridedBatch { count: 1, strides: [0, 0, 0] };
-}
-
-/// Parts that the inner dimension of a product is cut into, nearly equal ones, of whole blocks of 4: long sums of few results, which would
-/// keep few workgroups busy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parts {
-    /// How many.
-    pub count: u32,
-    /// Where their products lie, rows as far apart as those of C.
-    pub slot: Slot,
-    /// Elements from part to part.
-    pub stride: u32,
 }
 
 /// The operands of a product.

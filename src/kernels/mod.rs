@@ -13,6 +13,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod pack;
 pub mod part_sum;
+pub mod recurrence;
 pub mod regression_loss;
 pub mod row_sum;
 pub mod scan_backward;

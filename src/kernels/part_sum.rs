@@ -1,10 +1,9 @@
 //! C (+)= the sum of the parts of a product, in their order: the second half of [`super::matmul::record_parted`].
 
 use super::{from_vec4, from_vec4_mut, slices, words};
-use crate::arena::View;
+use crate::arena::{Slot, View};
 use crate::host;
 use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, read, write};
-use crate::kernels::matmul::Parts;
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -22,6 +21,18 @@ pub static KERNEL: Kernel = Kernel {
         Work { flops: elements * parts, bytes: 4.0 * elements * (parts + 1.0) }
     },
 };
+
+/// Parts that the inner dimension of a product is cut into, nearly equal ones, of whole blocks of 4: long sums of few results, which would
+/// keep few workgroups busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// How many.
+    pub count: u32,
+    /// Where their products lie, rows as far apart as those of C.
+    pub slot: Slot,
+    /// Elements from part to part.
+    pub stride: u32,
+}
 
 /// Records c (+)= the sum of the parts, rows of each `c.ld` apart; nothing, where the inner dimension of the product is 0.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, parts: Parts, inner: Word, c: View, accumulate: Word) {

@@ -2,10 +2,10 @@
 //! dispatch, last step first; delta overwrites d_h.
 
 use super::scan_forward::{constants, grid};
-use super::{Activation, from_vec4, from_vec4_mut, slices, step_backward, words};
+use super::{Activation, from_vec4, from_vec4_mut, slices, words};
 use crate::arena::View;
 use crate::host::{self, Mat, Parts};
-use crate::kernel::{Call, Capabilities, Kernel, Loads, Var, Word, Work, read, write};
+use crate::kernel::{Call, Kernel, Loads, Var, Variant, Word, Work, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 use std::ops::Range;
 
@@ -52,17 +52,12 @@ pub struct Operands {
     pub activation: Activation,
 }
 
-/// Records the scan; one dispatch per step where no workgroup memory holds its rows.
-pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilities, o: Operands) {
+/// Records the scan as one dispatch.
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
     let ld = o.w_t.ld;
     assert!(o.h.ld == ld && o.delta.ld == ld && o.carry.ld == ld && o.keep.slot == o.xi.slot, "{label}: shapes");
     assert!(o.delta.rows == o.keep.rows && o.delta.rows == o.xi.rows && o.carry.rows == Word::from(o.lanes), "{label}: shapes");
-    let variant = capabilities.scan_variant(ld, o.lanes);
-    let kernel = match variant.loads {
-        Loads::Sliced(_) => return step_backward::record(recording, label, variant, o),
-        Loads::Held(_) => &HELD,
-        _ => &KERNEL,
-    };
+    let kernel = if matches!(variant.loads, Loads::Held(_)) { &HELD } else { &KERNEL };
     recording.push(Dispatch {
         kernel,
         label: label.to_string(),

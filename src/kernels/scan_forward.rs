@@ -1,9 +1,9 @@
 //! h_t = phi(pre_t + hp_t W_hh + b_h) with hp_t = keep_t h_{t-1}, for a whole segment in one dispatch.
 
-use super::{Activation, from_vec4, from_vec4_mut, slices, step_forward, words};
+use super::{Activation, from_vec4, from_vec4_mut, slices, words};
 use crate::arena::{Slot, View};
 use crate::host::{self, Mat, Parts};
-use crate::kernel::{Call, Capabilities, Constant, Kernel, Loads, Var, Variant, Word, Work, read, write};
+use crate::kernel::{Call, Constant, Kernel, Loads, Var, Variant, Word, Work, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 use std::ops::Range;
 
@@ -52,17 +52,12 @@ pub struct Operands {
     pub activation: Activation,
 }
 
-/// Records the scan; one dispatch per step where no workgroup memory holds its rows.
-pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilities, o: Operands) {
+/// Records the scan as one dispatch.
+pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
     let ld = o.w.ld;
     assert!(o.pre.ld == ld && o.h.ld == ld && o.w.rows == o.w.cols && o.pre.cols == o.w.cols, "{label}: shapes");
     assert!(o.bias.is_none_or(|b| b.slot == o.w.slot && b.cols == o.w.cols) && o.keep.rows == o.pre.rows, "{label}: shapes");
-    let variant = capabilities.scan_variant(ld, o.lanes);
-    let kernel = match variant.loads {
-        Loads::Sliced(_) => return step_forward::record(recording, label, variant, o),
-        Loads::Held(_) => &HELD,
-        _ => &KERNEL,
-    };
+    let kernel = if matches!(variant.loads, Loads::Held(_)) { &HELD } else { &KERNEL };
     recording.push(Dispatch {
         kernel,
         label: label.to_string(),

@@ -25,7 +25,9 @@ use super::{Config, Input, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Values, Var, Word};
-use crate::kernels::{carry_state, col_sum, dropout, finish, gather, gather_backward, matmul, norm, optimizer, pack, scan_backward, scan_forward, transpose};
+use crate::kernels::{
+    carry_state, col_sum, dropout, finish, gather, gather_backward, matmul, norm, optimizer, pack, recurrence, scan_backward, scan_forward, transpose,
+};
 use crate::layout::Program;
 use crate::recording::Recording;
 use matmul::{Form, StridedBatch};
@@ -375,7 +377,7 @@ impl Recorder {
                 lanes: self.extent.lanes,
                 activation: self.config.activation,
             };
-            scan_forward::record(&mut r, &format!("h.{k}"), &self.capabilities, operands);
+            recurrence::forward(&mut r, &format!("h.{k}"), &self.capabilities, operands);
         }
         r
     }
@@ -421,7 +423,7 @@ impl Recorder {
             lanes: self.extent.lanes,
             activation: self.config.activation,
         };
-        scan_backward::record(r, &format!("delta.{k}"), &self.capabilities, operands);
+        recurrence::backward(r, &format!("delta.{k}"), &self.capabilities, operands);
     }
 
     /// d_h of the layer below k: delta W_xh^T, dropped as what was read.

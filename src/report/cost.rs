@@ -1,8 +1,8 @@
 //! What the strategies cost: memory, speed, windows.
 
-use super::compare::extremes;
 use super::format;
 use super::page;
+use super::strategies::extremes;
 use super::svg::{Picture, WIDTH};
 use crate::analysis::comparison::{Comparison, Strategy};
 

@@ -1,8 +1,8 @@
 //! Losses during training, against symbols and against seconds.
 
-use super::compare::{above_full, ending};
 use super::format;
 use super::page;
+use super::strategies::{above_full, ending};
 use super::svg::{Picture, Scale, WIDTH, apart};
 use crate::analysis::comparison::{Comparison, Point, Strategy};
 
@@ -187,7 +187,7 @@ fn missing(c: &Comparison) -> String {
 }
 
 fn speeds(c: &Comparison) -> String {
-    match super::compare::extremes(c, |s| s.tokens_per_second) {
+    match super::strategies::extremes(c, |s| s.tokens_per_second) {
         Some((slow, fast)) if slow.tokens_per_second > 0.0 && slow.tokens_per_second < fast.tokens_per_second => format!(
             "{} trains fastest, with {} symbols per second, {} times as many as {}, the slowest.",
             fast.truncation,

@@ -1,8 +1,8 @@
 //! Bias and spread of the strategies' gradients.
 
-use super::compare::{extremes, named};
 use super::format;
 use super::page;
+use super::strategies::{extremes, named};
 use super::svg::{Picture, Scale, WIDTH, escape};
 use crate::analysis::comparison::{Comparison, Parameter, Strategy};
 use crate::store::torch_name;

@@ -1,7 +1,7 @@
 //! The computational graph of one window, from left to right: step by step if there are few, else a box to each segment.
 
 use super::format;
-use super::plan::MARGIN;
+use super::planned_points::MARGIN;
 use super::svg::{Picture, WIDTH, coordinate};
 use crate::analysis::planned::{Planned, Segment};
 use crate::model::layer_name;

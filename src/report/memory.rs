@@ -1,7 +1,7 @@
 //! Memory against time: what other budgets would give, and where this plan lies.
 
 use super::format;
-use super::plan::{points, times};
+use super::planned_points::{points, times};
 use super::svg::{Picture, Scale, WIDTH};
 use crate::analysis::planned::{CurvePoint, Planned};
 

@@ -24,6 +24,8 @@ mod heat;
 mod memory;
 mod monitored;
 mod page;
+mod planned_points;
+mod strategies;
 mod svg;
 mod terminal;
 mod training;

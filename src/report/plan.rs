@@ -1,13 +1,12 @@
 //! A plan as a picture, an SVG file of its own, and as a table for a terminal.
 
+use super::planned_points::{MARGIN, model, times};
 use super::svg::Picture;
 use super::{format, graph, memory};
-use crate::analysis::planned::{CurvePoint, Planned};
+use crate::analysis::planned::Planned;
 
 pub use super::terminal::table;
 
-/// Where text begins.
-pub(super) const MARGIN: f64 = 24.0;
 /// Characters that fit on a line of the picture.
 const LINE: usize = 128;
 
@@ -38,41 +37,6 @@ pub fn svg(p: &Planned) -> String {
 
 fn title(p: &Planned) -> String {
     format!("Plan of a window of {} within {}", format::plural(p.window.into(), "step", "steps"), format::bytes(p.budget))
-}
-
-/// What is trained, in a line.
-pub(super) fn model(p: &Planned) -> String {
-    let layers = format::plural(p.layers.into(), "layer", "layers");
-    let [h, b, v] = [p.hidden, p.batch, p.vocabulary].map(|n| format::count(n.into()));
-    format!("{layers}, hidden {h}, batch {b}, vocabulary {v}; truncation {}", p.truncation)
-}
-
-/// A factor, with the sign for it.
-pub(super) fn times(x: f64, sign: &str) -> String {
-    if x.is_finite() { format::number(x) + sign } else { format::NONE.to_string() }
-}
-
-/// The curve from least to most memory, this plan among it, and which one that is.
-pub(super) fn points(p: &Planned) -> (Vec<CurvePoint>, usize) {
-    let mut points = p.curve.clone();
-    points.sort_by_key(|q| q.device_bytes);
-    let kind = |q: &CurvePoint| (q.device_bytes, q.segment_steps, q.held_segments, q.stored_states);
-    let own = CurvePoint {
-        device_bytes: p.device_bytes,
-        activation_bytes: p.activation_bytes,
-        segment_steps: p.segment_steps,
-        held_segments: p.held_segments,
-        stored_states: p.stored_states,
-        most_recomputed: p.most_recomputed,
-        recomputed_per_step: p.recomputed_per_step,
-        time_factor: p.time_factor,
-    };
-    let at = points.partition_point(|q| q.device_bytes <= own.device_bytes);
-    let chosen = points.iter().position(|q| kind(q) == kind(&own)).unwrap_or_else(|| {
-        points.insert(at, own);
-        at
-    });
-    (points, chosen)
 }
 
 /// What the pictures show, for those who'd rather read.
@@ -210,10 +174,10 @@ mod tests {
     #[test]
     fn the_plan_is_among_the_points_once() {
         let mut p = fixture::long_plan();
-        let (points, chosen) = points(&p);
+        let (points, chosen) = super::super::planned_points::points(&p);
         assert_eq!((points.len(), points[chosen].device_bytes), (p.curve.len() + 1, p.device_bytes));
         p.curve = points;
-        assert_eq!(super::points(&p).0.len(), p.curve.len());
+        assert_eq!(super::super::planned_points::points(&p).0.len(), p.curve.len());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::page::{self, cell};
 use super::svg::{Picture, escape};
-use super::{format, graph, memory, monitored, plan, series, training};
+use super::{format, graph, memory, monitored, plan, planned_points, series, training};
 use crate::analysis::planned::Planned;
 use crate::analysis::recorded::Recorded;
 use crate::model::Config;
@@ -144,7 +144,7 @@ fn planned(r: &Recorded) -> String {
 
 fn memory_picture(p: &Planned) -> String {
     let mut picture = Picture::new("memory", "Memory against time", "What other budgets would give, and where this plan lies.");
-    picture.text("heading", (plan::MARGIN, 16.0), "Memory against time");
+    picture.text("heading", (planned_points::MARGIN, 16.0), "Memory against time");
     let bottom = memory::draw(&mut picture, p, 16.0);
     picture.finish(bottom + 8.0)
 }
@@ -153,7 +153,7 @@ fn window_picture(p: &Planned) -> String {
     let mut picture =
         Picture::new("window", "The computational graph of one window", "Steps or segments from left to right; what is held, stored and computed again.");
     picture.define(plan::HATCH);
-    picture.text("heading", (plan::MARGIN, 16.0), "The computational graph of one window");
+    picture.text("heading", (planned_points::MARGIN, 16.0), "The computational graph of one window");
     let bottom = graph::draw(&mut picture, p, 16.0);
     picture.finish(bottom)
 }

@@ -1,7 +1,7 @@
 //! A plan as a table for a terminal.
 
 use super::format;
-use super::plan::{model, points, times};
+use super::planned_points::{model, points, times};
 use crate::analysis::planned::{CurvePoint, Planned};
 
 /// Characters of a line.

@@ -217,6 +217,9 @@ pub(super) fn content(path: &Path) -> Result<String> {
     data::whole(path, "the config.toml of a run")
 }
 
+/// Keys that earlier versions had, and what they are called.
+pub(super) const RENAMED: [(&str, &str); 1] = [("history", "stash")];
+
 impl RunConfig {
     /// The trainer's settings.
     pub fn settings(&self) -> Settings {
@@ -293,7 +296,7 @@ impl RunConfig {
             Some(n) if n > i64::from(FORMAT) => {
                 Err(wrong(&format!("it was written by a newer program (format {n}; this one reads up to {FORMAT}); update retrograd")))
             }
-            _ if let Some((old, new)) = super::merged::RENAMED.iter().find(|(old, _)| table.contains_key(*old)) => {
+            _ if let Some((old, new)) = RENAMED.iter().find(|(old, _)| table.contains_key(*old)) => {
                 Err(wrong(&format!("it is of an earlier version: its key `{old}` is called `{new}` now; rename it in the file")))
             }
             _ => Self::parse(text).map_err(|e| wrong(&format!("{e}; the file is damaged or not a run's: put back the one that the run wrote"))),

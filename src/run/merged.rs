@@ -109,9 +109,6 @@ fn table(config: &RunConfig) -> Result<Table> {
     Table::try_from(config).map_err(|e| Error::Usage(format!("what the flags say can't be written down: {e}")))
 }
 
-/// Keys that earlier versions had, and what they are called.
-pub(super) const RENAMED: [(&str, &str); 1] = [("history", "stash")];
-
 /// What a wrong value's message says, with the key and in the words of a file's writer.
 fn allowed(key: &str, message: &str) -> String {
     let words = [
@@ -125,7 +122,7 @@ fn allowed(key: &str, message: &str) -> String {
         ("expected path string", "expected a path in quotes"),
     ];
     let message = words.iter().fold(message.to_string(), |m, (from, to)| m.replace(from, to));
-    if let Some((old, new)) = RENAMED.iter().find(|(old, _)| message.starts_with(&format!("unknown key `{old}`"))) {
+    if let Some((old, new)) = super::config::RENAMED.iter().find(|(old, _)| message.starts_with(&format!("unknown key `{old}`"))) {
         return format!("unknown key `{old}`; it is called `{new}` now");
     }
     if message.contains(key) { message } else { format!("{key}: {message}") }

@@ -19,6 +19,8 @@ mod examples;
 mod newcomer;
 // Models to and from other programs, and configurations given back.
 mod exchange;
+// Which module may import from which.
+mod layers;
 // Whole models against the f64 reference.
 mod gradients;
 // What tells a wrong number from a right one, and tests of that.

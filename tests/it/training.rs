@@ -73,6 +73,15 @@ fn reference_losses(case: &Case, rule: Optimizer, clip: Clip, lr: f32) -> Vec<f6
     })
 }
 
+/// What trains and writes can be handed to another thread.
+#[test]
+fn trainers_engines_and_samplers_are_send() {
+    fn send<T: Send>() {}
+    send::<Trainer>();
+    send::<retrograd::engine::Engine>();
+    send::<retrograd::sample::Sampler>();
+}
+
 #[test]
 fn the_first_20_losses_agree_with_the_reference() {
     let rules = [

@@ -154,8 +154,9 @@ fn moved(at: DateTime, step: Step, rows: i64) -> Option<DateTime> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::date::DateOrder;
     use super::super::notation::Narrow;
-    use super::super::time::{DateOrder, instant};
+    use super::super::time::instant;
     use super::*;
 
     fn coming(cells: &[&str]) -> Option<Vec<String>> {

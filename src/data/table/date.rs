@@ -1,8 +1,23 @@
 //! Reading a date and a time by the runs of digits, letters and other characters in a cell.
 
 use super::notation::{Field, Notation, Piece};
-use super::time::{DateOrder, ORDERS};
 use jiff::civil::{Date, DateTime, ISOWeekDate, Weekday};
+use serde::{Deserialize, Serialize};
+
+/// Which of the three numbers of a date comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DateOrder {
+    /// Year, month, day.
+    Year,
+    /// Month, day, year.
+    Month,
+    /// Day, month, year.
+    Day,
+}
+
+/// All of them, the likeliest first.
+pub(super) const ORDERS: [DateOrder; 3] = [DateOrder::Year, DateOrder::Day, DateOrder::Month];
 
 /// What a cell says, how it is written, and whether another order of the date's numbers could be meant.
 pub(super) struct Found {

@@ -11,9 +11,9 @@ mod read;
 mod time;
 mod timeline;
 
+pub use date::DateOrder;
 pub(crate) use detection::ask_about_tables;
 pub(crate) use notation::check_format;
-pub use time::DateOrder;
 
 use crate::error::{Error, Result, quoted};
 use clock::Clock;

@@ -142,7 +142,8 @@ pub(crate) fn check_format(format: &str) -> std::result::Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::time::{DateOrder, Moment, instant};
+    use super::super::date::DateOrder;
+    use super::super::time::{Moment, instant};
     use super::*;
 
     #[test]

@@ -1,25 +1,9 @@
 //! Times as tables write them: what a cell says, decided over the whole column.
 
-use super::date;
+use super::date::{self, DateOrder};
 use super::notation::Notation;
 use jiff::civil::{DateTime, Weekday};
 use jiff::fmt::strtime;
-use serde::{Deserialize, Serialize};
-
-/// Which of the three numbers of a date comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DateOrder {
-    /// Year, month, day.
-    Year,
-    /// Month, day, year.
-    Month,
-    /// Day, month, year.
-    Day,
-}
-
-/// All of them, the likeliest first.
-pub(super) const ORDERS: [DateOrder; 3] = [DateOrder::Year, DateOrder::Day, DateOrder::Month];
 
 /// What a cell of a column of time says.
 #[derive(Debug, Clone, Copy, PartialEq)]

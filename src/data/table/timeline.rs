@@ -2,8 +2,10 @@
 
 use super::Group;
 use super::clock::{Clock, nanoseconds};
+use super::date::DateOrder;
+use super::date::ORDERS;
 use super::notation::Narrow;
-use super::time::{DateOrder, Moment, ORDERS, as_given, compact, instant};
+use super::time::{Moment, as_given, compact, instant};
 use crate::error::{Error, Result, quoted};
 use jiff::civil::Weekday;
 

@@ -5,11 +5,12 @@ use crate::compare::{Want, compare};
 use crate::devices::gpu;
 use retrograd::arena::Slot;
 use retrograd::cpu::{self, CpuExecutor};
+use retrograd::exec::Executor;
 use retrograd::gpu::GpuExecutor;
 use retrograd::kernel::{Capabilities, Kernel, Loads, SPREAD, ScanForm, Tile, Values, Variant, linear_grid};
 use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, pack, part_sum, row_sum, transpose};
 use retrograd::layout::Program;
-use retrograd::recording::{Executor, Recording};
+use retrograd::recording::Recording;
 use std::collections::BTreeMap;
 
 /// Columns of invocations that a workgroup of a matmul is tried with.

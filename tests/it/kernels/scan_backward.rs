@@ -7,7 +7,8 @@ use super::scan_forward::{HELD_SIZES, SIZES, STEP_SIZES, Scan, cases, resets, we
 use crate::compare::Want;
 use retrograd::cpu;
 use retrograd::kernel::{Capabilities, Values, Var, Word};
-use retrograd::kernels::scan_backward::{Operands, record};
+use retrograd::kernels::recurrence::backward as record;
+use retrograd::kernels::scan_backward::Operands;
 use retrograd::kernels::{self, Activation};
 use retrograd::recording::Recording;
 

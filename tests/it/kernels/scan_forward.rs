@@ -6,7 +6,8 @@ use crate::compare::Want;
 use retrograd::arena::{Slot, View};
 use retrograd::cpu;
 use retrograd::kernel::{Capabilities, Loads, Tile, Values, Var, Variant, Word};
-use retrograd::kernels::scan_forward::{Operands, record};
+use retrograd::kernels::recurrence::forward as record;
+use retrograd::kernels::scan_forward::Operands;
 use retrograd::kernels::{self, Activation};
 use retrograd::recording::Recording;
 
