@@ -35,6 +35,8 @@ echo "== cargo fmt --check"
 cargo fmt --check
 echo "== cargo clippy"
 cargo clippy --all-targets --all-features --quiet -- -D warnings
+cargo clippy --all-targets --quiet -- -D warnings
+cargo clippy --lib --examples --no-default-features --quiet -- -D warnings
 echo "== cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --all-features --no-deps --quiet
 echo "== cargo test"

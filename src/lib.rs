@@ -48,6 +48,8 @@
 
 // Whoever reads the output may be gone; what prints must not panic then.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
+// Some of the library is there for the command line alone.
+#![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub mod error;
 pub mod exec;
@@ -123,6 +125,7 @@ pub mod analysis;
 pub mod report;
 
 #[doc(hidden)]
+#[cfg(feature = "cli")]
 pub mod cli;
 
 pub use data::{Batch, Codec, Kind, Lanes, Symbols, Text, Tokenizer, Vocabulary, Writer};

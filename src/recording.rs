@@ -1,5 +1,5 @@
 //! Work as data: an ordered list of kernel dispatches over named slots. A recording calls no device, so it can be tested
-//! and printed without one; an [`Executor`] resolves it once and replays it.
+//! and printed without one; an [executor](crate::exec::Executor) resolves it once and replays it.
 
 use crate::arena::{Arena, Slot};
 use crate::kernel::{Access, Kernel, Values, Variant, Word};

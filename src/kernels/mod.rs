@@ -52,7 +52,8 @@ pub static KERNELS: [&Kernel; 23] = [
 ];
 
 /// The activation function, numbered as `shaders/phi.wgsl` does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
     /// tanh(a)

@@ -38,7 +38,8 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 /// How far a number is off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RegressionLoss {
     /// (o - y)^2: its least mean is that of the mean.

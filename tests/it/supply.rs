@@ -38,6 +38,23 @@ fn metadata() -> Value {
     serde_json::from_slice(&out.stdout).unwrap()
 }
 
+/// The library alone brings nothing of a command line's.
+#[test]
+fn the_library_needs_no_crate_of_the_command_line() {
+    let cargo = std::env::var("CARGO").unwrap_or("cargo".to_string());
+    let tree = |features: &[&str]| {
+        let args = ["tree", "--edges", "normal", "--prefix", "none", "--offline", "--locked"];
+        let out = Command::new(&cargo).args(args).args(features).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("cargo runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let names = String::from_utf8(out.stdout).unwrap();
+        names.lines().filter_map(|l| l.split(' ').next()).map(String::from).collect::<BTreeSet<String>>()
+    };
+    let (library, program) = (tree(&["--no-default-features"]), tree(&[]));
+    for name in ["clap", "clap_builder", "clap_complete", "clap_mangen", "ctrlc", "indicatif"] {
+        assert!(program.contains(name) && !library.contains(name), "{name}");
+    }
+}
+
 /// Whether what a crate offers (an SPDX expression, without nested parentheses beyond one level) can be taken under the list above.
 fn allowed(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ");

@@ -4,7 +4,8 @@ use crate::dims::pad4;
 use crate::kernels::dropout::Dropout;
 
 /// How h is stored between the forward and the backward pass over a segment. All arithmetic is that of f32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StashPrecision {
     /// As it was computed.
