@@ -14,6 +14,7 @@ use crate::kernel::{Values, Var};
 use crate::kernels::finish;
 use crate::model::Config;
 use crate::model::record::{self, HostSlots, InputLayout, ModelProgram, Update};
+use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::schedule::Action;
@@ -38,6 +39,8 @@ pub struct Engine {
     /// Whether all that is written is looked at.
     watched: bool,
     probe: Option<probe::Probe>,
+    /// b_y, where it has been read since the parameters were changed.
+    bias: Option<Vec<f32>>,
     /// N of the gradient that is there, where [`Engine::gradient`] computed it.
     divided: Option<f64>,
 }
@@ -81,6 +84,16 @@ impl Engine {
         Self::with(device, config, plan, update, recorded, None)
     }
 
+    /// An engine that reads with these parameters, and is never updated.
+    ///
+    /// # Errors
+    /// As [`Engine::new`]; [`Error::Usage`] if the parameters are not as many as the model has.
+    pub fn for_inference(device: &Device, config: Config, plan: Plan, parameters: &[f32]) -> Result<Self> {
+        let mut engine = Self::new(device, config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None))?;
+        engine.set_parameters(parameters)?;
+        Ok(engine)
+    }
+
     fn with(device: &Device, config: Config, plan: Plan, update: &Update, recorded: ModelProgram, probe: Option<probe::Probe>) -> Result<Self> {
         let layout = &recorded.program.layout;
         let planned = [layout.bytes() + device.capabilities().overhead_bytes, layout.bytes_for(crate::arena::Purpose::Activations)];
@@ -100,6 +113,7 @@ impl Engine {
             dropping: None,
             watched: false,
             probe,
+            bias: None,
             divided: None,
         };
         engine.warm_up()?;
@@ -218,6 +232,7 @@ impl Engine {
     /// If the device fails; [`Error::Usage`] if they are not as many as the model has.
     pub fn set_parameters(&mut self, flat: &[f32]) -> Result<()> {
         sized("parameters", flat.len(), self.config.elements())?;
+        self.bias = None;
         upload_f32(&mut *self.executor, self.slots.params, 0, flat)
     }
 
@@ -346,6 +361,7 @@ impl Engine {
         if let Some(other) = self.divided.filter(|other| *other != n) {
             return Err(Error::Usage(format!("the gradient was divided by N = {other}, and the loss is to be by {n}; give update the same N")));
         }
+        self.bias = None;
         let row = (update % u64::from(finish::RING_ROWS)) as u32;
         let values = Values::default().with(Var::RingRow, row).with_f32(Var::LearningRate, lr).with_f32(Var::InverseN, (1.0 / n) as f32);
         self.run(record::UPDATE, &values)
@@ -465,7 +481,7 @@ impl Engine {
         Ok(f64::from(download_f32(&mut *self.executor, self.slots.loss, 0, 1)?[0]))
     }
 
-    /// Moves one step on and gives its outputs, b_y not added, `[V, B]`.
+    /// Moves one step on and gives its outputs `[V, B]`: logits, or forecasts of standardised numbers.
     ///
     /// # Errors
     /// If the device fails.
@@ -478,7 +494,18 @@ impl Engine {
         self.carry()?;
         let ld = self.plan.extent.logits_ld();
         let all = download_f32(&mut *self.executor, self.slots.logits, 0, self.config.outputs() * ld)?;
-        Ok(all.chunks_exact(ld as usize).flat_map(|row| row[..self.plan.extent.lanes as usize].iter().copied()).collect())
+        let (lanes, bias) = (self.plan.extent.lanes as usize, self.output_bias()?);
+        Ok(all.chunks_exact(ld as usize).zip(bias).flat_map(|(row, b)| row[..lanes].iter().map(move |x| x + b)).collect())
+    }
+
+    /// b_y; zeros, if the model has none.
+    fn output_bias(&mut self) -> Result<&[f32]> {
+        if self.bias.is_none() {
+            let tensor = self.config.tensors().into_iter().find(|t| t.name == "b_y");
+            let read = tensor.map(|t| download_f32(&mut *self.executor, self.slots.params, t.offset, t.cols)).transpose()?;
+            self.bias = Some(read.unwrap_or(vec![0.0; self.config.outputs() as usize]));
+        }
+        Ok(self.bias.as_deref().unwrap_or_default())
     }
 
     /// Asks for what the device noted of `count` updates from number `first` on (from 0), of the last 1,024; without waiting for it.

@@ -130,8 +130,7 @@ impl EvalSet {
         if !sequences.asks() {
             return Ok(false);
         }
-        let parameters = engine.parameters()?;
-        let bias = engine.config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; engine.config.outputs() as usize], |t| t.extract(&parameters));
+        let (lanes, classes) = (engine.plan.extent.lanes as usize, engine.config.outputs() as usize);
         let places = *engine.inputs();
         let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
         for w in 0..packing.len() {
@@ -141,11 +140,10 @@ impl EvalSet {
                 engine.advance(from..t, inputs)?;
                 let one = inputs(&places, t..t + 1)?;
                 let logits = engine.step(&one)?;
-                let lanes = logits.len() / bias.len();
                 let [targets, weights] = [places.targets(), places.weights()].map(|p| &one.words[p as usize..]);
                 for lane in (0..lanes).filter(|&lane| weights[lane] != 0) {
                     let reads = |i: &&Item| i.lane as usize == lane && (i.from..i.from + sequences.list()[i.sequence as usize].len).contains(&t);
-                    let scores: Vec<f32> = (0..bias.len()).map(|v| logits[v * lanes + lane] + bias[v]).collect();
+                    let scores: Vec<f32> = (0..classes).map(|v| logits[v * lanes + lane]).collect();
                     if let Some(item) = packing.items(w).iter().find(reads) {
                         take(&scores, targets[lane], item.sequence);
                     }

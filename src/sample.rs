@@ -5,7 +5,6 @@ use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::model::Config;
-use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -32,7 +31,6 @@ impl Default for Options {
 /// Draws symbols from a model.
 pub struct Sampler {
     engine: Engine,
-    bias: Vec<f32>,
     rng: ChaCha8Rng,
     options: Options,
     scores: Vec<f32>,
@@ -60,11 +58,10 @@ impl Sampler {
             return Err(Error::Usage(format!("temperature {}; expected 0 or a number above 0", options.temperature)));
         }
         let plan = Plan::with(config.dims(1), 1, 1, false);
-        let mut engine = Engine::new(&Device::Cpu { threads: 1 }, config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None))?;
-        engine.set_parameters(parameters)?;
+        let engine = Engine::for_inference(&Device::Cpu { threads: 1 }, config, plan, parameters)?;
         let bias = config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; config.outputs() as usize], |t| t.extract(parameters));
         let rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let mut sampler = Sampler { engine, scores: bias.clone(), bias, rng, options, goes_on: false, last: Vec::new() };
+        let mut sampler = Sampler { engine, scores: bias, rng, options, goes_on: false, last: Vec::new() };
         sampler.begin()?;
         Ok(sampler)
     }
@@ -86,7 +83,6 @@ impl Sampler {
         words[places.tokens() as usize] = token;
         words[places.keep() as usize] = keep.to_bits();
         self.scores = self.engine.step(&SegmentInputs::sorted(words, &places, 1))?;
-        self.scores.iter_mut().zip(&self.bias).for_each(|(s, b)| *s += b);
         self.goes_on = true;
         Ok(())
     }

@@ -29,9 +29,7 @@ pub(super) fn engine(device: &Device, model: &Model, held: &EvalSet, lanes: u32)
         budget: plan::default_budget(),
     };
     let plan = Plan::for_evaluation(&task, &device.capabilities()).map_err(fewer)?;
-    let mut engine = Engine::new(device, model.config, plan, &update)?;
-    engine.set_parameters(&model.parameters)?;
-    Ok(engine)
+    Engine::for_inference(device, model.config, plan, &model.parameters)
 }
 
 /// The message for sizes that are too large, for this command.

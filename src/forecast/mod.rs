@@ -12,7 +12,6 @@ use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::model::Config;
-use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
 use crate::relay::{self, Again, Reading};
 use serde::{Deserialize, Serialize};
@@ -51,10 +50,8 @@ impl Forecasts {
         let mut parts = Parts::of_table(table, &rows, PART, 1);
         parts.fit_lanes(LANES);
         let plan = Plan::with(config.dims(parts.lanes()), 1, 1, false);
-        let mut engine = Engine::new(device, config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None))?;
-        engine.set_parameters(parameters)?;
-        let bias = config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; width], |t| t.extract(parameters));
-        let reader = Reader { table, parts: &parts, bias: &bias, first };
+        let mut engine = Engine::for_inference(device, config, plan, parameters)?;
+        let reader = Reader { table, parts: &parts, width, first };
         let (found, again) = relay::read(&mut engine, &parts, |engine, reading| reader.read(engine, reading, &check))?;
         let values = rows.iter().zip(first).map(|(r, first)| Vec::with_capacity((r.end - first) * width)).collect();
         let mut all = Forecasts { width, first: first.to_vec(), ends: rows.iter().map(|r| r.end).collect(), values, again };
@@ -84,14 +81,15 @@ impl Forecasts {
 struct Reader<'a> {
     table: &'a Table,
     parts: &'a Parts,
-    bias: &'a [f32],
+    /// N times the targets.
+    width: usize,
     first: &'a [usize],
 }
 
 impl Reader<'_> {
     /// Of each lane, the forecasts of the own steps that are kept.
     fn read(&self, engine: &mut Engine, reading: &Reading<'_>, check: &impl Fn() -> Result<()>) -> Result<Vec<Vec<f64>>> {
-        let (lanes, width) = (reading.lanes.len(), self.bias.len());
+        let lanes = reading.lanes.len();
         let mut found = vec![Vec::new(); lanes];
         for t in reading.steps.clone() {
             check()?;
@@ -102,7 +100,7 @@ impl Reader<'_> {
             let outputs = engine.step(&inputs)?;
             for (b, row) in rows.iter().enumerate().filter(|_| t >= self.parts.warm_up()) {
                 let Some(p) = row.filter(|p| *p >= self.first[self.table.sheet.groups.partition_point(|g| g.rows.end <= *p)]) else { continue };
-                let own: Vec<f32> = (0..width).map(|i| outputs[i * lanes + b] + self.bias[i]).collect();
+                let own: Vec<f32> = (0..self.width).map(|i| outputs[i * lanes + b]).collect();
                 found[b].extend(self.table.forecast(p, &own));
             }
         }

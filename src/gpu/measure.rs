@@ -155,7 +155,7 @@ fn fastest_scans(stopwatch: &mut dyn Stopwatch) -> Result<ScanForms> {
     Ok(forms)
 }
 
-/// Seconds that a timing may take on hardware, once it has run three times.
+/// Seconds that a timing may take on hardware, once it has run twice.
 const PATIENCE: f64 = 0.01;
 /// Dispatches of a submission that is timed on hardware, where one alone is lost in the latency of a submission.
 const REPEATS: u32 = 20;
@@ -181,18 +181,22 @@ impl<'a> Timer<'a> {
 
     /// Least seconds of a run.
     fn time(&self, executor: &mut dyn Executor, values: &Values) -> Result<f64> {
-        let hardware = self.gpu.info.kind == Kind::Hardware;
-        let repeats = if hardware { REPEATS } else { 1 };
-        let (mut least, begin) = (f64::INFINITY, Instant::now());
-        for i in 0..SAMPLES {
-            if hardware && i >= 3 && begin.elapsed().as_secs_f64() > PATIENCE {
-                break;
-            }
+        let mut sample = |repeats: u32| -> Result<f64> {
             let start = Instant::now();
             (0..repeats).try_for_each(|_| executor.run(0, values))?;
             executor.wait()?;
-            // Whatever else the machine does only makes it slower.
-            least = least.min(start.elapsed().as_secs_f64() / f64::from(repeats));
+            Ok(start.elapsed().as_secs_f64() / f64::from(repeats))
+        };
+        let hardware = self.gpu.info.kind == Kind::Hardware;
+        // Whatever else the machine does only makes it slower.
+        let mut least = sample(1)?;
+        let repeats = if hardware { ((PATIENCE / least) as u32).clamp(1, REPEATS) } else { 1 };
+        let begin = Instant::now();
+        for i in 1..SAMPLES {
+            if hardware && i > 1 && begin.elapsed().as_secs_f64() > PATIENCE {
+                break;
+            }
+            least = least.min(sample(repeats)?);
         }
         Ok(least)
     }

@@ -9,6 +9,7 @@ use crate::data::{Codec, Kind, Series, SyntheticTask, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Config, Init, Tensor};
+use crate::sample::{Options, Sampler};
 use crate::trainer::Trainer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -129,6 +130,15 @@ fn transpose(numbers: &[f32], rows: u32, cols: u32) -> Vec<f32> {
 }
 
 impl Model {
+    /// The logits after each of these symbols, `[steps][V]`, from a state of zero, on one thread of the CPU.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the model does not predict the next symbol, or does not read one of these.
+    pub fn logits(&self, symbols: &[u32]) -> Result<Vec<Vec<f32>>> {
+        let mut sampler = Sampler::new(self.config, &self.parameters, Options::default())?;
+        symbols.iter().map(|&symbol| sampler.read(symbol).map(|()| sampler.scores().to_vec())).collect()
+    }
+
     /// The content of its file.
     pub fn to_container(&self) -> Container {
         let c = &self.config;

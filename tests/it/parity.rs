@@ -161,25 +161,39 @@ fn logits_are_those_of_pytorch() {
     for name in NAMES {
         let f = fixture(name);
         let (vocab, lanes) = (f.model.config.outputs() as usize, f.lanes as usize);
-        let tensors = f.model.config.tensors();
-        let bias = tensors.iter().find(|t| t.name == "b_y").map_or(vec![0.0; vocab], |t| t.extract(&f.model.parameters));
         let mut engine = engine(&Device::Cpu { threads: 1 }, &f, 1, 1);
         for (tokens, expected) in f.tokens.chunks(lanes).zip(f.logits.chunks(lanes * vocab)) {
-            let places = *engine.inputs();
-            let mut words = vec![0; places.words() as usize];
-            words[places.tokens() as usize..][..lanes].copy_from_slice(tokens);
-            words[places.keep() as usize..][..lanes].fill(1f32.to_bits());
-            let got = engine.step(&SegmentInputs::sorted(words, &places, lanes)).unwrap();
+            let got = step(&mut engine, tokens);
             for (b, row) in expected.chunks(vocab).enumerate() {
                 for (v, e) in row.iter().enumerate() {
-                    let x = got[v * lanes + b] + bias[v];
+                    let x = got[v * lanes + b];
                     assert!((x - e).abs() <= 1e-5, "{name}: logit {v} of lane {b} is {x}, in PyTorch {e}");
                 }
             }
         }
         let error = state_error(&mut engine, &f);
         assert!(error <= BOUND, "{name}: the last state is off by {error:e}");
+        // Lane 0 by itself from a state of zero, as the library gives it, beside an engine that steps through all lanes.
+        let first: Vec<u32> = f.tokens.iter().step_by(lanes).copied().collect();
+        let rows = f.model.logits(&first).unwrap();
+        let zero: Vec<Vec<f32>> = engine.state().unwrap().iter().map(|s| vec![0.0; s.len()]).collect();
+        engine.set_state(&zero).unwrap();
+        for (tokens, row) in f.tokens.chunks(lanes).zip(&rows) {
+            let got = step(&mut engine, tokens);
+            assert!(row.iter().enumerate().all(|(v, x)| (x - got[v * lanes]).abs() <= 1e-6), "{name}: logits of lane 0");
+        }
+        assert_eq!(rows.len(), first.len());
+        assert!(f.model.logits(&[vocab as u32]).unwrap_err().to_string().contains("there is no symbol"));
     }
+}
+
+/// The outputs `[V, B]` after a step that reads these, a lane each.
+fn step(engine: &mut Engine, tokens: &[u32]) -> Vec<f32> {
+    let (places, lanes) = (*engine.inputs(), tokens.len());
+    let mut words = vec![0; places.words() as usize];
+    words[places.tokens() as usize..][..lanes].copy_from_slice(tokens);
+    words[places.keep() as usize..][..lanes].fill(1f32.to_bits());
+    engine.step(&SegmentInputs::sorted(words, &places, lanes)).unwrap()
 }
 
 /// The comparison sees a wrong gradient.

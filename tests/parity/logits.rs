@@ -1,6 +1,6 @@
-//! Prints the logits after each character of a file, a line each, as a sampler steps through them: for tests/parity/check.py.
+//! Prints the logits after each character of a file, a line each: for tests/parity/check.py.
 
-use retrograd::{Model, Result, SampleOptions, Sampler, Text};
+use retrograd::{Model, Result, Text};
 use std::path::Path;
 
 fn main() -> Result<()> {
@@ -10,10 +10,8 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let model = Model::load(Path::new(model))?;
-    let mut sampler = Sampler::new(model.config, &model.parameters, SampleOptions::default())?;
-    for token in model.codec.text()?.encode(&Text::open(Path::new(text))?.utf8()?)? {
-        sampler.read(token)?;
-        println!("{}", sampler.scores().iter().map(f32::to_string).collect::<Vec<_>>().join(" "));
+    for row in model.logits(&model.codec.text()?.encode(&Text::open(Path::new(text))?.utf8()?)?)? {
+        println!("{}", row.iter().map(f32::to_string).collect::<Vec<_>>().join(" "));
     }
     Ok(())
 }
