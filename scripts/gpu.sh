@@ -7,13 +7,13 @@
 # docs/hardware.md. A step that fails, or for which something is missing, is said there, and the others go on.
 #
 # BIN     a folder of programs built elsewhere: retrograd, throughput (the bench), and, if there, it (the tests) and burn-peer; else cargo builds the first two
-# GPU     the adapter, as --device takes it (gpu)
+# WGPU_ADAPTER_NAME  a part of the adapter's name, where there are several (the first)
 # PYTHON  a Python with torch and CUDA, for the yardstick (python3)
 # TEXT    a text to train on (the embedded one)
 # MINUTES what is not done by then is left out (5)
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
-out=${1:-gpu-results} gpu=${GPU:-gpu} python=${PYTHON:-python3}
+out=${1:-gpu-results} python=${PYTHON:-python3}
 [ -e "$out" ] && { echo "$out is there already; name another folder" >&2; exit 2; }
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 2
 if [ -n "${BIN:-}" ]; then
@@ -89,17 +89,18 @@ else
         shapes="64,8,16 128,32,64 256,32,64" count=50 updates=60
         ;;
     esac
-    step gradcheck 60 "gradients against the f64 reference" "$retrograd" gradcheck --device "$gpu"
+    step gradcheck 60 "gradients against the f64 reference" "$retrograd" gradcheck --device gpu
     for shape in $shapes; do
+        [ $((deadline - $(now))) -ge 5 ] || { echo "$shape: $minutes minutes are over" >>"$out/updates.log"; continue; }
         # shellcheck disable=SC2046 # three numbers
         timeout 20 "$throughput" gpu update $(echo "$shape" | tr , ' ') 1 1 >>"$out/updates.jsonl" 2>>"$out/updates.log" || echo "$shape: stopped or failed" >>"$out/updates.log"
     done
     [ "$(grep -c tokens_per_second "$out/updates.jsonl")" = "$(echo "$shapes" | wc -w)" ] && result=ok || result="**some failed**, see updates.log"
     echo "| updates of $(echo "$shapes" | wc -w) shapes | $result | |" >>"$rows"
     step kernels 60 "each kernel beside the card's best" "$throughput" gpu kernels
-    step profile 30 "where an update's time goes" "$retrograd" train ${text:+"$text"} --device "$gpu" --hidden 256 --updates 60 --sample 0 --val-fraction 0 --profile --out profile
+    step profile 30 "where an update's time goes" "$retrograd" train ${text:+"$text"} --device gpu --hidden 256 --updates 60 --sample 0 --val-fraction 0 --profile --out profile
     losses=$(now)
-    if step losses 60 "$count updates" ./train_on "$gpu" gpu --updates "$count" --log-every $((count / 10)) && step losses-cpu 120 "the same on the CPU" ./train_on cpu cpu --updates "$count" --log-every $((count / 10)); then
+    if step losses 60 "$count updates" ./train_on gpu gpu --updates "$count" --log-every $((count / 10)) && step losses-cpu 120 "the same on the CPU" ./train_on cpu cpu --updates "$count" --log-every $((count / 10)); then
         # As many updates as last some seconds.
         [ $(($(now) - losses)) -le 20 ] || updates=$((updates / 5))
         # The largest difference between the losses of reports of the same number.
@@ -107,14 +108,14 @@ else
             paste gpu.losses cpu.losses | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > most) most = d } END { printf "%.1e nats over %d reports, last %s and %s", most, NR, $1, $2 }')
         echo "| largest difference of the losses, GPU and CPU | $difference | |" >>"$rows"
     fi
-    if step memory 60 "a window of the whole lane in 16 MiB" ./train_on "$gpu" memory --truncation full --memory-budget 16MiB --updates 1; then
+    if step memory 60 "a window of the whole lane in 16 MiB" ./train_on gpu memory --truncation full --memory-budget 16MiB --updates 1; then
         bytes() { sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" "$out/memory.txt" | head -n 1; }
         [ "$(bytes device_bytes_planned)" = "$(bytes device_bytes_allocated)" ] && same="equal" || same="**not equal**"
         echo "| bytes planned and allocated on the device | $(bytes device_bytes_planned), $(bytes device_bytes_allocated): $same | |" >>"$rows"
     fi
     # Killed without warning, gone on with, and compared with a run that was not.
-    if step whole 60 "$updates updates, saving" ./train_on "$gpu" whole --updates "$updates" --save-every $((updates / 10)); then
-        ./train_on "$gpu" killed --updates "$updates" --save-every $((updates / 10)) >/dev/null 2>&1 &
+    if step whole 60 "$updates updates, saving" ./train_on gpu whole --updates "$updates" --save-every $((updates / 10)); then
+        ./train_on gpu killed --updates "$updates" --save-every $((updates / 10)) >/dev/null 2>&1 &
         process=$!
         for _ in $(seq 400); do
             [ -e killed/checkpoint.safetensors ] && break
@@ -122,7 +123,9 @@ else
         done
         kill -9 $process 2>/dev/null
         wait $process 2>/dev/null
-        if step resume 60 "the same, killed in between and gone on with" "$retrograd" train --resume killed --json --quiet --sample 0; then
+        if [ -e killed/summary.json ]; then
+            missing "the same, killed in between" "it was done before it could be killed"
+        elif step resume 60 "the same, killed in between and gone on with" "$retrograd" train --resume killed --json --quiet --sample 0; then
             cmp -s whole/model.safetensors killed/model.safetensors && same="the same bytes" || same="**other bytes**"
             echo "| the models of both | $same | |" >>"$rows"
         fi

@@ -4,6 +4,8 @@
 // status: 0 applied, 1 skipped, 2 applies now, 3 clip factor, 4 and 5 1 - beta^applied; from 16 on the ring, rows of 4:
 // loss, norm, applies, applied.
 
+override PARTS: u32; // those of norm, a multiple of 4
+
 struct Args {
     parts: u32,
     clip_norm: f32, // 0: no clipping
@@ -31,20 +33,17 @@ fn one_minus_exp(x: f32) -> f32 {
 }
 
 // The parts, read side by side.
-var<workgroup> parts: array<vec2f, 128>;
+var<workgroup> parts: array<vec2f, PARTS>;
 
-@compute @workgroup_size(128)
+@compute @workgroup_size(PARTS)
 fn main(@builtin(local_invocation_index) id: u32) {
-    parts[id] = vec2f();
-    if id < args.parts {
-        parts[id] = vec2f(part[2u * id], part[2u * id + 1u]);
-    }
+    parts[id] = vec2f(part[2u * id], part[2u * id + 1u]);
     workgroupBarrier();
     if id != 0u {
         return;
     }
     var all = vec2f();
-    for (var i = 0u; i < 128u; i += 4u) {
+    for (var i = 0u; i < PARTS; i += 4u) {
         all += (parts[i] + parts[i + 1u]) + (parts[i + 2u] + parts[i + 3u]);
     }
     let sum = all.x;

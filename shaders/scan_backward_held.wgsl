@@ -28,11 +28,6 @@ struct Args {
 // delta_t of the workgroup's lanes.
 var<workgroup> rows: array<vec4f, ROWS * HIDDEN4>;
 
-fn w_block(k: u32, j: u32) -> mat4x4f {
-    let at = args.w_offset + k * 4u * HIDDEN4 + j;
-    return mat4x4f(w[at], w[at + HIDDEN4], w[at + 2u * HIDDEN4], w[at + 3u * HIDDEN4]);
-}
-
 // The weight of the edge from step t back to step t - 1.
 fn edge(t: u32, lane: u32) -> f32 {
     let at = t * args.lanes + lane;

@@ -31,11 +31,6 @@ struct Args {
 // keep_t h_{t-1} of the workgroup's lanes.
 var<workgroup> rows: array<vec4f, ROWS * HIDDEN4>;
 
-fn w_block(k: u32, j: u32) -> mat4x4f {
-    let at = args.w_offset + k * 4u * HIDDEN4 + j;
-    return mat4x4f(w[at], w[at + HIDDEN4], w[at + 2u * HIDDEN4], w[at + 3u * HIDDEN4]);
-}
-
 @compute @workgroup_size(WIDTH)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     find_share(local.x);

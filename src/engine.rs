@@ -499,7 +499,7 @@ impl Engine {
     }
 
     /// b_y; zeros, if the model has none.
-    fn output_bias(&mut self) -> Result<&[f32]> {
+    pub(crate) fn output_bias(&mut self) -> Result<&[f32]> {
         if self.bias.is_none() {
             let tensor = self.config.tensors().into_iter().find(|t| t.name == "b_y");
             let read = tensor.map(|t| download_f32(&mut *self.executor, self.slots.params, t.offset, t.cols)).transpose()?;

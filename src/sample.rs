@@ -58,10 +58,10 @@ impl Sampler {
             return Err(Error::Usage(format!("temperature {}; expected 0 or a number above 0", options.temperature)));
         }
         let plan = Plan::with(config.dims(1), 1, 1, false);
-        let engine = Engine::for_inference(&Device::Cpu { threads: 1 }, config, plan, parameters)?;
-        let bias = config.tensors().iter().find(|t| t.name == "b_y").map_or(vec![0.0; config.outputs() as usize], |t| t.extract(parameters));
+        let mut engine = Engine::for_inference(&Device::Cpu { threads: 1 }, config, plan, parameters)?;
+        let scores = engine.output_bias()?.to_vec();
         let rng = ChaCha8Rng::seed_from_u64(options.seed);
-        let mut sampler = Sampler { engine, scores: bias, rng, options, goes_on: false, last: Vec::new() };
+        let mut sampler = Sampler { engine, scores, rng, options, goes_on: false, last: Vec::new() };
         sampler.begin()?;
         Ok(sampler)
     }

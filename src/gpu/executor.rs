@@ -147,7 +147,7 @@ impl GpuExecutor {
         let mut groups: HashMap<(&'static str, Vec<Slot>), wgpu::BindGroup> = HashMap::new();
         let pipelines = self.gpu.pipelines.clone();
         let pipeline = |d: &Dispatch| pipelines.pipeline(d.kernel, d.variant, &d.eval(&Values::default()));
-        // Software drivers compile on the cores that the tests of a suite share, and several of them crash at it.
+        // A software driver compiles on the cores that it runs on: side by side gains little there.
         if self.gpu.info.kind == Kind::Hardware {
             let all: Vec<&Dispatch> = recordings.iter().flat_map(|r| &r.dispatches).collect();
             all.par_iter().for_each(|d| drop(pipeline(d)));

@@ -58,6 +58,8 @@ const MOVE: f64 = 16.0;
 const DISPATCH: f64 = 4e-6;
 /// Least length of a part of a long sum.
 const LEAST_PART: u32 = 32;
+/// Most parts of a long sum: all of them wait in memory.
+const MOST_PARTS: u32 = 512;
 
 /// What an executor can do, as far as a recording depends on it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -111,7 +113,7 @@ impl Capabilities {
     /// The variant of a product of so many rows and columns with a long inner dimension, and the parts that that is cut into: what takes
     /// the least time, counting that the parts are written, read and added up by one dispatch more.
     pub fn sum_variant(&self, rows: u32, cols: u32, inner: u32) -> (Variant, u32) {
-        let most = if self.parts() { inner / LEAST_PART } else { 1 };
+        let most = if self.parts() { (inner / LEAST_PART).min(MOST_PARTS) } else { 1 };
         let counts = std::iter::successors(Some(1u32), |n| Some(2 * n)).take_while(|n| *n <= most.max(1));
         let moved = |parts: u32| f64::from(rows) * f64::from(cols) * f64::from(2 * parts) * 2.0 * MOVE / self.flops_per_second;
         let cost = |form, speed, parts: u32| self.product_time(form, speed, [rows, cols, inner], parts) + if parts > 1 { DISPATCH + moved(parts) } else { 0.0 };
@@ -151,7 +153,7 @@ impl Capabilities {
     pub fn scan_variant(&self, hidden: u32, lanes: u32) -> Variant {
         if let Some(forms) = &self.scans {
             let columns = SCAN_COLUMNS.iter().position(|c| hidden <= *c).unwrap_or(SCAN_COLUMNS.len() - 1);
-            let few = lanes * lanes <= SCAN_LANES[0] * SCAN_LANES[1];
+            let few = u64::from(lanes).pow(2) <= u64::from(SCAN_LANES[0] * SCAN_LANES[1]);
             return self.recurrence(forms[columns][usize::from(!few)], hidden, lanes);
         }
         let tiles = Tile::SCAN.into_iter().filter(|t| t.rows() <= self.scan.rows());
@@ -174,7 +176,7 @@ impl Capabilities {
             if let Some(tile) = tiles().find(|t| hidden4 <= most && t.rows() <= slices && bytes(t) <= self.workgroup_bytes) {
                 return Variant { tile, loads: Loads::Held(blocks.min(hidden4.div_ceil(slices))), width: hidden4 * slices };
             }
-            return self.recurrence(ScanForm { loads: STEPS.loads, ..STEPS }, hidden, lanes);
+            return self.recurrence(STEPS, hidden, lanes);
         }
         let Loads::Sliced(across) = form.loads else { return self.recurrence(STEPS, hidden, lanes) };
         let tile = tiles().find(|t| 16 * most / across * across * t.rows() <= self.workgroup_bytes).unwrap_or(Tile::T1x4);
@@ -217,6 +219,10 @@ mod tests {
         assert_eq!(hardware.sum_variant(2048, 1024, 2048).1, 1);
         assert_eq!(hardware.sum_variant(128, 128, 32).1, 1);
         assert_eq!(Capabilities { latencies: only(0), ..hardware }.sum_variant(128, 128, 2048).1, 1);
+        assert!(hardware.sum_variant(4, 4, u32::MAX).1 <= MOST_PARTS);
+        // Lanes whose square is past 32 bits.
+        let scans = Some([[STEPS; 2]; 4]);
+        assert_eq!(Capabilities { scans, ..hardware }.scan_variant(8, 70_000).loads, STEPS.loads);
         let parts = |inner| hardware.sum_variant(256, 256, inner).1;
         assert!([64, 512, 2048, 65_536].map(parts).is_sorted());
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-/// After a scan that defines `w_block(k4, column block)` and the rows in `rows`: `find_share(invocation)`, `hold()`, `products()` and
+/// After a scan that binds W in `w` and has its rows in `rows`: `find_share(invocation)`, `hold()`, `products()` and
 /// `found(vec4 of the rows)`. The first `blocks` blocks of an invocation's slice stay in registers.
 pub(super) fn held(rows: u32, blocks: u32) -> String {
     let mut s = format!("\nconst ROWS = {rows}u;\n{HELD}");
@@ -63,6 +63,11 @@ var<private> slice: u32;
 fn find_share(id: u32) {
     column = id % HIDDEN4;
     slice = id / HIDDEN4;
+}
+
+fn w_block(k: u32, j: u32) -> mat4x4f {
+    let at = args.w_offset + k * 4u * HIDDEN4 + j;
+    return mat4x4f(w[at], w[at + HIDDEN4], w[at + 2u * HIDDEN4], w[at + 3u * HIDDEN4]);
 }
 
 fn held(i: u32) -> mat4x4f {

@@ -2,7 +2,7 @@
 
 use super::{float, slices, words};
 use crate::arena::Slot;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -12,7 +12,7 @@ pub static KERNEL: Kernel = Kernel {
     tiled: false,
     bindings: &[read("part"), read("loss"), write("status")],
     args: &["parts", "clip_norm", "ln_beta1", "ln_beta2", "inverse_n", "ring_row"],
-    constants: no_constants,
+    constants: |_, _| vec![("PARTS", f64::from(super::norm::PARTS))],
     grid: |_, _| [1, 1, 1],
     cpu,
     work: |_| Work::default(),

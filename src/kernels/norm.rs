@@ -19,7 +19,7 @@ pub static KERNEL: Kernel = Kernel {
     work: |args| Work { flops: 8.0 * f64::from(args[0]), bytes: 16.0 * f64::from(args[0]) },
 };
 
-/// Parts that the sum is made of.
+/// Parts that the sum is made of: a multiple of 4, and no more than a workgroup has invocations everywhere.
 pub const PARTS: u32 = 128;
 
 /// Records the parts of the squared norm of all of x `[1, n]`, n a multiple of 4; `part` holds 2 * [`PARTS`] numbers.

@@ -186,3 +186,18 @@ fn nothing_of_a_window_system_is_opened() {
     assert_eq!(text(&out.stderr), "");
     assert!(devices(&[("MESA_VK_DEVICE_SELECT", "list")]).status.success());
 }
+
+#[test]
+fn doctor_checks_every_device() {
+    let out = retrograd(&["doctor", "--json"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&out.stdout).expect("one JSON object");
+    let adapters = found["adapters"].as_array().expect("a list");
+    assert!(found["sound"] == true && !adapters.is_empty(), "{found}");
+    for check in adapters.iter().map(|a| &a["check"]).chain([&found["cpu"]["check"]]) {
+        let error = check["relative_error"].as_f64().expect("a number");
+        assert!(check["passes"] == true && error > 0.0 && error <= 1e-4, "{check}");
+    }
+    let plain = text(&retrograd(&["doctor"]).stdout);
+    assert_eq!(plain.lines().filter(|l| l.starts_with("ok ")).count(), adapters.len() + 1, "{plain}");
+}
