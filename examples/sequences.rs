@@ -2,7 +2,7 @@
 //!
 //!     cargo run --release --example sequences
 
-use retrograd::{Corpus, Device, DeviceSpec, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation};
+use retrograd::{Corpus, Device, DeviceSpec, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation};
 use std::sync::Arc;
 
 fn main() -> Result<()> {
@@ -10,7 +10,7 @@ fn main() -> Result<()> {
     let sums: String = (0..2000).map(|i| (i * 7 % 10, i / 10 * 3 % 10)).map(|(a, b)| format!("{a}+{b}={}\n", a + b)).collect();
     let symbols = Arc::new(Symbols::new(Text::given("sums", sums), Kind::Characters)?);
     // Every sequence is one window: `full` is the exact gradient.
-    let settings = Settings { hidden: 64, truncation: Truncation::Full, goal: Goal::Epochs(60), lr: 5e-3, lanes: 8, ..Settings::default() };
+    let settings = Settings::default().hidden(64).truncation(Truncation::Full).epochs(60).lr(5e-3).batch(8);
     let corpus = Corpus::new(symbols, Layout::Separated("\n"), &settings)?;
     let (device, line) = Device::open(DeviceSpec::Auto)?;
     println!("{line}");

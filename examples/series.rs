@@ -5,7 +5,7 @@
 use retrograd::data::{ColumnSpec, Difference, SeriesSpec, Sheet, Table};
 use retrograd::forecast::{Forecasts, METHODS};
 use retrograd::model::RegressionLoss;
-use retrograd::{Corpus, Device, Goal, Result, Settings, Text, Trainer, Truncation};
+use retrograd::{Corpus, Device, Result, Settings, Text, Trainer, Truncation};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -23,8 +23,7 @@ fn main() -> Result<()> {
     let wanted = SeriesSpec { asked, horizon: 6, difference: Difference::None, season: None, loss: RegressionLoss::Squared };
     let table = Arc::new(Table::fit(sheet, &wanted, 0.1)?);
     let (device, _) = Device::open(retrograd::DeviceSpec::Cpu)?;
-    let settings =
-        Settings { hidden: 32, lanes: table.lanes(), truncation: Truncation::Regular(64), goal: Goal::Updates(600), lr: 5e-3, ..Settings::default() };
+    let settings = Settings::default().hidden(32).batch(table.lanes()).truncation(Truncation::Regular(64)).updates(600).lr(5e-3);
     let mut trainer = Trainer::new(&device, Corpus::of_table(table.clone(), &settings)?, settings)?;
     while !trainer.done() {
         trainer.step()?;

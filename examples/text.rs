@@ -1,6 +1,6 @@
 //! Trains a character model on a text and writes some of its own: `cargo run --release --example text -- book.txt`
 
-use retrograd::{Corpus, Device, DeviceSpec, Goal, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation};
+use retrograd::{Corpus, Device, DeviceSpec, Kind, Layout, Model, Result, SampleOptions, Sampler, Settings, Symbols, Text, Trainer, Truncation};
 use std::sync::Arc;
 
 fn main() -> Result<()> {
@@ -9,7 +9,7 @@ fn main() -> Result<()> {
         None => Text::embedded(),
     };
     let symbols = Symbols::new(text, Kind::Characters)?;
-    let settings = Settings { hidden: 64, truncation: Truncation::Regular(32), goal: Goal::Updates(300), lr: 5e-3, ..Settings::default() };
+    let settings = Settings::default().hidden(64).truncation(Truncation::Regular(32)).updates(300).lr(5e-3);
     let corpus = Corpus::new(Arc::new(symbols), Layout::Stream, &settings)?;
     let (device, line) = Device::open(DeviceSpec::Auto)?;
     println!("{line}");

@@ -58,16 +58,16 @@ impl Corpus {
         settings.config(&codec)?;
         let (name, unit, fraction) = (symbols.text().name.clone(), symbols.unit(), settings.val_fraction);
         let none_left = |held: u64| {
-            Error::Input(format!("{name} has {} {unit}, of which --val-fraction {fraction} holds out {held}; at least 2 are needed; raise it", symbols.len()))
+            Error::Input(format!("{name} has {} {unit}, of which `val_fraction` {fraction} holds out {held}; at least 2 are needed; raise it", symbols.len()))
         };
         let finite = match layout {
             Layout::Separated(separator) => Some((Sequences::new(symbols.clone(), separator)?, "another separator")),
-            Layout::Asked { steps, answers } => Some((Sequences::asked(symbols.clone(), steps, answers)?, "more --examples")),
+            Layout::Asked { steps, answers } => Some((Sequences::asked(symbols.clone(), steps, answers)?, "more `examples`")),
             Layout::Stream | Layout::Pieces(_) => None,
         };
         if let Some((all, other)) = finite {
             if fraction > 0.0 && all.list().len() < 2 {
-                let message = format!("{name} is one sequence; at least 2 are needed to hold one out; give --val-fraction 0, or {other}");
+                let message = format!("{name} is one sequence; at least 2 are needed to hold one out; give `val_fraction` 0, or {other}");
                 return Err(if all.asks() { Error::Usage(message) } else { Error::Input(message) });
             }
             // Those of a task are drawn as they are made.
@@ -75,7 +75,7 @@ impl Corpus {
                 Some(seed) => all.draw_out(fraction, seed),
                 None => all.hold_out(fraction),
             };
-            let validation = held.map(|held| EvalSet::sequences(held, settings.lanes));
+            let validation = held.map(|held| EvalSet::sequences(held, settings.batch));
             return Ok(Corpus { content: symbols.into(), codec, train: Source::Sequences(train), validation, chance: None, notes: Vec::new() });
         }
         let held = (symbols.len() as f64 * fraction).floor() as u64;
@@ -85,11 +85,11 @@ impl Corpus {
         }
         let train = match layout {
             Layout::Pieces(len) => Source::Sequences(Sequences::pieces(symbols.clone(), 0..cut, len)?),
-            _ => Source::Stream(Lanes::new(symbols.clone(), 0..cut, settings.lanes)?),
+            _ => Source::Stream(Lanes::new(symbols.clone(), 0..cut, settings.batch)?),
         };
-        let lanes = Parts::lanes_for(held.saturating_sub(1), settings.lanes);
+        let lanes = Parts::lanes_for(held.saturating_sub(1), settings.batch);
         let content = Content::from(symbols);
-        let tail = |_| Parts::of_stream(&content, cut..content.len(), lanes, settings.lanes, WARM_UP);
+        let tail = |_| Parts::of_stream(&content, cut..content.len(), lanes, settings.batch, WARM_UP);
         let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?.map(|parts| EvalSet::Stream(content.clone(), parts));
         Ok(Corpus { content, codec, train, validation, chance: None, notes: Vec::new() })
     }
@@ -104,7 +104,7 @@ impl Corpus {
         let name = labelled.symbols.text().name.clone();
         let (count, fraction) = (labelled.parts.len(), settings.val_fraction);
         if fraction > 0.0 && count < 2 {
-            return Err(Error::Usage(format!("{name} has one line; at least 2 are needed to hold one out; give --val-fraction 0, or more lines")));
+            return Err(Error::Usage(format!("{name} has one line; at least 2 are needed to hold one out; give `val_fraction` 0, or more lines")));
         }
         let chance = Some(labelled.most_frequent().1 as f64 / count as f64);
         let all = Sequences::labelled(labelled.symbols.clone(), labelled.parts, labelled.classes, &labelled.lines);
@@ -113,13 +113,13 @@ impl Corpus {
             None => all.shuffled(settings.seed).hold_out(fraction),
         };
         if fraction > 0.0 && held.is_none() {
-            return Err(Error::Usage(format!("{name} has one line of each label, so none can be held out; give --val-fraction 0, or more lines")));
+            return Err(Error::Usage(format!("{name} has one line of each label, so none can be held out; give `val_fraction` 0, or more lines")));
         }
         let mut notes = labelled.notes;
         for (part, what) in [(Some(&train), "trained on"), (held.as_ref(), "held out")] {
             notes.extend(part.and_then(|part| missing(part, &labelled.labels, what)));
         }
-        let validation = held.map(|held| EvalSet::sequences(held, settings.lanes));
+        let validation = held.map(|held| EvalSet::sequences(held, settings.batch));
         Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation, chance, notes })
     }
 
@@ -134,15 +134,15 @@ impl Corpus {
         let groups = table.sheet.groups.len();
         let train = if groups == 1 {
             let rows = table.training(0);
-            Source::Stream(Lanes::new(table.clone(), rows.start as u64..(rows.end + table.horizon()) as u64, settings.lanes)?)
+            Source::Stream(Lanes::new(table.clone(), rows.start as u64..(rows.end + table.horizon()) as u64, settings.batch)?)
         } else {
             let parts: Vec<_> = (0..groups).flat_map(|g| table.pieces(g, table.training(g), PIECE, PIECE_WARM_UP)).collect();
             Source::Sequences(Sequences::rows(table.clone(), &parts))
         };
         let held: usize = (0..groups).map(|g| table.held_out(g).len()).sum();
-        let share = u32::try_from(held.div_ceil(settings.lanes as usize)).unwrap_or(u32::MAX).max(2 * WARM_UP);
+        let share = u32::try_from(held.div_ceil(settings.batch as usize)).unwrap_or(u32::MAX).max(2 * WARM_UP);
         let rows: Vec<_> = (0..groups).map(|g| table.held_out(g)).collect();
-        let parts = Parts::of_table(&table, &rows, share, settings.lanes);
+        let parts = Parts::of_table(&table, &rows, share, settings.batch);
         let content = Content::from(table);
         let validation = Some(parts).filter(|p| !p.list().is_empty()).map(|parts| EvalSet::Stream(content.clone(), parts));
         Ok(Corpus { content, codec, train, validation, chance: None, notes: Vec::new() })

@@ -56,14 +56,14 @@ impl CpuExecutor {
         let (needed, there) = (program.layout.bytes(), host::total_memory());
         if there.is_some_and(|there| needed > there) {
             let there = there.unwrap_or_default();
-            return Err(Error::Device(format!("out of memory: the model needs {needed} bytes, the machine has {there}; lower --hidden, --layers or --batch")));
+            return Err(Error::Device(format!("out of memory: the model needs {needed} bytes, the machine has {there}; lower `hidden`, `layers` or `batch`")));
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
         let mut banks = Vec::new();
         for &elements in &program.layout.banks {
             let mut bank: Vec<f32> = Vec::new();
             bank.try_reserve_exact(elements as usize)
-                .map_err(|_| Error::Device(format!("out of memory: {} more bytes are needed; lower --batch or --hidden", u64::from(elements) * 4)))?;
+                .map_err(|_| Error::Device(format!("out of memory: {} more bytes are needed; lower `batch` or `hidden`", u64::from(elements) * 4)))?;
             bank.resize(elements as usize, 0.0);
             banks.push(bank);
         }

@@ -113,7 +113,7 @@ impl Device {
             let others = if others.is_empty() {
                 "no GPU adapter was found".to_string()
             } else {
-                format!("no hardware GPU was found; also there, with --device gpu: {others}")
+                format!("no hardware GPU was found; also there, with `device` gpu: {others}")
             };
             return Ok((cpu(), format!("device: {} ({others})", cpu())));
         };
@@ -121,7 +121,7 @@ impl Device {
         let gpu = GpuDevice::open_with(adapter, same.and_then(|b| b.variants))?;
         let others: Vec<Adapter> = found.into_iter().filter(|a| a.info != gpu.info).collect();
         let others = if others.is_empty() { String::new() } else { format!("{}, ", list(&others)) };
-        let line = format!("device: {} (also there: {others}{} with --device cpu)", gpu.info, cpu());
+        let line = format!("device: {} (also there: {others}{} with `device` cpu)", gpu.info, cpu());
         Ok((Device::Gpu(Box::new(gpu)), line))
     }
 
@@ -183,7 +183,7 @@ fn list(adapters: &[Adapter]) -> String {
 
 fn no_adapter(what: &str, found: &[Adapter]) -> Error {
     if found.is_empty() {
-        return Error::Device(format!("{what}; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers), or use --device cpu"));
+        return Error::Device(format!("{what}; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers), or use `device` cpu"));
     }
     let there: Vec<String> = found.iter().enumerate().map(|(i, a)| format!("gpu:{i} {}", a.info)).collect();
     Error::Device(format!("{what}; there: {}; see `retrograd devices`", there.join(", ")))

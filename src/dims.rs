@@ -33,35 +33,27 @@ impl Dims {
     /// Checks the sizes.
     ///
     /// # Errors
-    /// [`Error::Usage`] if a size is 0, there are more than 8 layers, or a tensor would not fit 32-bit offsets.
+    /// [`Error::Setting`] if a size is 0, there are more than 8 layers, or a tensor would not fit 32-bit offsets.
     pub fn checked(self) -> Result<Self> {
-        for (flag, n) in [
-            ("--hidden", self.hidden),
-            ("--batch", self.lanes),
-            ("--layers", self.layers),
-            ("the number of inputs", self.inputs),
-            ("the number of outputs", self.outputs),
-        ] {
+        for (setting, n) in [("hidden", self.hidden), ("batch", self.lanes), ("layers", self.layers), ("inputs", self.inputs), ("outputs", self.outputs)] {
             if n == 0 {
-                return Err(Error::Usage(format!("{flag} is 0; give at least 1")));
+                return Err(Error::setting(setting, format!("`{setting}` is 0; expected at least 1")));
             }
         }
         if self.layers > Self::MAX_LAYERS {
-            return Err(Error::Usage(format!("--layers {} is too many; give 1 to {}", self.layers, Self::MAX_LAYERS)));
+            return Err(Error::setting("layers", format!("`layers` {} is too many; expected 1 to {}", self.layers, Self::MAX_LAYERS)));
         }
         let [h, d, e, v, b] = [self.hidden, self.inputs, self.embedded, self.outputs, self.lanes].map(u128::from);
         let parameters = e * d + h * (d + h) + h * (2 * h) * u128::from(self.layers - 1) + v * h;
-        for (what, flag, n) in [
-            ("the parameters", "--hidden or --layers", parameters),
-            ("one step's state", "--batch or --hidden", b * h * u128::from(self.layers)),
-            ("one step's inputs", "--batch", b * d),
-            ("one step's outputs", "--batch", b * v),
+        for (what, setting, lower, n) in [
+            ("the parameters", "hidden", "`hidden` or `layers`", parameters),
+            ("one step's state", "batch", "`batch` or `hidden`", b * h * u128::from(self.layers)),
+            ("one step's inputs", "batch", "`batch`", b * d),
+            ("one step's outputs", "batch", "`batch`", b * v),
         ] {
             if n > Self::MAX_ELEMENTS {
-                return Err(Error::Usage(format!(
-                    "{what} would have {n} numbers, more than the {} that 32-bit offsets reach; lower {flag}",
-                    Self::MAX_ELEMENTS
-                )));
+                let most = Self::MAX_ELEMENTS;
+                return Err(Error::setting(setting, format!("{what} would have {n} numbers, more than the {most} that 32-bit offsets reach; lower {lower}")));
             }
         }
         Ok(self)

@@ -6,8 +6,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Error {
-    /// The command line or a setting is wrong; exit code 2.
+    /// A setting has a value that is not possible, or that does not go with the others; exit code 2.
+    Setting {
+        /// Its field in [`crate::Settings`] or [`crate::run::RunConfig`], or the argument of a function.
+        setting: &'static str,
+        /// What is wrong and what to do. Settings stand in it between backticks; the command line names its flags there.
+        message: String,
+    },
+    /// What is asked for is not possible; exit code 2.
     Usage(String),
     /// A file or its content is unusable; exit code 1.
     Input(String),
@@ -25,10 +33,28 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// That a setting is not possible.
+    pub(crate) fn setting(setting: &'static str, message: impl Into<String>) -> Self {
+        Error::Setting { setting, message: message.into() }
+    }
+
+    /// The same error with other words.
+    pub(crate) fn reworded(self, words: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Error::Setting { setting, message } => Error::Setting { setting, message: words(message) },
+            Error::Usage(m) => Error::Usage(words(m)),
+            Error::Input(m) => Error::Input(words(m)),
+            Error::Device(m) => Error::Device(words(m)),
+            Error::Lost(m) => Error::Lost(words(m)),
+            Error::Anomaly(m) => Error::Anomaly(words(m)),
+            Error::Interrupted => Error::Interrupted,
+        }
+    }
+
     /// The process exit code that goes with this error: 2 for bad usage, 130 for an interrupt, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage(_) => 2,
+            Error::Setting { .. } | Error::Usage(_) => 2,
             Error::Input(_) | Error::Device(_) | Error::Lost(_) | Error::Anomaly(_) => 1,
             Error::Interrupted => 130,
         }
@@ -40,13 +66,7 @@ impl Error {
 /// # Errors
 /// [`Error::Anomaly`] if it is not: such a model is of no use.
 pub(crate) fn finite(what: &str, x: f64) -> Result<()> {
-    if x.is_finite() { Ok(()) } else { Err(Error::Anomaly(format!("{what} is not finite: the model is of no use; train another with a lower --lr"))) }
-}
-
-/// Says something on standard error. Whoever read it may be gone (a closed terminal, a full disk): that must not end a training.
-pub fn tell(line: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    if x.is_finite() { Ok(()) } else { Err(Error::Anomaly(format!("{what} is not finite: the model is of no use; train another with a lower `lr`"))) }
 }
 
 /// Most characters of a file that a message quotes.
@@ -116,7 +136,7 @@ pub(crate) fn print_no_caught_panics() {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Usage(m) | Error::Input(m) | Error::Device(m) | Error::Lost(m) | Error::Anomaly(m) => f.write_str(m),
+            Error::Setting { message: m, .. } | Error::Usage(m) | Error::Input(m) | Error::Device(m) | Error::Lost(m) | Error::Anomaly(m) => f.write_str(m),
             Error::Interrupted => f.write_str("interrupted"),
         }
     }

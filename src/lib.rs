@@ -1,12 +1,12 @@
 //! Trains recurrent networks by backpropagation through time on any GPU, with hand-written WGSL kernels, or on the CPU.
 //!
 //! ```
-//! use retrograd::{Corpus, Device, Goal, Kind, Layout, Model, Settings, Symbols, Text, Trainer, Truncation, DeviceSpec};
+//! use retrograd::{Corpus, Device, Kind, Layout, Model, Settings, Symbols, Text, Trainer, Truncation, DeviceSpec};
 //! use std::sync::Arc;
 //!
 //! # fn main() -> retrograd::Result<()> {
 //! let (device, _) = Device::open(DeviceSpec::Cpu)?; // DeviceSpec::Auto takes a GPU where there is one
-//! let settings = Settings { hidden: 32, truncation: Truncation::Regular(32), goal: Goal::Updates(60), ..Settings::default() };
+//! let settings = Settings::default().hidden(32).truncation(Truncation::Regular(32)).updates(60);
 //! let symbols = Symbols::new(Text::embedded(), Kind::Characters)?; // Text::open(path)? for a file of your own
 //! let corpus = Corpus::new(Arc::new(symbols), Layout::Stream, &settings)?;
 //! let mut trainer = Trainer::new(&device, corpus, settings)?;
@@ -53,6 +53,9 @@
 
 pub mod error;
 pub mod exec;
+
+#[doc(hidden)]
+pub mod setting;
 
 pub mod dims;
 
@@ -136,7 +139,7 @@ pub use estimate::Estimator;
 pub use feed::Source;
 pub use model::{Activation, Config, Dropout, Init, RegressionLoss, StashPrecision};
 pub use optimizer::{Clip, Optimizer, Schedule};
-pub use plan::{Plan as MemoryPlan, Workload};
+pub use plan::{Bytes, Plan as MemoryPlan, Workload};
 pub use sample::{Options as SampleOptions, Sampler};
 pub use store::Model;
 pub use trainer::{Corpus, Goal, Layout, Settings, Trainer};

@@ -74,7 +74,7 @@ impl Monitor {
 
 fn symbols(trainer: &Trainer) -> Result<Arc<Symbols>> {
     let found = trainer.content().symbols().cloned();
-    found.ok_or_else(|| Error::Usage("--monitor looks at texts alone; leave it out".to_string()))
+    found.ok_or_else(|| Error::Usage("`monitor` looks at texts alone; leave it out".to_string()))
 }
 
 fn layer(l: &Layer) -> Value {

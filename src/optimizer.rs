@@ -134,7 +134,7 @@ impl FromStr for Schedule {
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
             Error::Usage(format!(
-                "schedule `{text}` is unknown; expected constant, cosine, cosine:END, exponential or exponential:END, END the part of --lr that is left \
+                "schedule `{text}` is unknown; expected constant, cosine, cosine:END, exponential or exponential:END, END the part of `lr` that is left \
                  at the end of the run, from 0 (cosine) or above 0 (exponential) to 1"
             ))
         };

@@ -11,6 +11,7 @@ use crate::kernel::{Capabilities, DISPATCH_SECONDS};
 use crate::model::record::{self, InputLayout, StashPrecision, Update, WindowShape};
 use crate::model::{Config, Dropout, Input};
 use crate::schedule::{self, Action};
+use crate::setting::{SettingType, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
@@ -56,6 +57,29 @@ impl fmt::Display for Bytes {
         let (unit, size) = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)].into_iter().find(|u| self.0 >= u.1).unwrap_or(("B", 1));
         let tenths = (self.0 as u128 * 10).div_ceil(u128::from(size));
         if tenths.is_multiple_of(10) { write!(f, "{}{unit}", tenths / 10) } else { write!(f, "{}.{}{unit}", tenths / 10, tenths % 10) }
+    }
+}
+
+impl SettingType for Bytes {
+    type Inner = Self;
+    fn of(inner: Self) -> Self {
+        inner
+    }
+    fn inner(&self) -> Option<&Self> {
+        Some(self)
+    }
+    fn write(bytes: &Self) -> std::result::Result<Value, String> {
+        u64::write(&bytes.0)
+    }
+    /// As a number of bytes, or as people write it.
+    fn read(value: Option<&Value>) -> std::result::Result<Self, String> {
+        match value {
+            Some(Value::String(text)) => text.parse().map_err(|e: Error| e.to_string()),
+            number => u64::read(number).map(Bytes).map_err(|_| "expected a size in bytes, such as 16777216 or \"16MiB\"".to_string()),
+        }
+    }
+    fn parse(word: &str) -> std::result::Result<Value, String> {
+        word.parse::<Self>().map_err(|e| e.to_string()).and_then(|b| Self::write(&b))
     }
 }
 
@@ -297,7 +321,7 @@ impl<'a> Planner<'a> {
         let states = planner.unit * u64::from(task.config.layers) * (u64::from(task.ring) + 5);
         if states > capabilities.binding_bytes {
             return Err(Error::Usage(format!(
-                "the states of one step, and the {} past ones that are kept, would take {} in one piece, the device binds at most {}; lower --batch, --hidden or K2/K1",
+                "the states of one step, and the {} past ones that are kept, would take {} in one piece, the device binds at most {}; lower `batch`, `hidden` or K2/K1",
                 task.ring,
                 Bytes(states),
                 Bytes(capabilities.binding_bytes)
@@ -456,7 +480,7 @@ impl<'a> Planner<'a> {
         }
         let Some((least, bytes)) = self.least() else {
             return Err(Error::Usage(format!(
-                "a window of {} steps needs more states than the device binds in one piece ({}); lower --batch, --hidden or the window",
+                "a window of {} steps needs more states than the device binds in one piece ({}); lower `batch`, `hidden` or the window",
                 self.task.window,
                 Bytes(self.capabilities.binding_bytes)
             )));
@@ -464,13 +488,9 @@ impl<'a> Planner<'a> {
         if bytes <= self.task.budget {
             return self.checked(least);
         }
-        Err(Error::Usage(format!(
-            "a budget of {} is too small: this model needs at least {} with --batch {} and --hidden {}; give that as --memory-budget, or lower one of them",
-            Bytes(self.task.budget),
-            Bytes(bytes),
-            self.task.lanes,
-            self.task.config.hidden
-        )))
+        let (budget, lanes, hidden) = (Bytes(self.task.budget), self.task.lanes, self.task.config.hidden);
+        let needed = format!("a budget of {budget} is too small: this model needs at least {} with `batch` {lanes} and `hidden` {hidden}", Bytes(bytes));
+        Err(Error::setting("memory_budget", format!("{needed}; give that as `memory_budget`, or lower one of them")))
     }
 
     /// The plan, if no slot is larger than what the adapter binds.
@@ -479,7 +499,7 @@ impl<'a> Planner<'a> {
         let most = self.capabilities.binding_bytes;
         match program.arena.largest() {
             (name, bytes) if bytes > most => Err(Error::Usage(format!(
-                "{name} would take {} in one piece, the device binds at most {}; lower --batch, --hidden or the vocabulary",
+                "{name} would take {} in one piece, the device binds at most {}; lower `batch`, `hidden` or the vocabulary",
                 Bytes(bytes),
                 Bytes(most)
             ))),

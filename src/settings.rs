@@ -1,121 +1,159 @@
-//! What a training run is made of, besides what it is trained on.
+//! What a training is made of, besides what it is trained on.
 
 use crate::data::Codec;
-use crate::error::Result;
+use crate::dims::Dims;
+use crate::error::{Error, Result};
 use crate::feed::Feed;
-use crate::model::{Config, Dropout, Init, StashPrecision};
+use crate::model::{Activation, Config, Dropout, Init, StashPrecision};
 use crate::optimizer::{Clip, Optimizer, Schedule};
-use crate::plan::{self, Workload};
+use crate::plan::{self, Bytes, Workload};
+use crate::setting::{any, at_least_1, check_all, not_negative, part, positive, settings, written_as_text};
 use crate::truncation::Truncation;
 
-/// What a training run is made of, besides the text.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// H.
-    pub hidden: u32,
-    /// Layers.
-    pub layers: u32,
-    /// B.
-    pub lanes: u32,
-    /// phi.
-    pub activation: crate::model::Activation,
-    /// Whether there are biases.
-    pub bias: bool,
-    /// Initial parameters.
-    pub init: Init,
-    /// Truncation strategy.
-    pub truncation: Truncation,
-    /// Optimizer.
-    pub rule: Optimizer,
-    /// Clipping.
-    pub clip: Clip,
-    /// Learning rate.
-    pub lr: f32,
-    /// How it changes.
-    pub schedule: Schedule,
-    /// Updates over which it rises from 0.
-    pub warmup: u64,
-    /// Where training ends: the learning rate's schedule depends on it.
-    pub goal: Goal,
-    /// Seed of the initial parameters and of all that is drawn.
-    pub seed: u64,
-    /// Part held out, 0 for none: of a stream its end, of independent sequences some that are drawn.
-    pub val_fraction: f64,
-    /// Seed by which independent sequences are held out; none as runs did that were begun before it was a setting: those at the end of a text, lines with
-    /// labels by `seed`.
-    pub split_seed: Option<u64>,
-    /// Bytes that training may take on the device; none for [`crate::plan::default_budget`].
-    pub memory_budget: Option<u64>,
-    /// How h is stored between the passes.
-    pub stash: StashPrecision,
-    /// Probability with which a unit is dropped between layers.
-    pub dropout: f64,
-    /// E: numbers that a symbol is embedded in; 0 for one-hot symbols.
-    pub embed: u32,
-    /// Bytes of it that something else on the device takes.
-    pub reserved: u64,
+written_as_text!(Truncation, Init, Optimizer, Schedule);
+
+settings! {
+    /// What a training is made of, besides what it is trained on.
+    ///
+    /// ```
+    /// use retrograd::{Error, Settings};
+    ///
+    /// let settings = Settings::default().hidden(128).layers(2).dropout(0.1).updates(500);
+    /// assert!(settings.check().is_ok());
+    /// let wrong = Settings::default().dropout(0.1).check();
+    /// assert!(matches!(wrong, Err(Error::Setting { setting: "dropout", .. })));
+    /// ```
+    #[derive(Copy)]
+    pub struct Settings {
+        /// Units per layer [default: 256; for series and labels 64]
+        hidden: u32 = 256, "Model", "H", units {};
+        /// Layers, 1 to 8
+        layers: u32 = 1, "Model", "N", layers {};
+        /// Activation of the layers [default: tanh; for labels relu]
+        activation: Activation = Activation::Tanh, "Model", "PHI", any {};
+        /// Train without biases
+        no_bias: bool = false, "Model", "", any {};
+        /// Initial weights: orthogonal, orthogonal:A, xavier, identity:A, normal:SIGMA, or uniform (PyTorch's default) [default: orthogonal; for labels identity:1]
+        init: Init = Init::default(), "Model", "INIT", any {};
+        /// Drop units between layers with this probability while training, as nn.RNN(dropout=P) does; needs 2 layers or more
+        dropout: f64 = 0.0, "Model", "P", part { later: true };
+        /// Embed each symbol in E learned numbers, in place of one-hot inputs: for large vocabularies
+        embed: Option<u32> = None, "Model", "E", embedding {};
+        /// Lanes of text trained side by side [default: 32; for series as many as its rows fill, up to 32]
+        batch: u32 = 32, "Training", "B", units {};
+        /// How far back gradients flow, see below [default: regular:64; for labels full]
+        truncation: Truncation = Truncation::Regular(64), "Training", "STRATEGY", any {};
+        /// Stop after N updates [default: 1000, for series 600, unless epochs are given]
+        updates: Option<u64> = None, "Training", "N", at_least_1 { free: true, excludes: &["epochs"], sets_aside: &["epochs"] };
+        /// Stop after N passes over the training text
+        epochs: Option<u64> = None, "Training", "N", at_least_1 { free: true, sets_aside: &["updates"] };
+        /// sgd, sgd:MOMENTUM, rmsprop, rmsprop:ALPHA, adam, adamw or adamw:DECAY [default: adam; for series adamw:0.3]
+        optimizer: Optimizer = Optimizer::Adam, "Training", "RULE", any {};
+        /// Learning rate [default: 0.002; for series 0.003]
+        lr: f64 = 2e-3, "Training", "LR", positive {};
+        /// How the learning rate falls over the run: constant, cosine[:END] or exponential[:END], END the part of it that is left
+        /// [default: cosine for texts and series, else constant]
+        schedule: Schedule = Schedule::Constant, "Training", "SCHEDULE", any {};
+        /// Updates over which the learning rate rises from 0
+        warmup: u64 = 0, "Training", "N", any {};
+        /// Scale gradients down to this global norm at most; 0 for no clipping
+        clip_norm: f64 = 1.0, "Training", "NORM", not_negative { excludes: &["clip_value"], sets_aside: &["clip_value"] };
+        /// Clamp each gradient to plus or minus V instead
+        clip_value: Option<f64> = None, "Training", "V", positive { sets_aside: &["clip_norm"] };
+        /// Memory that training may take on the device, such as 48MiB; longer windows are then computed again in part, not refused
+        /// [default: a quarter of the machine's memory, at most 2GiB]
+        memory_budget: Option<Bytes> = None, "Training", "SIZE", any {};
+        /// Precision in which the states of all steps wait for the backward pass: f16 takes half the memory, and rounds them by up to 1 in 2048;
+        /// all arithmetic stays f32. Every device can. States beyond plus or minus 65504 (relu, identity) are held there
+        stash: StashPrecision = StashPrecision::F32, "Training", "STASH", any { later: true };
+        /// Seed of the initial weights, of random cuts, of the sequences of a task and the order of any, and of the sample
+        seed: u64 = 0, "Training", "N", any {};
+        /// Part that is held out for validation: the end of a text, or, of lines, sequences and lines with labels, some that are drawn and whose numbers are
+        /// written to held_out.txt
+        val_fraction: f64 = 0.1, "Training", "PART", part {};
+        /// Seed by which lines or sequences are drawn that are held out; the other seed does not change them [default: 0]
+        split_seed: Option<u64> = Some(0), "Training", "N", any {};
+    }
+}
+
+fn units(n: &u32) -> std::result::Result<(), String> {
+    if *n > 0 { Ok(()) } else { Err("expected a whole number, 1 or more".to_string()) }
+}
+
+fn layers(n: &u32) -> std::result::Result<(), String> {
+    if (1..=Dims::MAX_LAYERS).contains(n) { Ok(()) } else { Err(format!("expected 1 to {}", Dims::MAX_LAYERS)) }
+}
+
+fn embedding(n: &u32) -> std::result::Result<(), String> {
+    if (1..=65_536).contains(n) { Ok(()) } else { Err("expected a whole number from 1 to 65536".to_string()) }
 }
 
 /// Where training ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
-    /// After so many updates.
+    /// After n updates.
     Updates(u64),
-    /// After so many passes over the training text.
+    /// After n passes over the training text.
     Epochs(u64),
 }
 
 impl Settings {
+    /// That each value is within its bounds, and all go together.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first that is not possible.
+    pub fn check(&self) -> Result<()> {
+        check_all(self, Self::FIELDS)?;
+        Config { hidden: self.hidden, layers: self.layers, ..Config::symbols(1) }.dims(self.batch).checked()?;
+        if self.updates.is_some() && self.epochs.is_some() {
+            return Err(Error::setting("updates", "`updates` and `epochs` exclude each other; give one of them"));
+        }
+        if self.dropout > 0.0 && self.layers < 2 {
+            return Err(Error::setting("dropout", "`dropout` drops units between layers, and there is one layer; give `layers` 2 or more, or leave it out"));
+        }
+        Ok(())
+    }
+
+    /// Where training ends.
+    pub fn goal(&self) -> Goal {
+        match (self.updates, self.epochs) {
+            (None, Some(n)) => Goal::Epochs(n),
+            (n, _) => Goal::Updates(n.unwrap_or(1000)),
+        }
+    }
+
+    /// How gradients are clipped.
+    pub fn clip(&self) -> Clip {
+        match self.clip_value {
+            Some(v) => Clip::Value(v as f32),
+            None if self.clip_norm == 0.0 => Clip::None,
+            None => Clip::Norm(self.clip_norm as f32),
+        }
+    }
+
     /// The architecture for what is read and predicted.
     ///
     /// # Errors
-    /// [`crate::error::Error::Usage`] if a size is 0 or too large.
+    /// [`Error::Setting`] for the first setting that is not possible.
     pub fn config(&self, codec: &Codec) -> Result<Config> {
-        let (input, output) = (codec.input(self.embed), codec.output());
-        let config = Config { input, output, hidden: self.hidden, layers: self.layers, activation: self.activation, bias: self.bias };
-        config.dims(self.lanes).checked().map(|_| config)
+        self.check()?;
+        let (input, output) = (codec.input(self.embed.unwrap_or(0)), codec.output());
+        let config = Config { input, output, hidden: self.hidden, layers: self.layers, activation: self.activation, bias: !self.no_bias };
+        config.dims(self.batch).checked().map(|_| config)
     }
 
     /// What a plan is made for.
     pub fn task(&self, config: Config, feed: &Feed) -> Workload {
         Workload {
             config,
-            lanes: self.lanes,
+            lanes: self.batch,
             window: feed.longest(),
             ring: feed.ring(),
             split: feed.splits(),
-            update: self.rule.update(self.clip),
+            update: self.optimizer.update(self.clip()),
             stash: self.stash,
             dropout: Dropout::new(self.dropout, self.seed),
-            budget: self.memory_budget.unwrap_or_else(plan::default_budget).saturating_sub(self.reserved),
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            hidden: 256,
-            layers: 1,
-            lanes: 32,
-            activation: crate::model::Activation::Tanh,
-            bias: true,
-            init: Init::default(),
-            truncation: Truncation::Regular(64),
-            rule: Optimizer::Adam,
-            clip: Clip::Norm(1.0),
-            lr: 2e-3,
-            schedule: Schedule::Constant,
-            warmup: 0,
-            goal: Goal::Updates(1000),
-            seed: 0,
-            val_fraction: 0.1,
-            split_seed: Some(0),
-            memory_budget: None,
-            stash: StashPrecision::F32,
-            dropout: 0.0,
-            embed: 0,
-            reserved: 0,
+            budget: self.memory_budget.map_or_else(plan::default_budget, |b| b.0),
         }
     }
 }

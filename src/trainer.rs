@@ -66,10 +66,10 @@ impl Trainer {
     /// As there.
     pub fn with_plan(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>, parameters: &[f32]) -> Result<Self> {
         let config = settings.config(&corpus.codec)?;
-        let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
+        let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
         let task = settings.task(config, &feed);
         let plan = plan.map_or_else(|| Plan::new(&task, &device.capabilities()), |plan| plan.checked(&task))?;
-        let mut engine = Engine::new(device, config, plan, &settings.rule.update(settings.clip))?;
+        let mut engine = Engine::new(device, config, plan, &settings.optimizer.update(settings.clip()))?;
         engine.set_parameters(parameters)?;
         let (validation, interrupt) = (corpus.validation, Arc::new(AtomicBool::new(false)));
         Ok(Trainer {
@@ -168,7 +168,7 @@ impl Trainer {
 
     /// The part of the way to the goal that is done, 1 when it is reached.
     pub fn fraction(&mut self) -> f64 {
-        match self.settings.goal {
+        match self.settings.goal() {
             Goal::Updates(n) => self.counters.updates as f64 / n as f64,
             Goal::Epochs(n) => self.epochs() / n as f64,
         }
@@ -176,7 +176,7 @@ impl Trainer {
 
     /// Whether the goal is reached.
     pub fn done(&self) -> bool {
-        match self.settings.goal {
+        match self.settings.goal() {
             Goal::Updates(n) => self.counters.updates >= n,
             Goal::Epochs(n) => self.counters.cursor.epoch >= n,
         }
@@ -203,7 +203,7 @@ impl Trainer {
         let fraction = self.fraction();
         let factor = self.settings.schedule.factor(fraction);
         let warm = if self.counters.updates < self.settings.warmup { (self.counters.updates + 1) as f64 / self.settings.warmup as f64 } else { 1.0 };
-        (f64::from(self.settings.lr) * factor * warm) as f32
+        (f64::from(self.settings.lr as f32) * factor * warm) as f32
     }
 
     /// The learning rate of the last update.

@@ -53,7 +53,7 @@ impl std::fmt::Display for Shape {
 /// A trainer whose windows have that shape, on a text of 65 characters drawn at random.
 fn trainer(device: &Device, shape: Shape) -> Trainer {
     let truncation = Truncation::Regular(shape.steps);
-    let settings = Settings { hidden: shape.hidden, lanes: shape.lanes, layers: shape.layers, truncation, val_fraction: 0.0, ..Settings::default() };
+    let settings = Settings::default().hidden(shape.hidden).batch(shape.lanes).layers(shape.layers).truncation(truncation).val_fraction(0.0);
     let symbols = (shape.lanes * (2 * shape.steps + 1)).max(20_000);
     let text: Vec<u8> = (0..symbols).map(|i| b'0' + (i.wrapping_mul(2_654_435_761) >> 16) as u8 % VOCAB as u8).collect();
     let symbols = Arc::new(Symbols::new(Text::given("65 characters at random", text), Kind::Characters).expect("ASCII"));

@@ -80,12 +80,12 @@ fn wanted() -> Vec<SeriesSpec> {
 /// Of a corpus, what training asks of it before its first update.
 fn plans(corpus: Corpus, settings: &Settings) -> Result<()> {
     let model = settings.config(&corpus.codec)?;
-    let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
+    let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
     MemoryPlan::new(&settings.task(model, &feed), &Device::Cpu { threads: 1 }.capabilities()).map(drop)
 }
 
 fn small() -> Settings {
-    Settings { hidden: 3, lanes: 2, truncation: Truncation::Full, val_fraction: 0.1, ..Settings::default() }
+    Settings::default().hidden(3).batch(2).truncation(Truncation::Full).val_fraction(0.1)
 }
 
 /// What steps read and want of a table is finite, whatever the file says.

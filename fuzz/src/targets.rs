@@ -5,7 +5,7 @@ use retrograd::analysis::recorded::Recorded;
 use retrograd::data::{Codec, Kind, Symbols, Text, Vocabulary};
 use retrograd::feed::Feed;
 use retrograd::model::{Activation, Config, Init};
-use retrograd::run::{Folder, MetricsLog, Run, RunConfig};
+use retrograd::run::{Folder, MetricsLog, Run, RunConfig, Stated};
 use retrograd::store::{Container, Foreign, Model, Checkpoint, TrainedOn, ImportOptions};
 use retrograd::trainer::Corpus;
 use retrograd::{Device, MemoryPlan, Result};
@@ -172,7 +172,7 @@ fn run_files() -> &'static [Vec<u8>; 3] {
     FILES.get_or_init(|| {
         let mut config = RunConfig::parse(&String::from_utf8(plain()).unwrap()).unwrap();
         let symbols = Arc::new(config.open_text(None).unwrap());
-        let corpus = Corpus::new(symbols, config.layout(), &config.settings()).unwrap();
+        let corpus = Corpus::new(symbols, config.layout(), &config.training).unwrap();
         let folder = Folder::create(&place("run")).unwrap();
         config.save(&folder.file("config.toml")).unwrap();
         let device = Device::Cpu { threads: 1 };
@@ -205,7 +205,7 @@ fn checkpoint(input: &[u8]) -> String {
         std::fs::write(path.join("config.toml"), &files[0]).unwrap();
         let folder = Folder::open(&path)?;
         let config = RunConfig::load(&folder.file("config.toml"))?;
-        let corpus = Corpus::new(Arc::new(config.find_text(None)?), config.layout(), &config.settings())?;
+        let corpus = Corpus::new(Arc::new(config.find_text(None)?), config.layout(), &config.training)?;
         let mut run = Run::resume(folder, config, Device::Cpu { threads: 1 }, corpus, &checkpoint)?;
         if !run.trainer.done() { run.trainer.step() } else { Ok(()) }
     };
@@ -220,7 +220,6 @@ fn configs() -> Vec<Vec<u8>> {
 /// As --resume reads it, and as --config does; then as far as the plan.
 fn config(input: &[u8]) -> String {
     let path = written("config.toml", input);
-    let base = RunConfig::parse(&String::from_utf8(plain()).unwrap()).unwrap();
     let use_it = |mut config: RunConfig| {
         config.check()?;
         config.text = None;
@@ -229,15 +228,15 @@ fn config(input: &[u8]) -> String {
             return Ok(());
         }
         let symbols = Arc::new(config.open_text(None)?);
-        let settings = config.settings();
+        let settings = config.training;
         let corpus = Corpus::new(symbols, config.layout(), &settings)?;
         let model = settings.config(&corpus.codec)?;
-        let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
+        let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
         MemoryPlan::new(&settings.task(model, &feed), &Device::Cpu { threads: 1 }.capabilities())?;
         Ok(())
     };
     let resumed = RunConfig::load(&path).and_then(use_it);
-    let over = RunConfig::merged(&base, &[], Some(&path)).and_then(|(c, _)| use_it(c));
+    let over = RunConfig::merged(&Stated::new(), Some(&path)).and_then(|(c, _)| use_it(c));
     answer(resumed.or(over))
 }
 
@@ -258,7 +257,7 @@ fn text(input: &[u8]) -> String {
             symbols.read(from.min(symbols.len() - out.len() as u64), &mut out)?;
         }
         let symbols = Arc::new(symbols);
-        let settings = retrograd::Settings { lanes: 2, hidden: 4, ..retrograd::Settings::default() };
+        let settings = retrograd::Settings::default().batch(2).hidden(4);
         for layout in [None, Some("\n"), Some("\n\n")] {
             Corpus::new(symbols.clone(), layout, &settings)?;
         }
@@ -288,11 +287,11 @@ fn calibration(input: &[u8]) -> String {
     let Some(all) = retrograd::gpu::cached(input) else { return "not a cache".to_string() };
     let mut config = RunConfig::parse(&String::from_utf8(plain()).unwrap()).unwrap();
     let symbols = Arc::new(config.open_text(None).unwrap());
-    let settings = config.settings();
+    let settings = config.training;
     for (_, capabilities) in all {
         let corpus = Corpus::new(symbols.clone(), config.layout(), &settings).unwrap();
         let model = settings.config(&corpus.codec).unwrap();
-        let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
+        let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
         if let Err(e) = MemoryPlan::new(&settings.task(model, &feed), &capabilities) {
             return e.to_string();
         }

@@ -14,8 +14,8 @@ use crate::estimate::Estimator;
 use crate::feed::Source;
 use crate::model::{Config, Tensor};
 use crate::optimizer::Clip;
-use crate::plan::default_budget;
-use crate::trainer::{Corpus, Goal, Layout, Settings, Trainer};
+use crate::plan::{Bytes, default_budget};
+use crate::trainer::{Corpus, Layout, Settings, Trainer};
 use crate::truncation::{Draw, Truncation};
 use std::sync::Arc;
 use std::time::Instant;
@@ -77,7 +77,7 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
         observer(Event::Finished(&strategy));
         found.push(strategy);
     }
-    let batch = plan.settings.lanes.min(u32::try_from(symbols.len().saturating_sub(1) / u64::from(plan.length)).unwrap_or(u32::MAX)).max(1);
+    let batch = plan.settings.batch.min(u32::try_from(symbols.len().saturating_sub(1) / u64::from(plan.length)).unwrap_or(u32::MAX)).max(1);
     let tokens = u64::from(batch) * u64::from(plan.length);
     let full = gradients(device, symbols, plan, &config, &weights, (Truncation::Full, batch), observer)?;
     for (strategy, &truncation) in found.iter_mut().zip(&strategies) {
@@ -99,7 +99,7 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
         parameters: config.parameters(),
         hidden: config.hidden,
         layers: config.layers,
-        batch: plan.settings.lanes,
+        batch: plan.settings.batch,
         length: plan.length,
         seed: plan.settings.seed,
         training: training(&plan.settings),
@@ -113,12 +113,12 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
 
 /// How it is trained, in words.
 fn training(settings: &Settings) -> String {
-    let clip = match settings.clip {
+    let clip = match settings.clip() {
         Clip::None => "no clipping".to_string(),
         Clip::Norm(n) => format!("gradients clipped to a norm of {n}"),
         Clip::Value(v) => format!("gradients clipped to a size of {v}"),
     };
-    format!("{}, learning rate {}, {clip}", settings.rule, settings.lr)
+    format!("{}, learning rate {}, {clip}", settings.optimizer, settings.lr)
 }
 
 /// A strategy on its way.
@@ -135,8 +135,8 @@ struct Course {
 impl Course {
     fn new(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, truncation: Truncation, courses: u64) -> Result<Self> {
         // All are there at once, and share what one would have.
-        let memory_budget = Some(plan.settings.memory_budget.unwrap_or_else(default_budget) / courses);
-        let settings = Settings { truncation, goal: Goal::Updates(plan.updates), memory_budget, ..plan.settings };
+        let budget = plan.settings.memory_budget.map_or_else(default_budget, |b| b.0) / courses;
+        let settings = plan.settings.truncation(truncation).updates(plan.updates).memory_budget(Bytes(budget));
         let trainer = Trainer::new(device, Corpus::new(symbols.clone(), Layout::Pieces(plan.length), &settings)?, settings)?;
         Ok(Course { truncation, trainer, curve: Vec::new(), seconds: 0.0, val_loss: None, asked: 0 })
     }
@@ -159,7 +159,7 @@ impl Course {
     /// What was found, and the weights.
     fn end(mut self, plan: &Plan) -> Result<(Strategy, Vec<f32>)> {
         let (c, config) = (self.trainer.counters(), self.trainer.engine.config);
-        let state = 4 * u64::from(plan.settings.lanes) * u64::from(pad4(config.hidden));
+        let state = 4 * u64::from(plan.settings.batch) * u64::from(pad4(config.hidden));
         let draw = Draw { seed: plan.settings.seed, epoch: 0 };
         let cuts = self.truncation.within(plan.length).cuts(plan.length, 0, draw).edges(0..STRETCH.min(plan.length), 0);
         let strategy = Strategy {
@@ -270,7 +270,7 @@ mod tests {
     fn strategies_take_turns() {
         let text = crate::data::Text::given("text", "the strategies of truncation take turns, a few updates each. ".repeat(40));
         let symbols = Arc::new(Symbols::new(text, crate::data::Kind::Characters).unwrap());
-        let settings = Settings { hidden: 4, lanes: 2, goal: Goal::Updates(24), ..Settings::default() };
+        let settings = Settings::default().hidden(4).batch(2).updates(24);
         let (a, b) = (Truncation::Full, Truncation::Regular(5));
         let plan = Plan { strategies: vec![b, b], settings, updates: 24, length: 20, draws: 2 };
         let mut turns = Vec::new();

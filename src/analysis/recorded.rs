@@ -34,14 +34,14 @@ impl Recorded {
     ///
     /// # Errors
     /// [`Error::Input`] if it is not the folder of a run, or of one of a newer program.
-    pub fn load(path: &Path, repeat: impl Fn(&RunConfig) -> Result<(Vec<String>, String)>) -> Result<Self> {
+    pub fn load(path: &Path, repeat: impl Fn(&RunConfig) -> (Vec<String>, String)) -> Result<Self> {
         let file = path.join("config.toml");
         if !file.is_file() {
             let what = if path.is_dir() { "is not the folder of a run: it has no config.toml" } else { "is not a folder; give that of a run" };
             return Err(Error::Input(format!("{} {what}", path.display())));
         }
         let config = RunConfig::load(&file)?;
-        let (given, command) = repeat(&config)?;
+        let (given, command) = repeat(&config);
         let json = |name: &str| serde_json::from_slice::<Value>(&files::read(&path.join(name)).ok()?).ok();
         let metrics = path.join("metrics.jsonl");
         let history = if metrics.exists() { MetricsLog::parse(&files::read(&metrics)?) } else { MetricsLog::default() };

@@ -1,17 +1,17 @@
 //! `retrograd compare`
 
-use super::{finite, positive, print_json, say};
+use super::settings::{Flags, List};
+use super::tell;
+use super::{print_json, say};
 use crate::analysis::compare::{self, Event, Plan};
 use crate::analysis::comparison::Comparison;
 use crate::data::{Kind, Symbols, Text, ask_about_tables};
 use crate::device::{Device, DeviceSpec};
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Init, StashPrecision};
-use crate::optimizer::{Clip, Optimizer, Schedule};
 use crate::phrase::counted;
-use crate::run::Folder;
-use crate::trainer::{Goal, Settings};
+use crate::run::{Folder, RunConfig, declared};
+use crate::setting::{Setting, Value, shown};
 use crate::truncation::Truncation;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -48,39 +48,8 @@ pub(super) struct Args {
     /// Gradients drawn of each random strategy, for bias and spread
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..), value_name = "N")]
     draws: u32,
-    /// Units per layer
-    #[arg(long, default_value_t = 128, value_name = "H")]
-    hidden: u32,
-    /// Layers, 1 to 8
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    layers: u32,
-    /// Sequences of an update
-    #[arg(long, default_value_t = 32, value_name = "B")]
-    batch: u32,
-    /// Activation of the layers
-    #[arg(long, value_enum, default_value_t = Activation::Tanh)]
-    activation: Activation,
-    /// Initial weights, as for `train`
-    #[arg(long, default_value = "orthogonal")]
-    init: Init,
-    /// Optimizer, as for `train`
-    #[arg(long, default_value = "adam", value_name = "RULE")]
-    optimizer: Optimizer,
-    /// Learning rate
-    #[arg(long, default_value_t = 4e-3, value_parser = positive)]
-    lr: f64,
-    /// Bound of the gradient's norm; 0 for none
-    #[arg(long, default_value_t = 1.0, value_parser = super::not_negative, value_name = "NORM")]
-    clip_norm: f64,
-    /// Part of the text, at its end, that is held out for validation
-    #[arg(long, default_value_t = 0.1, value_parser = held_out, value_name = "PART")]
-    val_fraction: f64,
-    /// Seed of weights, order and cuts
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    seed: u64,
-    /// Where to train: auto, gpu, gpu:INDEX or cpu
-    #[arg(long, default_value = "auto")]
-    device: DeviceSpec,
+    #[command(flatten)]
+    settings: Flags<Compared>,
     /// Folder for compare.json and report.html; it must be new or empty [default: runs/compare-NAME, after the text]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -90,11 +59,6 @@ pub(super) struct Args {
     /// Print the content of compare.json, and the folder, as one JSON object on standard output
     #[arg(long)]
     json: bool,
-}
-
-fn held_out(text: &str) -> std::result::Result<f64, String> {
-    finite(text)
-        .and_then(|x| if x > 0.0 && x < 1.0 { Ok(x) } else { Err("expected a number between 0 and 1: strategies are judged by validation".to_string()) })
 }
 
 /// Strategies apart by spaces, semicolons or commas; a number after a comma belongs to the strategy before it.
@@ -111,37 +75,48 @@ fn strategies(words: &[String]) -> Result<Vec<Truncation>> {
     names.iter().map(|n| n.parse()).collect()
 }
 
+/// Settings that strategies are compared under.
+struct Compared;
+
+const COMPARED: [&str; 11] = ["hidden", "layers", "activation", "init", "batch", "optimizer", "lr", "clip_norm", "val_fraction", "seed", "device"];
+
+/// Their defaults, where they are not those of training.
+const DEFAULTS: [(&str, &str); 3] = [("hidden", "128"), ("lr", "0.004"), ("schedule", "constant")];
+
+impl List for Compared {
+    const HEADING: Option<&'static str> = Some("Training");
+
+    fn has(setting: &Setting) -> bool {
+        COMPARED.contains(&setting.name)
+    }
+
+    fn default(setting: &Setting) -> Option<String> {
+        let own = DEFAULTS.iter().find(|d| d.0 == setting.name).map(|d| d.1.to_string());
+        own.or_else(|| RunConfig::default().get(setting.name).map(|v| shown(&v)))
+    }
+}
+
+fn read(key: &str, word: &str) -> Option<Value> {
+    declared().find(|s| s.name == key).and_then(|s| s.read(word).ok())
+}
+
 impl Args {
-    fn plan(&self) -> Result<Plan> {
-        let settings = Settings {
-            hidden: self.hidden,
-            layers: self.layers,
-            lanes: self.batch,
-            activation: self.activation,
-            bias: true,
-            init: self.init,
-            truncation: Truncation::Full,
-            rule: self.optimizer,
-            clip: if self.clip_norm == 0.0 { Clip::None } else { Clip::Norm(self.clip_norm as f32) },
-            lr: self.lr as f32,
-            schedule: Schedule::Constant,
-            warmup: 0,
-            goal: Goal::Updates(self.updates),
-            seed: self.seed,
-            val_fraction: self.val_fraction,
-            split_seed: None,
-            memory_budget: None,
-            stash: StashPrecision::F32,
-            dropout: 0.0,
-            embed: 0,
-            reserved: 0,
-        };
-        Ok(Plan { strategies: strategies(&self.strategies)?, settings, updates: self.updates, length: self.length, draws: self.draws })
+    fn plan(&self) -> Result<(Plan, DeviceSpec)> {
+        let mut stated = self.settings.stated.clone();
+        stated.extend(DEFAULTS.iter().filter(|(key, _)| !self.settings.has(key)).map(|(key, word)| (key.to_string(), read(key, word))));
+        let config = RunConfig::of(&stated)?;
+        if config.training.val_fraction == 0.0 {
+            return Err(Error::setting("val_fraction", "`val_fraction` is 0, and strategies are judged by validation; give it above 0"));
+        }
+        let mut settings = config.training.truncation(Truncation::Full).updates(self.updates);
+        settings.split_seed = None;
+        let plan = Plan { strategies: strategies(&self.strategies)?, settings, updates: self.updates, length: self.length, draws: self.draws };
+        Ok((plan, config.device))
     }
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let plan = args.plan()?;
+    let (plan, device) = args.plan()?;
     let text = args.text.as_deref().map_or_else(|| Ok(Text::embedded()), Text::open)?;
     ask_about_tables(&text, args.table_as_text, false)?;
     let symbols = Arc::new(Symbols::new(text, Kind::Characters)?);
@@ -149,7 +124,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         Some(path) => Folder::create(path)?,
         None => Folder::create_new(&format!("compare-{}", super::start::run_name(args.text.as_deref())))?,
     };
-    let (device, line) = Device::open(args.device)?;
+    let (device, line) = Device::open(device)?;
     if !args.quiet {
         tell(&line);
         symbols.notes().iter().for_each(|note| tell(note));

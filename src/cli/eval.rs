@@ -3,10 +3,11 @@
 use super::eval_flags::Args;
 use super::model::Source;
 use super::reader::{ADVICE, LANES, engine};
+use super::tell;
 use super::{held_out, percent, print_json, say};
 use crate::data::{Codec, Kind, Parts, Sequences, Set, Symbols, SyntheticTask, Text, Unknown, WARM_UP};
 use crate::device::Device;
-use crate::error::{Error, Result, finite, tell};
+use crate::error::{Error, Result, finite};
 use crate::evaluate::{Answers, EvalSet, Evaluation};
 use crate::files;
 use crate::metrics::{number, optional};
@@ -142,7 +143,7 @@ fn own_part(args: &Args, model: &Model) -> Result<Laid> {
     let unit = corpus.content.unit();
     let nothing = || Error::Usage(format!("{} held nothing out; give the path of a text after it", args.run.display()));
     let held = corpus.validation.ok_or_else(nothing)?;
-    Ok(Laid { held, lanes: config.batch, unit, notes: Vec::new(), unknown: 0 })
+    Ok(Laid { held, lanes: config.training.batch, unit, notes: Vec::new(), unknown: 0 })
 }
 
 /// Whether the file of --sequences can be made.

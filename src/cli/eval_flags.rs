@@ -47,8 +47,8 @@ pub(super) struct Args {
     /// And that of the texts
     #[arg(long, value_name = "COLUMN", requires = "label_column")]
     pub(super) text_column: Option<String>,
-    /// Of a model of labels, whether the first line of the table names its columns [default: as the run was trained]
-    #[arg(long, value_enum, value_name = "ANSWER", conflicts_with = "separator")]
+    /// Of a model of labels, whether the first line of the table names its columns, yes or no [default: as the run was trained]
+    #[arg(long, value_name = "ANSWER", conflicts_with = "separator")]
     pub(super) header: Option<Answer>,
     /// Read the text as one stream, even if the run was trained on sequences
     #[arg(long, conflicts_with_all = ["separator", "lines"])]

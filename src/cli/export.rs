@@ -1,9 +1,10 @@
 //! `retrograd export`
 
 use super::model::{Source, Which};
+use super::tell;
 use super::{print_json, say};
 use crate::data::{Codec, Kind, Vocabulary};
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::store::Model;
 use serde_json::json;

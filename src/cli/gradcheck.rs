@@ -1,10 +1,11 @@
 //! `retrograd gradcheck`
 
+use super::tell;
 use super::{print_json, say};
 use crate::analysis::gradcheck::{Case, Gradients, differences, executor, reference, relative_error};
 use crate::cpu;
 use crate::device::{Device, DeviceSpec};
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result};
 use crate::gpu::{GpuDevice, adapters};
 use crate::metrics::number;
 use crate::model::Activation;

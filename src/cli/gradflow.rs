@@ -1,15 +1,19 @@
 //! `retrograd gradflow`
 
 use super::model::{Source, Which};
+use super::settings::{Flags, List};
+use super::tell;
 use super::{not_negative, positive, print_json, say, separator};
 use crate::analysis::flow::sweep::{self, Grid, Sweep};
 use crate::analysis::flow::{self, Flow, Options, Subject, Verdict};
 use crate::data::{Kind, Sequences, Set, Symbols, Text, ask_about_tables};
 use crate::device::{Device, DeviceSpec};
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Config, Init};
+use crate::model::{Activation, Config};
 use crate::run::{Folder, RunConfig};
+use crate::setting::{Setting, shown};
+use crate::settings::Settings;
 use crate::store::Model;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,23 +66,10 @@ pub(super) struct Args {
     /// Read the text as one stream, even if the run was trained on sequences
     #[arg(long, conflicts_with_all = ["separator", "lines"])]
     stream: bool,
-    /// Units per layer [default: 256; 128 with --sweep]
-    #[arg(long, value_name = "H", help_heading = "Fresh model")]
-    hidden: Option<u32>,
-    /// Layers, 1 to 8 [default: 1]
-    #[arg(long, value_name = "N", help_heading = "Fresh model")]
-    layers: Option<u32>,
-    /// Activation of the layers [default: tanh; with --sweep all]
-    #[arg(long, value_enum, help_heading = "Fresh model")]
-    activation: Option<Activation>,
-    /// Initial weights: orthogonal[:A], xavier, identity:A, normal:SIGMA or uniform [default: orthogonal]
-    #[arg(long, conflicts_with = "sweep", help_heading = "Fresh model")]
-    init: Option<Init>,
-    /// Without biases
-    #[arg(long, conflicts_with = "sweep", help_heading = "Fresh model")]
-    no_bias: bool,
+    #[command(flatten)]
+    fresh: Flags<Fresh>,
     /// Fresh models over spectral radius, initialisation and activation, instead of one
-    #[arg(long, conflicts_with_all = ["tolerance", "best", "separator", "lines", "stream"], help_heading = "Fresh model")]
+    #[arg(long, conflicts_with_all = ["tolerance", "best", "separator", "lines", "stream", "init", "no_bias"], help_heading = "Fresh model")]
     sweep: bool,
     /// Spectral radii of --sweep
     #[arg(long, value_delimiter = ',', value_parser = positive, requires = "sweep", default_value = "0.5,0.7,0.8,0.9,0.95,1,1.05,1.1,1.2,1.5", value_name = "A,...", help_heading = "Fresh model")]
@@ -100,6 +91,28 @@ pub(super) struct Args {
     json: bool,
 }
 
+/// Settings of a fresh model.
+struct Fresh;
+
+impl List for Fresh {
+    const HEADING: Option<&'static str> = Some("Fresh model");
+
+    fn has(setting: &Setting) -> bool {
+        ["hidden", "layers", "activation", "init", "no_bias"].contains(&setting.name)
+    }
+
+    fn default(setting: &Setting) -> Option<String> {
+        match setting.name {
+            "hidden" => Some(format!("256; {SWEEP_HIDDEN} with --sweep")),
+            "activation" => Some("tanh; with --sweep all".to_string()),
+            name => RunConfig::default().get(name).map(|v| shown(&v)),
+        }
+    }
+}
+
+/// Units of the models of --sweep.
+const SWEEP_HIDDEN: u32 = 128;
+
 /// Fresh sequences of the task of a run.
 const TASK_SEQUENCES: u64 = 2000;
 
@@ -118,6 +131,11 @@ struct Found {
 }
 
 impl Args {
+    /// What the flags say of a fresh model.
+    fn training(&self) -> Result<Settings> {
+        RunConfig::of(&self.fresh.stated).map(|config| config.training)
+    }
+
     fn options(&self, found: &Found) -> Options {
         let most = found.sequences.as_ref().map_or(found.symbols.len().saturating_sub(2), |s| u64::from(s.longest()) - 1);
         let lags = self.lags.unwrap_or(most.clamp(1, 128) as u32);
@@ -140,9 +158,7 @@ impl Args {
             return Ok(Found { model: None, sequences, symbols, run: None });
         }
         let path = path.unwrap_or(Path::new("."));
-        let fresh = [("hidden", self.hidden.is_some()), ("layers", self.layers.is_some()), ("activation", self.activation.is_some())];
-        let fresh = fresh.into_iter().chain([("init", self.init.is_some()), ("no-bias", self.no_bias), ("sweep", self.sweep)]);
-        if let Some((flag, _)) = fresh.into_iter().find(|f| f.1) {
+        if let Some(flag) = self.fresh.stated.keys().map(String::as_str).chain(self.sweep.then_some("sweep")).next() {
             return Err(Error::Usage(format!("--{flag} is for a fresh model; {} is a trained one: leave one of the two out", path.display())));
         }
         let source = Source::find(path, Which { best: self.best, ..Which::default() })?;
@@ -170,14 +186,9 @@ impl Args {
         Ok(Found { model: Some(model), sequences, symbols, run })
     }
 
-    fn fresh(&self, vocab: u32) -> Config {
-        Config {
-            hidden: self.hidden.unwrap_or(256),
-            layers: self.layers.unwrap_or(1),
-            activation: self.activation.unwrap_or_default(),
-            bias: !self.no_bias,
-            ..Config::symbols(vocab)
-        }
+    fn fresh_config(&self, vocab: u32) -> Result<Config> {
+        let training = self.training()?;
+        Ok(Config { hidden: training.hidden, layers: training.layers, activation: training.activation, bias: !training.no_bias, ..Config::symbols(vocab) })
     }
 
     fn note(&self, line: &str) {
@@ -227,9 +238,9 @@ fn look(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Valu
     let (config, parameters) = match &found.model {
         Some(m) => (m.config, m.parameters.clone()),
         None => {
-            let config = args.fresh(found.symbols.vocabulary().len());
+            let config = args.fresh_config(found.symbols.vocabulary().len())?;
             config.dims(args.lanes).checked()?;
-            (config, args.init.unwrap_or_default().parameters(&config, args.seed))
+            (config, args.training()?.init.parameters(&config, args.seed))
         }
     };
     let subject = Subject { config, parameters: &parameters, symbols: found.symbols.clone(), sequences: found.sequences.clone() };
@@ -240,14 +251,15 @@ fn look(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Valu
 }
 
 fn lab(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Value, String, String)> {
+    let training = args.training()?;
     let grid = Grid {
         radii: args.radii.clone(),
-        activations: args.activation.map_or(vec![Activation::Identity, Activation::Tanh, Activation::Relu], |a| vec![a]),
-        hidden: args.hidden.unwrap_or(128),
-        layers: args.layers.unwrap_or(1),
+        activations: if args.fresh.has("activation") { vec![training.activation] } else { vec![Activation::Identity, Activation::Tanh, Activation::Relu] },
+        hidden: if args.fresh.has("hidden") { training.hidden } else { SWEEP_HIDDEN },
+        layers: training.layers,
         seed: args.seed,
     };
-    args.fresh(found.symbols.vocabulary().len()).dims(args.lanes).checked()?;
+    args.fresh_config(found.symbols.vocabulary().len())?.dims(args.lanes).checked()?;
     let spinner = super::progress::spinner(args.quiet);
     let swept = sweep::sweep(device, &found.symbols, &grid, &args.options(found), &mut |p| {
         spinner.set_message(format!("{}, {}, radius {}", p.activation.name(), p.family, p.radius));

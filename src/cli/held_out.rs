@@ -29,12 +29,12 @@ pub(super) fn find(args: &Args, model: &Model) -> Result<(Corpus, RunConfig)> {
     if args.seed.is_some() || args.examples.is_some() {
         return Err(Error::Usage("--seed and --examples are for runs that were trained on a --task; leave them out".to_string()));
     }
-    if config.val_fraction == 0.0 {
+    if config.training.val_fraction == 0.0 {
         let what = if config.data_kind() == DataKind::Labels { "lines with labels" } else { "a text" };
         return Err(Error::Usage(format!("{run} held nothing out (--val-fraction 0); give the path of {what} after it")));
     }
     if let Some(lanes) = args.lanes {
-        config.batch = lanes;
+        config.training.batch = lanes;
     }
     // The model brings its tokenizer.
     config.tokens = None;

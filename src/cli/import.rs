@@ -32,8 +32,8 @@ pub(super) struct Args {
     /// The model's symbols are all 256 bytes
     #[arg(long, conflicts_with = "vocabulary")]
     bytes: bool,
-    /// Activation of the layers [default: what the file says, or tanh]
-    #[arg(long, value_enum)]
+    /// Activation of the layers: tanh or relu [default: what the file says, or tanh]
+    #[arg(long, value_name = "PHI")]
     activation: Option<Activation>,
     /// No messages but warnings and errors
     #[arg(long)]
@@ -50,10 +50,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let vocabulary = args.vocabulary.as_deref().map(symbols).transpose()?;
     let unsaid = ImportOptions { vocabulary, bytes: args.bytes, activation: args.activation };
-    let (model, notes) = Foreign::read(&args.file)?.model(&unsaid).map_err(|e| match e {
-        Error::Usage(e) => Error::Usage(format!("{}: {e}", args.file.display())),
-        e => Error::Input(format!("{}: {e}", args.file.display())),
-    })?;
+    let (model, notes) = Foreign::read(&args.file)?.model(&unsaid).map_err(|e| e.reworded(|e| format!("{}: {e}", args.file.display())))?;
     let mut folder = Folder::create(&args.run)?;
     model.save(&folder.file("model.safetensors"))?;
     folder.keep();

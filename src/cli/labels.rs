@@ -2,10 +2,11 @@
 
 use super::eval_flags::Args;
 use super::model::Source;
+use super::tell;
 use super::{held_out, percent, print_json, reader, say};
 use crate::data::{Columns, Kind, Labelled, Sequences, Text};
 use crate::device::Device;
-use crate::error::{Error, Result, finite, tell};
+use crate::error::{Error, Result, finite};
 use crate::evaluate::{Answers, EvalSet, Evaluation};
 use crate::files;
 use crate::metrics::number;
@@ -29,7 +30,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
         None => {
             let (corpus, config) = held_out::find(args, model)?;
             let nothing = || Error::Usage(format!("{} held nothing out; give the path of lines with labels after it", args.run.display()));
-            (corpus.validation.ok_or_else(nothing)?, config.batch, corpus.chance.unwrap_or_default(), 0)
+            (corpus.validation.ok_or_else(nothing)?, config.training.batch, corpus.chance.unwrap_or_default(), 0)
         }
     };
     let (device, line) = Device::open(args.device)?;

@@ -2,10 +2,11 @@
 
 use super::model::Source;
 use super::predict_flags::Args;
+use super::tell;
 use super::{held_out, print_json, reader, say};
 use crate::data::{Columns, Sequences, Text, Texts};
 use crate::device::{Device, DeviceSpec};
-use crate::error::{Error, Result, finite, tell};
+use crate::error::{Error, Result, finite};
 use crate::evaluate::EvalSet;
 use crate::files;
 use crate::metrics::number;

@@ -1,9 +1,9 @@
 //! What `train` says of a run as it begins and as it ends.
 
 use super::percent;
+use super::tell;
 use super::train_flags::Args;
 use crate::data::{Codec, Difference, Kind};
-use crate::error::tell;
 use crate::feed::Source;
 use crate::forecast::{Errors, Outcome};
 use crate::phrase::{argument, counted};
@@ -77,7 +77,7 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
     if most > 0 {
         args.note(&format!(
             "note: to stay within {}, windows of up to {} steps are trained in segments of {}, each computed again {mean:.2} times in the mean (at most {most})",
-            Bytes(settings.memory_budget.unwrap_or_else(plan::default_budget)),
+            settings.memory_budget.unwrap_or_else(|| Bytes(plan::default_budget())),
             plan.window,
             plan.extent.steps
         ));
@@ -104,11 +104,11 @@ fn chosen(args: &Args, run: &Run) -> String {
         Difference::Targets => ("values are read, and changes from the last row known are forecast", "targets"),
         Difference::All => ("changes are read and forecast", "all"),
     };
-    let free = args.series.difference.is_none() && args.config.is_none() && args.resume.is_none() && args.from.is_none();
+    let free = !args.settings.has("difference") && args.config.is_none() && args.resume.is_none() && !args.settings.has("from");
     let why = if free { ", as the training part suggests" } else { "" };
     let validated =
         config.val_every.filter(|_| run.trainer.validates()).map_or(String::new(), |n| format!("; validated every {n} updates, the best model counts"));
-    format!("{what} (--difference={name}{why}); {} at {}, {}{validated}", settings.rule, settings.lr, settings.schedule)
+    format!("{what} (--difference={name}{why}); {} at {}, {}{validated}", settings.optimizer, settings.lr, settings.schedule)
 }
 
 /// How many times naive's error tells of a series too small for the scale that all share.
@@ -145,14 +145,14 @@ fn not_better(run: &Run, accuracy: f64, chance: f64) {
             changed.push(flag)
         }
     };
-    differs("--truncation", config.truncation != usual.truncation);
-    differs("--activation", config.activation != usual.activation);
-    differs("--init", config.init != usual.init && config.from.is_none());
-    differs("--lr", config.lr != usual.lr);
-    differs("--schedule", config.schedule != usual.schedule);
+    differs("--truncation", config.training.truncation != usual.training.truncation);
+    differs("--activation", config.training.activation != usual.training.activation);
+    differs("--init", config.training.init != usual.training.init && config.from.is_none());
+    differs("--lr", config.training.lr != usual.training.lr);
+    differs("--schedule", config.training.schedule != usual.training.schedule);
     let updates = run.trainer.updates();
     let what = match &changed[..] {
-        [] => format!("give --updates {} and --hidden {}, or more lines", 3 * updates.max(1000), 2 * config.hidden),
+        [] => format!("give --updates {} and --hidden {}, or more lines", 3 * updates.max(1000), 2 * config.training.hidden),
         flags => format!("leave out {}: the defaults for labels learn what stands anywhere in a line", flags.join(", ")),
     };
     let short = if changed.is_empty() || updates >= 2000 { String::new() } else { ", and give --updates 2000 or more".to_string() };

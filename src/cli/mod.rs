@@ -27,6 +27,7 @@ mod resume;
 mod sample;
 mod score;
 mod series;
+mod settings;
 mod shell;
 mod signals;
 mod start;
@@ -34,10 +35,11 @@ mod train;
 mod train_flags;
 mod unknown;
 
-use crate::error::{Error, Result, print_no_caught_panics, tell};
-use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
-use output::say;
+use crate::error::{Error, Result, print_no_caught_panics};
+use crate::run::unescaped;
+use crate::setting;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use output::{say, tell};
 use std::process::ExitCode;
 
 #[derive(Parser)]
@@ -87,9 +89,10 @@ enum Command {
 /// Runs the program.
 pub fn main() -> ExitCode {
     print_no_caught_panics();
+    output::say_logs();
     signals::report_size_limits();
-    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, given(&matches))));
-    let (cli, given) = match parsed {
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(parsed) => parsed,
         Err(e) if e.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             tell("error: no command given; expected one, such as train, eval, sample or export; see `retrograd --help`");
@@ -109,14 +112,14 @@ pub fn main() -> ExitCode {
         headless::leave_out_displays();
     }
     let done = match cli.command {
-        Command::Train(args) => train::run(&args, &given),
+        Command::Train(args) => train::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Sample(args) => sample::run(&args),
         Command::Predict(args) => predict::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Gradflow(args) => gradflow::run(&args),
         Command::Report(args) => report::run(&args),
-        Command::Plan(args) => plan::run(&args, &given),
+        Command::Plan(args) => plan::run(&args),
         Command::Devices(args) => devices::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Gradcheck(args) => gradcheck::run(&args),
@@ -134,7 +137,7 @@ fn code(done: Result<()>) -> ExitCode {
         // Said already.
         Err(e @ Error::Interrupted) => ExitCode::from(e.exit_code()),
         Err(e) => {
-            tell(&format!("error: {e}"));
+            tell(&format!("error: {}", settings::in_flags(&e.to_string())));
             ExitCode::from(e.exit_code())
         }
     }
@@ -143,17 +146,6 @@ fn code(done: Result<()>) -> ExitCode {
 /// All commands; a number below 0 is a value everywhere, if mostly a wrong one.
 fn command() -> clap::Command {
     Cli::command().mut_subcommands(|c| c.mut_args(|a| if a.get_action().takes_values() { a.allow_negative_numbers(true) } else { a }))
-}
-
-/// The names of the arguments that stand on the command line, of the subcommand.
-fn given(matches: &ArgMatches) -> Vec<String> {
-    matches.subcommand().map_or(Vec::new(), |(_, matches)| stated(matches))
-}
-
-/// The names of the arguments that stand on the command line.
-fn stated(matches: &ArgMatches) -> Vec<String> {
-    let stands = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-    matches.ids().filter(stands).map(|id| id.as_str().to_string()).collect()
 }
 
 /// What clap found wrong, in one line.
@@ -188,38 +180,21 @@ fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
-fn finite(text: &str) -> std::result::Result<f64, String> {
-    text.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| "expected a finite number".to_string())
+/// A number within bounds.
+fn number(text: &str, bound: fn(&f64) -> std::result::Result<(), String>) -> std::result::Result<f64, String> {
+    let x = text.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| "expected a finite number".to_string())?;
+    bound(&x).map(|()| x)
 }
 
 fn positive(text: &str) -> std::result::Result<f64, String> {
-    finite(text).and_then(|x| if x as f32 > 0.0 && (x as f32).is_finite() { Ok(x) } else { Err("expected a number above 0 that an f32 holds".to_string()) })
+    number(text, setting::positive)
 }
 
 fn not_negative(text: &str) -> std::result::Result<f64, String> {
-    finite(text).and_then(|x| if x >= 0.0 { Ok(x) } else { Err("expected 0 or a number above 0".to_string()) })
+    number(text, setting::not_negative)
 }
 
-/// The same of at least one character.
+/// What stands between sequences, of at least one character.
 fn separator(text: &str) -> std::result::Result<String, String> {
     unescaped(text).and_then(|s| if s.is_empty() { Err("expected at least one character".to_string()) } else { Ok(s) })
-}
-
-/// A string in which \n, \t, \r and \\ stand for what they do in programs.
-fn unescaped(text: &str) -> std::result::Result<String, String> {
-    let mut out = String::new();
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => match chars.next() {
-                Some('n') => out.push('\n'),
-                Some('t') => out.push('\t'),
-                Some('r') => out.push('\r'),
-                Some('\\') => out.push('\\'),
-                other => return Err(format!("\\{} is unknown; expected \\n, \\t, \\r or \\\\", other.map_or(String::new(), String::from))),
-            },
-            c => out.push(c),
-        }
-    }
-    Ok(out)
 }

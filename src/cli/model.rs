@@ -76,7 +76,7 @@ impl Source {
         let config = Some(config);
         let task = config.as_ref().and_then(|c| c.task);
         let text = config.as_ref().and_then(|c| c.text.clone());
-        let val_fraction = config.as_ref().map_or(0.0, |c| c.val_fraction);
+        let val_fraction = config.as_ref().map_or(0.0, |c| c.training.val_fraction);
         let columns = config.as_ref().and_then(|c| Some((c.label_column.clone()?, c.text_column.clone())));
         let separator = config.as_ref().and_then(|c| c.separator.clone());
         Ok(Source { columns, best_by_default: chosen == Chosen::Default && file.ends_with(BEST), file, separator, task, text, config, val_fraction })

@@ -1,5 +1,6 @@
 //! Standard output: a reader that has seen enough and closed it is success; anything else that fails is said at the end, with exit code 1.
 
+use super::settings::in_flags;
 use crate::error::{Error, Result};
 use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,6 +28,37 @@ pub(super) fn write(bytes: &[u8]) -> bool {
 /// Writes text with one newline at its end.
 pub(super) fn say(text: &str) {
     write(format!("{}\n", text.trim_end_matches('\n')).as_bytes());
+}
+
+/// Says something on standard error, with settings named as flags. Whoever read it may be gone (a closed terminal, a full disk): that must not end a
+/// training.
+pub(super) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", in_flags(line));
+}
+
+/// Says what the library logs.
+struct Log;
+
+impl log::Log for Log {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::Level::Warn && metadata.target().starts_with("retrograd")
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            tell(&format!("note: {}", record.args()));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// From here on what the library logs is said.
+pub(super) fn say_logs() {
+    // Fails only where a logger is there already, which then says it.
+    if log::set_logger(&Log).is_ok() {
+        log::set_max_level(log::LevelFilter::Warn);
+    }
 }
 
 /// Whether all that was written arrived.

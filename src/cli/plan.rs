@@ -1,9 +1,10 @@
 //! `retrograd plan`
 
+use super::tell;
 use super::{print_json, say, train_flags};
 use crate::analysis::planned::Planned;
 use crate::device::Device;
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::files;
 use crate::report;
@@ -28,22 +29,22 @@ pub(super) struct Args {
     svg: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
-    if given.iter().any(|g| g == "resume") {
+pub(super) fn run(args: &Args) -> Result<()> {
+    if args.train.resume.is_some() {
         return Err(Error::Usage("--resume has no meaning for plan, which trains nothing; a run goes on with the plan that it has".to_string()));
     }
     if let Some(path) = args.svg.as_deref().filter(|p| p.exists()) {
         return Err(Error::Usage(format!("{} exists; give another file for --svg", path.display())));
     }
-    let (mut config, start, free) = args.train.prepared(given)?;
+    let (mut config, start, free) = args.train.prepared()?;
     let corpus = config.open_corpus(start.as_ref(), free)?;
-    let settings = config.settings();
+    let settings = config.training;
     let model = settings.config(&corpus.codec)?;
     let (device, line) = Device::open(config.device)?;
     if !args.train.quiet {
         tell(&line);
     }
-    let feed = Feed::new(corpus.train, settings.truncation, settings.lanes, settings.seed);
+    let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
     let planned = Planned::new(&settings.task(model, &feed), settings.truncation, feed.passes(), &device)?;
     if let Some(path) = &args.svg {
         files::replace(path, report::plan::svg(&planned).as_bytes())?;

@@ -3,10 +3,11 @@
 use super::model::Source;
 use super::predict_flags::Args;
 use super::series::sheet;
+use super::tell;
 use super::{print_json, say};
 use crate::data::{Codec, Table};
 use crate::device::Device;
-use crate::error::{Error, Result, finite, tell};
+use crate::error::{Error, Result, finite};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 use crate::report;

@@ -35,8 +35,8 @@ pub(super) struct Args {
     /// For a model of labels, the column of the texts, by name or number [default: as the run was trained, or each line whole]
     #[arg(long, value_name = "COLUMN")]
     pub(super) text_column: Option<String>,
-    /// For a model of labels, whether the first line of the table names its columns [default: as the run was trained]
-    #[arg(long, value_enum, value_name = "ANSWER")]
+    /// For a model of labels, whether the first line of the table names its columns, yes or no [default: as the run was trained]
+    #[arg(long, value_name = "ANSWER")]
     pub(super) header: Option<Answer>,
     /// Of series, write only the last N rows of each series, and those to come
     #[arg(long, value_name = "N")]

@@ -1,7 +1,7 @@
 //! What is seen of a run while it goes on: a bar in a terminal, lines elsewhere.
 
+use super::tell;
 use super::{messages, percent};
-use crate::error::tell;
 use crate::run::{Event, Run, Unit};
 use crate::trainer::Goal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -30,7 +30,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(run: &mut Run, quiet: bool) -> Self {
-        let (parts, what, goal) = match run.trainer.settings().goal {
+        let (parts, what, goal) = match run.trainer.settings().goal() {
             Goal::Updates(n) => (n, "{pos}/{len} updates", n.to_string()),
             Goal::Epochs(n) => (PARTS, "{percent}%", format!("{n} epochs")),
         };

@@ -2,41 +2,37 @@
 
 #[cfg(test)]
 use super::train_flags;
-use crate::error::{Error, Result};
+#[cfg(test)]
+use crate::error::Error;
 use crate::phrase::shell_word;
 use crate::plan::Bytes;
-use crate::run::RunConfig;
+use crate::run::{RunConfig, declared};
+use crate::setting::Form;
 #[cfg(test)]
 use clap::{Args as _, Command, FromArgMatches};
 use toml::Value;
 
-/// Keys that are no flags: what tells the text from others, and the version of the keys.
-const NO_FLAGS: [&str; 3] = ["format", "text-checksum", "text-bytes"];
-
 /// What `train` is started with by these arguments.
 #[cfg(test)]
-fn parse(arguments: &[String]) -> Result<RunConfig> {
+fn parse(arguments: &[String]) -> crate::error::Result<RunConfig> {
     let command = train_flags::Args::augment_args(Command::new("train"));
     let matches = command.try_get_matches_from(std::iter::once("train".to_string()).chain(arguments.iter().cloned()));
-    let read = matches.and_then(|m| Ok((train_flags::Args::from_arg_matches(&m)?, super::stated(&m))));
-    let (args, given) = read.map_err(|e| Error::Usage(super::one_line(&e)))?;
-    RunConfig::merged(&args.config(), &train_flags::flags(&given), None).map(|(config, _)| config)
+    let args = matches.and_then(|m| train_flags::Args::from_arg_matches(&m)).map_err(|e| Error::Usage(super::one_line(&e)))?;
+    RunConfig::merged(&args.stated()?, None).map(|(config, _)| config)
 }
 
 /// The keys that are not what they are by default, and the arguments of `train` that set them.
-///
-/// # Errors
-/// If the configuration can't be written down.
-pub(super) fn arguments(config: &RunConfig) -> Result<(Vec<String>, Vec<String>)> {
-    let table = |c: &RunConfig| toml::Table::try_from(c).map_err(|e| Error::Input(format!("what the run was started with can't be written down: {e}")));
-    let mut mine = table(config)?;
-    let default = table(&RunConfig::defaults_of(&mine))?;
-    NO_FLAGS.iter().for_each(|key| drop(mine.remove(*key)));
+pub(super) fn arguments(config: &RunConfig) -> (Vec<String>, Vec<String>) {
+    let mut mine = config.values();
+    let stated = mine.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+    let default = RunConfig::defaults_of(&stated).values();
+    // What the program notes is no flag.
+    declared().filter(|s| s.form == Form::Noted && s.name != "text").for_each(|s| drop(mine.remove(&s.key())));
     // Of two that contradict each other, the one that was obeyed.
-    if config.updates.is_some() {
+    if config.training.updates.is_some() {
         mine.remove("epochs");
     }
-    if config.clip_value.is_some() {
+    if config.training.clip_value.is_some() {
         mine.remove("clip-norm");
     }
     // Where nothing is written, nothing is said of how much.
@@ -62,7 +58,7 @@ pub(super) fn arguments(config: &RunConfig) -> Result<(Vec<String>, Vec<String>)
     }
     // A path that begins with a dash must stand last.
     let arguments = if text.len() > 1 { [out, text].concat() } else { [text, out].concat() };
-    Ok((keys, arguments))
+    (keys, arguments)
 }
 
 fn flag(out: &mut Vec<String>, key: &str, value: String) {
@@ -84,13 +80,10 @@ fn size(bytes: u64) -> String {
 }
 
 /// The keys that are not what they are by default, and the command for a shell.
-///
-/// # Errors
-/// As [`arguments`].
-pub(super) fn command(config: &RunConfig) -> Result<(Vec<String>, String)> {
-    let (keys, arguments) = arguments(config)?;
+pub(super) fn command(config: &RunConfig) -> (Vec<String>, String) {
+    let (keys, arguments) = arguments(config);
     let words: Vec<String> = ["retrograd", "train"].iter().map(|w| (*w).to_string()).chain(arguments.iter().map(|a| shell_word(a))).collect();
-    Ok((keys, words.join(" ")))
+    (keys, words.join(" "))
 }
 
 #[cfg(test)]
@@ -98,7 +91,7 @@ mod tests {
     use super::*;
 
     fn again(config: &RunConfig) -> RunConfig {
-        let mut found = parse(&arguments(config).unwrap().1).unwrap();
+        let mut found = parse(&arguments(config).1).unwrap();
         (found.text_checksum, found.text_bytes) = (config.text_checksum.clone(), config.text_bytes);
         found.tokens_checksum.clone_from(&config.tokens_checksum);
         found
@@ -106,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_command_of_defaults_is_bare() {
-        assert_eq!(command(&parse(&[]).unwrap()).unwrap().1, "retrograd train");
+        assert_eq!(command(&parse(&[]).unwrap()).1, "retrograd train");
     }
 
     /// One value away from the default for every flag, so that none is forgotten: a new flag without a line here fails.
@@ -165,7 +158,7 @@ mod tests {
         let mut seen: Vec<String> = Vec::new();
         for case in cases {
             let config = parse(&case.iter().map(|a| (*a).to_string()).collect::<Vec<_>>()).unwrap();
-            let (keys, found) = (arguments(&config).unwrap().0, again(&config));
+            let (keys, found) = (arguments(&config).0, again(&config));
             assert!(found == config && !keys.is_empty(), "{case:?}: {found:?}");
             seen.extend(keys);
         }

@@ -2,18 +2,19 @@
 
 use super::say;
 use super::start::start;
-use super::train_flags::{Args, flags};
+use super::tell;
+use super::train_flags::Args;
 use crate::device::{Device, DeviceSpec, ExecutionConfig};
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result};
 use crate::optimizer::Schedule;
 use crate::phrase::counted;
-use crate::run::{FREE, Folder, Run, RunConfig, START};
+use crate::run::{Folder, Run, RunConfig, START, is_free};
 use crate::store::{Checkpoint, Model};
 use crate::trainer::Goal;
 use std::path::Path;
 
 /// The run in a folder; none if there is nothing left to do.
-pub(super) fn resume(args: &Args, given: &[String], path: &Path) -> Result<Option<Run>> {
+pub(super) fn resume(args: &Args, path: &Path) -> Result<Option<Run>> {
     let folder = Folder::open(path)?;
     let file = folder.file("checkpoint.safetensors");
     if folder.file("snapshot.safetensors").exists() && !file.exists() {
@@ -24,7 +25,7 @@ pub(super) fn resume(args: &Args, given: &[String], path: &Path) -> Result<Optio
     }
     let mut config = RunConfig::load(&folder.file("config.toml"))?;
     let checkpoint = if file.exists() { Some(Checkpoint::load(&file)?) } else { None };
-    let extended = apply(args, given, &mut config, checkpoint.as_ref(), path)?;
+    let extended = apply(args, &mut config, checkpoint.as_ref(), path)?;
     let model = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
     let Some(mut checkpoint) = checkpoint else {
         if folder.file("model.safetensors").exists() {
@@ -60,7 +61,7 @@ pub(super) fn resume(args: &Args, given: &[String], path: &Path) -> Result<Optio
         checkpoint.save(&file)?;
     }
     let corpus = config.find_corpus(model.as_ref())?;
-    let (device, line) = open_again(config.device, &checkpoint.choices, given.iter().any(|f| f == "device"))?;
+    let (device, line) = open_again(config.device, &checkpoint.choices, args.settings.has("device"))?;
     args.note(&line);
     if device.choices() != checkpoint.choices {
         args.note(&format!(
@@ -97,11 +98,14 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
 }
 
 /// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.
-fn apply(args: &Args, given: &[String], config: &mut RunConfig, checkpoint: Option<&Checkpoint>, path: &Path) -> Result<bool> {
-    let flags = flags(given);
-    let asked = args.config();
-    let keys: Vec<String> = flags.iter().filter(|f| !FREE.contains(&f.as_str())).cloned().collect();
-    if let Some([key, here, there]) = asked.differences(config, &keys).first() {
+fn apply(args: &Args, config: &mut RunConfig, checkpoint: Option<&Checkpoint>, path: &Path) -> Result<bool> {
+    let stated = args.stated()?;
+    let mut asked = RunConfig::default();
+    for (key, value) in &stated {
+        asked.put(key, value.as_ref()).map_err(|e| Error::Usage(format!("--{key}: {e}")))?;
+    }
+    let (free, fixed): (Vec<String>, Vec<String>) = stated.keys().cloned().partition(|key| is_free(key));
+    if let Some([key, here, there]) = asked.differences(config, &fixed).first() {
         let flag = match (key.as_str(), here.as_str()) {
             ("separator", _) if args.lines => "--lines".to_string(),
             ("separator", _) if args.stream => "--stream".to_string(),
@@ -114,37 +118,18 @@ fn apply(args: &Args, given: &[String], config: &mut RunConfig, checkpoint: Opti
             path.display()
         )));
     }
-    let has = |name: &str| flags.iter().any(|f| f == name);
-    if let Some(task) = config.task.filter(|_| has("text")) {
+    if let Some(task) = config.task.filter(|_| args.text.is_some()) {
         return Err(Error::Usage(format!("the run in {} is trained on the task {task}, not on a text; leave the text out", path.display())));
     }
+    if args.settings.has("tokens") && config.tokens.is_none() {
+        return Err(Error::Usage(format!("the run in {} was not started with --tokens; leave it out", path.display())));
+    }
     let before = config.goal();
-    if has("updates") || has("epochs") {
-        (config.updates, config.epochs) = (asked.updates, asked.epochs);
+    if args.settings.has("updates") || args.settings.has("epochs") {
+        (config.training.updates, config.training.epochs) = (None, None);
     }
-    if has("log-every") {
-        config.log_every = asked.log_every;
-    }
-    if has("save-every") {
-        config.save_every = asked.save_every;
-    }
-    if has("device") {
-        config.device = asked.device;
-    }
-    if has("sample") {
-        config.sample = asked.sample;
-    }
-    if has("tensorboard") {
-        config.tensorboard = asked.tensorboard;
-    }
-    if has("text") {
-        config.text = asked.text;
-    }
-    if has("tokens") {
-        if config.tokens.is_none() {
-            return Err(Error::Usage(format!("the run in {} was not started with --tokens; leave it out", path.display())));
-        }
-        config.tokens = asked.tokens;
+    for key in free {
+        config.put(&key, stated[&key].as_ref()).map_err(|e| Error::Usage(format!("--{key}: {e}")))?;
     }
     config.check()?;
     let done = checkpoint.map_or((0, 0), |s| (s.counters.updates, s.counters.cursor.epoch));
@@ -155,8 +140,8 @@ fn apply(args: &Args, given: &[String], config: &mut RunConfig, checkpoint: Opti
     if config.goal() != before && goal < done {
         return Err(Error::Usage(format!("--{what} {goal} is less than the {done} that the run in {} has done; give more to go on", path.display())));
     }
-    if config.goal() != before && config.schedule != Schedule::Constant {
-        args.note(&format!("note: the schedule {} now ends with the new goal", config.schedule));
+    if config.goal() != before && config.training.schedule != Schedule::Constant {
+        args.note(&format!("note: the schedule {} now ends with the new goal", config.training.schedule));
     }
     Ok(config.goal() != before && goal > done)
 }

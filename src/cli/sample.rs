@@ -2,9 +2,10 @@
 
 use super::model::{Source, Which};
 use super::reader::ADVICE;
+use super::tell;
 use super::{not_negative, output, print_json, unescaped};
 use crate::data::{Kind, Unknown};
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result};
 use crate::sample::{Options, Sampler};
 use serde_json::json;
 use std::path::PathBuf;

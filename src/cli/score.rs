@@ -2,10 +2,11 @@
 
 use super::eval_flags::Args;
 use super::model::Source;
+use super::tell;
 use super::{percent, print_json, say, series};
 use crate::data::{Series, Sheet, Table, Text, Unknown};
 use crate::device::{Device, DeviceSpec};
-use crate::error::{Error, Result, finite, tell};
+use crate::error::{Error, Result, finite};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 use crate::metrics::number;
@@ -130,7 +131,7 @@ fn unseen(args: &Args, source: &Source, spec: &Series, table: &Table) -> Result<
         Kin::Grown => {
             let mut first = vec![0; run.text_bytes as usize];
             text.read(0, &mut first)?;
-            let before = Table::with(Sheet::read(&Text::given(&text.name, first), &args.reading.of(spec))?, spec.clone(), source.val_fraction)?;
+            let before = Table::with(Sheet::read(&Text::given(&text.name, first), &args.reading.of(spec)?)?, spec.clone(), source.val_fraction)?;
             let added = table.rows() - before.rows();
             let rows = if added == 1 { "1 row".to_string() } else { format!("{added} rows") };
             let what = if nothing { "they are scored" } else { "they are scored with those that were held out" };

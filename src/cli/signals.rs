@@ -1,6 +1,7 @@
 //! Signals: what ends a training in good order, and what the caller wants ignored.
 
-use crate::error::{Error, Result, tell};
+use super::tell;
+use crate::error::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

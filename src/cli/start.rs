@@ -14,20 +14,21 @@ use std::path::Path;
 /// Begins a run. From here on one that is killed can be resumed; one that can't begin leaves nothing.
 pub(super) fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus, model: Option<&Model>) -> Result<Run> {
     config.save(&folder.file("config.toml"))?;
-    if let Some(numbers) = corpus.validation.as_ref().filter(|_| config.split_seed.is_some()).and_then(EvalSet::numbers) {
+    if let Some(numbers) = corpus.validation.as_ref().filter(|_| config.training.split_seed.is_some()).and_then(EvalSet::numbers) {
         let lines: String = numbers.iter().map(|n| format!("{n}\n")).collect();
         files::replace(&folder.file("held_out.txt"), lines.as_bytes())?;
     }
     let (device, line) = Device::open(config.device)?;
     args.note(&line);
-    let settings = Run::settings(&config, &device, &corpus)?;
+    let (settings, taken) = Run::settings(&config, &device, &corpus)?;
     let trainer = match model {
         Some(model) => Trainer::with_plan(&device, corpus, settings, None, &model.parameters),
         None => Trainer::new(&device, corpus, settings),
     };
     let trainer = trainer.map_err(|e| match e {
-        Error::Usage(message) if settings.reserved > 0 => {
-            Error::Usage(format!("{message}; beyond that, --monitor takes {} of --memory-budget", Bytes(settings.reserved)))
+        Error::Setting { setting: "memory_budget", message } => {
+            let beyond = if taken > 0 { format!("; beyond that, `monitor` takes {} of `memory_budget`", Bytes(taken)) } else { String::new() };
+            Error::setting("memory_budget", format!("{message}{beyond}"))
         }
         e => e,
     })?;

@@ -4,21 +4,21 @@ use super::messages::{announce, closing};
 use super::progress::Progress;
 use super::signals::interruptible;
 use super::start::{run_name, start};
+use super::tell;
 use super::train_flags::Args;
 use super::{print_json, report, resume, say};
-use crate::error::{Error, Result, tell};
+use crate::error::{Error, Result};
 use crate::run::{End, Folder, Run, START};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// `given` names the flags on the command line.
-pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
+pub(super) fn run(args: &Args) -> Result<()> {
     let start = Instant::now();
     let interrupt = interruptible()?;
     let prepared = match &args.resume {
-        Some(path) => resume::resume(args, given, path)?,
-        None => Some(begin(args, given)?),
+        Some(path) => resume::resume(args, path)?,
+        None => Some(begin(args)?),
     };
     let Some(mut run) = prepared else { return Ok(()) };
     run.trainer.set_interrupt(interrupt.clone());
@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, given: &[String]) -> Result<()> {
 
 /// The text at the end, of the best model; noted in the summary.
 fn sample(run: &mut Run, summary: &mut serde_json::Value) -> Result<String> {
-    let length = run.config().sample;
+    let length = run.config().sample as usize;
     let (text, update) = run.best_text(length).or_else(|e| {
         tell(&format!("warning: {e}; the sample is of the last model"));
         run.text(length).map(|text| (text, run.trainer.updates()))
@@ -78,8 +78,8 @@ fn sample(run: &mut Run, summary: &mut serde_json::Value) -> Result<String> {
     Ok(text)
 }
 
-fn begin(args: &Args, given: &[String]) -> Result<Run> {
-    let (mut config, model, free) = args.prepared(given)?;
+fn begin(args: &Args) -> Result<Run> {
+    let (mut config, model, free) = args.prepared()?;
     let (known, tokenizer) = (config.text_checksum.clone(), config.tokens_checksum.clone());
     let corpus = config.open_corpus(model.as_ref(), free)?;
     if !known.is_empty() && known != config.text_checksum {

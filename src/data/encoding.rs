@@ -269,9 +269,9 @@ mod tests {
 
     #[test]
     fn another_way_is_named_only_where_it_is_one() {
-        let said = |bytes: &[u8], path: Option<&str>| refusal("a b", path.map(Path::new), bytes, bytes, "byte 0", Some("train on its bytes with --bytes"));
+        let said = |bytes: &[u8], path: Option<&str>| refusal("a b", path.map(Path::new), bytes, bytes, "byte 0", Some("train on its bytes with `bytes`"));
         assert!(
-            said(b"caf\xe9 au lait", Some("/a b")).ends_with("iconv -f WINDOWS-1252 -t UTF-8 '/a b' > '/a b.utf8.txt'; or train on its bytes with --bytes")
+            said(b"caf\xe9 au lait", Some("/a b")).ends_with("iconv -f WINDOWS-1252 -t UTF-8 '/a b' > '/a b.utf8.txt'; or train on its bytes with `bytes`")
         );
         assert!(said(b"\x1f\x8b\x08", Some("/x.gz")).ends_with("unpack it: gzip -dc /x.gz > /x.txt"));
         assert!(said(b"\x1f\x8b\x08", None).ends_with("unpack it in the pipe: ... | gzip -dc | retrograd ..."));

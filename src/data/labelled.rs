@@ -81,12 +81,12 @@ impl Labelled {
         }
         let labels = match known {
             Some(Codec::Labels { labels, .. }) => labels.clone(),
-            Some(_) => return Err(Error::Input("the model does not predict labels; train one with --label-column".to_string())),
+            Some(_) => return Err(Error::Input("the model does not predict labels; train one with `label_column`".to_string())),
             None => distinct(&text.name, &lines)?,
         };
         let class = |line: &Line| {
             let found = labels.binary_search(&line.label).map(|i| i as u32);
-            let header = if line.number == 1 { "; if line 1 names the columns, give --header yes" } else { "" };
+            let header = if line.number == 1 { "; if line 1 names the columns, give `header` yes" } else { "" };
             let unknown =
                 || format!("{} line {}: the label {} is not among the model's: {}{header}", text.name, line.number, short(&line.label), listed(&labels));
             found.map_err(|_| Error::Input(unknown()))
@@ -122,7 +122,7 @@ impl Texts {
     /// [`Error::Input`] with the line, if the column is missing, a text is empty, or has symbols that the model lacks.
     pub fn read(text: &Text, column: Option<&str>, columns: Option<Columns<'_>>, header: Option<bool>, codec: &Codec) -> Result<Self> {
         let Codec::Labels { vocabulary, labels } = codec else {
-            return Err(Error::Input("the model does not predict labels; train one with --label-column".to_string()));
+            return Err(Error::Input("the model does not predict labels; train one with `label_column`".to_string()));
         };
         let (name, content) = (&text.name, &text.utf8()?);
         let column = match column {
@@ -138,7 +138,7 @@ impl Texts {
                 (places.rows(&records).map(|r| (r.lines[0], r.cells[places.text].clone())).collect(), [records.notes, places.notes].concat())
             }
             None if header.is_some() => {
-                return Err(Error::Usage(format!("{name} is read line by line, and --header is about a table; name its column of texts by --text-column")));
+                return Err(Error::Usage(format!("{name} is read line by line, and `header` is about a table; name its column of texts by `text_column`")));
             }
             None => plain(content),
         };
@@ -237,19 +237,19 @@ impl Places {
                 return Err(Error::Input(message));
             }
             (None, _) => {
-                let message = format!("{name} has {} columns besides that of the labels; say by --text-column which one holds the texts", others.len());
+                let message = format!("{name} has {} columns besides that of the labels; say by `text_column` which one holds the texts", others.len());
                 return Err(Error::Input(message));
             }
         };
         if Some(text) == label {
-            return Err(Error::Usage("--label-column and --text-column are the same column".to_string()));
+            return Err(Error::Usage("`label_column` and `text_column` are the same column".to_string()));
         }
         let places = Places { label: label.unwrap_or(text), text, header, notes: Vec::new() };
         if header && wanted.header.is_none() && wanted.label.is_some_and(is_name) {
             let named = &names[places.label];
             if let Some(line) = places.rows(records).find(|r| r.cells[places.label].trim() == named) {
                 notes.push(format!(
-                    "warning: {name} line 1 is taken for names of columns, but its {} is a label in line {} too; if it names none, give --label-column {} --header no",
+                    "warning: {name} line 1 is taken for names of columns, but its {} is a label in line {} too; if it names none, give `label_column` {} `header` no",
                     short(named),
                     line.lines[0],
                     places.label + 1
@@ -277,7 +277,7 @@ fn place(name: &str, records: &Records, names: &[String], header: bool, column: 
     match (&named[..], column.parse::<usize>()) {
         ([one], _) => Ok(*one),
         ([one, other, ..], _) => {
-            let way = format!("rename one, or give its number with --header yes: {} or {}", one + 1, other + 1);
+            let way = format!("rename one, or give its number with `header` yes: {} or {}", one + 1, other + 1);
             wrong(format!("line 1: columns {} and {} are both called {}; {way}", one + 1, other + 1, short(column)))
         }
         ([], Ok(n)) if (1..=names.len()).contains(&n) => Ok(n - 1),
@@ -298,7 +298,7 @@ fn header(name: &str, records: &Records, wanted: Wanted<'_>) -> Result<(bool, Ve
     let named = [wanted.label, wanted.text].into_iter().flatten().find(|c| is_name(c));
     match (wanted.header, named) {
         (Some(false), Some(column)) => {
-            return Err(Error::Usage(format!("--header no says that line 1 names no columns, so {} is none; give the column's number, from 1", short(column))));
+            return Err(Error::Usage(format!("`header` no says that line 1 names no columns, so {} is none; give the column's number, from 1", short(column))));
         }
         (Some(said), _) => return Ok((said, Vec::new())),
         (None, Some(_)) => return Ok((true, Vec::new())),
@@ -310,7 +310,7 @@ fn header(name: &str, records: &Records, wanted: Wanted<'_>) -> Result<(bool, Ve
     };
     let names: Vec<String> = first.iter().map(|c| c.trim().to_string()).collect();
     let taken =
-        |also: &str| format!("note: {name} line 1 is taken for names of columns: {}{also}; if it is a line like the others, give --header no", listed(&names));
+        |also: &str| format!("note: {name} line 1 is taken for names of columns: {}{also}; if it is a line like the others, give `header` no", listed(&names));
     if names.iter().enumerate().all(|(i, n)| *n == i.to_string()) {
         return Ok((true, vec![taken(", by which columns are called here")]));
     }
@@ -330,7 +330,7 @@ fn header(name: &str, records: &Records, wanted: Wanted<'_>) -> Result<(bool, Ve
     let labels: BTreeSet<&str> = label.iter().flat_map(|l| rest.iter().map(|r| r.cells[*l].trim())).collect();
     let repeated = label.is_some() && labels.len() < rest.len();
     let warning =
-        label.map(|l| format!("warning: {name}: the label {} stands in line 1 alone; if that line names the columns, give --header yes", short(&names[l])));
+        label.map(|l| format!("warning: {name}: the label {} stands in line 1 alone; if that line names the columns, give `header` yes", short(&names[l])));
     Ok((false, warning.filter(|_| repeated).into_iter().collect()))
 }
 
@@ -438,7 +438,7 @@ mod tests {
             ("a,b\nc,d\n", "3", None, &["no column \"3\"", "1 to 2"]),
             ("a,b\nc,d\n", "0", None, &["no column \"0\""]),
             ("label\nabc\n", "label", None, &["column of labels alone"]),
-            ("a,b,label\n1,2,3\n", "label", None, &["2 columns besides", "--text-column"]),
+            ("a,b,label\n1,2,3\n", "label", None, &["2 columns besides", "`text_column`"]),
             ("text,label\na,b\n", "label", Some("label"), &["the same column"]),
         ] {
             let e = read(content, label, text).err().unwrap_or_else(|| panic!("{content}")).to_string();

@@ -28,14 +28,14 @@ impl Lanes {
         let steps = len.saturating_sub(content.ahead().into()) / u64::from(lanes);
         if steps == 0 {
             return Err(Error::Input(format!(
-                "{} has {len} {} to train on, too short for {lanes} lanes: at least {} are needed; lower --batch",
+                "{} has {len} {} to train on, too short for {lanes} lanes: at least {} are needed; lower `batch`",
                 content.name(),
                 content.unit(),
                 lanes + content.ahead()
             )));
         }
         let steps = u32::try_from(steps)
-            .map_err(|_| Error::Input(format!("{} is too long for {lanes} lanes: a lane has at most {} steps; raise --batch", content.name(), u32::MAX)))?;
+            .map_err(|_| Error::Input(format!("{} is too long for {lanes} lanes: a lane has at most {} steps; raise `batch`", content.name(), u32::MAX)))?;
         Ok(Lanes { content, stream, lanes, steps })
     }
 

@@ -47,7 +47,7 @@ impl Ends {
         let there = symbols.len().saturating_sub(least);
         if there == 0 {
             return Err(Error::Input(format!(
-                "{} has {} {}; lags of up to {lags} steps need at least {}; lower --lags, or give a longer text",
+                "{} has {} {}; lags of up to {lags} steps need at least {}; lower `lags`, or give a longer text",
                 symbols.text().name,
                 symbols.len(),
                 symbols.unit(),
@@ -71,7 +71,7 @@ impl Ends {
         };
         if sequences.longest() <= lags {
             return Err(Error::Input(format!(
-                "the longest sequence of {} has {} steps; lags of up to {lags} need one of {}; lower --lags, or give --stream to read on over separators",
+                "the longest sequence of {} has {} steps; lags of up to {lags} need one of {}; lower `lags`, or give `stream` to read on over separators",
                 symbols.text().name,
                 sequences.longest(),
                 lags + 1

@@ -190,7 +190,7 @@ fn refuse_json(name: &str, content: &str, named: &[&str]) -> Result<()> {
     let text = text.or(keys.iter().find(|k| **k != &label && found[**k].is_string()).map(|k| (*k).clone())).unwrap_or("text".to_string());
     let cells = serde_json::json!([text, label]);
     let command = format!("jq -r '{each}[.[{}], .[{}]] | @tsv' {} > lines.tsv", cells[0], cells[1], shell(name));
-    Err(Error::Input(format!("{name} is {what}, not a table; convert it with {command} and train on that with --label-column 2")))
+    Err(Error::Input(format!("{name} is {what}, not a table; convert it with {command} and train on that with `label_column` 2")))
 }
 
 /// A path as a word of a shell.

@@ -68,7 +68,7 @@ impl Sequences {
         let closed = ends.len() == 1;
         if !(parts.iter().any(|(text, end)| text.end != *end) || (closed && separator == "\n")) {
             return Err(Error::Input(format!(
-                "{name}: the separator {separator:?} never occurs; give the right one, or read the text as one stream: leave it out, or give --stream"
+                "{name}: the separator {separator:?} never occurs; give the right one, or read the text as one stream: leave it out, or give `stream`"
             )));
         }
         let before = ends.last().copied().unwrap_or(0);
@@ -99,7 +99,7 @@ impl Sequences {
         let count = (part.end - part.start).saturating_sub(1) / u64::from(len);
         if count == 0 {
             return Err(Error::Input(format!(
-                "{}: {} {} are less than one piece of {len} and the one before it; lower --length",
+                "{}: {} {} are less than one piece of {len} and the one before it; lower `length`",
                 symbols.text().name,
                 part.end - part.start,
                 symbols.unit()

@@ -157,7 +157,7 @@ impl Series {
         if sound && sizes && self.delimiter.is_ascii() && self.season != Some(0) {
             return Ok(self);
         }
-        Err(Error::Input("its metadata `series` is not that of a model of this program: columns, horizon and statistics do not fit".to_string()))
+        Err(Error::Input("its metadata \"series\" is not that of a model of this program: columns, horizon and statistics do not fit".to_string()))
     }
 }
 
@@ -427,7 +427,7 @@ fn means(sheet: &Sheet, training: &[Range<usize>]) -> Result<Vec<f64>> {
         let known = || training.iter().flat_map(|r| column.known_of(r.clone()));
         let count = known().count();
         if count == 0 {
-            return Err(Error::Input(format!("{}: column {} has no number in the training part; leave it out by --ignore", sheet.name, quoted(&column.name))));
+            return Err(Error::Input(format!("{}: column {} has no number in the training part; leave it out by `ignore`", sheet.name, quoted(&column.name))));
         }
         Ok(known().sum::<f64>() / count as f64)
     };
@@ -452,7 +452,7 @@ fn hold_out(mut sheet: Sheet, horizon: u32, fraction: f64) -> Result<(Sheet, Vec
         let what = format!("{} has {rows}; forecasts of {horizon} ahead{held} need {needed}", first.of(&sheet.name));
         let count = short.iter().filter(|s| **s).count();
         if count == short.len() {
-            return Err(Error::Input(format!("{what}; give more rows, or train with a lower --horizon")));
+            return Err(Error::Input(format!("{what}; give more rows, or train with a lower `horizon`")));
         }
         let others = if count == 1 { "is left out".to_string() } else { format!("and {} more series are left out", count - 1) };
         sheet.notes.push(format!("{what}; it {others}"));

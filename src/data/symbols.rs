@@ -412,7 +412,7 @@ mod tests {
             }
         }
         assert!(read(Unknown::Refuse).err().unwrap().to_string().contains("'é'"));
-        assert!(read(Unknown::Symbol('x')).err().unwrap().to_string().contains("--unknown symbol:x"));
+        assert!(read(Unknown::Symbol('x')).err().unwrap().to_string().contains("`unknown` symbol:x"));
         let none = Symbols::lenient(Text::given("t", "éé"), Vocabulary::of("ab"), None, Unknown::Skip);
         assert!(none.err().unwrap().to_string().contains("none of its characters"));
         assert_eq!(

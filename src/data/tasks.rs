@@ -99,7 +99,7 @@ impl SyntheticTask {
         let all = count.saturating_mul(u64::from(self.steps() + self.answers()));
         if all > MOST_SYMBOLS {
             return Err(Error::Usage(format!(
-                "{count} sequences of {} steps of the task {self} are {all} symbols; at most {MOST_SYMBOLS} are made; lower --examples",
+                "{count} sequences of {} steps of the task {self} are {all} symbols; at most {MOST_SYMBOLS} are made; lower `examples`",
                 self.steps()
             )));
         }
@@ -298,6 +298,6 @@ mod tests {
             assert!(e.contains(why) && !e.contains('\n'), "{text}: {e}");
         }
         let e = "copy:1000000".parse::<SyntheticTask>().unwrap().symbols(0, Set::Run, 100_000).err().unwrap().to_string();
-        assert!(e.contains("lower --examples"), "{e}");
+        assert!(e.contains("lower `examples`"), "{e}");
     }
 }

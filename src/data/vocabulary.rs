@@ -139,10 +139,10 @@ impl Vocabulary {
             Unknown::Refuse => Ok(()),
             _ if self.kind != Kind::Characters => {
                 let what = if self.kind == Kind::Bytes { "bytes, and knows all of them" } else { "tokens, and its tokenizer says what is unknown" };
-                Err(Error::Usage(format!("--unknown is for models of characters; this one reads {what}; leave it out")))
+                Err(Error::Usage(format!("`unknown` is for models of characters; this one reads {what}; leave it out")))
             }
             Unknown::Symbol(c) if self.index(c).is_none() => Err(Error::Usage(format!(
-                "--unknown symbol:{} names a character that is not a symbol of the model either; give one that is",
+                "`unknown` symbol:{} names a character that is not a symbol of the model either; give one that is",
                 c.escape_default()
             ))),
             _ => Ok(()),

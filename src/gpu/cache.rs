@@ -1,7 +1,6 @@
 //! What is remembered from one process to the next in the user's cache folder: compiled pipelines, where the adapter hands them
 //! out. It only saves time: a file that can't be read or written, is damaged, or is another adapter's, is as good as none.
 
-use crate::error::tell;
 use crate::files;
 use std::path::PathBuf;
 use xxhash_rust::xxh3::xxh3_64;
@@ -35,7 +34,7 @@ impl PipelineCache {
         let path = folder()?.join(format!("pipelines-{:016x}.bin", xxh3_64(key.as_bytes())));
         let stored = std::fs::read(&path).ok().map_or(Vec::new(), |bytes| {
             unpack(key, &bytes).unwrap_or_else(|| {
-                tell(&format!("note: the cached pipelines in {} are damaged or of another adapter; compiling again", path.display()));
+                log::warn!("the cached pipelines in {} are damaged or of another adapter; compiling again", path.display());
                 Vec::new()
             })
         });

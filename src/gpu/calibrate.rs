@@ -6,7 +6,7 @@ use super::cache;
 use super::device::GpuDevice;
 use super::measure::{self, Timer};
 use super::variants::{Variants, key};
-use crate::error::{Result, tell};
+use crate::error::Result;
 use crate::files;
 use crate::kernel::Capabilities;
 use serde::{Deserialize, Serialize};
@@ -41,10 +41,8 @@ fn choose(gpu: &mut GpuDevice) -> Result<()> {
     let mut all = match known.as_deref().map(remembered) {
         Some(Ok(all)) => all,
         Some(Err(e)) => {
-            tell(&format!(
-                "note: the calibration cache {} is damaged ({e}); measuring again",
-                path.as_ref().map(|p| p.display().to_string()).unwrap_or_default()
-            ));
+            let path = path.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+            log::warn!("the calibration cache {path} is damaged ({e}); measuring again");
             Vec::new()
         }
         None => Vec::new(),
@@ -56,7 +54,7 @@ fn choose(gpu: &mut GpuDevice) -> Result<()> {
         return Ok(());
     }
     if !all.is_empty() {
-        tell("note: the calibration cache has nothing for this adapter, driver and version; measuring");
+        log::warn!("the calibration cache has nothing for this adapter, driver and version; measuring");
     }
     let variants = measure::measure(&gpu.info, &gpu.capabilities, &mut Timer::new(gpu))?;
     variants.apply(&mut gpu.capabilities);

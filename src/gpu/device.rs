@@ -63,7 +63,7 @@ impl GpuDevice {
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.inner.request_device(&descriptor))
-            .map_err(|e| Error::Device(format!("cannot open {info}: {e}; try another with --device (see `retrograd devices`)")))?;
+            .map_err(|e| Error::Device(format!("cannot open {info}: {e}; try another with `device` (see `retrograd devices`)")))?;
         let key = variants::key(&info);
         let fault = Arc::new(Mutex::new(None));
         let note = |what: &'static str, is_lost: bool| {

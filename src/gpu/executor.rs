@@ -101,7 +101,7 @@ impl GpuExecutor {
             let size = u64::from(elements) * 4;
             if size > gpu.info.buffer_bytes {
                 return Err(Error::Device(format!(
-                    "a buffer of {size} bytes is needed, {} allows {}; lower --batch, --hidden or the window",
+                    "a buffer of {size} bytes is needed, {} allows {}; lower `batch`, `hidden` or the window",
                     gpu.info, gpu.info.buffer_bytes
                 )));
             }
@@ -112,7 +112,7 @@ impl GpuExecutor {
         let spare: Vec<wgpu::Buffer> = (0..ANSWERS).map(|_| ANSWER_BYTES).chain([STAGING_BYTES]).map(staging).collect();
         if let Some(e) = pollster::block_on(scope.pop()) {
             return Err(Error::Device(format!(
-                "{}: out of memory for {} bytes ({e}); lower --batch, --hidden or the window",
+                "{}: out of memory for {} bytes ({e}); lower `batch`, `hidden` or the window",
                 gpu.info,
                 program.layout.bytes()
             )));
@@ -177,7 +177,7 @@ impl GpuExecutor {
             if size > gpu.info.binding_bytes {
                 let name = self.program.arena.name(*slot);
                 return Err(Error::Device(format!(
-                    "{name} needs {size} bytes in one piece, {} binds {}; lower --batch, --hidden or the window",
+                    "{name} needs {size} bytes in one piece, {} binds {}; lower `batch`, `hidden` or the window",
                     gpu.info, gpu.info.binding_bytes
                 )));
             }

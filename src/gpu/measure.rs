@@ -86,7 +86,7 @@ pub(super) fn measure(info: &AdapterInfo, capabilities: &Capabilities, stopwatch
     }
     let fastest = found.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
     if fastest == 0.0 {
-        return Err(Error::Device(format!("{info}: no variant of a kernel gives right results; use --device cpu")));
+        return Err(Error::Device(format!("{info}: no variant of a kernel gives right results; use `device` cpu")));
     }
     let rate = |form| found.iter().find(|(f, _)| *f == form).map_or(0.0, |f| f.1);
     // Steps of 5 percent: the same most times.

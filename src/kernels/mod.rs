@@ -23,6 +23,7 @@ pub mod step_forward;
 pub mod transpose;
 
 use crate::kernel::{Bound, Kernel};
+use crate::setting::choices;
 
 /// Every kernel.
 pub static KERNELS: [&Kernel; 23] = [
@@ -52,7 +53,6 @@ pub static KERNELS: [&Kernel; 23] = [
 ];
 
 /// The activation function, numbered as `shaders/phi.wgsl` does.
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
@@ -64,6 +64,8 @@ pub enum Activation {
     /// a
     Identity,
 }
+
+choices!(Activation { Tanh = "tanh", Relu = "relu", Identity = "identity" });
 
 impl Activation {
     /// From the number that the kernels use.
@@ -86,15 +88,6 @@ impl Activation {
                 Activation::Identity => {}
             },
         );
-    }
-
-    /// As on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Activation::Tanh => "tanh",
-            Activation::Relu => "relu",
-            Activation::Identity => "identity",
-        }
     }
 
     /// phi'(a), from h = phi(a).

@@ -6,6 +6,7 @@ use crate::arena::View;
 use crate::host;
 use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
+use crate::setting::choices;
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
@@ -38,7 +39,6 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 /// How far a number is off.
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RegressionLoss {
@@ -49,15 +49,7 @@ pub enum RegressionLoss {
     Absolute,
 }
 
-impl RegressionLoss {
-    /// As on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            RegressionLoss::Squared => "squared",
-            RegressionLoss::Absolute => "absolute",
-        }
-    }
-}
+choices!(RegressionLoss { Squared = "squared", Absolute = "absolute" });
 
 /// The operands.
 #[derive(Debug, Clone, Copy)]

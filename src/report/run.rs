@@ -43,18 +43,18 @@ pub(super) fn ended(r: &Recorded) -> &'static str {
 
 fn introduction(r: &Recorded) -> String {
     let c = &r.config;
-    let layers = format::plural(c.layers.into(), "layer", "layers");
-    let model = format!("{layers} of {}", format::plural(c.hidden.into(), "unit", "units"));
+    let layers = format::plural(c.training.layers.into(), "layer", "layers");
+    let model = format!("{layers} of {}", format::plural(c.training.hidden.into(), "unit", "units"));
     let unread = match r.history.unread {
         0 => String::new(),
         n => format!(" {} of metrics.jsonl could not be read and {} left out.", format::plural(n, "line", "lines"), if n == 1 { "is" } else { "are" }),
     };
     format!(
         "A recurrent network, {model} ({}), trained on {} with truncation {} and {}. State: {}.{unread}",
-        format!("{:?}", c.activation).to_lowercase(),
+        format!("{:?}", c.training.activation).to_lowercase(),
         text(r),
-        c.truncation,
-        c.optimizer,
+        c.training.truncation,
+        c.training.optimizer,
         ended(r)
     )
 }
@@ -66,7 +66,10 @@ fn parameters(r: &Recorded) -> Option<u64> {
         return Some(planned.parameters);
     }
     let vocab = planned.vocabulary;
-    Some(Config { hidden: c.hidden, layers: c.layers, activation: c.activation, bias: !c.no_bias, ..Config::symbols(vocab) }.parameters())
+    Some(
+        Config { hidden: c.training.hidden, layers: c.training.layers, activation: c.training.activation, bias: !c.training.no_bias, ..Config::symbols(vocab) }
+            .parameters(),
+    )
 }
 
 pub(super) fn capital(word: &str) -> String {
@@ -201,7 +204,7 @@ pub(super) fn setting(key: &str, value: Option<&toml::Value>) -> String {
 }
 
 fn configuration(r: &Recorded) -> String {
-    let table = toml::Table::try_from(&r.config).unwrap_or_default();
+    let table = r.config.values();
     let row = |(key, value): (&String, &toml::Value)| {
         let given = r.given.contains(key);
         let (class, note) = if given { ("given", "given") } else { ("", "") };

@@ -133,7 +133,7 @@ fn row(r: &Recorded, answers: bool) -> Vec<String> {
 
 /// Settings in which they are not all alike.
 fn differences(runs: &[Recorded], names: &[String]) -> String {
-    let tables: Vec<toml::Table> = runs.iter().map(|r| toml::Table::try_from(&r.config).unwrap_or_default()).collect();
+    let tables: Vec<toml::Table> = runs.iter().map(|r| r.config.values()).collect();
     let keys: BTreeSet<&String> = tables.iter().flat_map(|t| t.keys()).collect();
     let differs = |key: &str| tables.iter().any(|t| t.get(key) != tables[0].get(key));
     // What tells texts from each other says nothing that their paths don't, unless those are the same.

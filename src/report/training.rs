@@ -68,7 +68,9 @@ fn loss(r: &Recorded) -> String {
                 seen.push(format!("It ends at {}.", amount(last.loss)));
             }
         }
-        _ if h.validations.is_empty() && r.config.val_fraction == 0.0 => seen.push("Nothing was held out for validation (--val-fraction 0).".to_string()),
+        _ if h.validations.is_empty() && r.config.training.val_fraction == 0.0 => {
+            seen.push("Nothing was held out for validation (--val-fraction 0).".to_string())
+        }
         _ if h.validations.is_empty() => seen.push("No validation is recorded yet; --val-every makes them more frequent.".to_string()),
         _ => seen.push("No validation loss was finite.".to_string()),
     }
@@ -130,7 +132,7 @@ pub(super) fn figure(chart: &Chart, seen: &[String]) -> String {
 
 fn norm(r: &Recorded) -> String {
     let norms = reports(r, |f| f.norm);
-    let clip = r.config.settings().clip;
+    let clip = r.config.training.clip();
     let mut seen = vec![format!("Norm: {}.", course(&norms, "before clipping"))];
     seen.push(match clip {
         Clip::None => "There was no clipping (--clip-norm 0).".to_string(),
@@ -156,7 +158,7 @@ fn clipped(r: &Recorded) -> String {
     let updates = r.history.reports.last().map_or(0, |f| f.update);
     // What a damaged file says may be anything.
     let [all, skipped] = [sum(reports.iter().filter_map(|f| f.clipped)), sum(reports.iter().map(|f| f.skipped))];
-    let clips = matches!(r.config.settings().clip, Clip::Norm(_));
+    let clips = matches!(r.config.training.clip(), Clip::Norm(_));
     let known = clips && reports.iter().any(|f| f.clipped.is_some());
     let share = |n: u64| format!("{}%", format::number(100.0 * n as f64 / updates.max(1) as f64));
     let mut seen = Vec::new();
@@ -197,7 +199,8 @@ fn shares(reports: &[Figures], count: fn(&Figures) -> u64) -> Vec<(f64, f64)> {
 
 fn rate(r: &Recorded) -> String {
     let rates = reports(r, |f| f.learning_rate);
-    let what = format!("Schedule {}, {} updates of warm-up, --lr {}.", r.config.schedule, format::count(r.config.warmup), r.config.lr);
+    let what =
+        format!("Schedule {}, {} updates of warm-up, --lr {}.", r.config.training.schedule, format::count(r.config.training.warmup), r.config.training.lr);
     let seen = [format!("{}.", course(&rates, ""))];
     let mut picture = chart("rate", "Learning rate", "learning rate", Kind::FromZero, vec![curve("learning rate", 3, Stroke::Plain, rates)], &seen[0]);
     picture.height = 140.0;

@@ -1,264 +1,185 @@
-//! What a run was started with: `config.toml`, whose keys are the flags of `train`.
+//! What a run was started with: `config.toml`, whose keys are the settings.
 
 use super::Answer;
+use super::series::{ahead, apart, fraction_mark, strftime};
 use crate::data::{self, Difference, Missing, SyntheticTask};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Config, Init, RegressionLoss, StashPrecision};
-use crate::optimizer::{Clip, Optimizer, Schedule};
+use crate::model::RegressionLoss;
 use crate::plan::Bytes;
+use crate::setting::{Field, Form, Setting, Value, any, at_least_1, check_all, not_empty, settings, shown, written_as_text};
+use crate::store::Model;
 use crate::trainer::{Goal, Layout, Settings};
-use crate::truncation::Truncation;
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use toml::Table;
 
 /// Newest format that this program reads.
 pub(super) const FORMAT: u32 = 1;
 
-/// Keys that may change when a run goes on: what is trained does not depend on them, or the file is the same by its checksum.
-pub(crate) const FREE: [&str; 9] = ["updates", "epochs", "log-every", "save-every", "device", "text", "tokens", "sample", "tensorboard"];
+/// Keys that earlier versions had, and what they are called.
+const RENAMED: [(&str, &str); 1] = [("history", "stash")];
 
-/// All of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct RunConfig {
-    /// Version of this list of keys.
-    pub format: u32,
-    /// Path of the text; none for the embedded one.
-    pub text: Option<PathBuf>,
-    /// Its checksum.
-    pub text_checksum: String,
-    /// Its bytes.
-    pub text_bytes: u64,
-    /// Whether symbols are bytes.
-    pub bytes: bool,
-    /// Path of the tokenizer whose tokens are the symbols; none for characters or bytes, or where the model of `from` brings one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens: Option<PathBuf>,
-    /// Its checksum.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens_checksum: Option<String>,
-    /// Whether a file that looks like a table is read as a text.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub table_as_text: bool,
-    /// What stands between finite sequences; none for one stream.
-    pub separator: Option<String>,
-    /// Task whose sequences are generated in place of a text.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<SyntheticTask>,
-    /// How many of them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub examples: Option<u64>,
-    /// Columns of a table that are forecast, in place of a text; see [`RunConfig::wanted`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    /// Columns that are read; none for all but those of series and time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub features: Option<String>,
-    /// Columns that are left out where `features` names none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ignore: Option<String>,
-    /// Rows that are forecast ahead; none for 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub horizon: Option<u32>,
-    /// Column that tells series apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub series: Option<String>,
-    /// Column of time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<String>,
-    /// How times are written, as strftime has it; none to find that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_format: Option<String>,
-    /// What is done where a cell is empty; none to refuse.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Missing>,
-    /// Rows of a season; none to look for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub season: Option<u32>,
-    /// Whether changes are read and forecast.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub difference: Option<Difference>,
-    /// What is minimized over numbers; none for squares.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loss: Option<RegressionLoss>,
-    /// What stands between cells of a table; none to find that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delimiter: Option<char>,
-    /// What stands before a fraction; none to find that.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decimal: Option<char>,
-    /// Column of a table that holds the label of each line; none where no labels are predicted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub label_column: Option<String>,
-    /// That of the texts; none for the only other one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text_column: Option<String>,
-    /// Whether the first line of a table of labels names its columns; none to find out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub header: Option<Answer>,
-    /// H.
-    pub hidden: u32,
-    /// Layers.
-    pub layers: u32,
-    /// B.
-    pub batch: u32,
-    /// Strategy.
-    #[serde(with = "as_text")]
-    pub truncation: Truncation,
-    /// phi.
-    pub activation: Activation,
-    /// No biases.
-    pub no_bias: bool,
-    /// Model whose weights, architecture and vocabulary training begins with; none for `init`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<PathBuf>,
-    /// Whether that model gets the symbols of the text that it does not know.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub extend_vocabulary: bool,
-    /// Initial weights.
-    #[serde(with = "as_text")]
-    pub init: Init,
-    /// Updates to stop after, unless `epochs` is given.
-    pub updates: Option<u64>,
-    /// Passes over the text to stop after.
-    pub epochs: Option<u64>,
-    /// Optimizer.
-    #[serde(with = "as_text")]
-    pub optimizer: Optimizer,
-    /// Learning rate.
-    pub lr: f64,
-    /// How it changes.
-    #[serde(with = "as_text")]
-    pub schedule: Schedule,
-    /// Updates over which it rises from 0.
-    pub warmup: u64,
-    /// Bound of the gradient's norm, 0 for none.
-    pub clip_norm: f64,
-    /// Bound of each gradient instead.
-    pub clip_value: Option<f64>,
-    /// Device asked for.
-    #[serde(with = "as_text")]
-    pub device: DeviceSpec,
-    /// Seed.
-    pub seed: u64,
-    /// Part held out.
-    pub val_fraction: f64,
-    /// Seed by which independent sequences are held out; none for other data, and for runs that were begun before it was a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub split_seed: Option<u64>,
-    /// Memory that training may take; none for a share of what there is.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "size")]
-    pub memory_budget: Option<Bytes>,
-    /// How h is stored between the passes.
-    #[serde(default)]
-    pub stash: StashPrecision,
-    /// Updates from one validation to the next; none for the end of each epoch.
-    pub val_every: Option<u64>,
-    /// Validations without a gain after which training stops.
-    pub patience: Option<u64>,
-    /// Updates from one report to the next.
-    pub log_every: u64,
-    /// Updates from one checkpoint to the next; none for about two a minute.
-    pub save_every: Option<u64>,
-    /// Characters of the text that is written at the end, and at most so many on the way; 0 for none.
-    #[serde(default = "default_sample")]
-    pub sample: usize,
-    /// Probability with which a unit is dropped between layers.
-    #[serde(default)]
-    pub dropout: f64,
-    /// Numbers that a symbol is embedded in; none for one-hot symbols.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub embed: Option<u32>,
-    /// Updates from one look at the gradient to the next; none for no looks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub monitor: Option<u64>,
-    /// Whether figures are written for TensorBoard too.
-    #[serde(default)]
-    pub tensorboard: bool,
+written_as_text!(SyntheticTask, DeviceSpec);
+
+settings! {
+    /// What a run is started with.
+    pub struct RunConfig {
+        /// Version of this list of keys
+        format: u32 = FORMAT, "Run", "", any { form: Form::Noted };
+        /// Path of the text; none for the embedded one
+        text: Option<PathBuf> = None, "Text", "TEXT", any { form: Form::Noted, free: true, sets_aside: &["text_checksum", "text_bytes"] };
+        /// Checksum of the text
+        text_checksum: String = String::new(), "Text", "", any { form: Form::Noted };
+        /// Bytes of the text
+        text_bytes: u64 = 0, "Text", "", any { form: Form::Noted };
+        /// Read a file that looks like a table (.csv, .tsv, columns of numbers) as the characters of a text
+        table_as_text: bool = false, "Text", "", any { flag: "text" };
+        /// Read any file as bytes instead of UTF-8 characters; there are 256 symbols then
+        bytes: bool = false, "Text", "", any { sets_aside: &["tokens", "tokens_checksum"] };
+        /// Read the text as the tokens of this Hugging Face tokenizer (its tokenizer.json), which the model's file then holds; `embed` suits large
+        /// vocabularies. Needs a build with tokenizers (cargo's feature "tokens")
+        tokens: Option<PathBuf> = None, "Text", "FILE", any { free: true, word: absolute, sets_aside: &["bytes", "tokens_checksum"] };
+        /// Checksum of the tokenizer
+        tokens_checksum: Option<String> = None, "Text", "", any { form: Form::Noted };
+        /// What stands between the sequences of the text, which are then independent of each other; \n, \t, \r and \\ are understood
+        separator: Option<String> = None, "Text", "STRING", not_empty { word: unescaped };
+        /// Generate the sequences of a task in place of a text: adding:T, copy:T or recall:SYMBOLS,T, see below
+        task: Option<SyntheticTask> = None, "Text", "TASK", any {};
+        /// Sequences of `task`, held-out ones included [default: 20000]
+        examples: Option<u64> = None, "Text", "N", at_least_1 {};
+        /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1. Tabs, commas,
+        /// semicolons or bars stand between the columns. Which lines are held out is drawn, the same share of each label. Other settings that are not
+        /// given are then: `hidden` 64, `activation` relu, `init` identity:1, `truncation` full, `lr` 0.001, `schedule` cosine, and `updates` by the
+        /// number of lines: 20 passes over them, from 2000 to 20000. Lines of more than 200 characters get a lower `lr`
+        label_column: Option<String> = None, "Text", "COLUMN", any {};
+        /// Column of the texts, where there is more than one besides that of the labels
+        text_column: Option<String> = None, "Text", "COLUMN", any {};
+        /// Whether the first line of a table of labels names its columns [default: found out, and said]
+        header: Option<Answer> = None, "Text", "ANSWER", any {};
+        /// Begin with the weights of this model, and its architecture and vocabulary; the optimizer begins anew
+        from: Option<PathBuf> = None, "Model", "RUN|FILE", any { word: absolute };
+        /// Give the model of `from` the characters of the text that it does not know: their rows are as in a fresh model (`init`, `seed`)
+        extend_vocabulary: bool = false, "Model", "", any {};
+        /// Forecast these columns of a CSV file, which is then read in place of a text; names apart by commas
+        target: Option<String> = None, "Series", "COLUMNS", any {};
+        /// Columns that are read; names apart by commas, one that holds a comma in double quotes [default: all that have a name, but those of `series`,
+        /// `time` and `ignore`; they must then be numbers]
+        features: Option<String> = None, "Series", "COLUMNS", any { excludes: &["ignore"] };
+        /// Columns that are left out
+        ignore: Option<String> = None, "Series", "COLUMNS", any {};
+        /// Forecast each of the next N rows, each directly [default: 1]
+        horizon: Option<u32> = None, "Series", "N", ahead {};
+        /// Column that tells which series a row belongs to, where the file holds several; each begins with a state of zero
+        series: Option<String> = None, "Series", "COLUMN", any {};
+        /// Column that tells the time of a row: not read, but copied beside forecasts. Rows must be in its order, the oldest or the newest first; numbers,
+        /// and most notations of dates and times, are known
+        time: Option<String> = None, "Series", "COLUMN", any {};
+        /// Rows of a season, for the seasonal naive forecast that the model is compared with [default: looked for]
+        season: Option<u32> = None, "Series", "N", at_least_1 {};
+        /// Forecast changes from the last row known, and read changes from the row before (all, if no value is given) or values as they are (targets).
+        /// `all` is right for most series with a trend, whose values go on to where none was in training; `targets` for those without one whose next
+        /// value is near the last. Errors stay in the series' own units [default: what suits the training part: all where its later rows lie beyond its
+        /// earlier ones, else targets where the last value forecasts better than the mean, else none]
+        difference: Option<Difference> = None, "Series", "WHAT", any { form: Form::Optional("all") };
+        /// What is minimized: the squared error, for the mean of what may come, or the absolute error, for its median and fewer surprises by outliers
+        /// [default: squared]
+        loss: Option<RegressionLoss> = None, "Series", "LOSS", any {};
+        /// What to do with empty cells: refuse the file, take the value of the row before, zero, or the training part's mean [default: refuse; where a
+        /// model is used, as it was trained, or previous]
+        missing: Option<Missing> = None, "Series", "WHAT", any {};
+        /// What stands between cells: one character, or \t [default: found: , ; \t or |]
+        delimiter: Option<char> = None, "Series", "C", apart { word: delimiter };
+        /// What stands before a fraction: a point or a comma; the other one, spaces and apostrophes may stand between thousands [default: found]
+        decimal: Option<char> = None, "Series", "C", fraction_mark { word: mark };
+        /// How the column of time is written, as strftime has it, such as %d/%m/%Y %H:%M [default: found]
+        time_format: Option<String> = None, "Series", "FORMAT", strftime {};
+        /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
+        device: DeviceSpec = DeviceSpec::Auto, "Training", "DEVICE", any { free: true };
+        /// Updates from one validation to the next; the run always ends with one [default: for texts about 25 a run, fewer where they would cost over
+        /// 5% of training's operations; for series every 25, or as many as read as much as is held out; else one at the end of each epoch]
+        val_every: Option<u64> = None, "Run", "N", at_least_1 {};
+        /// Stop when N validations in a row have not been better than the best before
+        patience: Option<u64> = None, "Run", "N", at_least_1 {};
+        /// Updates from one report of the loss to the next
+        log_every: u64 = 50, "Run", "N", at_least_1 { free: true };
+        /// Updates from one checkpoint to the next [default: about two a minute]
+        save_every: Option<u64> = None, "Run", "N", at_least_1 { free: true };
+        /// Characters of the sample that the best model writes at the end, and of which up to 200 are written to metrics.jsonl on the way; 0 for none [default: 400]
+        sample: u64 = 400, "Run", "N", any { free: true, later: true };
+        /// Updates from one look at the gradient to the next: lag profile, norms and update-to-weight ratios by parameter, saturated units, for
+        /// metrics.jsonl and report.html. It takes a small part of the memory budget and, at 50, under 3% of the time [default: off]
+        monitor: Option<u64> = None, "Run", "N", at_least_1 {};
+        /// Write the figures for TensorBoard too, in the run's folder tensorboard
+        tensorboard: bool = false, "Run", "", any { free: true };
+    }
+    and /// What is trained, and how.
+    training: Settings
 }
 
-/// What runs were started with before this was a key.
-fn default_sample() -> usize {
-    400
+/// The declarations of all settings, those of training first.
+pub fn declared() -> impl Iterator<Item = &'static Setting> {
+    let training = Settings::FIELDS.iter().map(|f| &f.setting);
+    training.chain(RunConfig::FIELDS.iter().map(|f| &f.setting))
 }
 
-/// Values that are written as they are given on the command line.
-mod as_text {
-    use serde::{Deserialize, Deserializer, Serializer};
-    use std::fmt::Display;
-    use std::str::FromStr;
-
-    pub(super) fn serialize<T: Display, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(value)
-    }
-
-    pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
+/// The declaration of a key of a file.
+pub(crate) fn setting(key: &str) -> Option<&'static Setting> {
+    declared().find(|s| s.key() == key)
 }
 
-/// A size as a number of bytes, or as people write it.
-fn size<'de, D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Option<Bytes>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "expected a size in bytes, such as 16777216 or \"16MiB\"")]
-    enum Size {
-        Number(u64),
-        Text(String),
-    }
-    match Size::deserialize(from)? {
-        Size::Number(n) => Ok(Some(Bytes(n))),
-        Size::Text(text) => text.parse().map(Some).map_err(serde::de::Error::custom),
-    }
+/// Whether a key may change when a run goes on: what is trained does not depend on it, or the file is the same by its checksum.
+pub(crate) fn is_free(key: &str) -> bool {
+    setting(key).is_some_and(|s| s.free)
+}
+
+/// What is done with the field of a key, wherever it is.
+enum Place {
+    Training(&'static Field<Settings>),
+    Own(&'static Field<RunConfig>),
+}
+
+fn place(key: &str) -> Option<Place> {
+    let training = Settings::FIELDS.iter().find(|f| f.setting.key() == key).map(Place::Training);
+    training.or_else(|| RunConfig::FIELDS.iter().find(|f| f.setting.key() == key).map(Place::Own))
 }
 
 pub(super) fn content(path: &Path) -> Result<String> {
     data::whole(path, "the config.toml of a run")
 }
 
-/// Keys that earlier versions had, and what they are called.
-pub(super) const RENAMED: [(&str, &str); 1] = [("history", "stash")];
-
 impl RunConfig {
-    /// The trainer's settings.
-    pub fn settings(&self) -> Settings {
-        let clip = match self.clip_value {
-            Some(v) => Clip::Value(v as f32),
-            None if self.clip_norm == 0.0 => Clip::None,
-            None => Clip::Norm(self.clip_norm as f32),
-        };
-        Settings {
-            hidden: self.hidden,
-            layers: self.layers,
-            lanes: self.batch,
-            activation: self.activation,
-            bias: !self.no_bias,
-            init: self.init,
-            truncation: self.truncation,
-            rule: self.optimizer,
-            clip,
-            lr: self.lr as f32,
-            schedule: self.schedule,
-            warmup: self.warmup,
-            goal: self.goal(),
-            seed: self.seed,
-            val_fraction: self.val_fraction,
-            split_seed: self.split_seed,
-            memory_budget: self.memory_budget.map(|b| b.0),
-            stash: self.stash,
-            dropout: self.dropout,
-            embed: self.embed.unwrap_or(0),
-            reserved: 0,
+    /// The value of a key; none where there is none, or a file can't hold it.
+    pub(crate) fn get(&self, key: &str) -> Option<Value> {
+        match place(key)? {
+            Place::Training(f) => (f.get)(&self.training).ok()?,
+            Place::Own(f) => (f.get)(self).ok()?,
         }
     }
 
-    /// Where training ends.
-    pub fn goal(&self) -> Goal {
-        match (self.updates, self.epochs) {
-            (None, Some(n)) => Goal::Epochs(n),
-            (n, _) => Goal::Updates(n.unwrap_or(1000)),
+    /// Sets a key.
+    ///
+    /// # Errors
+    /// What is expected of its value; or that there is no such key.
+    pub(crate) fn put(&mut self, key: &str, value: Option<&Value>) -> std::result::Result<(), String> {
+        match place(key) {
+            Some(Place::Training(f)) => (f.put)(&mut self.training, value),
+            Some(Place::Own(f)) => (f.put)(self, value),
+            None => Err(unknown(key)),
         }
+    }
+
+    /// The keys that have a value, and these.
+    pub(crate) fn values(&self) -> Table {
+        declared().filter_map(|s| Some((s.key(), self.get(&s.key())?))).collect()
+    }
+
+    /// Takes over what a model decides.
+    pub(crate) fn take_architecture(&mut self, model: &Model) {
+        let has = &model.config;
+        self.training = self.training.hidden(has.hidden).layers(has.layers).activation(has.activation).no_bias(!has.bias);
+        self.training.embed = Some(has.embedding()).filter(|e| *e > 0);
+        self.bytes = model.codec.vocabulary().is_some_and(|v| v.kind() == data::Kind::Bytes);
     }
 
     /// How the text is laid out.
@@ -267,37 +188,32 @@ impl RunConfig {
         self.task.map_or_else(|| self.separator.as_deref().into(), asked)
     }
 
+    /// Where training ends.
+    pub fn goal(&self) -> Goal {
+        self.training.goal()
+    }
+
     /// Writes the file.
     ///
     /// # Errors
     /// If it can't be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let text = self.text()?;
-        let again = Self::parse(&text).map_err(|e| Error::Usage(format!("what the run was started with could not be read back: {e}")))?;
-        if let Some([key, here, there]) = self.differences(&again, &[self.keys(), again.keys()].concat()).first() {
-            return Err(Error::Usage(format!("{key} {here} would be read back as {there}; give another value")));
-        }
-        files::replace(
-            path,
-            format!("# What this run was started with, by the flags of `retrograd train`; --resume goes on with it, --config begins another with it.\n{text}")
-                .as_bytes(),
-        )
+        let head = "# What this run was started with, by the flags of `retrograd train`; --resume goes on with it, --config begins another with it.\n";
+        files::replace(path, format!("{head}{}", self.toml()?).as_bytes())
     }
 
-    /// Reads a file.
+    /// Reads the file of a run.
     ///
     /// # Errors
     /// [`Error::Input`] if it is not that of a run.
     pub fn load(path: &Path) -> Result<Self> {
         let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("{}: {}", path.display(), e.to_string().split_whitespace().collect::<Vec<_>>().join(" ")));
         let text = &content(path)?;
-        let table: toml::Table = text.parse().map_err(|e| wrong(&e))?;
-        match table.get("format").and_then(toml::Value::as_integer) {
-            Some(n) if n > i64::from(FORMAT) => {
-                Err(wrong(&format!("it was written by a newer program (format {n}; this one reads up to {FORMAT}); update retrograd")))
-            }
+        let table: Table = text.parse().map_err(|e| wrong(&e))?;
+        match table.get("format").and_then(Value::as_integer) {
+            Some(n) if n > i64::from(FORMAT) => Err(wrong(&newer(n))),
             _ if let Some((old, new)) = RENAMED.iter().find(|(old, _)| table.contains_key(*old)) => {
-                Err(wrong(&format!("it is of an earlier version: its key `{old}` is called `{new}` now; rename it in the file")))
+                Err(wrong(&format!("it is of an earlier version: its key {old} is called {new} now; rename it in the file")))
             }
             _ => Self::parse(text).map_err(|e| wrong(&format!("{e}; the file is damaged or not a run's: put back the one that the run wrote"))),
         }
@@ -306,146 +222,163 @@ impl RunConfig {
     /// Reads its text.
     ///
     /// # Errors
-    /// [`Error::Input`] if a key is missing, unknown, or has a value that no flag takes.
+    /// [`Error::Input`] if a key is missing or unknown; [`Error::Setting`] if one has a value that is not possible.
     pub fn parse(text: &str) -> Result<Self> {
-        let config: Self = toml::from_str(text).map_err(|e| Error::Input(e.message().to_string()))?;
-        config.check()?;
+        let table: Table = text.parse().map_err(|e: toml::de::Error| Error::Input(e.message().to_string()))?;
+        let mut config = RunConfig::default();
+        for (key, value) in &table {
+            config.put(key, Some(value)).map_err(|e| Error::Input(of_key(key, value, &e)))?;
+        }
+        // What a file does not say is absent, not a default.
+        for s in declared().filter(|s| !table.contains_key(&s.key())) {
+            match s {
+                s if s.optional => config.put(&s.key(), None).map_err(Error::Input)?,
+                s if s.later => {}
+                s => return Err(Error::Input(format!("missing key {}", s.key()))),
+            }
+        }
+        config.check().map_err(|e| e.reworded(|message| in_keys(&message)))?;
         Ok(config)
     }
 
     /// The text of the file.
     ///
     /// # Errors
-    /// If the text's path is not UTF-8.
-    pub fn text(&self) -> Result<String> {
-        toml::to_string(self).map_err(|e| Error::Input(format!("what the run was started with can't be written down: {e}")))
+    /// [`Error::Setting`] if a file can't hold a value.
+    pub fn toml(&self) -> Result<String> {
+        self.check_values()?;
+        Ok(declared().filter_map(|s| Some(format!("{} = {}\n", s.key(), self.get(&s.key())?))).collect())
     }
 
-    /// That the run's own file can hold every count.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for the first that is too large.
-    pub(super) fn check_counts(&self) -> Result<()> {
-        let counts = [
-            ("seed", Some(self.seed)),
-            ("split-seed", self.split_seed),
-            ("warmup", Some(self.warmup)),
-            ("log-every", Some(self.log_every)),
-            ("sample", Some(self.sample as u64)),
-            ("updates", self.updates),
-            ("epochs", self.epochs),
-            ("val-every", self.val_every),
-            ("patience", self.patience),
-            ("save-every", self.save_every),
-            ("examples", self.examples),
-            ("monitor", self.monitor),
-            ("memory-budget", self.memory_budget.map(|b| b.0)),
-            ("text-bytes", Some(self.text_bytes)),
-        ];
-        match counts.into_iter().find_map(|(flag, n)| n.filter(|n| *n > i64::MAX as u64).map(|n| (flag, n))) {
-            Some((flag, n)) => Err(Error::Usage(format!("--{flag} {n} is above {}, the largest number that the run's config.toml holds", i64::MAX))),
-            None => Ok(()),
-        }
+    /// That each value is within its bounds.
+    fn check_values(&self) -> Result<()> {
+        check_all(&self.training, Settings::FIELDS).and_then(|()| check_all(self, Self::FIELDS))
     }
 
-    /// What flags check by themselves, and what only goes together.
+    /// That each value is within its bounds, and all go together.
     ///
     /// # Errors
-    /// [`Error::Usage`] for the first value that is not possible.
+    /// [`Error::Setting`] for the first that is not possible.
     pub fn check(&self) -> Result<()> {
-        let wrong = |what: String| Err(Error::Usage(what));
-        Config { hidden: self.hidden, layers: self.layers, ..Config::symbols(1) }.dims(self.batch).checked()?;
-        let positive = |x: f64| (x as f32) > 0.0 && (x as f32).is_finite();
-        if !positive(self.lr) {
-            return wrong(format!("--lr {} is not a number above 0 that an f32 holds", self.lr));
-        }
-        if self.clip_norm != 0.0 && !positive(self.clip_norm) {
-            return wrong(format!("--clip-norm {} is not 0 or a number above 0 that an f32 holds", self.clip_norm));
-        }
-        if let Some(v) = self.clip_value.filter(|v| !positive(*v)) {
-            return wrong(format!("--clip-value {v} is not a number above 0 that an f32 holds"));
-        }
-        if !(0.0..1.0).contains(&self.val_fraction) {
-            return wrong(format!("--val-fraction {} is not from 0 to below 1", self.val_fraction));
-        }
-        for (flag, n) in
-            [("updates", self.updates), ("epochs", self.epochs), ("val-every", self.val_every), ("patience", self.patience), ("save-every", self.save_every)]
-        {
-            if n == Some(0) {
-                return wrong(format!("--{flag} is 0; expected at least 1"));
-            }
-        }
-        self.check_counts()?;
-        if self.log_every == 0 {
-            return wrong("--log-every is 0; expected at least 1".to_string());
-        }
+        self.check_values()?;
+        self.training.check()?;
+        let wrong = |setting: &'static str, what: &str| Err(Error::setting(setting, what));
         if self.task.is_some() && (self.text.is_some() || self.separator.is_some() || self.bytes) {
-            return wrong("--task makes sequences of its own; leave out the text, --separator, --lines and --bytes".to_string());
+            return wrong("task", "`task` makes sequences of its own; leave out the text, `separator` and `bytes`");
         }
-        if self.task.is_some() != self.examples.is_some() || self.examples == Some(0) {
-            return wrong("--examples counts the sequences of a --task; give both, and at least 1 example".to_string());
-        }
-        if !(0.0..1.0).contains(&self.dropout) {
-            return wrong(format!("--dropout {} is not from 0 to below 1", self.dropout));
-        }
-        if self.dropout > 0.0 && self.layers < 2 {
-            return wrong("--dropout drops units between layers, and there is one layer; give --layers 2 or more, or leave it out".to_string());
-        }
-        if self.embed == Some(0) {
-            return wrong("--embed is 0; expected at least 1, or leave it out".to_string());
+        if self.task.is_some() != self.examples.is_some() {
+            return wrong("examples", "`examples` counts the sequences of a `task`; give both");
         }
         if self.tokens.is_some() && (self.bytes || self.task.is_some() || self.target.is_some() || self.label_column.is_some()) {
-            return wrong("--tokens makes tokens of a text; leave out --bytes, --task, --target and --label-column".to_string());
-        }
-        if self.tokens.as_deref().is_some_and(|t| t.to_str().is_none()) {
-            return wrong("the path of --tokens is not UTF-8, so a run could not find the file again; rename it".to_string());
+            return wrong("tokens", "`tokens` makes tokens of a text; leave out `bytes`, `task`, `target` and `label_column`");
         }
         if self.extend_vocabulary && (self.from.is_none() || !self.writes_text()) {
-            return wrong("--extend-vocabulary is for --from with a text; leave it out".to_string());
+            return wrong("extend_vocabulary", "`extend_vocabulary` is for `from` with a text; leave it out");
         }
         if self.table_as_text && (self.target.is_some() || self.label_column.is_some() || self.task.is_some()) {
-            return wrong("--text reads a table as characters; leave it out with --target, --label-column and --task".to_string());
+            return wrong("table_as_text", "`table_as_text` reads a table as characters; leave it out with `target`, `label_column` and `task`");
         }
         self.check_series()?;
         self.check_labels()?;
-        if self.split_seed.is_some() && !self.draws_split() {
-            return wrong("--split-seed draws which lines or sequences are held out, and of other data the tail is; leave it out".to_string());
+        if self.training.split_seed.is_some() && !self.draws_split() {
+            return wrong("split_seed", "`split_seed` draws which lines or sequences are held out, and of other data the tail is; leave it out");
         }
         if self.monitor.is_some() && !(self.writes_text() || self.task.is_some()) {
-            return wrong("--monitor looks at texts alone; leave it out where series or labels are trained on".to_string());
+            return wrong("monitor", "`monitor` looks at texts alone; leave it out where series or labels are trained on");
         }
-        if self.separator.as_deref() == Some("") {
-            return wrong("--separator is empty; expected at least one character".to_string());
-        }
-        if self.val_fraction == 0.0 && (self.patience.is_some() || self.val_every.is_some()) {
-            return wrong("--patience and --val-every need a held-out part; give --val-fraction above 0".to_string());
-        }
-        if self.text.as_deref().is_some_and(|t| t.to_str().is_none()) {
-            return wrong("the path of the text is not UTF-8, so a run could not find it again; rename it".to_string());
+        if self.training.val_fraction == 0.0 && (self.patience.is_some() || self.val_every.is_some()) {
+            let setting = if self.patience.is_some() { "patience" } else { "val_every" };
+            return wrong(setting, "`patience` and `val_every` need a held-out part; give `val_fraction` above 0");
         }
         Ok(())
     }
 
     /// The keys that decide what is trained, and must not change during a run.
     pub fn keys(&self) -> Vec<String> {
-        toml::Table::try_from(self).unwrap_or_default().keys().filter(|k| !FREE.contains(&k.as_str()) && *k != "format").cloned().collect()
+        declared().filter(|s| !s.free && s.name != "format").map(Setting::key).filter(|key| self.get(key).is_some()).collect()
     }
 
-    /// The flags among `given` whose values differ in `other`: name, value here, value there.
+    /// The keys among `given` whose values differ in `other`: key, value here, value there.
     pub fn differences(&self, other: &Self, given: &[String]) -> Vec<[String; 3]> {
-        let table = |c: &Self| toml::Table::try_from(c).unwrap_or_default();
-        let (mine, theirs) = (table(self), table(other));
-        let size = |v: &toml::Value| v.as_integer().and_then(|n| u64::try_from(n).ok()).map_or_else(|| v.to_string(), |n| Bytes(n).to_string());
-        let show = |key: &str, v: Option<&toml::Value>| {
-            v.map_or("not given".to_string(), |v| {
-                v.as_str().map_or_else(|| if key == "memory-budget" { size(v) } else { v.to_string() }, |s| s.escape_debug().to_string())
-            })
+        let show = |key: &str, v: Option<Value>| match v {
+            None => "not given".to_string(),
+            Some(Value::Integer(n)) if key == "memory-budget" => Bytes(n as u64).to_string(),
+            Some(v) => shown(&v),
         };
-        given.iter().filter(|k| mine.get(*k) != theirs.get(*k)).map(|k| [k.clone(), show(k, mine.get(k)), show(k, theirs.get(k))]).collect()
+        let pairs = given.iter().map(|k| (k, self.get(k), other.get(k)));
+        pairs.filter(|(_, here, there)| here != there).map(|(k, here, there)| [k.clone(), show(k, here), show(k, there)]).collect()
     }
+}
 
-    /// The format that is written.
-    pub const fn format() -> u32 {
-        FORMAT
+/// What is said of a file of a newer program.
+pub(super) fn newer(format: i64) -> String {
+    format!("it was written by a newer program (format {format}; this one reads up to {FORMAT}); update retrograd")
+}
+
+fn unknown(key: &str) -> String {
+    match RENAMED.iter().find(|(old, _)| *old == key) {
+        Some((old, new)) => format!("unknown key {old}; it is called {new} now"),
+        None => {
+            let near = declared().map(Setting::key).min_by_key(|known| edits(known, key)).filter(|known| edits(known, key) <= 2);
+            format!("unknown key {key}; {}see docs/settings.md for all", near.map_or(String::new(), |n| format!("a similar one is {n}; ")))
+        }
     }
+}
+
+/// Letters to change, add or remove from one word to the other (Levenshtein).
+fn edits(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.bytes().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in to.bytes().enumerate() {
+            let changed = corner + usize::from(a != b);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(corner + 1).min(row[j] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+/// A message about a key of a file, its value, and what is expected of it.
+pub(super) fn of_key(key: &str, value: &Value, expected: &str) -> String {
+    if expected.contains(key) { expected.to_string() } else { format!("{key} {value}: {expected}") }
+}
+
+/// A message whose settings, which stand in it between backticks, are named as keys of a file.
+pub(super) fn in_keys(message: &str) -> String {
+    declared().fold(message.to_string(), |m, s| m.replace(&format!("`{}`", s.name), &s.key()))
+}
+
+/// A path from the root, so that a run finds the file from anywhere.
+fn absolute(word: &str) -> std::result::Result<String, String> {
+    std::path::absolute(word).map_or_else(|_| Ok(word.to_string()), |p| p.into_os_string().into_string().map_err(|_| "expected a path in UTF-8".to_string()))
+}
+
+/// A string in which \\n, \\t, \\r and \\\\ stand for what they do in programs.
+pub(crate) fn unescaped(text: &str) -> std::result::Result<String, String> {
+    let mut out = String::new();
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('n') => out.push('\n'),
+                Some('t') => out.push('\t'),
+                Some('r') => out.push('\r'),
+                Some('\\') => out.push('\\'),
+                other => return Err(format!("\\{} is unknown; expected \\n, \\t, \\r or \\\\", other.map_or(String::new(), String::from))),
+            },
+            c => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+fn delimiter(word: &str) -> std::result::Result<String, String> {
+    let word = if word == "\\t" || word == "tab" { "\t" } else { word };
+    // More than one character is none of those that may stand there.
+    apart(&word.parse().unwrap_or('a')).map(|()| word.to_string())
+}
+
+fn mark(word: &str) -> std::result::Result<String, String> {
+    fraction_mark(&word.parse().unwrap_or('a')).map(|()| word.to_string())
 }

@@ -23,22 +23,22 @@ impl RunConfig {
         if let Some(wanted) = self.wanted()? {
             let table = Arc::new(self.open_table(&wanted, series)?);
             if free {
-                self.batch = table.lanes();
+                self.training.batch = table.lanes();
             }
-            if self.val_every.is_none() && self.val_fraction > 0.0 {
-                self.val_every = Some(VALIDATED.max(table.held_updates(self.batch)));
+            if self.val_every.is_none() && self.training.val_fraction > 0.0 {
+                self.val_every = Some(VALIDATED.max(table.held_updates(self.training.batch)));
             }
-            return Corpus::of_table(table, &self.settings());
+            return Corpus::of_table(table, &self.training);
         }
         reads_text(model)?;
         if let Some(labelled) = self.open_labelled(model.map(|m| &m.codec))? {
             let note = self.rate_of_long(&labelled).filter(|_| free);
             if let Some(rate) = note {
-                self.lr = rate;
+                self.training.lr = rate;
             }
             let longest = labelled.longest();
-            let mut corpus = Corpus::of_labelled(labelled, &self.settings())?;
-            corpus.notes.extend(note.map(|rate| format!("note: lines of up to {longest} symbols want a low learning rate: --lr {rate}")));
+            let mut corpus = Corpus::of_labelled(labelled, &self.training)?;
+            corpus.notes.extend(note.map(|rate| format!("note: lines of up to {longest} symbols want a low learning rate: `lr` {rate}")));
             self.settle_validation(&corpus)?;
             return Ok(corpus);
         }
@@ -47,7 +47,7 @@ impl RunConfig {
         let asked_for = self.table_as_text || self.separator.is_some() || self.bytes || self.tokens.is_some() || self.task.is_some() || model.is_some();
         ask_about_tables(&self.raw_text()?, asked_for, true)?;
         let symbols = Arc::new(self.open_text(model.and_then(|m| m.codec.vocabulary()))?);
-        let corpus = Corpus::new(symbols, self.layout(), &self.settings())?;
+        let corpus = Corpus::new(symbols, self.layout(), &self.training)?;
         if self.data_kind() == DataKind::Text {
             self.settle_validation(&corpus)?;
         }
@@ -62,21 +62,21 @@ impl RunConfig {
         if let Some(wanted) = self.wanted()? {
             let series = model.map(|m| m.codec.series()).transpose()?;
             let table = self.find_table(&wanted, series)?;
-            return Corpus::of_table(Arc::new(table), &self.settings());
+            return Corpus::of_table(Arc::new(table), &self.training);
         }
         if let Some(labelled) = self.find_labelled(model.map(|m| &m.codec))? {
-            return Corpus::of_labelled(labelled, &self.settings());
+            return Corpus::of_labelled(labelled, &self.training);
         }
         let symbols = Arc::new(self.find_text(model.and_then(|m| m.codec.vocabulary()))?);
         self.text.clone_from(&symbols.text().path);
-        Corpus::new(symbols, self.layout(), &self.settings())
+        Corpus::new(symbols, self.layout(), &self.training)
     }
 }
 
 fn reads_text(model: Option<&Model>) -> Result<()> {
     match model.map(|m| &m.codec) {
         Some(Codec::Series(series)) => Err(Error::Usage(format!(
-            "the model of --from forecasts numeric series; give a CSV file with the columns {}, and --target {}",
+            "the model of `from` forecasts numeric series; give a CSV file with the columns {}, and `target` {}",
             series.features.join(", "),
             series.targets.join(",")
         ))),

@@ -25,13 +25,13 @@ impl Folder {
     /// # Errors
     /// [`Error::Usage`] if it exists and is not empty: nothing is ever overwritten.
     pub fn create(path: &Path) -> Result<Self> {
-        let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot make the folder {}: {e}; choose another with --out", path.display()));
+        let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot make the folder {}: {e}; choose another with `out`", path.display()));
         let new = !path.exists();
         fs::create_dir_all(path).map_err(|e| failed(&e))?;
         let mut entries = fs::read_dir(path).map_err(|e| failed(&e))?;
         if entries.any(|e| e.is_ok_and(|e| e.file_name() != ".lock" && !left_over(&e))) {
             return Err(Error::Usage(format!(
-                "{} exists and is not empty; choose another --out, or go on with what is there by --resume {}",
+                "{} exists and is not empty; choose another `out`, or go on with what is there by `resume` {}",
                 path.display(),
                 path.display()
             )));
@@ -44,7 +44,7 @@ impl Folder {
     /// # Errors
     /// [`Error::Input`] if it can't be made.
     pub fn create_new(name: &str) -> Result<Self> {
-        let failed = |e: std::io::Error| Error::Input(format!("cannot make a folder under runs: {e}; choose one with --out"));
+        let failed = |e: std::io::Error| Error::Input(format!("cannot make a folder under runs: {e}; choose one with `out`"));
         fs::create_dir_all("runs").map_err(failed)?;
         for i in 1.. {
             let path = Path::new("runs").join(if i == 1 { name.to_string() } else { format!("{name}-{i}") });

@@ -3,10 +3,10 @@
 use super::{DataKind, RunConfig};
 use crate::data::{Codec, Columns, Labelled};
 use crate::error::{Error, Result};
+use crate::setting::choices;
 use serde::{Deserialize, Serialize};
 
 /// An answer to a question about the data.
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
@@ -15,6 +15,8 @@ pub enum Answer {
     /// It is not.
     No,
 }
+
+choices!(Answer { Yes = "yes", No = "no" });
 
 /// Passes over the lines of a run that nobody gives a goal, and the fewest and most updates that these may come to.
 const PASSES: u64 = 20;
@@ -28,7 +30,7 @@ impl RunConfig {
     /// The learning rate for lines that are longer than the default is made for.
     pub(super) fn rate_of_long(&self, labelled: &Labelled) -> Option<f64> {
         let longest = labelled.longest();
-        let rate = self.lr * LONG as f64 / longest as f64;
+        let rate = self.training.lr * LONG as f64 / longest as f64;
         // Two digits are enough, and are read back as they are.
         (longest > LONG).then(|| format!("{rate:.1e}").parse().unwrap_or(rate))
     }
@@ -67,9 +69,9 @@ impl RunConfig {
         let labelled = Labelled::read(&text, columns, self.kind(), known)?;
         self.text.clone_from(&text.path);
         (self.text_checksum, self.text_bytes) = (text.checksum()?, text.len());
-        if self.updates.is_none() && self.epochs.is_none() {
-            let updates = (PASSES * labelled.parts.len() as u64).div_ceil(u64::from(self.batch));
-            self.updates = Some(updates.clamp(UPDATES[0], UPDATES[1]));
+        if self.training.updates.is_none() && self.training.epochs.is_none() {
+            let updates = (PASSES * labelled.parts.len() as u64).div_ceil(u64::from(self.training.batch));
+            self.training.updates = Some(updates.clamp(UPDATES[0], UPDATES[1]));
         }
         Ok(Some(labelled))
     }
@@ -91,19 +93,19 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Usage`] for the first value that is not possible.
     pub(super) fn check_labels(&self) -> Result<()> {
-        let wrong = |what: &str| Err(Error::Usage(what.to_string()));
+        let wrong = |setting: &'static str, what: &str| Err(Error::setting(setting, what));
         if self.label_column.is_none() {
             return match (&self.text_column, self.header) {
-                (Some(_), _) => wrong("--text-column belongs to --label-column; give that too"),
-                (_, Some(_)) => wrong("--header is about a table of labels; give --label-column too, or leave it out"),
+                (Some(_), _) => wrong("text_column", "`text_column` belongs to `label_column`; give that too"),
+                (_, Some(_)) => wrong("header", "`header` is about a table of labels; give `label_column` too, or leave it out"),
                 (None, None) => Ok(()),
             };
         }
         if self.task.is_some() || self.separator.is_some() || self.target.is_some() {
-            return wrong("--label-column reads a table, one sequence a line; leave out --task, --separator and --target");
+            return wrong("label_column", "`label_column` reads a table, one sequence a line; leave out `task`, `separator` and `target`");
         }
         if self.text.is_none() && self.text_checksum.is_empty() {
-            return wrong("--label-column needs a file of lines with labels; give its path");
+            return wrong("label_column", "`label_column` needs a file of lines with labels; give its path");
         }
         Ok(())
     }

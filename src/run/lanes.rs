@@ -33,7 +33,7 @@ impl Run {
         if let Some((apart, of)) = found.filter(|found| found.0 > 0) {
             let text = format!(
                 "each epoch begins its lanes at zero, and {apart} of {of} are still in another state after 256 {} than the lane before leads to, \
-                 after epoch {epoch}: the model has states that it does not come out of, and trains on them too; a smaller --batch has fewer such lanes",
+                 after epoch {epoch}: the model has states that it does not come out of, and trains on them too; a smaller `batch` has fewer such lanes",
                 self.trainer.content().unit()
             );
             self.warn_once(4, &text, observer);

@@ -19,15 +19,15 @@ mod tensorboard;
 mod texts;
 
 pub(crate) use chosen::{BEST, Chosen};
-pub(crate) use config::FREE;
-pub use config::RunConfig;
+pub use config::{RunConfig, declared};
+pub(crate) use config::{is_free, unescaped};
 pub use defaults::DataKind;
 pub use folder::{Folder, START};
 pub use labels::Answer;
 pub use loss_unit::Unit;
+pub use merged::Stated;
 pub use metrics_log::{Figures, LayerProfile, MetricsLog, Monitored, ParameterFigures, Sample, Validation};
 pub use recovery::OnDeviceLost;
-pub(crate) use series::{FARTHEST_AHEAD, stands_between};
 pub(crate) use texts::Kin;
 
 use crate::device::Device;
@@ -35,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::metrics::{Mark, Meter, Report, number, optional};
 use crate::monitor::{self, Monitor};
 use crate::phrase::argument;
+use crate::plan::{Bytes, default_budget};
 use crate::profile::Profile;
 use crate::store::{Checkpoint, Model, Progress};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
@@ -131,7 +132,7 @@ impl Run {
     /// # Errors
     /// If it does not fit the text and the settings, or the device refuses.
     pub fn resume(folder: Folder, config: RunConfig, device: Device, corpus: Corpus, checkpoint: &Checkpoint) -> Result<Self> {
-        let settings = Self::settings(&config, &device, &corpus)?;
+        let (settings, _) = Self::settings(&config, &device, &corpus)?;
         let begun = RunConfig::parse(&checkpoint.settings)?;
         let keys: Vec<String> = config.keys().into_iter().chain(begun.keys()).collect();
         if let Some([key, here, there]) = config.differences(&begun, &keys).first() {
@@ -140,7 +141,7 @@ impl Run {
                 folder.file("config.toml").display()
             )));
         }
-        if settings.config(&corpus.codec)? != checkpoint.config || checkpoint.plan.extent.lanes != settings.lanes {
+        if settings.config(&corpus.codec)? != checkpoint.config || checkpoint.plan.extent.lanes != settings.batch {
             return Err(Error::Input(format!("{}: checkpoint.safetensors is of another model than the run's", folder.path().display())));
         }
         // Another device has other limits: bits differ there anyway.
@@ -163,10 +164,10 @@ impl Run {
     fn with(folder: Folder, config: RunConfig, device: Device, mut trainer: Trainer, progress: Progress) -> Result<Self> {
         let counters = trainer.counters();
         let mark = Mark { counters, epochs: trainer.epochs(), learning_rate: 0.0, seconds: progress.seconds };
-        let meter = Meter::new(mark, trainer.engine.config.output, config.settings().clip);
+        let meter = Meter::new(mark, trainer.engine.config.output, config.training.clip());
         let lines = Growing::open(folder.file("metrics.jsonl"), progress.metrics_bytes)?;
-        let board = if config.tensorboard { Some(Board::open(&folder, counters.updates, &config.text()?)?) } else { None };
-        let monitor = config.monitor.map(|_| Monitor::new(&device, &trainer, config.seed)).transpose()?;
+        let board = if config.tensorboard { Some(Board::open(&folder, counters.updates, &config.toml()?)?) } else { None };
+        let monitor = config.monitor.map(|_| Monitor::new(&device, &trainer, config.training.seed)).transpose()?;
         let first = [counters.updates, trainer.engine.counters().submits];
         let last_save = (Instant::now(), Duration::ZERO);
         Ok(Run {
@@ -189,15 +190,16 @@ impl Run {
         })
     }
 
-    /// The trainer's settings; what a monitor takes is taken off the budget.
+    /// The trainer's settings: of the memory budget, what a monitor leaves, and the bytes that it takes.
     ///
     /// # Errors
     /// If sizes are wrong.
-    pub fn settings(config: &RunConfig, device: &Device, corpus: &Corpus) -> Result<Settings> {
-        let settings = config.settings();
+    pub fn settings(config: &RunConfig, device: &Device, corpus: &Corpus) -> Result<(Settings, u64)> {
+        let settings = config.training;
         let model = settings.config(&corpus.codec)?;
-        let reserved = config.monitor.map_or(0, |_| monitor::bytes(device, model, &corpus.train));
-        Ok(Settings { reserved, ..settings })
+        let Some(taken) = config.monitor.map(|_| monitor::bytes(device, model, &corpus.train)) else { return Ok((settings, 0)) };
+        let budget = settings.memory_budget.map_or_else(default_budget, |b| b.0);
+        Ok((settings.memory_budget(Bytes(budget.saturating_sub(taken))), taken))
     }
 
     /// The folder.
@@ -221,7 +223,7 @@ impl Run {
             Goal::Updates(n) => checkpoint.counters.updates >= n,
             Goal::Epochs(n) => checkpoint.counters.cursor.epoch >= n,
         };
-        let validated = config.val_fraction == 0.0 || checkpoint.progress.validated_at == Some(checkpoint.counters.updates);
+        let validated = config.training.val_fraction == 0.0 || checkpoint.progress.validated_at == Some(checkpoint.counters.updates);
         (goal || checkpoint.progress.stopped_early) && validated
     }
 
@@ -250,7 +252,7 @@ impl Run {
                 self.take_figures(true, observer)?;
                 self.save()?;
                 return Err(Error::Input(format!(
-                    "the last {} updates were skipped because a gradient was not finite; saved in {}; begin again with a lower --lr or --clip-norm",
+                    "the last {} updates were skipped because a gradient was not finite; saved in {}; begin again with a lower `lr` or `clip_norm`",
                     self.progress.skipped_in_a_row,
                     self.folder.path().display()
                 )));
@@ -367,7 +369,7 @@ impl Run {
             self.write_line(&report.line(), observer);
             if let Some(lowest) = report.jumped_from {
                 observer(Event::Warning(&format!(
-                    "the loss has jumped from {lowest:.3} to {:.3} {} at update {}; if it stays, begin again with a lower --lr or --clip-norm{}",
+                    "the loss has jumped from {lowest:.3} to {:.3} {} at update {}; if it stays, begin again with a lower `lr` or `clip_norm`{}",
                     report.mean_loss,
                     Unit::of(&self.config).name(),
                     report.mark.counters.updates,
@@ -456,7 +458,7 @@ impl Run {
     /// # Errors
     /// If the device fails.
     pub fn model(&mut self) -> Result<Model> {
-        Ok(Model { trained_on: self.config.trained_on(), split_seed: self.config.split_seed.filter(|n| *n > 0), ..Model::of(&mut self.trainer)? })
+        Ok(Model { trained_on: self.config.trained_on(), split_seed: self.config.training.split_seed.filter(|n| *n > 0), ..Model::of(&mut self.trainer)? })
     }
 
     /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.
@@ -491,7 +493,7 @@ impl Run {
             choices: self.device.choices(),
             counters: self.trainer.counters(),
             progress: self.progress,
-            settings: self.config.text()?,
+            settings: self.config.toml()?,
             parameters: model.parameters,
             memory: self.trainer.engine.memory()?,
         };

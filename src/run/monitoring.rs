@@ -25,7 +25,7 @@ impl Run {
         let mut seen = monitor.look(&self.trainer, [before, &after, &gradients], updates)?;
         self.take_figures(true, observer)?;
         let p = &mut self.progress;
-        seen["clipped_updates"] = json!(self.config.settings().clip.counted(p.clipped - p.looked_clipped));
+        seen["clipped_updates"] = json!(self.config.training.clip().counted(p.clipped - p.looked_clipped));
         seen["skipped_updates"] = json!(p.skipped - p.looked_skipped);
         (p.looked_clipped, p.looked_skipped) = (p.clipped, p.skipped);
         self.write_line(&json!({ "update": updates, "tokens": self.trainer.tokens(), "monitor": seen }), observer);
@@ -45,7 +45,7 @@ impl Run {
     pub(super) fn sample(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         self.take_figures(true, observer)?;
         self.pause()?;
-        let text = self.text(SAMPLE.min(self.config.sample))?;
+        let text = self.text(SAMPLE.min(self.config.sample as usize))?;
         if self.trainer.interrupted() {
             return Err(Error::Interrupted);
         }
@@ -86,7 +86,7 @@ impl Run {
     fn written(&self, model: &Model, length: usize) -> Result<String> {
         let vocabulary = model.codec.text()?;
         let separator = self.config.separator.as_deref().map_or(Ok(Vec::new()), |s| vocabulary.encode(s))?;
-        let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: self.config.seed, separator, ..Options::default() })?;
+        let mut sampler = Sampler::new(model.config, &model.parameters, Options { seed: self.config.training.seed, separator, ..Options::default() })?;
         let (mut text, mut writer) = (Vec::new(), vocabulary.writer(&[]));
         for _ in (0..length).take_while(|_| !self.trainer.interrupted()) {
             writer.push(sampler.draw()?, &mut text)?;

@@ -23,7 +23,7 @@ impl RunConfig {
     /// [`crate::error::Error::Usage`] if a size is 0 or too large.
     pub(super) fn settle_validation(&mut self, corpus: &Corpus) -> Result<()> {
         if let (None, Some(held)) = (self.val_every, &corpus.validation) {
-            let config = self.settings().config(&corpus.codec)?;
+            let config = self.training.config(&corpus.codec)?;
             let (forward, backward) = operations(&config);
             let head = 2.0 * f64::from(config.hidden) * f64::from(config.outputs());
             let (steps, updates) = self.work(&corpus.train);
@@ -39,7 +39,7 @@ impl RunConfig {
 
     /// Steps that an update reads in the mean, overlaps and repetitions counted, and updates of an epoch.
     fn work(&self, train: &Source) -> (f64, f64) {
-        let truncation = self.truncation.within(train.longest());
+        let truncation = self.training.truncation.within(train.longest());
         match train {
             Source::Stream(lanes) => {
                 let all = f64::from(lanes.steps());
@@ -51,7 +51,7 @@ impl RunConfig {
                 (read.min(all), (all / on).ceil())
             }
             Source::Sequences(sequences) => {
-                let packing = sequences.pack(self.batch, Some((self.seed, 0)));
+                let packing = sequences.pack(self.training.batch, Some((self.training.seed, 0)));
                 let all: f64 = (0..packing.len()).map(|w| f64::from(packing.steps(w))).sum();
                 (f64::from(truncation.passes()) * all / packing.len() as f64, packing.len() as f64)
             }
@@ -108,7 +108,7 @@ mod tests {
         let settled = |change: &dyn Fn(&mut RunConfig)| {
             let mut config = RunConfig::defaults(DataKind::Text);
             change(&mut config);
-            let corpus = Corpus::new(symbols.clone(), config.layout(), &config.settings()).unwrap();
+            let corpus = Corpus::new(symbols.clone(), config.layout(), &config.training).unwrap();
             config.settle_validation(&corpus).unwrap();
             config
         };
@@ -118,11 +118,11 @@ mod tests {
         let lines = every(&|c| c.separator = Some("\n".to_string()));
         assert!(lines >= Some(40) && lines <= Some(100), "{lines:?}");
         assert_eq!(every(&|c| c.val_every = Some(7)), Some(7));
-        assert_eq!(every(&|c| c.val_fraction = 0.0), None);
+        assert_eq!(every(&|c| c.training.val_fraction = 0.0), None);
         // Cheaper updates leave less time to validate in; a window that overlaps others costs as much as one that does not.
-        assert!(every(&|c| c.truncation = Truncation::Regular(4)) > usual);
-        assert_eq!(every(&|c| c.truncation = "regular:4,64".parse().unwrap()), usual);
-        let epochs = settled(&|c| (c.updates, c.epochs) = (None, Some(20)));
-        assert!(RunConfig::parse(&epochs.text().unwrap()).unwrap().val_every.is_some());
+        assert!(every(&|c| c.training.truncation = Truncation::Regular(4)) > usual);
+        assert_eq!(every(&|c| c.training.truncation = "regular:4,64".parse().unwrap()), usual);
+        let epochs = settled(&|c| (c.training.updates, c.training.epochs) = (None, Some(20)));
+        assert!(RunConfig::parse(&epochs.toml().unwrap()).unwrap().val_every.is_some());
     }
 }

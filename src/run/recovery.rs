@@ -43,7 +43,7 @@ impl Run {
             fruitless = if checkpoint == Some(last) { fruitless + 1 } else { 1 };
             checkpoint = Some(last);
             if lost == OnDeviceLost::Stop {
-                return Err(stopped(&why, last, &path, ", with --on-device-lost retry to do so by itself"));
+                return Err(stopped(&why, last, &path, ", with `on_device_lost` retry to do so by itself"));
             }
             if fruitless > FRUITLESS {
                 return Err(stopped(&format!("{why}; that was {fruitless} times in a row"), last, &path, ""));

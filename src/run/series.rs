@@ -9,7 +9,7 @@ use crate::forecast::{Forecasts, Outcome};
 use crate::store::Model;
 
 /// Most rows that may be forecast ahead.
-pub(crate) const FARTHEST_AHEAD: u32 = 10_000;
+const FARTHEST_AHEAD: u32 = 10_000;
 
 impl RunConfig {
     /// What is wanted of a table; none where symbols are trained on.
@@ -67,25 +67,25 @@ impl RunConfig {
     }
 
     fn table(&self, text: &Text, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
-        let Some(series) = series else { return Table::fit(Sheet::read(text, &wanted.asked)?, wanted, self.val_fraction) };
+        let Some(series) = series else { return Table::fit(Sheet::read(text, &wanted.asked)?, wanted, self.training.val_fraction) };
         let asked = ColumnSpec { date_order: series.date_order, usual_decimal: series.decimal, ..wanted.asked.clone() };
         let sheet = Sheet::read(text, &asked)?;
         let features = sheet.feature_names();
         let differs = |what: &str, here: String, there: String| {
-            Err(Error::Usage(format!("{what} {here} here, but {there} in the model of --from; begin with a model of the same columns and horizon")))
+            Err(Error::Usage(format!("{what} {here} here, but {there} in the model of `from`; begin with a model of the same columns and horizon")))
         };
         if features != series.features {
             return differs("the columns that are read are", features.join(", "), series.features.join(", "));
         }
         if wanted.asked.targets != series.targets {
-            return differs("--target is", wanted.asked.targets.join(", "), series.targets.join(", "));
+            return differs("`target` is", wanted.asked.targets.join(", "), series.targets.join(", "));
         }
         if (wanted.horizon, wanted.difference) != (series.horizon, series.difference) {
-            let shown = |h: u32, d: Difference| format!("{h}, --difference {}", format!("{d:?}").to_lowercase());
-            return differs("--horizon is", shown(wanted.horizon, wanted.difference), shown(series.horizon, series.difference));
+            let shown = |h: u32, d: Difference| format!("{h}, `difference` {}", format!("{d:?}").to_lowercase());
+            return differs("`horizon` is", shown(wanted.horizon, wanted.difference), shown(series.horizon, series.difference));
         }
         if wanted.loss != series.loss {
-            return differs("--loss is", format!("{:?}", wanted.loss).to_lowercase(), format!("{:?}", series.loss).to_lowercase());
+            return differs("`loss` is", format!("{:?}", wanted.loss).to_lowercase(), format!("{:?}", series.loss).to_lowercase());
         }
         let series = Series {
             series: wanted.asked.series.clone(),
@@ -97,7 +97,7 @@ impl RunConfig {
             season: wanted.season.or(series.season),
             ..series.clone()
         };
-        Table::with(sheet, series, self.val_fraction)
+        Table::with(sheet, series, self.training.val_fraction)
     }
 
     /// What only goes together where a table is trained on.
@@ -105,59 +105,28 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Usage`] for the first value that is not possible.
     pub(super) fn check_series(&self) -> Result<()> {
-        let wrong = |what: &str| Err(Error::Usage(what.to_string()));
-        let alone = [
-            ("features", self.features.is_some()),
-            ("ignore", self.ignore.is_some()),
-            ("decimal", self.decimal.is_some()),
-            ("time-format", self.time_format.is_some()),
-            ("horizon", self.horizon.is_some()),
-            ("series", self.series.is_some()),
-            ("time", self.time.is_some()),
-            ("missing", self.missing.is_some()),
-            ("season", self.season.is_some()),
-            ("difference", self.difference.is_some()),
-            ("loss", self.loss.is_some()),
-            ("delimiter", self.delimiter.is_some()),
-        ];
+        let wrong = |setting: &'static str, what: &str| Err(Error::setting(setting, what));
         if self.target.is_none() {
-            return match alone.iter().find(|a| a.1) {
-                Some((flag, _)) => wrong(&format!("--{flag} is about numeric series; name the columns to forecast by --target")),
-                None => Ok(()),
-            };
+            let alone = RunConfig::FIELDS.iter().map(|f| &f.setting).find(|s| s.section == "Series" && self.get(&s.key()).is_some());
+            return alone.map_or(Ok(()), |s| wrong(s.name, &format!("`{}` is about numeric series; name the columns to forecast by `target`", s.name)));
         }
         if self.task.is_some() || self.separator.is_some() || self.bytes {
-            return wrong("--target reads a CSV file; leave out --task, --separator, --lines and --bytes");
+            return wrong("target", "`target` reads a CSV file; leave out `task`, `separator` and `bytes`");
         }
-        if self.embed.is_some() {
-            return wrong("--embed is for symbols, and --target reads numbers; leave it out");
+        if self.training.embed.is_some() {
+            return wrong("embed", "`embed` is for symbols, and `target` reads numbers; leave it out");
         }
         if self.text.is_none() && self.text_checksum.is_empty() {
-            return wrong("--target needs a CSV file; give its path");
-        }
-        if self.horizon == Some(0) || self.season == Some(0) {
-            return wrong("--horizon and --season count rows; expected at least 1");
-        }
-        if let Some(horizon) = self.horizon.filter(|n| *n > FARTHEST_AHEAD) {
-            return wrong(&format!("--horizon {horizon} is beyond {FARTHEST_AHEAD} rows"));
-        }
-        if let Some(delimiter) = self.delimiter.filter(|c| !stands_between(*c)) {
-            return wrong(&format!("--delimiter {delimiter:?} is not one ASCII character that is no letter, digit or quote"));
-        }
-        if let Some(decimal) = self.decimal.filter(|c| !".,".contains(*c)) {
-            return wrong(&format!("--decimal {decimal:?} is neither a point nor a comma"));
+            return wrong("target", "`target` needs a CSV file; give its path");
         }
         if self.decimal.is_some() && self.decimal == self.delimiter {
-            return wrong("--decimal and --delimiter are the same character; one of them is wrong");
+            return wrong("decimal", "`decimal` and `delimiter` are the same character; one of them is wrong");
         }
         if self.ignore.is_some() && self.features.is_some() {
-            return wrong("--features names all columns that are read; leave --ignore out");
+            return wrong("ignore", "`features` names all columns that are read; leave `ignore` out");
         }
         if self.time_format.is_some() && self.time.is_none() {
-            return wrong("--time-format says how the column of --time is written; name that column by --time");
-        }
-        if let Some(Err(e)) = self.time_format.as_deref().map(check_format) {
-            return wrong(&format!("--time-format is not a notation of strftime, such as %d/%m/%Y %H:%M: {e}"));
+            return wrong("time_format", "`time_format` says how the column of `time` is written; name that column by `time`");
         }
         Ok(())
     }
@@ -190,19 +159,35 @@ impl Run {
     }
 }
 
-/// Whether a character may stand between cells.
-pub(crate) fn stands_between(c: char) -> bool {
-    c.is_ascii() && !c.is_ascii_alphanumeric() && !"\"\r\n".contains(c)
+/// Bounds of the horizon.
+pub(super) fn ahead(rows: &u32) -> std::result::Result<(), String> {
+    if (1..=FARTHEST_AHEAD).contains(rows) { Ok(()) } else { Err(format!("expected a whole number from 1 to {FARTHEST_AHEAD}")) }
+}
+
+/// What may stand between cells.
+pub(super) fn apart(c: &char) -> std::result::Result<(), String> {
+    let fits = c.is_ascii() && !c.is_ascii_alphanumeric() && !"\"\r\n".contains(*c);
+    if fits { Ok(()) } else { Err("expected one ASCII character that is no letter, digit or quote, such as ; or \\t".to_string()) }
+}
+
+/// What may stand before a fraction.
+pub(super) fn fraction_mark(c: &char) -> std::result::Result<(), String> {
+    if ".,".contains(*c) { Ok(()) } else { Err("expected . or ,".to_string()) }
+}
+
+/// A notation of times.
+pub(super) fn strftime(format: &String) -> std::result::Result<(), String> {
+    check_format(format).map_err(|e| format!("expected a notation of strftime, such as %d/%m/%Y %H:%M; {e}"))
 }
 
 /// Names apart by commas; in quotes where they hold one.
-fn names(flag: &str, text: &str) -> Result<Vec<String>> {
+fn names(setting: &'static str, text: &str) -> Result<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
     let mut record = csv::StringRecord::new();
-    let read = reader.read_record(&mut record).map_err(|e| Error::Usage(format!("--{flag} {text:?} is no list of columns: {e}")))?;
+    let read = reader.read_record(&mut record).map_err(|e| Error::setting(setting, format!("`{setting}` {text:?} is no list of columns: {e}")))?;
     let names: Vec<String> = record.iter().map(|n| n.trim().to_string()).collect();
     match names.iter().find(|n| n.is_empty()) {
         None if read => Ok(names),
-        _ => Err(Error::Usage(format!("--{flag} {text:?} names no column, or one without a name; give names of columns, apart by commas"))),
+        _ => Err(Error::setting(setting, format!("`{setting}` {text:?} names no column, or one without a name; give names of columns, apart by commas"))),
     }
 }

@@ -34,7 +34,7 @@ impl Run {
             "tokens_per_second": number(self.trainer.tokens() as f64 / p.seconds), "device_bytes_planned": planned, "device_bytes_allocated": allocated,
             "monitor_bytes": of_monitor[1], "activation_bytes_planned": activations, "activation_bytes_allocated": (activations + allocated).saturating_sub(planned),
             "dispatches_per_window": engine.dispatches_per_window(), "submits_per_window": number(submits),
-            "skipped_updates": skipped, "clipped_updates": self.config.settings().clip.counted(p.clipped), "loss_explosions": p.explosions, "idle_fraction": number(idle),
+            "skipped_updates": skipped, "clipped_updates": self.config.training.clip().counted(p.clipped), "loss_explosions": p.explosions, "idle_fraction": number(idle),
             "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
             "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
             "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early, "val_accuracy": optional(p.val_accuracy),
@@ -60,7 +60,7 @@ impl Run {
         };
         let folder = self.folder.path().display();
         let best = p.best_loss.map_or(String::new(), |_| format!("; best.safetensors is of update {}", p.best_update));
-        Err(Error::Anomaly(format!("{what}; the model in {folder} is of no use{best}; begin again with a lower --lr, or a --clip-norm")))
+        Err(Error::Anomaly(format!("{what}; the model in {folder} is of no use{best}; begin again with a lower `lr`, or a `clip_norm`")))
     }
 
     /// The share of right answers that the best guess without looking gives, on the held-out part; none where there are no answers.

@@ -78,7 +78,7 @@ impl RunConfig {
             && self.tokens_checksum.as_ref().is_some_and(|known| *known != files::checksum([found.json().as_bytes()]))
         {
             return Err(Error::Input(format!(
-                "{} is not the tokenizer that this run was trained with: its checksum is another; give the path of the right one by --tokens",
+                "{} is not the tokenizer that this run was trained with: its checksum is another; give the path of the right one by `tokens`",
                 path.display()
             )));
         }
@@ -87,17 +87,17 @@ impl RunConfig {
 
     /// The text, if it is still what it was.
     pub(super) fn find_raw_text(&self) -> Result<Text> {
-        let text = self.raw_text().map_err(|e| Error::Input(format!("{e}; if the text has moved, give its new path before --resume")))?;
+        let text = self.raw_text().map_err(|e| Error::Input(format!("{e}; if the text has moved, give its new path before `resume`")))?;
         let checksum = text.checksum()?;
         if self.text.is_none() && checksum != self.text_checksum {
             return Err(Error::Input(format!(
-                "this run was trained on a text that came through a pipe ({} bytes, checksum {}), which was kept nowhere; give it again before --resume: a path, or - to read it from standard input",
+                "this run was trained on a text that came through a pipe ({} bytes, checksum {}), which was kept nowhere; give it again before `resume`: a path, or - to read it from standard input",
                 self.text_bytes, self.text_checksum
             )));
         }
         if checksum != self.text_checksum {
             return Err(Error::Input(format!(
-                "{} is not the text that this run was trained on: it has {} bytes, checksum {}; the run's had {}, {}; give the path of the right one before --resume",
+                "{} is not the text that this run was trained on: it has {} bytes, checksum {}; the run's had {}, {}; give the path of the right one before `resume`",
                 text.name,
                 text.len(),
                 checksum,
@@ -110,8 +110,8 @@ impl RunConfig {
 
     fn symbols(&self, text: Text, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
         match vocabulary {
-            Some(v) => Symbols::separated(text.or_for_unknown("give --extend-vocabulary to add what is new"), v.clone(), self.separator.as_deref()),
-            None => Symbols::new(text.or("train on its bytes with --bytes"), self.kind()),
+            Some(v) => Symbols::separated(text.or_for_unknown("give `extend_vocabulary` to add what is new"), v.clone(), self.separator.as_deref()),
+            None => Symbols::new(text.or("train on its bytes with `bytes`"), self.kind()),
         }
     }
 
@@ -122,7 +122,7 @@ impl RunConfig {
     pub fn extended(&self, model: &Model) -> Result<(Model, u32)> {
         let symbols = Symbols::new(self.raw_text()?, Kind::Characters)?;
         let found = symbols.vocabulary().symbols().concat();
-        model.extended(&found.chars().collect::<Vec<_>>(), self.init, self.seed)
+        model.extended(&found.chars().collect::<Vec<_>>(), self.training.init, self.training.seed)
     }
 
     /// How the text is laid out, as a model's file says it.
@@ -140,14 +140,14 @@ impl RunConfig {
     }
 
     fn generated(&self) -> Option<Result<Symbols>> {
-        self.task.map(|task| task.symbols(self.seed, Set::Run, self.examples.unwrap_or(0)))
+        self.task.map(|task| task.symbols(self.training.seed, Set::Run, self.examples.unwrap_or(0)))
     }
 
     fn other_sequences(&self) -> Error {
         let task = self.task.map(String::from).unwrap_or_default();
         Error::Input(format!(
             "the sequences of task {task}, seed {}, are not those that this run was trained on (checksum {}): another version of the program has begun it; go on with that",
-            self.seed, self.text_checksum
+            self.training.seed, self.text_checksum
         ))
     }
 
@@ -181,7 +181,7 @@ impl Run {
 fn fitting(symbols: Symbols, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
     match vocabulary.filter(|v| *v != symbols.vocabulary()) {
         Some(v) => Err(Error::Usage(format!(
-            "{} has {} symbols of its own, the model of --from has {} others; begin with a model of the same task",
+            "{} has {} symbols of its own, the model of `from` has {} others; begin with a model of the same task",
             symbols.text().name,
             symbols.vocabulary().len(),
             v.len()

@@ -135,7 +135,7 @@ impl Checkpoint {
         }
         if table.contains_key("format") && format < i64::from(FORMAT) {
             return Err(Error::Input(format!(
-                "it was written by an older program (format {format}; this one goes on from {FORMAT}); begin a run with its model.safetensors by --from"
+                "it was written by an older program (format {format}; this one goes on from {FORMAT}); begin a run with its model.safetensors by `from`"
             )));
         }
         let mut checkpoint: Checkpoint = toml::from_str(text).map_err(wrong)?;

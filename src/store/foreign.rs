@@ -100,7 +100,7 @@ impl Foreign {
         }
         let mut notes = Vec::new();
         let activation = unsaid.activation.or(own.as_ref().map(|o| o.activation)).unwrap_or_else(|| {
-            notes.push("the file does not say which activation its model has: tanh is taken, as nn.RNN does; --activation relu for the other".to_string());
+            notes.push("the file does not say which activation its model has: tanh is taken, as nn.RNN does; `activation` relu for the other".to_string());
             Activation::Tanh
         });
         let kind = if unsaid.bytes { Kind::Bytes } else { own.as_ref().map_or(Kind::Characters, |o| o.symbols) };
@@ -222,14 +222,14 @@ impl Foreign {
         }
         if unsaid.bytes {
             let bytes = Vocabulary::bytes().symbols();
-            return if vocab == bytes.len() { Ok(bytes) } else { Err(Error::Input(format!("the model has {vocab} symbols, expected 256 with --bytes"))) };
+            return if vocab == bytes.len() { Ok(bytes) } else { Err(Error::Input(format!("the model has {vocab} symbols, expected 256 with `bytes`"))) };
         }
         let Some(text) = self.metadata.get("vocabulary") else {
             return Err(Error::Input(format!(
-                "it does not say which {vocab} symbols its model knows; give --vocabulary with a file that has them as a JSON array in the order of their indices, or --bytes"
+                "it does not say which {vocab} symbols its model knows; give `vocabulary` with a file that has them as a JSON array in the order of their indices, or `bytes`"
             )));
         };
-        serde_json::from_str(text).map_err(|e| Error::Input(format!("its metadata `vocabulary` is no JSON array of {kind:?} ({e})")))
+        serde_json::from_str(text).map_err(|e| Error::Input(format!("its metadata \"vocabulary\" is no JSON array of {kind:?} ({e})")))
     }
 }
 
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!((read.config, &read.codec), (m.config, &m.codec));
         assert!(read.parameters.iter().zip(&m.parameters).all(|(a, b)| (a - b).abs() < 1e-6));
         let (read, notes) = foreign(&c).model(&ImportOptions { vocabulary: letters("cadb"), ..ImportOptions::default() }).unwrap();
-        assert!(read.config.activation == Activation::Tanh && notes[0].contains("--activation relu"), "{notes:?}");
+        assert!(read.config.activation == Activation::Tanh && notes[0].contains("`activation` relu"), "{notes:?}");
     }
 
     #[test]
@@ -398,7 +398,7 @@ mod tests {
             (letters("abc"), &["3 symbols, expected 4"][..]),
             (letters("abca"), &["\"a\" is there 2 times, at the indices 0, 3"]),
             (Some(vec!["a".to_string(), "bc".into(), String::new(), "d".into()]), &["\"bc\" at index 1 is not one", "\"\" at index 2"]),
-            (None, &["which 4 symbols", "--vocabulary"]),
+            (None, &["which 4 symbols", "`vocabulary`"]),
         ] {
             let mut c = model(1, true, Activation::Tanh).to_container();
             c.metadata.clear();

@@ -89,7 +89,7 @@ pub(super) fn architecture(symbols: Kind, hidden: u32, layers: u32, activation: 
 
 /// Reads it.
 pub(super) fn parse_architecture(config: &str) -> Result<Architecture> {
-    let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("its metadata `config` is not that of a model of this program ({e})"));
+    let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("its metadata \"config\" is not that of a model of this program ({e})"));
     let format: serde_json::Value = serde_json::from_str(config).map_err(|e| wrong(&e))?;
     let format = format.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
     if format > u64::from(FORMAT) {
@@ -229,10 +229,10 @@ impl Model {
     /// [`Error::Usage`] if it is not a model of characters that predicts the next one.
     pub fn extended(&self, more: &[char], init: Init, seed: u64) -> Result<(Self, u32)> {
         let Codec::Text(vocabulary) = &self.codec else {
-            return Err(Error::Usage("--extend-vocabulary is for models that predict the next character; leave it out".to_string()));
+            return Err(Error::Usage("`extend_vocabulary` is for models that predict the next character; leave it out".to_string()));
         };
         if vocabulary.kind() != Kind::Characters || self.trained_on.task().is_some() {
-            return Err(Error::Usage("--extend-vocabulary is for models of the characters of a text; leave it out".to_string()));
+            return Err(Error::Usage("`extend_vocabulary` is for models of the characters of a text; leave it out".to_string()));
         }
         let (vocabulary, before) = vocabulary.extended(more);
         let codec = Codec::Text(vocabulary);
@@ -284,7 +284,7 @@ impl Model {
 
 /// Reads what the numbers of a model stand for.
 fn parse_codec(container: &Container, kind: Kind) -> Result<Codec> {
-    let wrong = |name: &str, e: serde_json::Error| Error::Input(format!("its metadata `{name}` is not that of a model of this program ({e})"));
+    let wrong = |name: &str, e: serde_json::Error| Error::Input(format!("its metadata \"{name}\" is not that of a model of this program ({e})"));
     if let Some(series) = container.metadata.get("series") {
         return serde_json::from_str::<Series>(series).map_err(|e| wrong("series", e))?.checked().map(Codec::Series);
     }
@@ -305,7 +305,7 @@ fn parse_codec(container: &Container, kind: Kind) -> Result<Codec> {
 
 /// Reads the metadata `sequences`; files of earlier versions have none.
 fn parse_sequences(container: &Container) -> Result<TrainedOn> {
-    let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("its metadata `sequences` is not that of a model of this program ({e})"));
+    let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("its metadata \"sequences\" is not that of a model of this program ({e})"));
     let Some(text) = container.metadata.get("sequences") else { return Ok(TrainedOn::Stream) };
     match serde_json::from_str(text).map_err(|e| wrong(&e))? {
         TrainedOn::Separated(separator) if separator.is_empty() => Err(wrong(&"an empty separator")),
@@ -316,12 +316,12 @@ fn parse_sequences(container: &Container) -> Result<TrainedOn> {
 /// Reads the metadata `split_seed`.
 fn parse_split_seed(container: &Container) -> Result<Option<u64>> {
     let seed = container.metadata.get("split_seed").map(|text| text.parse::<u64>()).transpose();
-    seed.map_err(|e| Error::Input(format!("its metadata `split_seed` is not that of a model of this program ({e})")))
+    seed.map_err(|e| Error::Input(format!("its metadata \"split_seed\" is not that of a model of this program ({e})")))
 }
 
 /// Reads the metadata `labels`.
 fn parse_labels(text: &str) -> Result<Vec<String>> {
-    let wrong = |what: &str| Error::Input(format!("its metadata `labels` is not that of a model of this program ({what})"));
+    let wrong = |what: &str| Error::Input(format!("its metadata \"labels\" is not that of a model of this program ({what})"));
     let labels: Vec<String> = serde_json::from_str(text).map_err(|e| wrong(&e.to_string()))?;
     if labels.len() < 2 || !labels.is_sorted_by(|a, b| a < b) { Err(wrong("expected at least 2 different ones in order")) } else { Ok(labels) }
 }

@@ -134,13 +134,13 @@ fn bad_texts_are_refused() {
 #[test]
 fn bad_settings_are_refused() {
     for (flag, value, words) in [
-        ("--hidden", "0", &["--hidden is 0"][..]),
+        ("--hidden", "0", &["'0' for '--hidden <H>'", "1 or more"][..]),
         ("--hidden", "-3", &["--hidden"]),
         ("--hidden", "4000000000", &["--hidden"]),
         ("--hidden", "99999999999", &["--hidden"]),
-        ("--batch", "0", &["--batch is 0"]),
-        ("--layers", "0", &["--layers is 0"]),
-        ("--layers", "9", &["--layers 9", "1 to 8"]),
+        ("--batch", "0", &["--batch", "1 or more"]),
+        ("--layers", "0", &["--layers", "1 to 8"]),
+        ("--layers", "9", &["'9'", "--layers", "1 to 8"]),
         ("--truncation", "regular:0", &["regular:0", "at least 1"]),
         ("--truncation", "sometimes", &["sometimes", "full", "regular:TAU"]),
         ("--truncation", "regular:9,3", &["K1 9", "K2 3", "K1 <= K2"]),

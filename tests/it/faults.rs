@@ -51,11 +51,11 @@ fn own() -> GpuDevice {
 fn begin(out: &Path, gpu: &GpuDevice) -> Run {
     let mut config = RunConfig::parse(CONFIG).unwrap();
     let symbols = Arc::new(config.open_text(None).unwrap());
-    let corpus = Corpus::new(symbols, config.layout(), &config.settings()).unwrap();
+    let corpus = Corpus::new(symbols, config.layout(), &config.training).unwrap();
     let folder = Folder::create(out).unwrap();
     config.save(&folder.file("config.toml")).unwrap();
     let device = Device::Gpu(Box::new(gpu.clone()));
-    let settings = Run::settings(&config, &device, &corpus).unwrap();
+    let (settings, _) = Run::settings(&config, &device, &corpus).unwrap();
     let trainer = Trainer::new(&device, corpus, settings).unwrap();
     Run::begin(folder, config, device, trainer).unwrap()
 }

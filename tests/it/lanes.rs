@@ -10,7 +10,7 @@ use retrograd::forecast::Forecasts;
 use retrograd::model::{Activation, Config, Init, Input, Output, RegressionLoss};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::Plan;
-use retrograd::trainer::{Corpus, Goal, Settings, Trainer};
+use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -209,7 +209,7 @@ fn a_series_held_out_in_pieces_has_the_loss_of_one_piece() {
     let table = Arc::new(table(&spiked(40_000, 36_100), 0.1));
     for device in both() {
         let validated = |lanes: u32| {
-            let settings = Settings { lanes, hidden: 1, val_fraction: 0.1, truncation: Truncation::Regular(10), ..Settings::default() };
+            let settings = Settings::default().batch(lanes).hidden(1).val_fraction(0.1).truncation(Truncation::Regular(10));
             let corpus = Corpus::of_table(table.clone(), &settings).unwrap();
             let held = corpus.validation.unwrap();
             held.evaluate(&mut engine(&device, config, &flat, lanes), || Ok(())).unwrap()
@@ -225,8 +225,7 @@ fn a_series_held_out_in_pieces_has_the_loss_of_one_piece() {
 fn lanes_that_training_traps_are_counted() {
     let symbols = Arc::new(Symbols::new(Text::given("text", stretches(20_000)), Kind::Characters).unwrap());
     let (config, flat) = latch(&symbols);
-    let settings =
-        Settings { lanes: 10, hidden: 1, lr: 1e-9, val_fraction: 0.1, goal: Goal::Epochs(2), truncation: Truncation::Regular(250), ..Settings::default() };
+    let settings = Settings::default().batch(10).hidden(1).lr(1e-9).val_fraction(0.1).epochs(2).truncation(Truncation::Regular(250));
     let run = |look: bool| {
         let corpus = Corpus::new(symbols.clone(), None, &settings).unwrap();
         let mut trainer = Trainer::with_plan(&cpu(), corpus, settings, None, &flat).unwrap();

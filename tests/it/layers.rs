@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules, each after all that it may import from.
-const ORDER: [&str; 42] = [
+const ORDER: [&str; 43] = [
     "error",
+    "setting",
     "phrase",
     "dims",
     "files",

@@ -50,6 +50,7 @@ mod runs;
 // Numeric series: tables, scales, held-out time, baselines, forecasts.
 mod series;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.
+mod settings;
 mod shaders;
 // Licences and sources of what the program is built of.
 mod supply;

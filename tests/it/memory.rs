@@ -12,7 +12,7 @@ use retrograd::kernel::{Capabilities, FORMS, Tile};
 use retrograd::model::record::WindowShape;
 use retrograd::model::{Activation, Config, Dropout, Init, Input, Output, RegressionLoss, StashPrecision};
 use retrograd::optimizer::{Clip, Optimizer};
-use retrograd::plan::{Plan, Workload};
+use retrograd::plan::{Bytes, Plan, Workload};
 use retrograd::schedule;
 use retrograd::trainer::{Corpus, Layout, Settings, Trainer};
 use retrograd::truncation::Truncation;
@@ -174,17 +174,15 @@ fn every_strategy_trains_within_a_budget() {
         for (text, layers) in [("full", 2), ("regular:300", 1), ("regular:7,100", 1), ("random:0.99", 2), ("random-tail:50,4", 1)] {
             let parameters = |budget: Option<u64>| {
                 let truncation: Truncation = text.parse().unwrap();
-                let settings = Settings {
-                    hidden: 24,
-                    layers,
-                    lanes: 4,
-                    truncation,
-                    rule: Optimizer::Sgd { momentum: 0.9 },
-                    lr: 0.1,
-                    val_fraction: 0.0,
-                    memory_budget: budget,
-                    ..Settings::default()
-                };
+                let mut settings = Settings::default()
+                    .hidden(24)
+                    .layers(layers)
+                    .batch(4)
+                    .truncation(truncation)
+                    .optimizer(Optimizer::Sgd { momentum: 0.9 })
+                    .lr(0.1)
+                    .val_fraction(0.0);
+                settings.memory_budget = budget.map(Bytes);
                 let mut trainer = Trainer::new(&device, Corpus::new(symbols.clone(), Layout::Stream, &settings).unwrap(), settings).unwrap();
                 (0..3).for_each(|_| trainer.step().unwrap());
                 let [planned, allocated] = trainer.engine.device_bytes();
@@ -206,8 +204,7 @@ fn a_vocabulary_of_50000_trains() {
     let text: String =
         (0..50_000u32).filter_map(|i| char::from_u32(0x4e00 + i)).filter(|c| !c.is_control()).chain("一丁七".chars().cycle().take(3000)).collect();
     let symbols = Arc::new(Symbols::new(Text::given("characters", text), Kind::Characters).unwrap());
-    let settings =
-        Settings { hidden: 8, lanes: 8, truncation: Truncation::Regular(16), val_fraction: 0.0, memory_budget: Some(40 << 20), ..Settings::default() };
+    let settings = Settings::default().hidden(8).batch(8).truncation(Truncation::Regular(16)).val_fraction(0.0).memory_budget(Bytes(40 << 20));
     let mut trainer = Trainer::new(&cpu(), Corpus::new(symbols, Layout::Stream, &settings).unwrap(), settings).unwrap();
     assert!(trainer.engine.config.outputs() > 45_000 && trainer.engine.plan.extent.head_rows < 128, "{:?}", trainer.engine.plan);
     trainer.step().unwrap();

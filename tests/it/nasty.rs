@@ -221,7 +221,7 @@ fn a_horizon_of_billions_of_rows_is_refused_at_once() {
     let config = file("ahead.toml", b"horizon = 4294967295\n");
     let train = ["train", csv.to_str().unwrap(), "--target=y"];
     let line = |more: &[&str]| line(&[&train[..], more].concat());
-    assert!(line(&["--config", config.to_str().unwrap()]).contains("horizon 4294967295 is beyond 10000 rows"));
+    assert!(line(&["--config", config.to_str().unwrap()]).contains("horizon 4294967295: expected a whole number from 1 to 10000"));
     let far = line(&["--horizon=10000", "--val-fraction=0.99999999"]);
     assert!(far.contains("need ") && far.contains("lower --horizon"), "{far}");
     let (text, wanted) = columns("y\n1\n2\n4\n3\n", 3);
@@ -261,6 +261,6 @@ fn models_of_series_with_wrong_statistics_are_refused() {
         container.metadata.insert("series".to_string(), changed.to_string());
         let path = file("series.safetensors", &container.to_bytes());
         let line = line(&["eval", path.to_str().unwrap(), file("rows.csv", b"y\n1\n2\n3\n1\n").to_str().unwrap()]);
-        assert!(line.contains("metadata `series`"), "{pointer} = {value}: {line}");
+        assert!(line.contains("metadata \"series\""), "{pointer} = {value}: {line}");
     }
 }

@@ -14,7 +14,7 @@ const UPDATES: u64 = 3;
 
 /// Parameters after some updates, as bits, and their profile if it was asked for.
 fn train(device: &Device, profiled: bool) -> (Vec<u32>, Option<Profile>) {
-    let settings = Settings { hidden: 20, lanes: 4, truncation: Truncation::Regular(8), val_fraction: 0.0, ..Settings::default() };
+    let settings = Settings::default().hidden(20).batch(4).truncation(Truncation::Regular(8)).val_fraction(0.0);
     let symbols = Arc::new(Symbols::new(Text::embedded(), Kind::Characters).unwrap());
     let corpus = Corpus::new(symbols, None, &settings).unwrap();
     let mut trainer = Trainer::new(device, corpus, settings).unwrap();

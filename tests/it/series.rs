@@ -6,7 +6,7 @@ use retrograd::data::{ColumnSpec, Difference, Missing, SeriesSpec, Sheet, Table,
 use retrograd::device::Device;
 use retrograd::forecast::{Forecasts, Method, baseline};
 use retrograd::model::RegressionLoss;
-use retrograd::trainer::{Corpus, Goal, Settings, Trainer};
+use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use serde_json::Value;
 use std::f64::consts::TAU;
@@ -129,7 +129,7 @@ fn flags_that_contradict_each_other_are_refused() {
     }
     refused(&["train", "--target=x"], 2, &["--target needs a CSV file"]);
     let config = file("horizon.toml", b"horizon = 3\n");
-    refused(&["train", path, "--config", config.to_str().unwrap()], 1, &["line 1", "--target"]);
+    refused(&["train", path, "--config", config.to_str().unwrap()], 1, &["line 1", "by target"]);
 }
 
 /// Row p is read at step p, and the targets of rows p + 1 to p + N are wanted, by the definition of scale.
@@ -204,7 +204,7 @@ fn baselines_are_the_last_value_and_that_of_a_season_before() {
 }
 
 fn settings(updates: u64) -> Settings {
-    Settings { hidden: 12, lanes: 2, truncation: Truncation::Regular(16), goal: Goal::Updates(updates), lr: 5e-3, ..Settings::default() }
+    Settings::default().hidden(12).batch(2).truncation(Truncation::Regular(16)).updates(updates).lr(5e-3)
 }
 
 fn trained(device: &Device, table: &Arc<Table>, updates: u64) -> Trainer {

@@ -89,7 +89,7 @@ fn summer_time_ends() {
 #[test]
 fn days_and_months_are_told_apart_or_asked_about() {
     let e = read(&dated(&["01/02/2018", "01/03/2018", "01/04/2018"]), &asked(true)).unwrap_err();
-    assert!(e.contains("line 2, column \"t\": \"01/02/2018\" can be read in 2 ways") && e.contains("--time-format '%d/%m/%Y' or '%m/%d/%Y'"), "{e}");
+    assert!(e.contains("line 2, column \"t\": \"01/02/2018\" can be read in 2 ways") && e.contains("`time_format` '%d/%m/%Y' or '%m/%d/%Y'"), "{e}");
     for (format, next) in [("%d/%m/%Y", "01/05/2018"), ("%m/%d/%Y", "01/05/2018")] {
         let sheet = read(&dated(&["01/02/2018", "01/03/2018", "01/04/2018"]), &ColumnSpec { time_format: Some(format.into()), ..asked(true) }).unwrap();
         assert_eq!(sheet.times_to_come(0, 1).unwrap(), [next]);
@@ -294,7 +294,7 @@ fn what_was_told_is_kept() {
     let csv = (1..=12).fold("t;y\n".to_string(), |csv, i| csv + &format!("01/{i:02}/2018;1.{:03}\n", i * 11));
     let csv = file("tables told.csv", csv.as_bytes());
     let path = csv.to_str().unwrap();
-    refused(&["train", path, "--target=y", "--time=t", "--device=cpu"], 1, &["\"01/02/2018\"", "--time-format '%d/%m/%Y' or '%m/%d/%Y'"]);
+    refused(&["train", path, "--target=y", "--time=t", "--device=cpu"], 1, &["\"01/02/2018\"", "`time_format` '%d/%m/%Y' or '%m/%d/%Y'"]);
     let (run, _) = train(&csv, "told", &["--time=t", "--time-format=%d/%m/%Y", "--decimal=,"]);
     let found = text(&retrograd(&["predict", &run, "--last=1", "--quiet"]).stdout);
     let lines: Vec<&str> = found.lines().collect();

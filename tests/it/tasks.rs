@@ -150,7 +150,7 @@ fn gradients_and_losses_are_means_over_the_scored_steps() {
 
 #[test]
 fn a_trainer_counts_answers() {
-    let settings = Settings { hidden: 6, lanes: 3, truncation: Truncation::Full, lr: 1e-9, val_fraction: 0.0, ..Settings::default() };
+    let settings = Settings::default().hidden(6).batch(3).truncation(Truncation::Full).lr(1e-9).val_fraction(0.0);
     let layout = Layout::Asked { steps: COPY.steps(), answers: COPY.answers() };
     let mut trainer = Trainer::new(&cpu(), Corpus::new(symbols(COPY, 6), layout, &settings).unwrap(), settings).unwrap();
     let (config, flat) = (trainer.engine.config, trainer.engine.parameters().unwrap());

@@ -154,7 +154,7 @@ fn lane_steps(trainer: &Trainer) -> u32 {
 }
 
 fn small() -> Settings {
-    Settings { hidden: 20, lanes: 5, truncation: Truncation::Regular(24), ..Settings::default() }
+    Settings::default().hidden(20).batch(5).truncation(Truncation::Regular(24))
 }
 
 #[test]
@@ -198,19 +198,19 @@ fn windows_pass_over_the_text_in_order() {
 fn the_full_window_equals_a_regular_one_as_long_as_the_lane() {
     for device in both() {
         let bits = |truncation| {
-            let mut trainer = trainer(&device, Settings { truncation, lanes: 100, hidden: 12, ..Settings::default() });
+            let mut trainer = trainer(&device, Settings::default().truncation(truncation).batch(100).hidden(12));
             trainer.step().unwrap();
             trainer.step().unwrap();
             trainer.engine.parameters().unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
         };
-        let lane = lane_steps(&trainer(&device, Settings { lanes: 100, hidden: 12, ..small() }));
+        let lane = lane_steps(&trainer(&device, small().batch(100).hidden(12)));
         assert!(bits(Truncation::Full) == bits(Truncation::Regular(lane)), "{device}: bits differ");
     }
 }
 
 #[test]
 fn dispatches_per_window_do_not_depend_on_its_length() {
-    let count = |tau| trainer(&Device::Gpu(Box::new(gpu())), Settings { truncation: Truncation::Regular(tau), ..small() }).engine.dispatches_per_window();
+    let count = |tau| trainer(&Device::Gpu(Box::new(gpu())), small().truncation(Truncation::Regular(tau))).engine.dispatches_per_window();
     assert_eq!(count(16), count(64));
     assert!(count(16) <= 26, "{}", count(16));
     let mut t = trainer(&cpu(), small());
@@ -223,7 +223,7 @@ fn dispatches_per_window_do_not_depend_on_its_length() {
 fn planned_and_allocated_bytes_are_equal() {
     for device in both() {
         for (layers, truncation) in [(1, Truncation::Regular(8)), (3, Truncation::Regular(30)), (2, Truncation::Full)] {
-            let [planned, allocated] = trainer(&device, Settings { layers, truncation, ..small() }).engine.device_bytes();
+            let [planned, allocated] = trainer(&device, small().layers(layers).truncation(truncation)).engine.device_bytes();
             assert_eq!(planned, allocated, "{device}");
         }
     }
@@ -269,7 +269,7 @@ fn real_text_is_learned() {
         return;
     }
     let symbols = Arc::new(Symbols::new(Text::open(&path).unwrap(), Kind::Characters).unwrap());
-    let settings = Settings { hidden: 64, ..Settings::default() };
+    let settings = Settings::default().hidden(64);
     let corpus = Corpus::new(symbols, None, &settings).unwrap();
     let mut trainer = Trainer::new(&cpu(), corpus, settings).unwrap();
     for _ in 0..200 {

@@ -25,7 +25,7 @@ fn symbols() -> Arc<Symbols> {
 }
 
 fn settings(truncation: Truncation) -> Settings {
-    Settings { hidden: 9, lanes: 3, truncation, val_fraction: 0.0, ..Settings::default() }
+    Settings::default().hidden(9).batch(3).truncation(truncation).val_fraction(0.0)
 }
 
 /// Parameters after some updates, as bits.
@@ -152,8 +152,7 @@ fn overlapping_windows_begin_with_states_as_first_reached() {
     let symbols = symbols();
     for device in both() {
         for (k1, k2) in [(2, 5), (1, 4), (3, 6), (5, 7)] {
-            let settings =
-                Settings { lanes: 1, lr: 0.5, rule: Optimizer::Sgd { momentum: 0.0 }, clip: Clip::None, ..settings(Truncation::Overlapping { k1, k2 }) };
+            let settings = settings(Truncation::Overlapping { k1, k2 }).batch(1).lr(0.5).optimizer(Optimizer::Sgd { momentum: 0.0 }).clip_norm(0.0);
             let mut trainer = Trainer::new(&device, Corpus::new(symbols.clone(), None, &settings).unwrap(), settings).unwrap();
             let c = trainer.engine.config;
             let (net, mut params) = (net(&c), wide(&c, &trainer.engine.parameters().unwrap()));

@@ -258,7 +258,7 @@ impl Survey {
             return Ok((Style { decimal }, notes));
         }
         let wrong = |what: String| Err(Error::Input(format!("{file}: {what}")));
-        let say = "say which by --decimal . or --decimal ,";
+        let say = "say which by `decimal` . or `decimal` ,";
         match (&self.point, &self.comma) {
             (Some(a), Some(b)) => wrong(format!(
                 "line {} has {}, with a point before the fraction, and line {} has {}, with a comma there or points between thousands; write all numbers alike",
@@ -448,8 +448,8 @@ mod tests {
             assert_eq!(style(cells, delimiter), Ok(c), "{cells:?}");
         }
         for (cells, delimiter, words) in [
-            (&["1,234", "950"][..], ',', "--decimal"),
-            (&["980", "1.020"], ';', "--decimal"),
+            (&["1,234", "950"][..], ',', "`decimal`"),
+            (&["980", "1.020"], ';', "`decimal`"),
             (&["48.93", "12.345.678"], ',', "write all numbers alike"),
             (&["5%", "0.5"], ',', "units differ"),
             (&["$5", "€5"], ',', "units differ"),

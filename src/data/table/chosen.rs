@@ -54,7 +54,7 @@ impl Header<'_> {
         let places: Vec<usize> = (0..self.names.len()).filter(|i| !left_out.contains(i) && !self.names[*i].is_empty()).collect();
         for (i, at) in places.iter().enumerate() {
             if let Some(first) = places[..i].iter().find(|p| self.names[**p] == self.names[*at]) {
-                return Err(self.twice(*first, *at, "give each a name of its own, or leave them out by --ignore"));
+                return Err(self.twice(*first, *at, "give each a name of its own, or leave them out by `ignore`"));
             }
         }
         Ok(places)

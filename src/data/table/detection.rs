@@ -86,26 +86,26 @@ impl Looks {
             all.filter(|(_, is)| **is == wanted).map(|(name, _)| if name.contains(',') { format!("\"{name}\"") } else { name.clone() }).collect()
         };
         let (numbers, others) = (names(true), names(false));
-        let apart = if self.delimiter == ',' { String::new() } else { format!(" --delimiter '{}'", self.delimiter.escape_default()) };
+        let apart = if self.delimiter == ',' { String::new() } else { format!(" `delimiter` '{}'", self.delimiter.escape_default()) };
         let mut ways = Vec::new();
         match (table, &self.names, numbers.first()) {
             (false, ..) => {}
             (true, None, _) => {
                 ways.push(format!(
-                    "put a line with a name for each of its {} columns above the numbers and give --target NAME{apart} to forecast",
+                    "put a line with a name for each of its {} columns above the numbers and give `target` NAME{apart} to forecast",
                     self.numbers.len()
                 ));
             }
             (true, Some(_), Some(one)) => {
-                let time = if let [time] = &others[..] { format!(" --time {}", crate::phrase::shell_word(time)) } else { String::new() };
-                ways.push(format!("give --target {}{time}{apart} to forecast (columns of numbers: {})", crate::phrase::shell_word(one), listed(&numbers)));
+                let time = if let [time] = &others[..] { format!(" `time` {}", crate::phrase::shell_word(time)) } else { String::new() };
+                ways.push(format!("give `target` {}{time}{apart} to forecast (columns of numbers: {})", crate::phrase::shell_word(one), listed(&numbers)));
             }
             (true, Some(_), None) => {}
         }
         if let (true, [.., last], true) = (table, &others[..], self.numbers.len() > 1) {
-            ways.push(format!("give --label-column {} to learn labels (other columns: {})", crate::phrase::shell_word(last), listed(&others)));
+            ways.push(format!("give `label_column` {} to learn labels (other columns: {})", crate::phrase::shell_word(last), listed(&others)));
         }
-        ways.push("give --text to train on its characters".to_string());
+        ways.push("give `table_as_text` to train on its characters".to_string());
         Error::Usage(format!("{} looks like a table, not a text; {}", self.file, ways.join("; or ")))
     }
 }
@@ -152,20 +152,20 @@ mod tests {
     #[test]
     fn tables_are_told_by_name_or_content() {
         let sales = "day,price,sold\n2024-01-01,3.5,7\n2024-01-02,3.25,\n2024-01-03,3.5,9\n";
-        let asked = "looks like a table, not a text; give --target price --time day to forecast (columns of numbers: price, sold); \
-            or give --label-column day to learn labels (other columns: day); or give --text to train on its characters";
+        let asked = "looks like a table, not a text; give `target` price `time` day to forecast (columns of numbers: price, sold); \
+            or give `label_column` day to learn labels (other columns: day); or give `table_as_text` to train on its characters";
         for name in ["sales.csv", "sales.txt", "sales"] {
             assert_eq!(of(name, sales), Some(format!("{name} {asked}")));
         }
         let tabs = of("s.tsv", "a\tb\n1\t2,5\n3\t4,5\n").unwrap();
-        assert!(tabs.contains("--target a --delimiter '\\t' to forecast (columns of numbers: a, b)"), "{tabs}");
+        assert!(tabs.contains("`target` a `delimiter` '\\t' to forecast (columns of numbers: a, b)"), "{tabs}");
         let mails = of("mails.csv", "mood,text\nspam,hello you\nham,\"good, day\"\n").unwrap();
-        assert!(mails.contains("--label-column text") && !mails.contains("--target"), "{mails}");
+        assert!(mails.contains("`label_column` text") && !mails.contains("`target`"), "{mails}");
         let bare = of("m.dat", "1 2.5 3\n4 5.5 6\n7 8.5 9\n").unwrap();
-        assert!(bare.contains("a line with a name for each of its 3 columns") && bare.contains("--delimiter ' '"), "{bare}");
-        assert!(of("one.txt", "price\n3.5\n2.5\n1\n").unwrap().contains("--target price"));
-        assert!(of("one.csv", "Ann\nBob\n").unwrap().ends_with("not a text; give --text to train on its characters"));
-        assert!(of("bom.csv", "\u{feff}a;b\n1;2\n3;4\n").unwrap().contains("--target a --delimiter ';'"));
+        assert!(bare.contains("a line with a name for each of its 3 columns") && bare.contains("`delimiter` ' '"), "{bare}");
+        assert!(of("one.txt", "price\n3.5\n2.5\n1\n").unwrap().contains("`target` price"));
+        assert!(of("one.csv", "Ann\nBob\n").unwrap().ends_with("not a text; give `table_as_text` to train on its characters"));
+        assert!(of("bom.csv", "\u{feff}a;b\n1;2\n3;4\n").unwrap().contains("`target` a `delimiter` ';'"));
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl<'a> Lines<'a> {
             && let Some(other) = BETWEEN.into_iter().find(|c| *c != layout.delimiter && one.contains(*c))
         {
             return Err(Error::Input(format!(
-                "{file} line {line}: one column only, {}; if {other:?} stands between cells, give --delimiter '{}'",
+                "{file} line {line}: one column only, {}; if {other:?} stands between cells, give `delimiter` '{}'",
                 quoted(one),
                 other.escape_default()
             )));

@@ -16,13 +16,13 @@ pub(crate) use detection::ask_about_tables;
 pub(crate) use notation::check_format;
 
 use crate::error::{Error, Result, quoted};
+use crate::setting::choices;
 use clock::Clock;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::PathBuf;
 
 /// What is done where a cell is empty, or says NaN, NA or null.
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Missing {
@@ -37,8 +37,9 @@ pub enum Missing {
     Mean,
 }
 
+choices!(Missing { Refuse = "refuse", Previous = "previous", Zero = "zero", Mean = "mean" });
+
 /// Whether changes stand in place of values.
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Difference {
@@ -50,6 +51,8 @@ pub enum Difference {
     /// Changes are read too: of the features from the row before.
     All,
 }
+
+choices!(Difference { None = "none", Targets = "targets", All = "all" });
 
 /// Which columns of a table are read, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -233,7 +236,7 @@ impl Sheet {
                 let first = rows.clone().find(|r| !column.values[*r].is_nan());
                 if missing == Missing::Previous && first != Some(rows.start) {
                     return Err(Error::Input(format!(
-                        "{} line {}, column {}: it is empty, and no number stands before it{}; fill it in, or give --missing zero or mean",
+                        "{} line {}, column {}: it is empty, and no number stands before it{}; fill it in, or give `missing` zero or mean",
                         self.name,
                         lines[rows.start],
                         quoted(&column.name),

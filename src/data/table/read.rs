@@ -51,16 +51,16 @@ impl Wrong {
             "mend the cell, or forecast another column"
         } else {
             return match self {
-                Wrong::Time => "is a date or a time, not a number; name the column by --time, or leave it out by --ignore".to_string(),
-                Wrong::Text => "is text, not a number; leave the column out by --ignore, or name it by --series or --time".to_string(),
-                _ => self.told(true, asked).replace(", or forecast another column", ", or leave the column out by --ignore"),
+                Wrong::Time => "is a date or a time, not a number; name the column by `time`, or leave it out by `ignore`".to_string(),
+                Wrong::Text => "is text, not a number; leave the column out by `ignore`, or name it by `series` or `time`".to_string(),
+                _ => self.told(true, asked).replace(", or forecast another column", ", or leave the column out by `ignore`"),
             };
         };
         match self {
             Wrong::Infinite => "is infinite, which nothing can be learned from; mend or remove it".to_string(),
             Wrong::Large => "is beyond 3.4e38, the largest number of 32 bits; give the column in another unit".to_string(),
             Wrong::Time => format!("is a date or a time, not a number; {way_out}"),
-            Wrong::Grouped => format!("is not a number as the others are written; write 1234.5, or say by --decimal what stands before a fraction; {way_out}"),
+            Wrong::Grouped => format!("is not a number as the others are written; write 1234.5, or say by `decimal` what stands before a fraction; {way_out}"),
             Wrong::Text => format!("is text, not a number; {way_out}"),
         }
     }
@@ -93,7 +93,7 @@ impl Rows {
                 Cell::Missing if asked.missing != Missing::Refuse => f64::NAN,
                 Cell::Missing => {
                     let found = if text.trim().is_empty() { "the cell is empty".to_string() } else { format!("{} is no number", quoted(text.trim())) };
-                    return wrong(name, format!("{found}; fill it in, remove the row, or say how to fill it: --missing previous, zero or mean"));
+                    return wrong(name, format!("{found}; fill it in, remove the row, or say how to fill it: `missing` previous, zero or mean"));
                 }
                 Cell::Wrong(what) => return wrong(name, format!("{} {}", quoted(text.trim()), what.told(chosen.targets.contains(&i), asked))),
             });
@@ -203,7 +203,7 @@ impl Rows {
                 Missing::Previous | Missing::Refuse => "the number of the row before",
             };
             let cells = if empty == 1 { "1 empty cell is".to_string() } else { format!("{empty} empty cells are") };
-            sheet.notes.push(format!("{cells} filled with {how}; --missing says otherwise"));
+            sheet.notes.push(format!("{cells} filled with {how}; `missing` says otherwise"));
         }
         Ok(sheet)
     }

@@ -97,7 +97,7 @@ impl Column<'_> {
             let row = failed.into_iter().max().or(first.err()).unwrap_or(0);
             return self.wrong(
                 row,
-                format!("{} is in no notation of time that is known, or not in that of the rows before; mend it, or say how times are written by --time-format, such as '%d/%m/%Y %H:%M'", quoted(&self.cells[row])),
+                format!("{} is in no notation of time that is known, or not in that of the rows before; mend it, or say how times are written by `time_format`, such as '%d/%m/%Y %H:%M'", quoted(&self.cells[row])),
             );
         }
         if possible.iter().all(|p| p.1.keys == possible[0].1.keys) {
@@ -121,7 +121,7 @@ impl Column<'_> {
         self.wrong(
             row,
             format!(
-                "{} can be read in {} ways, and the rows are in the order of time in each; say which by --time-format '{}'",
+                "{} can be read in {} ways, and the rows are in the order of time in each; say which by `time_format` '{}'",
                 quoted(&self.cells[row]),
                 ways.len(),
                 ways.join("' or '")
@@ -134,7 +134,7 @@ impl Column<'_> {
         for (row, cell) in self.cells.iter().enumerate() {
             match as_given(cell, format) {
                 Some(moment) => moments.push(moment),
-                None => return self.wrong(row, format!("{} is not written as --time-format '{format}' says; mend the cell or the flag", quoted(cell))),
+                None => return self.wrong(row, format!("{} is not written as `time_format` '{format}' says; mend the cell or the flag", quoted(cell))),
             }
         }
         let keys = moments.iter().map(|m| nanoseconds(m).unwrap_or(0)).collect();
@@ -203,7 +203,7 @@ impl Column<'_> {
         let row = if self.lines[before] == b { before } else { after };
         let other = before + after - row;
         let series = if self.groups[0].name.is_none() && !self.by_model {
-            "; where the file holds several series, name the column that tells them apart by --series"
+            "; where the file holds several series, name the column that tells them apart by `series`"
         } else {
             ""
         };

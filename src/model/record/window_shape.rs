@@ -2,9 +2,9 @@
 
 use crate::dims::pad4;
 use crate::kernels::dropout::Dropout;
+use crate::setting::choices;
 
 /// How h is stored between the forward and the backward pass over a segment. All arithmetic is that of f32.
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StashPrecision {
@@ -23,15 +23,9 @@ impl StashPrecision {
             StashPrecision::F16 => 2,
         }
     }
-
-    /// As on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            StashPrecision::F32 => "f32",
-            StashPrecision::F16 => "f16",
-        }
-    }
 }
+
+choices!(StashPrecision { F32 = "f32", F16 = "f16" });
 
 /// How much of a window is held at once, decided by the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
