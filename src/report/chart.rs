@@ -124,19 +124,18 @@ impl Chart {
             0 => String::new(),
             n => format!(" Crosses at the top edge: {} not finite, or 0 on a logarithmic axis.", format::plural(n as u64, "figure", "figures")),
         };
-        let several = self.curves.len() + usize::from(self.level.is_some()) > 1;
+        // A curve without a name has the colour of another one.
+        let named = || self.curves.iter().filter(|c| !c.name.is_empty());
         html! {
             figure {
                 (page::scroll(&self.title, &self.draw()))
-                figcaption {
-                    @if several {
-                        p.legend {
-                            @for c in &self.curves { span { (swatch(c.stroke.class(), c.series)) (c.name) } " " }
-                            @if let Some((_, name)) = &self.level { span { "dotted: " (name) } }
-                        }
+                @if named().count() + usize::from(self.level.is_some()) > 1 {
+                    p.legend {
+                        @for c in named() { span { (swatch(c.stroke.class(), c.series)) (c.name) } " " }
+                        @if let Some((_, name)) = &self.level { span { "dotted: " (name) } }
                     }
-                    (caption) (lost)
                 }
+                figcaption { (caption) (lost) }
             }
         }
     }

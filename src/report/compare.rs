@@ -95,9 +95,9 @@ fn cuts(c: &Comparison) -> Markup {
         let cells: Vec<(char, f32)> = symbols.iter().copied().zip(s.cuts.iter().copied()).collect();
         let most = cells.iter().map(|(_, xi)| *xi).filter(|xi| xi.is_finite()).fold(1.0, f32::max);
         html! {
-            h3 { (keyed(i, &s.truncation)) @if most > 1.0 { small { " weights up to " (format::number(most.into())) } } }
-            @if cells.is_empty() { p { "Not recorded." } }
-            p class={ "cuts s" (i % COLOURS) } {
+            b { (keyed(i, &s.truncation)) @if most > 1.0 { small { "weights up to " (format::number(most.into())) } } }
+            p class={ "s" (i % COLOURS) } {
+                @if cells.is_empty() { "Not recorded." }
                 @for joined in cells.chunk_by(|_, next| next.1 != 0.0) {
                     span {
                         @for alike in joined.chunk_by(|a, b| a.1 == b.1) {
@@ -108,7 +108,7 @@ fn cuts(c: &Comparison) -> Markup {
             }
         }
     };
-    section("Where each strategy cuts", what, &html! { @for item in c.strategies.iter().enumerate() { (line(item)) } })
+    section("Where each strategy cuts", what, &html! { div.cuts { @for item in c.strategies.iter().enumerate() { (line(item)) } } })
 }
 
 /// The opacity of a symbol whose edge has this weight; a hundredfold one is the deepest.
@@ -156,7 +156,7 @@ mod tests {
         c.strategies.truncate(1);
         (c.stretch, c.strategies[0].cuts) = ("a b\nc".to_string(), vec![0.0, 1.0, 100.0, 0.0, 1.0]);
         let page = checked(&c);
-        let line = "<p class=\"cuts s0\"><span><i style=\"--a:0.12\">a</i><i style=\"--a:0.12\">·</i><i style=\"--a:0.6\">b</i></span>\
+        let line = "<p class=\"s0\"><span><i style=\"--a:0.12\">a</i><i style=\"--a:0.12\">·</i><i style=\"--a:0.6\">b</i></span>\
                     <span><i style=\"--a:0.12\">⏎</i><i style=\"--a:0.12\">c</i></span></p>";
         assert!(page.contains(line) && page.contains("weights up to 100"), "{page}");
     }

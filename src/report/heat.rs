@@ -77,8 +77,7 @@ fn edges(values: &[f64]) -> Vec<f64> {
 
 impl Heat<'_> {
     pub(super) fn figure(&self) -> Markup {
-        let caption = "Grey cells: not finite.";
-        html! { figure { (page::scroll(&self.title, &self.draw())) figcaption { (caption) } } }
+        html! { figure { (page::scroll(&self.title, &self.draw())) } }
     }
 
     fn draw(&self) -> Markup {

@@ -14,11 +14,11 @@ pub(super) struct Losses {
 
 /// A section with all of them; `axis` and `unit` name the axes.
 pub(super) fn section(id: &str, heading: &str, axis: &str, unit: &str, all: &[Losses]) -> Markup {
-    let what = "Bold, with markers: loss on the held-out part. Thin: mean training loss since the report before. On a linear scale, losses of the first \
-                fifth of a curve may lie above the picture.";
+    let what = "Bold, with markers: loss on the held-out part. Thin, in the same colour: mean training loss since the report before. On a linear scale, losses \
+                of the first fifth of a curve may lie above the picture.";
     let kind = wide(all.iter().flat_map(|l| [&l.train, &l.val])).unwrap_or(Kind::Late);
     let val = all.iter().enumerate().filter(|(_, l)| !l.val.is_empty()).map(|(i, l)| Curve::new(&l.name, i, Stroke::Marked, l.val.iter().copied()));
-    let train = all.iter().enumerate().map(|(i, l)| Curve::new(format!("{}, train", l.name), i, Stroke::Thin, l.train.iter().copied()));
+    let train = all.iter().enumerate().map(|(i, l)| Curve::new(if l.val.is_empty() { &l.name } else { "" }, i, Stroke::Thin, l.train.iter().copied()));
     let chart = Chart::new(id, heading, unit, kind, val.chain(train).collect()).over(Kind::FromZero, axis);
     page::section(heading, what, &chart.figure(""))
 }

@@ -28,7 +28,7 @@ fn layers(all: &[Monitored], last: &Monitored, figure: fn(&LayerProfile) -> f64)
 
 fn profiles(all: &[Monitored], last: &Monitored) -> Markup {
     let what = "How much of the gradient is left k steps back: |dL_t/dh_{t-k}| / |dL_t/dh_t|, the median over many t and lanes. Full blue is 1, all of it; \
-                the fainter, the less; orange is more than 1.";
+                the fainter, the less; orange is more than 1, grey not finite.";
     // Other lags than the last one's are of a run that went on with another setting.
     let alike: Vec<&Monitored> = all.iter().filter(|m| m.lags == last.lags).collect();
     let heat = |k: usize| {
@@ -44,11 +44,11 @@ fn profiles(all: &[Monitored], last: &Monitored) -> Markup {
     let ending = Chart::new("profile", &title, "ratio, with its spread as a band", Kind::Log, curves).over(Kind::FromZero, "lag, steps back");
     let half = Chart::new("half-life", "Half-life of the gradient", "steps back in which it halves", Kind::Log, layers(all, last, |l| l.half_life));
     let row = |(k, l): (usize, &LayerProfile)| (layer_name(k), vec![number(l.decay_rate), number(l.half_life), percent(l.saturation)]);
-    let head = ["At the last look", "factor a step back", "half-life, steps", "saturated units"];
+    let head = ["layer", "factor a step back", "half-life, steps", "saturated units"];
     let body = html! {
         @for k in 0..last.layers.len() { h3 { "Layer " (k) } (heat(k)) }
+        h3 { "At update " (count(last.update)) }
         (table("Layers", &head, &last.layers.iter().enumerate().map(row).collect::<Vec<_>>()))
-        h3 { (title) }
         (ending.figure(""))
         h3 { "Half-life of the gradient" }
         (Chart { height: 160.0, ..half }.figure("Where the gradient does not fade, there is no half-life."))

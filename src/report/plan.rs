@@ -33,6 +33,7 @@ pub fn svg(p: &Planned) -> String {
         picture.text("small", (MARGIN, 58.0 + 18.0 * i as f64), &format::clipped(line, LINE));
     }
     let mut y = draw(&mut picture, p, 108.0);
+    y += 14.0;
     for (name, text) in facts(p) {
         y += 20.0;
         picture.text("name", (MARGIN, y), name);
@@ -74,7 +75,14 @@ fn memory(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     // Between two plans, a budget allows the smaller one.
     let stairs: Vec<At> = places.windows(2).flat_map(|w| [w[0], (w[1].0, w[0].1)]).chain(places.last().copied()).collect();
     picture.polyline("val", None, &stairs);
-    places.iter().for_each(|at| picture.circle("point", *at, 3.0));
+    let mut before = None;
+    for (q, at) in points.iter().zip(&places) {
+        picture.circle("point", *at, 3.0);
+        // The stairs go to the right and down: what lies above them is free.
+        if before.replace(q.most_recomputed) != Some(q.most_recomputed) {
+            picture.text("small", (at.0 + 5.0, at.1 - 7.0), &format!("×{}", q.most_recomputed));
+        }
+    }
     if let Some(at) = budget.map(|b| x.at(b)) {
         picture.line("budget", (at, top), (at, bottom));
     }
@@ -82,11 +90,11 @@ fn memory(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     let y = bottom + 66.0;
     picture.circle("chosen", (X.0 + 14.0, y - 4.5), 7.0);
     picture.text("", (X.0 + 34.0, y), &format!("this plan: {}, {}", format::bytes(p.device_bytes), times(p.time_factor)));
-    picture.line("budget", (X.0 + 300.0, y - 4.5), (X.0 + 328.0, y - 4.5));
+    picture.line("budget", (X.0 + 250.0, y - 4.5), (X.0 + 278.0, y - 4.5));
     let far = if budget.is_none() { ", beyond the right edge" } else { "" };
-    picture.text("", (X.0 + 338.0, y), &format!("budget: {}{far}", format::bytes(p.budget)));
-    picture.polyline("val", None, &[(X.0 + 610.0, y - 4.5), (X.0 + 638.0, y - 4.5)]);
-    picture.text("", (X.0 + 648.0, y), "other budgets");
+    picture.text("", (X.0 + 288.0, y), &format!("budget: {}{far}", format::bytes(p.budget)));
+    picture.polyline("val", None, &[(X.0 + 580.0, y - 4.5), (X.0 + 608.0, y - 4.5)]);
+    picture.text("", (X.0 + 618.0, y), "other budgets; ×: computed again");
     y
 }
 
@@ -107,7 +115,9 @@ fn window(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
             0 => ("neither", 1.0),
             n => ("again", 0.25 + 0.75 * f64::from(n) / f64::from(most)),
         };
-        picture.rect(class, (from, top + 10.0), (to - from, BOX - 10.0), shade);
+        // A gap between boxes, where there is room for one.
+        let gap = if to - from > 4.0 { 1.0 } else { 0.0 };
+        picture.rect(class, (from, top + 10.0), (to - from - gap, BOX - 10.0), shade);
         if to - from >= ROOM {
             let text = if class == "held" { "held".to_string() } else { format!("×{again}") };
             picture.text("mid", ((from + to) / 2.0, top + BOX - 12.0), &text);
@@ -117,9 +127,10 @@ fn window(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
         }
     }
     let y = top + BOX + 66.0;
-    let keys = [("held", 1.0, "h is held"), ("again", 0.6, "computed again, ×: times"), ("stored", 1.0, "state at its start is stored")];
-    for ((class, shade, text), x) in keys.into_iter().zip([0.0, 180.0, 440.0]) {
-        picture.rect(class, (X.0 + x, y - 12.0), if class == "stored" { (4.0, 8.0) } else { (16.0, 14.0) }, shade);
+    let again = format!("computed again; the darkest: {most}×");
+    let keys = [("held", "h is held"), ("again", &again), ("stored", "state at its start is stored")];
+    for ((class, text), x) in keys.into_iter().zip([0.0, 180.0, 440.0]) {
+        picture.rect(class, (X.0 + x, y - 12.0), if class == "stored" { (4.0, 8.0) } else { (16.0, 14.0) }, 1.0);
         picture.text("", (X.0 + x + 24.0, y), text);
     }
     if every > 1 {
