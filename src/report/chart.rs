@@ -15,7 +15,7 @@ const LOST: usize = 120;
 /// The part of a curve at its beginning for which [`Kind::Late`] makes no room.
 const EARLY: f64 = 0.2;
 
-/// What an axis is.
+/// The kind of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// From the lowest to the highest.
@@ -35,7 +35,7 @@ pub(super) enum Stroke {
     Marked,
     /// A line of full colour.
     Plain,
-    /// A faint one, behind the others.
+    /// A faint one, under the others.
     Thin,
 }
 
@@ -108,7 +108,7 @@ impl Chart {
 
     fn scales(&self, bottom: f64) -> (Scale, Scale) {
         let places = || self.curves.iter().flat_map(|c| &c.points).filter(|p| self.drawable(p)).map(|p| p.0);
-        let last = |c: &Curve| c.points.iter().map(|p| p.0).fold(0.0, f64::max);
+        let last = |c: &Curve| c.points.iter().filter(|p| self.drawable(p)).map(|p| p.0).fold(0.0, f64::max);
         let room = |c: &Curve, p: &At| self.kind != Kind::Late || p.0 >= EARLY * last(c);
         let values = self.curves.iter().flat_map(|c| c.points.iter().filter(move |p| room(c, p)).map(|p| p.1).chain(c.band.iter().flat_map(|b| [b.0, b.1])));
         let values = values.chain(self.level.iter().map(|l| l.0)).filter(|y| self.drawable(&(1.0, *y)));
@@ -205,7 +205,7 @@ fn scale(kind: Kind, values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Sca
     }
 }
 
-/// At most about so many points, the lowest and the highest of every stretch, so that no peak is lost.
+/// At most about `most` points: the lowest and the highest of every stretch, so that no peak is lost.
 fn thinned(points: &[At], most: usize) -> Vec<At> {
     if points.len() <= most {
         return points.to_vec();
@@ -217,7 +217,7 @@ fn thinned(points: &[At], most: usize) -> Vec<At> {
         ends.sort_by(|a, b| a.0.total_cmp(&b.0));
         out.extend(ends);
     }
-    // Where it ends is said in words too.
+    // The last one is there in any case.
     out.extend(points.last().copied().filter(|last| out.last() != Some(last)));
     out
 }
@@ -255,6 +255,9 @@ mod tests {
         let points = [(0.0, 50.0), (10.0, 9.0), (50.0, 2.0), (100.0, 1.0)];
         let ends = |kind| chart(kind, &points).scales(TOP + 240.0).1.ticks();
         assert_eq!((ends(Kind::Linear).last(), ends(Kind::Late).last()), (Some(&50.0), Some(&2.0)));
+        // Where nothing late can be drawn, the early has it.
+        let lost = chart(Kind::Late, &[(1.0, 50.0), (100.0, f64::NAN)]);
+        assert!(lost.scales(TOP + 240.0).1.ticks().last() >= Some(&50.0));
     }
 
     #[test]

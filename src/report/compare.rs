@@ -116,7 +116,7 @@ fn shade(xi: f32) -> f64 {
     if xi.is_finite() && xi > 1.0 { (0.12 + 0.24 * f64::from(xi).log10()).min(0.6) } else { 0.12 }
 }
 
-/// What is shown for a symbol.
+/// A symbol, or the picture of a blank one.
 fn visible(symbol: char) -> char {
     match symbol {
         '\n' => '⏎',

@@ -104,7 +104,7 @@ fn cuts(name: &str, window: usize, noise: &mut Noise) -> Vec<f32> {
             length = 0;
             return 0.0;
         }
-        // Probability that a box goes on after so many symbols.
+        // Probability that a box goes on after `length` symbols.
         let live = match name {
             "full" => 1.0,
             "random:0.9" => 0.9,

@@ -3,10 +3,10 @@
 use crate::phrase::noun;
 use crate::plan::Bytes;
 
-/// What stands where there is no finite number.
+/// Stands for a number that is not finite.
 pub(super) const NONE: &str = "not finite";
 
-/// What stands where there is no figure.
+/// Stands for a figure that is not there.
 pub(super) const ABSENT: &str = "—";
 
 /// A number with three significant digits.

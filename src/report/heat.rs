@@ -17,7 +17,7 @@ const DECADES: f64 = 12.0;
 /// Width of the legend.
 const LEGEND: f64 = 360.0;
 
-/// What is drawn.
+/// A heat map.
 pub(super) struct Heat<'a> {
     pub id: String,
     pub title: String,
@@ -27,7 +27,7 @@ pub(super) struct Heat<'a> {
     pub columns: Vec<(u64, &'a [f64])>,
 }
 
-/// What a cell is.
+/// The colour of a cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Shade {
     /// Not finite.
@@ -122,7 +122,7 @@ fn areas(columns: &[(u64, &[f64])], ends: (f64, f64), (xs, ys): (&[f64], &[f64])
     out
 }
 
-/// What the colours mean, above the plot: a bar of all shades, and its powers of ten.
+/// The legend above the plot: a bar of all shades, and its powers of ten.
 fn legend(p: &mut Picture, (lo, hi): (f64, f64)) {
     let scale = Scale::between((lo, hi), (X.1 - LEGEND, X.1));
     p.text("name end", (X.1 - LEGEND - 14.0, 18.0), "median ratio, log scale:");

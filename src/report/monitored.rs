@@ -1,4 +1,4 @@
-//! What `--monitor` has recorded: the gradient by lag, updates against weights, saturation.
+//! The sections of what `--monitor` records: the gradient by lag, updates against weights, saturation.
 
 use super::chart::{Chart, Curve, Kind, Stroke};
 use super::format::{count, number, percent};

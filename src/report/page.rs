@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-/// What pages of runs say of themselves at their head, so that they can be told from other files.
+/// The mark in the head of the pages of runs: tells them from other files.
 pub const GENERATOR: &str = "<meta name=\"generator\" content=\"retrograd report\"/>";
 
 /// A whole page; `generator` is [`GENERATOR`] or empty.
@@ -39,7 +39,7 @@ pub(super) fn section(heading: &str, what: &str, body: &Markup) -> Markup {
     html! { section { h2 { (heading) } @if !what.is_empty() { p.what { (what) } } (body) } "\n" }
 }
 
-/// What may be wider than a phone scrolls by itself, by keyboard too.
+/// Content that may be wider than a phone: it scrolls by itself, by keyboard too.
 pub(super) fn scroll(label: &str, content: &Markup) -> Markup {
     html! { div.scroll role="region" tabindex="0" aria-label=(label) { (content) } }
 }

@@ -57,7 +57,7 @@ fn draw(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     window(picture, p, y + 70.0)
 }
 
-/// What other budgets would give, and where this plan lies.
+/// The plans of other budgets, and this one among them.
 fn memory(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     let (points, chosen) = points(p);
     let mib = |bytes: u64| bytes.max(1) as f64 / f64::from(1 << 20);
@@ -128,13 +128,13 @@ fn window(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     }
     let y = top + BOX + 66.0;
     let again = format!("computed again; the darkest: {most}×");
-    let keys = [("held", "h is held"), ("again", &again), ("stored", "state at its start is stored")];
-    for ((class, text), x) in keys.into_iter().zip([0.0, 180.0, 440.0]) {
+    let keys = [("held", "h is held"), ("again", &again), ("stored", "state at its start is stored"), ("neither", "neither")];
+    for ((class, text), x) in keys.into_iter().zip([0.0, 110.0, 370.0, 600.0]) {
         picture.rect(class, (X.0 + x, y - 12.0), if class == "stored" { (4.0, 8.0) } else { (16.0, 14.0) }, 1.0);
         picture.text("", (X.0 + x + 24.0, y), text);
     }
     if every > 1 {
-        picture.text("small", (X.0 + 690.0, y), &format!("a box is {every} segments"));
+        picture.text("small", (X.0 + 710.0, y), &format!("a box is {every} segments"));
     }
     y
 }
@@ -162,10 +162,11 @@ mod tests {
         // A box to each segment, and one in the legend.
         let count = |file: &str, what: &str| file.matches(&format!("class=\"{what}\"")).count();
         assert_eq!([count(&long, "again"), count(&long, "held"), count(&long, "stored")], [157, 2, 158]);
+        let named = |file: &str, name: &str| file.lines().filter(|l| l.contains("class=\"mid\"") && l.contains(name)).count();
         let short = checked(&fixture::short_plan());
-        assert_eq!([short.matches(">×1<").count(), short.matches(">held<").count(), count(&short, "stored")], [2, 1, 4]);
+        assert_eq!([named(&short, ">×1<"), named(&short, ">held<"), count(&short, "stored")], [2, 1, 4]);
         let frugal = checked(&fixture::frugal_plan());
-        assert_eq!([frugal.matches(">×3<").count(), count(&frugal, "stored")], [2, 5]);
+        assert_eq!([named(&frugal, ">×3<"), count(&frugal, "stored")], [2, 5]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! What a plan says in words and figures, for its picture, its table and the page of a run.
+//! A plan in words and figures, for its picture, its table and the page of a run.
 
 use super::format::{self, count, number, plural};
 use crate::analysis::planned::{CurvePoint, Planned};
 
-/// What is trained, in a line.
+/// The model, in a line.
 pub(super) fn model(p: &Planned) -> String {
     let layers = plural(p.layers, "layer", "layers");
     let [h, b, v] = [p.hidden, p.batch, p.vocabulary].map(count);

@@ -54,7 +54,7 @@ fn introduction(r: &Recorded) -> String {
     )
 }
 
-/// What could not be read, if anything.
+/// The number of unread lines, if there are any.
 pub(super) fn unread(lines: u64) -> String {
     if lines == 0 { String::new() } else { format!(" {} of metrics.jsonl could not be read, and left out.", plural(lines, "line", "lines")) }
 }

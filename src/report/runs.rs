@@ -56,7 +56,7 @@ fn groups<'a>(runs: &[Named<'a>]) -> Vec<(String, Vec<Named<'a>>)> {
     found
 }
 
-/// What the losses of a run are counted in, in words.
+/// The kind of a run: its data, and the unit of its losses.
 fn kind(r: &Recorded) -> String {
     match Unit::of(&r.config) {
         Unit::Nats if r.config.tokens.is_some() => "texts of tokens, in nats per token".to_string(),

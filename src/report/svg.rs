@@ -112,17 +112,17 @@ impl Picture {
         self.body.push('\n');
     }
 
-    /// What follows, until [`Picture::close`], has the colour of this series.
+    /// Opens a group with the colour of this series.
     pub(super) fn series(&mut self, i: usize) {
         self.body.push_str(&format!("<g class=\"s{}\">\n", i % COLOURS));
     }
 
-    /// Ends [`Picture::series`] or [`Picture::clip`].
+    /// Closes the group that [`Picture::series`] or [`Picture::clip`] opened.
     pub(super) fn close(&mut self) {
         self.body.push_str("</g>\n");
     }
 
-    /// What follows, until [`Picture::close`], is drawn inside of this rectangle alone.
+    /// Opens a group that is drawn inside of this rectangle alone.
     pub(super) fn clip(&mut self, (x, y): At, (w, h): (f64, f64)) {
         let ([x, y, w, h], id) = ([x, y, w, h].map(coordinate), format!("{}-clip", self.id));
         self.push(&html! { clipPath id=(id) { rect x=(x) y=(y) width=(w) height=(h) {} } });

@@ -9,7 +9,7 @@ const WIDTH: usize = 100;
 /// Rows of the curve.
 const ROWS: usize = 12;
 
-/// What is planned, what it takes, and what other budgets would give.
+/// The plan, its bytes, and the plans of other budgets.
 pub fn table(p: &Planned) -> String {
     let mut lines = vec![row("device", &p.device), row("model", &model(p)), String::new(), "plan".to_string()];
     lines.extend(facts(p).map(|(name, text)| format!("  {}", row(name, &text))));

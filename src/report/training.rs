@@ -1,4 +1,4 @@
-//! What training recorded of itself: loss, right answers, gradient norm and clipping, learning rate, speed.
+//! The sections of a run's training: loss, right answers, gradient norm and clipping, learning rate, speed.
 
 use super::chart::{Chart, Curve, Kind, Stroke, span};
 use super::format::{count, percent};
