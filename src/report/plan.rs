@@ -102,7 +102,7 @@ fn memory(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
 fn window(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     let steps = |segments: &[Segment]| segments.iter().map(|s| f64::from(s.steps)).sum::<f64>();
     let x = Scale::between((0.0, steps(&p.graph)), X);
-    let most = p.graph.iter().map(|s| s.recomputed).max().unwrap_or(0).max(1);
+    let most = p.graph.iter().map(|s| s.recomputed).max().unwrap_or(0);
     let every = p.graph.len().div_ceil(BOXES).max(1);
     picture.axis_x(&x, (top, top + BOX), "steps of the window");
     let mut at = 0.0;
@@ -127,7 +127,7 @@ fn window(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
         }
     }
     let y = top + BOX + 66.0;
-    let again = format!("computed again; the darkest: {most}×");
+    let again = format!("computed again; full colour: {most}×");
     let keys = [("held", "h is held"), ("again", &again), ("stored", "state at its start is stored"), ("neither", "neither")];
     for ((class, text), x) in keys.into_iter().zip([0.0, 110.0, 370.0, 600.0]) {
         picture.rect(class, (X.0 + x, y - 12.0), if class == "stored" { (4.0, 8.0) } else { (16.0, 14.0) }, 1.0);

@@ -82,7 +82,11 @@ impl Scale {
         let (first, last) = (self.lo.log10().floor() as i32, self.hi.log10().ceil() as i32);
         // Over many decades every second, third, ... of them; over few, what lies between as well.
         let every = 1 + (last - first) / 8;
-        let within: &[f64] = if self.hi / self.lo < 300.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let within: &[f64] = match self.hi / self.lo {
+            r if r < 6.0 => &[1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+            r if r < 300.0 => &[1.0, 2.0, 5.0],
+            _ => &[1.0],
+        };
         let inside = |x: &f64| *x >= self.lo * 0.999 && *x <= self.hi * 1.001;
         (first..=last).step_by(every as usize).flat_map(|e| within.iter().map(move |m| m * 10f64.powi(e))).filter(inside).collect()
     }

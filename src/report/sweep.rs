@@ -43,8 +43,8 @@ fn decay(s: &Sweep, activations: &[Activation]) -> Markup {
     let chart = Chart { height: 340.0, ..chart.over(Kind::Linear, "spectral radius of W_hh") };
     let what = "Each marker is a fresh model. The theory for a linear net: |dL(t)/dh(t−k)| changes as the k-th power of the spectral radius.";
     let caption = "Linear nets lie on the line: there the gradient is multiplied by the spectral radius a step. A squashing activation makes it smaller, the more, the \
-                   larger the states are: a large radius saturates the units, which then stop the gradient. Models that exploded out of the range of numbers have no \
-                   marker; the table names them.";
+                   larger the states are: a large radius saturates the units, which then stop the gradient. Models that exploded out of the range of numbers are \
+                   crosses; the table names them.";
     section("Measured decay against theory", what, &chart.figure(caption))
 }
 
@@ -55,12 +55,12 @@ fn profiles(s: &Sweep, activation: Activation) -> Markup {
     let both = |(i, p): (usize, &&Point)| {
         let measured = lags().zip(p.log10_median.iter().map(|x| 10f64.powf(*x)));
         let theory = lags().map(|k| (k, p.spectral_radius.powf(k)));
-        [Curve::new(format!("radius {}", p.radius), i, Stroke::Marked, measured), Curve::new(format!("{}^k", p.radius), i, Stroke::Thin, theory)]
+        [Curve::new(format!("radius {}", p.radius), i, Stroke::Marked, measured), Curve::new("", i, Stroke::Thin, theory)]
     };
     let lines: Vec<Curve> = all.iter().step_by(all.len().div_ceil(PROFILES).max(1)).enumerate().flat_map(both).collect();
     let heading = format!("Profiles: {}, orthogonal", activation.name());
     let chart = Chart::new(&format!("profiles-{}", activation.name()), &heading, "|dL(t)/dh(t−k)| / |dL(t)/dh(t)|, ratio", Kind::Log, lines);
-    let caption = "Strong lines: median of what is measured. Thin lines: the k-th power of the spectral radius.";
+    let caption = "Strong lines: median of what is measured. Thin lines of the same colour: the k-th power of the spectral radius.";
     section(&heading, "", &chart.over(Kind::FromZero, "lag k, steps").figure(caption))
 }
 
