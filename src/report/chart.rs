@@ -124,12 +124,12 @@ impl Chart {
             0 => String::new(),
             n => format!(" Crosses at the top edge: {} not finite, or 0 on a logarithmic axis.", format::plural(n as u64, "figure", "figures")),
         };
-        // A curve without a name has the colour of another one.
+        // A curve without a name is what the title says, or has the colour of another one.
         let named = || self.curves.iter().filter(|c| !c.name.is_empty());
         html! {
             figure {
                 (page::scroll(&self.title, &self.draw()))
-                @if named().count() + usize::from(self.level.is_some()) > 1 {
+                @if self.level.is_some() || named().next().is_some() {
                     p.legend {
                         @for c in named() { span { (swatch(c.stroke.class(), c.series)) (c.name) } " " }
                         @if let Some((_, name)) = &self.level { span { "dotted: " (name) } }
@@ -240,9 +240,12 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_below_where_there_are_several() {
+    fn names_stand_below() {
         let mut c = chart(Kind::Linear, &[(1.0, 1.0), (2.0, 2.0)]);
+        c.curves[0].name.clear();
         assert!(!c.figure("").into_string().contains("legend"), "one curve is what the title says");
+        c.curves[0].name.push('a');
+        assert!(c.figure("").into_string().contains("a</span>"));
         c.curves.push(Curve::new("b & a", 1, Stroke::Plain, [(1.0, 1.0)]));
         c.level = Some((1.5, "--clip-norm".to_string()));
         let below = c.figure("").into_string();

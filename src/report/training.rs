@@ -86,6 +86,6 @@ fn speed(r: &Recorded) -> Markup {
 
 /// A low picture of one curve.
 fn low(id: &str, title: &str, y: &str, series: usize, points: impl Iterator<Item = At>) -> Markup {
-    let chart = Chart::new(id, title, y, Kind::FromZero, vec![Curve::new(title, series, Stroke::Plain, points)]);
+    let chart = Chart::new(id, title, y, Kind::FromZero, vec![Curve::new("", series, Stroke::Plain, points)]);
     Chart { height: 140.0, ..chart }.figure("")
 }
