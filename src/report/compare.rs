@@ -1,115 +1,129 @@
 //! The page of a comparison of truncation strategies.
 
-use super::page::{self, cell};
-use super::strategies::{above_full, ending, named};
-use super::svg::escape;
-use super::{captions, cost, curves, format, gradients, truncation_chart};
-use crate::analysis::comparison::{Comparison, Strategy};
+use super::chart::span;
+use super::format::{self, ABSENT, NONE, count, plural};
+use super::gradients;
+use super::losses::{self, Losses};
+use super::page::{document, section, table};
+use super::svg::{COLOURS, coordinate, keyed};
+use crate::analysis::comparison::{Comparison, Point, Strategy};
+use maud::{Markup, PreEscaped, html};
 
-/// One self-contained page: what was compared, pictures, and sentences that say no more than the numbers do.
+/// Symbols whose cuts are shown.
+const SHOWN: usize = 192;
+
+/// One self-contained page: what was compared, the figures, and pictures of them.
 pub fn html(c: &Comparison) -> String {
-    let parts = [
-        page::paragraph("text", &introduction(c)),
-        summary(c),
-        truncation_chart::section(c),
-        curves::sections(c),
-        gradients::section(c),
-        cost::section(c),
-        captions::section(),
-    ];
-    page::document(&format!("Truncation strategies compared on {}", format::file_name(&c.text)), &parts.concat())
+    let against = |heading: &str, axis: &str, x: fn(&Point) -> f64| {
+        let of = |s: &Strategy, y: fn(&Point) -> Option<f64>| s.curve.iter().filter_map(|p| Some((x(p), y(p)?))).collect();
+        let curves = |s: &Strategy| Losses { name: s.truncation.clone(), train: of(s, |p| p.train_loss), val: of(s, |p| p.val_loss) };
+        losses::section(axis.split(' ').next().unwrap_or_default(), heading, axis, "loss, nats", &c.strategies.iter().map(curves).collect::<Vec<_>>())
+    };
+    let body = html! {
+        p { (introduction(c)) }
+        (summary(c))
+        (cuts(c))
+        (against("Loss against symbols", "symbols trained on", |p| p.tokens as f64))
+        (against("Loss against seconds", "seconds of training alone", |p| p.seconds))
+        (gradients::section(c))
+        (PreEscaped(include_str!("compare.html")))
+    };
+    document("", &format!("Truncation strategies compared on {}", format::file_name(&c.text)), &body)
 }
 
 fn introduction(c: &Comparison) -> String {
-    let spans = |f: fn(&Strategy) -> u64| match (c.strategies.iter().map(f).min(), c.strategies.iter().map(f).max()) {
-        (Some(lo), Some(hi)) if lo < hi => format!("{} to {}", format::count(lo), format::count(hi)),
-        (Some(n), _) => format::count(n),
-        _ => "no".to_string(),
-    };
     let model = format!(
         "{} of {} with {}",
-        format::plural(c.layers.into(), "recurrent layer", "recurrent layers"),
-        format::plural(c.hidden.into(), "unit", "units"),
-        format::plural(c.parameters, "parameter", "parameters"),
+        plural(c.layers, "recurrent layer", "recurrent layers"),
+        plural(c.hidden, "unit", "units"),
+        plural(c.parameters, "parameter", "parameters"),
     );
-    let batch = format!("batch {}, sequences of {}, seed {}", format::count(c.batch.into()), format::plural(c.length.into(), "symbol", "symbols"), c.seed);
-    let many = format::plural(c.strategies.len() as u64, "strategy of truncation", "strategies of truncation");
+    let batch = format!("batch {}, sequences of {}, seed {}", count(c.batch), plural(c.length, "symbol", "symbols"), c.seed);
+    let many = plural(c.strategies.len() as u64, "strategy of truncation", "strategies of truncation");
+    let [tokens, updates] = [|s: &Strategy| s.tokens, |s: &Strategy| s.updates].map(|f| count(c.strategies.first().map_or(0, f)));
     format!(
-        "Text: {}. Model: {model}; {batch}. {many} trained it from that seed, on {} symbols in {} updates each ({}). Device: {}. \
+        "Text: {}. Model: {model}; {batch}. {many} trained it from that seed, on {tokens} symbols in {updates} updates each ({}). Device: {}. \
          Each strategy was trained once, so what another seed would change is not seen here.",
-        c.text,
-        spans(|s| s.tokens),
-        spans(|s| s.updates),
-        c.training,
-        c.device
+        c.text, c.training, c.device
     )
 }
 
-fn summary(c: &Comparison) -> String {
-    let head = [
-        "Truncation",
-        "Val.\u{a0}loss, nats",
-        "Above full",
-        "Symbols per s",
-        "Seconds",
-        "Cosine",
-        "Relative bias",
-        "Relative spread",
-        "Mean window",
-        "Longest window",
-        "Activations",
-    ]
-    .map(escape);
-    let rows: Vec<(String, Vec<String>)> = c.strategies.iter().enumerate().map(|(i, s)| (named(i, s), row(c, s))).collect();
-    let table = page::table(&head, &rows);
-    page::section("Summary", "", &page::figure("Summary", &table, &summary_sentences(c)))
-}
+/// A figure, and how it is written.
+type Figure = (fn(&Strategy) -> f64, fn(&Strategy) -> String);
 
-fn row(c: &Comparison, s: &Strategy) -> Vec<String> {
-    let above = match above_full(c, s) {
-        _ if s.truncation == "full" => "—".to_string(),
-        Some(x) => format::signed(x, 4),
-        None => "—".to_string(),
+/// Those that are drawn as bars.
+const BARS: [Figure; 4] = [
+    (|s| s.tokens_per_second, |s| format::rounded(s.tokens_per_second)),
+    (|s| s.window_mean, |s| format::rounded(s.window_mean)),
+    (|s| f64::from(s.window_max), |s| count(s.window_max)),
+    (|s| s.bytes as f64, |s| format::bytes(s.bytes)),
+];
+
+fn summary(c: &Comparison) -> Markup {
+    let head = ["Truncation", "Val.\u{a0}loss, nats", "Above full", "Seconds", "Cosine", "Relative bias", "Relative spread"];
+    let bars = ["Symbols per s", "Mean window", "Longest window", "Activations"];
+    let ending = |s: &Strategy| s.val_loss.filter(|x| x.is_finite());
+    let full = c.strategies.iter().find(|s| s.truncation == "full").and_then(ending);
+    let row = |(i, s): (usize, &Strategy)| {
+        let above = ending(s).zip(full).filter(|_| s.truncation != "full");
+        let texts = [
+            ending(s).map_or(NONE.to_string(), |x| format::fixed(x, 4)),
+            above.map_or(ABSENT.to_string(), |(x, full)| format::signed(x - full, 4)),
+            format::fixed(s.seconds, 1),
+            format::fixed(s.cosine, 4),
+            format::with_error(s.relative_bias, s.relative_bias_error),
+            format::number(s.relative_spread),
+        ];
+        let bar = |(value, text): &Figure| {
+            let part = value(s) / span(c.strategies.iter().map(value).filter(|x| x.is_finite())).1;
+            html! { span.bar style={ "--w:" (coordinate(100.0 * part.clamp(0.0, 1.0))) "%" } { (text(s)) } }
+        };
+        (keyed(i, &s.truncation), texts.into_iter().map(|t| html! { (t) }).chain(BARS.iter().map(bar)).collect())
     };
-    let texts = [
-        ending(s).map_or(format::NONE.to_string(), |x| format::fixed(x, 4)),
-        above,
-        format::rounded(s.tokens_per_second),
-        format::fixed(s.seconds, 1),
-        format::fixed(s.cosine, 4),
-        gradients::with_error(s.relative_bias, s.relative_bias_error),
-        format::number(s.relative_spread),
-        format::rounded(s.window_mean),
-        format::count(s.window_max.into()),
-        format::bytes(s.bytes),
-    ];
-    texts.iter().map(|t| cell(t)).collect()
+    let rows: Vec<_> = c.strategies.iter().enumerate().map(row).collect();
+    let what = "Bars begin at 0. Activations are reckoned, not measured: what the longest window that occurred takes on a stream if all of it were kept, in all \
+                lanes. Windows are counted from cut to cut.";
+    section("Summary", what, &table("Summary", &[&head[..], &bars].concat(), &rows))
 }
 
-fn summary_sentences(c: &Comparison) -> Vec<String> {
-    let mut ranked: Vec<(&Strategy, f64)> = c.strategies.iter().filter_map(|s| Some((s, ending(s)?))).collect();
-    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let mut out = Vec::new();
-    if let [best, .., worst] = ranked[..]
-        && best.1 < worst.1
-    {
-        let order = format!("{} ends with the lowest validation loss, {} nats", best.0.truncation, format::fixed(best.1, 3));
-        out.push(format!(
-            "{order}; {} with the highest, {}, which is {} more.",
-            worst.0.truncation,
-            format::fixed(worst.1, 3),
-            format::number(worst.1 - best.1)
-        ));
-    } else if let [_, .., last] = ranked[..] {
-        out.push(format!("All that have a finite validation loss end at {} nats.", format::fixed(last.1, 3)));
-    } else if let [only] = ranked[..] {
-        out.push(format!("{} ends at {} nats; there is no other validation loss to hold against it.", only.0.truncation, format::fixed(only.1, 3)));
+/// The first symbols of the text, in a line of each strategy: boxes from cut to cut.
+fn cuts(c: &Comparison) -> Markup {
+    let symbols: Vec<char> = c.stretch.chars().take(SHOWN).map(visible).collect();
+    let what = "A box reaches from cut to cut: the gradient flows backward within a box and never out of it at the left. A box that is open at the end of a line \
+                goes on in the next. The colour of a symbol is the weight of the edge before it: pale where it is 1 or cut, deeper where it is more.";
+    let line = |(i, s): (usize, &Strategy)| {
+        let cells: Vec<(char, f32)> = symbols.iter().copied().zip(s.cuts.iter().copied()).collect();
+        let most = cells.iter().map(|(_, xi)| *xi).filter(|xi| xi.is_finite()).fold(1.0, f32::max);
+        html! {
+            b { (keyed(i, &s.truncation)) @if most > 1.0 { small { "weights up to " (format::number(most.into())) } } }
+            p class={ "s" (i % COLOURS) } {
+                @if cells.is_empty() { "Not recorded." }
+                @for joined in cells.chunk_by(|_, next| next.1 != 0.0) {
+                    span {
+                        @for alike in joined.chunk_by(|a, b| a.1 == b.1) {
+                            i style={ "--a:" (coordinate(shade(alike[0].1))) } { @for (symbol, _) in alike { (symbol) } }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    section("Where each strategy cuts", what, &html! { div.cuts { @for item in c.strategies.iter().enumerate() { (line(item)) } } })
+}
+
+/// The opacity of a symbol whose edge has this weight; a hundredfold one is the deepest.
+fn shade(xi: f32) -> f64 {
+    if xi.is_finite() && xi > 1.0 { (0.12 + 0.24 * f64::from(xi).log10()).min(0.6) } else { 0.12 }
+}
+
+/// A symbol, or the picture of a blank one.
+fn visible(symbol: char) -> char {
+    match symbol {
+        '\n' => '⏎',
+        ' ' => '·',
+        '\t' => '→',
+        c => c,
     }
-    let lost: Vec<String> = c.strategies.iter().filter(|s| ending(s).is_none()).map(|s| s.truncation.clone()).collect();
-    if !lost.is_empty() {
-        out.push(format!("No finite validation loss at the end: {}.", format::list(&lost)));
-    }
-    out
 }
 
 #[cfg(test)]
@@ -120,12 +134,7 @@ mod tests {
     /// All pages must hold this.
     fn checked(c: &Comparison) -> String {
         let page = html(c);
-        fixture::well_formed(&page);
-        for part in page.split('"').skip(1).step_by(2) {
-            assert!(!part.contains("NaN") && !part.split([' ', ',']).any(|n| n.trim_start_matches('-') == "inf"), "{part}");
-        }
-        assert!(!page.contains("NaN") && !page.contains("http-equiv") && !page.contains("<script") && !page.contains("src="));
-        assert_eq!(page.matches("<svg role").count(), page.matches("<desc").count());
+        fixture::checked(&page);
         page
     }
 
@@ -136,9 +145,20 @@ mod tests {
         for s in &c.strategies {
             assert!(page.contains(&s.truncation));
         }
-        for words in ["Where each strategy cuts", "Loss against symbols", "Loss against seconds", "Bias and spread", "Cost", "How to read this"] {
+        for words in ["Where each strategy cuts", "Loss against symbols", "Loss against seconds", "Bias and spread", "Activations", "How to read this"] {
             assert!(page.contains(words), "{words}");
         }
+    }
+
+    #[test]
+    fn boxes_reach_from_cut_to_cut() {
+        let mut c = fixture::comparison();
+        c.strategies.truncate(1);
+        (c.stretch, c.strategies[0].cuts) = ("a b\nc".to_string(), vec![0.0, 1.0, 100.0, 0.0, 1.0]);
+        let page = checked(&c);
+        let line = "<p class=\"s0\"><span><i style=\"--a:0.12\">a</i><i style=\"--a:0.12\">·</i><i style=\"--a:0.6\">b</i></span>\
+                    <span><i style=\"--a:0.12\">⏎</i><i style=\"--a:0.12\">c</i></span></p>";
+        assert!(page.contains(line) && page.contains("weights up to 100"), "{page}");
     }
 
     #[test]

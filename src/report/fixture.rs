@@ -104,7 +104,7 @@ fn cuts(name: &str, window: usize, noise: &mut Noise) -> Vec<f32> {
             length = 0;
             return 0.0;
         }
-        // Probability that a box goes on after so many symbols.
+        // Probability that a box goes on after `length` symbols.
         let live = match name {
             "full" => 1.0,
             "random:0.9" => 0.9,
@@ -224,7 +224,7 @@ val-fraction = 0.1
 log-every = 10
 "#;
 
-/// A run of two layers with so many reports, every tenth of which validates, and every fifth of which was monitored.
+/// A run of two layers with this many reports, every tenth of which validates, and every fifth of which was monitored.
 pub(super) fn recorded(reports: u64) -> Recorded {
     let mut noise = Noise(5);
     let mut history = MetricsLog::default();
@@ -286,25 +286,38 @@ fn monitored(update: u64, part: f64) -> Monitored {
     Monitored { update, layers: (0..2).map(layer).collect(), parameters, lags }
 }
 
-/// Checks that tags match and attributes are quoted; the content of `style` is none of its business.
+/// Checks what every page must hold: it is well formed, no id occurs twice, pictures have names, nothing is fetched or run.
+pub(super) fn checked(page: &str) {
+    well_formed(page);
+    let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|p| p.split('"').next()).collect();
+    let count = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "an id occurs twice");
+    assert_eq!(page.matches("<svg role").count(), page.matches("<svg role=\"img\" aria-label=").count());
+    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("http-equiv"));
+}
+
+/// Checks that tags match, attributes are quoted and numbers finite; the content of `style` is none of its business.
 pub(super) fn well_formed(page: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in page.split('<').skip(1) {
         let (tag, text) = part.split_once('>').unwrap();
-        assert!(!text.contains('>') || open.last() == Some(&"style") || tag == "style", "{part}");
+        assert!(!text.contains('>') || tag == "style", "{part}");
         let name = tag.trim_matches('/').split_whitespace().next().unwrap();
-        if name.starts_with('!') || tag.ends_with('/') {
-            continue;
+        for value in tag.split('"').skip(1).step_by(2) {
+            assert!(!value.split([' ', ',']).any(|n| ["NaN", "inf", "-inf"].contains(&n)), "{tag}");
         }
         if tag.starts_with('/') {
             assert_eq!(open.pop(), Some(name));
-        } else {
+        } else if !tag.ends_with('/') && !name.starts_with('!') && name != "meta" {
             assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
             open.push(name);
         }
         for entity in text.split('&').skip(1) {
-            assert!(["lt;", "gt;", "amp;", "quot;", "#39;"].iter().any(|e| entity.starts_with(e)), "{text}");
+            assert!(["lt;", "gt;", "amp;", "quot;"].iter().any(|e| entity.starts_with(e)), "{text}");
         }
     }
     assert!(open.is_empty(), "{open:?}");
+    assert!(!page.contains("NaN"));
 }

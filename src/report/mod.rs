@@ -11,22 +11,16 @@ pub mod sweep;
 
 pub use page::GENERATOR;
 
-mod captions;
 mod chart;
-mod cost;
-mod curves;
 #[cfg(test)]
 mod fixture;
 mod format;
 mod gradients;
-mod graph;
 mod heat;
-mod memory;
+mod losses;
 mod monitored;
 mod page;
-mod planned_points;
-mod strategies;
+mod plan_facts;
 mod svg;
 mod terminal;
 mod training;
-mod truncation_chart;

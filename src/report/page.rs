@@ -1,65 +1,68 @@
-//! The frame of a page, and its recurring parts. Sentences come as plain text and are escaped here.
+//! The frame of a page, and its recurring parts.
 
-use super::svg::escape;
+use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-/// What pages of runs say of themselves at their head, so that they can be told from other files.
+/// The mark in the head of the pages of runs: tells them from other files.
 pub const GENERATOR: &str = "<meta name=\"generator\" content=\"retrograd report\"/>";
 
-/// A whole page.
-pub(super) fn document(title: &str, body: &str) -> String {
-    whole(title, "", include_str!("page.css"), body)
+/// A whole page; `generator` is [`GENERATOR`] or empty.
+pub(super) fn document(generator: &str, title: &str, body: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                (PreEscaped(generator))
+                title { (title) }
+                style { (PreEscaped(include_str!("page.css"))) }
+            }
+            body { main { h1 { (title) } (body) } }
+        }
+    };
+    printable(&page.into_string())
 }
 
-/// A page of runs.
-pub(super) fn run_document(title: &str, body: &str) -> String {
-    whole(title, GENERATOR, concat!(include_str!("page.css"), include_str!("run.css")), body)
-}
-
-fn whole(title: &str, head: &str, style: &str, body: &str) -> String {
-    let title = escape(title);
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n{head}<title>{title}</title>\n<style>\n{style}</style>\n</head>\n\
-         <body>\n<main>\n<h1>{title}</h1>\n{body}</main>\n</body>\n</html>\n"
-    )
+/// Control characters as their pictures: neither HTML nor XML may hold them.
+pub(super) fn printable(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c,
+        '\0'..' ' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
+        '\u{7f}'..'\u{a0}' | '\u{fffe}' | '\u{ffff}' => '\u{fffd}',
+        _ => c,
+    };
+    text.chars().map(shown).collect()
 }
 
 /// A heading, what is to be looked at, and what belongs below it.
-pub(super) fn section(heading: &str, what: &str, body: &str) -> String {
-    format!("<section>\n<h2>{}</h2>\n{}{body}</section>\n", escape(heading), paragraph("what", what))
+pub(super) fn section(heading: &str, what: &str, body: &Markup) -> Markup {
+    html! { section { h2 { (heading) } @if !what.is_empty() { p.what { (what) } } (body) } "\n" }
 }
 
-/// Nothing, if there is nothing to say.
-pub(super) fn paragraph(class: &str, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("<p class=\"{class}\">{}</p>\n", escape(text)) }
+/// Content that may be wider than a phone: it scrolls by itself, by keyboard too.
+pub(super) fn scroll(label: &str, content: &Markup) -> Markup {
+    html! { div.scroll role="region" tabindex="0" aria-label=(label) { (content) } }
 }
 
-/// A paragraph in which `what is between backticks` is code.
-pub(super) fn prose(class: &str, text: &str) -> String {
-    let parts: Vec<String> =
-        text.split('`').enumerate().map(|(i, part)| if i % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) }).collect();
-    format!("<p class=\"{class}\">{}</p>\n", parts.concat())
+/// A table: a heading to each column, and rows of a heading and cells.
+pub(super) fn table<H: Render, N: Render, C: Render>(label: &str, head: &[H], rows: &[(N, Vec<C>)]) -> Markup {
+    let table = html! {
+        table {
+            thead { tr { @for name in head { th scope="col" { (name) } } } }
+            tbody { @for (name, cells) in rows { tr { th scope="row" { (name) } @for cell in cells { td { (cell) } } } "\n" } }
+        }
+    };
+    scroll(label, &table)
 }
 
-/// A picture, or a table, and under it what is seen.
-pub(super) fn figure(label: &str, content: &str, sentences: &[String]) -> String {
-    let seen: Vec<String> = sentences.iter().filter(|s| !s.is_empty()).map(|s| escape(s)).collect();
-    format!("<figure>\n{}<figcaption>{}</figcaption>\n</figure>\n", scroll(label, content), seen.join(" "))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What may be wider than a phone scrolls by itself, by keyboard too.
-pub(super) fn scroll(label: &str, content: &str) -> String {
-    format!("<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\">\n{content}</div>\n", escape(label))
-}
-
-/// A table of finished cells: a heading to each column, and rows of a heading and cells.
-pub(super) fn table(head: &[String], rows: &[(String, Vec<String>)]) -> String {
-    let columns: String = head.iter().map(|h| format!("<th scope=\"col\">{h}</th>")).collect();
-    let rows: String = rows.iter().map(|(name, cells)| format!("<tr><th scope=\"row\">{name}</th>{}</tr>\n", cells.concat())).collect();
-    format!("<table>\n<thead><tr>{columns}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n")
-}
-
-/// A cell of plain text.
-pub(super) fn cell(text: &str) -> String {
-    format!("<td>{}</td>", escape(text))
+    #[test]
+    fn text_is_never_markup() {
+        let evil = "<script>\"'&\u{1}\u{7f}é";
+        let page = document("", evil, &section(evil, evil, &table(evil, &[evil], &[(evil, vec![evil])])));
+        assert_eq!((page.matches("<script").count(), page.matches("&lt;script&gt;&quot;'&amp;␁\u{fffd}é").count()), (0, 8), "{page}");
+    }
 }

@@ -1,85 +1,142 @@
-//! A plan as a picture, an SVG file of its own, and as a table for a terminal.
+//! A plan as a picture, an SVG file of its own or a part of a run's page, and as a table for a terminal.
 
-use super::planned_points::{MARGIN, model, times};
-use super::svg::Picture;
-use super::{format, graph, memory};
-use crate::analysis::planned::Planned;
+use super::format;
+use super::page::printable;
+use super::plan_facts::{facts, model, points, times};
+use super::svg::{At, Picture, Scale, WIDTH};
+use crate::analysis::planned::{Planned, Segment};
+use maud::Markup;
 
 pub use super::terminal::table;
 
-/// Characters that fit on a line of the picture.
+/// Where text begins, and where plots are.
+const MARGIN: f64 = 24.0;
+const X: (f64, f64) = (76.0, WIDTH - 24.0);
+/// From the top of the plot of memory to its bottom; the height of a segment's box.
+const HEIGHT: f64 = 250.0;
+const BOX: f64 = 44.0;
+/// Most boxes that are drawn; of more segments, several share one.
+const BOXES: usize = 400;
+/// The least width of a box with a text in it.
+const ROOM: f64 = 26.0;
+/// Characters on a line of the file.
 const LINE: usize = 128;
-
-/// The hatching of what is computed again.
-pub(super) const HATCH: &str = "<pattern id=\"hatch\" width=\"6\" height=\"6\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-                     <rect class=\"ground\" width=\"6\" height=\"6\"/><line class=\"stripe\" x1=\"1\" y1=\"0\" x2=\"1\" y2=\"6\"/></pattern>";
+/// A factor of time above which the scale is logarithmic, and of memory up to which the budget is drawn.
+const WIDE: f64 = 6.0;
 
 /// One SVG file: what more or less memory would give, and how a window is worked through.
 pub fn svg(p: &Planned) -> String {
-    let seen = sentences(p);
-    let mut picture = Picture::new("plan", &title(p), &seen.join(" "));
-    picture.text("title", (MARGIN, 36.0), &title(p));
-    let mut y = 58.0;
-    for line in [model(p), p.device.clone()] {
-        picture.text("small", (MARGIN, y), &format::clipped(&line, LINE));
-        y += 18.0;
+    let title = format!("Plan of a window of {} within {}", format::plural(p.window, "step", "steps"), format::bytes(p.budget));
+    let mut picture = Picture::new("plan", &title);
+    picture.text("title", (MARGIN, 36.0), &title);
+    for (i, line) in [model(p), p.device.clone()].iter().enumerate() {
+        picture.text("small", (MARGIN, 58.0 + 18.0 * i as f64), &format::clipped(line, LINE));
     }
-    picture.text("heading", (MARGIN, y + 20.0), "Memory against time");
-    y = memory::draw(&mut picture, p, y + 20.0);
-    picture.text("heading", (MARGIN, y + 40.0), "The computational graph of one window");
-    y = graph::draw(&mut picture, p, y + 40.0);
-    for line in wrapped(&seen.join(" "), LINE) {
-        picture.text("", (MARGIN, y), &line);
+    let mut y = draw(&mut picture, p, 108.0);
+    y += 14.0;
+    for (name, text) in facts(p) {
         y += 20.0;
+        picture.text("name", (MARGIN, y), name);
+        picture.text("", (MARGIN + 130.0, y), &text);
     }
-    picture.standalone(y + 8.0, include_str!("plan.css"), HATCH)
+    printable(&picture.standalone(y + 20.0, include_str!("plan.css")))
 }
 
-fn title(p: &Planned) -> String {
-    format!("Plan of a window of {} within {}", format::plural(p.window.into(), "step", "steps"), format::bytes(p.budget))
+/// The same picture for a page.
+pub(super) fn picture(p: &Planned) -> Markup {
+    let mut picture = Picture::new("plan", "Memory against time, and one window segment by segment");
+    let bottom = draw(&mut picture, p, 16.0);
+    picture.finish(bottom + 8.0)
 }
 
-/// What the pictures show, for those who'd rather read.
-pub(super) fn sentences(p: &Planned) -> Vec<String> {
-    let segments = |n: u64| format::plural(n, "segment", "segments");
-    let states = |n: u64| format::plural(n, "state", "states");
-    let length = format::plural(p.segment_steps.into(), "step", "steps");
-    let mut out = vec![format!(
-        "A window of {} is worked through in {} of at most {length}.",
-        format::plural(p.window.into(), "step", "steps"),
-        segments(p.segments.into())
-    )];
-    let room = format!("{} and the h of {}", states(p.stored_states.into()), segments(p.held_segments.into()));
-    if p.graph.is_empty() {
-        out.push(format!("There is room for {room} at once."));
-    } else {
-        let stored = p.graph.iter().filter(|s| s.stored).count() as u64;
-        let held = p.graph.iter().filter(|s| s.held).count() as u64;
-        out.push(format!("The first pass stores {} at segments' starts and holds the h of {}; room is for {room} at once.", states(stored), segments(held)));
-    }
-    out.push(match p.most_recomputed {
-        0 => "Nothing is computed again.".to_string(),
-        most => format!("A step is computed again at most {}, {} in the mean.", format::plural(most.into(), "time", "times"), times(p.recomputed_per_step, "")),
-    });
-    let [activations, all, budget] = [p.activation_bytes, p.device_bytes, p.budget].map(format::bytes);
-    out.push(format!("Activations take {activations} of {all} on the device; the budget is {budget}."));
-    out.push(format!("An update should take {} as long as with everything kept.", times(p.time_factor, " times")));
-    out
+/// Draws below `top`, and says where it ends.
+fn draw(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
+    picture.text("heading", (MARGIN, top), "Memory against time");
+    let y = memory(picture, p, top + 46.0);
+    picture.text("heading", (MARGIN, y + 50.0), "One window, segment by segment");
+    window(picture, p, y + 70.0)
 }
 
-/// Lines of at most so many characters; a word longer than that has a line of its own.
-fn wrapped(text: &str, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= most => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_string()),
+/// The plans of other budgets, and this one among them.
+fn memory(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
+    let (points, chosen) = points(p);
+    let mib = |bytes: u64| bytes.max(1) as f64 / f64::from(1 << 20);
+    let bottom = top + HEIGHT;
+    let most = points.iter().map(|q| mib(q.device_bytes)).fold(0.0, f64::max);
+    // A budget far beyond what can be used would leave the curve no room.
+    let budget = Some(mib(p.budget)).filter(|b| *b <= WIDE * most);
+    let (lo, hi) = super::chart::span(points.iter().map(|q| mib(q.device_bytes)).chain(budget));
+    let x = Scale::log((lo, hi), X);
+    let (lo, hi) = super::chart::span(points.iter().map(|q| q.time_factor).filter(|t| t.is_finite() && *t > 0.0).chain([1.0, 1.1]));
+    let y = if hi > WIDE * lo { Scale::log((lo, hi), (bottom, top)) } else { Scale::linear((lo, hi), (bottom, top)) };
+    picture.axis_x(&x, (top, bottom), "MiB on the device, log scale");
+    picture.axis_y(&y, X, "predicted time of an update; 1 = everything is kept");
+    let places: Vec<At> = points.iter().map(|q| (x.at(mib(q.device_bytes)), y.at(q.time_factor))).collect();
+    // Between two plans, a budget allows the smaller one.
+    let stairs: Vec<At> = places.windows(2).flat_map(|w| [w[0], (w[1].0, w[0].1)]).chain(places.last().copied()).collect();
+    picture.polyline("val", None, &stairs);
+    let mut before = None;
+    for (q, at) in points.iter().zip(&places) {
+        picture.circle("point", *at, 3.0);
+        // The stairs go to the right and down: what lies above them is free.
+        if before.replace(q.most_recomputed) != Some(q.most_recomputed) {
+            picture.text("small", (at.0 + 5.0, at.1 - 7.0), &format!("×{}", q.most_recomputed));
         }
     }
-    lines
+    if let Some(at) = budget.map(|b| x.at(b)) {
+        picture.line("budget", (at, top), (at, bottom));
+    }
+    picture.circle("chosen", places[chosen], 7.0);
+    let y = bottom + 66.0;
+    picture.circle("chosen", (X.0 + 14.0, y - 4.5), 7.0);
+    picture.text("", (X.0 + 34.0, y), &format!("this plan: {}, {}", format::bytes(p.device_bytes), times(p.time_factor)));
+    picture.line("budget", (X.0 + 250.0, y - 4.5), (X.0 + 278.0, y - 4.5));
+    let far = if budget.is_none() { ", beyond the right edge" } else { "" };
+    picture.text("", (X.0 + 288.0, y), &format!("budget: {}{far}", format::bytes(p.budget)));
+    picture.polyline("val", None, &[(X.0 + 580.0, y - 4.5), (X.0 + 608.0, y - 4.5)]);
+    picture.text("", (X.0 + 618.0, y), "other budgets; ×: computed again");
+    y
+}
+
+/// The segments from left to right: what is held, stored and computed again.
+fn window(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
+    let steps = |segments: &[Segment]| segments.iter().map(|s| f64::from(s.steps)).sum::<f64>();
+    let x = Scale::between((0.0, steps(&p.graph)), X);
+    let most = p.graph.iter().map(|s| s.recomputed).max().unwrap_or(0);
+    let every = p.graph.len().div_ceil(BOXES).max(1);
+    picture.axis_x(&x, (top, top + BOX), "steps of the window");
+    let mut at = 0.0;
+    for shared in p.graph.chunks(every) {
+        let (from, to) = (x.at(at), x.at(at + steps(shared)));
+        at += steps(shared);
+        let again = shared.iter().map(|s| s.recomputed).max().unwrap_or(0);
+        let (class, shade) = match again {
+            0 if shared.iter().all(|s| s.held) => ("held", 1.0),
+            0 => ("neither", 1.0),
+            n => ("again", 0.25 + 0.75 * f64::from(n) / f64::from(most)),
+        };
+        // A gap between boxes, where there is room for one.
+        let gap = if to - from > 4.0 { 1.0 } else { 0.0 };
+        picture.rect(class, (from, top + 10.0), (to - from - gap, BOX - 10.0), shade);
+        if to - from >= ROOM {
+            let text = if class == "held" { "held".to_string() } else { format!("×{again}") };
+            picture.text("mid", ((from + to) / 2.0, top + BOX - 12.0), &text);
+        }
+        if shared.iter().any(|s| s.stored) {
+            picture.rect("stored", (from, top), (4.0, 8.0), 1.0);
+        }
+    }
+    let y = top + BOX + 66.0;
+    let again = format!("computed again; full colour: {most}×");
+    let keys = [("held", "h is held"), ("again", &again), ("stored", "state at its start is stored"), ("neither", "neither")];
+    for ((class, text), x) in keys.into_iter().zip([0.0, 110.0, 370.0, 600.0]) {
+        picture.rect(class, (X.0 + x, y - 12.0), if class == "stored" { (4.0, 8.0) } else { (16.0, 14.0) }, 1.0);
+        picture.text("", (X.0 + x + 24.0, y), text);
+    }
+    if every > 1 {
+        picture.text("small", (X.0 + 710.0, y), &format!("a box is {every} segments"));
+    }
+    y
 }
 
 #[cfg(test)]
@@ -90,25 +147,8 @@ mod tests {
     /// Checks that tags match, attributes are quoted and numbers finite.
     fn checked(p: &Planned) -> String {
         let file = svg(p);
-        let mut open: Vec<&str> = Vec::new();
-        for part in file.split('<').skip(1) {
-            let (tag, text) = part.split_once('>').unwrap();
-            assert!(!text.contains('>'), "{part}");
-            for entity in text.split('&').skip(1) {
-                assert!(["lt;", "gt;", "amp;", "quot;", "#39;"].iter().any(|e| entity.starts_with(e)), "{text}");
-            }
-            let name = tag.trim_matches('/').split_whitespace().next().unwrap();
-            match (tag.starts_with('/'), tag.ends_with('/')) {
-                (true, _) => assert_eq!(open.pop(), Some(name)),
-                (false, true) => assert_eq!(tag.matches('"').count() % 2, 0, "{tag}"),
-                (false, false) => open.push(name),
-            }
-            for value in tag.split('"').skip(1).step_by(2) {
-                assert!(!value.contains("NaN") && !value.split([' ', ',']).any(|n| n.trim_start_matches('-') == "inf"), "{tag}");
-            }
-        }
-        assert!(open.is_empty(), "{open:?}");
-        assert!(!file.contains("NaN") && !file.contains("<script") && !file.contains("href") && !file.contains("@import"));
+        fixture::well_formed(&file);
+        assert!(!file.contains("<script") && !file.contains("href") && !file.contains("@import"));
         assert_eq!(file.matches("http").count(), 1, "nothing but the namespace");
         file
     }
@@ -116,14 +156,17 @@ mod tests {
     #[test]
     fn whole_pictures() {
         let long = checked(&fixture::long_plan());
-        for words in ["Memory against time", "this plan: ", "budget 24.0 MiB", "1.33×", "141", "Not drawn: segments 11 to 151", "–10,000", "class=\"cut\""] {
+        for words in ["Memory against time", "this plan: ", "budget: 24MiB", "1.33x", "157 of at most 64 steps"] {
             assert!(long.contains(words), "{words}");
         }
+        // A box to each segment, and one in the legend.
+        let count = |file: &str, what: &str| file.matches(&format!("class=\"{what}\"")).count();
+        assert_eq!([count(&long, "again"), count(&long, "held"), count(&long, "stored")], [157, 2, 158]);
+        let named = |file: &str, name: &str| file.lines().filter(|l| l.contains("class=\"mid\"") && l.contains(name)).count();
         let short = checked(&fixture::short_plan());
-        for words in ["steps 1–4: ×1", "steps 9–12: held", "h₁₂", "layer 1"] {
-            assert!(short.contains(words), "{words}");
-        }
-        assert_eq!(checked(&fixture::frugal_plan()).matches(">×3<").count(), 2);
+        assert_eq!([named(&short, ">×1<"), named(&short, ">held<"), count(&short, "stored")], [2, 1, 4]);
+        let frugal = checked(&fixture::frugal_plan());
+        assert_eq!([named(&frugal, ">×3<"), count(&frugal, "stored")], [2, 5]);
     }
 
     #[test]
@@ -157,32 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn little_is_enough() {
-        for segments in [0, 1, 2, 3, 16, 17, 24, 25, 40, 1000] {
-            for steps in [1, 2, 1000] {
-                let mut p = fixture::long_plan();
-                p.graph = vec![p.graph[0]; segments];
-                p.graph.iter_mut().for_each(|s| s.steps = steps);
-                p.curve.truncate(segments);
-                checked(&p);
-                p.layers = 7;
-                checked(&p);
-            }
+    fn little_is_enough_and_much_is_no_giant() {
+        for segments in [0, 1, 2, 399, 400, 401, 100_000] {
+            let mut p = fixture::long_plan();
+            p.graph = vec![p.graph[0]; segments];
+            p.curve.truncate(segments);
+            assert!(checked(&p).len() < 150_000);
         }
-    }
-
-    #[test]
-    fn the_plan_is_among_the_points_once() {
-        let mut p = fixture::long_plan();
-        let (points, chosen) = super::super::planned_points::points(&p);
-        assert_eq!((points.len(), points[chosen].device_bytes), (p.curve.len() + 1, p.device_bytes));
-        p.curve = points;
-        assert_eq!(super::super::planned_points::points(&p).0.len(), p.curve.len());
-    }
-
-    #[test]
-    fn lines_are_no_longer_than_wanted() {
-        assert_eq!(wrapped("one two  three", 7), ["one two", "three"]);
-        assert_eq!(wrapped("", 7), Vec::<String>::new());
     }
 }

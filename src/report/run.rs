@@ -1,33 +1,31 @@
 //! The page of a run.
 
-use super::page::{self, cell};
-use super::svg::{Picture, escape};
-use super::{format, graph, memory, monitored, plan, planned_points, series, training};
-use crate::analysis::planned::Planned;
+use super::format::{self, ABSENT, count, plural};
+use super::page::{GENERATOR, document, scroll, section, table};
+use super::{monitored, plan, plan_facts, series, training};
 use crate::analysis::recorded::Recorded;
 use crate::model::Config;
 use crate::run::{Sample, Unit, bits};
+use maud::{Markup, html};
 
 /// One self-contained page: figures, pictures, samples, configuration, command.
 pub fn html(r: &Recorded) -> String {
-    let parts = [
-        page::paragraph("text", &introduction(r)),
-        tiles(r),
-        r.forecast.as_ref().map_or(String::new(), series::sections),
-        training::sections(r),
-        monitored::sections(r),
-        planned(r),
-        if r.config.writes_text() { samples(r) } else { String::new() },
-        configuration(r),
-        command(r),
-    ];
-    page::run_document(&format!("Run {}", r.name), &parts.concat())
-}
-
-/// The text that was trained on.
-fn text(r: &Recorded) -> String {
-    let name = r.config.text.as_ref().and_then(|t| t.file_name());
-    name.map_or("the embedded text".to_string(), |n| n.to_string_lossy().into_owned())
+    let body = html! {
+        p { (introduction(r)) }
+        dl.tiles { @for (name, value, more) in tiles(r) { div { dt { (name) } dd { (value) @if !more.is_empty() { small { (more) } } } } } }
+        @if let Some(forecast) = &r.forecast { (series::sections(forecast)) }
+        (training::sections(r))
+        (monitored::sections(r))
+        (planned(r))
+        @if r.config.writes_text() { (samples(r)) }
+        (configuration(r))
+        (section(
+            "The command that repeats it",
+            "On the same device, with the same text at the same place, it gives the same bits; --out names the folder.",
+            &html! { pre { (r.command) } },
+        ))
+    };
+    document(GENERATOR, &format!("Run {}", r.name), &body)
 }
 
 /// How the run ended, as far as it is known.
@@ -43,20 +41,22 @@ pub(super) fn ended(r: &Recorded) -> &'static str {
 
 fn introduction(r: &Recorded) -> String {
     let c = &r.config;
-    let layers = format::plural(c.training.layers.into(), "layer", "layers");
-    let model = format!("{layers} of {}", format::plural(c.training.hidden.into(), "unit", "units"));
-    let unread = match r.history.unread {
-        0 => String::new(),
-        n => format!(" {} of metrics.jsonl could not be read and {} left out.", format::plural(n, "line", "lines"), if n == 1 { "is" } else { "are" }),
-    };
+    let text = c.text.as_ref().and_then(|t| t.file_name()).map_or("the embedded text".into(), |n| n.to_string_lossy());
     format!(
-        "A recurrent network, {model} ({}), trained on {} with truncation {} and {}. State: {}.{unread}",
-        format!("{:?}", c.training.activation).to_lowercase(),
-        text(r),
+        "A recurrent network, {} of {} ({}), trained on {text} with truncation {} and {}. State: {}.{}",
+        plural(c.training.layers, "layer", "layers"),
+        plural(c.training.hidden, "unit", "units"),
+        c.training.activation.name(),
         c.training.truncation,
         c.training.optimizer,
-        ended(r)
+        ended(r),
+        unread(r.history.unread)
     )
+}
+
+/// The number of unread lines, if there are any.
+pub(super) fn unread(lines: u64) -> String {
+    if lines == 0 { String::new() } else { format!(" {} of metrics.jsonl could not be read, and left out.", plural(lines, "line", "lines")) }
 }
 
 /// Parameters, if the size of the vocabulary is known.
@@ -66,10 +66,7 @@ fn parameters(r: &Recorded) -> Option<u64> {
         return Some(planned.parameters);
     }
     let vocab = planned.vocabulary;
-    Some(
-        Config { hidden: c.training.hidden, layers: c.training.layers, activation: c.training.activation, bias: !c.training.no_bias, ..Config::symbols(vocab) }
-            .parameters(),
-    )
+    Some(Config { hidden: c.training.hidden, layers: c.training.layers, activation: c.training.activation, bias: !c.training.no_bias, ..Config::symbols(vocab) }.parameters())
 }
 
 pub(super) fn capital(word: &str) -> String {
@@ -77,98 +74,74 @@ pub(super) fn capital(word: &str) -> String {
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// The main figures.
-fn tiles(r: &Recorded) -> String {
-    let mut out = String::new();
-    let mut tile = |name: &str, value: String, more: String, class: &str| {
-        let more = if more.is_empty() { more } else { format!("<small>{}</small>", escape(&more)) };
-        out.push_str(&format!("<div class=\"{class}\"><dt>{}</dt><dd>{}{more}</dd></div>\n", escape(name), escape(&value)));
+/// A loss, and the same in other words.
+fn loss(unit: Unit, x: f64) -> (String, String) {
+    let more = match unit {
+        _ if !x.is_finite() => String::new(),
+        Unit::Nats => format!("{} bits per symbol", format::fixed(bits(x), 4)),
+        _ if unit.name() == "nats" => format!("nats per {}", unit.scored().trim_end_matches('s')),
+        _ => unit.name().to_string(),
     };
-    let h = &r.history;
-    let unit = Unit::of(&r.config);
-    let loss = |x: f64| match x.is_finite() {
-        true if unit.name() == "nats" => format!("{} nats", format::fixed(x, 4)),
-        true => format::fixed(x, 4),
-        false => format::NONE.to_string(),
-    };
-    let in_bits = |x: f64| match x.is_finite() {
-        true if unit == Unit::Nats => format!("{} bits per symbol", format::fixed(bits(x), 4)),
-        true if unit.name() == "nats" => format!("per {}", unit.scored().trim_end_matches('s')),
-        true => unit.name().to_string(),
-        false => String::new(),
-    };
-    if let Some(right) = h.validations.last().and_then(|v| v.accuracy) {
-        let chance = r.figure("chance_accuracy").map_or(String::new(), |c| format!("by chance {}%", format::fixed(100.0 * c, 1)));
-        tile(&format!("Right {}", unit.scored()), format!("{}%", format::fixed(100.0 * right, 1)), chance, "");
-    }
+    (format::fixed(x, 4) + if unit == Unit::Nats && x.is_finite() { " nats" } else { "" }, more)
+}
+
+/// The main figures: name, value, and what more there is to say.
+fn tiles(r: &Recorded) -> Vec<(String, String, String)> {
+    let (h, unit, mut tiles) = (&r.history, Unit::of(&r.config), Vec::new());
+    let mut tile = |name: &str, value: String, more: String| tiles.push((name.to_string(), value, more));
+    let scored = unit.scored();
     if let Some(last) = h.validations.last() {
-        tile("Validation loss", loss(last.loss), in_bits(last.loss), "");
+        if let Some(right) = last.accuracy {
+            let chance = r.figure("chance_accuracy").map_or(String::new(), |c| format!("by chance {}", format::percent(c)));
+            tile(&format!("Right {scored}"), format::percent(right), chance);
+        }
+        let (value, more) = loss(unit, last.loss);
+        tile("Validation loss", value, more);
         if let Some(best) = h.validations.iter().filter(|v| v.loss.is_finite()).min_by(|a, b| a.loss.total_cmp(&b.loss)) {
-            tile("Best validation loss", loss(best.loss), format!("at update {}", format::count(best.update)), "");
+            tile("Best validation loss", loss(unit, best.loss).0, format!("at update {}", count(best.update)));
         }
     }
     if let Some(last) = h.reports.last() {
-        tile("Training loss", loss(last.mean_loss), in_bits(last.mean_loss), "");
-        let updates = h.updates();
+        let (value, more) = loss(unit, last.mean_loss);
+        tile("Training loss", value, more);
         let epochs = r.figure("epochs").map_or(String::new(), |e| if e == 1.0 { "1 epoch".to_string() } else { format!("{} epochs", format::number(e)) });
-        tile("Updates", format::count(updates), epochs, "");
-        let scored = unit.scored();
-        tile(&capital(scored), format::short(last.tokens as f64), format!("{} trained on", format::count(last.tokens)), "");
+        tile("Updates", count(h.updates()), epochs);
+        tile(&capital(scored), format::short(last.tokens as f64), format!("{} trained on", count(last.tokens)));
         let speed = r.figure("tokens_per_second").unwrap_or(last.tokens as f64 / last.seconds);
-        tile("Speed", format::rounded(speed), format!("{scored} per second"), "");
-        tile("Time", format!("{} s", format::rounded(r.figure("seconds_training").unwrap_or(last.seconds))), "of training alone".to_string(), "");
+        tile("Speed", format::rounded(speed), format!("{scored} per second"));
+        tile("Time", format!("{} s", format::rounded(r.figure("seconds_training").unwrap_or(last.seconds))), "of training alone".to_string());
     }
     if let Some(n) = parameters(r) {
-        tile("Parameters", format::count(n), String::new(), "");
+        tile("Parameters", count(n), String::new());
     }
     if let Some(bytes) = r.figure("device_bytes_allocated") {
-        tile("Memory on the device", format::bytes(bytes as u64), String::new(), "");
+        tile("Memory on the device", format::bytes(bytes as u64), String::new());
     }
     if let Some(device) = r.summary.as_ref().and_then(|s| s["device"].as_str()).or(r.planned.as_ref().map(|p| p.device.as_str())) {
-        tile("Device", device.to_string(), String::new(), "wide");
+        tile("Device", String::new(), device.to_string());
     }
-    format!("<dl class=\"tiles\">\n{out}</dl>\n")
+    tiles
 }
 
-fn planned(r: &Recorded) -> String {
+fn planned(r: &Recorded) -> Markup {
     let Some(p) = &r.planned else {
-        let how = "The plan of this run is not recorded. `retrograd plan` with the same flags shows it, and `--svg plan.svg` draws it.";
-        return page::section("Memory and the window", "", &page::prose("text", how));
+        let how = html! {
+            p { "The plan of this run is not recorded. " code { "retrograd plan" } " with the same flags shows it, and " code { "--svg plan.svg" } " draws it." }
+        };
+        return section("Memory and the window", "", &how);
     };
-    let (memory, window) = (memory_picture(p), window_picture(p));
-    let what = format!("A window of {} on {}.", format::plural(p.window.into(), "step", "steps"), p.device);
-    let body = format!(
-        "<div class=\"plan\">\n{}{}</div>\n",
-        page::figure("Memory against time", &memory, &plan::sentences(p)),
-        page::figure("The window", &window, &[])
-    );
-    page::section("Memory and the window", &what, &(body + &bytes(p)))
+    let what = format!("A window of {} on {}.", plural(p.window, "step", "steps"), p.device);
+    let facts: Vec<(&str, Vec<String>)> = plan_facts::facts(p).into_iter().map(|(name, text)| (name, vec![text])).collect();
+    let bytes: Vec<(String, Vec<String>)> = plan_facts::bytes(p).into_iter().map(|(name, cells)| (name, cells.into())).collect();
+    let body = html! {
+        figure.plan { (scroll("Memory against time", &plan::picture(p))) }
+        div.text { (table("Plan", &["Plan", ""], &facts)) }
+        (table("Bytes on the device", &["On the device", "size", "bytes"], &bytes))
+    };
+    section("Memory and the window", &what, &body)
 }
 
-fn memory_picture(p: &Planned) -> String {
-    let mut picture = Picture::new("memory", "Memory against time", "What other budgets would give, and where this plan lies.");
-    picture.text("heading", (planned_points::MARGIN, 16.0), "Memory against time");
-    let bottom = memory::draw(&mut picture, p, 16.0);
-    picture.finish(bottom + 8.0)
-}
-
-fn window_picture(p: &Planned) -> String {
-    let mut picture =
-        Picture::new("window", "The computational graph of one window", "Steps or segments from left to right; what is held, stored and computed again.");
-    picture.define(plan::HATCH);
-    picture.text("heading", (planned_points::MARGIN, 16.0), "The computational graph of one window");
-    let bottom = graph::draw(&mut picture, p, 16.0);
-    picture.finish(bottom)
-}
-
-/// What the bytes on the device are for.
-fn bytes(p: &Planned) -> String {
-    let rows: Vec<(String, Vec<String>)> = p.bytes.iter().map(|(name, n)| (escape(name), vec![cell(&format::bytes(*n)), cell(&format::count(*n))])).collect();
-    let head = ["On the device".to_string(), "size".to_string(), "bytes".to_string()];
-    page::scroll("Bytes on the device", &page::table(&head, &rows))
-}
-
-fn samples(r: &Recorded) -> String {
+fn samples(r: &Recorded) -> Markup {
     let mut all: Vec<Sample> = r.history.samples.clone();
     let updates = r.history.updates();
     // What is printed at the end goes further than the last one on the way.
@@ -179,46 +152,39 @@ fn samples(r: &Recorded) -> String {
         all.retain(|s| s.update != update);
         all.push(Sample { update, tokens, text: text.to_string() });
     }
-    let what = "What the model writes by itself, always from the same seed, at temperature 0.7.";
-    if all.is_empty() {
-        let how =
-            "No text is recorded: the run was started with `--sample 0`, or has not come to its first update. `retrograd sample` writes text with a model.";
-        return page::section("Samples", "", &page::prose("text", how));
-    }
-    let one = |s: &Sample| {
-        let best = if s.update < updates && r.figure("sample_update") == Some(s.update as f64) { ", the best model" } else { "" };
-        let head = format!("Update {}, {}{best}", format::count(s.update), format::plural(s.tokens, "symbol", "symbols"));
-        format!("<h3>{head}</h3>\n<pre>{}</pre>\n", escape(&s.text))
+    let best = |s: &Sample| s.update < updates && r.figure("sample_update") == Some(s.update as f64);
+    let body = html! {
+        @for s in &all {
+            h3 { "Update " (count(s.update)) ", " (plural(s.tokens, "symbol", "symbols")) @if best(s) { ", the best model" } }
+            pre { (s.text) }
+        }
     };
-    page::section("Samples", what, &all.iter().map(one).collect::<String>())
+    let what = match all.is_empty() {
+        true => "No text is recorded: the run was started with --sample 0, or has not come to its first update. `retrograd sample` writes text with a model.",
+        false => "What the model writes by itself, always from the same seed, at temperature 0.7.",
+    };
+    section("Samples", what, &body)
 }
 
 /// A key's value as it is given on the command line.
 pub(super) fn setting(key: &str, value: Option<&toml::Value>) -> String {
     match value {
-        None => "—".to_string(),
+        None => ABSENT.to_string(),
         Some(toml::Value::String(s)) => s.escape_debug().to_string(),
         Some(toml::Value::Integer(n)) if key == "memory-budget" => format::bytes(*n as u64),
         Some(other) => other.to_string(),
     }
 }
 
-fn configuration(r: &Recorded) -> String {
-    let table = r.config.values();
+fn configuration(r: &Recorded) -> Markup {
+    let settings = r.config.values();
     let row = |(key, value): (&String, &toml::Value)| {
-        let given = r.given.contains(key);
-        let (class, note) = if given { ("given", "given") } else { ("", "") };
-        format!("<tr class=\"{class}\"><th scope=\"row\">{}</th>{}{}</tr>\n", escape(key), cell(&setting(key, Some(value))), cell(note))
+        let given = if r.given.contains(key) { "given" } else { "" };
+        (key.clone(), vec![html! { (setting(key, Some(value))) }, html! { b { (given) } }])
     };
-    let rows: String = table.iter().map(row).collect();
-    let head = "<thead><tr><th scope=\"col\">setting</th><th scope=\"col\">value</th><th scope=\"col\">other than by default</th></tr></thead>";
-    let body = page::scroll("Configuration", &format!("<table class=\"text\">\n{head}\n<tbody>\n{rows}</tbody>\n</table>\n"));
-    page::section("Configuration", "The content of config.toml; bold is what differs from the defaults.", &body)
-}
-
-fn command(r: &Recorded) -> String {
-    let what = "On the same device, with the same text at the same place, it gives the same bits; --out names the folder.";
-    page::section("The command that repeats it", what, &format!("<pre>{}</pre>\n", escape(&r.command)))
+    let rows: Vec<_> = settings.iter().map(row).collect();
+    let body = html! { div.text { (table("Configuration", &["setting", "value", "other than by default"], &rows)) } };
+    section("Configuration", "The content of config.toml.", &body)
 }
 
 #[cfg(test)]
@@ -227,25 +193,11 @@ mod tests {
     use super::*;
     use crate::run::MetricsLog;
 
-    /// Checks what every page must hold: tags match, attributes are quoted, numbers finite, no id twice, nothing fetched or run.
-    fn checked(page: &str) {
-        fixture::well_formed(page);
-        for part in page.split('"').skip(1).step_by(2) {
-            assert!(!part.contains("NaN") && !part.split([' ', ',']).any(|n| n.trim_start_matches('-') == "inf"), "{part}");
-        }
-        let mut ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|p| p.split('"').next()).collect();
-        let count = ids.len();
-        ids.sort_unstable();
-        ids.dedup();
-        assert_eq!(ids.len(), count, "an id occurs twice");
-        assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("http-equiv"));
-    }
-
     #[test]
     fn a_whole_page() {
         let r = fixture::recorded(60);
         let page = html(&r);
-        checked(&page);
+        fixture::checked(&page);
         for words in ["Run book", "Gradient by lag, layer 1", "Updates against weights", "Saturation", "rnn.weight_hh_l1", "bits per symbol", "this plan: "] {
             assert!(page.contains(words), "{words}");
         }
@@ -267,30 +219,30 @@ mod tests {
                 }
                 m.parameters.iter_mut().for_each(|p| (p.grad_norm, p.update_ratio) = (x, x));
             }
-            checked(&html(&r));
-            checked(&runs::html(&[r, fixture::recorded(3)]));
+            fixture::checked(&html(&r));
+            fixture::checked(&runs::html(&[r, fixture::recorded(3)]));
         }
     }
 
     #[test]
     fn little_is_enough() {
         let mut r = fixture::recorded(1);
-        checked(&html(&r));
+        fixture::checked(&html(&r));
         (r.planned, r.summary) = (None, None);
-        checked(&html(&r));
+        fixture::checked(&html(&r));
         r.history = MetricsLog { monitored: r.history.monitored, ..MetricsLog::default() };
         r.history.monitored.iter_mut().for_each(|m| (m.lags, m.layers, m.parameters) = (Vec::new(), Vec::new(), Vec::new()));
-        checked(&html(&r));
+        fixture::checked(&html(&r));
         r.history.monitored.clear();
-        checked(&html(&r));
-        checked(&runs::html(&[r.clone(), r]));
-        checked(&runs::html(&[]));
+        fixture::checked(&html(&r));
+        fixture::checked(&runs::html(&[r.clone(), r]));
+        fixture::checked(&runs::html(&[]));
     }
 
     #[test]
     fn many_reports_make_no_giant() {
         let page = html(&fixture::recorded(20_000));
-        checked(&page);
+        fixture::checked(&page);
         assert!(page.len() < 1_500_000, "{} bytes", page.len());
     }
 }

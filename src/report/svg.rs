@@ -1,41 +1,23 @@
-//! Pictures as SVG text: scales with round ticks, and the few shapes that the reports need. Colours and fonts are the page's.
+//! Pictures as SVG: scales with round ticks, and the few shapes that the reports need. Colours and fonts are the page's.
 
 use super::format;
+use maud::{Markup, PreEscaped, html};
 
 /// Width of every picture in its own units; the page scales it to what room there is.
 pub(super) const WIDTH: f64 = 960.0;
 
 /// Colours that the page defines, as the classes `s0`, `s1`, ...
-const COLOURS: usize = 7;
+pub(super) const COLOURS: usize = 7;
 
 /// A dash pattern for each series; counts of colours, dashes and markers have no common factor, so no two of 105 series look the same.
 const DASHES: [&str; 5] = ["none", "9 3", "3 3", "12 3 3 3", "6 2 2 2 2 2"];
 
-/// Text that can stand in an element or a quoted attribute. XML knows no control characters: they become their pictures.
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            '\0'..' ' => out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}')),
-            '\u{7f}'..'\u{a0}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            _ => out.push(c),
-        }
-    }
-    out
-}
+/// A place in a picture: x, y.
+pub(super) type At = (f64, f64);
 
 /// A coordinate with at most two decimals. What is not finite should not get here; it would be drawn at 0.
 pub(super) fn coordinate(x: f64) -> String {
-    if !x.is_finite() {
-        return "0".to_string();
-    }
-    let text = format!("{x:.2}");
+    let text = format!("{:.2}", if x.is_finite() { x } else { 0.0 });
     let text = text.trim_end_matches('0').trim_end_matches('.');
     if text == "-0" { "0".to_string() } else { text.to_string() }
 }
@@ -65,12 +47,6 @@ impl Scale {
         Scale { step: Some(step), lo: (lo / step).floor() * step, hi: (hi / step).ceil() * step, from, to }
     }
 
-    /// Linear from 0, ending where the values do.
-    pub(super) fn exact(hi: f64, (from, to): (f64, f64)) -> Self {
-        let hi = if hi > 0.0 && hi < 1e300 { hi } else { 1.0 };
-        Scale { step: Some(step(hi / 8.0)), lo: 0.0, hi, from, to }
-    }
-
     /// Linear, with ends as they are.
     pub(super) fn between((lo, hi): (f64, f64), (from, to): (f64, f64)) -> Self {
         let fits = lo.abs() < 1e300 && hi.abs() < 1e300 && lo < hi;
@@ -78,11 +54,14 @@ impl Scale {
         Scale { step: Some(step((hi - lo) / 8.0)), lo, hi, from, to }
     }
 
-    /// Logarithmic, of positive values; the ends are taken as they are.
+    /// Logarithmic, of positive values; its ends are 1, 2 or 5 times a power of ten, so that there are ticks however near the values are to each other.
     pub(super) fn log((lo, hi): (f64, f64), (from, to): (f64, f64)) -> Self {
-        let fits = lo.is_normal() && hi.is_normal() && 0.0 < lo && lo <= hi;
+        let fits = lo.is_normal() && hi.is_normal() && 0.0 < lo && lo <= hi && hi < 1e300;
         let (lo, hi) = if fits { (lo, hi) } else { (0.1, 1.0) };
-        let (lo, hi) = if lo < hi { (lo, hi) } else { (lo / 2.0, hi * 2.0) };
+        let steps = |x: f64| [0.5, 1.0, 2.0, 5.0, 10.0].map(|m| m * 10f64.powf(x.log10().floor()));
+        let below = steps(lo).into_iter().rfind(|s| *s <= lo * 1.0001).unwrap_or(lo);
+        let above = steps(hi).into_iter().find(|s| *s >= hi * 0.9999).unwrap_or(hi);
+        let (lo, hi) = if below < above { (below, above) } else { (below / 2.0, above * 2.0) };
         Scale { step: None, lo, hi, from, to }
     }
 
@@ -103,14 +82,13 @@ impl Scale {
         let (first, last) = (self.lo.log10().floor() as i32, self.hi.log10().ceil() as i32);
         // Over many decades every second, third, ... of them; over few, what lies between as well.
         let every = 1 + (last - first) / 8;
-        let within: &[f64] = if self.hi / self.lo < 300.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let within: &[f64] = match self.hi / self.lo {
+            r if r < 6.0 => &[1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+            r if r < 300.0 => &[1.0, 2.0, 5.0],
+            _ => &[1.0],
+        };
         let inside = |x: &f64| *x >= self.lo * 0.999 && *x <= self.hi * 1.001;
         (first..=last).step_by(every as usize).flat_map(|e| within.iter().map(move |m| m * 10f64.powi(e))).filter(inside).collect()
-    }
-
-    /// Where it begins and ends.
-    pub(super) fn ends(&self) -> (f64, f64) {
-        (self.from, self.to)
     }
 }
 
@@ -124,106 +102,93 @@ fn step(least: f64) -> f64 {
 pub(super) struct Picture {
     id: String,
     title: String,
-    description: String,
     body: String,
 }
 
 impl Picture {
-    /// An empty one; title and description are what is read out to those who don't see it.
-    pub(super) fn new(id: impl Into<String>, title: &str, description: &str) -> Self {
-        Picture { id: id.into(), title: escape(title), description: escape(description), body: String::new() }
+    /// An empty one; the title is read out to those who don't see it.
+    pub(super) fn new(id: &str, title: &str) -> Self {
+        Picture { id: id.to_string(), title: title.to_string(), body: String::new() }
     }
 
-    /// What follows, until [`Picture::close`], has the colour of this series.
+    fn push(&mut self, shape: &Markup) {
+        self.body.push_str(&shape.0);
+        self.body.push('\n');
+    }
+
+    /// Opens a group with the colour of this series.
     pub(super) fn series(&mut self, i: usize) {
         self.body.push_str(&format!("<g class=\"s{}\">\n", i % COLOURS));
     }
 
-    /// Ends [`Picture::series`] or [`Picture::clip`].
+    /// Closes the group that [`Picture::series`] or [`Picture::clip`] opened.
     pub(super) fn close(&mut self) {
         self.body.push_str("</g>\n");
     }
 
-    /// What follows, until [`Picture::close`], is drawn inside of this rectangle alone.
-    pub(super) fn clip(&mut self, (x0, x1): (f64, f64), (y0, y1): (f64, f64)) {
-        let (x, y, w, h) = (coordinate(x0), coordinate(y0), coordinate(x1 - x0), coordinate(y1 - y0));
-        let id = &self.id;
-        self.body.push_str(&format!(
-            "<clipPath id=\"{id}-clip\"><rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\"/></clipPath>\n<g clip-path=\"url(#{id}-clip)\">\n"
-        ));
+    /// Opens a group that is drawn inside of this rectangle alone.
+    pub(super) fn clip(&mut self, (x, y): At, (w, h): (f64, f64)) {
+        let ([x, y, w, h], id) = ([x, y, w, h].map(coordinate), format!("{}-clip", self.id));
+        self.push(&html! { clipPath id=(id) { rect x=(x) y=(y) width=(w) height=(h) {} } });
+        self.body.push_str(&format!("<g clip-path=\"url(#{id})\">\n"));
     }
 
-    pub(super) fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+    pub(super) fn line(&mut self, class: &str, (x1, y1): At, (x2, y2): At) {
         let [x1, y1, x2, y2] = [x1, y1, x2, y2].map(coordinate);
-        self.body.push_str(&format!("<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>\n"));
+        self.push(&html! { line class=(class) x1=(x1) y1=(y1) x2=(x2) y2=(y2) {} });
     }
 
     /// A filled rectangle; `opacity` between 0 and 1.
-    pub(super) fn rect(&mut self, class: &str, (x, y): (f64, f64), (w, h): (f64, f64), opacity: f64) {
+    pub(super) fn rect(&mut self, class: &str, (x, y): At, (w, h): (f64, f64), opacity: f64) {
         let [x, y, w, h, opacity] = [x, y, w.max(0.0), h.max(0.0), opacity.clamp(0.0, 1.0)].map(coordinate);
-        self.body.push_str(&format!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" opacity=\"{opacity}\"/>\n"));
+        self.push(&html! { rect class=(class) x=(x) y=(y) width=(w) height=(h) opacity=(opacity) {} });
     }
 
-    pub(super) fn text(&mut self, class: &str, (x, y): (f64, f64), text: &str) {
-        self.body.push_str(&format!("<text class=\"{class}\" x=\"{}\" y=\"{}\">{}</text>\n", coordinate(x), coordinate(y), escape(text)));
+    pub(super) fn text(&mut self, class: &str, (x, y): At, text: &str) {
+        self.push(&html! { text class=(class) x=(coordinate(x)) y=(coordinate(y)) { (text) } });
+    }
+
+    pub(super) fn circle(&mut self, class: &str, (x, y): At, r: f64) {
+        self.push(&html! { circle class=(class) cx=(coordinate(x)) cy=(coordinate(y)) r=(r) {} });
     }
 
     /// A line through points, dashed as its series is.
-    pub(super) fn polyline(&mut self, class: &str, series: Option<usize>, points: &[(f64, f64)]) {
-        let dash = series.map_or("none", |i| DASHES[i % DASHES.len()]);
-        let points: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", coordinate(*x), coordinate(*y))).collect();
-        self.body.push_str(&format!("<polyline class=\"{class}\" stroke-dasharray=\"{dash}\" points=\"{}\"/>\n", points.join(" ")));
+    pub(super) fn polyline(&mut self, class: &str, series: Option<usize>, points: &[At]) {
+        self.push(&polyline(class, series, points));
     }
 
     /// The marker of a series.
-    pub(super) fn marker(&mut self, class: &str, series: usize, at: (f64, f64)) {
-        self.body.push_str(&format!("<path class=\"{class}\" d=\"{}\"/>\n", marker(series, at)));
+    pub(super) fn marker(&mut self, class: &str, series: usize, at: At) {
+        self.path(class, &marker(series, at), 1.0);
     }
 
-    /// An outline of its own: lines or areas that the other shapes don't give.
-    pub(super) fn path(&mut self, class: &str, d: &str) {
-        self.body.push_str(&format!("<path class=\"{class}\" d=\"{d}\"/>\n"));
-    }
-
-    /// As [`Picture::path`], filled; `opacity` between 0 and 1.
-    pub(super) fn area(&mut self, class: &str, d: &str, opacity: f64) {
-        self.body.push_str(&format!("<path class=\"{class}\" opacity=\"{}\" d=\"{d}\"/>\n", coordinate(opacity.clamp(0.0, 1.0))));
-    }
-
-    /// Patterns that the picture's classes fill with.
-    pub(super) fn define(&mut self, definitions: &str) {
-        self.body.push_str(&format!("<defs>{definitions}</defs>\n"));
-    }
-
-    pub(super) fn circle(&mut self, class: &str, (x, y): (f64, f64), r: f64) {
-        let [x, y, r] = [x, y, r].map(coordinate);
-        self.body.push_str(&format!("<circle class=\"{class}\" cx=\"{x}\" cy=\"{y}\" r=\"{r}\"/>\n"));
-    }
-
-    /// What follows, until [`Picture::close`], says this to those who point at it.
-    pub(super) fn hint(&mut self, text: &str) {
-        self.body.push_str(&format!("<g><title>{}</title>\n", escape(text)));
-    }
-
-    /// The picture as a file of its own, with its own style and definitions: no page gives it colours and fonts.
-    pub(super) fn standalone(self, height: f64, style: &str, definitions: &str) -> String {
-        let Picture { id, title, description, body } = self;
-        let height = coordinate(height);
-        format!(
-            "<svg role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-             xmlns=\"http://www.w3.org/2000/svg\">\n<title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-desc\">{description}</desc>\n\
-             <style>\n{style}</style>\n<defs>{definitions}</defs>\n<rect class=\"paper\" x=\"0\" y=\"0\" width=\"{WIDTH}\" height=\"{height}\"/>\n{body}</svg>\n"
-        )
+    /// An outline; `opacity` between 0 and 1.
+    pub(super) fn path(&mut self, class: &str, d: &str, opacity: f64) {
+        self.push(&html! { path class=(class) opacity=(coordinate(opacity.clamp(0.0, 1.0))) d=(d) {} });
     }
 
     /// The picture, whole.
-    pub(super) fn finish(self, height: f64) -> String {
-        let Picture { id, title, description, body } = self;
-        format!(
-            "<svg role=\"img\" aria-labelledby=\"{id}-title {id}-desc\" viewBox=\"0 0 {WIDTH} {}\" xmlns=\"http://www.w3.org/2000/svg\">\n\
-             <title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-desc\">{description}</desc>\n{body}</svg>\n",
-            coordinate(height)
-        )
+    pub(super) fn finish(self, height: f64) -> Markup {
+        self.svg(height, None, "")
+    }
+
+    /// The picture as a file of its own, with its own style: no page gives it colours and fonts.
+    pub(super) fn standalone(self, height: f64, style: &str) -> String {
+        self.svg(height, Some((WIDTH, height)), style).into_string()
+    }
+
+    fn svg(self, height: f64, size: Option<(f64, f64)>, style: &str) -> Markup {
+        html! {
+            svg role="img" aria-label=(self.title) width=[size.map(|s| s.0)] height=[size.map(|s| s.1)] viewBox={ "0 0 " (WIDTH) " " (coordinate(height)) }
+                xmlns="http://www.w3.org/2000/svg" {
+                @if size.is_some() {
+                    title { (self.title) }
+                    style { (PreEscaped(style)) }
+                    rect.paper width="100%" height="100%" {}
+                }
+                (PreEscaped(self.body))
+            }
+        }
     }
 
     /// A horizontal axis below a plot: grid lines over `y`, a label to each tick, and what is measured.
@@ -256,52 +221,37 @@ impl Picture {
         }
         self.text("name", (left - 44.0, scale.to - 14.0), name);
     }
+}
 
-    /// A piece of a series' line with its marker, and its name after it.
-    pub(super) fn key(&mut self, series: usize, (x, y): (f64, f64), name: &str) {
-        self.series(series);
-        self.polyline("val", Some(series), &[(x, y), (x + 30.0, y)]);
-        self.marker("mark", series, (x + 15.0, y));
-        self.text("label", (x + 37.0, y + 4.5), &format::shortened(name, 20));
-        self.close();
+fn polyline(class: &str, series: Option<usize>, points: &[At]) -> Markup {
+    let points: Vec<String> = points.iter().map(|(x, y)| format!("{},{}", coordinate(*x), coordinate(*y))).collect();
+    html! { polyline class=(class) stroke-dasharray=[series.map(|i| DASHES[i % DASHES.len()])] points=(points.join(" ")) {} }
+}
+
+/// A small picture of a series' line, with its marker where `class` has one; its name stands beside it, so that nothing is lost to those who don't see it.
+pub(super) fn swatch(class: &str, series: usize) -> Markup {
+    let marked = class == "val";
+    html! {
+        svg class={ "swatch s" (series % COLOURS) } aria-hidden="true" viewBox="0 0 30 12" width="30" height="12" {
+            (polyline(class, marked.then_some(series), &[(0.0, 6.0), (30.0, 6.0)]))
+            @if marked { path.mark d=(marker(series, (15.0, 6.0))) {} }
+        }
     }
 }
 
-/// A small picture of a series' line, for tables; its name stands beside it, so that nothing is lost to those who don't see it.
-pub(super) fn swatch(series: usize) -> String {
-    let (colour, dash, path) = (series % COLOURS, DASHES[series % DASHES.len()], marker(series, (15.0, 6.0)));
-    format!(
-        "<svg class=\"swatch s{colour}\" aria-hidden=\"true\" viewBox=\"0 0 30 12\" width=\"30\" height=\"12\">\
-         <polyline class=\"val\" stroke-dasharray=\"{dash}\" points=\"0,6 30,6\"/><path class=\"mark\" d=\"{path}\"/></svg>"
-    )
+/// A name with its line before it.
+pub(super) fn keyed(series: usize, name: &str) -> Markup {
+    html! { (swatch("val", series)) (name) }
 }
 
 /// Circle, square, triangle.
-fn marker(series: usize, (x, y): (f64, f64)) -> String {
+fn marker(series: usize, (x, y): At) -> String {
     let at = |dx: f64, dy: f64| format!("{} {}", coordinate(x + dx), coordinate(y + dy));
     match series % 3 {
         0 => format!("M{}a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0 -8.4 0Z", at(-4.2, 0.0)),
         1 => format!("M{}h7.6v7.6h-7.6Z", at(-3.8, -3.8)),
         _ => format!("M{}L{}L{}Z", at(0.0, -5.0), at(5.0, 4.0), at(-5.0, 4.0)),
     }
-}
-
-/// Heights near the wanted ones, in the same order, at least `gap` apart and, if there is room, within `top..bottom`.
-pub(super) fn apart(wanted: &[f64], gap: f64, top: f64, bottom: f64) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..wanted.len()).collect();
-    order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
-    let mut out = wanted.to_vec();
-    let mut free = top;
-    for &i in &order {
-        out[i] = out[i].max(free);
-        free = out[i] + gap;
-    }
-    let mut free = bottom.max(top + gap * wanted.len().saturating_sub(1) as f64);
-    for &i in order.iter().rev() {
-        out[i] = out[i].min(free);
-        free = out[i] - gap;
-    }
-    out
 }
 
 #[cfg(test)]
@@ -323,10 +273,18 @@ mod tests {
                 assert!(matches!(digit, Some('1' | '2' | '5')), "{lo} {hi}: {ticks:?}");
             }
         }
-        assert_eq!(Scale::exact(6_553_600.0, (0.0, 1.0)).ticks(), [0.0, 1e6, 2e6, 3e6, 4e6, 5e6, 6e6]);
-        assert_eq!(Scale::log((0.01, 10.0), (0.0, 1.0)).ticks(), [0.01, 0.1, 1.0, 10.0]);
-        assert_eq!(Scale::log((1.5, 30.0), (0.0, 1.0)).ticks(), [2.0, 5.0, 10.0, 20.0]);
-        assert!(Scale::log((1e-30, 1e30), (0.0, 1.0)).ticks().len() <= 9);
+        assert_eq!(Scale::between((0.0, 6_553_600.0), (0.0, 1.0)).ticks(), [0.0, 1e6, 2e6, 3e6, 4e6, 5e6, 6e6]);
+    }
+
+    #[test]
+    fn log_axes_have_ticks_and_round_ends() {
+        let scale = |lo, hi| Scale::log((lo, hi), (0.0, 1.0));
+        assert_eq!(scale(0.01, 10.0).ticks(), [0.01, 0.1, 1.0, 10.0]);
+        assert_eq!(scale(1.5, 30.0).ticks(), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
+        assert_eq!([scale(0.31, 0.45), scale(1.0, 1.0), scale(0.02, 700.0)].map(|s| (s.lo, s.hi)), [(0.2, 0.5), (0.5, 2.0), (0.02, 1000.0)]);
+        for (lo, hi) in [(0.31, 0.32), (3.0, 3.0), (1e-30, 1e30), (9.99, 10.01)] {
+            assert!((2..=9).contains(&scale(lo, hi).ticks().len()), "{lo} {hi}");
+        }
     }
 
     #[test]
@@ -334,7 +292,7 @@ mod tests {
         let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0, 1e300, 1e-300, f64::MAX];
         for lo in odd {
             for hi in odd {
-                for scale in [Scale::linear((lo, hi), (10.0, 110.0)), Scale::log((lo, hi), (10.0, 110.0))] {
+                for scale in [Scale::linear((lo, hi), (10.0, 110.0)), Scale::between((lo, hi), (10.0, 110.0)), Scale::log((lo, hi), (10.0, 110.0))] {
                     assert!(odd.iter().all(|x| (-0.001..=120.001).contains(&scale.at(*x))), "{scale:?}");
                     assert!(scale.ticks().len() <= 21, "{scale:?}");
                 }
@@ -343,19 +301,5 @@ mod tests {
         let scale = Scale::log((0.01, 100.0), (0.0, 4.0));
         assert!((scale.at(1.0) - 2.0).abs() < 1e-12 && (scale.at(0.0) + 0.4).abs() < 1e-12);
         assert_eq!([coordinate(f64::NAN), coordinate(-0.001), coordinate(1.5), coordinate(10.0)], ["0", "0", "1.5", "10"]);
-    }
-
-    #[test]
-    fn text_is_escaped() {
-        assert_eq!(escape("<a href=\"x\">&'\u{1}\u{7f}é"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;␁\u{fffd}é");
-    }
-
-    #[test]
-    fn labels_keep_apart_and_in_order() {
-        let y = apart(&[50.0, 51.0, 49.0, 500.0], 20.0, 0.0, 100.0);
-        assert_eq!(y, [60.0, 80.0, 40.0, 100.0]);
-        assert_eq!(apart(&[], 20.0, 0.0, 100.0), Vec::<f64>::new());
-        // No room: they leave it at the bottom, but never lie upon each other.
-        assert_eq!(apart(&[5.0; 4], 20.0, 0.0, 30.0), [0.0, 20.0, 40.0, 60.0]);
     }
 }

@@ -1,7 +1,7 @@
 //! A plan as a table for a terminal.
 
 use super::format;
-use super::planned_points::{model, points, times};
+use super::plan_facts::{bytes, facts, model, points, times};
 use crate::analysis::planned::{CurvePoint, Planned};
 
 /// Characters of a line.
@@ -9,12 +9,12 @@ const WIDTH: usize = 100;
 /// Rows of the curve.
 const ROWS: usize = 12;
 
-/// What is planned, what it takes, and what other budgets would give.
+/// The plan, its bytes, and the plans of other budgets.
 pub fn table(p: &Planned) -> String {
     let mut lines = vec![row("device", &p.device), row("model", &model(p)), String::new(), "plan".to_string()];
-    lines.extend(plan(p));
+    lines.extend(facts(p).map(|(name, text)| format!("  {}", row(name, &text))));
     lines.extend([String::new(), "bytes on the device".to_string()]);
-    lines.extend(bytes(p));
+    lines.extend(columns(&bytes(p).into_iter().map(|(name, [size, n])| [format!("  {name}"), size, n]).collect::<Vec<_>>()));
     lines.extend([String::new(), "from least to most memory; * is this plan".to_string()]);
     lines.extend(curve(p));
     lines.iter().map(|l| format::clipped(&plain(l), WIDTH) + "\n").collect()
@@ -27,34 +27,6 @@ fn plain(text: &str) -> String {
 
 fn row(name: &str, text: &str) -> String {
     format!("{name:<18} {text}")
-}
-
-fn plan(p: &Planned) -> Vec<String> {
-    let again = match p.most_recomputed {
-        0 => "nothing".to_string(),
-        most => format!("each step at most {most}x, {} in the mean", times(p.recomputed_per_step, "x")),
-    };
-    let steps = |n: u32| format::plural(n.into(), "step", "steps");
-    let rows = [
-        ("window", steps(p.window)),
-        ("segments", format!("{} of at most {}", format::count(p.segments.into()), steps(p.segment_steps))),
-        ("held at once", format!("h of {}, in {}", format::plural(p.held_segments.into(), "segment", "segments"), p.stash.name())),
-        ("stored at once", format!("{} at segments' starts", format::plural(p.stored_states.into(), "state", "states"))),
-        ("computed again", again),
-        ("predicted time", format!("{} that of keeping everything", times(p.time_factor, "x"))),
-        ("dispatches", format!("{} a window", format::count(p.dispatches))),
-        ("head", format!("{} at once", format::plural(p.head_rows.into(), "row", "rows"))),
-    ];
-    rows.iter().map(|(name, text)| format!("  {}", row(name, text))).collect()
-}
-
-/// By purpose, most first.
-fn bytes(p: &Planned) -> Vec<String> {
-    let mut rows: Vec<(&str, u64)> = p.bytes.iter().map(|(name, n)| (name.as_str(), *n)).collect();
-    rows.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
-    rows.extend([("total", p.device_bytes), ("budget", p.budget)]);
-    let rows: Vec<[String; 3]> = rows.iter().map(|(name, n)| [format::clipped(name, 40), format::bytes(*n), format::count(*n)]).collect();
-    columns(&rows).iter().map(|l| format!("  {l}")).collect()
 }
 
 fn curve(p: &Planned) -> Vec<String> {
@@ -70,21 +42,20 @@ fn curve(p: &Planned) -> Vec<String> {
 }
 
 fn cells(q: &CurvePoint, chosen: bool) -> [String; 9] {
-    let count = |n: u32| format::count(n.into());
     [
         if chosen { "*" } else { "" }.to_string(),
         format::bytes(q.device_bytes),
         format::bytes(q.activation_bytes),
-        count(q.segment_steps),
-        count(q.held_segments),
-        count(q.stored_states),
-        times(q.recomputed_per_step, "x"),
+        format::count(q.segment_steps),
+        format::count(q.held_segments),
+        format::count(q.stored_states),
+        times(q.recomputed_per_step),
         format!("{}x", q.most_recomputed),
-        times(q.time_factor, "x"),
+        times(q.time_factor),
     ]
 }
 
-/// Indices of so many rows at most, first and last among them, and the chosen one instead of its nearest.
+/// Indices of at most [`ROWS`] rows, first and last among them, and the chosen one instead of its nearest.
 fn evenly(n: usize, chosen: usize) -> Vec<usize> {
     if n <= ROWS {
         return (0..n).collect();

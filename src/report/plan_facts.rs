@@ -1,0 +1,81 @@
+//! A plan in words and figures, for its picture, its table and the page of a run.
+
+use super::format::{self, count, number, plural};
+use crate::analysis::planned::{CurvePoint, Planned};
+
+/// The model, in a line.
+pub(super) fn model(p: &Planned) -> String {
+    let layers = plural(p.layers, "layer", "layers");
+    let [h, b, v] = [p.hidden, p.batch, p.vocabulary].map(count);
+    format!("{layers}, hidden {h}, batch {b}, vocabulary {v}; truncation {}", p.truncation)
+}
+
+/// A factor.
+pub(super) fn times(x: f64) -> String {
+    number(x) + if x.is_finite() { "x" } else { "" }
+}
+
+/// The plan in rows of a name and a text.
+pub(super) fn facts(p: &Planned) -> [(&'static str, String); 8] {
+    let again = match p.most_recomputed {
+        0 => "nothing".to_string(),
+        most => format!("each step at most {most}x, {} in the mean", times(p.recomputed_per_step)),
+    };
+    let steps = |n: u32| plural(n, "step", "steps");
+    [
+        ("window", steps(p.window)),
+        ("segments", format!("{} of at most {}", count(p.segments), steps(p.segment_steps))),
+        ("held at once", format!("h of {}, in {}", plural(p.held_segments, "segment", "segments"), p.stash.name())),
+        ("stored at once", format!("{} at segments' starts", plural(p.stored_states, "state", "states"))),
+        ("computed again", again),
+        ("predicted time", format!("{} that of keeping everything", times(p.time_factor))),
+        ("dispatches", format!("{} a window", count(p.dispatches))),
+        ("head", format!("{} at once", plural(p.head_rows, "row", "rows"))),
+    ]
+}
+
+/// Bytes by purpose, most first; then all of them, and the budget.
+pub(super) fn bytes(p: &Planned) -> Vec<(String, [String; 2])> {
+    let mut rows: Vec<(&str, u64)> = p.bytes.iter().map(|(name, n)| (name.as_str(), *n)).collect();
+    rows.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    rows.extend([("total", p.device_bytes), ("budget", p.budget)]);
+    rows.iter().map(|(name, n)| (format::clipped(name, 40), [format::bytes(*n), count(*n)])).collect()
+}
+
+/// The curve from least to most memory, this plan among it, and which one that is.
+pub(super) fn points(p: &Planned) -> (Vec<CurvePoint>, usize) {
+    let mut points = p.curve.clone();
+    points.sort_by_key(|q| q.device_bytes);
+    let kind = |q: &CurvePoint| (q.device_bytes, q.segment_steps, q.held_segments, q.stored_states);
+    let own = CurvePoint {
+        device_bytes: p.device_bytes,
+        activation_bytes: p.activation_bytes,
+        segment_steps: p.segment_steps,
+        held_segments: p.held_segments,
+        stored_states: p.stored_states,
+        most_recomputed: p.most_recomputed,
+        recomputed_per_step: p.recomputed_per_step,
+        time_factor: p.time_factor,
+    };
+    let at = points.partition_point(|q| q.device_bytes <= own.device_bytes);
+    let chosen = points.iter().position(|q| kind(q) == kind(&own)).unwrap_or_else(|| {
+        points.insert(at, own);
+        at
+    });
+    (points, chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    #[test]
+    fn the_plan_is_among_the_points_once() {
+        let mut p = fixture::long_plan();
+        let (found, chosen) = points(&p);
+        assert_eq!((found.len(), found[chosen].device_bytes), (p.curve.len() + 1, p.device_bytes));
+        p.curve = found;
+        assert_eq!(points(&p).0.len(), p.curve.len());
+    }
+}
