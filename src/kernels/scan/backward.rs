@@ -1,7 +1,7 @@
 //! delta_t = g_t phi'(a_t) with g_t = d_h_t + carry_t, carry_{t-1} = keep_t xi_t (delta_t W_hh^T), last step first; delta overwrites d_h. A whole
 //! segment in one dispatch; or, of S + 1 dispatches, dispatch i makes delta_t of t = S - 1 - i from delta_{t+1}, and the last the carry that flows out.
 
-use super::{Sizes, form};
+use super::{Sizes, form, source};
 use crate::arena::View;
 use crate::host::{self, Mat, Parts};
 use crate::kernel::{Call, Capabilities, Kernel, Var, Variant, Word, args, read, write};
@@ -12,11 +12,7 @@ use std::ops::Range;
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "scan_backward",
-    source: concat!(
-        include_str!("../../../shaders/phi.wgsl"),
-        include_str!("../../../shaders/backward_args.wgsl"),
-        include_str!("../../../shaders/scan_backward.wgsl")
-    ),
+    source: source!("backward", "scan_backward"),
     tiled: true,
     bindings: &[read("h"), read("w"), read("edges"), write("delta"), write("carry")],
     args: Args::LIST,
@@ -30,28 +26,11 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 /// The same in [`crate::kernel::Loads::Held`].
-pub static HELD: Kernel = Kernel {
-    name: "scan_backward_held",
-    source: concat!(
-        include_str!("../../../shaders/phi.wgsl"),
-        include_str!("../../../shaders/backward_args.wgsl"),
-        include_str!("../../../shaders/scan_backward_held.wgsl")
-    ),
-    ..KERNEL
-};
+pub static HELD: Kernel = Kernel { name: "scan_backward_held", source: source!("backward", "scan_backward_held"), ..KERNEL };
 
 /// One step of it: [`crate::kernel::Loads::Sliced`].
-pub static STEP: Kernel = Kernel {
-    name: "step_backward",
-    source: concat!(
-        include_str!("../../../shaders/phi.wgsl"),
-        include_str!("../../../shaders/backward_args.wgsl"),
-        include_str!("../../../shaders/step_backward.wgsl")
-    ),
-    cpu: cpu_step,
-    work: |args| Args::of(args).sizes().work(1, 3.0),
-    ..KERNEL
-};
+pub static STEP: Kernel =
+    Kernel { name: "step_backward", source: source!("backward", "step_backward"), cpu: cpu_step, work: |args| Args::of(args).sizes().work(1, 3.0), ..KERNEL };
 
 args! {
     index: u32,
@@ -70,7 +49,8 @@ args! {
 
 impl Args {
     fn sizes(&self) -> Sizes {
-        Sizes { steps: self.steps, lanes: self.lanes, hidden4: self.hidden4 }
+        let Args { steps, lanes, hidden4, .. } = *self;
+        Sizes { steps, lanes, hidden4 }
     }
 }
 

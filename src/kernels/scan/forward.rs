@@ -1,7 +1,7 @@
 //! h_t = phi(pre_t + hp_t W_hh + b_h) with hp_t = keep_t h_{t-1}, for a whole segment in one dispatch; or, of S + 1 dispatches, the first copies
 //! the state that flows in and dispatch i makes h of step i - 1.
 
-use super::{Sizes, form};
+use super::{Sizes, form, source};
 use crate::arena::{Slot, View};
 use crate::host::{self, Mat, Parts};
 use crate::kernel::{Call, Capabilities, Kernel, Var, Variant, Word, args, read, write};
@@ -12,11 +12,7 @@ use std::ops::Range;
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "scan_forward",
-    source: concat!(
-        include_str!("../../../shaders/phi.wgsl"),
-        include_str!("../../../shaders/forward_args.wgsl"),
-        include_str!("../../../shaders/scan_forward.wgsl")
-    ),
+    source: source!("forward", "scan_forward"),
     tiled: true,
     bindings: &[read("pre"), read("w"), read("keep"), write("states"), write("h")],
     args: Args::LIST,
@@ -30,28 +26,11 @@ pub static KERNEL: Kernel = Kernel {
 };
 
 /// The same in [`crate::kernel::Loads::Held`].
-pub static HELD: Kernel = Kernel {
-    name: "scan_forward_held",
-    source: concat!(
-        include_str!("../../../shaders/phi.wgsl"),
-        include_str!("../../../shaders/forward_args.wgsl"),
-        include_str!("../../../shaders/scan_forward_held.wgsl")
-    ),
-    ..KERNEL
-};
+pub static HELD: Kernel = Kernel { name: "scan_forward_held", source: source!("forward", "scan_forward_held"), ..KERNEL };
 
 /// One step of it: [`crate::kernel::Loads::Sliced`].
-pub static STEP: Kernel = Kernel {
-    name: "step_forward",
-    source: concat!(
-        include_str!("../../../shaders/phi.wgsl"),
-        include_str!("../../../shaders/forward_args.wgsl"),
-        include_str!("../../../shaders/step_forward.wgsl")
-    ),
-    cpu: cpu_step,
-    work: |args| Args::of(args).sizes().work(1, 3.0),
-    ..KERNEL
-};
+pub static STEP: Kernel =
+    Kernel { name: "step_forward", source: source!("forward", "step_forward"), cpu: cpu_step, work: |args| Args::of(args).sizes().work(1, 3.0), ..KERNEL };
 
 args! {
     index: u32,
@@ -71,7 +50,8 @@ args! {
 
 impl Args {
     fn sizes(&self) -> Sizes {
-        Sizes { steps: self.steps, lanes: self.lanes, hidden4: self.hidden4 }
+        let Args { steps, lanes, hidden4, .. } = *self;
+        Sizes { steps, lanes, hidden4 }
     }
 }
 

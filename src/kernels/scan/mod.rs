@@ -7,6 +7,19 @@ pub mod forward;
 use crate::kernel::{Constant, Kernel, Loads, Variant, Work};
 use crate::recording::Repeat;
 
+/// The text of a kernel: activations, then the arguments and bindings of its direction, then its own file.
+macro_rules! source {
+    ($direction:literal, $kernel:literal) => {
+        concat!(
+            include_str!("../../../shaders/phi.wgsl"),
+            include_str!(concat!("../../../shaders/", $direction, "_args.wgsl")),
+            include_str!(concat!("../../../shaders/", $kernel, ".wgsl"))
+        )
+    };
+}
+
+use source;
+
 /// The kernel of a form, of the three of a direction, and how often it is dispatched.
 fn form(variant: Variant, [whole, held, step]: [&'static Kernel; 3]) -> (&'static Kernel, Repeat) {
     match variant.loads {
