@@ -33,6 +33,8 @@ fi
 
 echo "== cargo fmt --check"
 cargo fmt --check
+# Which does not see modules that a macro declares.
+rustfmt --check --edition 2024 src/optimizer/*.rs
 echo "== cargo clippy"
 cargo clippy --all-targets --all-features --quiet -- -D warnings
 cargo clippy --all-targets --quiet -- -D warnings

@@ -5,27 +5,6 @@
 override WIDTH: u32;
 override HIDDEN4: u32;
 
-struct Args {
-    steps: u32,
-    lanes: u32,
-    hidden4: u32, // HIDDEN4, for the CPU implementation
-    phi: u32,
-    h_offset: u32,    // vec4
-    w_offset: u32,    // vec4; W_hh transposed
-    keep_offset: u32, // elements
-    xi_offset: u32,   // elements
-    delta_offset: u32, // vec4
-    carry_offset: u32, // vec4
-    carry_in: u32,
-}
-
-@group(0) @binding(0) var<storage, read> h: array<vec4f>;
-@group(0) @binding(1) var<storage, read> w: array<vec4f>;
-@group(0) @binding(2) var<storage, read> edges: array<f32>; // keep and xi
-@group(0) @binding(3) var<storage, read_write> delta: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> carry: array<vec4f>;
-@group(0) @binding(5) var<uniform> args: Args;
-
 // delta_t before the product, delta_t W_hh^T after it.
 var<workgroup> flow: array<vec4f, TILE_ROWS * HIDDEN4>;
 var<private> lane: u32;

@@ -6,28 +6,6 @@ override WIDTH: u32;   // invocations of a workgroup
 override HIDDEN4: u32; // vec4s of a row
 override SLICES: u32;  // of the inner dimension
 
-struct Args {
-    steps: u32,
-    lanes: u32,
-    hidden4: u32,
-    phi: u32,
-    pre_offset: u32, // vec4
-    w_offset: u32,   // vec4
-    bias: u32,       // 1 if there is a bias
-    bias_offset: u32, // vec4
-    keep_offset: u32, // elements
-    state_in: u32,   // vec4
-    state_out: u32,  // vec4
-    h_offset: u32,   // vec4
-}
-
-@group(0) @binding(0) var<storage, read> pre: array<vec4f>;
-@group(0) @binding(1) var<storage, read> w: array<vec4f>;
-@group(0) @binding(2) var<storage, read> keep: array<f32>;
-@group(0) @binding(3) var<storage, read_write> states: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> h: array<vec4f>;
-@group(0) @binding(5) var<uniform> args: Args;
-
 // keep_t h_{t-1} of the workgroup's lanes.
 var<workgroup> rows: array<vec4f, ROWS * HIDDEN4>;
 

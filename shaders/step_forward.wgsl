@@ -5,29 +5,6 @@
 override SLICES: u32;
 override COLS4: u32;
 
-struct Args {
-    index: u32, // t
-    steps: u32,
-    lanes: u32,
-    hidden4: u32,
-    phi: u32,
-    pre_offset: u32, // vec4
-    w_offset: u32,   // vec4
-    bias: u32,
-    bias_offset: u32, // vec4
-    keep_offset: u32, // elements
-    state_in: u32,   // vec4
-    state_out: u32,  // vec4
-    h_offset: u32,   // vec4
-}
-
-@group(0) @binding(0) var<storage, read> pre: array<vec4f>;
-@group(0) @binding(1) var<storage, read> w: array<vec4f>;
-@group(0) @binding(2) var<storage, read> keep: array<f32>;
-@group(0) @binding(3) var<storage, read_write> states: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> h: array<vec4f>;
-@group(0) @binding(5) var<uniform> args: Args;
-
 // Row r of the lanes begins at; beyond the end the last one's.
 fn a_row(lane: u32) -> u32 {
     return args.h_offset + ((args.index - 1u) * args.lanes + min(lane, args.lanes - 1u)) * args.hidden4;

@@ -87,8 +87,8 @@ impl Recording {
                 let arrow = if binding.access == Access::ReadWrite { "*" } else { "" };
                 let _ = write!(text, " {}={}{arrow}", binding.name, arena.name(*slot));
             }
-            for (name, word) in d.kernel.args.iter().zip(&d.args) {
-                let _ = write!(text, " {name}={word}");
+            for (arg, word) in d.kernel.args.iter().zip(&d.args) {
+                let _ = write!(text, " {}={word}", arg.name);
             }
             if d.kernel.tiled {
                 let _ = write!(text, " tile={}", d.variant.tile);

@@ -437,6 +437,7 @@ pub(crate) fn part(x: &f64) -> std::result::Result<(), String> {
 }
 
 /// At least one character.
+#[allow(clippy::ptr_arg)] // a function of the setting's own type
 pub(crate) fn not_empty(text: &String) -> std::result::Result<(), String> {
     if text.is_empty() { Err("expected at least one character".to_string()) } else { Ok(()) }
 }

@@ -119,7 +119,7 @@ impl Bench<'_> {
             Some(sizes) => flops / self.roofline.product(sizes),
             None => bytes / self.roofline.copy(work.bytes),
         };
-        let shape: Vec<String> = kernel.args.iter().zip(args).filter(|(n, _)| SHAPE.contains(n)).map(|(n, a)| format!("{n} {a}")).collect();
+        let shape: Vec<String> = kernel.args.iter().zip(args).filter(|(n, _)| SHAPE.contains(&n.name)).map(|(n, a)| format!("{} {a}", n.name)).collect();
         let form = if kernel.tiled { variant.tile.to_string() } else { String::new() };
         println!(
             "{:<16} {label:<12} {:<34} {:>7.3} ms {:>7.3} ms {:>9.1} {:>8.2} {:>7.0}% {form:>8}",
@@ -136,7 +136,7 @@ impl Bench<'_> {
 
 /// Rows, columns and inner size of the product that a tiled kernel is at heart.
 pub(crate) fn product(kernel: &Kernel, args: &[u32]) -> Option<[u32; 3]> {
-    let get = |name: &str| kernel.args.iter().position(|n| *n == name).map(|i| args[i]);
+    let get = |name: &str| kernel.args.iter().position(|n| n.name == name).map(|i| args[i]);
     let hidden = get("hidden4").map(|h| h * 4);
     match kernel.name {
         "matmul" => Some([get("rows")?, get("cols")?, get("inner")?]),

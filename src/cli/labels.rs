@@ -90,10 +90,10 @@ fn confusion(answers: &Answers, labels: usize) -> Vec<Vec<u64>> {
 
 /// The same for a terminal, with the share of right ones of each label.
 fn table(answers: &Answers, labels: &[String]) -> String {
-    let counts = confusion(answers, labels.len());
     if labels.len() > SHOWN {
         return format!("{} labels are too many for a table of which is taken for which; --json has it", labels.len());
     }
+    let counts = confusion(answers, labels.len());
     let heads = heads(labels, WIDTH);
     let undecided = counts.iter().any(|row| row[labels.len()] > 0);
     let mut text = format!("{:>WIDTH$} |", "right: named");

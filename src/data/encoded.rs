@@ -6,6 +6,7 @@ use super::{Text, Tokenizer};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes of a text that are encoded at once, at most: what an encoding takes besides its tokens is many times that.
 const PIECE: usize = 64 << 10;
@@ -20,6 +21,9 @@ pub(super) struct Encoded {
     pub(super) ids: Vec<u32>,
     /// Bytes of the text as it is read.
     len: u64,
+    stored: Stored,
+    /// Of the piece in which a place was last looked for, its number and the byte at which each of its tokens begins: most ask for the places in order.
+    looked: Mutex<Option<(usize, Vec<usize>)>>,
     /// First token and first byte of each piece, which is encoded by itself.
     pieces: Vec<(u64, u64)>,
     /// What stands between finite sequences, and their places as [`super::Symbols::split`] gives them; none for a stream.
@@ -34,12 +38,13 @@ pub(super) struct Encoded {
 impl Encoded {
     /// Encodes a stream, or sequences and what stands between them each by itself, so that they end where tokens do.
     pub(super) fn new(text: &Text, tokenizer: &Tokenizer, separator: Option<&str>) -> Result<Self> {
-        let (mut content, mut ends) = (String::with_capacity(text.len() as usize), LineEnds::default());
-        text.characters(|_, piece| {
+        let (mut content, mut ends, mut stored) = (String::with_capacity(text.len() as usize), LineEnds::default(), Stored(Vec::new()));
+        text.characters(|at, piece| {
             ends.add(piece);
-            content.push_str(&with_lf(piece));
+            stored.add(at, piece, &mut content);
             Ok(())
         })?;
+        stored.0.push((content.len() as u64, text.len()));
         let content = &content[..];
         let wrong = |what: String| Error::Input(format!("{}: {what}", text.name));
         let encode = |content: &str| tokenizer.encode(content).map_err(|e| wrong(e.to_string()));
@@ -49,7 +54,17 @@ impl Encoded {
         }
         let parts = parts(content, separator);
         let jobs: Vec<Job> = parts.iter().flat_map(|(range, ended)| jobs(content, range.clone(), *ended)).collect();
-        let mut encoded = Encoded { ids: Vec::new(), len: content.len() as u64, pieces: Vec::new(), separated: None, unknown: 0, altered: false, ends };
+        let mut encoded = Encoded {
+            ids: Vec::new(),
+            len: content.len() as u64,
+            stored,
+            looked: Mutex::new(None),
+            pieces: Vec::new(),
+            separated: None,
+            unknown: 0,
+            altered: false,
+            ends,
+        };
         let (mut places, mut from) = (Vec::new(), 0);
         for wave in jobs.chunks(WAVE) {
             let done: Vec<Vec<u32>> = wave.par_iter().with_min_len(8).map(|job| encode(&content[job.range.clone()])).collect::<Result<_>>()?;
@@ -100,8 +115,46 @@ impl Encoded {
         if place == token {
             return Ok(byte);
         }
-        let starts = tokenizer.starts(&text.part(byte..next)?)?;
-        Ok(starts.get((place - token) as usize).map_or(next, |s| byte + *s as u64))
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let starts = match looked.take().filter(|(piece, _)| *piece == behind) {
+            Some((_, starts)) => starts,
+            None => tokenizer.starts(&self.stored.part(text, byte..next)?)?,
+        };
+        let found = starts.get((place - token) as usize).map_or(next, |s| byte + *s as u64);
+        *looked = Some((behind, starts));
+        Ok(found)
+    }
+}
+
+/// Bytes from one place that is noted to the next, at most.
+const STRIDE: usize = 4096;
+
+/// Places of a text as it is read, every [`STRIDE`] bytes and at its end, and where they lie in the file: a line's end of two bytes is read as one.
+struct Stored(Vec<(u64, u64)>);
+
+impl Stored {
+    /// Adds a piece of whole lines' ends that begins at a byte of the file to what is read.
+    fn add(&mut self, at: u64, piece: &str, read: &mut String) {
+        let mut from = 0;
+        while from < piece.len() {
+            self.0.push((read.len() as u64, at + from as u64));
+            let joined = |to: usize| piece.as_bytes()[to - 1] == b'\r' && piece.as_bytes().get(to) == Some(&b'\n');
+            let ends = |to: &usize| piece.is_char_boundary(*to) && !joined(*to);
+            let to = (from + 1..=piece.len().min(from + STRIDE)).rev().find(ends).unwrap_or(piece.len());
+            read.push_str(&with_lf(&piece[from..to]));
+            from = to;
+        }
+    }
+
+    /// A part of what is read.
+    fn part(&self, text: &Text, range: Range<u64>) -> Result<String> {
+        let first = self.0.partition_point(|(read, _)| *read <= range.start) - 1;
+        let last = self.0.partition_point(|(read, _)| *read < range.end);
+        let ((read, from), (_, to)) = (self.0[first], self.0[last]);
+        let changed = || text.changed(from);
+        let around = String::from_utf8(text.bytes(from..to)?).map_err(|_| changed())?;
+        let part = with_lf(&around).get((range.start - read) as usize..(range.end - read) as usize).map(str::to_string);
+        part.ok_or_else(changed)
     }
 }
 
@@ -167,6 +220,28 @@ mod tests {
         assert!(indented.len() > 2 && indented.iter().skip(1).all(|p| p.starts_with('x')));
         assert!(pieces(&"word ".repeat(30_000)).iter().skip(1).all(|p| p.starts_with(' ')));
         assert_eq!(pieces(&"→".repeat(50_000)).concat(), "→".repeat(50_000));
+    }
+
+    #[test]
+    fn parts_are_found_however_lines_end() {
+        let lines: String = (0..900).map(|i| format!("a→{i}{}", ["\n", "\r\n", "\r", "\r\r\n", "🦀\r\n"][i % 5])).collect();
+        for content in [lines.clone(), format!("\u{feff}{lines}"), "x".repeat(STRIDE - 1) + "\r\n" + &lines, "→".to_string(), "\r\n".repeat(9000)] {
+            let (text, mut stored, mut read) = (Text::given("lines", content), Stored(Vec::new()), String::new());
+            text.characters(|at, piece| {
+                stored.add(at, piece, &mut read);
+                Ok(())
+            })
+            .unwrap();
+            stored.0.push((read.len() as u64, text.len()));
+            assert_eq!(read, text.utf8().unwrap());
+            let places: Vec<usize> = (0..=read.len()).filter(|at| read.is_char_boundary(*at)).collect();
+            for (i, &from) in places.iter().enumerate().step_by(37) {
+                for &to in places[i..].iter().step_by(211) {
+                    assert_eq!(stored.part(&text, from as u64..to as u64).unwrap(), read[from..to], "{from} to {to}");
+                }
+            }
+            assert_eq!(stored.part(&text, 0..read.len() as u64).unwrap(), read);
+        }
     }
 
     #[test]

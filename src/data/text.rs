@@ -225,19 +225,6 @@ impl Text {
         Ok(all)
     }
 
-    /// A part of what [`Text::utf8`] gives.
-    pub(super) fn part(&self, range: Range<u64>) -> Result<String> {
-        let (mut part, mut at) = (Vec::new(), 0);
-        self.characters(|_, piece| {
-            let piece = with_lf(piece);
-            let within = |place: u64| (place.saturating_sub(at) as usize).min(piece.len());
-            part.extend_from_slice(&piece.as_bytes()[within(range.start)..within(range.end)]);
-            at += piece.len() as u64;
-            Ok(())
-        })?;
-        String::from_utf8(part).map_err(|_| self.changed(range.start))
-    }
-
     /// The message for content that is not what it was when the text was opened.
     pub(super) fn changed(&self, at: u64) -> Error {
         Error::Input(format!(

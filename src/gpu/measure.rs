@@ -9,7 +9,7 @@ use crate::cpu::CpuExecutor;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, download_f32, upload_f32};
 use crate::kernel::{Capabilities, FORMS, Latencies, Loads, SCAN_COLUMNS, SCAN_LANES, SPREAD, STEPS, ScanForm, ScanForms, Tile, Values, Var, Variant, Word};
-use crate::kernels::{Activation, matmul, recurrence, scan_forward};
+use crate::kernels::{Activation, matmul, scan};
 use crate::layout::Program;
 use crate::recording::Recording;
 use rayon::prelude::*;
@@ -302,7 +302,7 @@ impl Stopwatch for Timer<'_> {
 }
 
 /// A recurrence over [`TIMED`] steps and its operands; none if the form does not fit.
-fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Option<(Program, scan_forward::Operands)> {
+fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Option<(Program, scan::forward::Operands)> {
     let capabilities = Capabilities { scans: Some([[form; SCAN_LANES.len()]; SCAN_COLUMNS.len()]), ..gpu.capabilities };
     let variant = capabilities.scan_variant(columns, lanes);
     if variant.tile != form.tile || std::mem::discriminant(&variant.loads) != std::mem::discriminant(&form.loads) {
@@ -312,7 +312,7 @@ fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Opti
     let (rows, live) = (TIMED * lanes, Word::scaled(Var::Steps, lanes));
     let mut slot = |name: &str, elements| arena.persistent(name, elements, Purpose::Activations);
     let view = |slot, rows: Word, cols| View { slot, offset: 0.into(), rows, cols: Word::from(cols), ld: cols };
-    let operands = scan_forward::Operands {
+    let operands = scan::forward::Operands {
         pre: view(slot("pre", rows * columns), live, columns),
         w: view(slot("w", columns * columns), columns.into(), columns),
         bias: None,
@@ -325,7 +325,7 @@ fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Opti
         activation: Activation::Tanh,
     };
     let mut recording = Recording::new("calibrate");
-    recurrence::forward(&mut recording, "calibrate", &capabilities, operands);
+    scan::forward::record(&mut recording, "calibrate", &capabilities, operands);
     Some((Program::new(arena, vec![recording], capabilities.binding_bytes), operands))
 }
 

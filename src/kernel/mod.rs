@@ -1,10 +1,13 @@
 //! What a kernel is: one WGSL entry point, its bindings, and its CPU implementation; plus the run-time values that its
 //! arguments may depend on.
 
+mod args;
 mod cost;
 mod sliced;
 mod tile;
 
+pub use args::{Argument, Scalar};
+pub(crate) use args::{Is, args};
 pub use cost::{Capabilities, DISPATCH_SECONDS, FORMS, Latencies, SCAN_COLUMNS, SCAN_LANES, STEPS, ScanForm, ScanForms, Speeds};
 use std::fmt;
 pub use tile::{Loads, SPREAD, Tile};
@@ -239,8 +242,8 @@ pub struct Kernel {
     pub tiled: bool,
     /// Storage bindings; the arguments' uniform follows as the last binding.
     pub bindings: &'static [Binding],
-    /// Names of its arguments: the members of the WGSL struct `Args`, each one 32-bit word.
-    pub args: &'static [&'static str],
+    /// Its arguments: the members of the WGSL struct `Args`, each one 32-bit word.
+    pub args: &'static [Argument],
     /// Values of the WGSL overrides for a variant and (first) arguments.
     pub constants: fn(&[u32], Variant) -> Vec<Constant>,
     /// Workgroups for evaluated arguments; any 0 means nothing to do.

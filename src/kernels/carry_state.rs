@@ -1,8 +1,8 @@
 //! `states[.., from]` -> `states[.., to]` for every layer and lane; a lane that is not finite is reset to zero.
 
-use super::{slices, words};
+use super::slices;
 use crate::arena::Slot;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, no_constants, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -11,12 +11,27 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/carry_state.wgsl"),
     tiled: false,
     bindings: &[write("states")],
-    args: &["layers", "lanes", "hidden4", "layer_stride", "src", "dst"],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| linear_grid(args[0] * args[1]),
+    grid: |args, _| {
+        let Args { layers, lanes, .. } = Args::of(args);
+        linear_grid(layers * lanes)
+    },
     cpu,
-    work: |args| Work { flops: 0.0, bytes: 32.0 * f64::from(args[0]) * f64::from(args[1]) * f64::from(args[2]) },
+    work: |args| {
+        let Args { layers, lanes, hidden4, .. } = Args::of(args);
+        Work { flops: 0.0, bytes: 32.0 * f64::from(layers) * f64::from(lanes) * f64::from(hidden4) }
+    },
 };
+
+args! {
+    layers: u32,
+    lanes: u32,
+    hidden4: u32,
+    layer_stride: u32,
+    src: u32,
+    dst: u32,
+}
 
 /// Records the carry over `states`, `[layers, n, lanes, hidden]` with `layer_stride` elements a layer; `from` and `to`: elements from a
 /// layer's first state to the one that is carried and the one that it becomes.
@@ -25,19 +40,28 @@ pub fn record(recording: &mut Recording, variant: Variant, states: Slot, [layers
         kernel: &KERNEL,
         label: "carry_state".to_string(),
         bindings: vec![states],
-        args: vec![layers.into(), lanes.into(), Word::from(hidden).quarter(), Word::from(layer_stride).quarter(), from.quarter(), to.quarter()],
+        args: Words {
+            layers: layers.into(),
+            lanes: lanes.into(),
+            hidden4: Word::from(hidden).quarter(),
+            layer_stride: Word::from(layer_stride).quarter(),
+            src: from.quarter(),
+            dst: to.quarter(),
+        }
+        .into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [layers, lanes, hidden4, layer_stride, from, to] = words::<6>(call.args).map(|n| n as usize);
+    let args = Args::of(call.args);
+    let [layers, lanes, n, stride, from, to] =
+        [args.layers, args.lanes, args.hidden4 * 4, args.layer_stride * 4, args.src * 4, args.dst * 4].map(|n| n as usize);
     let ([], [states]) = slices(call.bound);
-    let n = hidden4 * 4;
-    for layer in states.chunks_mut(layer_stride * 4).take(layers) {
+    for layer in states.chunks_mut(stride).take(layers) {
         for lane in 0..lanes {
-            let (from, to) = (from * 4 + lane * n, to * 4 + lane * n);
+            let (from, to) = (from + lane * n, to + lane * n);
             let finite = layer[from..from + n].iter().all(|x| x.is_finite());
             layer.copy_within(from..from + n, to);
             if !finite {

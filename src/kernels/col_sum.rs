@@ -1,9 +1,9 @@
 //! out (+)= sum of the rows of x.
 
-use super::{from_vec4, from_vec4_mut, slices, words};
+use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, no_constants, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -12,12 +12,24 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/col_sum.wgsl"),
     tiled: false,
     bindings: &[read("x"), write("out")],
-    args: &["rows", "cols4", "x_offset", "out_offset", "accumulate"],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| [args[1].div_ceil(8), 1, 1],
+    grid: |args, _| [Args::of(args).cols4.div_ceil(8), 1, 1],
     cpu,
-    work: |args| Work { flops: 4.0 * f64::from(args[0]) * f64::from(args[1]), bytes: 16.0 * f64::from(args[0]) * f64::from(args[1]) },
+    work: |args| {
+        let Args { rows, cols4, .. } = Args::of(args);
+        let vectors = f64::from(rows) * f64::from(cols4);
+        Work { flops: 4.0 * vectors, bytes: 16.0 * vectors }
+    },
 };
+
+args! {
+    rows: u32,
+    cols4: u32,
+    x_offset: u32,
+    out_offset: u32,
+    accumulate: u32,
+}
 
 /// Records out (+)= column sums of x `[rows, n]`; out `[1, n]`.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, x: View, out: View, accumulate: Word) {
@@ -26,14 +38,14 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, x: View,
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![x.slot, out.slot],
-        args: vec![x.rows, Word::from(x.ld).quarter(), x.offset.quarter(), out.offset.quarter(), accumulate],
+        args: Words { rows: x.rows, cols4: Word::from(x.ld).quarter(), x_offset: x.offset.quarter(), out_offset: out.offset.quarter(), accumulate }.into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows, cols4, x_offset, out_offset, accumulate] = words(call.args);
+    let Args { rows, cols4, x_offset, out_offset, accumulate } = Args::of(call.args);
     let ([x], [out]) = slices(call.bound);
     let n = cols4 as usize * 4;
     let x = &from_vec4(x, x_offset)[..rows as usize * n];

@@ -4,10 +4,10 @@
 //! others, "Parallel random numbers: as easy as 1, 2, 3", 2011) under a key of seed, update and layer. So a segment that is computed again, in whatever
 //! order and wherever its numbers lie, drops the same units.
 
-use super::{from_vec4, from_vec4_mut, slices, words};
+use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Var, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Var, Variant, Word, Work, args, linear_grid, no_constants, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -16,12 +16,33 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/dropout.wgsl"),
     tiled: false,
     bindings: &[read("x"), write("out")],
-    args: &["rows", "cols4", "x_offset", "out_offset", "lanes", "first", "seed_low", "seed_high", "update", "layer", "threshold", "scale"],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| linear_grid((args[0] * args[1]).div_ceil(64)),
+    grid: |args, _| {
+        let Args { rows, cols4, .. } = Args::of(args);
+        linear_grid((rows * cols4).div_ceil(64))
+    },
     cpu,
-    work: |args| Work { flops: 0.0, bytes: 32.0 * f64::from(args[0]) * f64::from(args[1]) },
+    work: |args| {
+        let Args { rows, cols4, .. } = Args::of(args);
+        Work { flops: 0.0, bytes: 32.0 * f64::from(rows) * f64::from(cols4) }
+    },
 };
+
+args! {
+    rows: u32,
+    cols4: u32,
+    x_offset: u32,
+    out_offset: u32,
+    lanes: u32,
+    first: u32,
+    seed_low: u32,
+    seed_high: u32,
+    update: u32,
+    layer: u32,
+    threshold: u32,
+    scale: f32,
+}
 
 /// How units are dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -63,20 +84,21 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, dropout:
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![x.slot, out.slot],
-        args: vec![
-            out.rows,
-            Word::from(out.ld).quarter(),
-            x.offset.quarter(),
-            out.offset.quarter(),
-            lanes.into(),
-            Word::var(Var::First),
-            (dropout.seed as u32).into(),
-            ((dropout.seed >> 32) as u32).into(),
-            Word::var(Var::Update),
-            layer.into(),
-            Word::scaled(Var::Drop, dropout.threshold),
-            Word::f32(dropout.scale()),
-        ],
+        args: Words {
+            rows: out.rows,
+            cols4: Word::from(out.ld).quarter(),
+            x_offset: x.offset.quarter(),
+            out_offset: out.offset.quarter(),
+            lanes: lanes.into(),
+            first: Word::var(Var::First),
+            seed_low: (dropout.seed as u32).into(),
+            seed_high: ((dropout.seed >> 32) as u32).into(),
+            update: Word::var(Var::Update),
+            layer: layer.into(),
+            threshold: Word::scaled(Var::Drop, dropout.threshold),
+            scale: Word::f32(dropout.scale()),
+        }
+        .into(),
         variant,
         repeat: Repeat::Once,
     });
@@ -86,12 +108,12 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, dropout:
 const SIDE_BY_SIDE: usize = 8;
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows, cols4, x_offset, out_offset, lanes, first, seed_low, seed_high, update, layer, threshold, scale] = words(call.args);
+    let Args { rows, cols4, x_offset, out_offset, lanes, first, seed_low, seed_high, update, layer, threshold, scale } = Args::of(call.args);
     let ([x], [out]) = slices(call.bound);
     let (rows, n) = (rows as usize, cols4 as usize * 4);
     let x = from_vec4(x, x_offset);
     let mut rest = &mut from_vec4_mut(out, out_offset)[..rows * n];
-    let (key, scale) = ([seed_low, seed_high, update, layer], f32::from_bits(scale));
+    let key = [seed_low, seed_high, update, layer];
     let tasks = host::split(rows, call.threads).into_iter().map(|range| {
         let part = host::take(&mut rest, range.len() * n);
         let x = &x[range.start * n..range.end * n];

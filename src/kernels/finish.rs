@@ -1,8 +1,8 @@
 //! Closes an update: norm, whether it applies, clip factor, bias corrections, and a row of the ring of metrics.
 
-use super::{float, slices, words};
+use super::slices;
 use crate::arena::Slot;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -11,21 +11,30 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/finish.wgsl"),
     tiled: false,
     bindings: &[read("part"), read("loss"), write("status")],
-    args: &["parts", "clip_norm", "ln_beta1", "ln_beta2", "inverse_n", "ring_row"],
+    args: Args::LIST,
     constants: |_, _| vec![("PARTS", f64::from(super::norm::PARTS))],
     grid: |_, _| [1, 1, 1],
     cpu,
     work: |_| Work::default(),
 };
 
+args! {
+    parts: u32,
+    clip_norm: f32,
+    ln_beta1: f32,
+    ln_beta2: f32,
+    inverse_n: f32,
+    ring_row: u32,
+}
+
 /// Words of the status: applied, skipped, applies now, clip factor, two bias corrections.
 pub const APPLIED: usize = 0;
 /// Updates skipped because a gradient was not finite.
 pub const SKIPPED: usize = 1;
-const APPLIES: usize = 2;
-const CLIP: usize = 3;
-const CORRECTION1: usize = 4;
-const CORRECTION2: usize = 5;
+pub(super) const APPLIES: usize = 2;
+pub(super) const CLIP: usize = 3;
+pub(super) const CORRECTION1: usize = 4;
+pub(super) const CORRECTION2: usize = 5;
 /// Word at which the ring begins.
 pub const RING: u32 = 16;
 /// Rows of the ring.
@@ -40,14 +49,14 @@ pub fn record(recording: &mut Recording, variant: Variant, [part, loss, status]:
         kernel: &KERNEL,
         label: "finish".to_string(),
         bindings: vec![part, loss, status],
-        args: vec![super::norm::PARTS.into(), Word::f32(clip_norm), ln1, ln2, inverse_n, ring_row],
+        args: Words { parts: super::norm::PARTS.into(), clip_norm: Word::f32(clip_norm), ln_beta1: ln1, ln_beta2: ln2, inverse_n, ring_row }.into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [parts, clip_norm, ln_beta1, ln_beta2, inverse_n, ring_row] = words(call.args);
+    let Args { parts, clip_norm, ln_beta1, ln_beta2, inverse_n, ring_row } = Args::of(call.args);
     let ([part, loss], [status]) = slices(call.bound);
     let status: &mut [u32] = bytemuck::cast_slice_mut(status);
     let (mut sum, mut bad) = (0f32, false);
@@ -59,13 +68,12 @@ fn cpu(call: &mut Call<'_, '_>) {
     let norm = sum.sqrt();
     status[if applies { APPLIED } else { SKIPPED }] += 1;
     status[APPLIES] = applies.into();
-    let clip = float(clip_norm);
-    status[CLIP] = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0f32 }.to_bits();
+    status[CLIP] = if clip_norm > 0.0 { (clip_norm / (norm + 1e-6)).min(1.0) } else { 1.0f32 }.to_bits();
     let applied = status[APPLIED] as f32;
-    status[CORRECTION1] = one_minus_exp(applied * float(ln_beta1)).to_bits();
-    status[CORRECTION2] = one_minus_exp(applied * float(ln_beta2)).to_bits();
+    status[CORRECTION1] = one_minus_exp(applied * ln_beta1).to_bits();
+    status[CORRECTION2] = one_minus_exp(applied * ln_beta2).to_bits();
     let norm = if applies { norm } else { f32::INFINITY };
-    let row = [(loss[0] * float(inverse_n)).to_bits(), norm.to_bits(), applies.into(), status[APPLIED]];
+    let row = [(loss[0] * inverse_n).to_bits(), norm.to_bits(), applies.into(), status[APPLIED]];
     status[(RING + ring_row * RING_WORDS) as usize..][..4].copy_from_slice(&row);
 }
 

@@ -1,9 +1,9 @@
 //! `out[r]` = `w[token_r]`: rows of W_xh picked by one-hot tokens.
 
-use super::{from_vec4, from_vec4_mut, slices, words};
+use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, no_constants, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -12,12 +12,26 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/gather.wgsl"),
     tiled: false,
     bindings: &[read("tokens"), read("w"), write("out")],
-    args: &["rows", "cols4", "tokens_offset", "w_offset", "out_offset"],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| linear_grid(args[1].div_ceil(32) * args[0].div_ceil(8)),
+    grid: |args, _| {
+        let Args { rows, cols4, .. } = Args::of(args);
+        linear_grid(cols4.div_ceil(32) * rows.div_ceil(8))
+    },
     cpu,
-    work: |args| Work { flops: 0.0, bytes: 8.0 * 4.0 * f64::from(args[0]) * f64::from(args[1]) },
+    work: |args| {
+        let Args { rows, cols4, .. } = Args::of(args);
+        Work { flops: 0.0, bytes: 8.0 * 4.0 * f64::from(rows) * f64::from(cols4) }
+    },
 };
+
+args! {
+    rows: u32,
+    cols4: u32,
+    tokens_offset: u32,
+    w_offset: u32,
+    out_offset: u32,
+}
 
 /// Records out = `w[tokens]`; tokens `[rows, 1]` of u32, w `[V, n]`, out `[rows, n]`.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, tokens: View, w: View, out: View) {
@@ -26,14 +40,21 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, tokens: 
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![tokens.slot, w.slot, out.slot],
-        args: vec![out.rows, Word::from(out.ld).quarter(), tokens.offset, w.offset.quarter(), out.offset.quarter()],
+        args: Words {
+            rows: out.rows,
+            cols4: Word::from(out.ld).quarter(),
+            tokens_offset: tokens.offset,
+            w_offset: w.offset.quarter(),
+            out_offset: out.offset.quarter(),
+        }
+        .into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows, cols4, tokens_offset, w_offset, out_offset] = words(call.args);
+    let Args { rows, cols4, tokens_offset, w_offset, out_offset } = Args::of(call.args);
     let ([tokens, w], [out]) = slices(call.bound);
     let (rows, n) = (rows as usize, cols4 as usize * 4);
     let tokens: &[u32] = &bytemuck::cast_slice(tokens)[tokens_offset as usize..][..rows];

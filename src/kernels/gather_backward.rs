@@ -1,9 +1,9 @@
 //! `d_w[v]` (+)= sum of `delta[r]` over the rows r whose token is v.
 
-use super::{from_vec4, from_vec4_mut, slices, words};
+use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -12,18 +12,32 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/gather_backward.wgsl"),
     tiled: false,
     bindings: &[read("starts"), read("delta"), write("out")],
-    args: &["vocab", "cols4", "starts_offset", "delta_offset", "out_offset", "accumulate", "rows"],
+    args: Args::LIST,
     constants: |_, variant| {
         let [columns, strands] = group(variant);
         vec![("COLUMNS", f64::from(columns)), ("STRANDS", f64::from(strands))]
     },
-    grid: |args, variant| linear_grid(args[0] * args[1].div_ceil(group(variant)[0])),
+    grid: |args, variant| {
+        let Args { vocab, cols4, .. } = Args::of(args);
+        linear_grid(vocab * cols4.div_ceil(group(variant)[0]))
+    },
     cpu,
     work: |args| {
-        let [vocab, cols4, rows] = [args[0], args[1], args[6]].map(f64::from);
+        let Args { vocab, cols4, rows, .. } = Args::of(args);
+        let [vocab, cols4, rows] = [vocab, cols4, rows].map(f64::from);
         Work { flops: 4.0 * rows * cols4, bytes: 16.0 * (rows + vocab) * cols4 }
     },
 };
+
+args! {
+    vocab: u32,
+    cols4: u32,
+    starts_offset: u32,
+    delta_offset: u32,
+    out_offset: u32,
+    accumulate: u32,
+    rows: u32,
+}
 
 /// Columns of a workgroup, in vec4s, and strands of rows: many of them where subgroups are wide, as on hardware, whose memory is far away.
 fn group(variant: Variant) -> [u32; 2] {
@@ -55,14 +69,23 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, starts: 
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![starts.slot, delta.slot, d_w.slot],
-        args: vec![d_w.rows, Word::from(d_w.ld).quarter(), starts.offset, delta.offset.quarter(), d_w.offset.quarter(), accumulate, delta.rows],
+        args: Words {
+            vocab: d_w.rows,
+            cols4: Word::from(d_w.ld).quarter(),
+            starts_offset: starts.offset,
+            delta_offset: delta.offset.quarter(),
+            out_offset: d_w.offset.quarter(),
+            accumulate,
+            rows: delta.rows,
+        }
+        .into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [vocab, cols4, starts_offset, delta_offset, out_offset, accumulate, _] = words(call.args);
+    let Args { vocab, cols4, starts_offset, delta_offset, out_offset, accumulate, .. } = Args::of(call.args);
     let ([starts, delta], [out]) = slices(call.bound);
     let (vocab, n) = (vocab as usize, cols4 as usize * 4);
     let list: &[u32] = &bytemuck::cast_slice(starts)[starts_offset as usize..];

@@ -1,10 +1,10 @@
 //! Weighted softmax cross-entropy over logits `[V, rows]`: `loss[r]` = w_r (log sum_v exp(z_v) - z_target), z = logits + b_y; and
 //! d_logits = w_r / N (softmax(z) - onehot) in place.
 
-use super::{float, slices, words};
+use super::slices;
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -13,17 +13,31 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/loss.wgsl"),
     tiled: false,
     bindings: &[read("targets"), read("params"), write("logits"), write("loss")],
-    args: &["rows", "vocab", "ld", "targets_offset", "weights_offset", "bias", "bias_offset", "inverse_n", "gradient", "loss_offset"],
+    args: Args::LIST,
     // 8 blocks of rows by strands of symbols: many where subgroups are wide, as on hardware, whose memory is far away.
     constants: |_, variant| vec![("STRANDS", if variant.width >= 32 { 32.0 } else { 1.0 })],
-    grid: |args, _| linear_grid(args[0].div_ceil(32)),
+    grid: |args, _| linear_grid(Args::of(args).rows.div_ceil(32)),
     cpu,
     // Read, and where there is a gradient, written; about 8 operations a logit.
     work: |args| {
-        let logits = f64::from(args[0]) * f64::from(args[1]);
-        Work { flops: 8.0 * logits, bytes: 4.0 * logits * f64::from(1 + args[8]) }
+        let Args { rows, vocab, gradient, .. } = Args::of(args);
+        let logits = f64::from(rows) * f64::from(vocab);
+        Work { flops: 8.0 * logits, bytes: 4.0 * logits * f64::from(1 + gradient) }
     },
 };
+
+args! {
+    rows: u32,
+    vocab: u32,
+    ld: u32,
+    targets_offset: u32,
+    weights_offset: u32,
+    bias: u32,
+    bias_offset: u32,
+    inverse_n: f32,
+    gradient: u32,
+    loss_offset: u32,
+}
 
 /// The operands of the loss.
 #[derive(Debug, Clone, Copy)]
@@ -57,18 +71,19 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![o.targets.slot, o.params, o.logits.slot, o.loss.slot],
-        args: vec![
-            o.loss.rows,
-            vocab.into(),
-            o.logits.ld.into(),
-            o.targets.offset,
-            o.weights.offset,
-            u32::from(o.bias.is_some()).into(),
-            o.bias.map_or(0.into(), |b| b.offset),
-            o.inverse_n,
-            u32::from(o.gradient).into(),
-            o.loss.offset,
-        ],
+        args: Words {
+            rows: o.loss.rows,
+            vocab: vocab.into(),
+            ld: o.logits.ld.into(),
+            targets_offset: o.targets.offset,
+            weights_offset: o.weights.offset,
+            bias: u32::from(o.bias.is_some()).into(),
+            bias_offset: o.bias.map_or(0.into(), |b| b.offset),
+            inverse_n: o.inverse_n,
+            gradient: u32::from(o.gradient).into(),
+            loss_offset: o.loss.offset,
+        }
+        .into(),
         variant,
         repeat: Repeat::Once,
     });
@@ -78,7 +93,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
 const BLOCK: usize = 64;
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows, vocab, ld, targets_offset, weights_offset, bias, bias_offset, inverse_n, gradient, loss_offset] = words(call.args);
+    let Args { rows, vocab, ld, targets_offset, weights_offset, bias, bias_offset, inverse_n, gradient, loss_offset } = Args::of(call.args);
     let ([targets, params], [logits, loss]) = slices(call.bound);
     let (rows, vocab, ld) = (rows as usize, vocab as usize, ld as usize);
     let padded = rows.next_multiple_of(4);
@@ -90,7 +105,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let logit_parts = host::cut_blocks(&mut logits[..vocab * ld], ld, 1, &ranges);
     let tasks = ranges.into_iter().zip(logit_parts).zip(loss_parts).map(|((range, mut z), mut loss)| {
         move || {
-            let mut block = Block { top: [0.0; BLOCK], sum: [0.0; BLOCK], bias, scale: float(inverse_n), gradient: gradient != 0 };
+            let mut block = Block { top: [0.0; BLOCK], sum: [0.0; BLOCK], bias, scale: inverse_n, gradient: gradient != 0 };
             for from in (0..range.len()).step_by(BLOCK) {
                 let part = from..(from + BLOCK).min(range.len());
                 let live = range.start + from..(range.start + part.end).min(rows);

@@ -1,10 +1,10 @@
 //! C (+)= op(A) op(B), batched; op is the identity or the transpose; with a mask, row k of A^T counts only where `mask[k]` != 0.
 
 pub use super::part_sum::Parts;
-use super::{from_vec4, from_vec4_mut, part_sum, slices, words};
+use super::{from_vec4, from_vec4_mut, part_sum, slices};
 use crate::arena::View;
 use crate::host::{self, Mat};
-use crate::kernel::{Call, Constant, Kernel, Loads, Variant, Word, Work, linear_grid, read, write};
+use crate::kernel::{Call, Constant, Kernel, Loads, Variant, Word, Work, args, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -13,36 +13,36 @@ pub static KERNEL: Kernel = Kernel {
     source: concat!(include_str!("../../shaders/matmul.wgsl"), include_str!("../../shaders/parked.wgsl")),
     tiled: true,
     bindings: &[read("a"), read("b"), read("mask"), write("c")],
-    args: &ARGS,
+    args: Args::LIST,
     constants,
     grid,
     cpu,
     work,
 };
 
+args! {
+    rows: u32,
+    cols: u32,
+    inner: u32,
+    a_offset: u32,
+    a_ld: u32,
+    a_stride: u32,
+    b_offset: u32,
+    b_ld: u32,
+    b_stride: u32,
+    c_offset: u32,
+    c_ld: u32,
+    c_stride: u32,
+    mask_offset: u32,
+    accumulate: u32,
+    batch: u32,
+    form: u32,
+    parts: u32,
+}
+
 /// The same with tiles of A and B in workgroup memory: [`Loads::Staged`].
 pub static STAGED: Kernel =
     Kernel { name: "matmul_staged", source: include_str!("../../shaders/matmul_staged.wgsl"), tiled: false, constants: staged_constants, ..KERNEL };
-
-const ARGS: [&str; 17] = [
-    "rows",
-    "cols",
-    "inner",
-    "a_offset",
-    "a_ld",
-    "a_stride",
-    "b_offset",
-    "b_ld",
-    "b_stride",
-    "c_offset",
-    "c_ld",
-    "c_stride",
-    "mask_offset",
-    "accumulate",
-    "batch",
-    "form",
-    "parts",
-];
 
 /// Which operands are transposed, and whether A's rows are masked; numbered as in the shader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,25 +139,26 @@ fn record_with(recording: &mut Recording, label: &str, variant: Variant, o: Oper
         kernel: if matches!(variant.loads, Loads::Staged(_)) { &STAGED } else { &KERNEL },
         label: label.to_string(),
         bindings: vec![a.slot, b.slot, mask.0, o.c.slot],
-        args: vec![
+        args: Words {
             rows,
             cols,
             inner,
-            a.offset.quarter(),
-            q(a.ld),
-            q(batch.strides[0]),
-            b.offset.quarter(),
-            q(b.ld),
-            q(batch.strides[1]),
-            o.c.offset.quarter(),
-            q(o.c.ld),
-            q(batch.strides[2]),
-            mask.1,
-            o.accumulate,
-            batch.count.into(),
-            (o.form as u32).into(),
-            parts.into(),
-        ],
+            a_offset: a.offset.quarter(),
+            a_ld: q(a.ld),
+            a_stride: q(batch.strides[0]),
+            b_offset: b.offset.quarter(),
+            b_ld: q(b.ld),
+            b_stride: q(batch.strides[1]),
+            c_offset: o.c.offset.quarter(),
+            c_ld: q(o.c.ld),
+            c_stride: q(batch.strides[2]),
+            mask_offset: mask.1,
+            accumulate: o.accumulate,
+            batch: batch.count.into(),
+            form: (o.form as u32).into(),
+            parts: parts.into(),
+        }
+        .into(),
         variant,
         repeat: Repeat::Once,
     });
@@ -176,13 +177,13 @@ fn staged_constants(args: &[u32], variant: Variant) -> Vec<Constant> {
 
 /// Which operands are.
 fn transposed(args: &[u32]) -> Vec<Constant> {
-    let form = Form::from_word(args[15]);
+    let form = Form::from_word(Args::of(args).form);
     let flag = |b: bool| f64::from(u8::from(b));
     vec![("TRANSPOSE_A", flag(form.transposes_a())), ("TRANSPOSE_B", flag(form == Form::Nt))]
 }
 
 fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
-    let (rows, cols, inner, batch) = (args[0], args[1], args[2], args[14]);
+    let Args { rows, cols, inner, batch, .. } = Args::of(args);
     if rows == 0 || cols == 0 || inner == 0 {
         return [0, 0, 0];
     }
@@ -193,8 +194,8 @@ fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows, cols, inner, a_offset, a_ld, a_stride, b_offset, b_ld, b_stride, c_offset, c_ld, c_stride, mask_offset, accumulate, batch, form, parts] =
-        words(call.args);
+    let Args { rows, cols, inner, a_offset, a_ld, a_stride, b_offset, b_ld, b_stride, c_offset, c_ld, c_stride, mask_offset, accumulate, batch, form, parts } =
+        Args::of(call.args);
     let ([a, b, mask], [c]) = slices(call.bound);
     let form = Form::from_word(form);
     let size = |n: u32| n as usize;
@@ -310,6 +311,7 @@ fn columns(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usi
 }
 
 fn work(args: &[u32]) -> Work {
-    let [m, n, k, batch, parts] = [args[0], args[1], args[2], args[14], args[16]].map(f64::from);
+    let Args { rows, cols, inner, batch, parts, .. } = Args::of(args);
+    let [m, n, k, batch, parts] = [rows, cols, inner, batch, parts].map(f64::from);
     Work { flops: 2.0 * m * n * k * batch / parts, bytes: 4.0 * ((m * k + k * n) / parts + m * n) * batch }
 }

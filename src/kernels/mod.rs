@@ -13,13 +13,9 @@ pub mod norm;
 pub mod optimizer;
 pub mod pack;
 pub mod part_sum;
-pub mod recurrence;
 pub mod regression_loss;
 pub mod row_sum;
-pub mod scan_backward;
-pub mod scan_forward;
-pub mod step_backward;
-pub mod step_forward;
+pub mod scan;
 pub mod transpose;
 
 use crate::kernel::{Bound, Kernel};
@@ -42,12 +38,12 @@ pub static KERNELS: [&Kernel; 23] = [
     &pack::KERNEL,
     &part_sum::KERNEL,
     &row_sum::KERNEL,
-    &scan_backward::KERNEL,
-    &scan_backward::HELD,
-    &scan_forward::KERNEL,
-    &scan_forward::HELD,
-    &step_backward::KERNEL,
-    &step_forward::KERNEL,
+    &scan::backward::KERNEL,
+    &scan::backward::HELD,
+    &scan::forward::KERNEL,
+    &scan::forward::HELD,
+    &scan::backward::STEP,
+    &scan::forward::STEP,
     &transpose::KERNEL,
     &pack::UNPACK,
 ];
@@ -70,11 +66,7 @@ choices!(Activation { Tanh = "tanh", Relu = "relu", Identity = "identity" });
 impl Activation {
     /// From the number that the kernels use.
     fn from_word(word: u32) -> Self {
-        match word {
-            0 => Activation::Tanh,
-            1 => Activation::Relu,
-            _ => Activation::Identity,
-        }
+        [Activation::Tanh, Activation::Relu, Activation::Identity][word as usize]
     }
 
     /// x = phi(x), element by element.
@@ -122,16 +114,6 @@ fn slices<'a, const R: usize, const W: usize>(bound: &'a mut [Bound<'_>]) -> ([&
         }
     }
     (reads.try_into().expect("read bindings of the kernel"), writes.try_into().expect("written bindings of the kernel"))
-}
-
-/// The arguments of a call as an array.
-fn words<const N: usize>(args: &[u32]) -> [u32; N] {
-    args.try_into().expect("arguments of the kernel")
-}
-
-/// A float argument.
-fn float(word: u32) -> f32 {
-    f32::from_bits(word)
 }
 
 /// The part of `data` that starts at `offset` vec4s.

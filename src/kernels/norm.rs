@@ -1,9 +1,9 @@
 //! Sum of squares in parts, and whether a number that is not finite was seen: `part[2g]` and `part[2g + 1]`.
 
-use super::{slices, words};
+use super::slices;
 use crate::arena::{Slot, View};
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, no_constants, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -12,12 +12,20 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/norm.wgsl"),
     tiled: false,
     bindings: &[read("x"), write("part")],
-    args: &["count4", "parts"],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| [args[1], 1, 1],
+    grid: |args, _| [Args::of(args).parts, 1, 1],
     cpu,
-    work: |args| Work { flops: 8.0 * f64::from(args[0]), bytes: 16.0 * f64::from(args[0]) },
+    work: |args| {
+        let count4 = f64::from(Args::of(args).count4);
+        Work { flops: 8.0 * count4, bytes: 16.0 * count4 }
+    },
 };
+
+args! {
+    count4: u32,
+    parts: u32,
+}
 
 /// Parts that the sum is made of: a multiple of 4, and no more than a workgroup has invocations everywhere.
 pub const PARTS: u32 = 128;
@@ -29,14 +37,15 @@ pub fn record(recording: &mut Recording, variant: Variant, x: View, part: Slot) 
         kernel: &KERNEL,
         label: "norm".to_string(),
         bindings: vec![x.slot, part],
-        args: vec![Word::from(x.ld).quarter(), PARTS.into()],
+        args: Words { count4: Word::from(x.ld).quarter(), parts: PARTS.into() }.into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [count4, parts] = words::<2>(call.args).map(|n| n as usize);
+    let Args { count4, parts } = Args::of(call.args);
+    let (count4, parts) = (count4 as usize, parts as usize);
     let ([x], [out]) = slices(call.bound);
     let x = &x[..count4 * 4];
     let pieces = host::split(count4, parts);

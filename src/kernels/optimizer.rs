@@ -1,22 +1,78 @@
-//! One update of all parameters: SGD with momentum, RMSprop, Adam, AdamW, as PyTorch defines them. See the shader for the formulas.
+//! One update of all parameters. What becomes of each, its rule says, see [`crate::optimizer`].
 
-use super::{float, slices, words};
+use super::{finish, slices};
 use crate::arena::Slot;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, read, write};
+use crate::optimizer::{Constants, RULES, Step, Update};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
 pub static KERNEL: Kernel = Kernel {
     name: "optimizer",
-    source: include_str!("../../shaders/optimizer.wgsl"),
+    source: match std::str::from_utf8(&SOURCE) {
+        Ok(source) => source,
+        Err(_) => panic!("texts one after the other are a text"),
+    },
     tiled: false,
     bindings: &[read("gradients"), read("status"), write("params"), write("m"), write("v")],
-    args: &["count4", "rule", "lr", "a", "b", "eps", "decay", "clip_value"],
-    constants: |args, _| vec![("RULE", f64::from(args[1]))],
-    grid: |args, _| linear_grid(args[0].div_ceil(64)),
+    args: Args::LIST,
+    constants: |args, _| vec![("RULE", f64::from(Args::of(args).rule))],
+    grid: |args, _| linear_grid(Args::of(args).count4.div_ceil(64)),
     cpu,
-    work: |args| Work { flops: 40.0 * f64::from(args[0]), bytes: 7.0 * 16.0 * f64::from(args[0]) },
+    work: |args| {
+        let count4 = f64::from(Args::of(args).count4);
+        Work { flops: 40.0 * count4, bytes: 7.0 * 16.0 * count4 }
+    },
+};
+
+args! {
+    count4: u32,
+    rule: u32,
+    lr: f32,
+    a: f32,
+    b: f32,
+    eps: f32,
+    decay: f32,
+    clip_value: f32,
+}
+
+const COUNT: usize = RULES.len();
+const PLACES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+/// The shader: its file, then the arms of all rules.
+const TEXTS: [&str; 5 * COUNT + 3] = {
+    let mut texts = [""; 5 * COUNT + 3];
+    texts[0] = include_str!("../../shaders/optimizer.wgsl");
+    texts[1] = "\nfn apply(i: u32, p: vec4f, g: vec4f, corrections: vec2f) {\n";
+    let mut i = 0;
+    while i < COUNT {
+        [texts[5 * i + 2], texts[5 * i + 3], texts[5 * i + 4], texts[5 * i + 5], texts[5 * i + 6]] =
+            ["    if RULE == ", PLACES[i], "u {", RULES[i].wgsl, "    }\n"];
+        i += 1;
+    }
+    texts[5 * COUNT + 2] = "}\n";
+    texts
+};
+
+const LENGTH: usize = {
+    let (mut length, mut i) = (0, 0);
+    while i < TEXTS.len() {
+        length += TEXTS[i].len();
+        i += 1;
+    }
+    length
+};
+
+static SOURCE: [u8; LENGTH] = {
+    let (mut source, mut i, mut at) = ([0; LENGTH], 0, 0);
+    while i < TEXTS.len() {
+        let (_, rest) = source.split_at_mut(at);
+        rest.split_at_mut(TEXTS[i].len()).0.copy_from_slice(TEXTS[i].as_bytes());
+        at += TEXTS[i].len();
+        i += 1;
+    }
+    source
 };
 
 /// The slots that the update works on. An unused moment is bound as a slot of its own that need not hold `count` numbers.
@@ -34,117 +90,51 @@ pub struct Slots {
     pub v: Slot,
 }
 
-/// The constants of a rule, named as in the shader.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Constants {
-    /// 0 sgd, 1 rmsprop, 2 adam.
-    pub rule: u32,
-    /// momentum, alpha or beta1.
-    pub a: f32,
-    /// beta2.
-    pub b: f32,
-    /// Added to the denominator.
-    pub eps: f32,
-    /// Decoupled weight decay.
-    pub decay: f32,
-    /// Bound of each gradient; 0 for none.
-    pub clip_value: f32,
-}
-
 /// Records one update of the first `count` parameters, a multiple of 4.
-pub fn record(recording: &mut Recording, variant: Variant, slots: Slots, count: u32, c: Constants, lr: Word) {
+pub fn record(recording: &mut Recording, variant: Variant, slots: Slots, count: u32, update: &Update, lr: Word) {
+    let Constants { a, b, eps, decay } = update.constants;
     recording.push(Dispatch {
         kernel: &KERNEL,
         label: "optimizer".to_string(),
         bindings: vec![slots.gradients, slots.status, slots.params, slots.m, slots.v],
-        args: vec![
-            Word::from(count).quarter(),
-            c.rule.into(),
+        args: Words {
+            count4: Word::from(count).quarter(),
+            rule: (update.rule.place() as u32).into(),
             lr,
-            Word::f32(c.a),
-            Word::f32(c.b),
-            Word::f32(c.eps),
-            Word::f32(c.decay),
-            Word::f32(c.clip_value),
-        ],
+            a: Word::f32(a),
+            b: Word::f32(b),
+            eps: Word::f32(eps),
+            decay: Word::f32(decay),
+            clip_value: Word::f32(update.clip.value()),
+        }
+        .into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [count4, rule, lr, a, b, eps, decay, clip_value] = words(call.args);
-    let ([gradients, status], [params, m, v]) = slices(call.bound);
+    let args = Args::of(call.args);
+    let ([gradients, status], [params, mut m, mut v]) = slices(call.bound);
     let status: &[u32] = bytemuck::cast_slice(status);
-    if status[2] == 0 {
+    if status[finish::APPLIES] == 0 {
         return;
     }
-    let n = count4 as usize * 4;
-    let update = Update {
-        rule,
-        lr: float(lr),
-        a: float(a),
-        b: float(b),
-        eps: float(eps),
-        decay: float(decay),
-        clip: float(clip_value),
-        factor: float(status[3]),
-        corrections: [float(status[4]), float(status[5])],
+    let n = args.count4 as usize * 4;
+    let float = |word: usize| f32::from_bits(status[word]);
+    let step = Step {
+        lr: args.lr,
+        constants: Constants { a: args.a, b: args.b, eps: args.eps, decay: args.decay },
+        clip: args.clip_value,
+        factor: float(finish::CLIP),
+        corrections: [finish::CORRECTION1, finish::CORRECTION2].map(float),
     };
-    let ranges = host::split(n, call.threads);
-    let (mut p, mut m, mut v) = (&mut params[..n], m, v);
-    let tasks: Vec<_> = ranges
-        .into_iter()
-        .map(|range| {
-            let parts = [host::take(&mut p, range.len()), host::take(&mut m, range.len()), host::take(&mut v, range.len())];
-            let g = &gradients[range];
-            move || update.apply(g, parts)
-        })
-        .collect();
+    let rule = &RULES[args.rule as usize];
+    let mut p = &mut params[..n];
+    let tasks = host::split(n, call.threads).into_iter().map(|range| {
+        let parts = [host::take(&mut p, range.len()), host::take(&mut m, range.len()), host::take(&mut v, range.len())];
+        let g = &gradients[range];
+        move || (rule.cpu)(&step, g, parts)
+    });
     host::parallel(tasks);
-}
-
-#[derive(Clone, Copy)]
-struct Update {
-    rule: u32,
-    lr: f32,
-    a: f32,
-    b: f32,
-    eps: f32,
-    decay: f32,
-    clip: f32,
-    factor: f32,
-    corrections: [f32; 2],
-}
-
-impl Update {
-    fn gradient(&self, g: f32) -> f32 {
-        let g = g * self.factor;
-        if self.clip > 0.0 { g.clamp(-self.clip, self.clip) } else { g }
-    }
-
-    fn apply(&self, g: &[f32], [p, m, v]: [&mut [f32]; 3]) {
-        host::vectorized(
-            #[inline(always)]
-            || match self.rule {
-                0 if self.a == 0.0 => p.iter_mut().zip(g).for_each(|(p, g)| *p -= self.lr * self.gradient(*g)),
-                0 => p.iter_mut().zip(g).zip(m).for_each(|((p, g), m)| {
-                    *m = self.gradient(*g) + self.a * *m;
-                    *p -= self.lr * *m;
-                }),
-                1 => p.iter_mut().zip(g).zip(v).for_each(|((p, g), v)| {
-                    let g = self.gradient(*g);
-                    *v = self.a * *v + (1.0 - self.a) * g * g;
-                    *p -= self.lr * g / (v.sqrt() + self.eps);
-                }),
-                _ => p.iter_mut().zip(g).zip(m).zip(v).for_each(|(((p, g), m), v)| {
-                    let g = self.gradient(*g);
-                    *m = self.a * *m + (1.0 - self.a) * g;
-                    *v = self.b * *v + (1.0 - self.b) * g * g;
-                    let step = (*m / self.corrections[0]) / ((*v / self.corrections[1]).sqrt() + self.eps);
-                    *p = (*p - self.lr * self.decay * *p) - self.lr * step;
-                }),
-            },
-        );
-    }
 }

@@ -3,10 +3,10 @@
 //! A number is rounded to the nearest half, of two that are equally near to the even one, on every device alike. Finite numbers beyond the
 //! range become the last of it, plus or minus 65504; what is not finite stays so, and the guards of training see it.
 
-use super::{from_vec4, from_vec4_mut, slices, words};
+use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::Slot;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, no_constants, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The largest half.
@@ -24,9 +24,9 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/pack.wgsl"),
     tiled: false,
     bindings: &[read("x"), write("packed")],
-    args: &["count4", "x_offset", "packed_offset"],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| linear_grid(args[0].div_ceil(64)),
+    grid: |args, _| linear_grid(Args::of(args).count4.div_ceil(64)),
     cpu: cpu_pack,
     work,
 };
@@ -37,15 +37,21 @@ pub static UNPACK: Kernel = Kernel {
     source: include_str!("../../shaders/unpack.wgsl"),
     tiled: false,
     bindings: &[read("packed"), write("x")],
-    args: &["count4", "x_offset", "packed_offset"],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| linear_grid(args[0].div_ceil(64)),
+    grid: |args, _| linear_grid(Args::of(args).count4.div_ceil(64)),
     cpu: cpu_unpack,
     work,
 };
 
+args! {
+    count4: u32,
+    x_offset: u32,
+    packed_offset: u32,
+}
+
 fn work(args: &[u32]) -> Work {
-    Work { flops: 0.0, bytes: 24.0 * f64::from(args[0]) }
+    Work { flops: 0.0, bytes: 24.0 * f64::from(Args::of(args).count4) }
 }
 
 /// What is packed, and into what.
@@ -78,14 +84,14 @@ fn record(recording: &mut Recording, label: &str, variant: Variant, kernel: &'st
         kernel,
         label: label.to_string(),
         bindings: bindings.to_vec(),
-        args: vec![o.count.quarter(), o.x_offset.quarter(), o.packed_offset.quarter()],
+        args: Words { count4: o.count.quarter(), x_offset: o.x_offset.quarter(), packed_offset: o.packed_offset.quarter() }.into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu_pack(call: &mut Call<'_, '_>) {
-    let [count4, x_offset, packed_offset] = words(call.args);
+    let Args { count4, x_offset, packed_offset } = Args::of(call.args);
     let ([x], [packed]) = slices(call.bound);
     let n = count4 as usize;
     let x = &from_vec4(x, x_offset)[..n * 4];
@@ -104,7 +110,7 @@ fn cpu_pack(call: &mut Call<'_, '_>) {
 }
 
 fn cpu_unpack(call: &mut Call<'_, '_>) {
-    let [count4, x_offset, packed_offset] = words(call.args);
+    let Args { count4, x_offset, packed_offset } = Args::of(call.args);
     let ([packed], [x]) = slices(call.bound);
     let n = count4 as usize;
     let packed = &packed[packed_offset as usize * 2..][..n * 2];

@@ -1,9 +1,9 @@
 //! C (+)= the sum of the parts of a product, in their order: the second half of [`super::matmul::record_parted`].
 
-use super::{from_vec4, from_vec4_mut, slices, words};
+use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::{Slot, View};
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -12,15 +12,30 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/part_sum.wgsl"),
     tiled: false,
     bindings: &[read("part"), write("c")],
-    args: &["rows", "cols", "inner", "parts", "stride", "c_offset", "c_ld", "accumulate"],
+    args: Args::LIST,
     constants: crate::kernel::no_constants,
-    grid: |args, _| if args[2] == 0 { [0, 0, 0] } else { linear_grid((args[0] * args[1].div_ceil(4)).div_ceil(64)) },
+    grid: |args, _| {
+        let Args { rows, cols, inner, .. } = Args::of(args);
+        if inner == 0 { [0, 0, 0] } else { linear_grid((rows * cols.div_ceil(4)).div_ceil(64)) }
+    },
     cpu,
     work: |args| {
-        let [elements, parts] = [f64::from(args[0]) * f64::from(args[1]), f64::from(args[3])];
+        let Args { rows, cols, parts, .. } = Args::of(args);
+        let [elements, parts] = [f64::from(rows) * f64::from(cols), f64::from(parts)];
         Work { flops: elements * parts, bytes: 4.0 * elements * (parts + 1.0) }
     },
 };
+
+args! {
+    rows: u32,
+    cols: u32,
+    inner: u32,
+    parts: u32,
+    stride: u32,
+    c_offset: u32,
+    c_ld: u32,
+    accumulate: u32,
+}
 
 /// Parts that the inner dimension of a product is cut into, nearly equal ones, of whole blocks of 4: long sums of few results, which would
 /// keep few workgroups busy.
@@ -41,14 +56,24 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, parts: P
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![parts.slot, c.slot],
-        args: vec![c.rows, c.cols, inner, parts.count.into(), q(parts.stride), c.offset.quarter(), q(c.ld), accumulate],
+        args: Words {
+            rows: c.rows,
+            cols: c.cols,
+            inner,
+            parts: parts.count.into(),
+            stride: q(parts.stride),
+            c_offset: c.offset.quarter(),
+            c_ld: q(c.ld),
+            accumulate,
+        }
+        .into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows, cols, _, parts, stride, c_offset, c_ld, accumulate] = words(call.args);
+    let Args { rows, cols, parts, stride, c_offset, c_ld, accumulate, .. } = Args::of(call.args);
     let ([part], [c]) = slices(call.bound);
     let (rows, ld, wide) = (rows as usize, c_ld as usize * 4, cols.next_multiple_of(4) as usize);
     let mut rest = &mut from_vec4_mut(c, c_offset)[..(rows - 1) * ld + wide];

@@ -1,10 +1,10 @@
 //! Weighted mean deviation of outputs `[V, rows]` from numbers: `loss[r]` = w_r / V sum_v e(z_v - y_v), z = outputs + b_y, e(d) = d^2 or |d|; and
 //! d_outputs = w_r / (N V) e'(z - y) in place.
 
-use super::{float, slices, words};
+use super::slices;
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, no_constants, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 use crate::setting::choices;
 
@@ -14,29 +14,32 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/regression_loss.wgsl"),
     tiled: false,
     bindings: &[read("targets"), read("params"), write("outputs"), write("loss")],
-    args: &[
-        "rows",
-        "count",
-        "ld",
-        "targets_offset",
-        "targets_ld",
-        "weights_offset",
-        "bias",
-        "bias_offset",
-        "inverse_n",
-        "gradient",
-        "loss_offset",
-        "absolute",
-        "inverse_count",
-    ],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| linear_grid(args[0].div_ceil(64)),
+    grid: |args, _| linear_grid(Args::of(args).rows.div_ceil(64)),
     cpu,
     work: |args| {
-        let outputs = f64::from(args[0]) * f64::from(args[1]);
-        Work { flops: 4.0 * outputs, bytes: 4.0 * outputs * f64::from(2 + args[9]) }
+        let Args { rows, count, gradient, .. } = Args::of(args);
+        let outputs = f64::from(rows) * f64::from(count);
+        Work { flops: 4.0 * outputs, bytes: 4.0 * outputs * f64::from(2 + gradient) }
     },
 };
+
+args! {
+    rows: u32,
+    count: u32,
+    ld: u32,
+    targets_offset: u32,
+    targets_ld: u32,
+    weights_offset: u32,
+    bias: u32,
+    bias_offset: u32,
+    inverse_n: f32,
+    gradient: u32,
+    loss_offset: u32,
+    absolute: u32,
+    inverse_count: f32,
+}
 
 /// How far a number is off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -84,36 +87,36 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![o.targets.slot, o.params, o.outputs.slot, o.loss.slot],
-        args: vec![
-            o.loss.rows,
-            count.into(),
-            o.outputs.ld.into(),
-            o.targets.offset,
-            o.targets.ld.into(),
-            o.weights.offset,
-            u32::from(o.bias.is_some()).into(),
-            o.bias.map_or(0.into(), |b| b.offset),
-            o.inverse_n,
-            u32::from(o.gradient).into(),
-            o.loss.offset,
-            u32::from(o.deviation == RegressionLoss::Absolute).into(),
-            Word::f32((1.0 / f64::from(count)) as f32),
-        ],
+        args: Words {
+            rows: o.loss.rows,
+            count: count.into(),
+            ld: o.outputs.ld.into(),
+            targets_offset: o.targets.offset,
+            targets_ld: o.targets.ld.into(),
+            weights_offset: o.weights.offset,
+            bias: u32::from(o.bias.is_some()).into(),
+            bias_offset: o.bias.map_or(0.into(), |b| b.offset),
+            inverse_n: o.inverse_n,
+            gradient: u32::from(o.gradient).into(),
+            loss_offset: o.loss.offset,
+            absolute: u32::from(o.deviation == RegressionLoss::Absolute).into(),
+            inverse_count: Word::f32((1.0 / f64::from(count)) as f32),
+        }
+        .into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows, count, ld, targets_offset, targets_ld, weights_offset, bias, bias_offset, inverse_n, gradient, loss_offset, absolute, inverse_count] =
-        words(call.args);
+    let Args { rows, count, ld, targets_offset, targets_ld, weights_offset, bias, bias_offset, inverse_n, gradient, loss_offset, absolute, inverse_count } =
+        Args::of(call.args);
     let ([targets, params], [outputs, loss]) = slices(call.bound);
     let (rows, count, ld, targets_ld) = (rows as usize, count as usize, ld as usize, targets_ld as usize);
     let padded = rows.next_multiple_of(4);
     let weights = &targets[weights_offset as usize..][..rows];
     let targets = &targets[targets_offset as usize..];
     let bias = (bias != 0).then(|| &params[bias_offset as usize..][..count]);
-    let (inverse_n, inverse_count) = (float(inverse_n), float(inverse_count));
     // Blocks of rows, so that neighbouring numbers are worked on together.
     let ranges: Vec<_> = host::split(padded / 4, call.threads).into_iter().map(|r| r.start * 4..r.end * 4).collect();
     let loss_parts = host::cut_blocks(&mut loss[loss_offset as usize..][..padded], padded, 1, &ranges);

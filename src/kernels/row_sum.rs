@@ -1,9 +1,9 @@
 //! `out[r]` (+)= sum of row r of x.
 
-use super::{from_vec4, slices, words};
+use super::{from_vec4, slices};
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, no_constants, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -12,12 +12,28 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/row_sum.wgsl"),
     tiled: false,
     bindings: &[read("x"), write("out")],
-    args: &["rows", "cols", "x_offset", "x_ld", "out_offset", "accumulate"],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| if args[1] == 0 { [0, 0, 0] } else { linear_grid(args[0]) },
+    grid: |args, _| {
+        let Args { rows, cols, .. } = Args::of(args);
+        if cols == 0 { [0, 0, 0] } else { linear_grid(rows) }
+    },
     cpu,
-    work: |args| Work { flops: f64::from(args[0]) * f64::from(args[1]), bytes: 4.0 * f64::from(args[0]) * f64::from(args[1]) },
+    work: |args| {
+        let Args { rows, cols, .. } = Args::of(args);
+        let elements = f64::from(rows) * f64::from(cols);
+        Work { flops: elements, bytes: 4.0 * elements }
+    },
 };
+
+args! {
+    rows: u32,
+    cols: u32,
+    x_offset: u32,
+    x_ld: u32,
+    out_offset: u32,
+    accumulate: u32,
+}
 
 /// Records out (+)= row sums of x `[rows, cols]`, whose padding to a multiple of 4 is zero; out `[1, rows]`.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, x: View, out: View, accumulate: Word) {
@@ -26,14 +42,14 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, x: View,
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![x.slot, out.slot],
-        args: vec![x.rows, x.cols, x.offset.quarter(), Word::from(x.ld).quarter(), out.offset, accumulate],
+        args: Words { rows: x.rows, cols: x.cols, x_offset: x.offset.quarter(), x_ld: Word::from(x.ld).quarter(), out_offset: out.offset, accumulate }.into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows, cols, x_offset, x_ld, out_offset, accumulate] = words(call.args);
+    let Args { rows, cols, x_offset, x_ld, out_offset, accumulate } = Args::of(call.args);
     let ([x], [out]) = slices(call.bound);
     let x = from_vec4(x, x_offset);
     let (rows, cols, ld) = (rows as usize, cols as usize, x_ld as usize * 4);

@@ -1,9 +1,9 @@
 //! out = x^T for a padded matrix.
 
-use super::{from_vec4, from_vec4_mut, slices, words};
+use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::View;
 use crate::host;
-use crate::kernel::{Call, Kernel, Variant, Word, Work, linear_grid, no_constants, read, write};
+use crate::kernel::{Call, Kernel, Variant, Word, Work, args, linear_grid, no_constants, read, write};
 use crate::recording::{Dispatch, Recording, Repeat};
 
 /// The kernel.
@@ -12,12 +12,25 @@ pub static KERNEL: Kernel = Kernel {
     source: include_str!("../../shaders/transpose.wgsl"),
     tiled: false,
     bindings: &[read("x"), write("out")],
-    args: &["rows4", "cols4", "x_offset", "out_offset"],
+    args: Args::LIST,
     constants: no_constants,
-    grid: |args, _| linear_grid((args[0] * args[1]).div_ceil(64)),
+    grid: |args, _| {
+        let Args { rows4, cols4, .. } = Args::of(args);
+        linear_grid((rows4 * cols4).div_ceil(64))
+    },
     cpu,
-    work: |args| Work { flops: 0.0, bytes: 2.0 * 64.0 * f64::from(args[0]) * f64::from(args[1]) },
+    work: |args| {
+        let Args { rows4, cols4, .. } = Args::of(args);
+        Work { flops: 0.0, bytes: 2.0 * 64.0 * f64::from(rows4) * f64::from(cols4) }
+    },
 };
+
+args! {
+    rows4: u32,
+    cols4: u32,
+    x_offset: u32,
+    out_offset: u32,
+}
 
 /// Records out `[c, r]` = the transpose of x `[r, c]`, padding included: x is stored with rows and columns padded to multiples of 4.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, x: View, out: View) {
@@ -27,14 +40,14 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, x: View,
         kernel: &KERNEL,
         label: label.to_string(),
         bindings: vec![x.slot, out.slot],
-        args: vec![(rows / 4).into(), Word::from(x.ld).quarter(), x.offset.quarter(), out.offset.quarter()],
+        args: Words { rows4: (rows / 4).into(), cols4: Word::from(x.ld).quarter(), x_offset: x.offset.quarter(), out_offset: out.offset.quarter() }.into(),
         variant,
         repeat: Repeat::Once,
     });
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let [rows4, cols4, x_offset, out_offset] = words(call.args);
+    let Args { rows4, cols4, x_offset, out_offset } = Args::of(call.args);
     let ([x], [out]) = slices(call.bound);
     let (rows, cols) = (rows4 as usize * 4, cols4 as usize * 4);
     let x = &from_vec4(x, x_offset)[..rows * cols];

@@ -25,25 +25,11 @@ use super::{Config, Input, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
 use crate::dims::pad4;
 use crate::kernel::{Capabilities, Values, Var, Word};
-use crate::kernels::{
-    carry_state, col_sum, dropout, finish, gather, gather_backward, matmul, norm, optimizer, pack, recurrence, scan_backward, scan_forward, transpose,
-};
+use crate::kernels::{carry_state, col_sum, dropout, finish, gather, gather_backward, matmul, norm, optimizer, pack, scan, transpose};
 use crate::layout::Program;
+pub use crate::optimizer::Update;
 use crate::recording::Recording;
 use matmul::{Form, StridedBatch};
-
-/// What one optimizer update does beside the gradient.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Update {
-    /// The rule and its constants.
-    pub constants: optimizer::Constants,
-    /// beta1 and beta2 of the bias corrections.
-    pub betas: [f64; 2],
-    /// Bound of the global norm; 0 for none.
-    pub clip_norm: f32,
-    /// Whether the rule keeps a first and a second moment.
-    pub moments: [bool; 2],
-}
 
 /// Recording that makes W_hh^T, once an update.
 pub const PREPARE: usize = 0;
@@ -365,7 +351,7 @@ impl Recorder {
             let pre = self.hidden(self.pre[group], 0.into(), self.rows());
             self.input_projection(&mut r, group, k, pre);
             let state = k * self.extent.all_states() * self.state();
-            let operands = scan_forward::Operands {
+            let operands = scan::forward::Operands {
                 pre,
                 w: self.param("w_hh", k),
                 bias: self.tensor(self.slots.params, &format!("b_h.{k}")),
@@ -377,7 +363,7 @@ impl Recorder {
                 lanes: self.extent.lanes,
                 activation: self.config.activation,
             };
-            recurrence::forward(&mut r, &format!("h.{k}"), &self.capabilities, operands);
+            scan::forward::record(&mut r, &format!("h.{k}"), &self.capabilities, operands);
         }
         r
     }
@@ -412,7 +398,7 @@ impl Recorder {
 
     /// d_h of a layer becomes its delta.
     fn scan_backward(&self, r: &mut Recording, group: usize, k: u32, delta: View) {
-        let operands = scan_backward::Operands {
+        let operands = scan::backward::Operands {
             h: self.h(group, k, 0),
             w_t: self.w_t(k),
             keep: self.input(self.inputs.keep()),
@@ -423,7 +409,7 @@ impl Recorder {
             lanes: self.extent.lanes,
             activation: self.config.activation,
         };
-        recurrence::backward(r, &format!("delta.{k}"), &self.capabilities, operands);
+        scan::backward::record(r, &format!("delta.{k}"), &self.capabilities, operands);
     }
 
     /// d_h of the layer below k: delta W_xh^T, dropped as what was read.
@@ -479,10 +465,10 @@ impl Recorder {
         let all = View { slot: self.slots.gradients, offset: 0.into(), rows: 1.into(), cols: count.into(), ld: count };
         norm::record(&mut r, variant, all, self.parts);
         let slots = [self.parts, self.slots.loss, self.slots.status];
-        finish::record(&mut r, variant, slots, update.clip_norm, update.betas, Word::var(Var::InverseN), Word::var(Var::RingRow));
+        finish::record(&mut r, variant, slots, update.clip.norm(), update.betas, Word::var(Var::InverseN), Word::var(Var::RingRow));
         let [m, v] = self.slots.moments;
         let slots = optimizer::Slots { gradients: self.slots.gradients, status: self.slots.status, params: self.slots.params, m, v };
-        optimizer::record(&mut r, variant, slots, count, update.constants, Word::var(Var::LearningRate));
+        optimizer::record(&mut r, variant, slots, count, update, Word::var(Var::LearningRate));
         r
     }
 

@@ -66,7 +66,10 @@ fn parameters(r: &Recorded) -> Option<u64> {
         return Some(planned.parameters);
     }
     let vocab = planned.vocabulary;
-    Some(Config { hidden: c.training.hidden, layers: c.training.layers, activation: c.training.activation, bias: !c.training.no_bias, ..Config::symbols(vocab) }.parameters())
+    Some(
+        Config { hidden: c.training.hidden, layers: c.training.layers, activation: c.training.activation, bias: !c.training.no_bias, ..Config::symbols(vocab) }
+            .parameters(),
+    )
 }
 
 pub(super) fn capital(word: &str) -> String {

@@ -176,6 +176,7 @@ pub(super) fn fraction_mark(c: &char) -> std::result::Result<(), String> {
 }
 
 /// A notation of times.
+#[allow(clippy::ptr_arg)] // a function of the setting's own type
 pub(super) fn strftime(format: &String) -> std::result::Result<(), String> {
     check_format(format).map_err(|e| format!("expected a notation of strftime, such as %d/%m/%Y %H:%M; {e}"))
 }

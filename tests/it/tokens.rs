@@ -32,8 +32,11 @@ fn a_build_without_tokenizers_says_how_to_get_one_with_them() {
 #[cfg(feature = "tokens")]
 mod with {
     use super::*;
+    use retrograd::data::Sequences;
     use retrograd::{Kind, Symbols, Text, Tokenizer, Vocabulary};
     use serde_json::{Value, json};
+    use std::sync::Arc;
+    use std::time::Instant;
     use tokenizers::models::TrainerWrapper;
     use tokenizers::models::bpe::{BPE, BpeTrainer};
     use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -275,5 +278,29 @@ mod with {
         assert!(retrograd::Model::from_container(container.clone()).unwrap_err().to_string().contains("its tokenizer: not a tokenizer"));
         container.metadata.remove("tokenizer");
         assert!(retrograd::Model::from_container(container).unwrap_err().to_string().contains("no `tokenizer`"));
+    }
+    /// A text in sequences, and one in pieces that begin anywhere: encoded, cut, and the bytes counted that are scored.
+    #[test]
+    #[ignore = "a measurement; run it by itself in a build with optimization, with --nocapture"]
+    fn the_time_for_a_byte_does_not_grow_with_the_text() {
+        let vocabulary = vocabulary(bytes_and(50));
+        let line = "she sells sea shells on the sea shore,\r\nand so she does\n";
+        let seconds = |megabytes: usize, separator: Option<&str>| {
+            let start = Instant::now();
+            let text = Text::given("shells", line.repeat((megabytes << 20) / line.len()));
+            let symbols = Arc::new(Symbols::separated(text, vocabulary.clone(), separator).unwrap());
+            let mut all = vec![Sequences::pieces(symbols.clone(), 0..symbols.len(), 50).unwrap()];
+            all.extend(separator.map(|s| Sequences::new(symbols.clone(), s).unwrap()));
+            for sequences in all {
+                let bytes = sequences.scored_bytes().unwrap().expect("bytes of a text");
+                assert!(bytes > (megabytes as u64) * 900_000, "{bytes} bytes");
+            }
+            start.elapsed().as_secs_f64() / megabytes as f64
+        };
+        for separator in [Some("\n"), None] {
+            let each = [1, 4, 16].map(|megabytes| seconds(megabytes, separator));
+            println!("seconds for each of 1, 4 and 16 MB, separator {separator:?}: {each:.3?}");
+            assert!(each[2] < 4.0 * each[0], "what is quadratic takes 16 times as long: {each:.3?}");
+        }
     }
 }

@@ -5,7 +5,8 @@ use super::run::{Forms, check};
 use crate::compare::Want;
 use retrograd::arena::Slot;
 use retrograd::kernel::{Values, Var, Word};
-use retrograd::kernels::optimizer::{Constants, Slots, record};
+use retrograd::kernels::optimizer::{Slots, record};
+use retrograd::optimizer::{Clip, Constants, Optimizer, Update};
 
 const LR: f32 = 0.03;
 /// Parameters that are not padding; their number padded to a multiple of 4 is not one of a workgroup's 256.
@@ -13,19 +14,25 @@ const COUNTS: [u32; 3] = [1, 37, 1029];
 /// The update that is skipped.
 const SKIPPED: u32 = 2;
 
-const SGD: Constants = Constants { rule: 0, a: 0.0, b: 0.0, eps: 0.0, decay: 0.0, clip_value: 0.0 };
-const RMSPROP: Constants = Constants { rule: 1, a: 0.95, b: 0.0, eps: 1e-3, decay: 0.0, clip_value: 0.0 };
-/// eps is large so that its place is seen.
-const ADAM: Constants = Constants { rule: 2, a: 0.9, b: 0.99, eps: 1e-3, decay: 0.0, clip_value: 0.0 };
+/// Every rule, SGD also with momentum, as it clips.
+fn rules(clip: Clip) -> Vec<Update> {
+    let rules = Optimizer::all().into_iter().chain([Optimizer::Sgd { momentum: 0.9 }, Optimizer::RmsProp { alpha: 0.95 }, Optimizer::AdamW { decay: 0.1 }]);
+    rules.map(|rule| seen(rule.update(clip))).collect()
+}
+
+/// With an eps so large that its place is seen, where there is one.
+fn seen(mut update: Update) -> Update {
+    if update.constants.eps != 0.0 {
+        update.constants.eps = 1e-3;
+    }
+    update
+}
 
 #[test]
 pub(super) fn optimizer() {
-    let momentum = Constants { a: 0.9, ..SGD };
-    let adamw = Constants { decay: 0.1, ..ADAM };
     for count in COUNTS {
-        for rule in [SGD, momentum, RMSPROP, ADAM, adamw] {
-            updates(rule, count);
-            updates(Constants { clip_value: 0.1, ..rule }, count);
+        for rule in [Clip::None, Clip::Value(0.1)].into_iter().flat_map(rules) {
+            updates(&rule, count);
         }
     }
 }
@@ -40,19 +47,19 @@ struct State {
 
 impl State {
     /// One update from a gradient that was scaled or clamped already; `n` counts the updates applied, from 1.
-    fn update(&mut self, c: Constants, g: f64, n: i32) {
-        let [lr, a, b, eps, decay] = [LR, c.a, c.b, c.eps, c.decay].map(f64::from);
-        match c.rule {
-            0 if a == 0.0 => self.p -= lr * g,
-            0 => {
+    fn update(&mut self, update: &Update, g: f64, n: i32) {
+        let Constants { a, b, eps, decay } = update.constants;
+        let [lr, a, b, eps, decay] = [LR, a, b, eps, decay].map(f64::from);
+        match update.rule {
+            Optimizer::Sgd { .. } => {
                 self.m = a * self.m + g;
                 self.p -= lr * self.m;
             }
-            1 => {
+            Optimizer::RmsProp { .. } => {
                 self.v = a * self.v + (1.0 - a) * g * g;
                 self.p -= lr * g / (self.v.sqrt() + eps);
             }
-            _ => {
+            Optimizer::Adam | Optimizer::AdamW { .. } => {
                 self.p -= lr * decay * self.p;
                 self.m = a * self.m + (1.0 - a) * g;
                 self.v = b * self.v + (1.0 - b) * g * g;
@@ -72,13 +79,13 @@ fn flat(case: &mut Case, name: &str, count: u32, scale: f32) -> Matrix {
 }
 
 /// Gradients and status of one update: the factor, and the bias corrections of `n` updates.
-fn update(case: &mut Case, c: Constants, count: u32, step: u32, n: i32) -> (Matrix, Slot) {
+fn update(case: &mut Case, [a, b]: [f32; 2], count: u32, step: u32, n: i32) -> (Matrix, Slot) {
     let mut gradients = flat(case, &format!("gradients {step}"), count, 1.0);
     let status = case.slot(&format!("status {step}"), 20);
     case.put_bits(status, 2, u32::from(step != SKIPPED));
     case.put(status, 3, factor(step));
-    case.put(status, 4, (1.0 - f64::from(c.a).powi(n)) as f32);
-    case.put(status, 5, (1.0 - f64::from(c.b).powi(n)) as f32);
+    case.put(status, 4, (1.0 - f64::from(a).powi(n)) as f32);
+    case.put(status, 5, (1.0 - f64::from(b).powi(n)) as f32);
     if step == SKIPPED {
         (0..count).for_each(|i| case.set(&mut gradients, 0, i, f32::NAN));
     }
@@ -90,11 +97,11 @@ fn factor(step: u32) -> f32 {
     [1.0, 0.37, f32::NAN, 0.9, 0.05][step as usize]
 }
 
-fn updates(c: Constants, count: u32) {
+fn updates(rule: &Update, count: u32) {
     let mut case = Case::new(u64::from(count));
     let params = flat(&mut case, "params", count, 0.1);
-    let used = [c.rule == 2 || c.a != 0.0 && c.rule == 0, c.rule != 0];
-    let [m, v] = [("m", used[0]), ("v", used[1])].map(|(name, used)| {
+    let Constants { a, b, .. } = rule.constants;
+    let [m, v] = [("m", rule.moments[0]), ("v", rule.moments[1])].map(|(name, used)| {
         // A moment that the rule does not use has a slot of one vec4, which stays as it is.
         let slot = if used { flat(&mut case, name, count, 0.0).slot } else { case.slot(name, 4) };
         (case.blank_at(slot, 0, [1, count, count.next_multiple_of(4)]), used)
@@ -104,12 +111,12 @@ fn updates(c: Constants, count: u32) {
     let mut dispatches = Vec::new();
     for step in 0..5 {
         n += i32::from(step != SKIPPED);
-        let (gradients, status) = update(&mut case, c, count, step, n);
+        let (gradients, status) = update(&mut case, [a, b], count, step, n);
         if step != SKIPPED {
             for (i, state) in (0..).zip(&mut states) {
                 let g = gradients.at(0, i) * f64::from(factor(step));
-                let bound = f64::from(c.clip_value);
-                state.update(c, if bound > 0.0 { g.clamp(-bound, bound) } else { g }, n);
+                let g = if let Clip::Value(most) = rule.clip { g.clamp(-f64::from(most), most.into()) } else { g };
+                state.update(rule, g, n);
             }
         }
         dispatches.push(Slots { gradients: gradients.slot, status, params: params.slot, m: m.0.slot, v: v.0.slot });
@@ -121,22 +128,22 @@ fn updates(c: Constants, count: u32) {
         }
     }
     let values = Values::default().with_f32(Var::LearningRate, LR);
-    check(&format!("{c:?} {count}"), &case, Forms::Plain, &values, &|r, caps| {
-        dispatches.iter().for_each(|slots| record(r, caps.matmul, *slots, count.next_multiple_of(4), c, Word::var(Var::LearningRate)));
+    check(&format!("{rule:?} {count}"), &case, Forms::Plain, &values, &|r, caps| {
+        dispatches.iter().for_each(|slots| record(r, caps.matmul, *slots, count.next_multiple_of(4), rule, Word::var(Var::LearningRate)));
     });
 }
 
 /// A skipped update leaves all bits, whatever the gradients and the clip factor are.
 #[test]
 fn a_skipped_update_changes_nothing() {
-    for c in [SGD, Constants { a: 0.9, ..SGD }, RMSPROP, ADAM, Constants { decay: 0.1, clip_value: 0.1, ..ADAM }] {
+    for rule in [Clip::None, Clip::Value(0.1)].into_iter().flat_map(rules) {
         let mut case = Case::new(2);
         let [params, m, v] = ["params", "m", "v"].map(|name| flat(&mut case, name, 37, 1.0));
-        let (gradients, status) = update(&mut case, c, 37, SKIPPED, 3);
+        let (gradients, status) = update(&mut case, [0.9, 0.99], 37, SKIPPED, 3);
         for kept in [&params, &m, &v] {
             case.expect_each(kept, |_, i| Want::Bits((kept.at(0, i) as f32).to_bits()));
         }
         let slots = Slots { gradients: gradients.slot, status, params: params.slot, m: m.slot, v: v.slot };
-        check(&format!("skipped {c:?}"), &case, Forms::Plain, &Values::default(), &|r, caps| record(r, caps.matmul, slots, 40, c, Word::f32(LR)));
+        check(&format!("skipped {rule:?}"), &case, Forms::Plain, &Values::default(), &|r, caps| record(r, caps.matmul, slots, 40, &rule, Word::f32(LR)));
     }
 }

@@ -7,9 +7,8 @@ use super::scan_forward::{HELD_SIZES, SIZES, STEP_SIZES, Scan, cases, resets, we
 use crate::compare::Want;
 use retrograd::cpu;
 use retrograd::kernel::{Capabilities, Values, Var, Word};
-use retrograd::kernels::recurrence::backward as record;
-use retrograd::kernels::scan_backward::Operands;
-use retrograd::kernels::{self, Activation};
+use retrograd::kernels::Activation;
+use retrograd::kernels::scan::backward::{Operands, record, record_as};
 use retrograd::recording::Recording;
 
 #[test]
@@ -29,7 +28,7 @@ pub(super) fn scan_backward_held() {
 #[test]
 pub(super) fn step_backward() {
     cases(&STEP_SIZES, &|scan| {
-        backward(scan, Forms::Step, &|r, caps, operands| kernels::step_backward::record(r, "delta", caps.matmul, operands));
+        backward(scan, Forms::Step, &|r, caps, operands| record_as(r, "delta", caps.matmul, operands));
     });
 }
 

@@ -6,9 +6,8 @@ use crate::compare::Want;
 use retrograd::arena::{Slot, View};
 use retrograd::cpu;
 use retrograd::kernel::{Capabilities, Loads, Tile, Values, Var, Variant, Word};
-use retrograd::kernels::recurrence::forward as record;
-use retrograd::kernels::scan_forward::Operands;
-use retrograd::kernels::{self, Activation};
+use retrograd::kernels::Activation;
+use retrograd::kernels::scan::forward::{Operands, record, record_as};
 use retrograd::recording::Recording;
 
 /// One scan of the table.
@@ -66,7 +65,7 @@ pub(super) fn scan_forward_held() {
 #[test]
 pub(super) fn step_forward() {
     cases(&STEP_SIZES, &|scan| {
-        forward(scan, Forms::Step, &|r, caps, operands| kernels::step_forward::record(r, "h", caps.matmul, operands));
+        forward(scan, Forms::Step, &|r, caps, operands| record_as(r, "h", caps.matmul, operands));
     });
 }
 
@@ -229,7 +228,7 @@ fn tanh_saturates() {
     case.expect(&i.out, |_, c| h[(2 * 37 + c) as usize]);
     let values = Values::default().with(Var::Steps, 2);
     check("large numbers", &case, Forms::Scan(40), &values, &|r, caps| record(r, "h", caps, i.operands(s)));
-    check("large numbers", &case, Forms::Step, &values, &|r, caps| kernels::step_forward::record(r, "h", caps.matmul, i.operands(s)));
+    check("large numbers", &case, Forms::Step, &values, &|r, caps| record_as(r, "h", caps.matmul, i.operands(s)));
 }
 
 /// A scan takes the largest tile that its adapter holds, at most the chosen one, and one dispatch a step where it holds none.

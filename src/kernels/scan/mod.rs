@@ -1,0 +1,91 @@
+//! The recurrence over a segment, forward and backward, each in three forms: all steps in one dispatch; the same with W_hh in registers; and one
+//! step a dispatch, for a W_hh that is too large to be read by each workgroup.
+
+pub mod backward;
+pub mod forward;
+
+use crate::kernel::{Constant, Kernel, Loads, Variant, Work};
+use crate::recording::Repeat;
+
+/// The text of a kernel: activations, then the arguments and bindings of its direction, then its own file.
+macro_rules! source {
+    ($direction:literal, $kernel:literal) => {
+        concat!(
+            include_str!("../../../shaders/phi.wgsl"),
+            include_str!(concat!("../../../shaders/", $direction, "_args.wgsl")),
+            include_str!(concat!("../../../shaders/", $kernel, ".wgsl"))
+        )
+    };
+}
+
+use source;
+
+/// The kernel of a form, of the three of a direction, and how often it is dispatched.
+fn form(variant: Variant, [whole, held, step]: [&'static Kernel; 3]) -> (&'static Kernel, Repeat) {
+    match variant.loads {
+        Loads::Each | Loads::Spread | Loads::Staged(_) => (whole, Repeat::Once),
+        Loads::Held(_) => (held, Repeat::Once),
+        Loads::Sliced(_) => (step, Repeat::Steps(1)),
+    }
+}
+
+/// The sizes of a scan.
+#[derive(Clone, Copy)]
+struct Sizes {
+    steps: u32,
+    lanes: u32,
+    hidden4: u32,
+}
+
+impl Sizes {
+    fn constants(self, variant: Variant) -> Vec<Constant> {
+        let (width, hidden4) = (variant.width, self.hidden4);
+        let all = match variant.loads {
+            Loads::Each | Loads::Spread | Loads::Staged(_) => vec![("WIDTH", width), ("HIDDEN4", hidden4)],
+            Loads::Held(_) => vec![("WIDTH", width), ("HIDDEN4", hidden4), ("SLICES", width / hidden4)],
+            Loads::Sliced(across) => vec![("COLS4", across), ("SLICES", width / across)],
+        };
+        all.into_iter().map(|(name, value)| (name, f64::from(value))).collect()
+    }
+
+    fn grid(self, variant: Variant) -> [u32; 3] {
+        let groups = self.lanes.div_ceil(variant.tile.rows());
+        match variant.loads {
+            Loads::Sliced(across) => [self.hidden4.div_ceil(across), groups, 1],
+            _ if self.steps == 0 => [0, 0, 0],
+            Loads::Each | Loads::Spread | Loads::Staged(_) | Loads::Held(_) => [groups, 1, 1],
+        }
+    }
+
+    /// What so many steps do, where so many numbers move for each of a step's rows and columns.
+    fn work(self, steps: u32, moved: f64) -> Work {
+        let [steps, lanes, h] = [steps, self.lanes, self.hidden4 * 4].map(f64::from);
+        Work { flops: 2.0 * steps * lanes * h * h, bytes: 4.0 * (moved * steps * lanes * h + h * h) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::host;
+    use std::ops::Range;
+
+    pub(super) fn numbers(n: usize, from: usize) -> Vec<f32> {
+        let number = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5;
+        (from..from + n).map(number).collect()
+    }
+
+    /// One number of every seventh row of a step, and 1 in all others.
+    pub(super) fn edges(rows: usize, cut: f32) -> Vec<f32> {
+        (0..rows).map(|i| if i % 7 == 4 { cut } else { 1.0 }).collect()
+    }
+
+    /// A walk over lanes and one over columns, of one part and of several, make the same bits.
+    pub(super) fn same_bits([lanes, n]: [usize; 2], over_lanes: &dyn Fn(&[Range<usize>]) -> Vec<f32>, over_columns: &dyn Fn(&[Range<usize>]) -> Vec<f32>) {
+        let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<u32>>();
+        let alone = bits(over_lanes(&host::split(lanes, 1)));
+        assert!(bits(over_lanes(&host::split(lanes, 3))) == alone, "lanes {lanes}, n {n}");
+        for parts in 1..=3 {
+            assert!(bits(over_columns(&host::split_columns(n, parts))) == alone, "lanes {lanes}, n {n}, parts {parts}");
+        }
+    }
+}
