@@ -119,6 +119,7 @@ pub mod trainer;
 pub mod store;
 
 pub mod metrics;
+pub mod metrics_log;
 pub mod monitor;
 pub mod run;
 

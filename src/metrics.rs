@@ -1,21 +1,17 @@
 //! The figures of a run: what the device noted of each update, gathered into one line a report, without ever waiting for it.
 
 use crate::engine::Metrics;
+use crate::metrics_log::{Figures, Line, single};
 use crate::model::Output;
 use crate::optimizer::Clip;
 use crate::store::Progress;
 use crate::trainer::Counters;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::VecDeque;
 
 /// A JSON number; null if it is not finite.
 pub fn number(x: impl Into<f64>) -> Value {
     serde_json::Number::from_f64(x.into()).map_or(Value::Null, Value::Number)
-}
-
-/// As [`number`], with the digits that tell it from other f32.
-pub fn single(x: f32) -> Value {
-    number(x.to_string().parse().unwrap_or(f64::from(x)))
 }
 
 /// As [`number`], null if there is none.
@@ -59,13 +55,20 @@ pub struct Report {
 
 impl Report {
     /// The line of `metrics.jsonl`.
-    pub fn line(&self) -> Value {
+    pub fn line(&self) -> Line {
         let m = &self.mark;
-        json!({
-            "update": m.counters.updates, "tokens": m.counters.tokens, "epoch": number(m.epochs), "train_loss": single(self.loss),
-            "mean_loss": number(self.mean_loss), "val_loss": Value::Null, "val_bpc": Value::Null, "val_accuracy": Value::Null, "grad_norm": single(self.norm),
-            "learning_rate": single(m.learning_rate), "tokens_per_second": number(self.speed), "skipped_updates": self.skipped,
-            "clipped_updates": self.clipped, "seconds": number(m.seconds),
+        Line::Report(Figures {
+            update: m.counters.updates,
+            tokens: m.counters.tokens,
+            epoch: m.epochs,
+            loss: single(self.loss),
+            mean_loss: self.mean_loss,
+            norm: single(self.norm),
+            learning_rate: single(m.learning_rate),
+            speed: self.speed,
+            seconds: m.seconds,
+            skipped: self.skipped,
+            clipped: self.clipped,
         })
     }
 }
@@ -179,7 +182,7 @@ mod tests {
         assert_eq!((second.mean_loss, second.loss, second.skipped, second.speed), (2.5, 2.0, 1, 20.0));
         assert_eq!((progress.skipped_in_a_row, progress.first_loss), (0, Some(4.0)));
         assert_eq!((first.clipped, second.clipped, progress.clipped), (Some(1), Some(2), 3), "the skipped one was not clipped");
-        assert_eq!(second.line()["update"], 4);
+        assert_eq!(second.line().update(), 4);
     }
 
     #[test]

@@ -6,10 +6,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::feed::Source;
 use crate::lag_profile::{self, Layer, Options};
-use crate::metrics::number;
+use crate::metrics_log::{LayerProfile, Look, ParameterFigures};
 use crate::model::{Config, Tensor};
 use crate::trainer::Trainer;
-use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Losses that are followed back; few, since a look should cost little. Enough for a median and a spread.
@@ -58,7 +57,7 @@ impl Monitor {
     ///
     /// # Errors
     /// If the device fails, or the text can't be read.
-    pub fn look(&mut self, trainer: &Trainer, [before, after, gradients]: [&[f32]; 3], update: u64) -> Result<Value> {
+    pub fn look(&mut self, trainer: &Trainer, [before, after, gradients]: [&[f32]; 3], update: u64) -> Result<Look> {
         let o = Options { seed: self.options.seed ^ update, ..self.options };
         let ends = match trainer.source() {
             Source::Stream(_) => Ends::of_stream(symbols(trainer)?, o.places(), o.lags, o.seed)?,
@@ -66,9 +65,9 @@ impl Monitor {
         };
         self.engine.set_parameters(after)?;
         let layers = lag_profile::measure(&mut self.engine, &ends, &o)?;
-        let parameters: Vec<Value> = self.engine.config.tensors().iter().map(|t| parameter(t, before, after, gradients)).collect();
-        let lags: Vec<u32> = (0..=o.lags).collect();
-        Ok(json!({ "lags": lags, "layers": layers.iter().map(layer).collect::<Vec<_>>(), "parameters": parameters }))
+        let parameters = self.engine.config.tensors().iter().map(|t| parameter(t, before, after, gradients)).collect();
+        let lags = (0..=u64::from(o.lags)).collect();
+        Ok(Look { lags, layers: layers.into_iter().map(layer).collect(), parameters, clipped_updates: None, skipped_updates: 0 })
     }
 }
 
@@ -77,17 +76,15 @@ fn symbols(trainer: &Trainer) -> Result<Arc<Symbols>> {
     found.ok_or_else(|| Error::Usage("`monitor` looks at texts alone; leave it out".to_string()))
 }
 
-fn layer(l: &Layer) -> Value {
-    json!({
-        "median": l.median, "low": l.low, "high": l.high, "decay_rate": number(l.decay_rate), "half_life": l.half_life, "saturation": number(l.saturation),
-    })
+fn layer(l: Layer) -> LayerProfile {
+    let half_life = l.half_life.unwrap_or(f64::NAN);
+    LayerProfile { median: l.median, low: l.low, high: l.high, decay_rate: l.decay_rate, half_life, saturation: l.saturation }
 }
 
-fn parameter(t: &Tensor, before: &[f32], after: &[f32], gradients: &[f32]) -> Value {
+fn parameter(t: &Tensor, before: &[f32], after: &[f32], gradients: &[f32]) -> ParameterFigures {
     let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
     let wide = |flat: &[f32]| t.extract(flat).into_iter().map(f64::from).collect::<Vec<f64>>();
     let (before, after) = (wide(before), wide(after));
     let moved: Vec<f64> = before.iter().zip(&after).map(|(b, a)| a - b).collect();
-    let weight = norm(&before);
-    json!({ "name": t.name, "grad_norm": number(norm(&wide(gradients))), "weight_norm": number(norm(&after)), "update_ratio": number(norm(&moved) / weight) })
+    ParameterFigures { name: t.name.clone(), grad_norm: norm(&wide(gradients)), weight_norm: norm(&after), update_ratio: norm(&moved) / norm(&before) }
 }

@@ -5,7 +5,8 @@ use retrograd::analysis::recorded::Recorded;
 use retrograd::data::{Codec, Kind, Symbols, Text, Vocabulary};
 use retrograd::feed::Feed;
 use retrograd::model::{Activation, Config, Init};
-use retrograd::run::{Folder, MetricsLog, Run, RunConfig, Stated};
+use retrograd::metrics_log::MetricsLog;
+use retrograd::run::{Folder, Run, RunConfig, Stated};
 use retrograd::store::{Container, Foreign, Model, Checkpoint, TrainedOn, ImportOptions};
 use retrograd::trainer::Corpus;
 use retrograd::{Device, MemoryPlan, Result};
@@ -309,7 +310,7 @@ fn metrics() -> Vec<Vec<u8>> {
 /// A page of a run whose figures are damaged.
 fn metric(input: &[u8]) -> String {
     let history = MetricsLog::parse(input);
-    let _ = history.updates();
+    let _ = history.updates;
     let path = place("run");
     std::fs::write(path.join("metrics.jsonl"), input).unwrap();
     answer(Recorded::load(&path, |_| Ok((Vec::new(), String::new()))).map(|r| retrograd::report::run::html(&r)))

@@ -4,7 +4,8 @@ use super::planned::Planned;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::forecast::Outcome;
-use crate::run::{MetricsLog, RunConfig};
+use crate::metrics_log::MetricsLog;
+use crate::run::RunConfig;
 use serde_json::Value;
 use std::path::Path;
 
@@ -52,7 +53,7 @@ impl Recorded {
             config,
             given,
             command,
-            summary: json("summary.json").filter(|s| updates(s).is_some_and(|n| n >= history.updates())),
+            summary: json("summary.json").filter(|s| updates(s).is_some_and(|n| n >= history.updates)),
             history,
             planned: json("plan.json").and_then(|p| serde_json::from_value(p).ok()),
             forecast: json("forecast.json").and_then(|f| serde_json::from_value(f).ok()),

@@ -3,7 +3,8 @@
 use crate::analysis::comparison::{Comparison, Parameter, Point, Strategy};
 use crate::analysis::planned::{CurvePoint, Planned, Segment};
 use crate::analysis::recorded::Recorded;
-use crate::run::{Figures, LayerProfile, MetricsLog, Monitored, ParameterFigures, RunConfig, Sample, Validation};
+use crate::metrics_log::{Figures, LayerProfile, Look, MetricsLog, Monitored, ParameterFigures, Sample, Validation};
+use crate::run::RunConfig;
 
 const STRETCH: &str = "Non eram nescius, Brute, cum, quae summis ingeniis exquisitaque doctrina philosophi Graeco sermone tractavissent,\n\
                        ea Latinis litteris mandaremus, fore ut hic noster labor in varias reprehensiones incurreret.";
@@ -243,9 +244,10 @@ pub(super) fn recorded(reports: u64) -> Recorded {
             seconds: 0.05 * k as f64,
             skipped: u64::from(k == 7),
             clipped: Some(k % 5),
+            epoch: part,
         });
         if k.is_multiple_of(10) || k == reports {
-            history.validations.push(Validation { update, tokens, seconds: 0.05 * k as f64, loss: loss + 0.1, accuracy: None });
+            history.validations.push(Validation { update, tokens, seconds: 0.05 * k as f64, loss: loss + 0.1, ..Validation::default() });
         }
         if k.is_multiple_of(5) || k == 1 {
             history.monitored.push(monitored(update, part));
@@ -280,10 +282,12 @@ fn monitored(update: u64, part: f64) -> Monitored {
     let parameter = |(i, name): (usize, &&str)| ParameterFigures {
         name: (*name).to_string(),
         grad_norm: 0.1 * (i + 1) as f64,
+        weight_norm: 1.0,
         update_ratio: 0.01 * (1.1 - part) / (i + 1) as f64,
     };
     let parameters = names.iter().enumerate().map(parameter).collect();
-    Monitored { update, layers: (0..2).map(layer).collect(), parameters, lags }
+    let layers = (0..2).map(layer).collect();
+    Monitored { update, tokens: 0, monitor: Look { lags, layers, parameters, clipped_updates: None, skipped_updates: 0 } }
 }
 
 /// Checks what every page must hold: it is well formed, no id occurs twice, pictures have names, nothing is fetched or run.

@@ -5,8 +5,8 @@ use super::format::{count, number, percent};
 use super::heat::Heat;
 use super::page::{section, table};
 use crate::analysis::recorded::Recorded;
+use crate::metrics_log::{LayerProfile, Monitored, ParameterFigures};
 use crate::model::layer_name;
-use crate::run::{LayerProfile, Monitored, ParameterFigures};
 use crate::store::torch_name;
 use maud::{Markup, html};
 
@@ -22,33 +22,33 @@ pub(super) fn sections(r: &Recorded) -> Markup {
 
 /// A figure of every layer over the updates.
 fn layers(all: &[Monitored], last: &Monitored, figure: fn(&LayerProfile) -> f64) -> Vec<Curve> {
-    let points = |k: usize| all.iter().filter_map(move |m| Some((m.update as f64, figure(m.layers.get(k)?))));
-    (0..last.layers.len()).map(|k| Curve::new(layer_name(k), k + 1, Stroke::Marked, points(k))).collect()
+    let points = |k: usize| all.iter().filter_map(move |m| Some((m.update as f64, figure(m.monitor.layers.get(k)?))));
+    (0..last.monitor.layers.len()).map(|k| Curve::new(layer_name(k), k + 1, Stroke::Marked, points(k))).collect()
 }
 
 fn profiles(all: &[Monitored], last: &Monitored) -> Markup {
     let what = "How much of the gradient is left k steps back: |dL_t/dh_{t-k}| / |dL_t/dh_t|, the median over many t and lanes. Full blue is 1, all of it; \
                 the fainter, the less; orange is more than 1, grey not finite.";
     // Other lags than the last one's are of a run that went on with another setting.
-    let alike: Vec<&Monitored> = all.iter().filter(|m| m.lags == last.lags).collect();
+    let alike: Vec<&Monitored> = all.iter().filter(|m| m.monitor.lags == last.monitor.lags).collect();
     let heat = |k: usize| {
-        let columns = alike.iter().filter_map(|m| Some((m.update, &m.layers.get(k)?.median[..]))).collect();
-        Heat { id: format!("lags-{k}"), title: format!("Gradient by lag, {}", layer_name(k)), lags: &last.lags, columns }.figure()
+        let columns = alike.iter().filter_map(|m| Some((m.update, &m.monitor.layers.get(k)?.median[..]))).collect();
+        Heat { id: format!("lags-{k}"), title: format!("Gradient by lag, {}", layer_name(k)), lags: &last.monitor.lags, columns }.figure()
     };
     let profile = |(k, l): (usize, &LayerProfile)| {
-        let points = last.lags.iter().zip(&l.median).map(|(lag, x)| (*lag as f64, *x));
+        let points = last.monitor.lags.iter().zip(&l.median).map(|(lag, x)| (*lag as f64, *x));
         Curve { band: l.low.iter().copied().zip(l.high.iter().copied()).collect(), ..Curve::new(layer_name(k), k + 1, Stroke::Marked, points) }
     };
     let title = format!("Lag profile at update {}", count(last.update));
-    let curves = last.layers.iter().enumerate().map(profile).collect();
+    let curves = last.monitor.layers.iter().enumerate().map(profile).collect();
     let ending = Chart::new("profile", &title, "ratio, with its spread as a band", Kind::Log, curves).over(Kind::FromZero, "lag, steps back");
     let half = Chart::new("half-life", "Half-life of the gradient", "steps back in which it halves", Kind::Log, layers(all, last, |l| l.half_life));
     let row = |(k, l): (usize, &LayerProfile)| (layer_name(k), vec![number(l.decay_rate), number(l.half_life), percent(l.saturation)]);
     let head = ["layer", "factor a step back", "half-life, steps", "saturated units"];
     let body = html! {
-        @for k in 0..last.layers.len() { h3 { "Layer " (k) } (heat(k)) }
+        @for k in 0..last.monitor.layers.len() { h3 { "Layer " (k) } (heat(k)) }
         h3 { "At update " (count(last.update)) }
-        (table("Layers", &head, &last.layers.iter().enumerate().map(row).collect::<Vec<_>>()))
+        (table("Layers", &head, &last.monitor.layers.iter().enumerate().map(row).collect::<Vec<_>>()))
         (ending.figure(""))
         h3 { "Half-life of the gradient" }
         (Chart { height: 160.0, ..half }.figure("Where the gradient does not fade, there is no half-life."))
@@ -58,8 +58,8 @@ fn profiles(all: &[Monitored], last: &Monitored) -> Markup {
 
 /// A figure of every parameter over the updates.
 fn over(all: &[Monitored], last: &Monitored, value: fn(&ParameterFigures) -> f64) -> Vec<Curve> {
-    let of = |name: &str| all.iter().filter_map(|m| Some((m.update as f64, value(m.parameters.iter().find(|p| p.name == name)?)))).collect::<Vec<_>>();
-    last.parameters.iter().enumerate().map(|(i, p)| Curve::new(torch_name(&p.name), i, Stroke::Marked, of(&p.name))).collect()
+    let of = |name: &str| all.iter().filter_map(|m| Some((m.update as f64, value(m.monitor.parameters.iter().find(|p| p.name == name)?)))).collect::<Vec<_>>();
+    last.monitor.parameters.iter().enumerate().map(|(i, p)| Curve::new(torch_name(&p.name), i, Stroke::Marked, of(&p.name))).collect()
 }
 
 fn parameters(all: &[Monitored], last: &Monitored) -> Markup {

@@ -4,8 +4,9 @@ use super::format::{self, ABSENT, count, plural};
 use super::page::{GENERATOR, document, scroll, section, table};
 use super::{monitored, plan, plan_facts, series, training};
 use crate::analysis::recorded::Recorded;
+use crate::metrics_log::Sample;
 use crate::model::Config;
-use crate::run::{Sample, Unit, bits};
+use crate::run::{Unit, bits};
 use maud::{Markup, html};
 
 /// One self-contained page: figures, pictures, samples, configuration, command.
@@ -108,7 +109,7 @@ fn tiles(r: &Recorded) -> Vec<(String, String, String)> {
         let (value, more) = loss(unit, last.mean_loss);
         tile("Training loss", value, more);
         let epochs = r.figure("epochs").map_or(String::new(), |e| if e == 1.0 { "1 epoch".to_string() } else { format!("{} epochs", format::number(e)) });
-        tile("Updates", count(h.updates()), epochs);
+        tile("Updates", count(h.updates), epochs);
         tile(&capital(scored), format::short(last.tokens as f64), format!("{} trained on", count(last.tokens)));
         let speed = r.figure("tokens_per_second").unwrap_or(last.tokens as f64 / last.seconds);
         tile("Speed", format::rounded(speed), format!("{scored} per second"));
@@ -146,7 +147,7 @@ fn planned(r: &Recorded) -> Markup {
 
 fn samples(r: &Recorded) -> Markup {
     let mut all: Vec<Sample> = r.history.samples.clone();
-    let updates = r.history.updates();
+    let updates = r.history.updates;
     // What is printed at the end goes further than the last one on the way.
     if let Some(text) = r.summary.as_ref().and_then(|s| s["sample"].as_str()).filter(|t| !t.is_empty()) {
         // Of the best model, where that is not the last.
@@ -194,7 +195,7 @@ fn configuration(r: &Recorded) -> Markup {
 mod tests {
     use super::super::{fixture, runs};
     use super::*;
-    use crate::run::MetricsLog;
+    use crate::metrics_log::MetricsLog;
 
     #[test]
     fn a_whole_page() {
@@ -216,11 +217,11 @@ mod tests {
             }
             r.history.validations.iter_mut().for_each(|v| (v.loss, v.seconds) = (x, x));
             for m in &mut r.history.monitored {
-                for l in &mut m.layers {
+                for l in &mut m.monitor.layers {
                     [&mut l.median, &mut l.low, &mut l.high].into_iter().for_each(|c| c.fill(x));
                     (l.decay_rate, l.half_life, l.saturation) = (x, x, x);
                 }
-                m.parameters.iter_mut().for_each(|p| (p.grad_norm, p.update_ratio) = (x, x));
+                m.monitor.parameters.iter_mut().for_each(|p| (p.grad_norm, p.update_ratio) = (x, x));
             }
             fixture::checked(&html(&r));
             fixture::checked(&runs::html(&[r, fixture::recorded(3)]));
@@ -234,7 +235,7 @@ mod tests {
         (r.planned, r.summary) = (None, None);
         fixture::checked(&html(&r));
         r.history = MetricsLog { monitored: r.history.monitored, ..MetricsLog::default() };
-        r.history.monitored.iter_mut().for_each(|m| (m.lags, m.layers, m.parameters) = (Vec::new(), Vec::new(), Vec::new()));
+        r.history.monitored.iter_mut().for_each(|m| (m.monitor.lags, m.monitor.layers, m.monitor.parameters) = (Vec::new(), Vec::new(), Vec::new()));
         fixture::checked(&html(&r));
         r.history.monitored.clear();
         fixture::checked(&html(&r));

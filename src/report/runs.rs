@@ -7,7 +7,8 @@ use super::page::{GENERATOR, document, section, table};
 use super::run::{capital, ended, setting, unread};
 use super::svg::{At, keyed};
 use crate::analysis::recorded::Recorded;
-use crate::run::{Figures, Unit, bits};
+use crate::metrics_log::Figures;
+use crate::run::{Unit, bits};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 
@@ -117,7 +118,7 @@ fn row(r: &Recorded, answers: bool) -> Vec<Markup> {
     let texts = [
         best.map_or_else(none, loss),
         last.map_or_else(none, |f| loss(f.mean_loss)),
-        count(h.updates()),
+        count(h.updates),
         last.map_or_else(none, |f| count(f.tokens)),
         last.map_or_else(none, |f| format::rounded(r.figure("tokens_per_second").unwrap_or(f.tokens as f64 / f.seconds))),
         last.map_or_else(none, |f| format::rounded(r.figure("seconds_training").unwrap_or(f.seconds))),

@@ -5,8 +5,9 @@ use super::format::{count, percent};
 use super::page::section;
 use super::svg::At;
 use crate::analysis::recorded::Recorded;
+use crate::metrics_log::Figures;
 use crate::optimizer::Clip;
-use crate::run::{Figures, Unit};
+use crate::run::Unit;
 use maud::{Markup, html};
 
 pub(super) fn sections(r: &Recorded) -> Markup {

@@ -9,7 +9,6 @@ mod labels;
 mod lanes;
 mod loss_unit;
 mod merged;
-mod metrics_log;
 mod monitoring;
 mod often;
 mod recovery;
@@ -26,13 +25,13 @@ pub use folder::{Folder, START};
 pub use labels::Answer;
 pub use loss_unit::Unit;
 pub use merged::Stated;
-pub use metrics_log::{Figures, LayerProfile, MetricsLog, Monitored, ParameterFigures, Sample, Validation};
 pub use recovery::OnDeviceLost;
 pub(crate) use texts::Kin;
 
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::metrics::{Mark, Meter, Report, number, optional};
+use crate::metrics::{Mark, Meter, Report};
+use crate::metrics_log::{Line, Validation};
 use crate::monitor::{self, Monitor};
 use crate::phrase::argument;
 use crate::plan::{Bytes, default_budget};
@@ -40,7 +39,6 @@ use crate::profile::Profile;
 use crate::store::{Checkpoint, Model, Progress};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
 use folder::Growing;
-use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tensorboard::Board;
 
@@ -382,8 +380,8 @@ impl Run {
     }
 
     /// Adds a line to the metrics; where that fails, it is said once, and tried again with the next.
-    fn write_line(&mut self, line: &Value, observer: &mut dyn FnMut(Event<'_>)) {
-        match self.lines.push(format!("{line}\n").as_bytes()) {
+    fn write_line(&mut self, line: &Line, observer: &mut dyn FnMut(Event<'_>)) {
+        match self.lines.push(format!("{}\n", line.json()).as_bytes()) {
             Ok(()) => self.failing[0] = false,
             Err(e) => self.warn_once(0, &e.to_string(), observer),
         }
@@ -429,10 +427,15 @@ impl Run {
             p.since_best += 1;
         }
         p.stopped_early = self.config.patience.is_some_and(|n| p.since_best >= n) && !self.trainer.done();
-        let line = json!({
-            "update": updates, "tokens": self.trainer.tokens(), "epoch": number(self.trainer.epochs()), "train_loss": Value::Null, "mean_loss": Value::Null,
-            "val_loss": optional(finite), "val_bpc": optional(finite.filter(|_| self.config.predicts_symbols()).map(bits)), "val_accuracy": optional(accuracy), "best": best, "grad_norm": Value::Null, "learning_rate": Value::Null,
-            "tokens_per_second": Value::Null, "seconds": number(self.progress.seconds),
+        let line = Line::Validation(Validation {
+            update: updates,
+            tokens: self.trainer.tokens(),
+            epoch: self.trainer.epochs(),
+            seconds: self.progress.seconds,
+            loss,
+            val_bpc: finite.filter(|_| self.config.predicts_symbols()).map(bits),
+            accuracy,
+            best,
         });
         self.write_line(&line, observer);
         let last = self.progress.stopped_early || self.trainer.done();

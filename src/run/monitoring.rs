@@ -2,9 +2,9 @@
 
 use super::{Event, Run};
 use crate::error::{Error, Result};
+use crate::metrics_log::{Line, Monitored, Sample};
 use crate::sample::{Options, Sampler};
 use crate::store::Model;
-use serde_json::json;
 
 /// Parts of the way after which text is written, besides that after the first update.
 const SAMPLED: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
@@ -25,10 +25,10 @@ impl Run {
         let mut seen = monitor.look(&self.trainer, [before, &after, &gradients], updates)?;
         self.take_figures(true, observer)?;
         let p = &mut self.progress;
-        seen["clipped_updates"] = json!(self.config.training.clip().counted(p.clipped - p.looked_clipped));
-        seen["skipped_updates"] = json!(p.skipped - p.looked_skipped);
+        seen.clipped_updates = self.config.training.clip().counted(p.clipped - p.looked_clipped);
+        seen.skipped_updates = p.skipped - p.looked_skipped;
         (p.looked_clipped, p.looked_skipped) = (p.clipped, p.skipped);
-        self.write_line(&json!({ "update": updates, "tokens": self.trainer.tokens(), "monitor": seen }), observer);
+        self.write_line(&Line::Monitored(Monitored { update: updates, tokens: self.trainer.tokens(), monitor: seen }), observer);
         Ok(())
     }
 
@@ -50,7 +50,7 @@ impl Run {
             return Err(Error::Interrupted);
         }
         self.progress.samples = self.sampled();
-        self.write_line(&json!({ "update": self.trainer.updates(), "tokens": self.trainer.tokens(), "sample": text }), observer);
+        self.write_line(&Line::Sample(Sample { update: self.trainer.updates(), tokens: self.trainer.tokens(), text }), observer);
         self.go()
     }
 

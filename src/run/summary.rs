@@ -4,7 +4,8 @@ use super::{End, Run, bits};
 use crate::data::SyntheticTask;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::metrics::{number, optional, single};
+use crate::metrics::{number, optional};
+use crate::metrics_log::single;
 use crate::monitor::Monitor;
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ impl Run {
         let best = optional(p.best_loss);
         Ok(json!({
             "device": engine.description(), "backend": self.device.backend(), "updates": self.trainer.updates(), "tokens": self.trainer.tokens(),
-            "epochs": number(epochs), "train_loss": p.last_loss.map_or(Value::Null, single), "val_loss": optional(p.val_loss),
+            "epochs": number(epochs), "train_loss": optional(p.last_loss.map(single)), "val_loss": optional(p.val_loss),
             "val_bpc": optional(p.val_loss.filter(|_| self.config.predicts_symbols()).map(bits)), "best_val_loss": best, "best_update": if best.is_null() { Value::Null } else { json!(p.best_update) },
             "val_perplexity": optional(p.val_loss.filter(|_| self.config.writes_text()).map(f64::exp)),
             "val_bits_per_byte": optional(p.val_loss.zip(self.trainer.per_byte()).map(|(loss, per_byte)| bits(loss) * per_byte)),

@@ -2,9 +2,9 @@
 
 use super::folder::{Folder, Growing};
 use crate::error::{Error, Result};
+use crate::metrics_log::{LayerProfile, Line, Look, ParameterFigures};
 use crate::model::layer_name;
 use crate::store::events::{What, event};
-use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -46,11 +46,10 @@ impl Board {
     ///
     /// # Errors
     /// [`Error::Input`] if it can't be written; it then waits for the next time.
-    pub(super) fn write(&mut self, line: &Value) -> Result<()> {
-        let update = line["update"].as_u64().unwrap_or(0);
-        match line["sample"].as_str() {
-            Some(text) => self.event(update, &What::Text("sample", &verbatim(text))),
-            None => self.event(update, &What::Scalars(&scalars(line))),
+    pub(super) fn write(&mut self, line: &Line) -> Result<()> {
+        match line {
+            Line::Sample(s) => self.event(s.update, &What::Text("sample", &verbatim(&s.text))),
+            _ => self.event(line.update(), &What::Scalars(&scalars(line))),
         }
     }
 
@@ -81,66 +80,60 @@ fn verbatim(text: &str) -> String {
     text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
-/// The numbers of a line by their names. What is null in a report was not finite.
-fn scalars(line: &Value) -> Vec<(String, f64)> {
-    let number = |v: &Value| v.as_f64().unwrap_or(f64::NAN);
-    if let Some(monitor) = line.get("monitor") {
-        return monitored(monitor);
+/// The numbers of a line by their names.
+fn scalars(line: &Line) -> Vec<(String, f64)> {
+    let named = |all: &[(&str, f64)]| all.iter().map(|(name, x)| (name.to_string(), *x)).collect();
+    match line {
+        Line::Sample(_) => Vec::new(),
+        Line::Monitored(m) => monitored(&m.monitor),
+        Line::Validation(v) => named(&[("loss/validation", v.loss)]),
+        Line::Report(r) => {
+            let all = [
+                ("loss/train", r.mean_loss),
+                ("grad_norm", r.norm),
+                ("learning_rate", r.learning_rate),
+                ("tokens_per_second", r.speed),
+                ("skipped", r.skipped as f64),
+                ("clipped", r.clipped.unwrap_or(0) as f64),
+            ];
+            // Where each gradient is clamped by itself, none is scaled as a whole, and there is nothing to count.
+            named(&all[..all.len() - usize::from(r.clipped.is_none())])
+        }
     }
-    if line.get("best").is_some() {
-        return vec![("loss/validation".to_string(), number(&line["val_loss"]))];
-    }
-    let names = [
-        ("loss/train", "mean_loss"),
-        ("grad_norm", "grad_norm"),
-        ("learning_rate", "learning_rate"),
-        ("tokens_per_second", "tokens_per_second"),
-        ("skipped", "skipped_updates"),
-        ("clipped", "clipped_updates"),
-    ];
-    // With --clip-value no gradient is scaled as a whole, and there is nothing to count.
-    let counted = |key: &str| key != "clipped_updates" || line[key].is_u64();
-    names.into_iter().filter(|(_, key)| counted(key)).map(|(name, key)| (name.to_string(), number(&line[key]))).collect()
 }
 
 /// What is monitored of layers and parameters.
-fn monitored(monitor: &Value) -> Vec<(String, f64)> {
-    let mut out = Vec::new();
-    let mut take = |name: String, of: &Value, key: &str| {
-        if let Some(x) = of.get(key) {
-            out.push((format!("{key}/{name}"), x.as_f64().unwrap_or(f64::NAN)));
-        }
+fn monitored(look: &Look) -> Vec<(String, f64)> {
+    let layer = |(k, l): (usize, &LayerProfile)| {
+        let name = layer_name(k).replace(' ', "_");
+        [("decay_rate", l.decay_rate), ("half_life", l.half_life), ("saturation", l.saturation)].map(|(key, x)| (format!("{key}/{name}"), x))
     };
-    for (k, layer) in monitor["layers"].as_array().into_iter().flatten().enumerate() {
-        ["decay_rate", "half_life", "saturation"].into_iter().for_each(|key| take(layer_name(k).replace(' ', "_"), layer, key));
-    }
-    for parameter in monitor["parameters"].as_array().into_iter().flatten() {
-        let name = parameter["name"].as_str().unwrap_or("unnamed");
-        ["grad_norm", "weight_norm", "update_ratio"].into_iter().for_each(|key| take(name.to_string(), parameter, key));
-    }
-    out
+    let parameter = |p: &ParameterFigures| {
+        [("grad_norm", p.grad_norm), ("weight_norm", p.weight_norm), ("update_ratio", p.update_ratio)].map(|(key, x)| (format!("{key}/{}", p.name), x))
+    };
+    look.layers.iter().enumerate().flat_map(layer).chain(look.parameters.iter().flat_map(parameter)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::metrics_log::{Figures, Monitored, Validation};
 
     #[test]
     fn lines_become_scalars_by_what_they_are() {
-        let named = |line: Value| scalars(&line).into_iter().map(|(n, x)| format!("{n}={x}")).collect::<Vec<_>>().join(" ");
-        let report = json!({ "update": 5, "mean_loss": 2.5, "grad_norm": null, "learning_rate": 0.1, "tokens_per_second": 9.0, "skipped_updates": 1, "clipped_updates": 3 });
-        assert_eq!(named(report.clone()), "loss/train=2.5 grad_norm=NaN learning_rate=0.1 tokens_per_second=9 skipped=1 clipped=3");
-        let mut clamped = report;
-        clamped["clipped_updates"] = Value::Null;
-        assert!(!named(clamped).contains("clipped"));
-        assert_eq!(named(json!({ "update": 5, "val_loss": 1.5, "best": true, "mean_loss": null })), "loss/validation=1.5");
-        let monitor = json!({ "layers": [{ "half_life": 9.5, "saturation": 0.5 }, { "decay_rate": 0.5 }], "parameters": [{ "name": "w_hh.0", "grad_norm": 0.1, "update_ratio": null }] });
+        let named = |line: &Line| scalars(line).into_iter().map(|(n, x)| format!("{n}={x}")).collect::<Vec<_>>().join(" ");
+        let figures = Figures { update: 5, mean_loss: 2.5, norm: f64::NAN, learning_rate: 0.1, speed: 9.0, skipped: 1, clipped: Some(3), ..Figures::default() };
+        assert_eq!(named(&Line::Report(figures)), "loss/train=2.5 grad_norm=NaN learning_rate=0.1 tokens_per_second=9 skipped=1 clipped=3");
+        assert!(!named(&Line::Report(Figures { clipped: None, ..figures })).contains("clipped"));
+        assert_eq!(named(&Line::Validation(Validation { loss: 1.5, best: true, ..Validation::default() })), "loss/validation=1.5");
+        let layer = LayerProfile { median: vec![], low: vec![], high: vec![], decay_rate: 0.5, half_life: 9.5, saturation: 0.25 };
+        let parameter = ParameterFigures { name: "w_hh.0".to_string(), grad_norm: 0.1, weight_norm: 2.0, update_ratio: f64::NAN };
+        let monitor = Look { lags: vec![], layers: vec![layer], parameters: vec![parameter], clipped_updates: None, skipped_updates: 0 };
         // The number of a layer is that of its tensors, and of all that names layers.
         assert_eq!((layer_name(0), layer_name(1)), ("layer 0".to_string(), "layer 1".to_string()));
         assert_eq!(
-            named(json!({ "update": 5, "monitor": monitor })),
-            "half_life/layer_0=9.5 saturation/layer_0=0.5 decay_rate/layer_1=0.5 grad_norm/w_hh.0=0.1 update_ratio/w_hh.0=NaN"
+            named(&Line::Monitored(Monitored { update: 5, tokens: 1, monitor })),
+            "decay_rate/layer_0=0.5 half_life/layer_0=9.5 saturation/layer_0=0.25 grad_norm/w_hh.0=0.1 weight_norm/w_hh.0=2 update_ratio/w_hh.0=NaN"
         );
     }
 

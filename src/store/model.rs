@@ -365,7 +365,7 @@ mod tests {
             let mut c = stream.to_container();
             c.metadata.insert("sequences".into(), bad.into());
             let e = Model::from_container(c).unwrap_err().to_string();
-            assert!(e.contains("`sequences`") && !e.contains('\n'), "{bad}: {e}");
+            assert!(e.contains("\"sequences\"") && !e.contains('\n'), "{bad}: {e}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules, each after all that it may import from.
-const ORDER: [&str; 43] = [
+const ORDER: [&str; 44] = [
     "error",
     "setting",
     "phrase",
@@ -42,6 +42,7 @@ const ORDER: [&str; 43] = [
     "corpus",
     "trainer",
     "store",
+    "metrics_log",
     "metrics",
     "monitor",
     "run",
