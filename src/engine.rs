@@ -14,7 +14,6 @@ use crate::kernel::{Values, Var};
 use crate::kernels::finish;
 use crate::model::Config;
 use crate::model::record::{self, HostSlots, InputLayout, ModelProgram, Update};
-use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
 use crate::profile::Profile;
 use crate::schedule::Action;
@@ -33,7 +32,8 @@ pub struct Engine {
     inputs: InputLayout,
     planned: [u64; 2],
     dispatches_per_window: u32,
-    moments: [bool; 2],
+    /// None for an engine of inference.
+    moments: Option<[bool; 2]>,
     /// The update whose gradients drop units, or rather the last 32 bits of its number.
     dropping: Option<u32>,
     /// Whether all that is written is looked at.
@@ -81,7 +81,7 @@ impl Engine {
     /// If the device refuses or is short of memory.
     pub fn new(device: &Device, config: Config, plan: Plan, update: &Update) -> Result<Self> {
         let recorded = record::record(&config, plan.extent, update, &device.capabilities());
-        Self::with(device, config, plan, update, recorded, None)
+        Self::with(device, config, plan, Some(update), recorded, None)
     }
 
     /// An engine that reads with these parameters, and is never updated.
@@ -89,12 +89,13 @@ impl Engine {
     /// # Errors
     /// As [`Engine::new`]; [`Error::Usage`] if the parameters are not as many as the model has.
     pub fn for_inference(device: &Device, config: Config, plan: Plan, parameters: &[f32]) -> Result<Self> {
-        let mut engine = Self::new(device, config, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None))?;
+        let recorded = record::record_inference(&config, plan.extent, &device.capabilities());
+        let mut engine = Self::with(device, config, plan, None, recorded, None)?;
         engine.set_parameters(parameters)?;
         Ok(engine)
     }
 
-    fn with(device: &Device, config: Config, plan: Plan, update: &Update, recorded: ModelProgram, probe: Option<probe::Probe>) -> Result<Self> {
+    fn with(device: &Device, config: Config, plan: Plan, update: Option<&Update>, recorded: ModelProgram, probe: Option<probe::Probe>) -> Result<Self> {
         let layout = &recorded.program.layout;
         let planned = [layout.bytes() + device.capabilities().overhead_bytes, layout.bytes_for(crate::arena::Purpose::Activations)];
         let window = [record::PREPARE, record::forward(0), record::pack(0), record::backward(0), record::UPDATE, record::CARRY];
@@ -109,7 +110,7 @@ impl Engine {
             inputs,
             planned,
             dispatches_per_window,
-            moments: update.moments,
+            moments: update.map(|u| u.moments),
             dropping: None,
             watched: false,
             probe,
@@ -236,11 +237,17 @@ impl Engine {
         upload_f32(&mut *self.executor, self.slots.params, 0, flat)
     }
 
+    /// That it is not one of [`Engine::for_inference`].
+    fn trains(&self) -> Result<()> {
+        if self.moments.is_some() { Ok(()) } else { Err(Error::Usage("an engine for inference has no gradients; make one by Engine::new".to_string())) }
+    }
+
     /// The flat gradients of the last window.
     ///
     /// # Errors
     /// If the device fails.
     pub fn gradients(&mut self) -> Result<Vec<f32>> {
+        self.trains()?;
         download_f32(&mut *self.executor, self.slots.gradients, 0, self.config.elements())
     }
 
@@ -302,6 +309,7 @@ impl Engine {
         accumulate: bool,
         mut kept: Option<u32>,
     ) -> Result<()> {
+        self.trains()?;
         self.divided = None;
         self.run(record::PREPARE, &Values::default())?;
         let (mut more, count) = (accumulate, segments.len() as u32);
@@ -358,6 +366,7 @@ impl Engine {
     /// # Errors
     /// If the device fails; [`Error::Usage`] if N is not that of [`Engine::gradient`].
     pub fn update(&mut self, update: u64, lr: f32, n: f64) -> Result<()> {
+        self.trains()?;
         if let Some(other) = self.divided.filter(|other| *other != n) {
             return Err(Error::Usage(format!("the gradient was divided by N = {other}, and the loss is to be by {n}; give update the same N")));
         }
@@ -441,7 +450,7 @@ impl Engine {
     pub fn memory(&mut self) -> Result<Memory> {
         let elements = self.config.elements();
         let mut moments = [Vec::new(), Vec::new()];
-        for ((moment, slot), used) in moments.iter_mut().zip(self.slots.moments).zip(self.moments) {
+        for ((moment, slot), used) in moments.iter_mut().zip(self.slots.moments).zip(self.moments.unwrap_or_default()) {
             if used {
                 *moment = download_f32(&mut *self.executor, slot, 0, elements)?;
             }
@@ -460,6 +469,7 @@ impl Engine {
     /// # Errors
     /// If the device fails; [`Error::Usage`] if it has other sizes than [`Engine::memory`].
     pub fn set_memory(&mut self, memory: &Memory) -> Result<()> {
+        self.trains()?;
         let (size, _) = self.state_sizes();
         memory.moments.iter().filter(|m| !m.is_empty()).try_for_each(|m| sized("moments", m.len(), self.config.elements()))?;
         memory.ring.iter().try_for_each(|r| sized("numbers of past states", r.len(), self.plan.extent.ring * size))?;

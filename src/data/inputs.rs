@@ -146,7 +146,7 @@ impl Batch {
         let lanes = self.lanes as usize;
         let (first, end, rows) = (range.start as usize * lanes, range.end as usize * lanes, range.len() * lanes);
         if rows > places.rows as usize {
-            return wrong(format!("{} steps of {lanes} lanes are more than the {} rows of a segment; give Given the engine's lanes", range.len(), places.rows));
+            return wrong(format!("{} steps of {lanes} lanes are more than the {} rows of a segment; give Batch the engine's lanes", range.len(), places.rows));
         }
         let (read, wanted) = (places.input.numbers() as usize, places.output.numbers() as usize);
         let symbols = if read == 0 { ("tokens", self.tokens.len(), end) } else { ("numbers", self.numbers.len(), end * read) };
@@ -154,12 +154,12 @@ impl Batch {
         let rest = [("keep", self.keep.len(), end), ("xi", self.xi.len(), end), ("weights", self.weights.len(), end)];
         for (name, found, expected) in [symbols, classes].into_iter().chain(rest) {
             if found < expected {
-                return wrong(format!("Given::{name} has {found} elements; steps up to {} of {lanes} lanes need {expected}", range.end));
+                return wrong(format!("Batch::{name} has {found} elements; steps up to {} of {lanes} lanes need {expected}", range.end));
             }
         }
         // The engine looks at classes.
         match self.tokens.get(first..end).filter(|_| read == 0).and_then(|t| t.iter().find(|t| **t >= places.input.symbols())) {
-            Some(t) => wrong(format!("Given::tokens has the symbol {t}; the model reads 0 to {}", places.input.symbols() - 1)),
+            Some(t) => wrong(format!("Batch::tokens has the symbol {t}; the model reads 0 to {}", places.input.symbols() - 1)),
             None => Ok(()),
         }
     }

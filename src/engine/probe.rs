@@ -49,7 +49,7 @@ impl Engine {
         let plan = Plan::with(dims, window, steps.min(window), false).fitted(&device.capabilities(), dims)?;
         let update = update();
         let recorded = record::probe::record(&config, plan.extent, &update, &device.capabilities());
-        Self::with(device, config, plan, &update, recorded.model, Some(Probe { first: recorded.first, g: recorded.g }))
+        Self::with(device, config, plan, Some(&update), recorded.model, Some(Probe { first: recorded.first, g: recorded.g }))
     }
 
     /// Bytes that [`Engine::with_probe`] takes on a device; 0 if it can't be made there.

@@ -95,7 +95,18 @@ pub struct ModelProgram {
 
 /// Records everything that a model does.
 pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilities: &Capabilities) -> ModelProgram {
-    Recorder::new(config, extent, update, *capabilities).program(update, Vec::new())
+    Recorder::new(config, extent, Some(update), *capabilities).program(update, Vec::new())
+}
+
+/// Records what a model does that is never trained: no gradients, no moments, no work space of a backward pass. Recordings of training are empty.
+pub fn record_inference(config: &Config, extent: WindowShape, capabilities: &Capabilities) -> ModelProgram {
+    let recorder = Recorder::new(config, extent, None, *capabilities);
+    let empty = || Recording::new("nothing");
+    let mut recordings = vec![empty(), recorder.evaluate(), recorder.logits(), empty(), recorder.carry()];
+    for group in 0..extent.groups() as usize {
+        recordings.extend([recorder.forward(group), empty(), empty()]);
+    }
+    recorder.packed(recordings)
 }
 
 /// Work space of a backward pass over a group.
@@ -175,30 +186,39 @@ impl Recorder {
             recordings.extend([self.forward(group), self.pack(group), self.backward(group)]);
         }
         recordings.extend(more);
+        self.packed(recordings)
+    }
+
+    fn packed(self, recordings: Vec<Recording>) -> ModelProgram {
         let (slots, inputs, binding_bytes) = (self.slots, self.inputs, self.capabilities.binding_bytes);
         ModelProgram { program: Program::new(self.arena, recordings, binding_bytes), slots, inputs }
     }
 
-    fn new(config: &Config, extent: WindowShape, update: &Update, capabilities: Capabilities) -> Self {
+    /// Without an update, slots of training have 4 elements.
+    fn new(config: &Config, extent: WindowShape, update: Option<&Update>, capabilities: Capabilities) -> Self {
         let mut arena = Arena::default();
         let (elements, hidden, rows) = (config.elements(), pad4(config.hidden), extent.rows());
         let state = extent.lanes * hidden;
         let inputs = InputLayout::new(config, rows);
         let ring = finish::RING + finish::RING_ROWS * finish::RING_WORDS;
-        let mut moment = |name: &str, used| arena.persistent(name, if used { elements } else { 4 }, Purpose::Moments);
-        let moments = [moment("m", update.moments[0]), moment("v", update.moments[1])];
+        let trained = |elements: u32| if update.is_some() { elements } else { 4 };
+        let mut moment = |name: &str, i: usize| {
+            let used = update.is_some_and(|u| u.moments[i]);
+            arena.persistent(name, if used { elements } else { 4 }, Purpose::Moments)
+        };
+        let moments = [moment("m", 0), moment("v", 1)];
         let head = config.outputs() * extent.head_rows;
         let logits = config.outputs() * extent.logits_ld();
         let slots = HostSlots {
             params: arena.persistent("params", elements, Purpose::Parameters),
-            gradients: arena.persistent("gradients", elements, Purpose::Gradients),
+            gradients: arena.persistent("gradients", trained(elements), Purpose::Gradients),
             moments,
             status: arena.persistent("status", ring, Purpose::Status),
             loss: arena.persistent("loss", 4, Purpose::Status),
             row_loss: arena.persistent("row_loss.evaluate", pad4(rows), Purpose::Activations),
             inputs: arena.persistent("inputs", inputs.words(), Purpose::Inputs),
             states: arena.persistent("states", config.layers * extent.all_states() * state, Purpose::Activations),
-            carry: arena.persistent("carry", config.layers * state, Purpose::Activations),
+            carry: arena.persistent("carry", trained(config.layers * state), Purpose::Activations),
             logits: arena.persistent("logits", logits, Purpose::Activations),
         };
         let block = (extent.steps + 1) * state;
@@ -211,7 +231,7 @@ impl Recorder {
                 .map(|g| (0..config.layers).map(|k| arena.persistent(format!("h.{k}.{g}"), held(g), Purpose::Activations)).collect())
                 .collect(),
             h_work: (0..worked).map(|k| arena.persistent(format!("h.work.{k}"), block, Purpose::Activations)).collect(),
-            w_t: (0..config.layers).map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
+            w_t: (0..config.layers).map(|k| arena.persistent(format!("w_hh_t.{k}"), trained(hidden * hidden), Purpose::Parameters)).collect(),
             pre: (0..extent.groups()).map(|g| arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations)).collect(),
             scratch: (0..extent.groups())
                 .map(|g| ["forward", "backward"].map(|pass| Scratch::new(&mut arena, config, extent, &format!("{pass}.{g}"))))

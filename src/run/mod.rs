@@ -488,8 +488,12 @@ impl Run {
         self.pause()?;
         let start = Instant::now();
         self.progress.metrics_bytes = self.lines.sync()?;
-        let model = self.model()?;
-        model.save(&self.folder.file("model.safetensors"))?;
+        let (mut model, file) = (self.model()?, self.folder.file("model.safetensors"));
+        // The first checkpoint goes before the first model: a run that is killed between the two goes on, and no model stands there that nothing goes on from.
+        let first = self.saved_at.is_none();
+        if !first {
+            model.save(&file)?;
+        }
         let checkpoint = Checkpoint {
             config: model.config,
             plan: self.trainer.engine.plan,
@@ -497,10 +501,14 @@ impl Run {
             counters: self.trainer.counters(),
             progress: self.progress,
             settings: self.config.toml()?,
-            parameters: model.parameters,
+            parameters: std::mem::take(&mut model.parameters),
             memory: self.trainer.engine.memory()?,
         };
         checkpoint.save(&self.folder.file("checkpoint.safetensors"))?;
+        if first {
+            model.parameters = checkpoint.parameters;
+            model.save(&file)?;
+        }
         self.saved_at = Some(updates);
         self.last_save = (Instant::now(), start.elapsed());
         if running { self.go() } else { Ok(()) }

@@ -5,11 +5,13 @@
 //! layer are added; ours is written as the first, the second is zero.
 
 use super::container::{Container, in_file};
-use crate::data::{Codec, Kind, Series, SyntheticTask, Tokenizer, Vocabulary};
+use crate::data::{Batch, Codec, Kind, Series, SyntheticTask, Tokenizer, Vocabulary};
+use crate::device::Device;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Config, Init, Tensor};
-use crate::sample::{Options, Sampler};
+use crate::plan::Plan;
 use crate::trainer::Trainer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -130,13 +132,36 @@ fn transpose(numbers: &[f32], rows: u32, cols: u32) -> Vec<f32> {
 }
 
 impl Model {
-    /// The logits after each of these symbols, `[steps][V]`, from a state of zero, on one thread of the CPU.
+    /// The logits after each symbol of each sequence, `[sequences][steps][V]`: of the next symbol, or of the labels. Sequences begin with a state of zero
+    /// and are read side by side, on one thread of the CPU.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the model does not predict the next symbol, or does not read one of these.
-    pub fn logits(&self, symbols: &[u32]) -> Result<Vec<Vec<f32>>> {
-        let mut sampler = Sampler::new(self.config, &self.parameters, Options::default())?;
-        symbols.iter().map(|&symbol| sampler.read(symbol).map(|()| sampler.scores().to_vec())).collect()
+    /// [`Error::Setting`] if there are no sequences or too many; [`Error::Usage`] if the model reads no symbols, or not one of these.
+    pub fn logits<S: AsRef<[u32]>>(&self, sequences: &[S]) -> Result<Vec<Vec<Vec<f32>>>> {
+        let symbols = self.config.input.symbols();
+        if symbols == 0 {
+            return Err(Error::Usage("the model reads numbers, and logits are of symbols; forecast with it".to_string()));
+        }
+        if let Some(s) = sequences.iter().flat_map(AsRef::as_ref).find(|s| **s >= symbols) {
+            return Err(Error::Usage(format!("there is no symbol {s}: the model reads 0 to {}", symbols - 1)));
+        }
+        let lanes = u32::try_from(sequences.len()).unwrap_or(u32::MAX);
+        let dims = self.config.dims(lanes).checked()?;
+        let mut engine = Engine::for_inference(&Device::Cpu { threads: 1 }, self.config, Plan::with(dims, 1, 1, false), &self.parameters)?;
+        let mut out: Vec<Vec<Vec<f32>>> = sequences.iter().map(|_| Vec::new()).collect();
+        let zeros = vec![0.0; sequences.len()];
+        let mut batch = Batch { lanes, targets: vec![0; sequences.len()], keep: zeros.clone(), xi: zeros.clone(), weights: zeros, ..Batch::default() };
+        for t in 0..sequences.iter().map(|s| s.as_ref().len()).max().unwrap_or(0) {
+            // Lanes that have ended read anything.
+            batch.tokens = sequences.iter().map(|s| s.as_ref().get(t).copied().unwrap_or(0)).collect();
+            let inputs = batch.inputs(engine.inputs(), 0..1)?;
+            let logits = engine.step(&inputs)?;
+            for (lane, rows) in out.iter_mut().enumerate().filter(|(lane, _)| t < sequences[*lane].as_ref().len()) {
+                rows.push(logits.iter().skip(lane).step_by(sequences.len()).copied().collect());
+            }
+            batch.keep.fill(1.0);
+        }
+        Ok(out)
     }
 
     /// The content of its file.

@@ -5,8 +5,9 @@ use crate::devices::{both, cpu, gpu};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use retrograd::analysis::gradcheck::{Case, executor, relative_error};
-use retrograd::data::{Kind, Symbols, Text};
+use retrograd::data::{Batch, Kind, Symbols, Text};
 use retrograd::device::Device;
+use retrograd::engine::Engine;
 use retrograd::estimate::Estimator;
 use retrograd::kernel::{Capabilities, FORMS, Tile};
 use retrograd::model::record::WindowShape;
@@ -265,4 +266,32 @@ fn plan_prints_what_it_decides_and_trains_nothing() {
     let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(summary["device_bytes_planned"], value["device_bytes"]);
     assert_eq!(summary["device_bytes_allocated"], value["device_bytes"]);
+}
+
+/// An engine that is never trained takes the memory of its parameters and activations, reads as one that trains, and refuses what it has no room for.
+#[test]
+fn an_engine_for_inference_has_no_gradients() {
+    let config = Config { hidden: 37, layers: 2, ..Config::symbols(11) };
+    let parameters = Init::default().parameters(&config, 3);
+    let tokens: Vec<u32> = (0..15).map(|i| i * 7 % 11).collect();
+    let ones = vec![1.0; 15];
+    let batch = Batch { lanes: 3, targets: tokens.clone(), tokens, keep: ones.clone(), xi: ones.clone(), weights: ones, ..Batch::default() };
+    for device in both() {
+        let plan = Plan::with(config.dims(3), 5, 5, false);
+        let mut trained = Engine::new(&device, config, plan, &Optimizer::Adam.update(Clip::None)).unwrap();
+        trained.set_parameters(&parameters).unwrap();
+        let mut reads = Engine::for_inference(&device, config, plan, &parameters).unwrap();
+        let [planned, allocated] = reads.device_bytes();
+        assert_eq!(planned, allocated);
+        // Gradients and two moments.
+        assert!(allocated + 3 * 4 * u64::from(config.elements()) <= trained.device_bytes()[1], "{allocated} of {}", trained.device_bytes()[1]);
+        let losses = [&mut trained, &mut reads].map(|engine| {
+            let mut all: Vec<f32> = Vec::new();
+            engine.evaluate(0..5, |at, steps| batch.inputs(at, steps), |_, losses| all.extend(losses)).unwrap();
+            all
+        });
+        assert!(losses[0] == losses[1] && losses[0].iter().all(|l| *l > 0.0), "{losses:?}");
+        let refused = reads.gradient(0..5, |at, steps| batch.inputs(at, steps), 15.0).unwrap_err().to_string();
+        assert!(refused.contains("for inference") && reads.gradients().is_err() && reads.update(1, 0.1, 15.0).is_err(), "{refused}");
+    }
 }

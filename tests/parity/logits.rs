@@ -10,7 +10,8 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let model = Model::load(Path::new(model))?;
-    for row in model.logits(&model.codec.text()?.encode(&Text::open(Path::new(text))?.utf8()?)?)? {
+    let symbols = model.codec.text()?.encode(&Text::open(Path::new(text))?.utf8()?)?;
+    for row in &model.logits(&[symbols])?[0] {
         println!("{}", row.iter().map(f32::to_string).collect::<Vec<_>>().join(" "));
     }
     Ok(())

@@ -21,7 +21,7 @@ pub struct ProbeProgram {
 
 /// Records a model with a probe.
 pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilities: &Capabilities) -> ProbeProgram {
-    let mut recorder = Recorder::new(config, extent, update, *capabilities);
+    let mut recorder = Recorder::new(config, extent, Some(update), *capabilities);
     let elements = extent.rows() * pad4(config.hidden);
     let g: Vec<Slot> = (0..config.layers).map(|k| recorder.arena.persistent(format!("g.{k}"), elements, Purpose::Activations)).collect();
     let slots = |arena: &mut Arena, group: u32| Work::new(arena, config, extent, &format!("probe.{group}"), 0);
