@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Whether the reader has closed it.
+/// Whether the reader has closed standard output.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 /// The first failure that was not a closed pipe.
 static FAILED: Mutex<Option<String>> = Mutex::new(None);

@@ -24,7 +24,7 @@ pub struct Progress {
     pub first_loss: Option<f32>,
     /// Mean loss of the last window, nats; none if not finite.
     pub last_loss: Option<f32>,
-    /// Lowest mean loss between two reports.
+    /// Lowest mean loss over the updates of one report.
     pub lowest_loss: Option<f64>,
     /// Whether the loss has jumped since then and not come back.
     pub exploded: bool,

@@ -80,7 +80,7 @@ impl Foreign {
     /// The model, and notes for the user on how it was read.
     ///
     /// # Errors
-    /// [`Error::Input`] naming every tensor whose name, shape or type does not fit, with expected and found ones; likewise every symbol.
+    /// [`Error::Input`] naming every tensor whose name, shape or type does not fit, with the expected and the found one; also every such symbol.
     pub fn model(mut self, unsaid: &ImportOptions) -> Result<(Model, Vec<String>)> {
         let own = self.architecture()?;
         if self.is_own(own.as_ref()) {

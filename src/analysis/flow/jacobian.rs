@@ -58,7 +58,7 @@ pub fn of_products(config: &Config, parameters: &[f32], layer: u32, states: &[Ve
 /// The states of a lane after each of `steps` steps, per layer; `advance` moves the engine on by the given step.
 ///
 /// # Errors
-/// Those of `advance`, or if the device fails.
+/// The errors of `advance`, or if the device fails.
 pub(super) fn follow(engine: &mut Engine, steps: u32, mut advance: impl FnMut(&mut Engine, u32) -> Result<()>) -> Result<Vec<Vec<Vec<f32>>>> {
     let hidden = engine.config.hidden as usize;
     let mut states = vec![Vec::new(); engine.config.layers as usize];
