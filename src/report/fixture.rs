@@ -269,7 +269,7 @@ pub(super) fn recorded(reports: u64) -> Recorded {
     }
 }
 
-/// A gradient that fades more slowly the later it is.
+/// A gradient that fades more slowly the later the update.
 fn monitored(update: u64, part: f64) -> Monitored {
     let lags: Vec<u64> = (0..64).collect();
     let layer = |k: u32| {

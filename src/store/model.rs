@@ -185,7 +185,7 @@ impl Model {
     /// Reads a model from a file's content.
     ///
     /// # Errors
-    /// [`Error::Input`] if it was not written by this program, or by a newer version.
+    /// [`Error::Input`] if it is not a model of this program, or one of a newer version.
     pub fn from_container(mut container: Container) -> Result<Self> {
         let foreign = |e: Error| Error::Input(format!("{e}; `retrograd import` takes over models of PyTorch"));
         let a = parse_architecture(container.text("config").map_err(foreign)?)?;

@@ -14,7 +14,7 @@ use crate::files;
 use crate::model::Activation;
 use std::path::Path;
 
-/// Version of the format's messages, and of the operators that came with it (onnx 1.6): the first in which `Gather` and `OneHot` take the same
+/// Versions of the format's messages and of the operators (onnx 1.6): the first in which `Gather` and `OneHot` take the same
 /// indices. So every consumer since then can read the file.
 const IR_VERSION: i64 = 6;
 const OPSET: i64 = 11;
