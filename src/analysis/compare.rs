@@ -1,8 +1,8 @@
-//! Strategies side by side: the same model, the same initial weights, the same symbols in the same order, the same number of updates.
+//! Compares strategies: the same model, the same initial weights, the same symbols in the same order, the same number of updates.
 //!
-//! The text is cut into sequences of one length, so that the full gradient has as many updates as the others. Each strategy trains on
-//! them, in turns; then, at the weights that the full gradient has reached, the gradient of one batch is taken as each strategy gives it, many times
-//! where it draws, and compared with the full one.
+//! The text is split into sequences of one length, so that the full gradient has as many updates as the others. The strategies train on
+//! them in turns. Then, at the weights that the full gradient has reached, each strategy's gradient of one batch (many samples if the strategy is
+//! random) is compared with the full gradient.
 
 use super::comparison::{Comparison, Parameter, Point, Strategy};
 use crate::data::Codec;
@@ -20,7 +20,7 @@ use crate::truncation::{Draw, Truncation};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What is compared.
+/// A comparison to run.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The strategies; the full gradient is put first if it is not among them.
@@ -29,32 +29,32 @@ pub struct Plan {
     pub settings: Settings,
     /// Updates of each strategy.
     pub updates: u64,
-    /// Symbols of a sequence.
+    /// Symbols per sequence.
     pub length: u32,
-    /// Gradients drawn of each random strategy.
+    /// Gradients sampled for each random strategy.
     pub draws: u32,
 }
 
-/// What happens meanwhile.
+/// An event during a comparison.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// A strategy has made so many updates; the loss, nats, if it is finite.
+    /// A strategy, its updates so far, and its loss in nats, if finite.
     Trained(Truncation, u64, Option<f64>),
-    /// A strategy has made all.
+    /// A strategy has made all its updates.
     Finished(&'a Strategy),
-    /// So many gradients of a strategy have been drawn.
+    /// A strategy, and the number of its gradients computed so far.
     Drawn(Truncation, u32),
 }
 
-/// Reports of the training loss, and validations, that a curve has.
+/// Reports of the training loss, and validations, per curve.
 const POINTS: u64 = 60;
 const VALIDATIONS: u64 = 12;
-/// Most updates that a strategy makes before it is another's turn: the device notes figures of 1,024.
+/// Most updates of a strategy before the next takes its turn: the device keeps figures of 1,024.
 const TURN: u64 = 256;
-/// Symbols of the stretch whose cuts are shown.
+/// Symbols of the stretch of text whose cuts are shown.
 const STRETCH: u32 = 96;
 
-/// Compares.
+/// Runs a comparison.
 ///
 /// # Errors
 /// If the text is too short, or the device fails.
@@ -88,7 +88,7 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
         judge(strategy, &config.tensors(), &drawn, &full[0]);
     }
     let mut stretch = vec![0; STRETCH.min(plan.length) as usize];
-    // What is read: the edges that are drawn lie between these.
+    // The symbols that are read: the sampled edges lie between them.
     symbols.read(0, &mut stretch)?;
     let (mut text, mut writer) = (Vec::new(), symbols.vocabulary().writer(&[]));
     stretch.iter().try_for_each(|&s| writer.push(s, &mut text))?;
@@ -111,7 +111,7 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
     })
 }
 
-/// How it is trained, in words.
+/// The training settings, in words.
 fn training(settings: &Settings) -> String {
     let clip = match settings.clip() {
         Clip::None => "no clipping".to_string(),
@@ -121,27 +121,27 @@ fn training(settings: &Settings) -> String {
     format!("{}, learning rate {}, {clip}", settings.optimizer, settings.lr)
 }
 
-/// A strategy on its way.
+/// A strategy in training.
 struct Course {
     truncation: Truncation,
     trainer: Trainer,
     curve: Vec<Point>,
     seconds: f64,
     val_loss: Option<f64>,
-    /// Updates whose losses have been asked for.
+    /// Number of updates whose losses were requested.
     asked: u64,
 }
 
 impl Course {
     fn new(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, truncation: Truncation, courses: u64) -> Result<Self> {
-        // All are there at once, and share what one would have.
+        // All exist at once and share the budget of one.
         let budget = plan.settings.memory_budget.map_or_else(default_budget, |b| b.0) / courses;
         let settings = plan.settings.truncation(truncation).updates(plan.updates).memory_budget(Bytes(budget));
         let trainer = Trainer::new(device, Corpus::new(symbols.clone(), Layout::Pieces(plan.length), &settings)?, settings)?;
         Ok(Course { truncation, trainer, curve: Vec::new(), seconds: 0.0, val_loss: None, asked: 0 })
     }
 
-    /// Trains up to an update. Of the clock's time none is counted but that of training.
+    /// Trains up to an update. The clock counts training alone.
     fn train(&mut self, update: u64) -> Result<Option<f64>> {
         let clock = Instant::now();
         while self.trainer.updates() < update {
@@ -156,7 +156,7 @@ impl Course {
         Ok(Some(mean).filter(|l| l.is_finite()))
     }
 
-    /// What was found, and the weights.
+    /// The results and the weights.
     fn end(mut self, plan: &Plan) -> Result<(Strategy, Vec<f32>)> {
         let (c, config) = (self.trainer.counters(), self.trainer.engine.config);
         let state = 4 * u64::from(plan.settings.batch) * u64::from(pad4(config.hidden));
@@ -184,7 +184,7 @@ impl Course {
     }
 }
 
-/// Trains with all strategies, a stretch of updates with each in turn: where something else takes the machine for a while, it takes it from all alike.
+/// Trains all strategies in turns of a few updates: if another program slows the machine for a while, it slows all alike.
 fn train(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, strategies: &[Truncation], observer: &mut dyn FnMut(Event<'_>)) -> Result<Vec<Course>> {
     let course = |&truncation| Course::new(device, symbols, plan, truncation, strategies.len() as u64);
     let mut courses: Vec<Course> = strategies.iter().map(course).collect::<Result<_>>()?;
@@ -207,7 +207,7 @@ fn train(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, strategies: &[Tru
     Ok(courses)
 }
 
-/// The flat gradients of one batch as a strategy gives them: one, or as many as are drawn.
+/// A strategy's flat gradients of one batch: one, or as many as are sampled.
 fn gradients(
     device: &Device,
     symbols: &Arc<Symbols>,
@@ -265,7 +265,7 @@ fn figures(name: &str, drawn: &[Vec<f32>], full: &[f32]) -> Parameter {
 mod tests {
     use super::*;
 
-    /// Strategies take turns, so that what else a machine does slows all alike; one that is asked for twice trains once.
+    /// Strategies take turns, so that other load on the machine slows all alike. A strategy that is given twice trains once.
     #[test]
     fn strategies_take_turns() {
         let text = crate::data::Text::given("text", "the strategies of truncation take turns, a few updates each. ".repeat(40));

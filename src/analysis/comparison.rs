@@ -1,8 +1,8 @@
-//! What a comparison of truncation strategies found: the content of `compare.json`, and of the report.
+//! The results of a comparison of truncation strategies: the content of `compare.json` and of its report.
 
 use serde::{Deserialize, Serialize};
 
-/// All of it.
+/// All results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Name of the text.
@@ -17,7 +17,7 @@ pub struct Comparison {
     pub layers: u32,
     /// B.
     pub batch: u32,
-    /// Symbols of a sequence.
+    /// Symbols per sequence.
     pub length: u32,
     /// Seed.
     pub seed: u64,
@@ -25,17 +25,17 @@ pub struct Comparison {
     pub training: String,
     /// The weights at which gradients are compared, in words.
     pub gradient_at: String,
-    /// Single gradients that were drawn of each random strategy, to measure bias and spread.
+    /// Gradients sampled for each random strategy, to measure bias and spread.
     pub draws: u32,
     /// Symbols whose full gradient the strategies' gradients are compared with.
     pub gradient_tokens: u64,
-    /// A stretch of the text whose cuts are shown: the symbols of one sequence's beginning.
+    /// The stretch of text whose cuts are shown: the start of one sequence.
     pub stretch: String,
-    /// One entry a strategy, in the order asked for; the full gradient first.
+    /// One entry per strategy, in the order given; the full gradient first.
     pub strategies: Vec<Strategy>,
 }
 
-/// What was found of one strategy.
+/// The results of one strategy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Strategy {
     /// As on the command line, such as `regular:16`.
@@ -54,22 +54,22 @@ pub struct Strategy {
     pub cosine: f64,
     /// Norm of (mean of its gradient - full gradient) / norm of the full gradient, over all parameters.
     pub relative_bias: f64,
-    /// Standard error of that mean, in the same unit: a bias below about twice this is none that was seen. 0 where nothing is drawn.
+    /// Standard error of that mean, in the same unit: a bias below about twice this is not significant. 0 if nothing is sampled.
     pub relative_bias_error: f64,
-    /// Root mean square of norm(single draw - mean of draws) / norm of the full gradient; 0 where nothing is drawn.
+    /// Root mean square of norm(single sample - mean of samples) / norm of the full gradient; 0 if nothing is sampled.
     pub relative_spread: f64,
-    /// Activation bytes that the longest window that occurred takes on a stream, where a window is all that is held: the states of every
-    /// layer and two work buffers, of all lanes.
+    /// Activation bytes of the longest window that occurred, on a stream, where only one window is held at a time: the states of every layer and
+    /// two work buffers, for all lanes.
     pub bytes: u64,
-    /// Mean steps from cut to cut.
+    /// Mean steps between cuts.
     pub window_mean: f64,
-    /// Most steps from cut to cut that occurred.
+    /// Most steps between cuts that occurred.
     pub window_max: u32,
     /// The same figures for each parameter tensor.
     pub per_parameter: Vec<Parameter>,
     /// Losses during training.
     pub curve: Vec<Point>,
-    /// Of the stretch: the weight of the edge before each symbol, as many as the stretch has symbols: 0 where it is cut, else xi.
+    /// For each symbol of the stretch, the weight of the edge before it: 0 if it is cut, else xi.
     pub cuts: Vec<f32>,
 }
 
@@ -97,7 +97,7 @@ pub struct Point {
     pub tokens: u64,
     /// Seconds of training alone.
     pub seconds: f64,
-    /// Mean training loss since the point before, nats; none if not finite, or not measured here.
+    /// Mean training loss since the previous point, nats; none if not finite, or not measured here.
     pub train_loss: Option<f64>,
     /// Validation loss, nats, where it was measured.
     pub val_loss: Option<f64>,

@@ -1,4 +1,4 @@
-//! Gradients of the executors against the f64 reference, and the reference against central differences.
+//! Checks the gradients of the executors against the f64 reference, and the reference against central differences.
 
 use crate::data::Batch;
 use crate::device::Device;
@@ -11,7 +11,7 @@ use crate::reference::{self, Head, Net, Phi, Read, Targets, Tensors, Window, che
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// Number of the update that units are dropped for.
+/// Number of the update whose dropout mask is used.
 const UPDATE: u64 = 5;
 
 /// A random window over a random model.
@@ -23,19 +23,19 @@ pub struct Case {
     pub lanes: u32,
     /// T.
     pub steps: u32,
-    /// S: steps of a segment.
+    /// S: steps per segment.
     pub segment: u32,
-    /// Whether h is computed a second time on the backward pass.
+    /// Whether h is recomputed on the backward pass.
     pub recompute: bool,
-    /// Rows of the head that are worked on at once, a multiple of 4.
+    /// Rows of the head that are processed at once, a multiple of 4.
     pub head_rows: u32,
-    /// How h is stored between the passes.
+    /// Precision in which h is stored between the passes.
     pub stash: StashPrecision,
     /// Seed of parameters and data.
     pub seed: u64,
-    /// Probability with which units are dropped between layers.
+    /// Dropout probability of the units between layers.
     pub dropout: f64,
-    /// Whether edges are cut and scaled (xi 0, 1 and 1/0.7) and not all 1.
+    /// Whether edges are cut and scaled (xi 0, 1 and 1/0.7) instead of all 1.
     pub cuts: bool,
 }
 
@@ -76,7 +76,7 @@ impl Case {
         Batch { lanes: self.lanes, tokens, numbers, targets, wanted, keep, xi, weights }
     }
 
-    /// The state that flows in, per layer `[B, Hp]`.
+    /// The initial state, per layer `[B, Hp]`.
     pub fn state(&self) -> Vec<Vec<f32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x57a7e);
         let (h, ld) = (self.config.hidden as usize, self.config.hidden.next_multiple_of(4) as usize);
@@ -84,14 +84,14 @@ impl Case {
         (0..self.config.layers).map(|_| (0..self.lanes).flat_map(|_| row(&mut rng)).collect()).collect()
     }
 
-    /// What the h of a layer is multiplied by before the layer above reads it, `[T,B,H]` each, by the reference; nothing without dropout.
+    /// The reference's dropout factors on the h of a layer before the layer above reads it, `[T,B,H]` each; empty without dropout.
     fn factors(&self) -> Vec<Vec<f64>> {
         let between = if self.dropout > 0.0 { self.config.layers - 1 } else { 0 };
         let sizes = [self.steps, self.lanes, self.config.hidden];
         (1..=between).map(|layer| dropout::factors(self.dropout, self.seed, UPDATE as u32, layer, sizes)).collect()
     }
 
-    /// N: the scored steps.
+    /// N: the number of scored steps.
     pub fn n(&self) -> f64 {
         self.window().weights.iter().map(|&w| f64::from(w)).sum::<f64>().max(1.0)
     }
@@ -104,11 +104,11 @@ pub struct Gradients {
     pub loss: f64,
     /// Row-major, without padding.
     pub tensors: Tensors,
-    /// The state that flows out, per layer `[B, H]`.
+    /// The final state, per layer `[B, H]`.
     pub state: Vec<Vec<f64>>,
 }
 
-/// What the executor of a device gives for a case, and the raw gradients bit for bit.
+/// The results of a device's executor for a case, and the raw gradients bit for bit.
 ///
 /// # Errors
 /// If the device fails.
@@ -116,7 +116,7 @@ pub fn executor(device: &Device, case: &Case) -> Result<(Gradients, Vec<f32>)> {
     executor_with(device, case, case.plan())
 }
 
-/// As [`executor`], within another plan.
+/// As [`executor`], with another plan.
 ///
 /// # Errors
 /// If the device fails.
@@ -136,7 +136,7 @@ pub fn executor_with(device: &Device, case: &Case, plan: Plan) -> Result<(Gradie
     Ok((Gradients { loss, tensors, state }, flat))
 }
 
-/// What the reference gives for a case.
+/// The results of the reference for a case.
 pub fn reference(case: &Case) -> Gradients {
     with_reference(case, |net, params, window, state| {
         let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
@@ -145,7 +145,7 @@ pub fn reference(case: &Case) -> Gradients {
     })
 }
 
-/// What central differences of the reference's loss give for a case without cuts.
+/// The central differences of the reference's loss, for a case without cuts.
 pub fn differences(case: &Case) -> Tensors {
     with_reference(case, |net, params, window, state| checks::central_differences(net, params, window, state, 1e-5))
 }

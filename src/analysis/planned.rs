@@ -1,4 +1,4 @@
-//! What the planner decided, for people: the content of `retrograd plan --json`, and of its picture.
+//! The planner's decisions, for people: the content of `retrograd plan --json` and of its chart.
 
 use crate::arena::Purpose;
 use crate::device::Device;
@@ -23,64 +23,64 @@ pub struct Planned {
     pub batch: u32,
     /// V.
     pub vocabulary: u32,
-    /// Parameters of the model; 0 where an earlier version did not say.
+    /// Parameters of the model; 0 if written by a version that did not store it.
     #[serde(default)]
     pub parameters: u64,
     /// Strategy, as on the command line.
     pub truncation: String,
-    /// Bytes that may be used.
+    /// Bytes available.
     pub budget: u64,
-    /// How h waits for the backward pass.
+    /// Precision in which h is stored for the backward pass.
     #[serde(default)]
     pub stash: StashPrecision,
     /// Steps of the longest window.
     pub window: u32,
-    /// Steps of a segment.
+    /// Steps per segment.
     pub segment_steps: u32,
     /// Segments of the longest window.
     pub segments: u32,
-    /// Segments whose h is held at once.
+    /// Segments whose h is stored at once.
     pub held_segments: u32,
-    /// States at the starts of segments that can be stored at once, that of the window's start among them.
+    /// States at the starts of segments that can be stored at once, including the start of the window.
     pub stored_states: u32,
-    /// Most times that a step is computed again.
+    /// Most recomputations of a step.
     pub most_recomputed: u32,
-    /// Mean times that a step is computed again.
+    /// Mean recomputations per step.
     pub recomputed_per_step: f64,
-    /// Time of an update over the longest window, as a multiple of that of the plan that keeps everything: as predicted by operations.
+    /// Time of an update over the longest window, as a multiple of that of the plan that keeps everything: predicted from operations.
     pub time_factor: f64,
     /// Kernel dispatches of that window.
     pub dispatches: u64,
-    /// Rows of the head that are worked on at once.
+    /// Rows of the head that are processed at once.
     pub head_rows: u32,
-    /// Bytes on the device, by what they are for.
+    /// Bytes on the device, by purpose.
     pub bytes: BTreeMap<String, u64>,
-    /// All of them.
+    /// Total bytes on the device.
     pub device_bytes: u64,
-    /// Those of activations.
+    /// Bytes of activations.
     pub activation_bytes: u64,
-    /// From least to most memory: what other budgets would give.
+    /// The results of other budgets, from least to most memory.
     pub curve: Vec<CurvePoint>,
     /// The segments of the longest window, first to last.
     pub graph: Vec<Segment>,
 }
 
-/// What a budget would give.
+/// The result of a budget.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Bytes on the device.
     pub device_bytes: u64,
-    /// Those of activations.
+    /// Bytes of activations.
     pub activation_bytes: u64,
-    /// Steps of a segment.
+    /// Steps per segment.
     pub segment_steps: u32,
-    /// Segments whose h is held at once.
+    /// Segments whose h is stored at once.
     pub held_segments: u32,
     /// States that can be stored at once.
     pub stored_states: u32,
-    /// Most times that a step is computed again.
+    /// Most recomputations of a step.
     pub most_recomputed: u32,
-    /// Mean times that a step is computed again.
+    /// Mean recomputations per step.
     pub recomputed_per_step: f64,
     /// See [`Planned::time_factor`].
     pub time_factor: f64,
@@ -95,12 +95,12 @@ pub struct Segment {
     pub stored: bool,
     /// Whether its h is kept from the first pass.
     pub held: bool,
-    /// Times that it is computed again.
+    /// Number of recomputations.
     pub recomputed: u32,
 }
 
 impl Planned {
-    /// What the planner decides for a task; `passes` passes forward and backward over each window.
+    /// The plan for a workload, with `passes` passes forward and backward over each window.
     ///
     /// # Errors
     /// If nothing fits the budget.
@@ -108,10 +108,10 @@ impl Planned {
         Self::of(&Plan::new(task, &device.capabilities())?, task, truncation, passes, device)
     }
 
-    /// As [`Planned::new`], for a plan that was made before.
+    /// As [`Planned::new`], for an existing plan.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Planned::new`].
     pub fn of(plan: &Plan, task: &Workload, truncation: Truncation, passes: u32, device: &Device) -> Result<Self> {
         let capabilities = device.capabilities();
         let bytes = plan.bytes(&task.config, &task.update, &capabilities);
@@ -171,13 +171,13 @@ fn dispatches(task: &Workload, plan: &Plan, passes: u32, device: &Device) -> u64
     u64::from(passes) * (all + count(record::PREPARE)) + count(record::UPDATE) + count(record::CARRY)
 }
 
-/// What happens to each segment of the longest window.
+/// The treatment of each segment of the longest window.
 fn graph(plan: &Plan) -> Vec<Segment> {
     let count = plan.segment_count();
     let of = |i: u32| plan.extent.steps.min(plan.window.saturating_sub(i * plan.extent.steps));
     let mut graph: Vec<Segment> = (0..count).map(|i| Segment { steps: of(i), stored: i == 0, held: i + plan.extent.places >= count, recomputed: 0 }).collect();
     let mut seen = vec![false; count as usize];
-    // Which segment's state lies where, until the first pass is over.
+    // The segment whose state each slot holds, until the first pass is over.
     let mut holds = vec![None; plan.extent.states as usize];
     let mut first = true;
     for action in plan.actions(count) {

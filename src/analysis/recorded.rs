@@ -1,4 +1,4 @@
-//! What the folder of a run holds, for its report.
+//! The content of a run's folder, for its report.
 
 use super::planned::Planned;
 use crate::error::{Error, Result};
@@ -9,14 +9,14 @@ use crate::run::RunConfig;
 use serde_json::Value;
 use std::path::Path;
 
-/// A run as its folder tells it. All but the configuration may be missing.
+/// A run, read from its folder. All but the configuration may be missing.
 #[derive(Debug, Clone)]
 pub struct Recorded {
     /// The name of the folder.
     pub name: String,
-    /// What it was started with.
+    /// The settings it was started with.
     pub config: RunConfig,
-    /// Keys of the configuration that are not what they are by default.
+    /// Keys of the configuration that differ from their defaults.
     pub given: Vec<String>,
     /// The command that repeats it.
     pub command: String,
@@ -31,10 +31,10 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Reads a folder; `repeat` gives the keys that were given, and the command.
+    /// Reads a folder; `repeat` returns the stated keys and the command.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is not the folder of a run, or of one of a newer program.
+    /// [`Error::Input`] if it is not the folder of a run, or of a run of a newer version.
     pub fn load(path: &Path, repeat: impl Fn(&RunConfig) -> (Vec<String>, String)) -> Result<Self> {
         let file = path.join("config.toml");
         if !file.is_file() {
@@ -46,7 +46,7 @@ impl Recorded {
         let json = |name: &str| serde_json::from_slice::<Value>(&files::read(&path.join(name)).ok()?).ok();
         let metrics = path.join("metrics.jsonl");
         let history = if metrics.exists() { MetricsLog::parse(&files::read(&metrics)?) } else { MetricsLog::default() };
-        // A summary that is older than the metrics is of an earlier end.
+        // A summary older than the metrics belongs to an earlier end.
         let updates = |s: &Value| s["updates"].as_u64();
         Ok(Recorded {
             name: name(path),

@@ -39,13 +39,13 @@ pub(super) struct Args {
     /// Strategies, as for `train --truncation`; `full` is always among them
     #[arg(long, num_args = 1.., value_name = "STRATEGY", default_values_t = ["full", "regular:4", "regular:16", "regular:64", "random:0.9375", "random-tail:16,4"].map(String::from))]
     strategies: Vec<String>,
-    /// Symbols of a sequence
+    /// Symbols per sequence
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..), value_name = "T")]
     length: u32,
-    /// Updates of each strategy
+    /// Updates per strategy
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..), value_name = "N")]
     updates: u64,
-    /// Gradients drawn of each random strategy, for bias and spread
+    /// Gradients to sample for each random strategy, to measure bias and spread
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..), value_name = "N")]
     draws: u32,
     #[command(flatten)]
@@ -53,7 +53,7 @@ pub(super) struct Args {
     /// Folder for compare.json and report.html; it must be new or empty [default: runs/compare-NAME, after the text]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// No progress and no messages but warnings and errors
+    /// No progress, and no messages except warnings and errors
     #[arg(long)]
     quiet: bool,
     /// Print the content of compare.json, and the folder, as one JSON object on standard output
@@ -61,7 +61,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Strategies apart by spaces, semicolons or commas; a number after a comma belongs to the strategy before it.
+/// Strategies separated by spaces, semicolons or commas; a number after a comma belongs to the strategy before it.
 fn strategies(words: &[String]) -> Result<Vec<Truncation>> {
     let mut names: Vec<String> = Vec::new();
     for word in words.iter().flat_map(|w| w.split([' ', ';'])).filter(|w| !w.is_empty()) {
@@ -80,7 +80,7 @@ struct Compared;
 
 const COMPARED: [&str; 11] = ["hidden", "layers", "activation", "init", "batch", "optimizer", "lr", "clip_norm", "val_fraction", "seed", "device"];
 
-/// Their defaults, where they are not those of training.
+/// Defaults that differ from those of training.
 const DEFAULTS: [(&str, &str); 3] = [("hidden", "128"), ("lr", "0.004"), ("schedule", "constant")];
 
 impl List for Compared {
@@ -184,7 +184,7 @@ fn nats(loss: Option<f64>) -> String {
     loss.map_or("not finite".to_string(), |l| format!("{l:.4} nats"))
 }
 
-/// The table of the terminal.
+/// The table for the terminal.
 fn table(c: &Comparison) -> String {
     let mut lines = vec![format!(
         "{:<18} {:>9} {:>9} {:>10} {:>8} {:>15} {:>8} {:>11} {:>9}",

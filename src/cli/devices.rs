@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What is said where there is no adapter.
+/// The message if there is no adapter.
 pub(super) const NONE: &str = "no GPU adapter; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers for a software one)";
 
 /// An adapter and its limits.
@@ -53,18 +53,18 @@ pub(super) fn limits(index: usize, a: &AdapterInfo) -> Vec<String> {
     ]
 }
 
-/// The forms of the matmul that are used, with their speeds in percent.
+/// The matmul forms in use, with their speeds in percent.
 fn products(c: &Capabilities) -> Vec<((Tile, Loads), u8)> {
     FORMS.into_iter().zip(c.speeds).filter(|(_, speed)| *speed > 0).collect()
 }
 
-/// For each number of columns and lanes that is measured, what runs a recurrence.
+/// The variant of the recurrence for each measured number of columns and lanes.
 fn recurrences(c: &Capabilities) -> Vec<(u32, u32, String)> {
     let name = |columns, lanes| (columns, lanes, c.scan_variant(columns, lanes).to_string());
     SCAN_COLUMNS.into_iter().flat_map(|columns| SCAN_LANES.map(|lanes| name(columns, lanes))).collect()
 }
 
-/// What calibration chose.
+/// The choices of calibration.
 pub(super) fn variants(gpu: &GpuDevice) -> Vec<String> {
     let c = &gpu.capabilities;
     let products: Vec<String> = products(c).iter().map(|((tile, loads), speed)| format!("{tile} {loads} {speed}%")).collect();
@@ -74,7 +74,7 @@ pub(super) fn variants(gpu: &GpuDevice) -> Vec<String> {
     lines
 }
 
-/// Both as JSON.
+/// An adapter and its variants as JSON.
 pub(super) fn entry(index: usize, a: &AdapterInfo, opened: &Result<GpuDevice>) -> Value {
     let mut entry = json!(a);
     entry["index"] = json!(index);

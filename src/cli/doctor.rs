@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if sound { Ok(()) } else { Err(Error::Device("a device is not sound; please report the lines marked FAIL with all of this output".to_string())) }
 }
 
-/// Gradients of two small models against the f64 reference.
+/// Checks the gradients of two small models against the f64 reference.
 fn checked(device: &Device) -> (bool, serde_json::Value) {
     let start = Instant::now();
     let mut all = Vec::new();

@@ -17,7 +17,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Fresh sequences of a task, likewise.
+/// Default number of fresh sequences of a task.
 const EXAMPLES: u64 = 2000;
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -100,18 +100,18 @@ pub(super) fn run(args: &Args) -> Result<()> {
     finite("the loss", found.loss)
 }
 
-/// What is evaluated.
+/// The data to evaluate.
 struct Laid {
     held: EvalSet,
     lanes: u32,
-    /// What a symbol is called.
+    /// Name of a symbol.
     unit: &'static str,
     notes: Vec<String>,
     /// Symbols that the model does not know.
     unknown: u64,
 }
 
-/// What is evaluated where it is given, or generated.
+/// The data to evaluate, if it is given or generated.
 fn given(args: &Args, source: &Source, model: &Model) -> Result<Laid> {
     let separator = if args.stream { None } else { args.separator.clone().or(args.lines.then(|| "\n".to_string())).or(source.separator.clone()) };
     let symbols = Arc::new(symbols(args, source.task, model, separator.as_deref())?);
@@ -137,7 +137,7 @@ fn given(args: &Args, source: &Source, model: &Model) -> Result<Laid> {
     Ok(Laid { held, lanes, unit, notes, unknown })
 }
 
-/// The part of the run's own text that was held out.
+/// The held-out part of the run's own text.
 fn own_part(args: &Args, model: &Model) -> Result<Laid> {
     let (corpus, config) = held_out::find(args, model)?;
     let unit = corpus.content.unit();
@@ -146,7 +146,7 @@ fn own_part(args: &Args, model: &Model) -> Result<Laid> {
     Ok(Laid { held, lanes: config.training.batch, unit, notes: Vec::new(), unknown: 0 })
 }
 
-/// Whether the file of --sequences can be made.
+/// Checks that the file of --sequences can be created.
 fn new_sequences(args: &Args) -> Result<()> {
     if let Some(path) = args.sequences.as_deref().filter(|p| p.exists()) {
         return Err(Error::Usage(format!("{} exists; give another file for --sequences", path.display())));
@@ -157,7 +157,7 @@ fn new_sequences(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What is evaluated: a text, or fresh sequences of the task that a run was trained on.
+/// The symbols to evaluate: a text, or fresh sequences of the task that a run was trained on.
 fn symbols(args: &Args, task: Option<SyntheticTask>, model: &Model, separator: Option<&str>) -> Result<Symbols> {
     let wrong = |what: String| Err(Error::Usage(what));
     match (task, &args.text) {

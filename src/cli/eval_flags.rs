@@ -30,50 +30,50 @@ Examples:
 pub(super) struct Args {
     /// Folder of a run, or a model file
     pub(super) run: PathBuf,
-    /// Text to evaluate on (- for standard input), table of labels or CSV file, as the run was trained; without one, the part of the run's own data that
-    /// was held out. A run on a task is asked about fresh sequences instead
+    /// Text (- for standard input), table of labels or CSV file to evaluate on, as in training; without one, the held-out part of the run's own data.
+    /// A run on a task is evaluated on fresh sequences instead
     pub(super) text: Option<PathBuf>,
     #[command(flatten)]
     pub(super) which: Which,
-    /// What stands between the sequences of the text [default: as the run was trained]
+    /// Separator between the sequences of the text [default: as in training]
     #[arg(long, value_name = "STRING", value_parser = separator)]
     pub(super) separator: Option<String>,
-    /// Each line is a sequence of its own
+    /// Treat each line as a separate sequence
     #[arg(long, conflicts_with = "separator")]
     pub(super) lines: bool,
-    /// Of a model of labels, the column of the labels, by name or number [default: as the run was trained]
+    /// For a model of labels, the column of the labels, by name or number [default: as in training]
     #[arg(long, value_name = "COLUMN", conflicts_with = "separator")]
     pub(super) label_column: Option<String>,
-    /// And that of the texts
+    /// For a model of labels, the column of the texts, by name or number
     #[arg(long, value_name = "COLUMN", requires = "label_column")]
     pub(super) text_column: Option<String>,
-    /// Of a model of labels, whether the first line of the table names its columns, yes or no [default: as the run was trained]
+    /// For a model of labels, whether the first line of the table names its columns, yes or no [default: as in training]
     #[arg(long, value_name = "ANSWER", conflicts_with = "separator")]
     pub(super) header: Option<Answer>,
     /// Read the text as one stream, even if the run was trained on sequences
     #[arg(long, conflicts_with_all = ["separator", "lines"])]
     pub(super) stream: bool,
-    /// What becomes of a character that the model does not know: error, skip (as if it were not there), or symbol:C (read as the symbol C); how many
-    /// there are is said
+    /// What to do with characters that the model does not know: error, skip (as if they were not there), or symbol:C (read them as the symbol C); their
+    /// number is reported
     #[arg(long, default_value = "error", value_name = "WHAT", hide_default_value = true)]
     pub(super) unknown: Unknown,
     /// Lanes read side by side [default: 1 for up to 1023 symbols, more for longer texts, at most 32]
     #[arg(long, value_name = "B", value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub(super) lanes: Option<u32>,
-    /// Write the loss of each sequence to this file, one JSON object a line; it must not exist
+    /// Write the loss of each sequence to this file, one JSON object per line; it must not exist
     #[arg(long, value_name = "FILE")]
     pub(super) sequences: Option<PathBuf>,
-    /// Fresh sequences of the task [default: 2000]
+    /// Number of fresh sequences of the task [default: 2000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) examples: Option<u64>,
-    /// Seed of the fresh sequences; none gives those that a run was trained on [default: 0]
+    /// Seed of the fresh sequences; no seed gives those of training [default: 0]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
-    /// Of numeric series, score the forecasts of the last N rows of each alone; the rows before warm up the state [default: of the run's own data the
-    /// part that was held out, of other data all]
+    /// For numeric series, score the forecasts of the last N rows of each only; the rows before warm up the state [default: the held-out part of the
+    /// run's own data, all of other data]
     #[arg(long, value_name = "N")]
     pub(super) last: Option<usize>,
-    /// Of numeric series, write a page with pictures and errors to this file; it must not exist
+    /// For numeric series, write a page with charts and errors to this file; it must not exist
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
     #[command(flatten)]
@@ -81,7 +81,7 @@ pub(super) struct Args {
     /// Where to compute: auto, gpu, gpu:INDEX or cpu
     #[arg(long, default_value = "auto")]
     pub(super) device: DeviceSpec,
-    /// No messages but errors
+    /// No messages except errors
     #[arg(long)]
     pub(super) quiet: bool,
     /// Print one JSON object on standard output

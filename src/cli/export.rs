@@ -77,17 +77,17 @@ pub(super) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A path as Python writes it: as JSON does.
+/// A path as a Python string literal, in JSON's syntax.
 fn quoted(path: &Path) -> String {
     json!(path.display().to_string()).to_string()
 }
 
-/// What the Python of a model of series reads besides.
+/// Further Python for a model of series.
 const SERIES_META: &str = "    series = json.loads(f.metadata()[\"series\"])  # columns, horizon, and how to scale: x = (value - mean) / deviation
 # Output h * len(targets) + j is target j, h + 1 rows ahead, standardised by series[\"outputs\"]; with \"difference\", outputs are
 # changes from the last row known, and with \"all\" inputs are changes from the row before (0, standardised, in the first).";
 
-/// What the Python reads the symbols with, and how, from a file's metadata.
+/// The Python module that reads the symbols, and the code that reads them from a file's metadata.
 fn symbols_snippet(model: &Model, metadata: &str) -> (&'static str, String) {
     match model.codec.vocabulary().map(Vocabulary::kind) {
         Some(Kind::Tokens) => ("tokenizers", format!("tokenizer = tokenizers.Tokenizer.from_str({metadata}[\"tokenizer\"])")),
@@ -116,7 +116,7 @@ fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
         Codec::Labels { .. } => "\n    labels = json.loads(f.metadata()[\"labels\"])  # the label of each output, at the last step",
         Codec::Text(_) | Codec::Series(_) => "",
     };
-    // What it reads, what that is to the layers, and what is said of it.
+    // The name of its input, the input of the layers, and the code for its metadata.
     let last = if matches!(model.codec, Codec::Series(_)) { format!(", {d}") } else { String::new() };
     let (tokens, x, meta) = match &model.codec {
         Codec::Series(_) => ("numbers", "numbers".to_string(), SERIES_META.to_string()),

@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Check this device only; by default the CPU and every adapter
     #[arg(long)]
     device: Option<DeviceSpec>,
-    /// Check every form of the matmul and of the recurrence that calibration chooses from, each by itself, on the adapters
+    /// Check every form of the matmul and of the recurrence that calibration can choose, each by itself, on the adapters
     #[arg(long)]
     every_form: bool,
     /// Print one JSON object
@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if worst_of_all { Ok(()) } else { Err(Error::Device("a gradient differs from the reference; please report the lines marked FAIL".to_string())) }
 }
 
-/// The adapter with each of its forms alone.
+/// The adapter with each of its forms by itself.
 fn forms(device: &Device) -> Vec<(String, Device)> {
     let Device::Gpu(gpu) = device else { return Vec::new() };
     let with = |(name, capabilities)| {

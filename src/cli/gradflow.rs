@@ -32,35 +32,35 @@ Examples:
   retrograd gradflow book.txt --init identity:0.9   a fresh model
   retrograd gradflow --sweep                        fresh models of many spectral radii against the theory's |lambda|^k")]
 pub(super) struct Args {
-    /// Folder of a run or a model file (.safetensors); without one, a fresh model is looked at. A text may stand here alone
+    /// Folder of a run or a model file (.safetensors); without one, a fresh model is measured. A text may be given here instead
     run: Option<PathBuf>,
-    /// Text to look at it on [default: the text of the run, or the embedded one]
+    /// Text to measure on [default: the text of the run, or the embedded one]
     text: Option<PathBuf>,
-    /// Read a file that looks like a table (.csv, .tsv, columns of numbers) as the characters of a text, where no model is given
+    /// Read a file that looks like a table (.csv, .tsv, columns of numbers) as the characters of a text, if no model is given
     #[arg(long = "text")]
     table_as_text: bool,
-    /// Of a run, the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
+    /// For a run, use the model with the lowest validation loss (best.safetensors), not the last (model.safetensors)
     #[arg(long)]
     best: bool,
-    /// Longest lag, steps [default: 128, or what the text or its longest sequence allows]
+    /// Longest lag, in steps [default: 128, or what the text or its longest sequence allows]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     lags: Option<u32>,
-    /// Relative bias of the gradient that the suggested window may have
+    /// Largest relative bias of the gradient for the suggested window
     #[arg(long, default_value_t = 0.1, value_name = "PART", value_parser = tolerance)]
     tolerance: f64,
-    /// Losses that are followed back at once
+    /// Losses to follow back at once
     #[arg(long, default_value_t = 32, value_name = "B", value_parser = clap::value_parser!(u32).range(1..=4096))]
     lanes: u32,
-    /// How often, at other places of the text
+    /// Number of batches of --lanes losses, each at other positions of the text
     #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     windows: u32,
-    /// Steps that are read before the first lag, so that the state is one that occurs in the text
+    /// Steps to read before the first lag, so that the state is one that occurs in the text
     #[arg(long, default_value_t = 128, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
     warm_up: u32,
-    /// What stands between the sequences of the text [default: as the run was trained]
+    /// Separator between the sequences of the text [default: as in training]
     #[arg(long, value_name = "STRING", value_parser = separator)]
     separator: Option<String>,
-    /// Each line is a sequence of its own
+    /// Treat each line as a separate sequence
     #[arg(long, conflicts_with = "separator")]
     lines: bool,
     /// Read the text as one stream, even if the run was trained on sequences
@@ -68,13 +68,13 @@ pub(super) struct Args {
     stream: bool,
     #[command(flatten)]
     fresh: Flags<Fresh>,
-    /// Fresh models over spectral radius, initialisation and activation, instead of one
+    /// Measure fresh models over spectral radius, initialisation and activation, instead of one model
     #[arg(long, conflicts_with_all = ["tolerance", "best", "separator", "lines", "stream", "init", "no_bias"], help_heading = "Fresh model")]
     sweep: bool,
     /// Spectral radii of --sweep
     #[arg(long, value_delimiter = ',', value_parser = positive, requires = "sweep", default_value = "0.5,0.7,0.8,0.9,0.95,1,1.05,1.1,1.2,1.5", value_name = "A,...", help_heading = "Fresh model")]
     radii: Vec<f64>,
-    /// Seed of the places, of the moves and of fresh weights
+    /// Seed of the positions, of the perturbations and of fresh weights
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
     /// Where to compute: auto, gpu, gpu:INDEX or cpu
@@ -83,7 +83,7 @@ pub(super) struct Args {
     /// Folder for gradflow.json and gradflow.html; it must be new or empty [default: the folder of the run, or runs/gradflow-NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// No messages but warnings and errors
+    /// No messages except warnings and errors
     #[arg(long)]
     quiet: bool,
     /// Print the content of gradflow.json as one JSON object on standard output
@@ -110,17 +110,17 @@ impl List for Fresh {
     }
 }
 
-/// Units of the models of --sweep.
+/// Hidden units of the models of --sweep.
 const SWEEP_HIDDEN: u32 = 128;
 
-/// Fresh sequences of the task of a run.
+/// Number of fresh sequences of a run's task.
 const TASK_SEQUENCES: u64 = 2000;
 
 fn tolerance(text: &str) -> std::result::Result<f64, String> {
     not_negative(text).and_then(|x| if x > 0.0 && x < 1.0 { Ok(x) } else { Err("expected a number between 0 and 1, such as 0.1".to_string()) })
 }
 
-/// What is looked at, found by the two places on the command line.
+/// The model and the text to measure, found from the two positional arguments.
 struct Found {
     /// The model; none for a fresh one.
     model: Option<Model>,
@@ -131,7 +131,7 @@ struct Found {
 }
 
 impl Args {
-    /// What the flags say of a fresh model.
+    /// The stated settings of a fresh model.
     fn training(&self) -> Result<Settings> {
         RunConfig::of(&self.fresh.stated).map(|config| config.training)
     }
@@ -142,7 +142,7 @@ impl Args {
         Options { lags, lanes: self.lanes, windows: self.windows, warm_up: self.warm_up, seed: self.seed }
     }
 
-    /// Whether the first place names a model: a folder, or a file that is one by its name.
+    /// Whether the first argument names a model: a folder, or a file that is one by its name.
     fn names_model(&self) -> bool {
         self.run.as_deref().is_some_and(|p| p.is_dir() || self.text.is_some() || self.best || p.extension().is_some_and(|e| e == "safetensors"))
     }
@@ -197,7 +197,7 @@ impl Args {
         }
     }
 
-    /// Writes what was found; where it lies.
+    /// Writes the results. Returns their folder.
     fn save(&self, run: Option<&Path>, name: &str, json: &serde_json::Value, html: &str) -> Result<PathBuf> {
         let mut made = match (&self.out, run) {
             (Some(path), _) => Some(Folder::create(path)?),
@@ -276,7 +276,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// A number with few digits, as a table wants it.
+/// A number with few digits, for a table.
 fn short(x: f64) -> String {
     match x.abs() {
         _ if !x.is_finite() => "-".to_string(),
@@ -285,7 +285,7 @@ fn short(x: f64) -> String {
     }
 }
 
-/// The verdict, in words, and the table of the terminal.
+/// The verdict in words, and the table for the terminal.
 fn table(f: &Flow) -> String {
     let half = f.slowest.half_life.map_or("does not decay".to_string(), |h| format!("half-life {h:.1} steps"));
     let of = f.named_layer().map_or(String::new(), |layer| format!(" of {layer}, which fades slowest,"));

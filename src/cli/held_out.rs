@@ -1,4 +1,4 @@
-//! The part of its data that a run held out, for those who ask about it.
+//! The part of its data that a run held out.
 
 use super::eval_flags::Args;
 use crate::error::{Error, Result};
@@ -7,7 +7,7 @@ use crate::store::Model;
 use crate::trainer::Corpus;
 use std::path::Path;
 
-/// What a run held out, and its configuration: what `eval RUN` scores where no other data is given.
+/// The held-out part of a run's data, and its configuration: what `eval RUN` scores if no other data is given.
 pub(super) fn find(args: &Args, model: &Model) -> Result<(Corpus, RunConfig)> {
     let (run, path) = (args.run.display(), args.run.join("config.toml"));
     if !path.is_file() {
@@ -42,14 +42,14 @@ pub(super) fn find(args: &Args, model: &Model) -> Result<(Corpus, RunConfig)> {
     Ok((corpus, config))
 }
 
-/// That the data is not what it was, with what to do here.
+/// The error for data that has changed, with this command's advice.
 fn elsewhere(e: &Error, args: &Args) -> Error {
     let message = e.to_string();
     let found = ["; if the text has moved", "; give the path"].iter().find_map(|advice| message.split_once(advice)).map_or(message.as_str(), |m| m.0);
     Error::Input(format!("{found}; put back what {0} was trained on, or give the path of other data after {0}", args.run.display()))
 }
 
-/// What a run was told of the first line of its table.
+/// The run's setting for whether the first line of its table is a header.
 pub(super) fn header(run: &Path) -> Result<Option<Answer>> {
     Ok(config(run)?.and_then(|c| c.header))
 }

@@ -24,18 +24,18 @@ Examples:
 pub(super) struct Args {
     /// The safetensors file
     file: PathBuf,
-    /// Folder to make of it; it must not exist
+    /// Folder to create; it must not exist
     run: PathBuf,
-    /// A JSON array of the symbols in the order of the model's indices, one character each [default: what the file says]
+    /// A JSON array of the symbols in the order of the model's indices, one character each [default: as in the file]
     #[arg(long, value_name = "FILE")]
     vocabulary: Option<PathBuf>,
     /// The model's symbols are all 256 bytes
     #[arg(long, conflicts_with = "vocabulary")]
     bytes: bool,
-    /// Activation of the layers: tanh or relu [default: what the file says, or tanh]
+    /// Activation of the layers: tanh or relu [default: as in the file, or tanh]
     #[arg(long, value_name = "PHI")]
     activation: Option<Activation>,
-    /// No messages but warnings and errors
+    /// No messages except warnings and errors
     #[arg(long)]
     quiet: bool,
     /// Print one JSON object on standard output

@@ -1,4 +1,4 @@
-//! `retrograd eval` of a model of labels: how many are right, and which are taken for which.
+//! `retrograd eval` of a model of labels: the share of right ones, and the confusion matrix.
 
 use super::eval_flags::Args;
 use super::model::Source;
@@ -15,7 +15,7 @@ use crate::store::Model;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Labels that a table shows, and characters of each.
+/// Most labels in a table, and characters of each.
 const SHOWN: usize = 16;
 const WIDTH: usize = 12;
 
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     finite("the loss", found.loss)
 }
 
-/// The lines of a file, in lanes, the share of their most frequent label, and how many characters the model does not know.
+/// The lines of a file, in lanes; the share of their most frequent label; the number of characters that the model does not know.
 fn given(args: &Args, source: &Source, model: &Model, path: &Path) -> Result<(EvalSet, u32, f64, u64)> {
     let stated = args.label_column.clone().map(|label| (label, args.text_column.clone()));
     let Some((label, text)) = stated.or(source.columns.clone()) else {
@@ -82,13 +82,13 @@ fn given(args: &Args, source: &Source, model: &Model, path: &Path) -> Result<(Ev
     Ok((held, lanes, chance, unknown))
 }
 
-/// Rows of the right labels, columns of those that were named, and a last one for lines where none stood out.
+/// The confusion matrix: rows of right labels, columns of predicted ones, and a last column for lines where none stood out.
 fn confusion(answers: &Answers, labels: usize) -> Vec<Vec<u64>> {
     let named = |right: u32, answer: Option<u32>| answers.counts.get(&(right, answer)).copied().unwrap_or(0);
     (0..labels as u32).map(|right| (0..labels as u32).map(Some).chain([None]).map(|answer| named(right, answer)).collect()).collect()
 }
 
-/// The same for a terminal, with the share of right ones of each label.
+/// The confusion matrix for a terminal, with the share of right answers for each label.
 fn table(answers: &Answers, labels: &[String]) -> String {
     if labels.len() > SHOWN {
         return format!("{} labels are too many for a table of which is taken for which; --json has it", labels.len());
@@ -110,7 +110,7 @@ fn table(answers: &Answers, labels: &[String]) -> String {
     text
 }
 
-/// Labels for a table, of at most so many characters: of long ones the head, or, where heads are alike, head and tail; where these are too, a number.
+/// Labels of at most `width` characters, for a table: long ones are cut to the head, or, if heads are alike, to head and tail, or else numbered.
 fn heads(labels: &[String], width: usize) -> Vec<String> {
     let head = |l: &String| l.chars().take(width).collect::<String>();
     let ends = |l: &String| {
@@ -128,7 +128,7 @@ fn heads(labels: &[String], width: usize) -> Vec<String> {
     labels.iter().enumerate().map(|(i, l)| if alike(&once, i) { numbered((i, l)) } else { once[i].clone() }).collect()
 }
 
-/// One line per line of the table that was scored, in its order.
+/// One line per line of the scored table, in its order.
 fn write(path: &Path, sequences: &Sequences, labels: &[String], found: &Evaluation, answers: &Answers) -> Result<()> {
     let mut text = String::new();
     for (i, (sum, sequence)) in found.sums.iter().zip(sequences.list()).enumerate() {

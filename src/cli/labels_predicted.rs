@@ -1,4 +1,4 @@
-//! `retrograd predict` of a model of labels: the label of each line, and how probable it is.
+//! `retrograd predict` with a model of labels: the label of each line, and its probability.
 
 use super::model::Source;
 use super::predict_flags::Args;
@@ -14,7 +14,7 @@ use crate::run::Answer;
 use crate::store::Model;
 use serde_json::{Value, json};
 
-/// A line's label.
+/// The label of a line.
 struct Named {
     line: u64,
     label: usize,
@@ -68,13 +68,13 @@ fn told(named: &Named, labels: &[String]) -> Value {
     json!({ "line": named.line, "label": labels[named.label], "probability": number(p[named.label]), "probabilities": p.iter().map(|p| number(*p)).collect::<Vec<_>>() })
 }
 
-/// A probability with six digits: one that is not 1 does not read 1.
+/// A probability with six digits; one below 1 is never shown as 1.
 fn digits(p: f64) -> String {
     let text = format!("{p:.6}");
     if text == "1.000000" && p < 1.0 { "0.999999".to_string() } else { text }
 }
 
-/// Label and probability of each line, with a tab between them.
+/// Label and probability of each line, separated by a tab.
 fn short(named: &[Named], labels: &[String]) -> Result<String> {
     let rows = named.iter().map(|n| vec![labels[n.label].clone(), digits(n.probabilities[n.label])]);
     written(b'\t', rows)

@@ -1,4 +1,4 @@
-//! What `train` says of a run as it begins and as it ends.
+//! Messages of `train` at the start and the end of a run.
 
 use super::percent;
 use super::tell;
@@ -84,19 +84,19 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
     }
 }
 
-/// Of a run on tokens, those per byte of the held-out part: losses are said per byte too, to compare them with those of other tokens.
+/// For a run on tokens, the tokens per byte of the held-out part: losses are also given per byte, to compare them with those of other tokens.
 pub(super) fn tokens_per_byte(run: &Run) -> Option<f64> {
     let tokens = run.trainer.codec().vocabulary().is_some_and(|v| v.kind() == Kind::Tokens);
     run.trainer.per_byte().filter(|_| tokens)
 }
 
-/// A validation's loss in other words, with a comma before each.
+/// A validation's loss in other units, each after a comma.
 pub(super) fn also(unit: Unit, loss: f64, per_byte: Option<f64>) -> String {
     let words = [Some(unit.also(loss)).filter(|a| !a.is_empty()), per_byte.map(|n| format!("{:.4} bits per byte", bits(loss) * n))];
     words.into_iter().flatten().map(|w| format!(", {w}")).collect()
 }
 
-/// What is read and forecast of series, and how the model is chosen; also where nobody has said it.
+/// For series, the values that are read and forecast, the training settings, and the choice of the model; also if by default.
 fn chosen(args: &Args, run: &Run) -> String {
     let (config, settings) = (run.config(), run.trainer.settings());
     let (what, name) = match config.difference.unwrap_or_default() {
@@ -111,10 +111,10 @@ fn chosen(args: &Args, run: &Run) -> String {
     format!("{what} (--difference={name}{why}); {} at {}, {}{validated}", settings.optimizer, settings.lr, settings.schedule)
 }
 
-/// How many times naive's error tells of a series too small for the scale that all share.
+/// Multiple of naive's error above which a series is too small for the scale that all share.
 const FAR_OFF: f64 = 10.0;
 
-/// What may help a run whose forecasts are no better than naive ones.
+/// Advice for a run whose forecasts are no better than naive ones.
 fn advice(run: &Run, outcome: &Outcome) -> String {
     let p = run.progress();
     let parts = outcome.score.parts();
@@ -126,15 +126,15 @@ fn advice(run: &Run, outcome: &Outcome) -> String {
         Difference::Targets => "--difference=all (reads changes too), ",
         Difference::All => "--difference=none (forecasts values), ",
     };
-    // The best model is used: after its update training only fits noise.
+    // The best model is used: training after its update only fits noise.
     let length = if p.best_update == run.trainer.updates() { "more --updates" } else { "a smaller --hidden or a lower --lr" };
     format!("try {change}{length}")
 }
 
-/// Labels that are named no better than by always naming the most frequent one: what to try.
+/// Advice if labels are predicted no better than by always choosing the most frequent one.
 fn not_better(run: &Run, accuracy: f64, chance: f64) {
     let held = run.trainer.held_out() as f64;
-    // Twice what the drawing of lines alone does.
+    // Twice the standard error of sampling the lines.
     if accuracy > chance + 2.0 * (chance * (1.0 - chance) / held).sqrt() {
         return;
     }
@@ -190,7 +190,7 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
     }
     let task = run.config().task;
     if let (Some(chance), Some(accuracy)) = (run.chance(), p.val_accuracy) {
-        // What `eval` and `predict` answer with.
+        // The model that `eval` and `predict` use.
         let labels = run.config().label_column.is_some();
         let best = p.best_accuracy.filter(|_| labels && p.best_loss < p.val_loss);
         let (of, accuracy) = (best.map_or(String::new(), |_| format!(" with the best model, of update {}", p.best_update)), best.unwrap_or(accuracy));
@@ -228,7 +228,7 @@ pub(super) fn closing(args: &Args, run: &Run, end: End, forecast: Option<&Outcom
     }
 }
 
-/// The command that writes text with the better of the best and the last model, which is the one that the sample at the end is of.
+/// The command that writes text with the better of the best and the last model, which also wrote the sample at the end.
 fn writer(run: &Run, folder: &str) -> String {
     if !run.best_is_better() {
         return format!("`retrograd sample {folder}` writes text with it");

@@ -56,29 +56,29 @@ struct Cli {
 enum Command {
     /// Train a model on a text, a table of numbers or lines with labels, in a folder of its own
     Train(Box<train_flags::Args>),
-    /// The loss of a trained model on a text, the errors of forecasts beside those of naive ones, or how many labels are right
+    /// Evaluate a model: its loss on a text, its forecast errors beside those of naive forecasts, or its share of right labels
     Eval(eval_flags::Args),
     /// Write text with a trained model
     Sample(sample::Args),
-    /// Forecast numeric series, also the rows to come: a CSV file; or name the labels of lines
+    /// Forecast numeric series, including the rows to come, as a CSV file; or predict the labels of lines
     Predict(predict_flags::Args),
-    /// Truncation strategies side by side on the same model and text: a table, compare.json and report.html
+    /// Compare truncation strategies on the same model and text: a table, compare.json and report.html
     Compare(compare::Args),
-    /// How the gradient flows back through time: how fast it fades, why, and which window that suggests
+    /// Measure how the gradient flows back through time: how fast it fades, why, and which window that suggests
     Gradflow(Box<gradflow::Args>),
-    /// A page of a run, or of several together: losses, gradients, speed, memory, samples, configuration
+    /// Write a page on one run, or on several together: losses, gradients, speed, memory, samples, configuration
     Report(report::Args),
-    /// What a memory budget buys: how a window is worked through, in how many bytes and how much time; trains nothing
+    /// Show what a memory budget buys: how a window is processed, in how many bytes and how much time; trains nothing
     Plan(Box<plan::Args>),
     /// List the adapters, their limits and the kernel variants chosen
     Devices(devices::Args),
-    /// What there is to compute with and whether it computes right, in seconds: what to send with a report of a fault
+    /// Show what there is to compute with and check in seconds that it computes correctly; send the output with a bug report
     Doctor(doctor::Args),
-    /// Compare gradients of the CPU and of every adapter with an f64 reference, and that with finite differences
+    /// Check the gradients of the CPU and every adapter against an f64 reference, and the reference against finite differences
     Gradcheck(gradcheck::Args),
     /// Write a model for PyTorch (safetensors) or as ONNX, and print the Python that loads it
     Export(export::Args),
-    /// Take over a model of PyTorch's nn.RNN and nn.Linear
+    /// Import a model of PyTorch's nn.RNN and nn.Linear
     Import(import::Args),
     /// Print a script that completes commands and flags in a shell
     Completions(shell::Completions),
@@ -134,7 +134,7 @@ pub fn main() -> ExitCode {
 fn code(done: Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // Said already.
+        // Already reported.
         Err(e @ Error::Interrupted) => ExitCode::from(e.exit_code()),
         Err(e) => {
             tell(&format!("error: {}", settings::in_flags(&e.to_string())));
@@ -143,12 +143,12 @@ fn code(done: Result<()>) -> ExitCode {
     }
 }
 
-/// All commands; a number below 0 is a value everywhere, if mostly a wrong one.
+/// All commands. A number below 0 is read as a value everywhere, though mostly as a wrong one.
 fn command() -> clap::Command {
     Cli::command().mut_subcommands(|c| c.mut_args(|a| if a.get_action().takes_values() { a.allow_negative_numbers(true) } else { a }))
 }
 
-/// What clap found wrong, in one line.
+/// The error that clap found, in one line.
 fn one_line(e: &clap::Error) -> String {
     let text = e.to_string();
     let lines = text.lines().map(str::trim).take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information")).filter(|l| !l.is_empty());
@@ -180,7 +180,7 @@ fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
-/// A number within bounds.
+/// Parses a number within bounds.
 fn number(text: &str, bound: fn(&f64) -> std::result::Result<(), String>) -> std::result::Result<f64, String> {
     let x = text.parse::<f64>().ok().filter(|x| x.is_finite()).ok_or_else(|| "expected a finite number".to_string())?;
     bound(&x).map(|()| x)
@@ -194,7 +194,7 @@ fn not_negative(text: &str) -> std::result::Result<f64, String> {
     number(text, setting::not_negative)
 }
 
-/// What stands between sequences, of at least one character.
+/// Parses a separator, of at least one character.
 fn separator(text: &str) -> std::result::Result<String, String> {
     unescaped(text).and_then(|s| if s.is_empty() { Err("expected at least one character".to_string()) } else { Ok(s) })
 }

@@ -1,4 +1,4 @@
-//! Finding the model that a command is given: the folder of a run, or a file.
+//! Finds the model that a command is given: the folder of a run, or a file.
 
 use crate::data::SyntheticTask;
 use crate::error::{Error, Result};
@@ -6,13 +6,13 @@ use crate::run::{BEST, Chosen, DataKind, RunConfig};
 use crate::store::Model;
 use std::path::{Path, PathBuf};
 
-/// Flags that choose among the models of a run.
+/// Flags that choose among a run's models.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
 pub(super) struct Which {
-    /// Of a run, the model with the lowest validation loss (best.safetensors) [default for series and labels]
+    /// For a run, use the model with the lowest validation loss (best.safetensors) [default for series and labels]
     #[arg(long)]
     pub best: bool,
-    /// Of a run, the model at the end of training (model.safetensors) [default for texts and tasks]
+    /// For a run, use the model at the end of training (model.safetensors) [default for texts and tasks]
     #[arg(long, conflicts_with = "best")]
     pub last_model: bool,
 }
@@ -30,18 +30,18 @@ impl Which {
 pub(super) struct Source {
     /// The model's file.
     pub file: PathBuf,
-    /// Whether it is the best of its run though nobody asked for that.
+    /// Whether it is the best of its run without having been requested.
     pub best_by_default: bool,
-    /// What stood between sequences in training; none for a stream, or if that is not known.
+    /// The separator of sequences in training; none for a stream, or if unknown.
     pub separator: Option<String>,
-    /// The task that it was trained on in place of a text.
+    /// The task that it was trained on instead of a text.
     pub task: Option<SyntheticTask>,
-    /// Of a run, what it was started with.
+    /// For a run, its settings.
     pub config: Option<RunConfig>,
-    /// Of a run, the path of its text or table, and the part of that which is held out.
+    /// For a run, the path of its text or table, and the held-out share of it.
     pub text: Option<PathBuf>,
     pub val_fraction: f64,
-    /// Of a run on labels, the columns of labels and texts.
+    /// For a run on labels, the columns of labels and texts.
     pub columns: Option<(String, Option<String>)>,
 }
 
@@ -71,7 +71,7 @@ impl Source {
             let why = if which.best { "no validation has been made yet" } else { "it is not the folder of a run, or nothing has been saved yet" };
             return Err(Error::Input(format!("{} is not there: {why}", file.display())));
         }
-        // A folder of `import` has none.
+        // A folder made by `import` has none.
         let Some(config) = config else { return Self::find(&file, Which::default()) };
         let config = Some(config);
         let task = config.as_ref().and_then(|c| c.task);
@@ -82,7 +82,7 @@ impl Source {
         Ok(Source { columns, best_by_default: chosen == Chosen::Default && file.ends_with(BEST), file, separator, task, text, config, val_fraction })
     }
 
-    /// The model's file, and how to ask for the other one where the best was taken by default.
+    /// The model's file, and how to use the other one if the best was taken by default.
     pub(super) fn said(&self) -> String {
         let how = if self.best_by_default { ", the best by validation (--last-model takes the last)" } else { "" };
         format!("{}{how}", self.file.display())

@@ -1,4 +1,4 @@
-//! Standard output: a reader that has seen enough and closed it is success; anything else that fails is said at the end, with exit code 1.
+//! Standard output. A reader that closes it early is no failure; any other failure is reported at the end, with exit code 1.
 
 use super::settings::in_flags;
 use crate::error::{Error, Result};
@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Whether nobody reads what is written.
+/// Whether the reader has closed standard output.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 /// The first failure that was not a closed pipe.
 static FAILED: Mutex<Option<String>> = Mutex::new(None);
@@ -30,13 +30,12 @@ pub(super) fn say(text: &str) {
     write(format!("{}\n", text.trim_end_matches('\n')).as_bytes());
 }
 
-/// Says something on standard error, with settings named as flags. Whoever read it may be gone (a closed terminal, a full disk): that must not end a
-/// training.
+/// Prints a line on standard error, with settings named as flags. A failure (a closed terminal, a full disk) is ignored: it must not end training.
 pub(super) fn tell(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", in_flags(line));
 }
 
-/// Says what the library logs.
+/// Prints what the library logs.
 struct Log;
 
 impl log::Log for Log {
@@ -53,18 +52,18 @@ impl log::Log for Log {
     fn flush(&self) {}
 }
 
-/// From here on what the library logs is said.
+/// Starts printing what the library logs.
 pub(super) fn say_logs() {
-    // Fails only where a logger is there already, which then says it.
+    // Fails only if there is already a logger, which then prints it.
     if log::set_logger(&Log).is_ok() {
         log::set_max_level(log::LevelFilter::Warn);
     }
 }
 
-/// Whether all that was written arrived.
+/// Checks that all output was written.
 ///
 /// # Errors
-/// [`Error::Input`] if it did not.
+/// [`Error::Input`] if it was not.
 pub(super) fn arrived() -> Result<()> {
     match FAILED.lock().unwrap_or_else(PoisonError::into_inner).take() {
         Some(e) => Err(Error::Input(format!("cannot write standard output: {e}; what was written there is cut short: free space, and run the command again"))),

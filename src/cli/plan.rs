@@ -24,7 +24,7 @@ Examples:
 pub(super) struct Args {
     #[command(flatten)]
     train: train_flags::Args,
-    /// Write a picture to this file: time against memory, and what is stored and computed again; it must not exist
+    /// Write a chart to this file: time against memory, and what is stored and recomputed; it must not exist
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }

@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let sheet = sheet(&source, args.data.as_deref(), series, &args.reading, args.quiet)?;
     let table = Table::to_forecast(sheet, series.clone())?;
     let from: Vec<usize> = table.sheet.groups.iter().map(|g| args.last.map_or(g.rows.start, |n| g.rows.end.saturating_sub(n).max(g.rows.start))).collect();
-    // The first row that is written has forecasts that were made N rows before it.
+    // The forecasts of the first written row begin N rows before it.
     let first: Vec<usize> =
         table.sheet.groups.iter().zip(&from).map(|(g, f)| f.saturating_sub(table.horizon()).max(g.rows.start).min(g.rows.end - 1)).collect();
     let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, || Ok(()))?;
@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The CSV text, written as the data is: the same character between cells and before fractions, the same notation of times.
+/// The CSV text in the format of the data: the same delimiter, decimal mark and notation of times.
 fn written(table: &Table, forecasts: &Forecasts, first: &[usize], from: &[usize]) -> Result<String> {
     let (series, horizon, sheet) = (&table.series, table.horizon(), &table.sheet);
     let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot write the forecasts: {e}"));
@@ -112,8 +112,8 @@ fn written(table: &Table, forecasts: &Forecasts, first: &[usize], from: &[usize]
     String::from_utf8(bytes).map_err(|e| failed(&e))
 }
 
-/// A forecast of an output with this deviation: nine digits, what numbers of 32 bits hold, or as many more as it takes for the rounding to be below
-/// a ten-thousandth of the deviation.
+/// A forecast of an output with this deviation: nine digits, the precision of f32, or more where it takes more to keep the rounding below a
+/// ten-thousandth of the deviation.
 fn digits(x: f64, deviation: f64) -> String {
     let more = (x.abs() / deviation).log10();
     let places = if more.is_finite() { (more.ceil() as i64 + 4).clamp(8, 16) } else { 8 };

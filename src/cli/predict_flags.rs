@@ -25,33 +25,33 @@ Examples:
   retrograd predict runs/mails new.csv --text-column body --out labels.csv   of a table without labels
   retrograd predict runs/sales new.csv --last 50 --report forecasts.html   the last 50 rows too, and a page with pictures and errors")]
 pub(super) struct Args {
-    /// Folder of a run that was trained on series or labels, or its model file
+    /// Folder of a run on series or labels, or its model file
     pub(super) run: PathBuf,
-    /// CSV file with the columns that the model reads; for a model of labels a table or lines [default: the run's own]
+    /// CSV file with the columns that the model reads; for a model of labels, a table or lines [default: the run's own]
     pub(super) data: Option<PathBuf>,
     /// File to write; it must not exist [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub(super) out: Option<PathBuf>,
-    /// For a model of labels, the column of the texts, by name or number [default: as the run was trained, or each line whole]
+    /// For a model of labels, the column of the texts, by name or number [default: as in training, or each whole line]
     #[arg(long, value_name = "COLUMN")]
     pub(super) text_column: Option<String>,
-    /// For a model of labels, whether the first line of the table names its columns, yes or no [default: as the run was trained]
+    /// For a model of labels, whether the first line of the table names its columns, yes or no [default: as in training]
     #[arg(long, value_name = "ANSWER")]
     pub(super) header: Option<Answer>,
-    /// Of series, write only the last N rows of each series, and those to come
+    /// For series, write only the last N rows of each series, and those to come
     #[arg(long, value_name = "N")]
     pub(super) last: Option<usize>,
-    /// Of series, write a page with pictures and errors to this file too; it must not exist
+    /// For series, also write a page with charts and errors to this file; it must not exist
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
     #[command(flatten)]
     pub(super) reading: Reading,
     #[command(flatten)]
     pub(super) which: Which,
-    /// No messages but errors
+    /// No messages except errors
     #[arg(long)]
     pub(super) quiet: bool,
-    /// Print one JSON object on standard output; of series, with --out
+    /// Print one JSON object on standard output; for series, only with --out
     #[arg(long)]
     pub(super) json: bool,
 }

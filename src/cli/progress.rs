@@ -1,4 +1,4 @@
-//! What is seen of a run while it goes on: a bar in a terminal, lines elsewhere.
+//! The progress of a run: a bar in a terminal, lines elsewhere.
 
 use super::tell;
 use super::{messages, percent};
@@ -14,12 +14,12 @@ pub(super) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
     goal: String,
-    /// How far it is, in the bar.
+    /// The bar's template for its position.
     what: &'static str,
     unit: &'static str,
-    /// What losses are counted in.
+    /// The unit of losses.
     loss: Unit,
-    /// Of tokens, those per byte.
+    /// For tokens, tokens per byte.
     per_byte: Option<f64>,
     parts: u64,
     /// The last figures.
@@ -99,7 +99,7 @@ impl Progress {
                     bar.set_message(format!("{}{}", self.message, self.validation));
                     return;
                 }
-                // All of them are in metrics.jsonl; here those that tell something new.
+                // All of them are in metrics.jsonl; only those that tell something new are shown here.
                 if best || last {
                     let best = if best { ", the best so far" } else { "" };
                     let also = messages::also(self.loss, loss, self.per_byte);
@@ -109,7 +109,7 @@ impl Progress {
         }
     }
 
-    /// Leaves the bar as it is; where it ends early, nothing says how much time is left.
+    /// Leaves the bar as it is, but without the time left if it ends early.
     pub(super) fn finish(&self) {
         if let Some(bar) = self.bar.as_ref().filter(|bar| !bar.is_finished()) {
             bar.set_style(style(self.what, ""));
@@ -124,12 +124,12 @@ impl Drop for Progress {
     }
 }
 
-/// That of the bar. The template is fixed, so that it is right is seen in any run.
+/// The style of the bar. The template is fixed, so that any run shows whether it is valid.
 fn style(what: &str, left: &str) -> ProgressStyle {
     ProgressStyle::with_template(&format!("{{bar:24}} {what}  {{msg}}{left}")).unwrap_or(ProgressStyle::default_bar())
 }
 
-/// A turning sign with a word beside it, in a terminal, for what has no known length.
+/// A spinner with a word beside it, in a terminal, for work of unknown length.
 pub(super) fn spinner(quiet: bool) -> ProgressBar {
     let hidden = quiet || !std::io::stderr().is_terminal();
     let spinner = ProgressBar::with_draw_target(None, if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() });

@@ -1,4 +1,4 @@
-//! A model that reads what is held, and what that takes.
+//! An engine that reads evaluation data with a model.
 
 use crate::device::Device;
 use crate::engine::Engine;
@@ -9,12 +9,12 @@ use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{self, Plan, Workload};
 use crate::store::Model;
 
-/// What to do about characters that a model does not know.
+/// Advice on characters that a model does not know.
 pub(super) const ADVICE: &str = "give --unknown skip to leave such out, or --unknown symbol:C to read the symbol C in their place";
-/// Lanes, where the user does not say.
+/// Default number of lanes.
 pub(super) const LANES: u32 = 32;
 
-/// The model on a device, with a plan for reading what is held in so many lanes.
+/// The model on a device, with a plan for reading `held` in `lanes` lanes.
 pub(super) fn engine(device: &Device, model: &Model, held: &EvalSet, lanes: u32) -> Result<Engine> {
     let update = Optimizer::Sgd { momentum: 0.0 }.update(Clip::None);
     let task = Workload {
@@ -32,7 +32,7 @@ pub(super) fn engine(device: &Device, model: &Model, held: &EvalSet, lanes: u32)
     Engine::for_inference(device, model.config, plan, &model.parameters)
 }
 
-/// The message for sizes that are too large, for this command.
+/// This command's message for sizes that are too large.
 fn fewer(e: Error) -> Error {
     Error::Usage(format!("{}; give fewer --lanes", e.to_string().split(';').next().unwrap_or_default()))
 }

@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Whether a report is there, which may be replaced; anything else may not.
+/// Whether there is a report, which may be replaced; anything else must not be.
 fn replaceable(path: &Path) -> Result<bool> {
     if !path.exists() {
         return Ok(false);
@@ -66,7 +66,7 @@ fn replaceable(path: &Path) -> Result<bool> {
     Err(Error::Usage(format!("{} exists and is not a report of runs; give another file with --out", path.display())))
 }
 
-/// Writes `plan.json`: what the planner decided for a run, which its report shows.
+/// Writes `plan.json`: the planner's decisions for a run, which its report shows.
 ///
 /// # Errors
 /// If it can't be written.

@@ -1,4 +1,4 @@
-//! The command that repeats a run, out of what it was started with.
+//! The command that repeats a run, built from its settings.
 
 #[cfg(test)]
 use super::train_flags;
@@ -12,7 +12,7 @@ use crate::setting::Form;
 use clap::{Args as _, Command, FromArgMatches};
 use toml::Value;
 
-/// What `train` is started with by these arguments.
+/// The settings of a run that `train` begins with these arguments.
 #[cfg(test)]
 fn parse(arguments: &[String]) -> crate::error::Result<RunConfig> {
     let command = train_flags::Args::augment_args(Command::new("train"));
@@ -21,21 +21,21 @@ fn parse(arguments: &[String]) -> crate::error::Result<RunConfig> {
     RunConfig::merged(&args.stated()?, None).map(|(config, _)| config)
 }
 
-/// The keys that are not what they are by default, and the arguments of `train` that set them.
+/// The keys that differ from their defaults, and the arguments of `train` that set them.
 pub(super) fn arguments(config: &RunConfig) -> (Vec<String>, Vec<String>) {
     let mut mine = config.values();
     let stated = mine.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
     let default = RunConfig::defaults_of(&stated).values();
-    // What the program notes is no flag.
+    // Values recorded by the program have no flag.
     declared().filter(|s| s.form == Form::Noted && s.name != "text").for_each(|s| drop(mine.remove(&s.key())));
-    // Of two that contradict each other, the one that was obeyed.
+    // Of two that contradict each other, only the one in effect.
     if config.training.updates.is_some() {
         mine.remove("epochs");
     }
     if config.training.clip_value.is_some() {
         mine.remove("clip-norm");
     }
-    // Where nothing is written, nothing is said of how much.
+    // The length of a sample means nothing if none is written.
     if !config.writes_text() {
         mine.remove("sample");
     }
@@ -73,13 +73,13 @@ fn shown(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_string)
 }
 
-/// A size in the unit that is exact.
+/// A size in a unit in which it is exact.
 fn size(bytes: u64) -> String {
     let short = Bytes(bytes).to_string();
     if short.parse::<Bytes>() == Ok(Bytes(bytes)) { short } else { bytes.to_string() }
 }
 
-/// The keys that are not what they are by default, and the command for a shell.
+/// The keys that differ from their defaults, and the command for a shell.
 pub(super) fn command(config: &RunConfig) -> (Vec<String>, String) {
     let (keys, arguments) = arguments(config);
     let words: Vec<String> = ["retrograd", "train"].iter().map(|w| (*w).to_string()).chain(arguments.iter().map(|a| shell_word(a))).collect();
@@ -102,7 +102,7 @@ mod tests {
         assert_eq!(command(&parse(&[]).unwrap()).1, "retrograd train");
     }
 
-    /// One value away from the default for every flag, so that none is forgotten: a new flag without a line here fails.
+    /// Gives each flag a value other than its default, so that none is forgotten: a new flag without a line here fails.
     #[test]
     fn every_flag_comes_back() {
         let cases: &[&[&str]] = &[
@@ -162,7 +162,7 @@ mod tests {
             assert!(found == config && !keys.is_empty(), "{case:?}: {found:?}");
             seen.extend(keys);
         }
-        // What decides nothing that is trained is no key; everything else must have been seen.
+        // Flags that do not affect training are no keys; all others must have been seen.
         let others = ["out", "resume", "config", "profile", "detect-anomaly", "on-device-lost", "quiet", "json", "lines", "stream", "help"];
         for argument in train_flags::Args::augment_args(Command::new("train")).get_arguments() {
             let name = argument.get_id().as_str().replace('_', "-");

@@ -1,4 +1,4 @@
-//! `retrograd train --resume`: going on with a run.
+//! `retrograd train --resume`: continues a run.
 
 use super::say;
 use super::start::start;
@@ -13,7 +13,7 @@ use crate::store::{Checkpoint, Model};
 use crate::trainer::Goal;
 use std::path::Path;
 
-/// The run in a folder; none if there is nothing left to do.
+/// Opens the run in a folder; none if there is nothing left to do.
 pub(super) fn resume(args: &Args, path: &Path) -> Result<Option<Run>> {
     let folder = Folder::open(path)?;
     let file = folder.file("checkpoint.safetensors");
@@ -50,14 +50,14 @@ pub(super) fn resume(args: &Args, path: &Path) -> Result<Option<Run>> {
         {
             say(text);
         }
-        // Killed before its summary was written, it ends once more.
+        // Killed before its summary was written: it ends once more.
         if text.is_some() || !args.json {
             return Ok(None);
         }
     }
     if extended && checkpoint.progress.stopped_early {
         (checkpoint.progress.stopped_early, checkpoint.progress.since_best) = (false, 0);
-        // Before the new goal is: killed between the two, the run is not taken for finished.
+        // Before the new goal is saved: killed between the two, the run does not count as finished.
         checkpoint.save(&file)?;
     }
     let corpus = config.find_corpus(model.as_ref())?;
@@ -77,7 +77,7 @@ pub(super) fn resume(args: &Args, path: &Path) -> Result<Option<Run>> {
     Run::resume(folder, config, device, corpus, &checkpoint).map(Some)
 }
 
-/// The device that a run was on; what takes its place, where it is not there now, is the user's to say.
+/// Opens the device that a run was on. If it is not there now, the user must choose its replacement.
 fn open_again(wish: DeviceSpec, before: &ExecutionConfig, stated: bool) -> Result<(Device, String)> {
     let gone = |found: &str| Error::Device(format!("the run was on {}, which is not there now: {found}; go on elsewhere with --device", before.description));
     let opened = Device::open_again(wish, Some(before)).map_err(|e| match e {
@@ -90,14 +90,14 @@ fn open_again(wish: DeviceSpec, before: &ExecutionConfig, stated: bool) -> Resul
     }
 }
 
-/// The text of `summary.json`, if it is that of a run that ended after so many updates.
+/// The text of `summary.json`, if it is that of a run that ended after `updates`.
 fn summary(folder: &Folder, updates: u64) -> Option<String> {
     let text = String::from_utf8(crate::files::read(&folder.file("summary.json")).ok()?).ok()?;
     let value: serde_json::Value = serde_json::from_str(&text).ok()?;
     (value["updates"] == updates && value["interrupted"] == false).then_some(text)
 }
 
-/// Takes over the flags that may change; the others must be as they were. Whether the goal was moved on.
+/// Applies the flags that may change; the others must match the run. Returns whether the goal was extended.
 fn apply(args: &Args, config: &mut RunConfig, checkpoint: Option<&Checkpoint>, path: &Path) -> Result<bool> {
     let stated = args.stated()?;
     let mut asked = RunConfig::default();

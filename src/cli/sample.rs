@@ -31,22 +31,22 @@ pub(super) struct Args {
     /// 0 always takes the likeliest symbol; below 1 prefers likely ones, above 1 unlikely ones
     #[arg(long, default_value_t = 0.7, value_parser = not_negative, value_name = "T")]
     temperature: f64,
-    /// Draw from so many of the likeliest symbols only [default: all]
+    /// Sample from the K likeliest symbols only [default: all]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u64).range(1..))]
     top_k: Option<u64>,
-    /// Text to go on from; \n, \t, \r and \\ are understood
+    /// Text to continue from; \n, \t, \r and \\ are understood
     #[arg(long, allow_hyphen_values = true, default_value = "", value_name = "TEXT", value_parser = unescaped, hide_default_value = true)]
     prompt: String,
-    /// What becomes of a character of the prompt that the model does not know: error, skip (as if it were not there), or symbol:C (read as the
-    /// symbol C); how many there are is said
+    /// What to do with characters of the prompt that the model does not know: error, skip (as if they were not there), or symbol:C (read them as the
+    /// symbol C); their number is reported
     #[arg(long, default_value = "error", value_name = "WHAT", hide_default_value = true)]
     unknown: Unknown,
-    /// Seed of the draws
+    /// Seed of the sampling
     #[arg(long, default_value_t = 0, value_name = "N")]
     seed: u64,
     #[command(flatten)]
     which: Which,
-    /// Print one JSON object on standard output, when all is written
+    /// Print one JSON object on standard output, once all is written
     #[arg(long)]
     json: bool,
 }
@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             writer.push(sampler.draw()?, &mut text)?;
         }
         writer.end(&mut text)?;
-        // Bytes need not be a text: then there is none, and they are given as numbers.
+        // Bytes need not be valid text: then there is no text, and they are given as numbers.
         let bytes = (vocabulary.kind() == Kind::Bytes).then(|| text.clone());
         let text = String::from_utf8(text).ok();
         return print_json(&json!({

@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     }
     table.held = unseen.from;
     let device = match args.device {
-        // Steps one after the other are too little work for a GPU, unless it is asked for.
+        // Steps one after another are too little work for a GPU, unless one is requested.
         DeviceSpec::Auto => Device::Cpu { threads: 1 },
         wish => Device::open(wish)?.0,
     };
@@ -91,16 +91,16 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
 
 /// The rows that are scored.
 struct Unseen {
-    /// The first of each series.
+    /// The first scored row of each series.
     from: Vec<usize>,
-    /// Whether they are those that the run held out, and perhaps newer ones.
+    /// Whether they are the rows that the run held out, perhaps with newer ones.
     held_out: bool,
-    /// What the user should know of the choice.
+    /// A note for the user on the choice.
     note: Option<String>,
 }
 
-/// Of the data that the run was trained on, wherever it lies now, what was held out, and what has been added since; of other data all of it; or the last
-/// rows that are asked for.
+/// For the data that the run was trained on, wherever it lies now: the held-out rows, and those added since. For other data: all rows. Or the last
+/// rows, if requested.
 fn unseen(args: &Args, source: &Source, spec: &Series, table: &Table) -> Result<Unseen> {
     let groups = &table.sheet.groups;
     let all = || groups.iter().map(|g| g.rows.start).collect();
@@ -144,7 +144,7 @@ fn unseen(args: &Args, source: &Source, spec: &Series, table: &Table) -> Result<
     }
 }
 
-/// Of each series of a table that has grown, the first row that was not trained on.
+/// For each series of a table that has grown, the first row that was not trained on.
 fn since(before: &Table, table: &Table) -> Vec<usize> {
     let trained =
         |name: &Option<String>| before.sheet.groups.iter().zip(&before.held).find(|(g, _)| g.name == *name).map_or(0, |(g, held)| held - g.rows.start);

@@ -1,4 +1,4 @@
-//! Numeric series: how a table is written, and what is said of forecasts.
+//! Numeric series: flags for the format of a table, and messages about forecasts.
 
 use super::model::Source;
 use super::settings::{Flags, List};
@@ -12,7 +12,7 @@ use crate::setting::Setting;
 use serde_json::Value;
 use std::path::Path;
 
-/// The settings that say how a table is written.
+/// The settings for the format of a table.
 pub(super) struct Written;
 
 impl List for Written {
@@ -21,16 +21,16 @@ impl List for Written {
     }
 }
 
-/// Flags that say how a table is written.
+/// Flags for the format of a table.
 pub(super) type Reading = Flags<Written>;
 
 impl Reading {
-    /// The name of a flag that is given, if one is.
+    /// The name of a flag that is given, if any.
     pub(super) fn given(&self) -> Option<&str> {
         self.stated.keys().next().map(String::as_str)
     }
 
-    /// What a model reads of a table that is written so. A model that never met an empty cell takes the number of the row before.
+    /// The columns that a model reads from a table of this format. A model that never met an empty cell takes the value of the row before.
     pub(super) fn of(&self, series: &Series) -> Result<ColumnSpec> {
         let own = series.asked();
         let missing = if own.missing == Missing::Refuse { Missing::Previous } else { own.missing };
@@ -64,11 +64,11 @@ pub(super) fn told(score: &Score) -> String {
     format!("{}{} scored; {season}{}", score.table(), counted(score.steps, "step", "steps"), of_parts(&score.parts()))
 }
 
-/// Most series that a table for people tells of, and most that a note names.
+/// Most series in a table for people, and most that a note names.
 const SHOWN: usize = 8;
 const NAMED: usize = 3;
 
-/// How the model does on each target of several series, where there are several, the worst beside naive first; their mean whatever the units.
+/// The errors for each target of several series, if there are several, the worst relative to naive first; and their mean ratio, free of units.
 fn of_parts(parts: &[Part<'_>]) -> String {
     let times = |figure: fn(&Errors) -> f64| scaled(parts, figure).map_or("-".to_string(), significant);
     if parts.len() < 2 {
@@ -94,7 +94,7 @@ fn of_parts(parts: &[Part<'_>]) -> String {
     format!("{out}{more}\n{mean}")
 }
 
-/// A note where forecasts without a model are better: for which targets and series, the worst by name.
+/// A note if forecasts without a model are better: the targets and series concerned, the worst by name.
 pub(super) fn beaten(score: &Score) -> Option<String> {
     let parts = score.parts();
     let worst = worse(&parts);
@@ -112,7 +112,7 @@ pub(super) fn beaten(score: &Score) -> Option<String> {
     Some(format!("note: a forecast without a model is better for{of} {}{more}", named.join(", ")))
 }
 
-/// The data that a command is given, or that of the run.
+/// The data that a command is given, or else that of the run.
 pub(super) fn sheet(source: &Source, data: Option<&Path>, series: &Series, reading: &Reading, quiet: bool) -> Result<Sheet> {
     let own = source.text.as_deref();
     let path = data.or(own).ok_or_else(|| Error::Usage("no data given; give the path of a CSV file after the model".to_string()))?;
@@ -125,7 +125,7 @@ pub(super) fn sheet(source: &Source, data: Option<&Path>, series: &Series, readi
     Ok(sheet)
 }
 
-/// What was found in a table, a line each.
+/// Prints the notes on a table, one per line.
 pub(super) fn say_notes(notes: &[String], quiet: bool) {
     if !quiet {
         notes.iter().for_each(|n| tell(&format!("note: {n}")));

@@ -1,4 +1,4 @@
-//! The settings as flags, and messages in which flags are named.
+//! The settings as flags, and messages that name flags.
 
 use crate::run::{RunConfig, Stated, declared};
 use crate::setting::{Form, Setting, Value, shown};
@@ -9,17 +9,17 @@ use std::marker::PhantomData;
 
 /// The settings that a command has flags for.
 pub(super) trait List {
-    /// Whether it has one for this.
+    /// Whether there is a flag for a setting.
     fn has(setting: &Setting) -> bool;
-    /// What its help says of a default, where that is not what the declaration says.
+    /// The default shown in the help, if it differs from the declared one.
     fn default(_: &Setting) -> Option<String> {
         None
     }
-    /// The heading of all, in place of their own.
+    /// One heading for all, instead of their own.
     const HEADING: Option<&'static str> = None;
 }
 
-/// What a command line states of some settings.
+/// Settings stated on a command line.
 #[derive(Debug, Clone)]
 pub(super) struct Flags<L> {
     /// By key.
@@ -94,12 +94,12 @@ fn argument(setting: &'static Setting, help: &str) -> Arg {
     }
 }
 
-/// Flags that messages of the library name besides settings: arguments of its functions, and what is done with a run.
+/// Flags besides settings that messages of the library name: arguments of its functions, and actions on a run.
 const OTHERS: [&str; 9] = ["out", "resume", "stream", "unknown", "on_device_lost", "lags", "length", "vocabulary", "lanes"];
 
-/// The flag of what stands between backticks in a message.
+/// The flag for a name between backticks in a message.
 fn flag(name: &str) -> Option<String> {
-    // Lines are sequences: whoever gave that flag gave a separator.
+    // --lines sets the separator, so the message should name that flag.
     if name == "separator" && std::env::args().any(|a| a == "--lines") {
         return Some("lines".to_string());
     }
@@ -107,7 +107,7 @@ fn flag(name: &str) -> Option<String> {
     setting.or_else(|| OTHERS.contains(&name).then(|| name.replace('_', "-")))
 }
 
-/// A message whose settings, which stand in it between backticks, are named as flags.
+/// A message with the settings between its backticks renamed to flags.
 pub(super) fn in_flags(message: &str) -> String {
     let mut parts = message.split('`').peekable();
     let mut out = parts.next().unwrap_or_default().to_string();

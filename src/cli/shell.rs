@@ -24,7 +24,7 @@ Examples:
   retrograd man | man -l -                      read it
   retrograd man ~/.local/share/man/man1         one page for the program and one for each command")]
 pub(super) struct Man {
-    /// Folder to write all pages to; without one, the program's page goes to standard output
+    /// Folder for all pages; without one, the program's page goes to standard output
     dir: Option<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Signals: what ends a training in good order, and what the caller wants ignored.
+//! Signals: those that end training in good order, and those that the caller wants ignored.
 
 use super::tell;
 use crate::error::{Error, Result};
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// A flag that Ctrl-C (or a request to end) sets; the second time, the process ends at once. A signal that the caller ignores (`nohup`, a background
-/// job of a script) stays ignored.
+/// A flag that Ctrl-C (or a request to end) sets; a second one ends the process at once. A signal that the caller ignores (`nohup`, a background job
+/// of a script) stays ignored.
 pub(super) fn interruptible() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = flag.clone();
@@ -29,7 +29,7 @@ pub(super) fn interruptible() -> Result<Arc<AtomicBool>> {
     Ok(flag)
 }
 
-/// A file that reaches the shell's size limit is an error of that file, not the end of the process.
+/// Makes a file that reaches the shell's size limit an error of that file, not the end of the process.
 pub(super) fn report_size_limits() {
     system::report_size_limits();
 }
@@ -38,10 +38,10 @@ pub(super) fn report_size_limits() {
 mod system {
     use libc::c_int;
 
-    /// The signals that [`ctrlc`] takes.
+    /// The signals that [`ctrlc`] handles.
     const TAKEN: [c_int; 3] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
 
-    /// Those that are ignored now.
+    /// Those of them that are currently ignored.
     #[allow(unsafe_code)]
     pub(super) fn ignored() -> Vec<c_int> {
         let is_ignored = |signal: &c_int| {

@@ -1,4 +1,4 @@
-//! Where a run begins.
+//! The start of a run.
 
 use super::train_flags::Args;
 use crate::device::Device;
@@ -11,7 +11,7 @@ use crate::store::Model;
 use crate::trainer::{Corpus, Trainer};
 use std::path::Path;
 
-/// Begins a run. From here on one that is killed can be resumed; one that can't begin leaves nothing.
+/// Begins a run. From now on it can be resumed if it is killed; if it can't begin, it leaves nothing.
 pub(super) fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corpus, model: Option<&Model>) -> Result<Run> {
     config.save(&folder.file("config.toml"))?;
     if let Some(numbers) = corpus.validation.as_ref().filter(|_| config.training.split_seed.is_some()).and_then(EvalSet::numbers) {
@@ -35,7 +35,7 @@ pub(super) fn start(args: &Args, folder: Folder, config: RunConfig, corpus: Corp
     Run::begin(folder, config, device, trainer)
 }
 
-/// The name of a run after its text, or its task.
+/// The name of a run, after its text or task.
 pub(super) fn run_name(text: Option<&Path>) -> String {
     let stem = text.map_or(Some("embedded".into()), |t| t.file_stem().map(|s| s.to_string_lossy()));
     stem.map(|s| s.replace(|c: char| !c.is_alphanumeric() && !"-_.".contains(c), "-").trim_start_matches('.').to_string())

@@ -36,7 +36,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let mut progress = Progress::new(&mut run, args.quiet);
     let folder = run.folder().path().to_path_buf();
     let (mut run, end) = run.train_on(args.on_device_lost, &mut |event| progress.show(event)).inspect_err(|_| {
-        // How it came to that is worth a look; that it failed is said anyway.
+        // The report shows what led to the failure, which is reported anyway.
         let _ = report::write(&folder);
     })?;
     progress.finish();
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     learned
 }
 
-/// The text at the end, of the best model; noted in the summary.
+/// The text at the end, by the best model; recorded in the summary.
 fn sample(run: &mut Run, summary: &mut serde_json::Value) -> Result<String> {
     let length = run.config().sample as usize;
     let (text, update) = run.best_text(length).or_else(|e| {
@@ -98,7 +98,7 @@ fn begin(args: &Args) -> Result<Run> {
     if piped {
         args.note(&format!("note: {} is kept nowhere: to go on with the run later, give the text again before --resume", corpus.content.name()));
     }
-    // What there is to refuse is refused before anything is made.
+    // Refuses what must be refused before anything is created.
     let folder = match &args.out {
         Some(path) => Folder::create(path)?,
         None => {

@@ -1,4 +1,4 @@
-//! The flags of `train`, and what they say together.
+//! The flags of `train`, and the configuration that they give.
 
 use super::settings::{Flags, List};
 use super::tell;
@@ -55,7 +55,7 @@ Examples:
 pub(super) struct Args {
     /// Text to train on, UTF-8 (- for standard input); without one, the first book of Cicero's De finibus, which is built in
     pub(super) text: Option<PathBuf>,
-    /// Each line is a sequence of its own
+    /// Treat each line as a separate sequence
     #[arg(long, conflicts_with = "separator", help_heading = "Text")]
     pub(super) lines: bool,
     /// Read the text as one stream, even if the model of --from was trained on sequences
@@ -63,26 +63,26 @@ pub(super) struct Args {
     pub(super) stream: bool,
     #[command(flatten)]
     pub(super) settings: Flags<All>,
-    /// What to do when the device is lost or hangs: stop, or retry: open it again and go on from the last checkpoint, with the same bits
+    /// What to do when the device is lost or hangs: stop, or retry (open it again and continue from the last checkpoint, with the same bits)
     #[arg(long, value_enum, default_value_t = OnDeviceLost::Stop, value_name = "WHAT", help_heading = "Run")]
     pub(super) on_device_lost: OnDeviceLost,
-    /// Take what other flags don't say from a file, such as a run's config.toml; its keys are flags, and all may be left out
+    /// Take settings that no flag gives from a file, such as a run's config.toml; its keys are the flags, and all are optional
     #[arg(long, value_name = "FILE", conflicts_with = "resume", help_heading = "Run")]
     pub(super) config: Option<PathBuf>,
     /// Folder of the run; it must be new or empty [default: runs/NAME, after the text]
     #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = "Run")]
     pub(super) out: Option<PathBuf>,
-    /// Go on with the run in this folder; other flags must be those that it was started with, or be left out
+    /// Continue the run in this folder; other flags must be those that it was started with, or be left out
     #[arg(long, value_name = "DIR", conflicts_with = "from", help_heading = "Run")]
     pub(super) resume: Option<PathBuf>,
-    /// Measure the time of each kernel and show it at the end (under `profile` with --json); training is somewhat slower meanwhile
+    /// Measure the time of each kernel and show it at the end (under `profile` with --json); training is somewhat slower
     #[arg(long, help_heading = "Run")]
     pub(super) profile: bool,
-    /// Look at everything that each kernel writes, and stop at the first number that is not finite, naming kernel, tensor and place; many times slower.
-    /// With --resume, of a run whose loss has become NaN: from its last checkpoint on
+    /// Check everything that each kernel writes, and stop at the first value that is not finite, naming kernel, tensor and position; many times slower.
+    /// With --resume, for a run whose loss has become NaN: from its last checkpoint on
     #[arg(long, help_heading = "Run")]
     pub(super) detect_anomaly: bool,
-    /// No progress and no messages but warnings and errors
+    /// No progress, and no messages except warnings and errors
     #[arg(long, help_heading = "Run")]
     pub(super) quiet: bool,
     /// Print one JSON object with the results on standard output
@@ -91,7 +91,7 @@ pub(super) struct Args {
 }
 
 impl Args {
-    /// What the flags state, by key.
+    /// The stated settings, by key.
     ///
     /// # Errors
     /// If the path of the text is not UTF-8.
@@ -112,8 +112,8 @@ impl Args {
         Ok(stated)
     }
 
-    /// What the flags say, and the file of --config where they don't; with the model of --from. And whether what the data decides is free, for no one has
-    /// said it: of numeric series the number of lanes, of labels the learning rate.
+    /// The settings of the flags, else of the file of --config, with the model of --from. Also whether the data may decide a setting that is not
+    /// stated: for numeric series the number of lanes, for labels the learning rate.
     pub(super) fn prepared(&self) -> Result<(RunConfig, Option<Model>, bool)> {
         let (mut config, stated) = RunConfig::merged(&self.stated()?, self.config.as_deref())?;
         let states = |key: &str| stated.iter().any(|s| s == key);
@@ -141,7 +141,7 @@ impl Args {
             return Err(Error::Usage(format!("the model of --from {} has its own symbols; leave --tokens out", path.display())));
         }
         if config.training.split_seed.is_some() && !states("split-seed") {
-            // What that run held out was not trained on, and stays so.
+            // The part that run held out was not trained on, and stays held out.
             config.training.split_seed = model.split_seed.or(config.training.split_seed);
         }
         let before = config.clone();

@@ -1,11 +1,11 @@
-//! What is said of a flag that is not there: the nearest one, or the one that other programs call so.
+//! The message for an unknown flag: the nearest one, or the one that has this name in other programs.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// Names in char-rnn, torch-rnn, PyTorch, Keras, the Transformers, forecasting libraries and their like, and what stands for them here. A value that a flag
-/// needs stands after it.
+/// Names in char-rnn, torch-rnn, PyTorch, Keras, the Transformers, forecasting libraries and the like, and their equivalents here, each followed by
+/// the value it needs, if any.
 const FOREIGN: [(&[&str], &str); 35] = [
-    // Of an earlier version.
+    // From an earlier version.
     (&["history"], "stash"),
     (
         &["seq-len", "seq-length", "sequence-length", "bptt", "bptt-len", "block-size", "unroll", "tbptt", "context-length", "window", "time-steps"],
@@ -46,10 +46,10 @@ const FOREIGN: [(&[&str], &str); 35] = [
     (&["sep", "separator-char"], "delimiter"),
 ];
 
-/// What clap found wrong, if it is a flag that the command does not have; `words` are those of the command line.
+/// The message if clap found a flag that the command does not have; `words` are those of the command line.
 pub(super) fn flag(e: &clap::Error, command: &clap::Command, words: &[String]) -> Option<String> {
     let (ErrorKind::UnknownArgument, Some(ContextValue::String(found))) = (e.kind(), e.get(ContextKind::InvalidArg)) else { return None };
-    // A long name after one dash is taken for letters, of which the first is not there.
+    // clap reads a long name after one dash as letters, and reports the first as unknown.
     let long = |w: &&String| found.len() == 2 && w.starts_with(found.as_str()) && w.len() > 2 && !w.starts_with("--");
     let found = words.iter().find(long).map_or(found.as_str(), |w| w.split('=').next().unwrap_or(w));
     if !found.starts_with('-') || found.len() < 3 {
@@ -95,7 +95,7 @@ mod tests {
             ("train a.txt --Hidden 4", "'--Hidden' found; write it --hidden"),
             ("sample r --temp 1", "'--temp' found; here it is called '--temperature'"),
             ("train a.txt --hiden 4", "'--hiden' found; a similar argument exists: '--hidden'"),
-            // What this command lacks is not offered, nor is anything read as a value that looks like a flag.
+            // A flag that this command lacks is not offered, and a word that looks like a flag is not read as a value.
             ("sample r --seq-len 4", "'--seq-len' found"),
             ("train a.txt --xyzzy", "'--xyzzy' found"),
             ("train a.txt b.txt", "'b.txt' found"),

@@ -1,41 +1,41 @@
-//! Curves over the course of a run: one picture, and a legend below it.
+//! Curves over the course of a run: a chart with a legend below it.
 
 use super::format;
 use super::page;
 use super::svg::{At, Picture, Scale, WIDTH, coordinate, swatch};
 use maud::{Markup, html};
 
-/// Where the plot is.
+/// Horizontal ends and top of the plot.
 const X: (f64, f64) = (60.0, WIDTH - 24.0);
 const TOP: f64 = 36.0;
-/// Most markers on a curve, most points of it that are drawn, and most marks of what is not finite.
+/// Most markers on a curve, most points drawn of it, and most marks for values that are not finite.
 const MARKERS: usize = 14;
 const POINTS: usize = 1000;
 const LOST: usize = 120;
-/// The part of a curve at its beginning for which [`Kind::Late`] makes no room.
+/// The first part of a curve, which [`Kind::Late`] makes no room for.
 const EARLY: f64 = 0.2;
 
-/// The kind of an axis.
+/// The range of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// From the lowest to the highest.
     Linear,
-    /// The same of what comes after the first fifth of each curve, which is so high that the rest would be flat below it.
+    /// From the lowest to the highest after the first fifth of each curve, which is so high that the rest would look flat.
     Late,
     /// From 0.
     FromZero,
-    /// Logarithmic, of what is above 0.
+    /// Logarithmic, for values above 0.
     Log,
 }
 
-/// How a curve is drawn: as a class of the page's style.
+/// The style of a curve: a class of the page's style sheet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stroke {
     /// Thick, with the dashes and markers of its series.
     Marked,
     /// A line of full colour.
     Plain,
-    /// A faint one, under the others.
+    /// A faint line, under the others.
     Thin,
 }
 
@@ -49,14 +49,14 @@ impl Stroke {
     }
 }
 
-/// A curve; where y is not finite it has a gap.
+/// A curve, with gaps where y is not finite.
 pub(super) struct Curve {
     pub name: String,
-    /// Its colour and dashes.
+    /// Index of its colour and dashes.
     pub series: usize,
     pub stroke: Stroke,
     pub points: Vec<At>,
-    /// Low and high ends of a band around it, of its points.
+    /// Low and high ends of a band around it, one per point.
     pub band: Vec<(f64, f64)>,
 }
 
@@ -66,7 +66,7 @@ impl Curve {
     }
 }
 
-/// A picture of curves.
+/// A chart of curves.
 pub(super) struct Chart {
     pub id: String,
     pub title: String,
@@ -74,13 +74,13 @@ pub(super) struct Chart {
     pub y: String,
     pub kind: Kind,
     pub curves: Vec<Curve>,
-    /// The horizontal axis: its kind, its name, its labels.
+    /// The horizontal axis: its range, name and labels.
     pub over: Kind,
     pub x: String,
     pub label: Box<dyn Fn(f64) -> String>,
-    /// A height that is marked by a dotted line, with its name.
+    /// A height marked by a dotted line, with its name.
     pub level: Option<(f64, String)>,
-    /// Of the plot.
+    /// Height of the plot.
     pub height: f64,
 }
 
@@ -91,12 +91,12 @@ impl Chart {
         Chart { id, title, y, kind, curves, over: Kind::FromZero, x, label: Box::new(format::short), level: None, height: 240.0 }
     }
 
-    /// The same over something else.
+    /// The chart over another quantity.
     pub(super) fn over(self, over: Kind, x: &str) -> Self {
         Chart { over, x: x.to_string(), ..self }
     }
 
-    /// Points that can't be drawn, since they are not finite or, on a logarithmic axis, not above 0.
+    /// Number of points that can't be drawn: not finite or, on a logarithmic axis, not above 0.
     fn lost(&self) -> usize {
         self.curves.iter().flat_map(|c| &c.points).filter(|p| !self.drawable(p)).count()
     }
@@ -115,7 +115,7 @@ impl Chart {
         (scale(self.over, places(), X), scale(self.kind, values, (bottom, TOP)))
     }
 
-    /// The picture with its legend, and below it what is to be said of it.
+    /// The chart with its legend, and the caption below it.
     pub(super) fn figure(&self, caption: &str) -> Markup {
         if !self.curves.iter().any(|c| c.points.iter().any(|p| self.drawable(p))) {
             return html! { p { "No figure of it is finite, so there is no picture. " (caption) } };
@@ -124,7 +124,7 @@ impl Chart {
             0 => String::new(),
             n => format!(" Crosses at the top edge: {} not finite, or 0 on a logarithmic axis.", format::plural(n as u64, "figure", "figures")),
         };
-        // A curve without a name is what the title says, or has the colour of another one.
+        // A curve without a name is described by the title, or has the colour of another one.
         let named = || self.curves.iter().filter(|c| !c.name.is_empty());
         html! {
             figure {
@@ -150,7 +150,7 @@ impl Chart {
         if let Some((value, _)) = &self.level {
             p.line("level", (X.0, sy.at(*value)), (X.1, sy.at(*value)));
         }
-        // Marked ones above; the first on top of the others.
+        // Marked ones on top, the first topmost.
         let marked = |c: &&Curve| c.stroke == Stroke::Marked;
         for c in self.curves.iter().rev().filter(|c| !marked(c)).chain(self.curves.iter().rev().filter(|c| marked(c))) {
             p.series(c.series);
@@ -172,14 +172,14 @@ impl Chart {
         for run in c.points.split(|at| !self.drawable(at)).filter(|run| !run.is_empty()) {
             let run: Vec<At> = thinned(run, POINTS).into_iter().map(place).collect();
             p.polyline(c.stroke.class(), marked.then_some(c.series), &run);
-            // A line to nowhere is not seen.
+            // A line of one point is invisible.
             if run.len() == 1 && !marked {
                 p.circle("dot", run[0], 2.5);
             }
         }
         let (drawn, lost): (Vec<At>, Vec<At>) = c.points.iter().copied().filter(|at| at.0.is_finite()).partition(|at| self.drawable(at));
         if marked {
-            // Counted from the end, so that the last has one.
+            // Counted from the end, so that the last point has one.
             drawn.iter().rev().step_by(drawn.len().div_ceil(MARKERS).max(1)).for_each(|at| p.marker("mark", c.series, place(*at)));
         }
         for (x, _) in lost.iter().step_by(lost.len().div_ceil(LOST).max(1)).map(|at| place((at.0, 1.0))) {
@@ -198,14 +198,14 @@ fn scale(kind: Kind, values: impl Iterator<Item = f64>, ends: (f64, f64)) -> Sca
     let (lo, hi) = span(values);
     match kind {
         Kind::Linear | Kind::Late => Scale::linear((lo, hi), ends),
-        // A picture is as wide as its curves; heights have room above.
+        // A chart is as wide as its curves; heights have room above.
         Kind::FromZero if ends == X => Scale::between((0.0, hi), ends),
         Kind::FromZero => Scale::linear((0.0, hi), ends),
         Kind::Log => Scale::log((lo, hi), ends),
     }
 }
 
-/// At most about `most` points: the lowest and the highest of every stretch, so that no peak is lost.
+/// At most about `most` points: the lowest and the highest of each stretch, so that no peak is lost.
 fn thinned(points: &[At], most: usize) -> Vec<At> {
     if points.len() <= most {
         return points.to_vec();
@@ -217,7 +217,7 @@ fn thinned(points: &[At], most: usize) -> Vec<At> {
         ends.sort_by(|a, b| a.0.total_cmp(&b.0));
         out.extend(ends);
     }
-    // The last one is there in any case.
+    // The last one always stays.
     out.extend(points.last().copied().filter(|last| out.last() != Some(last)));
     out
 }
@@ -258,7 +258,7 @@ mod tests {
         let points = [(0.0, 50.0), (10.0, 9.0), (50.0, 2.0), (100.0, 1.0)];
         let ends = |kind| chart(kind, &points).scales(TOP + 240.0).1.ticks();
         assert_eq!((ends(Kind::Linear).last(), ends(Kind::Late).last()), (Some(&50.0), Some(&2.0)));
-        // Where nothing late can be drawn, the early has it.
+        // If nothing late can be drawn, the early part sets the range.
         let lost = chart(Kind::Late, &[(1.0, 50.0), (100.0, f64::NAN)]);
         assert!(lost.scales(TOP + 240.0).1.ticks().last() >= Some(&50.0));
     }

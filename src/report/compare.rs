@@ -12,7 +12,7 @@ use maud::{Markup, PreEscaped, html};
 /// Symbols whose cuts are shown.
 const SHOWN: usize = 192;
 
-/// One self-contained page: what was compared, the figures, and pictures of them.
+/// One self-contained page: the settings, the figures, and charts of them.
 pub fn html(c: &Comparison) -> String {
     let against = |heading: &str, axis: &str, x: fn(&Point) -> f64| {
         let of = |s: &Strategy, y: fn(&Point) -> Option<f64>| s.curve.iter().filter_map(|p| Some((x(p), y(p)?))).collect();
@@ -48,10 +48,10 @@ fn introduction(c: &Comparison) -> String {
     )
 }
 
-/// A figure, and how it is written.
+/// A figure and its text.
 type Figure = (fn(&Strategy) -> f64, fn(&Strategy) -> String);
 
-/// Those that are drawn as bars.
+/// The figures drawn as bars.
 const BARS: [Figure; 4] = [
     (|s| s.tokens_per_second, |s| format::rounded(s.tokens_per_second)),
     (|s| s.window_mean, |s| format::rounded(s.window_mean)),
@@ -86,7 +86,7 @@ fn summary(c: &Comparison) -> Markup {
     section("Summary", what, &table("Summary", &[&head[..], &bars].concat(), &rows))
 }
 
-/// The first symbols of the text, in a line of each strategy: boxes from cut to cut.
+/// The first symbols of the text, one line per strategy, with a box from cut to cut.
 fn cuts(c: &Comparison) -> Markup {
     let symbols: Vec<char> = c.stretch.chars().take(SHOWN).map(visible).collect();
     let what = "A box reaches from cut to cut: the gradient flows backward within a box and never out of it at the left. A box that is open at the end of a line \
@@ -111,12 +111,12 @@ fn cuts(c: &Comparison) -> Markup {
     section("Where each strategy cuts", what, &html! { div.cuts { @for item in c.strategies.iter().enumerate() { (line(item)) } } })
 }
 
-/// The opacity of a symbol whose edge has this weight; a hundredfold one is the deepest.
+/// The opacity of a symbol whose edge has this weight; deepest at a hundredfold weight.
 fn shade(xi: f32) -> f64 {
     if xi.is_finite() && xi > 1.0 { (0.12 + 0.24 * f64::from(xi).log10()).min(0.6) } else { 0.12 }
 }
 
-/// A symbol, or the picture of a blank one.
+/// A symbol, with a visible sign for a blank one.
 fn visible(symbol: char) -> char {
     match symbol {
         '\n' => '⏎',
@@ -131,7 +131,7 @@ mod tests {
     use super::super::fixture;
     use super::*;
 
-    /// All pages must hold this.
+    /// Checks what all pages must hold.
     fn checked(c: &Comparison) -> String {
         let page = html(c);
         fixture::checked(&page);

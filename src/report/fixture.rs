@@ -1,4 +1,4 @@
-//! A comparison, plans and a run as they might come out, for tests.
+//! A comparison, plans and a run as they might turn out, for tests.
 
 use crate::analysis::comparison::{Comparison, Parameter, Point, Strategy};
 use crate::analysis::planned::{CurvePoint, Planned, Segment};
@@ -9,7 +9,7 @@ use crate::run::RunConfig;
 const STRETCH: &str = "Non eram nescius, Brute, cum, quae summis ingeniis exquisitaque doctrina philosophi Graeco sermone tractavissent,\n\
                        ea Latinis litteris mandaremus, fore ut hic noster labor in varias reprehensiones incurreret.";
 
-/// Numbers between 0 and 1 that look random.
+/// Values between 0 and 1 that look random.
 struct Noise(u64);
 
 impl Noise {
@@ -83,7 +83,7 @@ fn strategy(i: u64, (name, bias, error, mean, speed, worse): (&str, f64, f64, f6
     }
 }
 
-/// Report k of 100; every fifth validates.
+/// Report k of 100; every fifth has a validation.
 fn point(k: u64, speed: f64, worse: f64, noise: &mut Noise) -> Point {
     let tokens = k * 4 * 32 * 512;
     let part = k as f64 / 100.0;
@@ -105,7 +105,7 @@ fn cuts(name: &str, window: usize, noise: &mut Noise) -> Vec<f32> {
             length = 0;
             return 0.0;
         }
-        // Probability that a box goes on after `length` symbols.
+        // Probability that a box continues after `length` symbols.
         let live = match name {
             "full" => 1.0,
             "random:0.9" => 0.9,
@@ -123,7 +123,7 @@ fn cuts(name: &str, window: usize, noise: &mut Noise) -> Vec<f32> {
     (0..STRETCH.chars().count()).map(&mut xi).collect()
 }
 
-/// A plan for a window of `t` steps in segments of `steps`: the last is held, all others are computed again once.
+/// A plan for a window of `t` steps in segments of `steps`: the last is held, all others are recomputed once.
 fn planned(t: u32, steps: u32, layers: u32) -> Planned {
     let segments = t.div_ceil(steps);
     let segment = |i: u32| Segment { steps: steps.min(t - i * steps), stored: true, held: i + 1 == segments, recomputed: u32::from(i + 1 < segments) };
@@ -159,7 +159,7 @@ fn planned(t: u32, steps: u32, layers: u32) -> Planned {
     }
 }
 
-/// Point i of 9: ever more memory, and ever less computed again.
+/// Point i of 9: ever more memory, and ever less recomputation.
 fn curve_point((t, segments): (u32, u32), i: u32, (block, fixed): (u64, u64)) -> CurvePoint {
     let most = [5, 4, 3, 2, 2, 1, 1, 1, 0][i as usize];
     let again = [4.6, 3.4, 2.5, 1.8, 1.4, 1.0 - 1.0 / f64::from(segments), 0.6, 0.3, 0.0][i as usize];
@@ -189,7 +189,7 @@ pub(super) fn short_plan() -> Planned {
     planned(12, 4, 2)
 }
 
-/// As [`long_plan`], with room for less: few states are stored, and segments are computed again up to three times.
+/// As [`long_plan`], with less room: few states are stored, and segments are recomputed up to three times.
 pub(super) fn frugal_plan() -> Planned {
     let mut p = planned(1_500, 100, 1);
     for (i, s) in p.graph.iter_mut().enumerate() {
@@ -225,7 +225,7 @@ val-fraction = 0.1
 log-every = 10
 "#;
 
-/// A run of two layers with this many reports, every tenth of which validates, and every fifth of which was monitored.
+/// A run of two layers with `reports` reports, one in ten with a validation, and one in five monitored.
 pub(super) fn recorded(reports: u64) -> Recorded {
     let mut noise = Noise(5);
     let mut history = MetricsLog::default();
@@ -269,7 +269,7 @@ pub(super) fn recorded(reports: u64) -> Recorded {
     }
 }
 
-/// A gradient that fades, the less the later.
+/// A gradient that fades more slowly the later the update.
 fn monitored(update: u64, part: f64) -> Monitored {
     let lags: Vec<u64> = (0..64).collect();
     let layer = |k: u32| {
@@ -302,7 +302,7 @@ pub(super) fn checked(page: &str) {
     assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("http-equiv"));
 }
 
-/// Checks that tags match, attributes are quoted and numbers finite; the content of `style` is none of its business.
+/// Checks that tags match, attributes are quoted and numbers finite; ignores the content of `style`.
 pub(super) fn well_formed(page: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in page.split('<').skip(1) {

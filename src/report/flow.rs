@@ -1,4 +1,4 @@
-//! The page of a look at how gradients flow.
+//! The page on how gradients flow.
 
 use super::chart::{Chart, Curve, Kind, Stroke};
 use super::format::{self, ABSENT, count, number, percent, plural};
@@ -8,7 +8,7 @@ use crate::analysis::flow::{Bias, Deep, Flow, Verdict, jacobian::Spectrum};
 use crate::model::layer_name;
 use maud::{Markup, PreEscaped, html};
 
-/// One self-contained page: the verdict, and the pictures that it rests on.
+/// One self-contained page: the verdict, and the charts behind it.
 pub fn html(f: &Flow) -> String {
     let m = &f.model;
     let body = html! {
@@ -57,7 +57,7 @@ fn line(name: &str, series: usize, points: impl IntoIterator<Item = At>) -> Curv
     Curve::new(name, series, Stroke::Marked, points)
 }
 
-/// A picture with a logarithmic vertical axis.
+/// A chart with a logarithmic vertical axis.
 fn chart([id, title, x, y]: [&str; 4], over: Kind, curves: Vec<Curve>) -> Chart {
     Chart { height: 300.0, ..Chart::new(id, title, y, Kind::Log, curves).over(over, x) }
 }
@@ -70,7 +70,7 @@ fn profile(f: &Flow) -> Markup {
         let band = l.profile.low.iter().copied().zip(l.profile.high.iter().copied()).collect();
         lines.push(Curve { band, ..line(&name, k + 1, against(&l.profile.median)) });
     }
-    // The fit, through the point in the middle of the lags that it was made for.
+    // The fit, through the middle of the lags that it was fitted to.
     let middle = f.lags.len() * 5 / 8;
     if let Some(at) = f.slowest.median.get(middle).copied().filter(|x| *x > 0.0) {
         let fit: Vec<f64> = f.lags.iter().map(|k| at * f.slowest.decay_rate.powf(f64::from(*k) - middle as f64)).collect();

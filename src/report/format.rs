@@ -1,12 +1,12 @@
-//! Numbers and lists as a reader wants them: plain text.
+//! Numbers and lists for readers, as plain text.
 
 use crate::phrase::noun;
 use crate::plan::Bytes;
 
-/// Stands for a number that is not finite.
+/// Shown for a number that is not finite.
 pub(super) const NONE: &str = "not finite";
 
-/// Stands for a figure that is not there.
+/// Shown for a missing figure.
 pub(super) const ABSENT: &str = "—";
 
 /// A number with three significant digits.
@@ -14,7 +14,7 @@ pub(super) fn number(x: f64) -> String {
     if !x.is_finite() {
         return NONE.to_string();
     }
-    // The exponent after rounding: 9.999 has one digit more than it seems.
+    // The exponent after rounding: 9.999 has one more digit than it seems.
     let text = format!("{x:.2e}");
     let exponent: i32 = text.split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0);
     match exponent {
@@ -39,10 +39,10 @@ pub(super) fn fixed(x: f64, decimals: usize) -> String {
     if x.is_finite() { minus(&grouped(&format!("{x:.decimals$}"))) } else { NONE.to_string() }
 }
 
-/// As [`fixed`], with a plus where it is positive.
+/// As [`fixed`], with a plus if positive.
 pub(super) fn signed(x: f64, decimals: usize) -> String {
     let text = fixed(x, decimals);
-    // A difference that rounds to nothing has no sign worth showing.
+    // A difference that rounds to zero has no sign worth showing.
     let nothing = text.chars().all(|c| !c.is_ascii_digit() || c == '0');
     match x.is_finite() {
         true if nothing => text.replace('\u{2212}', ""),
@@ -56,7 +56,7 @@ pub(super) fn percent(share: f64) -> String {
     format!("{}%", fixed(100.0 * share, 1))
 }
 
-/// A whole number with its thousands apart.
+/// A whole number with its thousands grouped.
 pub(super) fn count(n: impl Into<u64>) -> String {
     grouped(&n.into().to_string())
 }
@@ -78,7 +78,7 @@ fn grouped(text: &str) -> String {
     out
 }
 
-/// A number as short as an axis wants it: `20k`, `1.5M`, `1e-5`.
+/// A short number for an axis: `20k`, `1.5M`, `1e-5`.
 pub(super) fn short(x: f64) -> String {
     let (scale, unit) = match x.abs() {
         a if !a.is_finite() => return NONE.to_string(),
@@ -103,13 +103,13 @@ pub(super) fn plural(n: impl Into<u64>, one: &str, many: &str) -> String {
     format!("{} {}", count(n), noun(n, one, many))
 }
 
-/// The name of a file without the folders that it lies in; another name as it is.
+/// The name of a file without its folders; other names unchanged.
 pub(super) fn file_name(name: &str) -> &str {
     let path = std::path::Path::new(name);
     if path.is_absolute() || path.exists() { path.file_name().and_then(|n| n.to_str()).unwrap_or(name) } else { name }
 }
 
-/// At most `most` characters, the last an ellipsis if some are left out.
+/// At most `most` characters, the last one an ellipsis if some are cut.
 pub(super) fn clipped(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_string();

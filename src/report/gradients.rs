@@ -7,10 +7,10 @@ use crate::analysis::comparison::{Comparison, Parameter, Strategy};
 use crate::store::torch_name;
 use maud::{Markup, html};
 
-/// A relative difference of two gradients in single precision that rounding alone can make.
+/// Relative difference of two gradients in single precision that rounding alone can cause.
 const ROUNDING: f64 = 1e-5;
 
-/// Units: names, then two panels of floor, axis and values.
+/// Layout in picture units: names, then two panels of floor, axis and values.
 const LEFT: f64 = 172.0;
 const FLOOR: f64 = 48.0;
 const AXIS: f64 = 218.0;
@@ -18,7 +18,7 @@ const PANEL: f64 = (WIDTH - LEFT) / 2.0;
 const TOP: f64 = 20.0;
 const ROW: f64 = 34.0;
 
-/// Whether a bias is seen: beyond twice its standard error, and beyond rounding. Nothing can be known of the error of a single draw.
+/// Whether a bias is significant: beyond twice its standard error, and beyond rounding. The error of a single sample is unknown.
 fn seen(c: &Comparison, s: &Strategy, bias: f64, error: f64) -> bool {
     let single = c.draws < 2 && s.truncation.starts_with("random");
     !single && bias.is_finite() && error.is_finite() && bias > 2.0 * error && bias >= ROUNDING
@@ -53,7 +53,7 @@ fn picture(c: &Comparison) -> Markup {
         p.axis_x(scale, (TOP, bottom), name);
         p.line("floor", (axis.0 - 12.0, TOP), (axis.0 - 12.0, bottom));
     }
-    // At the floor if it is 0 or below the scale.
+    // At the floor if 0 or below the scale.
     let place = |panel: usize, x: f64| {
         let (at, (from, to)) = (scales[panel].at(x), axes[panel]);
         if at < from - 0.5 { from - 12.0 } else { at.min(to) }
@@ -80,7 +80,7 @@ fn picture(c: &Comparison) -> Markup {
     p.finish(bottom + 46.0)
 }
 
-/// A table of all parameters, coloured where a bias is seen.
+/// A table of all parameters, coloured where a bias is significant.
 fn parameters(c: &Comparison) -> Markup {
     let mut order: Vec<&str> = Vec::new();
     for p in c.strategies.iter().flat_map(|s| &s.per_parameter) {
@@ -123,7 +123,7 @@ mod tests {
             seen(&c, &c.strategies[0], bias, error)
         };
         assert!(!said(0.0, 0.0) && !said(0.031, 0.02) && !said(0.0, 0.1) && said(0.041, 0.02) && said(1e-3, 0.0));
-        // However surely it was measured, it is rounding.
+        // However precisely measured, it is rounding.
         assert!(!said(1e-7, 0.0) && !said(8e-8, 8e-9) && !said(8e-8, 8e-8) && said(2e-5, 1e-6));
         assert!(!said(f64::NAN, 0.0) && !said(0.1, f64::INFINITY));
         c.draws = 1;

@@ -1,4 +1,4 @@
-//! A heat map: how a ratio depends on the update and on the lag; colour is its logarithm.
+//! A heat map of a ratio by update and lag; the colour is its logarithm.
 
 use super::format;
 use super::page;
@@ -12,7 +12,7 @@ const BOTTOM: f64 = 310.0;
 /// Most columns, and most shades below 1 and above it.
 const COLUMNS: usize = 120;
 const SHADES: usize = 20;
-/// Ratios further from 1 than this many powers of ten are drawn as that.
+/// Ratios further from 1 than this many powers of ten are drawn with the last shade.
 const DECADES: f64 = 12.0;
 /// Width of the legend.
 const LEGEND: f64 = 360.0;
@@ -23,7 +23,7 @@ pub(super) struct Heat<'a> {
     pub title: String,
     /// Rows.
     pub lags: &'a [u64],
-    /// Of each update, a ratio to every lag.
+    /// For each update, a ratio per lag.
     pub columns: Vec<(u64, &'a [f64])>,
 }
 
@@ -32,9 +32,9 @@ pub(super) struct Heat<'a> {
 enum Shade {
     /// Not finite.
     Unknown,
-    /// From 0 (too small for a number) to [`SHADES`] (a ratio of 1).
+    /// From 0 (the ratio underflows) to [`SHADES`] (a ratio of 1).
     Below(usize),
-    /// Likewise, the more the further above 1.
+    /// The same above 1: the further above, the higher.
     Above(usize),
 }
 
@@ -42,7 +42,7 @@ enum Shade {
 fn ends(columns: &[(u64, &[f64])]) -> (f64, f64) {
     let logs = columns.iter().flat_map(|c| c.1).filter(|x| x.is_finite() && **x > 0.0).map(|x| x.log10());
     let (lo, hi) = super::chart::span(logs.chain([0.0]));
-    // A ratio that is 1 but for rounding is no reason for another colour.
+    // A ratio that differs from 1 only by rounding needs no other colour.
     (lo.floor().clamp(-DECADES, -1.0), if hi < 0.01 { 0.0 } else { hi.ceil().min(DECADES) })
 }
 
@@ -67,7 +67,7 @@ fn look(shade: Shade) -> (&'static str, f64) {
     }
 }
 
-/// Where cells around these values begin and end: halfway between neighbours.
+/// The edges of cells around these values: halfway between neighbours.
 fn edges(values: &[f64]) -> Vec<f64> {
     let Some((&first, &last)) = values.first().zip(values.last()) else { return vec![0.0, 1.0] };
     let inner: Vec<f64> = values.windows(2).map(|w| (w[0] + w[1]) / 2.0).collect();
@@ -82,7 +82,7 @@ impl Heat<'_> {
 
     fn draw(&self) -> Markup {
         let every = self.columns.len().div_ceil(COLUMNS).max(1);
-        // Counted from the end, so that the last is there.
+        // Counted from the end, so that the last column stays.
         let mut columns: Vec<(u64, &[f64])> = self.columns.iter().rev().step_by(every).copied().collect();
         columns.reverse();
         let ends = ends(&self.columns);
@@ -106,7 +106,7 @@ impl Heat<'_> {
     }
 }
 
-/// The outline of all cells of a shade; cells upon each other of the same shade are one.
+/// The outline of all cells of a shade; adjacent cells of a column with the same shade are merged.
 fn areas(columns: &[(u64, &[f64])], ends: (f64, f64), (xs, ys): (&[f64], &[f64]), (sx, sy): (&Scale, &Scale)) -> BTreeMap<Shade, String> {
     let mut out: BTreeMap<Shade, String> = BTreeMap::new();
     for ((_, ratios), x) in columns.iter().zip(xs.windows(2)) {

@@ -1,4 +1,4 @@
-//! Pages that show results: one self-contained file each, HTML or SVG, pictures drawn as SVG, no scripts, nothing fetched.
+//! Pages that show results: one self-contained HTML or SVG file each, with charts drawn as SVG, no scripts, and nothing fetched.
 
 pub mod compare;
 pub mod flow;

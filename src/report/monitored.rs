@@ -1,4 +1,4 @@
-//! The sections of what `--monitor` records: the gradient by lag, updates against weights, saturation.
+//! The sections of `--monitor`: the gradient by lag, updates against weights, saturation.
 
 use super::chart::{Chart, Curve, Kind, Stroke};
 use super::format::{count, number, percent};
@@ -20,7 +20,7 @@ pub(super) fn sections(r: &Recorded) -> Markup {
     html! { (profiles(all, last)) (parameters(all, last)) (saturation(all, last)) }
 }
 
-/// A figure of every layer over the updates.
+/// A figure of each layer over the updates.
 fn layers(all: &[Monitored], last: &Monitored, figure: fn(&LayerProfile) -> f64) -> Vec<Curve> {
     let points = |k: usize| all.iter().filter_map(move |m| Some((m.update as f64, figure(m.monitor.layers.get(k)?))));
     (0..last.monitor.layers.len()).map(|k| Curve::new(layer_name(k), k + 1, Stroke::Marked, points(k))).collect()
@@ -29,7 +29,7 @@ fn layers(all: &[Monitored], last: &Monitored, figure: fn(&LayerProfile) -> f64)
 fn profiles(all: &[Monitored], last: &Monitored) -> Markup {
     let what = "How much of the gradient is left k steps back: |dL_t/dh_{t-k}| / |dL_t/dh_t|, the median over many t and lanes. Full blue is 1, all of it; \
                 the fainter, the less; orange is more than 1, grey not finite.";
-    // Other lags than the last one's are of a run that went on with another setting.
+    // Lags other than the last one's are from a run that continued with another setting.
     let alike: Vec<&Monitored> = all.iter().filter(|m| m.monitor.lags == last.monitor.lags).collect();
     let heat = |k: usize| {
         let columns = alike.iter().filter_map(|m| Some((m.update, &m.monitor.layers.get(k)?.median[..]))).collect();
@@ -56,7 +56,7 @@ fn profiles(all: &[Monitored], last: &Monitored) -> Markup {
     section("Gradient by lag", what, &body)
 }
 
-/// A figure of every parameter over the updates.
+/// A figure of each parameter over the updates.
 fn over(all: &[Monitored], last: &Monitored, value: fn(&ParameterFigures) -> f64) -> Vec<Curve> {
     let of = |name: &str| all.iter().filter_map(|m| Some((m.update as f64, value(m.monitor.parameters.iter().find(|p| p.name == name)?)))).collect::<Vec<_>>();
     last.monitor.parameters.iter().enumerate().map(|(i, p)| Curve::new(torch_name(&p.name), i, Stroke::Marked, of(&p.name))).collect()

@@ -2,7 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-/// The mark in the head of the pages of runs: tells them from other files.
+/// The mark in the head of a run's page, which tells it from other files.
 pub const GENERATOR: &str = "<meta name=\"generator\" content=\"retrograd report\"/>";
 
 /// A whole page; `generator` is [`GENERATOR`] or empty.
@@ -23,7 +23,7 @@ pub(super) fn document(generator: &str, title: &str, body: &Markup) -> String {
     printable(&page.into_string())
 }
 
-/// Control characters as their pictures: neither HTML nor XML may hold them.
+/// Replaces control characters by visible ones: neither HTML nor XML may hold them.
 pub(super) fn printable(text: &str) -> String {
     let shown = |c: char| match c {
         '\n' | '\t' => c,
@@ -34,17 +34,17 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// A heading, what is to be looked at, and what belongs below it.
+/// A heading, a description, and the content below.
 pub(super) fn section(heading: &str, what: &str, body: &Markup) -> Markup {
     html! { section { h2 { (heading) } @if !what.is_empty() { p.what { (what) } } (body) } "\n" }
 }
 
-/// Content that may be wider than a phone: it scrolls by itself, by keyboard too.
+/// Content that may be wider than a phone: it scrolls by itself, also by keyboard.
 pub(super) fn scroll(label: &str, content: &Markup) -> Markup {
     html! { div.scroll role="region" tabindex="0" aria-label=(label) { (content) } }
 }
 
-/// A table: a heading to each column, and rows of a heading and cells.
+/// A table: a heading per column, and rows of a heading and cells.
 pub(super) fn table<H: Render, N: Render, C: Render>(label: &str, head: &[H], rows: &[(N, Vec<C>)]) -> Markup {
     let table = html! {
         table {

@@ -1,4 +1,4 @@
-//! A plan as a picture, an SVG file of its own or a part of a run's page, and as a table for a terminal.
+//! A plan as a chart (an SVG file or part of a run's page), and as a table for a terminal.
 
 use super::format;
 use super::page::printable;
@@ -9,22 +9,22 @@ use maud::Markup;
 
 pub use super::terminal::table;
 
-/// Where text begins, and where plots are.
+/// Left margin of text, and horizontal ends of the plots.
 const MARGIN: f64 = 24.0;
 const X: (f64, f64) = (76.0, WIDTH - 24.0);
-/// From the top of the plot of memory to its bottom; the height of a segment's box.
+/// Height of the memory plot, and of a segment's box.
 const HEIGHT: f64 = 250.0;
 const BOX: f64 = 44.0;
-/// Most boxes that are drawn; of more segments, several share one.
+/// Most boxes drawn; if there are more segments, several share one.
 const BOXES: usize = 400;
-/// The least width of a box with a text in it.
+/// Least width of a box with text in it.
 const ROOM: f64 = 26.0;
 /// Characters on a line of the file.
 const LINE: usize = 128;
-/// A factor of time above which the scale is logarithmic, and of memory up to which the budget is drawn.
+/// Above this factor of time the scale is logarithmic; up to this factor of memory the budget is drawn.
 const WIDE: f64 = 6.0;
 
-/// One SVG file: what more or less memory would give, and how a window is worked through.
+/// One SVG file: the plans for more or less memory, and how a window is processed.
 pub fn svg(p: &Planned) -> String {
     let title = format!("Plan of a window of {} within {}", format::plural(p.window, "step", "steps"), format::bytes(p.budget));
     let mut picture = Picture::new("plan", &title);
@@ -42,14 +42,14 @@ pub fn svg(p: &Planned) -> String {
     printable(&picture.standalone(y + 20.0, include_str!("plan.css")))
 }
 
-/// The same picture for a page.
+/// The same chart for a page.
 pub(super) fn picture(p: &Planned) -> Markup {
     let mut picture = Picture::new("plan", "Memory against time, and one window segment by segment");
     let bottom = draw(&mut picture, p, 16.0);
     picture.finish(bottom + 8.0)
 }
 
-/// Draws below `top`, and says where it ends.
+/// Draws below `top`. Returns the lower end.
 fn draw(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     picture.text("heading", (MARGIN, top), "Memory against time");
     let y = memory(picture, p, top + 46.0);
@@ -57,13 +57,13 @@ fn draw(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     window(picture, p, y + 70.0)
 }
 
-/// The plans of other budgets, and this one among them.
+/// The plans of other budgets, with this one among them.
 fn memory(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     let (points, chosen) = points(p);
     let mib = |bytes: u64| bytes.max(1) as f64 / f64::from(1 << 20);
     let bottom = top + HEIGHT;
     let most = points.iter().map(|q| mib(q.device_bytes)).fold(0.0, f64::max);
-    // A budget far beyond what can be used would leave the curve no room.
+    // A budget far beyond the usable memory would leave no room for the curve.
     let budget = Some(mib(p.budget)).filter(|b| *b <= WIDE * most);
     let (lo, hi) = super::chart::span(points.iter().map(|q| mib(q.device_bytes)).chain(budget));
     let x = Scale::log((lo, hi), X);
@@ -78,7 +78,7 @@ fn memory(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     let mut before = None;
     for (q, at) in points.iter().zip(&places) {
         picture.circle("point", *at, 3.0);
-        // The stairs go to the right and down: what lies above them is free.
+        // The stairs go right and down, so the space above them is free.
         if before.replace(q.most_recomputed) != Some(q.most_recomputed) {
             picture.text("small", (at.0 + 5.0, at.1 - 7.0), &format!("×{}", q.most_recomputed));
         }
@@ -98,7 +98,7 @@ fn memory(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     y
 }
 
-/// The segments from left to right: what is held, stored and computed again.
+/// The segments from left to right: held, stored and recomputed.
 fn window(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
     let steps = |segments: &[Segment]| segments.iter().map(|s| f64::from(s.steps)).sum::<f64>();
     let x = Scale::between((0.0, steps(&p.graph)), X);
@@ -115,7 +115,7 @@ fn window(picture: &mut Picture, p: &Planned, top: f64) -> f64 {
             0 => ("neither", 1.0),
             n => ("again", 0.25 + 0.75 * f64::from(n) / f64::from(most)),
         };
-        // A gap between boxes, where there is room for one.
+        // A gap between boxes, if there is room for one.
         let gap = if to - from > 4.0 { 1.0 } else { 0.0 };
         picture.rect(class, (from, top + 10.0), (to - from - gap, BOX - 10.0), shade);
         if to - from >= ROOM {
@@ -159,7 +159,7 @@ mod tests {
         for words in ["Memory against time", "this plan: ", "budget: 24MiB", "1.33x", "157 of at most 64 steps"] {
             assert!(long.contains(words), "{words}");
         }
-        // A box to each segment, and one in the legend.
+        // A box per segment, and one in the legend.
         let count = |file: &str, what: &str| file.matches(&format!("class=\"{what}\"")).count();
         assert_eq!([count(&long, "again"), count(&long, "held"), count(&long, "stored")], [157, 2, 158]);
         let named = |file: &str, name: &str| file.lines().filter(|l| l.contains("class=\"mid\"") && l.contains(name)).count();

@@ -1,4 +1,4 @@
-//! A plan in words and figures, for its picture, its table and the page of a run.
+//! A plan in words and figures, for its chart, its table and the page of a run.
 
 use super::format::{self, count, number, plural};
 use crate::analysis::planned::{CurvePoint, Planned};
@@ -15,7 +15,7 @@ pub(super) fn times(x: f64) -> String {
     number(x) + if x.is_finite() { "x" } else { "" }
 }
 
-/// The plan in rows of a name and a text.
+/// The plan as rows of a name and a text.
 pub(super) fn facts(p: &Planned) -> [(&'static str, String); 8] {
     let again = match p.most_recomputed {
         0 => "nothing".to_string(),
@@ -34,7 +34,7 @@ pub(super) fn facts(p: &Planned) -> [(&'static str, String); 8] {
     ]
 }
 
-/// Bytes by purpose, most first; then all of them, and the budget.
+/// Bytes by purpose, largest first, then the total and the budget.
 pub(super) fn bytes(p: &Planned) -> Vec<(String, [String; 2])> {
     let mut rows: Vec<(&str, u64)> = p.bytes.iter().map(|(name, n)| (name.as_str(), *n)).collect();
     rows.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
@@ -42,7 +42,7 @@ pub(super) fn bytes(p: &Planned) -> Vec<(String, [String; 2])> {
     rows.iter().map(|(name, n)| (format::clipped(name, 40), [format::bytes(*n), count(*n)])).collect()
 }
 
-/// The curve from least to most memory, this plan among it, and which one that is.
+/// The curve from least to most memory with this plan on it, and its index.
 pub(super) fn points(p: &Planned) -> (Vec<CurvePoint>, usize) {
     let mut points = p.curve.clone();
     points.sort_by_key(|q| q.device_bytes);

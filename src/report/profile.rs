@@ -5,12 +5,12 @@ use crate::profile::{Entry, Profile};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
-/// A rate in billions a second, none where there is nothing to count.
+/// A rate in billions per second; none if there is nothing to count.
 fn rate(work: f64, seconds: f64) -> Option<f64> {
     (work > 0.0 && seconds > 0.0).then(|| work / seconds / 1e9)
 }
 
-/// One object: the whole, and each kernel, times in seconds of an update.
+/// One object: the total, and each kernel, with times in seconds per update.
 pub fn json(profile: &Profile, updates: u64) -> Value {
     let each = 1.0 / updates.max(1) as f64;
     let kernel = |e: &Entry| {
@@ -26,7 +26,7 @@ pub fn json(profile: &Profile, updates: u64) -> Value {
     })
 }
 
-/// Lines: a row for each kernel, then the whole.
+/// A row per kernel, then the total.
 pub fn table(profile: &Profile, updates: u64) -> String {
     let each = 1e3 / updates.max(1) as f64;
     let mut text = format!("profile of {updates} updates, per update (times by {}):\n", profile.clock.name());

@@ -9,7 +9,7 @@ use crate::model::Config;
 use crate::run::{Unit, bits};
 use maud::{Markup, html};
 
-/// One self-contained page: figures, pictures, samples, configuration, command.
+/// One self-contained page: figures, charts, samples, configuration, command.
 pub fn html(r: &Recorded) -> String {
     let body = html! {
         p { (introduction(r)) }
@@ -29,7 +29,7 @@ pub fn html(r: &Recorded) -> String {
     document(GENERATOR, &format!("Run {}", r.name), &body)
 }
 
-/// How the run ended, as far as it is known.
+/// How the run ended, if known.
 pub(super) fn ended(r: &Recorded) -> &'static str {
     let is = |key: &str| r.summary.as_ref().is_some_and(|s| s[key] == true);
     match &r.summary {
@@ -60,7 +60,7 @@ pub(super) fn unread(lines: u64) -> String {
     if lines == 0 { String::new() } else { format!(" {} of metrics.jsonl could not be read, and left out.", plural(lines, "line", "lines")) }
 }
 
-/// Parameters, if the size of the vocabulary is known.
+/// Number of parameters, if the size of the vocabulary is known.
 fn parameters(r: &Recorded) -> Option<u64> {
     let (c, planned) = (&r.config, r.planned.as_ref()?);
     if planned.parameters > 0 {
@@ -78,7 +78,7 @@ pub(super) fn capital(word: &str) -> String {
     chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
 }
 
-/// A loss, and the same in other words.
+/// A loss, and the same in another unit.
 fn loss(unit: Unit, x: f64) -> (String, String) {
     let more = match unit {
         _ if !x.is_finite() => String::new(),
@@ -89,7 +89,7 @@ fn loss(unit: Unit, x: f64) -> (String, String) {
     (format::fixed(x, 4) + if unit == Unit::Nats && x.is_finite() { " nats" } else { "" }, more)
 }
 
-/// The main figures: name, value, and what more there is to say.
+/// The main figures: name, value, and further text.
 fn tiles(r: &Recorded) -> Vec<(String, String, String)> {
     let (h, unit, mut tiles) = (&r.history, Unit::of(&r.config), Vec::new());
     let mut tile = |name: &str, value: String, more: String| tiles.push((name.to_string(), value, more));
@@ -148,9 +148,9 @@ fn planned(r: &Recorded) -> Markup {
 fn samples(r: &Recorded) -> Markup {
     let mut all: Vec<Sample> = r.history.samples.clone();
     let updates = r.history.updates;
-    // What is printed at the end goes further than the last one on the way.
+    // The text at the end is longer than the last sample during training.
     if let Some(text) = r.summary.as_ref().and_then(|s| s["sample"].as_str()).filter(|t| !t.is_empty()) {
-        // Of the best model, where that is not the last.
+        // From the best model, if that is not the last.
         let update = r.figure("sample_update").map_or(updates, |u| u as u64);
         let tokens = r.history.validations.iter().find(|v| v.update == update).map_or(r.figure("tokens").unwrap_or(0.0) as u64, |v| v.tokens);
         all.retain(|s| s.update != update);
@@ -170,7 +170,7 @@ fn samples(r: &Recorded) -> Markup {
     section("Samples", what, &body)
 }
 
-/// A key's value as it is given on the command line.
+/// A key's value as given on the command line.
 pub(super) fn setting(key: &str, value: Option<&toml::Value>) -> String {
     match value {
         None => ABSENT.to_string(),

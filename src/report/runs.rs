@@ -12,7 +12,7 @@ use crate::run::{Unit, bits};
 use maud::{Markup, html};
 use std::collections::BTreeSet;
 
-/// One self-contained page: results, differences, and curves of all in the same pictures.
+/// One self-contained page: results, differences, and the curves of all runs in the same charts.
 pub fn html(runs: &[Recorded]) -> String {
     let runs = named(runs);
     let groups = groups(&runs);
@@ -32,10 +32,10 @@ pub fn html(runs: &[Recorded]) -> String {
     document(GENERATOR, &title, &body)
 }
 
-/// A run, and what it is called here.
+/// A run with its name on this page.
 type Named<'a> = (String, &'a Recorded);
 
-/// The runs with the names of their folders, numbered where several are the same.
+/// The runs with the names of their folders, numbered if several are the same.
 fn named(runs: &[Recorded]) -> Vec<Named<'_>> {
     let name = |(i, r): (usize, &Recorded)| {
         let same = |others: &[Recorded]| others.iter().filter(|o| o.name == r.name).count();
@@ -44,7 +44,7 @@ fn named(runs: &[Recorded]) -> Vec<Named<'_>> {
     runs.iter().enumerate().map(|(i, r)| (name((i, r)), r)).collect()
 }
 
-/// The runs whose losses can be held against each other; in the order in which each kind comes first.
+/// Groups of runs whose losses can be compared, in order of first appearance.
 fn groups<'a>(runs: &[Named<'a>]) -> Vec<(String, Vec<Named<'a>>)> {
     let mut found: Vec<(String, Vec<Named<'a>>)> = Vec::new();
     for run in runs {
@@ -68,7 +68,7 @@ fn kind(r: &Recorded) -> String {
     }
 }
 
-/// Results and curves of the runs of one kind; `id` stands after the ids of the pictures.
+/// Results and curves of the runs of one kind; `id` is appended to the ids of the charts.
 fn group(heading: &str, id: &str, runs: &[Named<'_>]) -> Markup {
     let unit = Unit::of(&runs[0].1.config);
     let scored = unit.scored();
@@ -133,12 +133,12 @@ fn row(r: &Recorded, answers: bool) -> Vec<Markup> {
     right.into_iter().chain([first]).chain(texts.iter().map(|t| html! { (t) })).collect()
 }
 
-/// Settings in which they are not all alike.
+/// Settings in which the runs differ.
 fn differences(runs: &[Named<'_>]) -> Markup {
     let tables: Vec<toml::Table> = runs.iter().map(|(_, r)| r.config.values()).collect();
     let keys: BTreeSet<&String> = tables.iter().flat_map(|t| t.keys()).collect();
     let differs = |key: &str| tables.iter().any(|t| t.get(key) != tables[0].get(key));
-    // What tells texts from each other says nothing that their paths don't, unless those are the same.
+    // The checksum and size of a text say nothing that its path does not, unless the paths are the same.
     let shown = |key: &&&String| differs(key) && !(key.starts_with("text-") && differs("text"));
     let row = |key: &&String| (key.to_string(), tables.iter().map(|t| setting(key, t.get(*key))).collect());
     let mut rows: Vec<(String, Vec<String>)> = keys.iter().filter(shown).map(row).collect();

@@ -1,4 +1,4 @@
-//! Forecasts of series against the truth: a picture of each target, and how good they are beside forecasts that need no model.
+//! Forecasts of series against the truth: a chart per target, and the errors beside those of forecasts that need no model.
 
 use super::chart::{Chart, Curve, Kind, Stroke};
 use super::format::{self, ABSENT, count, number, plural};
@@ -6,16 +6,16 @@ use super::page::{GENERATOR, document, section, table};
 use crate::forecast::{Drawn, Errors, METHODS, Method, Outcome, Part, Score, scaled, shown, worse};
 use maud::{Markup, html};
 
-/// Most targets that are drawn, and most series and targets in the table of each.
+/// Most targets drawn, and most series and targets in the table of each.
 const DRAWN: usize = 12;
 const LISTED: usize = 40;
 
-/// A page of forecasts alone.
+/// A page on forecasts alone.
 pub fn html(title: &str, introduction: &str, outcome: &Outcome) -> String {
     document(GENERATOR, title, &html! { p { (introduction) } (sections(outcome)) })
 }
 
-/// Pictures and figures.
+/// Charts and figures.
 pub(super) fn sections(outcome: &Outcome) -> Markup {
     let what = "Each row of the series as it was, and as it was forecast from the rows before it; the model has seen none of them in training, if they are \
                 the held-out tail of time.";
@@ -34,7 +34,7 @@ fn picture(i: usize, d: &Drawn) -> Markup {
     let mut curves = vec![curve("truth".to_string(), 0, Stroke::Plain, &d.truth)];
     curves.extend(d.ahead.iter().zip([2, 1]).map(|((h, values), series)| curve(plural(*h, "row", "rows") + " ahead", series, Stroke::Marked, values)));
     if !d.coming.is_empty() {
-        // It begins where the truth ends, so that a single row to come is seen too.
+        // Begins where the truth ends, so that a single row to come is visible too.
         let mut values = vec![None; d.truth.len().saturating_sub(1)];
         values.push(d.truth.last().copied().flatten());
         values.extend(&d.coming);
@@ -50,7 +50,7 @@ fn picture(i: usize, d: &Drawn) -> Markup {
     html! { h3 { (whose) } (chart.figure(&seen(d))) }
 }
 
-/// The time of a row, or how many rows after the last one it is.
+/// The time of a row, or the number of rows by which it follows the last one.
 fn place(times: &[String], from: usize, row: f64) -> String {
     let i = row - from as f64;
     match times.get(i.max(0.0) as usize) {
@@ -60,14 +60,14 @@ fn place(times: &[String], from: usize, row: f64) -> String {
     }
 }
 
-/// Which rows a picture shows.
+/// The rows that a chart shows.
 fn seen(d: &Drawn) -> String {
     let to = d.from + d.truth.len().saturating_sub(1);
     let mut seen = format!("Rows {} to {}", count(d.from as u64), count(to as u64));
     if let Some([first, last]) = &d.times {
         seen += &format!(", from {first} to {last}");
     }
-    // The picture has rows at its ends that not every horizon is scored on, so errors are those of the table alone.
+    // The chart has rows at its ends that not every horizon is scored on, so only the table shows errors.
     seen += ". Errors are in the table below.";
     if let Some((most, _)) = d.ahead.last().filter(|(h, _)| *h > 2) {
         seen += &format!(" Forecasts 2 to {} rows ahead are not drawn.", most - 1);
@@ -78,7 +78,7 @@ fn seen(d: &Drawn) -> String {
     seen
 }
 
-/// A figure of some errors, or none.
+/// A figure of some errors, if there are any.
 fn figure(errors: Option<Errors>, of: fn(&Errors) -> f64) -> String {
     errors.map_or(ABSENT.to_string(), |e| number(of(&e)))
 }
@@ -112,7 +112,7 @@ fn errors(score: &Score) -> Markup {
     section("Errors", &what, &table("Errors", &head, &rows))
 }
 
-/// Each target of each series, where there are several; the worst beside naive first.
+/// Each target of each series, if there are several, the worst relative to naive first.
 fn by_series(score: &Score) -> Markup {
     let mut parts = score.parts();
     if parts.len() < 2 {

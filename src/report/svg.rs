@@ -3,19 +3,19 @@
 use super::format;
 use maud::{Markup, PreEscaped, html};
 
-/// Width of every picture in its own units; the page scales it to what room there is.
+/// Width of every picture in its own units; the page scales it to the available room.
 pub(super) const WIDTH: f64 = 960.0;
 
 /// Colours that the page defines, as the classes `s0`, `s1`, ...
 pub(super) const COLOURS: usize = 7;
 
-/// A dash pattern for each series; counts of colours, dashes and markers have no common factor, so no two of 105 series look the same.
+/// A dash pattern per series. The numbers of colours, dashes and markers have no common factor, so no two of 105 series look the same.
 const DASHES: [&str; 5] = ["none", "9 3", "3 3", "12 3 3 3", "6 2 2 2 2 2"];
 
-/// A place in a picture: x, y.
+/// A position in a picture: x, y.
 pub(super) type At = (f64, f64);
 
-/// A coordinate with at most two decimals. What is not finite should not get here; it would be drawn at 0.
+/// A coordinate with at most two decimals. Values that are not finite should not get here; they would be drawn at 0.
 pub(super) fn coordinate(x: f64) -> String {
     let text = format!("{:.2}", if x.is_finite() { x } else { 0.0 });
     let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -25,7 +25,7 @@ pub(super) fn coordinate(x: f64) -> String {
 /// Maps values to positions.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scale {
-    /// Between ticks, of a linear scale; none if logarithmic.
+    /// Distance between ticks of a linear scale; none if logarithmic.
     step: Option<f64>,
     lo: f64,
     hi: f64,
@@ -38,7 +38,7 @@ impl Scale {
     pub(super) fn linear((lo, hi): (f64, f64), (from, to): (f64, f64)) -> Self {
         let drawable = |x: f64| x.abs() < 1e300;
         let (mut lo, mut hi) = if drawable(lo) && drawable(hi) && lo <= hi { (lo, hi) } else { (0.0, 1.0) };
-        // Too narrow to be told apart by f64: as wide as the value itself.
+        // Too narrow for f64 to tell apart: as wide as the value itself.
         if hi - lo <= 1e-9 * hi.abs().max(lo.abs()) {
             let by = if hi == 0.0 { 1.0 } else { 0.05 * hi.abs() };
             (lo, hi) = (lo - by, hi + by);
@@ -47,14 +47,14 @@ impl Scale {
         Scale { step: Some(step), lo: (lo / step).floor() * step, hi: (hi / step).ceil() * step, from, to }
     }
 
-    /// Linear, with ends as they are.
+    /// Linear, with exactly these ends.
     pub(super) fn between((lo, hi): (f64, f64), (from, to): (f64, f64)) -> Self {
         let fits = lo.abs() < 1e300 && hi.abs() < 1e300 && lo < hi;
         let (lo, hi) = if fits { (lo, hi) } else { (0.0, 1.0) };
         Scale { step: Some(step((hi - lo) / 8.0)), lo, hi, from, to }
     }
 
-    /// Logarithmic, of positive values; its ends are 1, 2 or 5 times a power of ten, so that there are ticks however near the values are to each other.
+    /// Logarithmic, for positive values. Its ends are 1, 2 or 5 times a power of ten, so that there are ticks however close the values are.
     pub(super) fn log((lo, hi): (f64, f64), (from, to): (f64, f64)) -> Self {
         let fits = lo.is_normal() && hi.is_normal() && 0.0 < lo && lo <= hi && hi < 1e300;
         let (lo, hi) = if fits { (lo, hi) } else { (0.1, 1.0) };
@@ -65,7 +65,7 @@ impl Scale {
         Scale { step: None, lo, hi, from, to }
     }
 
-    /// The position of a value, which may lie outside of the ends by a tenth of the length; never further, and never not finite.
+    /// The position of a value. It may lie beyond the ends by a tenth of the length, but never further, and is always finite.
     pub(super) fn at(&self, x: f64) -> f64 {
         let part = if self.step.is_none() { (x.max(f64::MIN_POSITIVE) / self.lo).ln() / (self.hi / self.lo).ln() } else { (x - self.lo) / (self.hi - self.lo) };
         let part = if part.is_nan() { 0.0 } else { part.clamp(-0.1, 1.1) };
@@ -80,7 +80,7 @@ impl Scale {
             return (0..=count).map(|i| (first + i as f64) * step).collect();
         }
         let (first, last) = (self.lo.log10().floor() as i32, self.hi.log10().ceil() as i32);
-        // Over many decades every second, third, ... of them; over few, what lies between as well.
+        // Over many decades every second, third, ... of them; over few, also values in between.
         let every = 1 + (last - first) / 8;
         let within: &[f64] = match self.hi / self.lo {
             r if r < 6.0 => &[1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
@@ -92,13 +92,13 @@ impl Scale {
     }
 }
 
-/// The smallest of 1, 2 and 5 times a power of ten that is not below.
+/// The smallest of 1, 2 and 5 times a power of ten that is at least `least`.
 fn step(least: f64) -> f64 {
     let power = 10f64.powf(least.log10().floor());
     [1.0, 2.0, 5.0].into_iter().map(|m| m * power).find(|s| *s >= least * 0.9999).unwrap_or(10.0 * power)
 }
 
-/// A picture that grows shape by shape.
+/// A picture that is built shape by shape.
 pub(super) struct Picture {
     id: String,
     title: String,
@@ -106,7 +106,7 @@ pub(super) struct Picture {
 }
 
 impl Picture {
-    /// An empty one; the title is read out to those who don't see it.
+    /// An empty picture; screen readers read out the title.
     pub(super) fn new(id: &str, title: &str) -> Self {
         Picture { id: id.to_string(), title: title.to_string(), body: String::new() }
     }
@@ -126,7 +126,7 @@ impl Picture {
         self.body.push_str("</g>\n");
     }
 
-    /// Opens a group that is drawn inside of this rectangle alone.
+    /// Opens a group that is drawn inside this rectangle only.
     pub(super) fn clip(&mut self, (x, y): At, (w, h): (f64, f64)) {
         let ([x, y, w, h], id) = ([x, y, w, h].map(coordinate), format!("{}-clip", self.id));
         self.push(&html! { clipPath id=(id) { rect x=(x) y=(y) width=(w) height=(h) {} } });
@@ -152,7 +152,7 @@ impl Picture {
         self.push(&html! { circle class=(class) cx=(coordinate(x)) cy=(coordinate(y)) r=(r) {} });
     }
 
-    /// A line through points, dashed as its series is.
+    /// A line through points, with the dashes of its series.
     pub(super) fn polyline(&mut self, class: &str, series: Option<usize>, points: &[At]) {
         self.push(&polyline(class, series, points));
     }
@@ -167,12 +167,12 @@ impl Picture {
         self.push(&html! { path class=(class) opacity=(coordinate(opacity.clamp(0.0, 1.0))) d=(d) {} });
     }
 
-    /// The picture, whole.
+    /// The complete picture.
     pub(super) fn finish(self, height: f64) -> Markup {
         self.svg(height, None, "")
     }
 
-    /// The picture as a file of its own, with its own style: no page gives it colours and fonts.
+    /// The picture as a file with its own style, since no page gives it colours and fonts.
     pub(super) fn standalone(self, height: f64, style: &str) -> String {
         self.svg(height, Some((WIDTH, height)), style).into_string()
     }
@@ -191,12 +191,12 @@ impl Picture {
         }
     }
 
-    /// A horizontal axis below a plot: grid lines over `y`, a label to each tick, and what is measured.
+    /// A horizontal axis below a plot: grid lines over `span`, a label per tick, and the name.
     pub(super) fn axis_x(&mut self, scale: &Scale, span: (f64, f64), name: &str) {
         self.axis_named(scale, span, name, &format::short);
     }
 
-    /// The same with other labels; as many of them as there is room for.
+    /// The same with other labels, as many as there is room for.
     pub(super) fn axis_named(&mut self, scale: &Scale, (top, bottom): (f64, f64), name: &str, label: &dyn Fn(f64) -> String) {
         let ticks: Vec<(f64, String)> = scale.ticks().into_iter().map(|tick| (scale.at(tick), label(tick))).collect();
         let widest = ticks.iter().map(|(_, label)| label.chars().count()).max().unwrap_or(0) as f64 * 7.0 + 10.0;
@@ -212,7 +212,7 @@ impl Picture {
         self.text("name mid", ((scale.from + scale.to) / 2.0, bottom + 38.0), name);
     }
 
-    /// A vertical axis left of a plot; its name stands above, where it needs no turned head.
+    /// A vertical axis left of a plot; its name stands above, so that it need not be rotated.
     pub(super) fn axis_y(&mut self, scale: &Scale, (left, right): (f64, f64), name: &str) {
         for tick in scale.ticks() {
             let y = scale.at(tick);
@@ -228,7 +228,7 @@ fn polyline(class: &str, series: Option<usize>, points: &[At]) -> Markup {
     html! { polyline class=(class) stroke-dasharray=[series.map(|i| DASHES[i % DASHES.len()])] points=(points.join(" ")) {} }
 }
 
-/// A small picture of a series' line, with its marker where `class` has one; its name stands beside it, so that nothing is lost to those who don't see it.
+/// A small sample of a series' line, with its marker if `class` has one. Its name stands beside it, so screen readers can skip it.
 pub(super) fn swatch(class: &str, series: usize) -> Markup {
     let marked = class == "val";
     html! {
@@ -239,7 +239,7 @@ pub(super) fn swatch(class: &str, series: usize) -> Markup {
     }
 }
 
-/// A name with its line before it.
+/// A name preceded by its line.
 pub(super) fn keyed(series: usize, name: &str) -> Markup {
     html! { (swatch("val", series)) (name) }
 }

@@ -1,4 +1,4 @@
-//! The page of the lab: decay against spectral radius.
+//! The page of a sweep: decay against spectral radius.
 
 use super::chart::{Chart, Curve, Kind, Stroke, span};
 use super::format::{number, percent, plural};
@@ -7,7 +7,7 @@ use crate::analysis::flow::sweep::{Family, Point, Sweep};
 use crate::model::Activation;
 use maud::{Markup, html};
 
-/// Most profiles in a picture.
+/// Most profiles in a chart.
 const PROFILES: usize = 7;
 
 /// One self-contained page.
@@ -26,7 +26,7 @@ pub fn html(s: &Sweep) -> String {
     document("", "Decay of the gradient against theory", &body)
 }
 
-/// Models of a family, of one activation.
+/// Models of one family and activation.
 fn points(s: &Sweep, activation: Activation, family: Family) -> impl Iterator<Item = &Point> {
     s.points.iter().filter(move |p| p.activation == activation && p.family == family)
 }
@@ -48,7 +48,7 @@ fn decay(s: &Sweep, activations: &[Activation]) -> Markup {
     section("Measured decay against theory", what, &chart.figure(caption))
 }
 
-/// Profiles of the orthogonal family, and the theory's powers.
+/// Profiles of the orthogonal family, and the powers that theory predicts.
 fn profiles(s: &Sweep, activation: Activation) -> Markup {
     let all: Vec<&Point> = points(s, activation, Family::Orthogonal).collect();
     let lags = || s.lags.iter().map(|k| f64::from(*k));

@@ -20,7 +20,7 @@ pub fn table(p: &Planned) -> String {
     lines.iter().map(|l| format::clipped(&plain(l), WIDTH) + "\n").collect()
 }
 
-/// No control characters: a terminal would obey them.
+/// Replaces control characters: a terminal would obey them.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>().trim_end().to_string()
 }
@@ -71,7 +71,7 @@ fn evenly(n: usize, chosen: usize) -> Vec<usize> {
     rows
 }
 
-/// The first column begins at the left, all others end at the right.
+/// Aligns the first column left, all others right.
 fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
@@ -87,7 +87,7 @@ mod tests {
     use super::super::fixture;
     use super::*;
 
-    /// All tables must hold this.
+    /// Checks what all tables must hold.
     fn checked(p: &Planned) -> String {
         let table = table(p);
         assert!(table.lines().all(|l| l.chars().count() <= WIDTH), "{table}");

@@ -18,7 +18,7 @@ pub(super) fn sections(r: &Recorded) -> Markup {
     html! { (loss(r)) (accuracy(r)) (norm(r)) (rate(r)) (speed(r)) }
 }
 
-/// A figure of every report.
+/// A figure of each report.
 fn reports(r: &Recorded, y: fn(&Figures) -> f64) -> impl Iterator<Item = At> {
     r.history.reports.iter().map(move |f| (f.update as f64, y(f)))
 }
@@ -31,7 +31,7 @@ fn loss(r: &Recorded) -> Markup {
     }
     let all = reports(r, |f| f.mean_loss).map(|p| p.1).chain(r.history.validations.iter().map(|v| v.loss));
     let (lo, hi) = span(all.filter(|y| y.is_finite()));
-    // A loss that explodes would leave nothing of the rest.
+    // An exploding loss would flatten the rest.
     let kind = if lo > 0.0 && hi / lo > 20.0 { Kind::Log } else { Kind::Linear };
     let what = format!(
         "Mean training loss since the report before; with markers, loss on the held-out part, if anything is held out (--val-fraction, --val-every). {}",
@@ -40,7 +40,7 @@ fn loss(r: &Recorded) -> Markup {
     section("Loss", &what, &Chart::new("loss", "Loss", unit.axis(), kind, curves).figure(""))
 }
 
-/// The share of right answers, where there are answers.
+/// The share of right answers, if there are answers.
 fn accuracy(r: &Recorded) -> Markup {
     let all: Vec<At> = r.history.validations.iter().filter_map(|v| Some((v.update as f64, 100.0 * v.accuracy?))).collect();
     if all.is_empty() {
@@ -69,7 +69,7 @@ fn norm(r: &Recorded) -> Markup {
     section("Gradient norm and clipping", what, &chart.figure(&format!("{clipping} {skipped} were skipped because a gradient was not finite.")))
 }
 
-/// How many of the updates.
+/// A number of updates, and its share of all.
 fn share(r: &Recorded, n: u64) -> String {
     let all = r.history.reports.last().map_or(0, |f| f.update);
     format!("{} of {} updates ({})", count(n), count(all), percent(n as f64 / all.max(1) as f64))
@@ -85,7 +85,7 @@ fn speed(r: &Recorded) -> Markup {
     section("Throughput", "Of training alone: without set-up, validation, samples and saving.", &low("speed", "Throughput", &unit, 0, reports(r, |f| f.speed)))
 }
 
-/// A low picture of one curve.
+/// A low chart of one curve.
 fn low(id: &str, title: &str, y: &str, series: usize, points: impl Iterator<Item = At>) -> Markup {
     let chart = Chart::new(id, title, y, Kind::FromZero, vec![Curve::new("", series, Stroke::Plain, points)]);
     Chart { height: 140.0, ..chart }.figure("")

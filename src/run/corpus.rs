@@ -1,4 +1,4 @@
-//! What a run is trained on: a text, the sequences of a task, lines with labels, or a table of numbers.
+//! The data a run is trained on: a text, the sequences of a task, lines with labels, or a table of numbers.
 
 use super::{DataKind, RunConfig};
 use crate::data::{Codec, ask_about_tables};
@@ -7,18 +7,18 @@ use crate::store::Model;
 use crate::trainer::Corpus;
 use std::sync::Arc;
 
-/// Fewest updates from one validation of series to the next, where nobody says how many.
+/// Fewest updates between validations of series, unless stated.
 const VALIDATED: u64 = 25;
 
 impl RunConfig {
-    /// Opens it, and notes in the configuration what tells it from others; if they are `free`, the number of lanes is the one that a table of numbers wants,
-    /// and the learning rate the one that lines of that length want.
+    /// Opens the data and records what identifies it. If `free`, also sets the number of lanes that suits a table of numbers, or the learning rate that suits
+    /// lines of that length.
     ///
     /// # Errors
-    /// If it can't be read, or the model does not read its like.
+    /// If it can't be read, or the model reads another kind of data.
     pub fn open_corpus(&mut self, model: Option<&Model>, free: bool) -> Result<Corpus> {
         let series = model.filter(|_| self.target.is_some()).map(|m| m.codec.series()).transpose()?;
-        // A model that is gone on with has its own.
+        // A model to continue from has its own.
         self.difference = self.difference.or(series.map(|s| s.difference));
         if let Some(wanted) = self.wanted()? {
             let table = Arc::new(self.open_table(&wanted, series)?);
@@ -43,7 +43,7 @@ impl RunConfig {
             return Ok(corpus);
         }
         model.map_or(Ok(()), |m| m.codec.text().map(drop))?;
-        // A model, or a flag, says that it is symbols that are read.
+        // A model, or a flag, makes it clear that symbols are read.
         let asked_for = self.table_as_text || self.separator.is_some() || self.bytes || self.tokens.is_some() || self.task.is_some() || model.is_some();
         ask_about_tables(&self.raw_text()?, asked_for, true)?;
         let symbols = Arc::new(self.open_text(model.and_then(|m| m.codec.vocabulary()))?);
@@ -54,10 +54,10 @@ impl RunConfig {
         Ok(corpus)
     }
 
-    /// Opens it again.
+    /// Opens the data again.
     ///
     /// # Errors
-    /// If it is gone, or has changed.
+    /// If it is gone or has changed.
     pub fn find_corpus(&mut self, model: Option<&Model>) -> Result<Corpus> {
         if let Some(wanted) = self.wanted()? {
             let series = model.map(|m| m.codec.series()).transpose()?;

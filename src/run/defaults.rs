@@ -1,4 +1,4 @@
-//! What a run is made of where nobody says anything, by the kind of data that it is trained on.
+//! The default settings of a run, by kind of data.
 
 use super::{RunConfig, Stated};
 use crate::model::{Activation, Init};
@@ -6,7 +6,7 @@ use crate::optimizer::{Optimizer, Schedule};
 use crate::settings::Settings;
 use crate::truncation::Truncation;
 
-/// What a run is trained on.
+/// The kind of data a run is trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DataKind {
     /// A text: the next symbol is predicted.
@@ -19,11 +19,11 @@ pub enum DataKind {
     Series,
 }
 
-/// Sequences of a task: enough that they are not learned by heart.
+/// Number of sequences of a task: enough that they are not memorised.
 const EXAMPLES: u64 = 20_000;
 
 impl RunConfig {
-    /// What it is trained on.
+    /// The kind of data it is trained on.
     pub fn data_kind(&self) -> DataKind {
         if self.target.is_some() {
             DataKind::Series
@@ -36,7 +36,7 @@ impl RunConfig {
         }
     }
 
-    /// The defaults beside some stated keys, which say the kind of data.
+    /// The defaults for the kind of data that the stated keys imply.
     pub(crate) fn defaults_of(stated: &Stated) -> Self {
         let has = |key: &str| stated.get(key).is_some_and(Option::is_some);
         let kind = match () {
@@ -46,30 +46,30 @@ impl RunConfig {
             () => DataKind::Text,
         };
         let mut config = Self::defaults(kind);
-        // Sequences of a text are held out by drawing, as lines with labels are.
+        // The held-out sequences of a text are chosen at random, like lines with labels.
         if kind == DataKind::Text && has("separator") {
             config.training.split_seed = Some(0);
         }
         config
     }
 
-    /// The defaults of a kind of data. What else depends on the data is chosen when that is opened, see [`RunConfig::open_corpus`].
+    /// The defaults for a kind of data. Those that depend on the data itself are chosen when it is opened, see [`RunConfig::open_corpus`].
     pub fn defaults(kind: DataKind) -> Self {
         let mut usual = Settings::default().updates(1000);
         usual.split_seed = None;
         let training = match kind {
-            // A text is learned by heart sooner or later: the best model should be the last.
+            // A text is memorised sooner or later: the best model should be the last.
             DataKind::Text => usual.schedule(Schedule::Cosine(0.0)),
             DataKind::Task => usual,
-            // A label hangs on symbols anywhere in its line, which only gradients through all of it can find, and a state that keeps what it has read.
-            // Updates follow from the number of lines, once that is known.
+            // A label depends on symbols anywhere in its line: to find them takes gradients through the whole line, and a state that keeps what it has read.
+            // The number of updates follows from the number of lines, once that is known.
             DataKind::Labels => {
                 let kept = usual.truncation(Truncation::Full).activation(Activation::Relu).init(Init::Identity(1.0));
                 let mut kept = kept.hidden(64);
                 kept.updates = None;
                 kept.lr(1e-3).schedule(Schedule::Cosine(0.0)).split_seed(0)
             }
-            // Some hundred rows are learned by heart: a small net, weights that decay, and a rate that ends low, so that the best model is a settled one.
+            // A few hundred rows are memorised: hence a small net, weight decay, and a rate that ends low, so that the best model is a settled one.
             DataKind::Series => {
                 let small = usual.hidden(64).optimizer(Optimizer::AdamW { decay: 0.3 });
                 small.updates(600).lr(3e-3).schedule(Schedule::Cosine(0.0))

@@ -5,22 +5,22 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// The model that a run began with, where it was given one.
+/// The model that a run started from, if any.
 pub const START: &str = "start.safetensors";
 
 /// An existing folder that no other process trains in.
 pub struct Folder {
     path: PathBuf,
-    /// Whether it was made here.
+    /// Whether this process created it.
     new: bool,
     /// Whether nothing in it is worth keeping yet.
     unfinished: bool,
-    /// Locked as long as it is open, also if this process is killed.
+    /// Locked while open; the system releases the lock even if this process is killed.
     _lock: File,
 }
 
 impl Folder {
-    /// Makes a folder, whole path.
+    /// Creates a folder, parents included.
     ///
     /// # Errors
     /// [`Error::Usage`] if it exists and is not empty: nothing is ever overwritten.
@@ -39,10 +39,10 @@ impl Folder {
         Self::locked(path, new, true)
     }
 
-    /// Makes `runs/NAME`, or `runs/NAME-2`, ... if that is taken.
+    /// Creates `runs/NAME`, or `runs/NAME-2`, ... if that is taken.
     ///
     /// # Errors
-    /// [`Error::Input`] if it can't be made.
+    /// [`Error::Input`] if it can't be created.
     pub fn create_new(name: &str) -> Result<Self> {
         let failed = |e: std::io::Error| Error::Input(format!("cannot make a folder under runs: {e}; choose one with `out`"));
         fs::create_dir_all("runs").map_err(failed)?;
@@ -60,7 +60,7 @@ impl Folder {
     /// Opens the folder of a run.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is not there, not one, or in use.
+    /// [`Error::Input`] if it is missing, not the folder of a run, or in use.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {
             return Err(Error::Input(format!("{} is not a folder; give that of a run", path.display())));
@@ -75,7 +75,7 @@ impl Folder {
             return Err(Error::Input(format!("{} is not the folder of a run: it has no config.toml", path.display())));
         }
         let folder = Self::locked(path, false, false)?;
-        // What a process that was killed while it wrote has left.
+        // Left by a process that was killed while writing.
         for entry in fs::read_dir(path).into_iter().flatten().flatten().filter(left_over) {
             let _ = fs::remove_file(entry.path());
         }
@@ -90,7 +90,7 @@ impl Folder {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                // Some systems don't let others read what is locked.
+                // Some systems don't let others read a locked file.
                 let holder = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
                 let holder = holder.map_or(String::new(), |pid| format!(" (process {pid})"));
                 return Err(Error::Input(format!("another process{holder} is training in {}; wait for it, or stop it", path.display())));
@@ -98,13 +98,13 @@ impl Folder {
             Err(fs::TryLockError::Error(e)) => return Err(failed(&e)),
         }
         let folder = Folder { path: path.to_path_buf(), new, unfinished, _lock: file };
-        // The lock is the system's and ends with its holder; what the file says is for people.
+        // The system holds the lock and releases it with its holder; the file's content is for people.
         let write = |mut file: &File| file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
         write(&folder._lock).map_err(|e| failed(&e))?;
         Ok(folder)
     }
 
-    /// Whether the folder is still this process's: somebody may have removed the lock, and a second process begun.
+    /// Checks that the folder is still this process's: somebody may have removed the lock and started a second process.
     ///
     /// # Errors
     /// [`Error::Input`] if another process has it.
@@ -119,7 +119,7 @@ impl Folder {
         }
     }
 
-    /// From here on what is in it stays, however this process ends.
+    /// From now on its content stays, however this process ends.
     pub fn keep(&mut self) {
         self.unfinished = false;
     }
@@ -135,13 +135,13 @@ impl Folder {
     }
 }
 
-/// Whether it is what a process that was killed while it wrote has left.
+/// Whether an entry was left by a process that was killed while writing.
 fn left_over(entry: &fs::DirEntry) -> bool {
     let name = entry.file_name();
     name.to_string_lossy().starts_with('.') && name.to_string_lossy().ends_with(".tmp")
 }
 
-/// Takes back what was made of a run that could not begin.
+/// Removes what was made for a run that could not begin.
 impl Drop for Folder {
     fn drop(&mut self) {
         if self.unfinished {
@@ -157,7 +157,7 @@ impl Drop for Folder {
     }
 }
 
-/// The end of the last whole line among the first bytes of a file.
+/// The end of the last whole line among the first `end` bytes of a file.
 fn whole(mut file: &File, mut end: u64) -> std::io::Result<u64> {
     let mut block = [0; 4096];
     while end > 0 {
@@ -173,17 +173,17 @@ fn whole(mut file: &File, mut end: u64) -> std::io::Result<u64> {
     Ok(0)
 }
 
-/// A file that grows by records, and is cut back where a write failed or a run went on from before its end.
+/// A file that grows by records. It is truncated after a failed write, or when a run resumes from before its end.
 pub(super) struct Growing {
     path: PathBuf,
     file: File,
-    /// Bytes that were written and belong to it.
+    /// Length of its valid content, in bytes.
     good: u64,
     waiting: Vec<u8>,
 }
 
 impl Growing {
-    /// Opens a file whose first `good` bytes stay, up to the end of the last whole line.
+    /// Opens a file and keeps its first `good` bytes, up to the end of the last whole line.
     ///
     /// # Errors
     /// [`Error::Input`] if it can't be opened.
@@ -195,10 +195,10 @@ impl Growing {
         Ok(Growing { file, good, waiting: Vec::new(), path })
     }
 
-    /// Adds a record, and tries to write what waits.
+    /// Adds a record and tries to write all pending ones.
     ///
     /// # Errors
-    /// [`Error::Input`] if it can't be written; the records then wait for the next time. Likewise if the file was removed and begins anew.
+    /// [`Error::Input`] if it can't be written; the records stay pending. Also if the file was removed and starts anew.
     pub(super) fn push(&mut self, record: &[u8]) -> Result<()> {
         self.waiting.extend(record);
         let removed = !self.path.exists();
@@ -228,7 +228,7 @@ impl Growing {
         Ok(())
     }
 
-    /// Writes what waits and syncs; the bytes that are there then.
+    /// Writes pending records and syncs. Returns the length of the file.
     ///
     /// # Errors
     /// [`Error::Input`] if it can't be written.

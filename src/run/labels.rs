@@ -1,4 +1,4 @@
-//! Runs on texts with labels: what their configuration says of a table.
+//! Runs on lines with labels: how their configuration describes a table.
 
 use super::{DataKind, RunConfig};
 use crate::data::{Codec, Columns, Labelled};
@@ -18,39 +18,39 @@ pub enum Answer {
 
 choices!(Answer { Yes = "yes", No = "no" });
 
-/// Passes over the lines of a run that nobody gives a goal, and the fewest and most updates that these may come to.
+/// Passes over the lines in a run without a stated goal, and the fewest and most updates that these may amount to.
 const PASSES: u64 = 20;
 const UPDATES: [u64; 2] = [2_000, 20_000];
 
-/// Symbols of the longest line for which the default learning rate is right. An update may change the factor by which a step of the recurrence grows by
-/// about that rate times --hidden, and over a line that is raised to the power of its length.
+/// Longest line, in symbols, for which the default learning rate is right. An update may change the growth factor of one recurrent step by about that
+/// rate times --hidden, and a line raises this factor to the power of its length.
 const LONG: u64 = 200;
 
 impl RunConfig {
-    /// The learning rate for lines that are longer than the default is made for.
+    /// The learning rate for lines longer than the default is meant for; none for shorter ones.
     pub(super) fn rate_of_long(&self, labelled: &Labelled) -> Option<f64> {
         let longest = labelled.longest();
         let rate = self.training.lr * LONG as f64 / longest as f64;
-        // Two digits are enough, and are read back as they are.
+        // Two digits are enough, and are read back exactly.
         (longest > LONG).then(|| format!("{rate:.1e}").parse().unwrap_or(rate))
     }
 
-    /// The columns of labels and texts; none where no labels are predicted.
+    /// The columns of labels and texts; none if no labels are predicted.
     pub fn columns(&self) -> Option<Columns<'_>> {
         self.label_column.as_deref().map(|label| Columns { label, text: self.text_column.as_deref(), header: self.header.map(|h| h == Answer::Yes) })
     }
 
-    /// Whether the model goes on with the text that it reads, and so can write one.
+    /// Whether the model continues the text that it reads, and so can write text.
     pub fn writes_text(&self) -> bool {
         self.data_kind() == DataKind::Text
     }
 
-    /// Whether symbols are predicted, whose losses are counted in bits too.
+    /// Whether symbols are predicted, whose losses are also given in bits.
     pub(super) fn predicts_symbols(&self) -> bool {
         matches!(self.data_kind(), DataKind::Text | DataKind::Task)
     }
 
-    /// Whether what is held out is drawn: of sequences that are independent of each other it is.
+    /// Whether the held-out part is chosen at random, as it is where sequences are independent of each other.
     pub fn draws_split(&self) -> bool {
         match self.data_kind() {
             DataKind::Labels => true,
@@ -59,7 +59,7 @@ impl RunConfig {
         }
     }
 
-    /// Opens the table and notes what tells it from others; none where no labels are predicted.
+    /// Opens the table and records what identifies it; none if no labels are predicted.
     ///
     /// # Errors
     /// If it can't be read, or has symbols or labels that `known` lacks.
@@ -79,7 +79,7 @@ impl RunConfig {
     /// Opens the table again.
     ///
     /// # Errors
-    /// If it is gone, or has changed.
+    /// If it is gone or has changed.
     pub fn find_labelled(&mut self, known: Option<&Codec>) -> Result<Option<Labelled>> {
         let Some(columns) = self.columns() else { return Ok(None) };
         let text = self.find_raw_text()?;
@@ -88,10 +88,10 @@ impl RunConfig {
         Ok(Some(labelled))
     }
 
-    /// What only goes together where labels are predicted.
+    /// Checks that the settings of labels go together.
     ///
     /// # Errors
-    /// [`Error::Usage`] for the first value that is not possible.
+    /// [`Error::Usage`] for the first invalid value.
     pub(super) fn check_labels(&self) -> Result<()> {
         let wrong = |setting: &'static str, what: &str| Err(Error::setting(setting, what));
         if self.label_column.is_none() {

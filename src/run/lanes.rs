@@ -1,13 +1,13 @@
-//! What is said of lanes that begin in another state than the text before them leaves.
+//! Warnings about lanes that begin in another state than the text before them leaves.
 
 use super::{Event, Run};
 use crate::error::{Error, Result};
 
-/// The part of the steps of a validation that may be read again without a word.
+/// Share of a validation's steps that may be read again without a warning.
 const WORTH_A_WORD: f64 = 0.05;
 
 impl Run {
-    /// Says once what validation had to read again, if that is more than a little.
+    /// Warns once about what validation had to read again, if that is more than a little.
     pub(super) fn say_read_again(&mut self, observer: &mut dyn FnMut(Event<'_>)) {
         let (again, unit) = (self.trainer.read_again(), self.trainer.unit());
         if again.steps as f64 > WORTH_A_WORD * again.first as f64
@@ -17,8 +17,8 @@ impl Run {
         }
     }
 
-    /// At the end of epochs 1, 2, 4, 8, ..., which keeps what it costs small, looks whether lanes that begin at zero come to the states that the text
-    /// before them leads to. Says once if they do not: training itself reads them so.
+    /// At the end of epochs 1, 2, 4, 8, ... (to keep the cost small), checks whether lanes that begin at zero reach the states that the text before them
+    /// leads to. Warns once if they do not: training itself reads them that way.
     pub(super) fn look_for_trapped_lanes(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let epoch = self.trainer.counters().cursor.epoch;
         if !self.trainer.at_epoch_end() || !epoch.is_power_of_two() || self.failing[4] {
@@ -26,7 +26,7 @@ impl Run {
         }
         self.pause()?;
         let found = match self.trainer.trapped() {
-            // The next update says so.
+            // The next update reports it.
             Err(Error::Interrupted) => None,
             found => found?,
         };

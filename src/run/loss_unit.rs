@@ -1,9 +1,9 @@
-//! What a loss is counted in.
+//! The unit of a loss.
 
 use super::{DataKind, RunConfig, bits};
 use crate::model::RegressionLoss;
 
-/// What a loss is counted in: for those who read it.
+/// The unit of a loss, as shown to users.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Cross entropy of symbols.
@@ -12,12 +12,12 @@ pub enum Unit {
     Labels,
     /// Cross entropy of the answers of a task.
     Answers,
-    /// Squares, or absolute values, of what standardised numbers are off by.
+    /// Squares, or absolute values, of the errors of standardised values.
     Numbers(RegressionLoss),
 }
 
 impl Unit {
-    /// That of a run.
+    /// The unit of a run's loss.
     pub fn of(config: &RunConfig) -> Self {
         match config.data_kind() {
             DataKind::Series => Unit::Numbers(config.loss.unwrap_or_default()),
@@ -36,7 +36,7 @@ impl Unit {
         }
     }
 
-    /// What is scored, and counted as what was trained on.
+    /// Name of the items that are scored, and counted in training.
     pub fn scored(self) -> &'static str {
         match self {
             Unit::Nats => "symbols",
@@ -46,7 +46,7 @@ impl Unit {
         }
     }
 
-    /// What the axis of a picture says.
+    /// Label of a chart's loss axis.
     pub fn axis(self) -> &'static str {
         match self {
             Unit::Nats => "loss, nats per symbol",
@@ -57,7 +57,7 @@ impl Unit {
         }
     }
 
-    /// A loss in other words, for where there is room: bits, or the root of squares; empty if there are none.
+    /// A loss in another unit, where there is room: bits, or the root of squares; empty if there is none.
     pub fn also(self, loss: f64) -> String {
         match self {
             Unit::Nats => format!("{:.4} bits per symbol", bits(loss)),
@@ -67,7 +67,7 @@ impl Unit {
         }
     }
 
-    /// What the table of a picture's loss says it is.
+    /// Explanation of the unit, for the table of a loss chart.
     pub fn explained(self) -> &'static str {
         match self {
             Unit::Nats => "1 nat is 1.443 bits.",

@@ -1,4 +1,4 @@
-//! What a run is made of when some of it is said by flags, some by a file, and the rest by nobody.
+//! The settings of a run, merged from flags, a file and the defaults.
 
 use super::config::{FORMAT, content, in_keys, newer, of_key, setting};
 use super::{DataKind, RunConfig};
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// What somebody states of a run: values by key; none says that there is no such thing, as a stream has no separator.
+/// Stated settings of a run: values by key. `None` states that there is no such thing, as a stream has no separator.
 pub type Stated = BTreeMap<String, Option<Value>>;
 
 /// A file of keys, each with its line.
@@ -18,12 +18,12 @@ struct Keys<'a> {
 }
 
 impl RunConfig {
-    /// What flags state, then what `file` says, then the defaults for that kind of data. All rules are checked on the whole.
+    /// The settings from flags, else from `file`, else the defaults for that kind of data. All rules are checked on the result.
     /// Also returns the keys that flags or file state.
     ///
     /// # Errors
     /// [`Error::Input`] with path, line, key and what is allowed, if the file has an unknown key or a value of a wrong type or out of range;
-    /// [`Error::Setting`] if what is stated does not go together.
+    /// [`Error::Setting`] if the stated settings conflict.
     pub fn merged(flags: &Stated, file: Option<&Path>) -> Result<(Self, Vec<String>)> {
         let keys = file.map(Keys::read).transpose()?;
         let mut stated: Stated = keys.iter().flat_map(|k| &k.values).map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
@@ -42,10 +42,10 @@ impl RunConfig {
         Ok((config, stated.into_keys().collect()))
     }
 
-    /// What is stated, over the defaults for that kind of data.
+    /// The stated settings, over the defaults for that kind of data.
     ///
     /// # Errors
-    /// [`Error::Setting`] for the first value that is not possible, or does not go with the others.
+    /// [`Error::Setting`] for the first value that is invalid or conflicts with the others.
     pub fn of(stated: &Stated) -> Result<Self> {
         let mut config = Self::defaults_of(stated);
         if ["updates", "epochs"].iter().any(|key| stated.contains_key(*key)) {
@@ -58,7 +58,7 @@ impl RunConfig {
         config.check().map(|()| config)
     }
 
-    /// What must not be stated, though it is fine as a default.
+    /// Refuses settings that are fine as defaults, but not when stated.
     fn check_stated(&self, stated: &Stated, flags: &Stated) -> Result<()> {
         if self.from.is_some() && !self.extend_vocabulary && flags.contains_key("init") {
             return Err(Error::setting("init", "`init` draws weights, and `from` takes those of a model; leave one of them out"));
@@ -76,7 +76,7 @@ impl RunConfig {
 }
 
 impl<'a> Keys<'a> {
-    /// Reads a file and checks each key alone.
+    /// Reads a file and checks each key on its own.
     fn read(path: &'a Path) -> Result<Self> {
         let text = &content(path)?;
         let mut keys = Keys { path, values: Table::new(), lines: Vec::new() };
@@ -129,10 +129,10 @@ mod tests {
         let (held, stated) = merged("val-fraction = 0.0\nhidden = 8\n", "held", &[("val-fraction", "0.1"), ("patience", "2")]).unwrap();
         assert_eq!((held.training.val_fraction, held.patience, held.training.hidden), (0.1, Some(2), 8));
         assert_eq!(stated, ["hidden", "patience", "val-fraction"]);
-        // A flag sets aside what excludes it.
+        // A flag overrides a key of the file that excludes it.
         let goal = |flags: &[(&str, &str)]| merged("epochs = 3\n", "goal", flags).unwrap().0.goal();
         assert_eq!((goal(&[("updates", "7")]), goal(&[])), (Goal::Updates(7), Goal::Epochs(3)));
-        // The file's own line is named, and a flag's fault is a flag's.
+        // An error in the file names its line; an error in a flag names the flag.
         let wrong = |file: &str, flags: &[(&str, &str)]| merged(file, "wrong", flags).unwrap_err();
         assert!(wrong("hidden = 8\ndropout = 0.3\n", &[]).to_string().contains("line 2: dropout drops units"));
         assert!(matches!(wrong("hidden = 8\n", &[("dropout", "0.3")]), Error::Setting { setting: "dropout", .. }));

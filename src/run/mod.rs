@@ -42,46 +42,46 @@ use folder::Growing;
 use std::time::{Duration, Instant};
 use tensorboard::Board;
 
-/// What happens during a run.
+/// An event during a run.
 #[derive(Debug, Clone, Copy)]
 pub enum Event<'a> {
-    /// An update was issued; the part of the way that is done.
+    /// An update was issued; the fraction of training done so far.
     Step(f64),
     /// Figures of some updates.
     Report(&'a Report),
     /// A validation begins.
     Validating,
-    /// It ended.
+    /// A validation ended.
     Validated {
         /// Loss, nats.
         loss: f64,
-        /// Share of right answers, where there are answers.
+        /// Share of right answers, if there are answers.
         accuracy: Option<f64>,
         /// Whether the loss is the lowest so far.
         best: bool,
         /// Whether it is the run's last.
         last: bool,
     },
-    /// A device that was lost is there again, and training goes on from the last checkpoint, after so many updates.
+    /// A lost device was opened again; training continues from the last checkpoint, after this many updates.
     Opened(&'a Device, u64),
-    /// Something that the user should know, and training goes on.
+    /// Something that the user should know; training goes on.
     Warning(&'a str),
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// Its goal is reached.
+    /// It reached its goal.
     Done,
-    /// Validation did not improve any more.
+    /// Validation stopped improving.
     StoppedEarly,
-    /// The user asked for it.
+    /// The user interrupted it.
     Interrupted,
 }
 
-/// Seconds between checkpoints, if not given in updates; more where saving takes long.
+/// Seconds between checkpoints, if not given in updates; more if saving takes long.
 const SAVE_SECONDS: u64 = 30;
-/// Updates whose figures are asked for at once at the latest: the device remembers the last 1,024.
+/// Most updates between two requests for their figures: the device keeps those of the last 1,024.
 const FIGURES: u64 = 256;
 /// Updates skipped in a row after which training can't be expected to recover.
 const HOPELESS: u64 = 100;
@@ -91,21 +91,21 @@ pub struct Run {
     folder: Folder,
     config: RunConfig,
     device: Device,
-    /// What is trained.
+    /// The trainer.
     pub trainer: Trainer,
     progress: Progress,
     meter: Meter,
     lines: Growing,
     board: Option<Board>,
     monitor: Option<Monitor>,
-    /// Updates whose figures have been asked for.
+    /// Number of updates whose figures were requested.
     requested: u64,
-    /// Since when training goes on without a pause.
+    /// When the clock was last started; none while it is stopped.
     clock: Option<Instant>,
     saved_at: Option<u64>,
     last_save: (Instant, Duration),
-    /// Whether the metrics, the checkpoint, and the figures for TensorBoard could not be written the last time; whether lanes that validation had to read
-    /// again, and those that training begins in another state, have been told of.
+    /// Whether the last write of the metrics, the checkpoint and the TensorBoard figures failed; whether the user was warned of lanes that validation had
+    /// to read again, and of lanes that training begins in another state.
     failing: [bool; 5],
     /// Updates and submissions when this process began.
     first: [u64; 2],
@@ -114,7 +114,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins a run in a folder that has nothing but `config.toml`.
+    /// Begins a run in a folder that holds only `config.toml`.
     ///
     /// # Errors
     /// If the folder can't be written, or the device fails.
@@ -125,10 +125,10 @@ impl Run {
         Ok(run)
     }
 
-    /// Goes on from a checkpoint.
+    /// Resumes from a checkpoint.
     ///
     /// # Errors
-    /// If it does not fit the text and the settings, or the device refuses.
+    /// If it does not match the data and the settings, or the device refuses.
     pub fn resume(folder: Folder, config: RunConfig, device: Device, corpus: Corpus, checkpoint: &Checkpoint) -> Result<Self> {
         let (settings, _) = Self::settings(&config, &device, &corpus)?;
         let begun = RunConfig::parse(&checkpoint.settings)?;
@@ -142,7 +142,7 @@ impl Run {
         if settings.config(&corpus.codec)? != checkpoint.config || checkpoint.plan.extent.lanes != settings.batch {
             return Err(Error::Input(format!("{}: checkpoint.safetensors is of another model than the run's", folder.path().display())));
         }
-        // Another device has other limits: bits differ there anyway.
+        // Another device has other limits; bits differ there anyway.
         let plan = Some(checkpoint.plan).filter(|_| device.choices() == checkpoint.choices);
         let trainer = Trainer::with_plan(&device, corpus, settings, plan, &checkpoint.parameters);
         let mut trainer = trainer.map_err(|e| match e {
@@ -150,10 +150,10 @@ impl Run {
             e => e,
         })?;
         trainer.restore(checkpoint.counters, &checkpoint.memory)?;
-        // Another process that took the folder over may have cleared away what was being written.
+        // Another process that took over the folder may have removed the file being written.
         config.save(&folder.file("config.toml")).or_else(|e| folder.check().and(Err(e)))?;
         let mut run = Self::with(folder, config, device, trainer, checkpoint.progress)?;
-        // A goal further on has places of its own.
+        // A later goal moves the sample points.
         run.progress.samples = run.progress.samples.min(run.sampled());
         run.saved_at = Some(checkpoint.counters.updates);
         Ok(run)
@@ -188,7 +188,7 @@ impl Run {
         })
     }
 
-    /// The trainer's settings: of the memory budget, what a monitor leaves, and the bytes that it takes.
+    /// The trainer's settings, with the monitor's memory deducted from the budget, and the bytes that the monitor takes.
     ///
     /// # Errors
     /// If sizes are wrong.
@@ -205,17 +205,17 @@ impl Run {
         &self.folder
     }
 
-    /// What it was started with.
+    /// The settings it was started with.
     pub fn config(&self) -> &RunConfig {
         &self.config
     }
 
-    /// What it knows of itself.
+    /// The progress so far.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// Whether a checkpoint is of a run that has nothing left to do.
+    /// Whether the run of a checkpoint has nothing left to do.
     pub fn finished(config: &RunConfig, checkpoint: &Checkpoint) -> bool {
         let goal = match config.goal() {
             Goal::Updates(n) => checkpoint.counters.updates >= n,
@@ -225,10 +225,10 @@ impl Run {
         (goal || checkpoint.progress.stopped_early) && validated
     }
 
-    /// Trains until the goal, an early stop, or an interrupt; then everything is saved.
+    /// Trains until the goal, an early stop, or an interrupt, then saves everything.
     ///
     /// # Errors
-    /// If the device fails, the text can't be read, or what was trained can't be saved.
+    /// If the device fails, the text can't be read, or the result can't be saved.
     pub fn train(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<End> {
         self.go()?;
         let end = loop {
@@ -300,17 +300,17 @@ impl Run {
         self.progress.seconds + self.clock.map_or(0.0, |c| c.elapsed().as_secs_f64())
     }
 
-    /// Measures the time of each kernel while training goes on. Slower: host and device then wait for each other.
+    /// Measures the time of each kernel during training. Slower: host and device then wait for each other.
     pub fn profile(&mut self) {
         self.profiled = true;
     }
 
-    /// Looks for the first number that is not finite while training goes on, which then ends; many times slower.
+    /// Ends training at the first value that is not finite; many times slower.
     pub fn detect_anomalies(&mut self) {
         self.trainer.engine.detect_anomalies();
     }
 
-    /// What was measured, and over how many updates; none without [`Run::profile`].
+    /// The profile, and the number of updates it covers; none without [`Run::profile`].
     pub fn take_profile(&mut self) -> Option<(Profile, u64)> {
         self.trainer.engine.take_profile().map(|p| (p, self.trainer.updates() - self.first[0]))
     }
@@ -326,7 +326,7 @@ impl Run {
         Ok(())
     }
 
-    /// Stops the clock once the device has done what it was given.
+    /// Stops the clock once the device has finished its work.
     fn pause(&mut self) -> Result<()> {
         self.trainer.engine.wait()?;
         self.progress.seconds = self.seconds();
@@ -337,7 +337,7 @@ impl Run {
         Ok(())
     }
 
-    /// Asks for the figures of the last updates if a report is due or many have gathered.
+    /// Requests the figures of the latest updates if a report is due or many have accumulated.
     fn ask_for_figures(&mut self) -> Result<()> {
         let updates = self.trainer.updates();
         let due = updates == 1 || updates.is_multiple_of(self.config.log_every) || self.trainer.done();
@@ -353,7 +353,7 @@ impl Run {
         Ok(())
     }
 
-    /// Takes the figures that have arrived; all that there are, if `wait`.
+    /// Processes the figures that have arrived; with `wait`, all of them.
     fn take_figures(&mut self, wait: bool, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if wait && self.requested < self.trainer.updates() {
             self.trainer.engine.request_metrics(self.requested, (self.trainer.updates() - self.requested) as u32)?;
@@ -379,7 +379,7 @@ impl Run {
         Ok(())
     }
 
-    /// Adds a line to the metrics; where that fails, it is said once, and tried again with the next.
+    /// Adds a line to the metrics. A failure is reported once, and the line is tried again with the next.
     fn write_line(&mut self, line: &Line, observer: &mut dyn FnMut(Event<'_>)) {
         match self.lines.push(format!("{}\n", line.json()).as_bytes()) {
             Ok(()) => self.failing[0] = false,
@@ -443,7 +443,7 @@ impl Run {
         self.go()
     }
 
-    /// What it runs on.
+    /// The device.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -456,7 +456,7 @@ impl Run {
         }
     }
 
-    /// The model as it is.
+    /// The current model.
     ///
     /// # Errors
     /// If the device fails.
@@ -464,7 +464,7 @@ impl Run {
         Ok(Model { trained_on: self.config.trained_on(), split_seed: self.config.training.split_seed.filter(|n| *n > 0), ..Model::of(&mut self.trainer)? })
     }
 
-    /// Saves; where that fails, training goes on, and it is tried again the next time and at the end.
+    /// Saves. If that fails, training continues; the next save and the one at the end try again.
     fn save_or_warn(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         self.take_figures(true, observer)?;
         self.folder.check()?;
@@ -481,7 +481,7 @@ impl Run {
         }
     }
 
-    /// Writes the model and the checkpoint. The clock goes on if it did.
+    /// Writes the model and the checkpoint. Restarts the clock if it was running.
     fn save(&mut self) -> Result<()> {
         let updates = self.trainer.updates();
         let running = self.clock.is_some();
@@ -515,7 +515,7 @@ impl Run {
     }
 }
 
-/// Nats as bits.
+/// Converts nats to bits.
 pub fn bits(nats: f64) -> f64 {
     nats / std::f64::consts::LN_2
 }

@@ -1,4 +1,4 @@
-//! Looks at a run on its way: how the gradient flows, and text that the model writes.
+//! Observations during a run: the gradient flow, and text that the model writes.
 
 use super::{Event, Run};
 use crate::error::{Error, Result};
@@ -6,18 +6,18 @@ use crate::metrics_log::{Line, Monitored, Sample};
 use crate::sample::{Options, Sampler};
 use crate::store::Model;
 
-/// Parts of the way after which text is written, besides that after the first update.
+/// Fractions of training after which text is written, besides after the first update.
 const SAMPLED: [f64; 4] = [0.125, 0.25, 0.5, 1.0];
-/// Most characters of it.
+/// Most characters of such a text.
 const SAMPLE: usize = 200;
 
 impl Run {
-    /// Whether the gradient is looked at after the next update.
+    /// Whether the gradient is due for a look after the next update.
     pub(super) fn look_due(&self) -> bool {
         self.config.monitor.is_some_and(|n| (self.trainer.updates() + 1).is_multiple_of(n))
     }
 
-    /// Looks at how the gradient flows after an update.
+    /// Records how the gradient flows after an update.
     pub(super) fn look(&mut self, before: &[f32], observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let Some(monitor) = &mut self.monitor else { return Ok(()) };
         let updates = self.trainer.updates();
@@ -32,7 +32,7 @@ impl Run {
         Ok(())
     }
 
-    /// Places on the way that have been passed and at which text is written.
+    /// Number of sample points passed.
     pub(super) fn sampled(&mut self) -> u32 {
         if self.config.sample == 0 || !self.config.writes_text() || self.trainer.updates() == 0 {
             return 0;
@@ -41,7 +41,7 @@ impl Run {
         1 + SAMPLED.into_iter().filter(|part| fraction >= *part).count() as u32
     }
 
-    /// Writes a little text with the model as it is, so that one can read how it learns.
+    /// Writes a short text with the current model, to show how it learns.
     pub(super) fn sample(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         self.take_figures(true, observer)?;
         self.pause()?;
@@ -54,7 +54,7 @@ impl Run {
         self.go()
     }
 
-    /// Text that the model writes as it is, from the run's seed, of `length` symbols; what there is of it, if the interrupt flag is set.
+    /// Text of `length` symbols that the current model writes, from the run's seed; shorter if the interrupt flag is set.
     ///
     /// # Errors
     /// If the device fails.
@@ -66,12 +66,12 @@ impl Run {
         self.written(&model, length)
     }
 
-    /// Whether the best model by validation, which best.safetensors has, is better than the last.
+    /// Whether the best model by validation, in best.safetensors, is better than the last.
     pub fn best_is_better(&self) -> bool {
         self.progress.best_loss.is_some_and(|best| self.progress.val_loss.is_none_or(|last| best < last))
     }
 
-    /// As [`Run::text`], of the best model by validation; and the update that it is of.
+    /// Text as by [`Run::text`], but of the best model by validation, and the update of that model.
     ///
     /// # Errors
     /// If the device fails, or the best model can't be read.

@@ -1,5 +1,5 @@
-//! How often a text's run validates where nobody says: settled before the first update, by counting operations and never by a clock, so that a run
-//! that goes on validates at the same updates.
+//! The default interval between validations of a run on a text. It is settled before the first update by counting operations, never by a clock, so
+//! that a resumed run validates at the same updates.
 
 use super::RunConfig;
 use crate::error::Result;
@@ -9,15 +9,15 @@ use crate::plan::operations;
 use crate::trainer::{Corpus, Goal};
 use crate::truncation::Truncation;
 
-/// Part of the operations of training that validation may cost.
+/// Share of training's operations that validation may cost.
 const COST: f64 = 0.05;
-/// Validations of a run, unless that costs too much; more where updates are many.
+/// Validations per run, unless they cost too much; more if updates are many.
 const VALIDATIONS: f64 = 25.0;
-/// Updates between them at most, unless that costs too much.
+/// Most updates between validations, unless they cost too much.
 const FAR_APART: f64 = 500.0;
 
 impl RunConfig {
-    /// Sets `val_every` for a corpus, where it is not given.
+    /// Sets `val_every` for a corpus, if not given.
     ///
     /// # Errors
     /// [`crate::error::Error::Usage`] if a size is 0 or too large.
@@ -37,7 +37,7 @@ impl RunConfig {
         Ok(())
     }
 
-    /// Steps that an update reads in the mean, overlaps and repetitions counted, and updates of an epoch.
+    /// Mean steps per update, overlaps and repetitions included, and updates per epoch.
     fn work(&self, train: &Source) -> (f64, f64) {
         let truncation = self.training.truncation.within(train.longest());
         match train {
@@ -59,7 +59,7 @@ impl RunConfig {
     }
 }
 
-/// Steps that a validation reads, all lanes side by side.
+/// Steps of a validation, all lanes side by side.
 fn read(held: &EvalSet) -> f64 {
     match held {
         EvalSet::Stream(_, parts) => f64::from(parts.steps()),
@@ -67,12 +67,12 @@ fn read(held: &EvalSet) -> f64 {
     }
 }
 
-/// Updates from one validation to the next, of `updates`, if one costs `relative` times as much as an update: the next round number.
+/// Updates between validations in a run of `updates`, if one costs `relative` times as much as an update: the next round number.
 fn interval(updates: f64, relative: f64) -> u64 {
     let wanted = (updates / VALIDATIONS).min(FAR_APART).max(relative / COST).max(1.0);
     let power = 10f64.powf(wanted.log10().floor());
     let round = [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|n| *n >= wanted).unwrap_or(wanted.ceil());
-    // What a run's file holds, see `check_counts`.
+    // A run's file holds no more, see `check_counts`.
     round.min(i64::MAX as f64 / 2.0) as u64
 }
 
@@ -119,7 +119,7 @@ mod tests {
         assert!(lines >= Some(40) && lines <= Some(100), "{lines:?}");
         assert_eq!(every(&|c| c.val_every = Some(7)), Some(7));
         assert_eq!(every(&|c| c.training.val_fraction = 0.0), None);
-        // Cheaper updates leave less time to validate in; a window that overlaps others costs as much as one that does not.
+        // Cheaper updates leave less time for validation; an overlapping window costs as much as any other.
         assert!(every(&|c| c.training.truncation = Truncation::Regular(4)) > usual);
         assert_eq!(every(&|c| c.training.truncation = "regular:4,64".parse().unwrap()), usual);
         let epochs = settled(&|c| (c.training.updates, c.training.epochs) = (None, Some(20)));

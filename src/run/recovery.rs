@@ -1,4 +1,4 @@
-//! Going on when the device is lost: it is opened again, and training begins at the last checkpoint.
+//! Recovery from a lost device: it is opened again, and training continues from the last checkpoint.
 
 use super::{End, Event, Run, START};
 use crate::device::{Device, DeviceSpec, ExecutionConfig};
@@ -16,21 +16,21 @@ pub enum OnDeviceLost {
     /// End with an error; the last checkpoint stays.
     #[default]
     Stop,
-    /// Open it again and go on from the last checkpoint.
+    /// Open it again and continue from the last checkpoint.
     Retry,
 }
 
-/// Seconds before each try to open the device again: a driver that was reset takes a while.
+/// Seconds before each attempt to open the device again: a driver that was reset takes a while.
 const PAUSES: [f32; 5] = [0.5, 2.0, 5.0, 15.0, 30.0];
-/// Losses without a new checkpoint in between after which it is given up.
+/// Most losses of the device without a new checkpoint in between.
 const FRUITLESS: u32 = 3;
 
 impl Run {
-    /// As [`Run::train`]; where that is asked for, a device that is lost is opened again, and training goes on from the last checkpoint as
-    /// a run that was killed would: with the bits of one that was not.
+    /// As [`Run::train`], but with [`OnDeviceLost::Retry`] a lost device is opened again, and training continues from the last checkpoint. The result has
+    /// the same bits as that of a run without the loss.
     ///
     /// # Errors
-    /// As there, or if the device is lost for good.
+    /// As [`Run::train`], or if the device is lost for good.
     pub fn train_on(mut self, lost: OnDeviceLost, observer: &mut dyn FnMut(Event<'_>)) -> Result<(Self, End)> {
         let (mut checkpoint, mut fruitless) = (None, 0);
         loop {
@@ -56,13 +56,13 @@ impl Run {
         }
     }
 
-    /// The run as its last checkpoint has it, on the same device, opened again.
+    /// Resumes from the last checkpoint on the same device, opened again.
     fn again(self, observer: &mut dyn FnMut(Event<'_>)) -> Result<Self> {
         let checkpoint = Checkpoint::load(&self.folder.file("checkpoint.safetensors"))?;
         let interrupt = self.trainer.interrupt();
         let Run { folder, mut config, profiled, trainer, device, monitor, .. } = self;
         let watched = trainer.engine.is_watched();
-        // What is left of the lost device goes before another is asked for.
+        // Frees what is left of the lost device before another is requested.
         drop((trainer, monitor, device));
         let start = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
         let corpus = config.find_corpus(start.as_ref())?;
@@ -78,7 +78,7 @@ impl Run {
     }
 }
 
-/// Tries, with longer and longer pauses, until the device is there as it was.
+/// Tries, with growing pauses, until the same device is available again.
 fn open(wish: DeviceSpec, before: &ExecutionConfig, interrupt: &Arc<AtomicBool>, observer: &mut dyn FnMut(Event<'_>)) -> Result<Device> {
     let mut error = Error::Device(format!("{} is not there any more", before.description));
     for seconds in PAUSES {

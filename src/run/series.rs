@@ -1,4 +1,4 @@
-//! Runs on numeric series: what their configuration says of a table.
+//! Runs on numeric series: how their configuration describes a table.
 
 use super::{Chosen, Run, RunConfig};
 use crate::data::{ColumnSpec, Difference, Series, SeriesSpec, Sheet, Table, Text, check_format};
@@ -8,11 +8,11 @@ use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 use crate::store::Model;
 
-/// Most rows that may be forecast ahead.
+/// Most rows to forecast ahead.
 const FARTHEST_AHEAD: u32 = 10_000;
 
 impl RunConfig {
-    /// What is wanted of a table; none where symbols are trained on.
+    /// The specification of the table; none if symbols are trained on.
     ///
     /// # Errors
     /// [`Error::Usage`] if a list of columns can't be read.
@@ -35,11 +35,11 @@ impl RunConfig {
         Ok(Some(SeriesSpec { asked, horizon, difference: self.difference.unwrap_or_default(), season: self.season, loss }))
     }
 
-    /// Opens the table and notes what tells it from others; it is read as `series` says, or as is wanted. Where nobody says whether changes are
-    /// forecast, what suits the table is chosen and noted too.
+    /// Opens the table and records what identifies it. It is read as `series` says, or else as `wanted`. If `difference` is not given, the one that suits
+    /// the table is chosen and recorded too.
     ///
     /// # Errors
-    /// If it can't be read, or does not hold what is wanted.
+    /// If it can't be read, or lacks what is wanted.
     pub fn open_table(&mut self, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
         let text = self.raw_text()?;
         let mut table = self.table(&text, wanted, series)?;
@@ -58,7 +58,7 @@ impl RunConfig {
     /// Opens the table again.
     ///
     /// # Errors
-    /// If it is gone, or has changed.
+    /// If it is gone or has changed.
     pub fn find_table(&mut self, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
         let text = self.find_raw_text()?;
         let table = self.table(&text, wanted, series)?;
@@ -100,10 +100,10 @@ impl RunConfig {
         Table::with(sheet, series, self.training.val_fraction)
     }
 
-    /// What only goes together where a table is trained on.
+    /// Checks that the settings of series go together.
     ///
     /// # Errors
-    /// [`Error::Usage`] for the first value that is not possible.
+    /// [`Error::Usage`] for the first invalid value.
     pub(super) fn check_series(&self) -> Result<()> {
         let wrong = |setting: &'static str, what: &str| Err(Error::setting(setting, what));
         if self.target.is_none() {
@@ -133,8 +133,8 @@ impl RunConfig {
 }
 
 impl Run {
-    /// How well the best model by validation forecasts the held-out tail of its series; written to `forecast.json` too. None for a text, or where nothing is
-    /// held out.
+    /// Scores the best model by validation on the held-out tail of its series, and writes the result to `forecast.json` too. None for a text, or if
+    /// nothing is held out.
     ///
     /// # Errors
     /// If the device fails, or the file can't be written.
@@ -143,14 +143,14 @@ impl Run {
         if !self.trainer.validates() {
             return Ok(None);
         }
-        // The model that `eval` and `predict` take, so that they say the same.
+        // The model that `eval` and `predict` take, so that the results agree.
         let best = self.progress().best_loss.map(|_| Chosen::Default.file(self.folder().path(), self.config().data_kind()));
         let model = match best.filter(|file| file.is_file()) {
             Some(file) => Model::load(&file)?,
             None => self.model()?,
         };
         let first: Vec<usize> = (0..table.held.len()).map(|g| table.held_out(g).start).collect();
-        // Steps one after the other are too little work for a GPU.
+        // Steps one after another are too little work for a GPU.
         let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, || Ok(()))?;
         let outcome = Outcome::of(&table, &forecasts, &table.held);
         let json = serde_json::to_string(&outcome).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
@@ -159,29 +159,29 @@ impl Run {
     }
 }
 
-/// Bounds of the horizon.
+/// Checks the bounds of the horizon.
 pub(super) fn ahead(rows: &u32) -> std::result::Result<(), String> {
     if (1..=FARTHEST_AHEAD).contains(rows) { Ok(()) } else { Err(format!("expected a whole number from 1 to {FARTHEST_AHEAD}")) }
 }
 
-/// What may stand between cells.
+/// Checks a delimiter of cells.
 pub(super) fn apart(c: &char) -> std::result::Result<(), String> {
     let fits = c.is_ascii() && !c.is_ascii_alphanumeric() && !"\"\r\n".contains(*c);
     if fits { Ok(()) } else { Err("expected one ASCII character that is no letter, digit or quote, such as ; or \\t".to_string()) }
 }
 
-/// What may stand before a fraction.
+/// Checks a decimal mark.
 pub(super) fn fraction_mark(c: &char) -> std::result::Result<(), String> {
     if ".,".contains(*c) { Ok(()) } else { Err("expected . or ,".to_string()) }
 }
 
-/// A notation of times.
+/// Checks a notation of times.
 #[allow(clippy::ptr_arg)] // a function of the setting's own type
 pub(super) fn strftime(format: &String) -> std::result::Result<(), String> {
     check_format(format).map_err(|e| format!("expected a notation of strftime, such as %d/%m/%Y %H:%M; {e}"))
 }
 
-/// Names apart by commas; in quotes where they hold one.
+/// Comma-separated names; those that contain a comma are quoted.
 fn names(setting: &'static str, text: &str) -> Result<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
     let mut record = csv::StringRecord::new();

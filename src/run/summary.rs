@@ -43,10 +43,10 @@ impl Run {
         }))
     }
 
-    /// Whether what came out is of any use.
+    /// Checks that the run produced a usable model.
     ///
     /// # Errors
-    /// [`Error::Anomaly`] if the last loss is not finite, or more than half of the updates were skipped since a gradient was not.
+    /// [`Error::Anomaly`] if the last loss is not finite, or more than half of the updates were skipped because a gradient was not.
     pub fn learned(&mut self) -> Result<()> {
         let (skipped, updates) = (u64::from(self.trainer.engine.skipped()?), self.trainer.updates());
         let p = self.progress;
@@ -64,7 +64,7 @@ impl Run {
         Err(Error::Anomaly(format!("{what}; the model in {folder} is of no use{best}; begin again with a lower `lr`, or a `clip_norm`")))
     }
 
-    /// The share of right answers that the best guess without looking gives, on the held-out part; none where there are no answers.
+    /// Share of right answers of the best guess that ignores the input, on the held-out part; none if there are no answers.
     pub fn chance(&self) -> Option<f64> {
         self.config.task.map(SyntheticTask::chance).or(self.trainer.chance())
     }

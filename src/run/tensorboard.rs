@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What stands in the name of every event file.
+/// Prefix of every event file's name.
 const NAME: &str = "events.out.tfevents.";
 
 /// A file of events that grows.
@@ -18,8 +18,8 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Begins another file, after `updates` of a run that was started with `config`; where there are others, what they say of later
-    /// updates is taken back.
+    /// Begins another file, after `updates` of a run that was started with `config`. If there are others, their events of later updates are
+    /// discarded.
     ///
     /// # Errors
     /// [`Error::Input`] if it can't be written.
@@ -42,10 +42,10 @@ impl Board {
         Ok(board)
     }
 
-    /// Writes what a line of the metrics says.
+    /// Writes a line of the metrics.
     ///
     /// # Errors
-    /// [`Error::Input`] if it can't be written; it then waits for the next time.
+    /// [`Error::Input`] if it can't be written; it then stays pending.
     pub(super) fn write(&mut self, line: &Line) -> Result<()> {
         match line {
             Line::Sample(s) => self.event(s.update, &What::Text("sample", &verbatim(&s.text))),
@@ -58,7 +58,7 @@ impl Board {
     }
 }
 
-/// The event files that there are: the seconds in their names.
+/// The existing event files: the seconds in their names.
 fn others(path: &Path) -> std::io::Result<Vec<u64>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path)? {
@@ -75,12 +75,12 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
-/// A text as it is, in Markdown.
+/// A text verbatim, in Markdown.
 fn verbatim(text: &str) -> String {
     text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
-/// The numbers of a line by their names.
+/// The values of a line, by name.
 fn scalars(line: &Line) -> Vec<(String, f64)> {
     let named = |all: &[(&str, f64)]| all.iter().map(|(name, x)| (name.to_string(), *x)).collect();
     match line {
@@ -96,13 +96,13 @@ fn scalars(line: &Line) -> Vec<(String, f64)> {
                 ("skipped", r.skipped as f64),
                 ("clipped", r.clipped.unwrap_or(0) as f64),
             ];
-            // Where each gradient is clamped by itself, none is scaled as a whole, and there is nothing to count.
+            // Where each gradient value is clamped by itself, no gradient is scaled as a whole, and there is nothing to count.
             named(&all[..all.len() - usize::from(r.clipped.is_none())])
         }
     }
 }
 
-/// What is monitored of layers and parameters.
+/// The monitored values of layers and parameters.
 fn monitored(look: &Look) -> Vec<(String, f64)> {
     let layer = |(k, l): (usize, &LayerProfile)| {
         let name = layer_name(k).replace(' ', "_");
@@ -129,7 +129,7 @@ mod tests {
         let layer = LayerProfile { median: vec![], low: vec![], high: vec![], decay_rate: 0.5, half_life: 9.5, saturation: 0.25 };
         let parameter = ParameterFigures { name: "w_hh.0".to_string(), grad_norm: 0.1, weight_norm: 2.0, update_ratio: f64::NAN };
         let monitor = Look { lags: vec![], layers: vec![layer], parameters: vec![parameter], clipped_updates: None, skipped_updates: 0 };
-        // The number of a layer is that of its tensors, and of all that names layers.
+        // A layer has the same number here as in its tensors' names and wherever else it is named.
         assert_eq!((layer_name(0), layer_name(1)), ("layer 0".to_string(), "layer 1".to_string()));
         assert_eq!(
             named(&Line::Monitored(Monitored { update: 5, tokens: 1, monitor })),

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::store::{Model, TrainedOn};
 
-/// What a file is to the one that a run was trained on.
+/// How a file relates to the one that a run was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kin {
     /// The same bytes.
@@ -18,7 +18,7 @@ pub(crate) enum Kin {
 }
 
 impl RunConfig {
-    /// What a file is to the one that this run was trained on, by checksum, wherever it lies.
+    /// How a file relates to the one that this run was trained on, by checksum, wherever it lies.
     ///
     /// # Errors
     /// If it can't be read.
@@ -29,7 +29,7 @@ impl RunConfig {
         Ok(if text.len() == self.text_bytes { Kin::Same } else { Kin::Grown })
     }
 
-    /// That a file is not the one that this run was trained on.
+    /// A message that a file is not the one that this run was trained on.
     ///
     /// # Errors
     /// If it can't be read.
@@ -44,15 +44,15 @@ impl RunConfig {
         ))
     }
 
-    /// Opens the text, or makes that of the task, and notes what tells it from others; its symbols are those of a vocabulary, or its own.
+    /// Opens the text, or generates that of the task, and records what identifies it. Its symbols are those of `vocabulary`, or its own.
     ///
     /// # Errors
-    /// If it can't be read or made, or has symbols that the vocabulary lacks.
+    /// If it can't be read or generated, or has symbols that the vocabulary lacks.
     pub fn open_text(&mut self, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
         let symbols = match self.generated() {
             Some(symbols) => fitting(symbols?, vocabulary)?,
             None => {
-                // Before the text, which may be long.
+                // First, since the text may be long.
                 let tokens = self.tokenizer()?;
                 self.tokens_checksum = tokens.as_ref().map(|t| files::checksum([t.json().as_bytes()]));
                 self.symbols(self.raw_text()?, tokens.map(Vocabulary::tokens).as_ref().or(vocabulary))?
@@ -67,7 +67,7 @@ impl RunConfig {
     /// Opens the text again, see [`RunConfig::open_text`].
     ///
     /// # Errors
-    /// If it is gone, or has changed.
+    /// If it is gone or has changed.
     pub fn find_text(&self, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
         if let Some(symbols) = self.generated() {
             let symbols = symbols?;
@@ -85,7 +85,7 @@ impl RunConfig {
         self.symbols(self.find_raw_text()?, tokens.map(Vocabulary::tokens).as_ref().or(vocabulary))
     }
 
-    /// The text, if it is still what it was.
+    /// The text, if it is unchanged.
     pub(super) fn find_raw_text(&self) -> Result<Text> {
         let text = self.raw_text().map_err(|e| Error::Input(format!("{e}; if the text has moved, give its new path before `resume`")))?;
         let checksum = text.checksum()?;
@@ -115,7 +115,7 @@ impl RunConfig {
         }
     }
 
-    /// The model of --from with the symbols of the text that it does not know, and how many those are.
+    /// The model of --from, extended by the symbols of the text that it does not know, and their number.
     ///
     /// # Errors
     /// If the text can't be read, or the model is of another kind.
@@ -125,7 +125,7 @@ impl RunConfig {
         model.extended(&found.chars().collect::<Vec<_>>(), self.training.init, self.training.seed)
     }
 
-    /// How the text is laid out, as a model's file says it.
+    /// The layout of the text, as a model's file stores it.
     pub fn trained_on(&self) -> TrainedOn {
         match (self.task, &self.separator) {
             (Some(task), _) => TrainedOn::Task(task),
@@ -134,7 +134,7 @@ impl RunConfig {
         }
     }
 
-    /// The tokenizer that is named, if one is.
+    /// The tokenizer that is named, if any.
     fn tokenizer(&self) -> Result<Option<Tokenizer>> {
         self.tokens.as_deref().map(Tokenizer::open).transpose()
     }
@@ -151,7 +151,7 @@ impl RunConfig {
         ))
     }
 
-    /// The text as it is there now, whatever it was.
+    /// The text as it is now, changed or not.
     ///
     /// # Errors
     /// If it can't be read.
@@ -165,7 +165,7 @@ impl RunConfig {
 }
 
 impl Run {
-    /// Saves where training can't go on because its text can't be read; what to say then.
+    /// Saves when training can't continue because its text can't be read. Returns the error to report.
     pub(super) fn without_text(&mut self, why: &str, observer: &mut dyn FnMut(Event<'_>)) -> Error {
         let saved = self.take_figures(true, observer).and_then(|()| self.folder.check()).and_then(|()| self.save());
         let folder = crate::phrase::argument(self.folder.path());
@@ -177,7 +177,7 @@ impl Run {
     }
 }
 
-/// The symbols of a task, if a model's vocabulary is theirs.
+/// The symbols of a task, if they match the model's vocabulary.
 fn fitting(symbols: Symbols, vocabulary: Option<&Vocabulary>) -> Result<Symbols> {
     match vocabulary.filter(|v| *v != symbols.vocabulary()) {
         Some(v) => Err(Error::Usage(format!(

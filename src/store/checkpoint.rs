@@ -1,5 +1,5 @@
-//! Everything that training needs to go on exactly: parameters, moments, counts, state, place in the text, figures so far, and the
-//! choices that could change a bit (plan, kernel variants, threads).
+//! Checkpoints: everything needed to resume training exactly. Parameters, moments, counts, state, position in the text, figures so far, and
+//! the choices that could change a bit of the result (plan, kernel variants, threads).
 
 use super::container::{CHECKSUM, Container, in_file};
 use crate::device::ExecutionConfig;
@@ -15,85 +15,85 @@ use std::path::Path;
 /// Newest format that this program reads.
 const FORMAT: u32 = 2;
 
-/// What a run knows of itself besides what is trained.
+/// State of a run beyond the training state.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Seconds of training alone.
     pub seconds: f64,
-    /// Mean loss of the first window and of the last one, nats; none if not finite.
+    /// Mean loss of the first window, nats; none if not finite.
     pub first_loss: Option<f32>,
-    /// See there.
+    /// Mean loss of the last window, nats; none if not finite.
     pub last_loss: Option<f32>,
-    /// Lowest mean loss from one report to the next.
+    /// Lowest mean loss over the updates of one report.
     pub lowest_loss: Option<f64>,
-    /// Whether the loss has jumped since and not come back.
+    /// Whether the loss has jumped since then and not come back.
     pub exploded: bool,
     /// How often the loss jumped.
     pub explosions: u64,
     /// Sum of the mean losses of the updates applied since the last report.
     pub since_loss: f64,
-    /// How many these are.
+    /// Number of these updates.
     pub since_applied: u64,
     /// Updates skipped since the last report.
     pub since_skipped: u64,
     /// Updates clipped since the last report.
     #[serde(default)]
     pub since_clipped: u64,
-    /// Updates skipped in all, and updates clipped and skipped up to the last look at the gradient.
+    /// Updates skipped in total.
     #[serde(default)]
     pub skipped: u64,
-    /// See there.
+    /// Updates clipped up to the last look at the gradient.
     #[serde(default)]
     pub looked_clipped: u64,
-    /// See there.
+    /// Updates skipped up to the last look at the gradient.
     #[serde(default)]
     pub looked_skipped: u64,
-    /// Updates clipped in all.
+    /// Updates clipped in total.
     #[serde(default)]
     pub clipped: u64,
-    /// Places on the way, at which text is written, that were passed.
+    /// Sample points passed, at which the model writes text.
     #[serde(default)]
     pub samples: u32,
     /// Updates skipped since the last one that was applied.
     pub skipped_in_a_row: u64,
-    /// Update after which the last validation was made.
+    /// Update after which the last validation ran.
     pub validated_at: Option<u64>,
-    /// Its loss.
+    /// Loss of the last validation.
     pub val_loss: Option<f64>,
-    /// Its share of right answers; none where there are no answers.
+    /// Share of right answers of the last validation; none if there are no answers.
     pub val_accuracy: Option<f64>,
     /// The lowest validation loss.
     pub best_loss: Option<f64>,
-    /// Share of right answers of the model that had it; none where there are no answers.
+    /// Share of right answers of the best model; none if there are no answers.
     #[serde(default)]
     pub best_accuracy: Option<f64>,
-    /// Update after which it was found.
+    /// Update after which the best model was found.
     pub best_update: u64,
-    /// Validations since then.
+    /// Validations since the best.
     pub since_best: u64,
     /// Whether training ended before its goal, because validation did not improve.
     pub stopped_early: bool,
-    /// Bytes of the metrics that were written up to here.
+    /// Bytes of metrics written so far.
     pub metrics_bytes: u64,
 }
 
-/// Names of the metadata; unlike a model, a checkpoint is written by this program alone, so it must have its checksum.
+/// Names of the metadata. Unlike models, checkpoints are written by this program alone, so the checksum is required.
 const NAMES: [&str; 2] = ["checkpoint", CHECKSUM];
 
-/// A checkpoint. All but its large numbers is the metadata `checkpoint`, as TOML: what that holds is read back exactly, unlike JSON here.
+/// A checkpoint. All but its large arrays is stored as TOML in the metadata `checkpoint`: TOML is read back exactly, unlike JSON here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// The architecture.
     pub config: Config,
     /// The plan.
     pub plan: Plan,
-    /// What ran it.
+    /// The choices of the device that ran it.
     pub choices: ExecutionConfig,
-    /// How far training has come.
+    /// The counters of training.
     pub counters: Counters,
-    /// What the run knows besides.
+    /// The run's own state.
     pub progress: Progress,
-    /// What the run was started with, as its own text.
+    /// The run's settings, as the text of its config.toml.
     pub settings: String,
     /// The flat parameters.
     #[serde(skip)]
@@ -171,7 +171,7 @@ impl Checkpoint {
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
-    /// [`Error::Input`] if it can't be written; the one before then stays.
+    /// [`Error::Input`] if it can't be written; the previous file then stays.
     pub fn save(&self, path: &Path) -> Result<()> {
         files::replace(path, &self.to_container()?.to_bytes())
     }
@@ -179,7 +179,7 @@ impl Checkpoint {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is not a whole checkpoint.
+    /// [`Error::Input`] if it is not a complete checkpoint.
     pub fn load(path: &Path) -> Result<Self> {
         Container::read(path, &NAMES).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
     }

@@ -1,5 +1,5 @@
-//! The safetensors format: named tensors of f32 and text metadata, with a checksum over both. Reading is the crate
-//! `safetensors`; writing is here, because equal content must give equal bytes, so everything is in the order of its names.
+//! The safetensors format: named f32 tensors and text metadata, with a checksum over both. The crate `safetensors` reads it; writing is
+//! done here, in order of names, because equal content must give equal bytes.
 
 use crate::error::{Error, Result};
 use crate::files;
@@ -8,15 +8,15 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Key of the checksum among the metadata.
+/// Metadata key of the checksum.
 pub(super) const CHECKSUM: &str = "checksum";
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Container {
     /// Text by name.
     pub metadata: BTreeMap<String, String>,
-    /// Shape and numbers by name.
+    /// Shape and values by name.
     pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
 
@@ -26,7 +26,7 @@ impl Container {
         self.tensors.insert(name.into(), (shape.iter().map(|&n| n as usize).collect(), numbers));
     }
 
-    /// Takes a tensor of a given shape out.
+    /// Removes and returns a tensor of the given shape.
     ///
     /// # Errors
     /// [`Error::Input`] if it isn't there or has another shape.
@@ -39,7 +39,7 @@ impl Container {
         }
     }
 
-    /// Text that must be there.
+    /// Returns a required text of the metadata.
     ///
     /// # Errors
     /// [`Error::Input`] if it isn't.
@@ -78,11 +78,11 @@ impl Container {
         bytes
     }
 
-    /// Reads bytes. With a checksum, it must be right. Without one (a file of another program), the metadata may have no names but these,
-    /// and it is refused if the checksum is among them.
+    /// Reads bytes. If there is a checksum, it must match. Without one (a file of another program), the metadata may have only these `names`, and
+    /// the file is refused if the checksum is among them.
     ///
     /// # Errors
-    /// [`Error::Input`] if they are damaged, cut off, or of another format.
+    /// [`Error::Input`] if they are damaged, truncated, or of another format.
     pub fn from_bytes(bytes: &[u8], names: &[&str]) -> Result<Self> {
         let damaged = |e: &dyn std::fmt::Display| {
             Error::Input(format!("not a whole safetensors file ({e}): it was cut short, or is something else; give a model file, or another copy of it"))
@@ -119,7 +119,7 @@ impl Container {
     }
 }
 
-/// Puts a file's name before what is wrong with it.
+/// Prefixes an error with the file's name.
 pub(super) fn in_file(path: &Path, e: Error) -> Error {
     match e {
         Error::Input(message) => Error::Input(format!("{}: {message}", path.display())),
@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(bytes, container().to_bytes());
     }
 
-    /// Every cut and every flipped bit is noticed.
+    /// Every truncation and every flipped bit is detected.
     #[test]
     fn damage_is_noticed() {
         let good = container().to_bytes();

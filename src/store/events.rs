@@ -1,4 +1,4 @@
-//! Event files, as TensorBoard reads them: records with masked checksums (the framing of TFRecord), each of them one protocol buffer.
+//! Event files of TensorBoard: records with masked checksums (TFRecord framing), each one protocol buffer.
 
 use super::protobuf::Message;
 
@@ -23,7 +23,7 @@ const TABLE: [u32; 256] = {
     table
 };
 
-/// A checksum as records hold it: of data that holds checksums itself, it would be of little use.
+/// The masked checksum that records store: a plain one is of little use over data that itself holds checksums.
 fn masked(bytes: &[u8]) -> [u8; 4] {
     crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
@@ -34,22 +34,22 @@ pub fn record(data: &[u8]) -> Vec<u8> {
     [&length[..], &masked(&length), data, &masked(data)].concat()
 }
 
-/// What an event says.
+/// The content of an event.
 #[derive(Debug, Clone, PartialEq)]
 pub enum What<'a> {
     /// The first one: the version of the format.
     Version,
-    /// A process begins: what was written by another of this step or later is to be forgotten.
+    /// A process begins: discards what others wrote for this step or later.
     Start,
-    /// Numbers by their names.
+    /// Values by name.
     Scalars(&'a [(String, f64)]),
-    /// A text, Markdown, by its name.
+    /// A name and its text, in Markdown.
     Text(&'a str, &'a str),
 }
 
 /// An event as a record; `wall_time` in seconds since 1970.
 pub fn event(wall_time: f64, step: u64, what: &What<'_>) -> Vec<u8> {
-    // A step of 0 is what a missing field is.
+    // A missing field reads as step 0.
     let out = Message::default().double(1, wall_time).all((step != 0).then_some(step), |m, step| m.int(2, step as i64));
     let summary = |values: Message| Message::default().message(5, &values).0;
     let out = [
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(crc32c(b""), 0);
     }
 
-    /// The bytes that TensorBoard's own writer makes of the same events.
+    /// The bytes that TensorBoard's own writer produces for the same events.
     #[test]
     fn records_are_byte_exact() {
         let hex = |bytes: Vec<u8>| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();

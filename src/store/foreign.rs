@@ -12,35 +12,35 @@ use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Most faults that one message lists.
+/// Most faults listed in one message.
 const LISTED: usize = 12;
 
-/// A tensor as it was found.
+/// A tensor of the file.
 struct Found {
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Its numbers, if they are F32.
+    /// Its values, if they are F32.
     numbers: Vec<f32>,
 }
 
-/// The content of a file that may be of another program.
+/// The content of a file that may come from another program.
 pub struct Foreign {
     metadata: BTreeMap<String, String>,
     tensors: BTreeMap<String, Found>,
 }
 
-/// What a file of another program does not say of its model.
+/// Facts about a model that another program's file does not state.
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
-    /// The symbols in the order of the model's indices; none for those in the file's metadata.
+    /// The symbols in the order of the model's indices; none to take those of the file's metadata.
     pub vocabulary: Option<Vec<String>>,
-    /// Whether symbols are all 256 bytes.
+    /// Whether the symbols are all 256 bytes.
     pub bytes: bool,
-    /// phi; none for that in the file's metadata, or tanh.
+    /// Activation function; none to take that of the file's metadata, or tanh.
     pub activation: Option<Activation>,
 }
 
-/// Sizes that the tensors show: V, H, layers, and whether layers and head have biases.
+/// Sizes inferred from the tensors: V, H, layers, and whether layers and head have biases.
 struct Sizes {
     vocab: Option<usize>,
     hidden: Option<usize>,
@@ -52,12 +52,12 @@ impl Foreign {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is no whole safetensors file, or has a checksum that it does not fit.
+    /// [`Error::Input`] if it is not a complete safetensors file, or does not match its checksum.
     pub fn read(path: &Path) -> Result<Self> {
         Self::from_bytes(&files::read(path)?).map_err(|e| in_file(path, e))
     }
 
-    /// Reads the bytes of one.
+    /// Reads the bytes of a file.
     ///
     /// # Errors
     /// As [`Foreign::read`].
@@ -77,10 +77,10 @@ impl Foreign {
         Ok(Foreign { metadata, tensors: file.tensors().into_iter().map(|(name, t)| (name, found(t))).collect() })
     }
 
-    /// The model, and what the user should know of how it was read.
+    /// The model, and notes for the user on how it was read.
     ///
     /// # Errors
-    /// [`Error::Input`] naming every tensor whose name, shape or type does not fit, with what was expected and found; likewise every symbol.
+    /// [`Error::Input`] naming every tensor whose name, shape or type does not fit, with the expected and the found one; also every such symbol.
     pub fn model(mut self, unsaid: &ImportOptions) -> Result<(Model, Vec<String>)> {
         let own = self.architecture()?;
         if self.is_own(own.as_ref()) {
@@ -118,7 +118,7 @@ impl Foreign {
         }
         for (name, found) in std::mem::take(&mut self.tensors) {
             let numbers = match name.as_str() {
-                // One column, or row, a symbol.
+                // One column, or row, per symbol.
                 "rnn.weight_ih_l0" => found.numbers.chunks(vocab).flat_map(|row| order.iter().map(|&i| row[i])).collect(),
                 "head.weight" => order.iter().flat_map(|&i| &found.numbers[i * hidden..][..hidden]).copied().collect(),
                 "head.bias" => order.iter().map(|&i| found.numbers[i]).collect(),
@@ -136,13 +136,13 @@ impl Foreign {
         Ok((Model::from_container(container)?, notes))
     }
 
-    /// Whether it is a model of this program that no other one makes: of tokens, labels, series, or with an embedding. Then it says all of itself.
+    /// Whether only this program makes such models: of tokens, labels or series, or with an embedding. Such a file describes itself completely.
     fn is_own(&self, own: Option<&model::Architecture>) -> bool {
         let says = |name: &str| self.metadata.contains_key(name);
         own.is_some_and(|o| o.symbols == Kind::Tokens || says("labels") || says("series") || self.tensors.contains_key("embed.weight"))
     }
 
-    /// That model.
+    /// The model of such a file.
     fn own(self, unsaid: &ImportOptions) -> Result<Model> {
         let said = [("vocabulary", unsaid.vocabulary.is_some()), ("bytes", unsaid.bytes), ("activation", unsaid.activation.is_some())];
         if let Some((flag, _)) = said.into_iter().find(|s| s.1) {
@@ -157,7 +157,7 @@ impl Foreign {
         Model::from_container(Container { metadata, tensors })
     }
 
-    /// What this program says of its models, if the file has it.
+    /// This program's description of the architecture, if the file has it.
     fn architecture(&self) -> Result<Option<model::Architecture>> {
         match self.metadata.get("config").filter(|text| text.contains("\"architecture\"")) {
             Some(text) => model::parse_architecture(text).map(Some),
@@ -179,7 +179,7 @@ impl Foreign {
         }
     }
 
-    /// Every tensor that does not fit, in one line.
+    /// Checks the tensors. The error lists every one that does not fit, in one line.
     fn check(&self, sizes: &Sizes) -> Result<()> {
         let expected = expected(sizes);
         let size = |d: &Dimension| d.0.map_or(d.1.to_string(), |n| n.to_string());
@@ -233,7 +233,7 @@ impl Foreign {
     }
 }
 
-/// A size, and the letter that stands for it where it is not known.
+/// A size, and the letter shown if it is unknown.
 type Dimension = (Option<usize>, &'static str);
 
 /// The tensors of a model: names and shapes.
@@ -255,7 +255,7 @@ fn expected(sizes: &Sizes) -> Vec<(String, Vec<Dimension>)> {
     list
 }
 
-/// The biases that a model with others lacks.
+/// Names and sizes of the missing biases, where only the layers or only the head have some.
 fn zero_biases(sizes: &Sizes, vocab: usize, hidden: usize) -> Vec<(String, usize)> {
     match sizes.bias {
         [true, false] => vec![("head.bias".to_string(), vocab)],
@@ -264,7 +264,7 @@ fn zero_biases(sizes: &Sizes, vocab: usize, hidden: usize) -> Vec<(String, usize
     }
 }
 
-/// The indices of the symbols in the order of their code points, in which models of this program have them.
+/// The indices of the symbols in code point order, which is that of this program's models.
 fn checked_order(symbols: &[String], vocab: usize) -> Result<Vec<usize>> {
     let mut faults = Vec::new();
     if symbols.len() != vocab {
@@ -330,7 +330,7 @@ mod tests {
         }
     }
 
-    /// Another order of the symbols is the same model; both biases are added.
+    /// A different order of the symbols gives the same model; both biases are added.
     #[test]
     fn symbols_are_put_in_order_and_biases_added() {
         let m = model(2, true, Activation::Relu);

@@ -1,8 +1,8 @@
-//! A model as a file: tensors, vocabulary and architecture, nothing else, so that equal models are equal files.
+//! A model as a file: tensors, vocabulary and architecture, nothing else, so that equal models give equal files.
 //!
 //! Names and shapes are those of the `state_dict` of a PyTorch module with `rnn = nn.RNN(V, H, layers)` and
-//! `head = nn.Linear(H, V)`: matrices there multiply columns, so the recurrent ones are the transposes of ours. Its two biases per
-//! layer are added; ours is written as the first, the second is zero.
+//! `head = nn.Linear(H, V)`. Its matrices multiply columns, so its recurrent ones are the transposes of ours. Its two biases per layer
+//! are added; ours is written as the first, with zeros as the second.
 
 use super::container::{Container, in_file};
 use crate::data::{Batch, Codec, Kind, Series, SyntheticTask, Tokenizer, Vocabulary};
@@ -22,17 +22,17 @@ const FORMAT: u32 = 2;
 /// The format of models that read one-hot characters or bytes and predict the next.
 const FIRST_FORMAT: u32 = 1;
 
-/// Names of the metadata; `format` is what PyTorch's tools write.
+/// Names of the metadata; PyTorch's tools write `format`.
 const NAMES: [&str; 7] = ["config", "format", "labels", "sequences", "series", "tokenizer", "vocabulary"];
 
 /// How the text of a model was laid out in training.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum TrainedOn {
-    /// As one stream; also where a file does not say.
+    /// As one stream; also the default if a file does not say.
     #[default]
     #[serde(rename = "stream")]
     Stream,
-    /// As sequences with this between them.
+    /// As sequences with this separator.
     #[serde(rename = "separator")]
     Separated(String),
     /// The sequences of a task.
@@ -41,27 +41,27 @@ pub enum TrainedOn {
 }
 
 impl TrainedOn {
-    /// What stood between sequences, if they were of a text.
+    /// The separator of its sequences, if it is a text of sequences.
     pub fn separator(&self) -> Option<&str> {
         if let TrainedOn::Separated(separator) = self { Some(separator) } else { None }
     }
 
-    /// The task, if it was one.
+    /// The task, if it is one.
     pub fn task(&self) -> Option<SyntheticTask> {
         if let TrainedOn::Task(task) = self { Some(*task) } else { None }
     }
 }
 
-/// A model apart from any device.
+/// A model, independent of any device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
     /// The architecture.
     pub config: Config,
-    /// What its numbers stand for.
+    /// The meaning of its inputs and outputs.
     pub codec: Codec,
     /// How its text was laid out.
     pub trained_on: TrainedOn,
-    /// The seed that drew which lines or sequences were held out, where it is not 0: training that goes on from the model holds out the same.
+    /// The seed that chose the held-out lines or sequences, if not 0: training that continues from the model holds out the same.
     pub split_seed: Option<u64>,
     /// The flat parameters, see [`Config::tensors`].
     pub parameters: Vec<f32>,
@@ -72,14 +72,14 @@ pub struct Model {
 pub(super) struct Architecture {
     format: u32,
     architecture: String,
-    /// What symbols are; of no meaning where numbers are read.
+    /// The kind of symbols; meaningless if numbers are read.
     #[serde(default)]
     pub(super) symbols: Kind,
     pub(super) hidden: u32,
     pub(super) layers: u32,
     pub(super) activation: Activation,
     bias: bool,
-    /// Numbers that a symbol is embedded in.
+    /// Size of a symbol's embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     embed: Option<u32>,
 }
@@ -89,7 +89,7 @@ pub(super) fn architecture(symbols: Kind, hidden: u32, layers: u32, activation: 
     json!(Architecture { format: FIRST_FORMAT, architecture: "rnn".to_string(), symbols, hidden, layers, activation, bias, embed: None }).to_string()
 }
 
-/// Reads it.
+/// Reads the metadata `config`.
 pub(super) fn parse_architecture(config: &str) -> Result<Architecture> {
     let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("its metadata \"config\" is not that of a model of this program ({e})"));
     let format: serde_json::Value = serde_json::from_str(config).map_err(|e| wrong(&e))?;
@@ -107,7 +107,7 @@ fn file_name(tensor: &Tensor) -> (String, bool) {
     (torch_name(&tensor.name), transposed)
 }
 
-/// What PyTorch calls the parameter that is so called here; another name as it is.
+/// PyTorch's name of a parameter that is named so here; other names unchanged.
 pub(crate) fn torch_name(name: &str) -> String {
     match (name, name.split_once('.')) {
         (_, Some(("w_xh", k))) => format!("rnn.weight_ih_l{k}"),
@@ -207,10 +207,10 @@ impl Model {
         container
     }
 
-    /// The model in a file's content.
+    /// Reads a model from a file's content.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is not one of this program, or of a newer one.
+    /// [`Error::Input`] if it is not a model of this program, or one of a newer version.
     pub fn from_container(mut container: Container) -> Result<Self> {
         let foreign = |e: Error| Error::Input(format!("{e}; `retrograd import` takes over models of PyTorch"));
         let a = parse_architecture(container.text("config").map_err(foreign)?)?;
@@ -248,7 +248,7 @@ impl Model {
         }
     }
 
-    /// The same with a vocabulary that has more symbols: what is new is as in a fresh model of that size. And how many there are.
+    /// The model with more symbols in its vocabulary, and the number of new ones. Their weights are those of a fresh model of that size.
     ///
     /// # Errors
     /// [`Error::Usage`] if it is not a model of characters that predicts the next one.
@@ -266,7 +266,7 @@ impl Model {
         let mut parameters = init.parameters(&config, seed);
         for (old, new) in self.config.tensors().iter().zip(config.tensors()) {
             let (known, mut numbers) = (old.extract(&self.parameters), new.extract(&parameters));
-            // Which of its rows or columns stand for symbols shows in its shape.
+            // The shape shows whether its rows or columns stand for symbols.
             let (by_row, by_column) = (old.rows != new.rows, old.cols != new.cols);
             for r in 0..new.rows as usize {
                 let Some(row) = (if by_row { before[r] } else { Some(r as u32) }) else { continue };
@@ -281,7 +281,7 @@ impl Model {
         Ok((Model { config, codec, trained_on: self.trained_on.clone(), split_seed: self.split_seed, parameters }, added))
     }
 
-    /// The model that a trainer has on its device; how its text is laid out is the caller's to say.
+    /// The model on a trainer's device; the caller sets how its text is laid out.
     ///
     /// # Errors
     /// If the device fails.
@@ -301,13 +301,13 @@ impl Model {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is not a whole model.
+    /// [`Error::Input`] if it is not a complete model.
     pub fn load(path: &Path) -> Result<Self> {
         Container::read(path, &NAMES).and_then(|c| Self::from_container(c).map_err(|e| in_file(path, e)))
     }
 }
 
-/// Reads what the numbers of a model stand for.
+/// Reads the codec of a model.
 fn parse_codec(container: &Container, kind: Kind) -> Result<Codec> {
     let wrong = |name: &str, e: serde_json::Error| Error::Input(format!("its metadata \"{name}\" is not that of a model of this program ({e})"));
     if let Some(series) = container.metadata.get("series") {
@@ -328,7 +328,7 @@ fn parse_codec(container: &Container, kind: Kind) -> Result<Codec> {
     })
 }
 
-/// Reads the metadata `sequences`; files of earlier versions have none.
+/// Reads the metadata `sequences`, which files of earlier versions lack.
 fn parse_sequences(container: &Container) -> Result<TrainedOn> {
     let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("its metadata \"sequences\" is not that of a model of this program ({e})"));
     let Some(text) = container.metadata.get("sequences") else { return Ok(TrainedOn::Stream) };
@@ -430,7 +430,7 @@ mod tests {
         }
     }
 
-    /// `[H,V]`, `[H,H]`: what PyTorch multiplies columns by.
+    /// PyTorch multiplies columns by matrices `[H,V]` and `[H,H]`.
     #[test]
     fn names_and_shapes_are_those_of_pytorch() {
         let m = model(2, true);

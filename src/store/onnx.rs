@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! tokens [T,B] -> OneHot, Gather (checks the index) -> RNN (layer 0) -> Squeeze -> RNN (layer 1) -> ... -> MatMul head^T -> Add bias -> logits [T,B,V]
-//! state [L,B,H] -> Split, one part a layer                                              last states -> Concat -> next_state [L,B,H]
+//! state [L,B,H] -> Split, one part per layer                                            last states -> Concat -> next_state [L,B,H]
 //! ```
 //!
-//! The format is a protocol buffer of nine kinds of messages, of which few fields are written. Field numbers are those of onnx.proto3, opset 11.
+//! The format is a protocol buffer of nine types of messages, of which few fields are written. Field numbers are those of onnx.proto3, opset 11.
 
 use super::Model;
 use super::protobuf::Message;
@@ -14,11 +14,11 @@ use crate::files;
 use crate::model::Activation;
 use std::path::Path;
 
-/// Version of the operators, and that of the format's messages that came with it (onnx 1.6): the first in which `Gather` and `OneHot` take the same
-/// indices. So every consumer of the years since can read the file.
+/// Versions of the format's messages and of the operators (onnx 1.6): the first in which `Gather` and `OneHot` take the same
+/// indices. So every consumer since then can read the file.
 const IR_VERSION: i64 = 6;
 const OPSET: i64 = 11;
-/// The types of tensors' elements.
+/// Element types of tensors.
 const FLOAT: i64 = 1;
 const INT64: i64 = 7;
 
@@ -30,7 +30,7 @@ struct Graph {
 }
 
 impl Graph {
-    /// Adds a constant; its name.
+    /// Adds a constant and returns its name.
     fn tensor(&mut self, name: impl Into<String>, shape: &[u32], kind: i64, bytes: &[u8]) -> String {
         let name = name.into();
         let message = Message::default().all(shape, |m, &n| m.int(1, n.into())).int(2, kind).text(8, &name).bytes(9, bytes);
@@ -93,7 +93,7 @@ impl Model {
     /// array; `state`, f32 `[layers, batch, H]`, zeros at first. Outputs: `logits`, f32 `[time, batch, V]`; `next_state`.
     ///
     /// # Errors
-    /// [`Error::Input`] if it would be larger than such files may be, 2 GiB.
+    /// [`Error::Input`] if it would exceed the format's limit of 2 GiB.
     pub fn to_onnx(&self) -> Result<Vec<u8>> {
         let c = &self.config;
         if c.parameters() * 4 > i32::MAX as u64 - (1 << 20) {
@@ -131,7 +131,7 @@ impl Model {
             let depth = graph.integers("depth", &[], &[c.input.symbols().into()]);
             let values = graph.floats("values", &[2], &[0.0, 1.0]);
             graph.node("OneHot", &["tokens", &depth, &values], &["one_hot"], &[]);
-            // OneHot makes zeros of an index outside of the vocabulary, where Gather fails, as with an embedding. What it gathers here is nothing.
+            // OneHot turns an index outside the vocabulary into zeros; Gather fails instead, as with an embedding. The values gathered here are zeros.
             let nothing = graph.floats("nothing", &[c.input.symbols(), 1], &vec![0.0; c.input.symbols() as usize]);
             graph.node("Gather", &[&nothing, "tokens"], &["checked"], &[]);
             graph.node("Add", &["one_hot", "checked"], &["x.0"], &[]);
@@ -157,7 +157,7 @@ impl Model {
             let inputs = if k == 0 { c.input.width() } else { c.hidden };
             let mut matrix = |name: String, cols| graph.floats(&name, &[1, c.hidden, cols], numbers(&name).unwrap_or_default());
             let (w, r) = (matrix(format!("rnn.weight_ih_l{k}"), inputs), matrix(format!("rnn.weight_hh_l{k}"), c.hidden));
-            // The input's and the state's, one after the other; the second is zero.
+            // The input's bias, then the state's, which is zero.
             let bias = numbers(&format!("rnn.bias_ih_l{k}")).map(|b| [b, &vec![0.0; b.len()]].concat());
             let b = bias.map_or(String::new(), |b| graph.floats(format!("rnn.bias_l{k}"), &[1, 2 * c.hidden], &b));
             let (x, h, y) = (format!("x.{k}"), format!("h.{k}"), format!("x.{}", k + 1));
@@ -197,8 +197,7 @@ mod tests {
     use crate::data::Vocabulary;
     use crate::model::{Config, Init};
 
-    /// As the encoding's documentation has them.
-    /// The fields of a message: number and content, a number's as its bytes.
+    /// The fields of a message: number and content, for numbers their bytes.
     fn fields(mut bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
         let varint = |bytes: &mut &[u8]| {
             let len = bytes.iter().position(|b| b & 0x80 == 0).unwrap() + 1;
@@ -224,7 +223,7 @@ mod tests {
         all
     }
 
-    /// The operators and the numbers of the file are those of the model. That it computes the same is shown by tests/parity/check.py.
+    /// The file has the operators and values of the model. tests/parity/check.py shows that it computes the same.
     #[test]
     fn the_graph_holds_the_model() {
         for (layers, bias, operators) in [

@@ -1,5 +1,5 @@
-//! Protocol buffers, as far as files for others need them: a handful of messages of few fields, for which a generator and its build step
-//! would be more to keep than this.
+//! A minimal writer of protocol buffers: the files of other programs need a few messages with few fields, not worth a generator and its
+//! build step.
 
 /// A message under construction.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! Singular values of W_hh and of what one and several steps do to a gradient: J_t = diag(phi'(a_t)) W_hh^T.
+//! Singular values of W_hh, and of the map of a gradient over one and several steps: J_t = diag(phi'(a_t)) W_hh^T.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -6,12 +6,12 @@ use crate::model::Config;
 use faer::Mat;
 use serde::Serialize;
 
-/// Singular values of a product of so many one-step Jacobians, of one layer at one place of the text; NaN where the product is not finite.
+/// Singular values of a product of `steps` one-step Jacobians, of one layer at one position of the text; NaN if the product is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Spectrum {
     /// Steps.
     pub steps: u32,
-    /// The largest: by so much a gradient can grow over these steps at most.
+    /// The largest: the most that a gradient can grow over these steps.
     pub max: f64,
     /// The median.
     pub median: f64,
@@ -33,13 +33,13 @@ pub fn of_weights(config: &Config, parameters: &[f32], layer: u32) -> Result<(f6
     Ok((radius, singular(&w)?.first().copied().unwrap_or(0.0)))
 }
 
-/// Singular values of products of 1, 2, 4, ... Jacobians, up to the number of states given: those that follow each other, of one layer of one lane.
+/// Singular values of products of 1, 2, 4, ... consecutive Jacobians, up to the number of states given, of one layer of one lane.
 ///
 /// # Errors
 /// As [`of_weights`].
 pub fn of_products(config: &Config, parameters: &[f32], layer: u32, states: &[Vec<f32>]) -> Result<Vec<Spectrum>> {
     let w = w_hh(config, parameters, layer);
-    // As row vectors: g_{t-1} = g_t diag(phi'(a_t)) W_hh^T, so the step furthest back stands last.
+    // As row vectors: g_{t-1} = g_t diag(phi'(a_t)) W_hh^T, so the earliest step stands last.
     let jacobian = |h: &[f32]| Mat::from_fn(w.nrows(), w.ncols(), |i, j| f64::from(config.activation.slope(h[i])) * w[(j, i)]);
     let mut product: Option<Mat<f64>> = None;
     let mut found = Vec::new();
@@ -55,10 +55,10 @@ pub fn of_products(config: &Config, parameters: &[f32], layer: u32, states: &[Ve
     Ok(found)
 }
 
-/// The states of a lane after each of `steps` steps, per layer; `advance` moves the engine on by the step that it is given.
+/// The states of a lane after each of `steps` steps, per layer; `advance` moves the engine on by the given step.
 ///
 /// # Errors
-/// What `advance` gives, or if the device fails.
+/// The errors of `advance`, or if the device fails.
 pub(super) fn follow(engine: &mut Engine, steps: u32, mut advance: impl FnMut(&mut Engine, u32) -> Result<()>) -> Result<Vec<Vec<Vec<f32>>>> {
     let hidden = engine.config.hidden as usize;
     let mut states = vec![Vec::new(); engine.config.layers as usize];
@@ -78,7 +78,7 @@ fn w_hh(config: &Config, parameters: &[f32], layer: u32) -> Mat<f64> {
     Mat::from_fn(n, n, |i, j| f64::from(w[i * n + j]))
 }
 
-/// From the largest to the smallest. The iteration squares its numbers, so they are brought near 1 for it.
+/// From the largest to the smallest. The iteration squares values, so they are scaled to near 1 first.
 fn singular(m: &Mat<f64>) -> Result<Vec<f64>> {
     let most = (0..m.ncols()).flat_map(|j| (0..m.nrows()).map(move |i| m[(i, j)].abs())).fold(0.0, f64::max);
     if most == 0.0 {

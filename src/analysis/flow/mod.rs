@@ -19,7 +19,7 @@ use serde::Serialize;
 use std::sync::Arc;
 pub use windows::{Bias, Windows};
 
-/// What is looked at.
+/// The model and the text to measure.
 pub struct Subject<'a> {
     /// The model.
     pub config: Config,
@@ -31,8 +31,8 @@ pub struct Subject<'a> {
     pub sequences: Option<Sequences>,
 }
 
-/// Everything that is found, as gradflow.json holds it. Figures that stand alone are those of the layer whose gradient fades slowest, which bounds a
-/// window; `layers` has all.
+/// All results, the content of gradflow.json. Figures outside `layers` are those of the layer whose gradient fades slowest, which bounds a window;
+/// `layers` has all.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Flow {
     /// Name of the text.
@@ -41,7 +41,7 @@ pub struct Flow {
     pub device: String,
     /// Architecture.
     pub model: Config,
-    /// Losses that were followed back.
+    /// Number of losses that were followed back.
     pub places: u32,
     /// Lags k, steps.
     pub lags: Vec<u32>,
@@ -50,15 +50,15 @@ pub struct Flow {
     /// Its profile.
     #[serde(flatten)]
     pub slowest: Layer,
-    /// In a word.
+    /// In one word.
     pub verdict: Verdict,
     /// Relative bias that a window may have.
     pub tolerance: f64,
     /// The smallest TAU whose estimated bias is at most the tolerance; none if the gradient does not decay.
     pub suggested_tau: Option<u32>,
-    /// Its estimated relative bias; see [`Windows`].
+    /// The relative bias estimated for it; see [`Windows`].
     pub estimated_bias: f64,
-    /// The relative bias that it has on a stretch of the text, measured against the full gradient.
+    /// Its relative bias on a stretch of the text, measured against the full gradient.
     pub measured_bias: f64,
     /// The same for other windows.
     pub bias: Vec<Bias>,
@@ -74,19 +74,19 @@ pub struct Flow {
     pub lyapunov: f64,
     /// Singular values of products of one-step Jacobians.
     pub singular_values: Vec<Spectrum>,
-    /// What a small move of h_0 does.
+    /// The effect of a small perturbation of h_0.
     pub sensitivity: Sensitivity,
     /// All layers, the one that reads the text first.
     pub layers: Vec<Deep>,
 }
 
-/// A layer with what belongs to its weights.
+/// A layer's profile, with the figures of its weights.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Deep {
     /// Its profile.
     #[serde(flatten)]
     pub profile: Layer,
-    /// In a word.
+    /// In one word.
     pub verdict: Verdict,
     /// As [`Flow::spectral_radius`].
     pub spectral_radius: f64,
@@ -96,15 +96,15 @@ pub struct Deep {
     pub singular_values: Vec<Spectrum>,
 }
 
-/// What is done meanwhile.
+/// Receives the name of each stage.
 pub type Observer<'a> = &'a mut dyn FnMut(&str);
 
-/// Steps over which sensitivity is measured, at most.
+/// Most steps over which sensitivity is measured.
 const SENSITIVITY_STEPS: u32 = 128;
-/// Steps of the longest product of Jacobians; fewer where matrices are large.
+/// Steps of the longest product of Jacobians; fewer if matrices are large.
 const PRODUCT: u32 = 32;
 
-/// Looks at a model on a text.
+/// Measures a model on a text.
 ///
 /// # Errors
 /// If the text is too short, or the device fails.
@@ -159,13 +159,13 @@ pub fn measure(device: &Device, subject: &Subject<'_>, o: &Options, tolerance: f
 }
 
 impl Flow {
-    /// The name of the layer that figures which stand alone are of; none where there is but one.
+    /// The name of the layer that the figures outside `layers` belong to; none if there is only one.
     pub fn named_layer(&self) -> Option<String> {
         Some(layer_name(self.layer)).filter(|_| self.layers.len() > 1)
     }
 }
 
-/// What belongs to the weights of each layer, and to the states of the first lane.
+/// The figures of each layer's weights, and of the states of the first lane.
 fn spectra(engine: &mut Engine, subject: &Subject<'_>, ends: &Ends, o: &Options, layers: Vec<Layer>) -> Result<Vec<Deep>> {
     let (config, which) = (subject.config, &ends.list()[..o.lanes as usize]);
     let product = if config.hidden > 512 { PRODUCT / 4 } else { PRODUCT }.min(o.lags + 1);

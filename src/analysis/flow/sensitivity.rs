@@ -1,4 +1,4 @@
-//! Sensitivity to initial conditions: h_0 is moved a little, and states, losses and gradients run apart or come together again.
+//! Sensitivity to initial conditions: h_0 is perturbed a little, and states, losses and gradients diverge or converge.
 
 use crate::data::{End, Ends};
 use crate::dims::pad4;
@@ -10,26 +10,26 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 use std::ops::Range;
 
-/// How far h_0 is moved: the norm of the difference, over all layers.
+/// Size of the perturbation of h_0: the norm of the difference, over all layers.
 pub const MOVED: f64 = 1e-4;
 
-/// What a small move of h_0 does.
+/// The effect of a small perturbation of h_0.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sensitivity {
-    /// Norm of the move of h_0.
+    /// Norm of the perturbation of h_0.
     pub moved: f64,
-    /// Median over the lanes of |h'_t - h_t| over that of the move, by t from 0. What is below about 1e-2 is lost among rounding errors.
+    /// Median over the lanes of |h'_t - h_t| over that of the perturbation, by t from 0. Values below about 1e-2 are lost in rounding errors.
     pub state: Vec<f64>,
     /// Median over the lanes of |L'_t - L_t|, nats, by t from 1.
     pub loss: Vec<f64>,
-    /// Norm of the difference of the gradients of all these steps, over that of the gradient.
+    /// Norm of the difference of the gradients of all these steps, relative to that of the gradient.
     pub gradient: f64,
-    /// Finite-time Lyapunov exponent: mean of ln(growth) a step, the move being brought back to its length after each step. Above 0, what
-    /// differs a little runs apart exponentially.
+    /// Finite-time Lyapunov exponent: mean of ln(growth) per step, the perturbation being rescaled to its length after each step. Above 0, small
+    /// differences grow exponentially.
     pub lyapunov: f64,
 }
 
-/// Measures over windows of `steps` steps that end at the given places, after `warm_up` steps.
+/// Measures over windows of `steps` steps that end at the given positions, after `warm_up` steps.
 ///
 /// # Errors
 /// If the device fails, or the text can't be read.
@@ -96,7 +96,7 @@ fn median(x: &[f64]) -> f64 {
     x[x.len() / 2]
 }
 
-/// One step from the present state; the losses of the lanes.
+/// Takes one step from the current state; the losses of the lanes.
 fn step(engine: &mut Engine, ends: &Ends, which: &[End], t: u32, all: u32) -> Result<Vec<f32>> {
     let mut losses = Vec::new();
     let inputs = |places: &_, range: Range<u32>| ends.inputs(which, all, places, t + range.start..t + range.end, |_| 1.0);
@@ -104,7 +104,7 @@ fn step(engine: &mut Engine, ends: &Ends, which: &[End], t: u32, all: u32) -> Re
     Ok(losses)
 }
 
-/// States from the given one on, and the losses of the lanes at each step.
+/// The states from the given one on, and the losses of the lanes at each step.
 fn walk(engine: &mut Engine, ends: &Ends, which: &[End], start: &State, steps: Range<u32>) -> Result<(Vec<State>, Vec<Vec<f32>>)> {
     engine.set_state(start)?;
     let (mut states, mut losses) = (vec![start.clone()], Vec::new());
@@ -115,7 +115,7 @@ fn walk(engine: &mut Engine, ends: &Ends, which: &[End], start: &State, steps: R
     Ok((states, losses))
 }
 
-/// The relative difference of the gradients from two states.
+/// The relative difference between the gradients from two states.
 fn gradients_apart(engine: &mut Engine, ends: &Ends, which: &[End], starts: [&State; 2], steps: Range<u32>) -> Result<f64> {
     let mut both = Vec::new();
     for start in starts {
@@ -127,7 +127,7 @@ fn gradients_apart(engine: &mut Engine, ends: &Ends, which: &[End], starts: [&St
     Ok(crate::analysis::gradcheck::relative_error(&both[1], &both[0]))
 }
 
-/// The mean growth of the move a step, brought back to its length after each (Benettin et al. 1980).
+/// The mean log growth of the perturbation per step, rescaled to its length after each (Benettin et al. 1980).
 fn lyapunov(engine: &mut Engine, ends: &Ends, which: &[End], [start, moved]: [&State; 2], steps: Range<u32>) -> Result<f64> {
     let (mut a, mut b) = (start.clone(), moved.clone());
     let mut growth = vec![0.0; which.len()];
@@ -145,7 +145,7 @@ fn lyapunov(engine: &mut Engine, ends: &Ends, which: &[End], [start, moved]: [&S
     Ok(median(&growth) / f64::from(steps.end - steps.start))
 }
 
-/// a + MOVED (b - a) / |b - a|, by lane; b where it is a.
+/// a + MOVED (b - a) / |b - a|, by lane; b where the two are equal.
 fn brought_back(engine: &Engine, a: &State, b: &State, distances: &[f64]) -> State {
     let padded = pad4(engine.config.hidden) as usize;
     let mut out = b.clone();

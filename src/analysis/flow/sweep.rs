@@ -1,4 +1,4 @@
-//! The lab: fresh models over spectral radius, initialisation and activation; the decay that is measured against the theory's |lambda|^k.
+//! The sweep: fresh models over spectral radius, initialisation and activation; the measured decay against the theory's |lambda|^k.
 
 use super::jacobian;
 use crate::data::{Ends, Symbols};
@@ -17,14 +17,14 @@ use std::sync::Arc;
 pub enum Family {
     /// a Q, Q orthogonal: every singular value is a.
     Orthogonal,
-    /// Normal with standard deviation a / sqrt(H): eigenvalues fill the disc of radius a (nearly), the largest singular value is about 2 a.
+    /// Normal with standard deviation a / sqrt(H): eigenvalues (nearly) fill the disc of radius a, and the largest singular value is about 2 a.
     Normal,
     /// a I.
     Identity,
 }
 
 impl Family {
-    /// All.
+    /// All families.
     pub const ALL: [Family; 3] = [Family::Orthogonal, Family::Normal, Family::Identity];
 
     /// The initialisation of this family with a spectral radius.
@@ -52,19 +52,19 @@ impl fmt::Display for Family {
 pub struct Point {
     /// phi.
     pub activation: Activation,
-    /// How W_hh was drawn.
+    /// The distribution of W_hh.
     pub family: Family,
-    /// The radius that was asked for.
+    /// The requested radius.
     pub radius: f64,
-    /// The spectral radius that W_hh has.
+    /// The actual spectral radius of W_hh.
     pub spectral_radius: f64,
     /// Its largest singular value.
     pub spectral_norm: f64,
-    /// Measured factor a step, see [`lag_profile::Layer`]; NaN (null) where gradients are not finite.
+    /// Measured factor per step, see [`lag_profile::Layer`]; NaN (null) if gradients are not finite.
     pub decay_rate: f64,
-    /// Likewise.
+    /// Fit of that decay, see [`lag_profile::Layer`].
     pub decay_fit: f64,
-    /// In a word.
+    /// In one word.
     pub verdict: Verdict,
     /// Share of units whose slope is below 0.1.
     pub saturation: f64,
@@ -72,7 +72,7 @@ pub struct Point {
     pub log10_median: Vec<f64>,
 }
 
-/// All of them.
+/// The points of a sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sweep {
     /// Name of the text.
@@ -83,7 +83,7 @@ pub struct Sweep {
     pub hidden: u32,
     /// Layers.
     pub layers: u32,
-    /// Losses that were followed back, each.
+    /// Number of losses that were followed back, for each point.
     pub places: u32,
     /// Lags, steps.
     pub lags: Vec<u32>,
@@ -91,7 +91,7 @@ pub struct Sweep {
     pub points: Vec<Point>,
 }
 
-/// What is swept over.
+/// The grid of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grid {
     /// Spectral radii.
@@ -100,13 +100,13 @@ pub struct Grid {
     pub activations: Vec<Activation>,
     /// H.
     pub hidden: u32,
-    /// Layers; the profile is that of the one whose gradient fades slowest.
+    /// Layers; the profile is that of the layer whose gradient fades slowest.
     pub layers: u32,
     /// Seed of the weights.
     pub seed: u64,
 }
 
-/// Measures fresh models, without biases, on a text.
+/// Measures fresh models without biases on a text.
 ///
 /// # Errors
 /// If the text is too short, or the device fails.

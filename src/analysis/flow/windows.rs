@@ -1,4 +1,4 @@
-//! What windows miss of the gradient: an estimate that needs no full gradient, and the measured truth beside it.
+//! The bias of truncated windows: an estimate that needs no full gradient, and the measured value beside it.
 
 use super::{Layer, Options, Subject};
 use crate::analysis::gradcheck::relative_error;
@@ -16,17 +16,17 @@ use serde::Serialize;
 pub struct Bias {
     /// Steps of the window.
     pub tau: u32,
-    /// As the profile, and two truncated gradients, let one expect it.
+    /// Estimated from the profile and two truncated gradients.
     pub estimated: f64,
-    /// As it is.
+    /// Measured against the full gradient.
     pub measured: f64,
 }
 
 /// Windows over a stretch of a text.
 ///
-/// The estimate is `scale` times [`lag_profile::estimated_bias`]. How the bias falls with TAU is taken from the profile; how large it is, from how far the
-/// gradients of two windows lie apart, a short and a long one, against what the profile says of the two. The profile alone does not know how much of the
-/// gradients of single losses cancels in their sum: in a trained net most of it. The full gradient is not needed (after Aicher, Foti and Fox, 2019).
+/// The estimate is `scale` times [`lag_profile::estimated_bias`]. The profile gives how the bias falls with TAU. The distance between the gradients of a
+/// short and a long window, relative to what the profile predicts for them, gives its size: the profile alone does not know how much of the
+/// gradients of single losses cancels in their sum, in a trained net most of it. No full gradient is needed (after Aicher, Foti and Fox, 2019).
 pub struct Windows<'a> {
     device: &'a Device,
     subject: &'a Subject<'a>,
@@ -34,19 +34,19 @@ pub struct Windows<'a> {
     profiles: &'a [Layer],
     /// Steps of each lane, or of the longest sequence.
     longest: u32,
-    /// Longest window that the stretch was made for.
+    /// Longest window that the stretch of text was made for.
     most: u32,
-    /// What the profile's estimate is multiplied by.
+    /// Factor on the profile's estimate.
     pub scale: f64,
 }
 
 impl<'a> Windows<'a> {
-    /// Takes the two gradients.
+    /// Computes the two gradients.
     ///
     /// # Errors
     /// If the device fails, or the text can't be read.
     pub fn new(device: &'a Device, subject: &'a Subject<'a>, options: &'a Options, profiles: &'a [Layer]) -> Result<Self> {
-        // Where the profile alone would have the window.
+        // The window that the profile alone suggests.
         let guess = lag_profile::suggested_tau(profiles, 0.1);
         let most = guess.unwrap_or(64).clamp(16, 1 << 14);
         let mut windows = Windows { device, subject, options, profiles, longest: 0, most, scale: 1.0 };
@@ -66,7 +66,7 @@ impl<'a> Windows<'a> {
         lag_profile::suggested_tau(self.profiles, tolerance / self.scale)
     }
 
-    /// The bias of windows of powers of 4 up to four times the suggested one, and of that.
+    /// The bias of windows of powers of 4, up to four times the suggested window, and of the suggested one.
     ///
     /// # Errors
     /// As [`Windows::new`].
@@ -83,7 +83,7 @@ impl<'a> Windows<'a> {
         taus.into_iter().map(bias).collect()
     }
 
-    /// Symbols, or answers, whose losses are followed.
+    /// Number of symbols, or answers, whose losses are followed.
     ///
     /// # Errors
     /// If the text can't be read.
@@ -94,7 +94,7 @@ impl<'a> Windows<'a> {
         })
     }
 
-    /// The sequences, or the first symbols of the text: lanes in which the longest window occurs eight times or more, if it is long enough.
+    /// The sequences, or the first symbols of the text, in lanes that the longest window fits into eight times or more, if the text is long enough.
     fn source(&self) -> Result<Source> {
         if let Some(s) = &self.subject.sequences {
             return Ok(Source::Sequences(s.clone()));
