@@ -135,7 +135,7 @@ impl Flow {
         let (n, lanes) = (self.hidden, self.power.len());
         for lane in 0..lanes {
             let rows = || (0..carry.len() / (n * lanes)).map(|layer| (layer * lanes + lane) * n);
-            // Skips infinity and lets NaN be: the norms show them anyway.
+            // `max` ignores NaN, and an infinity skips the lane; the norms show both anyway.
             let most = rows().flat_map(|at| &carry[at..at + n]).fold(0f32, |m, x| m.max(x.abs()));
             if most == 0.0 || !most.is_finite() {
                 continue;
