@@ -34,9 +34,9 @@ pub enum Layout<'a> {
     Pieces(u32),
     /// Finite sequences followed by answers, see [`Sequences::asked`].
     Asked {
-        /// Steps of each.
+        /// Steps of each sequence.
         steps: u32,
-        /// Answers.
+        /// Number of answers.
         answers: u32,
     },
 }
@@ -123,8 +123,8 @@ impl Corpus {
         Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation, chance, notes })
     }
 
-    /// Splits a table: one series is a stream; several are finite sequences, long ones in pieces. The tail of each series is held out, and read from a
-    /// state warmed up on earlier rows.
+    /// Splits a table: one series is a stream; several are finite sequences, long ones in pieces.
+    /// The tail of each series is held out, and read from a state warmed up on earlier rows.
     ///
     /// # Errors
     /// [`Error::Input`] if there are too few rows for the lanes.

@@ -277,8 +277,8 @@ impl Engine {
     /// Computes loss and gradients of a window from the current state and leaves them on the device. `inputs` returns the inputs of a segment, `n` is N.
     ///
     /// # Errors
-    /// If the device or `inputs` fails; [`Error::Usage`] if the inputs do not fit the model, or N is not a finite number above 0. Parameters, moments and
-    /// state are then unchanged.
+    /// If the device or `inputs` fails; [`Error::Usage`] if the inputs do not fit the model,
+    /// or N is not a finite number above 0. Parameters, moments and state are then unchanged.
     pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>, n: f64) -> Result<()> {
         if !(n > 0.0 && n.is_finite()) {
             return Err(Error::Usage(format!("N is {n}; expected a number above 0, such as the steps and lanes that are scored")));
@@ -432,8 +432,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Everything that training resumes from, besides the parameters: moments (flat, empty if the rule has none), counts of applied and skipped updates,
-    /// and the state.
+    /// Everything that training resumes from, besides the parameters: moments (flat,
+    /// empty if the rule has none), counts of applied and skipped updates, and the state.
     ///
     /// # Errors
     /// If the device fails.

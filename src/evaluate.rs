@@ -113,8 +113,8 @@ impl EvalSet {
         Ok(asked.then_some(answers))
     }
 
-    /// For sequences with answers, the class probabilities at the last scored step of each, in list order; `None` for other sequences. Overwrites the
-    /// engine's state.
+    /// For sequences with answers, the class probabilities at the last scored step of
+    /// each, in list order; `None` for other sequences. Overwrites the engine's state.
     ///
     /// # Errors
     /// As for [`EvalSet::evaluate`].
@@ -250,8 +250,7 @@ mod tests {
         }
     }
 
-    /// 1,000 answers out of 50,000 classes with rising logits: comparing each class with all others would take minutes, a table of classes by classes 20
-    /// GB.
+    /// 1,000 answers out of 50,000 classes with rising logits: comparing each class with all others would take minutes, a table of classes by classes 20 GB.
     #[test]
     fn answers_of_many_classes_take_no_longer_than_their_scores() {
         let (classes, count) = (50_000u32, 1_000);

@@ -96,8 +96,8 @@ pub trait Executor: Send {
         Ok(())
     }
 
-    /// The share of the time from the first of those submissions to the last in which the device was idle; `None` if it has no clock, or fewer than two
-    /// were recorded.
+    /// The share of the time from the first of those submissions to the last in which
+    /// the device was idle; `None` if it has no clock, or fewer than two were recorded.
     ///
     /// # Errors
     /// As for [`Executor::run`].

@@ -1,5 +1,4 @@
-//! How the CPU kernels use the machine: a fixed split of work over threads, vector instructions by safe dispatch, and the single call into the matmul
-//! library.
+//! How the CPU kernels use the machine: a fixed split of work over threads, vector instructions by safe dispatch, and the single call into the matmul library.
 
 use std::ops::Range;
 
@@ -62,8 +61,8 @@ pub enum Parts {
 /// synchronization included (measured at B 2 and 4, H 512 and 1024: 1.2 to 1.5 times). From 8 lanes on they don't, even if W is larger than the caches.
 const LANES_EACH: usize = 4;
 
-/// Splits a scan by its sizes and the number of threads alone, so that the split is constant throughout a run. Either split gives the same sums, and so the
-/// same bits.
+/// Splits a scan by its sizes and the number of threads alone, so that the split is
+/// constant throughout a run. Either split gives the same sums, and so the same bits.
 pub fn part_scan(lanes: usize, columns: usize, threads: usize) -> Parts {
     if threads > 1 && lanes < LANES_EACH * threads { Parts::Columns(split_columns(columns, threads)) } else { Parts::Lanes(split(lanes, threads)) }
 }
@@ -162,8 +161,8 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// Largest part of the inner dimension passed to the library at once. It adds up to this many products in order, and more of them in parts whose length
-/// depends on the caches and the other sizes.
+/// Largest part of the inner dimension passed to the library at once. It adds up to this many products
+/// in order, and more of them in parts whose length depends on the caches and the other sizes.
 const INNER: usize = 512;
 /// With a transposed b, the library computes results of up to this many values differently, with another order of the sum.
 const SMALL: usize = 256;
@@ -247,7 +246,7 @@ mod tests {
         }
     }
 
-    /// The first and the last row of a product, or column of b^T, have the same bits whatever stands between them.
+    /// The first and last row of a product, or column of b^T, have the same bits whatever lies between them.
     #[test]
     fn a_row_of_a_product_does_not_depend_on_the_others() {
         let number = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5;

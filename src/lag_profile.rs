@@ -170,8 +170,8 @@ fn summarize(layer: usize, lags: u32, all: &[(LagNorms, Vec<End>)], (saturated, 
     l
 }
 
-/// The factor per step of the best geometric decay, by least squares over the logarithms of the last three quarters of the lags, and the fit's coefficient
-/// of determination. NaN if there are less than 2 values.
+/// The factor per step of the best geometric decay, by least squares over the logarithms of the last three
+/// quarters of the lags, and the fit's coefficient of determination. NaN if there are less than 2 values.
 fn decay(log10: &[f64]) -> (f64, f64) {
     let points: Vec<(f64, f64)> =
         log10.iter().enumerate().skip(log10.len() / 4).filter(|(_, y)| y.is_finite()).map(|(k, y)| (k as f64, y * std::f64::consts::LN_10)).collect();

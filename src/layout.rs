@@ -1,8 +1,8 @@
 //! Places slots in memory: packs them by lifetime into a few buffers (banks).
 //!
-//! A slot is persistent, or it lives within one recording only, from the first dispatch that binds it to the last; slots whose lifetimes don't overlap may
-//! share bytes. Two slots bound by the same dispatch are in different banks if it writes either of them: the state of a buffer is tracked as a whole, so it
-//! can't be bound for reading and for writing at once.
+//! A slot is persistent, or it lives within one recording only, from the first dispatch that binds it to the last; slots
+//! whose lifetimes don't overlap may share bytes. Two slots bound by the same dispatch are in different banks if it writes
+//! either of them: the state of a buffer is tracked as a whole, so it can't be bound for reading and for writing at once.
 
 use crate::arena::{Arena, Purpose, Slot, SlotInfo};
 use crate::kernel::Access;
@@ -135,11 +135,11 @@ impl Bank {
 /// The place of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Bank.
+    /// Index of the bank.
     pub bank: usize,
     /// First element in the bank, a multiple of 64.
     pub offset: u32,
-    /// Elements.
+    /// Number of elements.
     pub elements: u32,
 }
 

@@ -29,14 +29,14 @@
 //! | name | what it is |
 //! |---|---|
 //! | [`Device`] | an adapter or the CPU, opened by a [`DeviceSpec`] |
-//! | [`Text`], [`Symbols`], [`Corpus`] | a file, its vocabulary, and what of it is trained on and held out |
+//! | [`Text`], [`Symbols`], [`Corpus`] | a file, its vocabulary, and its training and held-out parts |
 //! | [`Settings`], [`Truncation`] | the sizes, how far back gradients flow, the optimizer, the goal |
 //! | [`Trainer`] | one update at a time; validation |
-//! | [`MemoryPlan`] | how a window is worked through within a memory budget ([`Settings::memory_budget`]); a trainer's is `trainer.engine.plan` |
+//! | [`MemoryPlan`] | how to run a window within a memory budget ([`Settings::memory_budget`]); a trainer's is `trainer.engine.plan` |
 //! | [`Model`] | architecture, vocabulary and parameters; safetensors and ONNX files |
-//! | [`Sampler`] | symbols drawn from a model |
-//! | [`Estimator`] | the gradient of a whole text at fixed parameters |
-//! | [`Engine`] | a model on a device, window by window, for data of your own ([`Batch`]) |
+//! | [`Sampler`] | samples symbols from a model |
+//! | [`Estimator`] | the gradient over a whole text at fixed parameters |
+//! | [`Engine`] | a model on a device, window by window, for custom data ([`Batch`]) |
 //!
 //! # Versions
 //!

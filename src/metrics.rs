@@ -143,8 +143,7 @@ impl Meter {
         Some(Report { mark, loss: m.loss, mean_loss, norm: m.norm, speed: 0.0, skipped, clipped, jumped_from })
     }
 
-    /// Detects a jump: a loss that gives up half of the gain over a uniform guess, and at least a fifth of the guess. Reported once until the loss comes
-    /// back.
+    /// Detects a jump: a loss that gives up half of the gain over a uniform guess, and at least a fifth of the guess. Reported once until the loss comes back.
     fn jump(&self, mean_loss: f64, progress: &mut Progress) -> Option<f64> {
         let lowest = progress.lowest_loss.unwrap_or(f64::INFINITY);
         let jumped = mean_loss > lowest + (0.5 * (self.guess - lowest)).max(0.2 * self.guess);

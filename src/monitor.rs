@@ -52,8 +52,8 @@ impl Monitor {
         self.engine.device_bytes()
     }
 
-    /// The `monitor` of a line: measurements after an update that changed `before` to `after` by `gradients`, all flat. Positions in the text are resampled
-    /// for each update.
+    /// The `monitor` of a line: measurements after an update that changed `before` to `after`
+    /// by `gradients`, all flat. Positions in the text are resampled for each update.
     ///
     /// # Errors
     /// If the device fails, or the text can't be read.

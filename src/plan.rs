@@ -1,8 +1,8 @@
 //! The planner: runs a window of any length within a memory budget.
 //!
-//! A window is split into segments of S steps. The first pass keeps the h of some segments; of the others it stores only states, at some or all of their
-//! starts, from which they are recomputed, see [`crate::schedule`]. Among the plans that fit, the planner takes the one predicted to be fastest: the least
-//! recomputation, and of equals the largest S.
+//! A window is split into segments of S steps. The first pass keeps the h of some segments; of the others it stores only
+//! states, at some or all of their starts, from which they are recomputed, see [`crate::schedule`]. Among the plans that
+//! fit, the planner takes the one predicted to be fastest: the least recomputation, and of equals the largest S.
 
 use crate::arena::Purpose;
 use crate::dims::{Dims, pad4};
@@ -99,7 +99,7 @@ pub struct Plan {
 pub struct Workload {
     /// The model.
     pub config: Config,
-    /// B.
+    /// B: number of lanes.
     pub lanes: u32,
     /// Length of the longest window in steps.
     pub window: u32,
@@ -265,8 +265,8 @@ impl Plan {
         (most, all as f64 / f64::from(segments))
     }
 
-    /// Predicted time of an update over the longest window, relative to a plan that keeps everything in long segments: from operations, and a fixed cost of
-    /// each pass over a segment.
+    /// Predicted time of an update over the longest window, relative to a plan that keeps
+    /// everything in long segments: from operations, and a fixed cost of each pass over a segment.
     pub fn time_factor(&self, config: &Config) -> f64 {
         let (mut forward, mut backward) = operations(config);
         let kept = forward + backward;
@@ -289,8 +289,7 @@ impl Plan {
     }
 }
 
-/// Floating-point operations per step and lane, forward and backward: products with `[D,H]`, `[H,H]` and `[V,H]` matrices; one-hot symbols are only looked
-/// up.
+/// Floating-point operations per step and lane, forward and backward: products with `[D,H]`, `[H,H]` and `[V,H]` matrices; one-hot symbols are only looked up.
 pub(crate) fn operations(config: &Config) -> (f64, f64) {
     let [h, v, l] = [config.hidden, config.outputs(), config.layers].map(f64::from);
     let d = if let Input::Symbols(_) = config.input { 0.0 } else { f64::from(config.input.width()) };

@@ -1,10 +1,10 @@
 //! Reads parts of streams side by side with the results of reading each stream in one piece.
 //!
-//! A part begins with some warm-up steps from a zero state. Most nets have forgotten their start by then; some have not, and some never do. So the state of
-//! each part at its first own step is compared with the final state of the previous part, at the same position. If the two differ, the part is reread from
-//! the latter until its state agrees with its earlier reading at the same step: from there on, that reading is right. If the final state of a part changes,
-//! the next part is checked again, until no states differ. The first part of a stream never changes, so each round settles at least one more: at worst, a
-//! stream is read from end to end.
+//! A part begins with some warm-up steps from a zero state. Most nets have forgotten their start by then; some have not, and some
+//! never do. So the state of each part at its first own step is compared with the final state of the previous part, at the same
+//! position. If the two differ, the part is reread from the latter until its state agrees with its earlier reading at the same step:
+//! from there on, that reading is right. If the final state of a part changes, the next part is checked again, until no states differ.
+//! The first part of a stream never changes, so each round settles at least one more: at worst, a stream is read from end to end.
 
 use crate::data::Parts;
 use crate::dims::pad4;
@@ -12,8 +12,8 @@ use crate::engine::Engine;
 use crate::error::Result;
 use std::ops::Range;
 
-/// The relative distance of two states of a layer above which they differ. Rounding stays far below; a difference of this size changes a mean loss by less
-/// than 1e-4 nats.
+/// The relative distance of two states of a layer above which they differ. Rounding stays
+/// far below; a difference of this size changes a mean loss by less than 1e-4 nats.
 pub const TOLERANCE: f64 = 1e-4;
 /// Steps from a part's first own step to the first check whether it agrees with its earlier reading; the distance doubles for each next check.
 const FIRST_MARK: u32 = 256;

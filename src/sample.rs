@@ -44,8 +44,8 @@ impl Sampler {
     /// A sampler over the flat parameters of a model.
     ///
     /// # Errors
-    /// If memory is short; [`Error::Usage`] if the model reads no symbols, the parameters don't fit the model, or the separator has a symbol that the model
-    /// does not read.
+    /// If memory is short; [`Error::Usage`] if the model reads no symbols, the parameters
+    /// don't fit the model, or the separator has a symbol that the model does not read.
     pub fn new(config: Config, parameters: &[f32], options: Options) -> Result<Self> {
         config.dims(1).checked()?;
         if config.input.symbols() == 0 || config.input.symbols() != config.outputs() {

@@ -1,10 +1,10 @@
 //! The order in which the segments of a window are computed, so that few of their states must be stored.
 //!
-//! A segment's backward pass needs its h, which its forward pass computes from the state at its start. With room for `stored` states (including that at the
-//! window's start), the first pass stores some of them; then, from the last segment on, each is recomputed from the nearest stored state before it, storing
-//! states on the way where room has become free. With at most r recomputations per segment, this handles windows of up to C(stored + r, r) segments, with
-//! the fewest recomputations: Griewank and Walther, "Algorithm 799: revolve" (2000); for recurrent nets Gruslys et al. (2016). The h of the last `places`
-//! segments is kept from the first pass on.
+//! A segment's backward pass needs its h, which its forward pass computes from the state at its start. With room for `stored` states
+//! (including that at the window's start), the first pass stores some of them; then, from the last segment on, each is recomputed from
+//! the nearest stored state before it, storing states on the way where room has become free. With at most r recomputations per
+//! segment, this handles windows of up to C(stored + r, r) segments, with the fewest recomputations: Griewank and Walther, "Algorithm
+//! 799: revolve" (2000); for recurrent nets Gruslys et al. (2016). The h of the last `places` segments is kept from the first pass on.
 
 /// One pass over a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +81,8 @@ fn units(segments: u32, places: u32) -> u32 {
     segments.saturating_sub(places) + 1
 }
 
-/// Splits a range of `n` units: the first part is computed from the state at its start once that is reached again. `stored` counts the room for states from
-/// that state on.
+/// Splits a range of `n` units: the first part is computed from the state at its start
+/// once that is reached again. `stored` counts the room for states from that state on.
 fn part(n: u64, stored: u32) -> u64 {
     let most = most(n, stored);
     let before = |r: u32| if most > r { reach(stored, most - 1 - r) } else { 0 };

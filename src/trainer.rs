@@ -270,9 +270,9 @@ impl Trainer {
         self.read_again
     }
 
-    /// Counts the lanes of a stream that are trapped: they begin an epoch from zero, and after 256 steps their state still differs by more than a tenth
-    /// from that of a lane that continues where the previous one ended. Returns `(trapped, examined)` lanes. Call it at the end of an epoch; it changes
-    /// nothing. `None` for sequences or a single lane.
+    /// Counts the lanes of a stream that are trapped: they begin an epoch from zero, and after 256 steps their state still
+    /// differs by more than a tenth from that of a lane that continues where the previous one ended. Returns `(trapped,
+    /// examined)` lanes. Call it at the end of an epoch; it changes nothing. `None` for sequences or a single lane.
     ///
     /// # Errors
     /// As for [`Trainer::validate`].

@@ -1,8 +1,8 @@
 //! Truncation strategies: where windows end, and how gradients are scaled at each step back.
 //!
-//! Strategies differ only in this: `xi_t` scales the gradient that flows from step t to the previous one, and is 0 at a cut. Randomized truncation scales
-//! what it does not cut so that the expectation of xi, given the earlier cuts, is 1: then the mean of the sum of a stream's window gradients is the full
-//! gradient, if each is divided by the same constant N.
+//! Strategies differ only in this: `xi_t` scales the gradient that flows from step t to the previous one, and is 0 at a
+//! cut. Randomized truncation scales what it does not cut so that the expectation of xi, given the earlier cuts, is 1: then
+//! the mean of the sum of a stream's window gradients is the full gradient, if each is divided by the same constant N.
 
 use crate::error::{Error, Result};
 use rand::rngs::ChaCha8Rng;
@@ -195,8 +195,8 @@ impl Truncation {
         }
     }
 
-    /// Mean length of a window that begins `steps` steps before the end of a lane: the sum over n < steps of the probability that none of the first n edges
-    /// is cut.
+    /// Mean length of a window that begins `steps` steps before the end of a lane: the
+    /// sum over n < steps of the probability that none of the first n edges is cut.
     pub fn expected_window(&self, steps: u32) -> f64 {
         let (mut survives, mut sum) = (1.0, 0.0);
         for n in 0..steps {

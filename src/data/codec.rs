@@ -13,7 +13,7 @@ pub enum Codec {
     Labels {
         /// The symbols.
         vocabulary: Vocabulary,
-        /// The labels, by class.
+        /// The label of each class.
         labels: Vec<String>,
     },
     /// Reads rows of values; forecasts the rows after them.

@@ -20,7 +20,7 @@ pub enum Content {
 pub(super) enum Target {
     /// The symbol n positions further on.
     Ahead(u32),
-    /// This class.
+    /// A class.
     Class(u32),
 }
 
@@ -74,7 +74,7 @@ impl Content {
         }
     }
 
-    /// The symbols, where there are any.
+    /// The symbols, if it has any.
     pub fn symbols(&self) -> Option<&Arc<Symbols>> {
         match self {
             Content::Symbols(symbols) => Some(symbols),
@@ -90,8 +90,8 @@ impl Content {
         }
     }
 
-    /// Fills in what some steps of a lane read and predict. The first step reads position `from`, the others those after it. Position -1 holds `before`,
-    /// and so does the position after the last.
+    /// Fills in what some steps of a lane read and predict. The first step reads position `from`, the
+    /// others those after it. Position -1 holds `before`, and so does the position after the last.
     pub(super) fn fill(&self, grid: &mut Grid<'_>, (steps, lane): (Range<u32>, u32), from: i64, before: u32, target: Target) -> Result<()> {
         match self {
             Content::Symbols(symbols) => {

@@ -19,7 +19,7 @@ enum Format {
     Zip,
     /// Word, OpenDocument, EPUB: a zip of XML.
     Document,
-    /// A workbook, likewise.
+    /// A spreadsheet: also a zip of XML.
     Sheet,
     Pdf,
     Binary,

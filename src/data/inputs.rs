@@ -96,7 +96,7 @@ impl<'a> Grid<'a> {
 /// A window given in full, for gradient checks and custom data. All arrays are `[T, B]`, time-major.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Batch {
-    /// B.
+    /// B: number of lanes.
     pub lanes: u32,
     /// Input symbols.
     pub tokens: Vec<u32>,

@@ -46,7 +46,7 @@ pub struct Texts {
     pub notes: Vec<String>,
 }
 
-/// One line of the table.
+/// A line of the table.
 struct Line {
     number: u64,
     text: String,
@@ -54,8 +54,8 @@ struct Line {
 }
 
 impl Labelled {
-    /// Reads a table. Cells are separated by tabs, commas, semicolons or bars, and may be in double quotes. `known` holds the symbols and labels of a
-    /// model; no others may occur.
+    /// Reads a table. Cells are separated by tabs, commas, semicolons or bars, and may be in
+    /// double quotes. `known` holds the symbols and labels of a model; no others may occur.
     ///
     /// # Errors
     /// [`Error::Input`] with the line, if columns are missing, cells are empty, or symbols or labels are unknown; or if all labels are equal.
@@ -115,8 +115,8 @@ impl Labelled {
 }
 
 impl Texts {
-    /// Reads texts without labels: the column `text` of a table. Without that name, the column of texts if the file is laid out like that of training
-    /// (`columns`), else each whole line.
+    /// Reads texts without labels: the column `text` of a table. Without that name, the column
+    /// of texts if the file is laid out like that of training (`columns`), else each whole line.
     ///
     /// # Errors
     /// [`Error::Input`] with the line, if the column is missing, a text is empty, or it has symbols that the model lacks.
@@ -292,9 +292,8 @@ fn place(name: &str, records: &Records, names: &[String], header: bool, column: 
     }
 }
 
-/// Whether line 1 names the columns. It does if the user says so, if a column is given by name, or if it counts from 0 as pandas does. If columns are given
-/// by number, it does if its label occurs in no other line and its cells are typical column names, or the text cell is one word while the texts have
-/// several.
+/// Whether line 1 names the columns. It does if the user says so, if a column is given by name, or if it counts from 0 as pandas does. If columns are given by
+/// number, it does if its label occurs in no other line and its cells are typical column names, or the text cell is one word while the texts have several.
 fn header(name: &str, records: &Records, wanted: Wanted<'_>) -> Result<(bool, Vec<String>)> {
     let named = [wanted.label, wanted.text].into_iter().flatten().find(|c| is_name(c));
     match (wanted.header, named) {

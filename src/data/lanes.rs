@@ -44,7 +44,7 @@ impl Lanes {
         self.steps
     }
 
-    /// B.
+    /// B: number of lanes.
     pub fn lanes(&self) -> u32 {
         self.lanes
     }

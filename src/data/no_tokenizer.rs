@@ -54,7 +54,7 @@ impl Tokenizer {
     /// The tokens of a text.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn encode(&self, _: &str) -> Result<Vec<u32>> {
         match *self {}
     }
@@ -62,7 +62,7 @@ impl Tokenizer {
     /// The byte at which each token of a text begins.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn starts(&self, _: &str) -> Result<Vec<usize>> {
         match *self {}
     }
@@ -70,7 +70,7 @@ impl Tokenizer {
     /// The text of tokens.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn decode(&self, _: &[u32]) -> Result<String> {
         match *self {}
     }

@@ -32,8 +32,8 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// Splits a stream into parts of equal length for evaluation; every position but the first is scored once. Uses `lanes` of `all` lanes; the others are
-    /// idle.
+    /// Splits a stream into parts of equal length for evaluation; every position but
+    /// the first is scored once. Uses `lanes` of `all` lanes; the others are idle.
     ///
     /// # Errors
     /// [`Error::Input`] if there is nothing to score.

@@ -59,8 +59,7 @@ impl Ends {
         Ok(Ends { symbols, before: 0, ahead: 1, list })
     }
 
-    /// `count` positions in sequences spread evenly over the text, each at a step sampled among the scored ones. Lags reach back to the start of the
-    /// sequence.
+    /// `count` positions in sequences spread evenly over the text, each at a step sampled among the scored ones. Lags reach back to the start of the sequence.
     ///
     /// # Errors
     /// [`Error::Input`] if no sequence is longer than `lags`.
@@ -93,8 +92,8 @@ impl Ends {
         &self.list
     }
 
-    /// The inputs of the steps in `range` of windows of `steps` steps that end at `which`, one per lane; `weight` returns the loss weight of a step. Steps
-    /// before a lane's first symbol are idle.
+    /// The inputs of the steps in `range` of windows of `steps` steps that end at `which`, one per
+    /// lane; `weight` returns the loss weight of a step. Steps before a lane's first symbol are idle.
     ///
     /// # Errors
     /// If the text can't be read.

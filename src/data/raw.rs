@@ -1,5 +1,5 @@
-//! Random access to bytes in a file or in memory. Files are not memory-mapped: if another program truncates one, a read fails instead of a signal ending
-//! the process.
+//! Random access to bytes in a file or in memory. Files are not memory-mapped: if
+//! another program truncates one, a read fails instead of a signal ending the process.
 
 use std::fs::File;
 use std::io;

@@ -27,8 +27,8 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Splits a file. Chooses the delimiter that splits most records into the same number of cells, 2 or more; one for which line 1 has all cells `named`
-    /// comes first.
+    /// Splits a file. Chooses the delimiter that splits most records into the same number
+    /// of cells, 2 or more; one for which line 1 has all cells `named` comes first.
     ///
     /// # Errors
     /// [`Error::Input`] with the line, for an unclosed quote or a record with another number of cells.
@@ -81,8 +81,8 @@ fn even(content: &str, delimiter: u8) -> bool {
     first > 0 && counts.all(|n| n == first)
 }
 
-/// Whether quotes enclose cells, for the whole file. They do if each quote that opens a cell is closed at the cell's end. If one is not, and the lines are
-/// even without them, quotes are ordinary characters.
+/// Whether quotes enclose cells, for the whole file. They do if each quote that opens a cell is closed at
+/// the cell's end. If one is not, and the lines are even without them, quotes are ordinary characters.
 fn quotes(name: &str, content: &str, delimiter: u8) -> Result<(bool, Vec<String>)> {
     let Some([opened, at]) = stray(content.as_bytes(), delimiter) else { return Ok((true, Vec::new())) };
     if even(content, delimiter) {
@@ -148,10 +148,7 @@ fn cut(name: &str, content: &str, delimiter: u8, quoting: bool) -> Result<Vec<Re
     Ok(list)
 }
 
-/// Number of line ends in a range:
-/// , \r
-/// , or \r alone. A range may end between \r and
-/// .
+/// Number of line ends in a range: \n, \r\n, or \r alone. A range may end between \r and \n.
 fn ends_of_lines(bytes: &[u8], range: Range<usize>) -> u64 {
     range.filter(|&i| bytes[i] == b'\n' || (bytes[i] == b'\r' && bytes.get(i + 1) != Some(&b'\n'))).count() as u64
 }

@@ -18,9 +18,7 @@ pub struct LineEnds {
 }
 
 impl LineEnds {
-    /// A note for the user if there are line ends other than "
-    /// ", all of which are read as "
-    /// ".
+    /// A note for the user if there are line ends other than "\n", all of which are read as "\n".
     pub fn note(&self) -> Option<String> {
         match (self.lf, self.crlf, self.cr) {
             (_, 0, 0) => None,
@@ -78,9 +76,7 @@ impl Index {
     }
 }
 
-/// The characters of a text as read, each with the byte at which it begins. With `line_ends`, "\r
-/// " and "\r" are "
-/// ".
+/// The characters of a text as read, each with the byte at which it begins. With `line_ends`, "\r\n" and "\r" are "\n".
 pub(super) fn characters(text: &str, line_ends: bool) -> impl Iterator<Item = (usize, char)> + '_ {
     let mut all = text.char_indices().peekable();
     std::iter::from_fn(move || match all.next()? {

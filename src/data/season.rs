@@ -30,9 +30,9 @@ type Series = Vec<f64>;
 
 /// The season of the targets in the `training` rows of each series, if there is one.
 ///
-/// Means of blocks of 1, 2, 4, ... rows, and their changes, remove trends, slow swings and noise shorter than a block. An autocorrelation that is left at
-/// some lag is a season or chance, whose size is known. Of the seasons found, takes the one at which values are closest to those one season later, or a
-/// shorter one that is nearly as good.
+/// Means of blocks of 1, 2, 4, ... rows, and their changes, remove trends, slow swings and noise shorter than a block.
+/// An autocorrelation that is left at some lag is a season or chance, whose size is known. Of the seasons found, takes
+/// the one at which values are closest to those one season later, or a shorter one that is nearly as good.
 pub(super) fn detected(sheet: &Sheet, training: &[Range<usize>]) -> Option<u32> {
     let count = (training.len() * sheet.targets.len()).max(1);
     let most = (ALL_ROWS / count.min(SERIES)).min(ROWS);
@@ -218,8 +218,8 @@ fn explained(values: &[f64], season: usize) -> f64 {
     (1..=(season / 2).clamp(1, 4)).map(wave).sum()
 }
 
-/// Similarity of values to those one season before, from 1 (equal) to 0 (no more than to any other), over the series that are at least three times as long
-/// as `longest`.
+/// Similarity of values to those one season before, from 1 (equal) to 0 (no more than
+/// to any other), over the series that are at least three times as long as `longest`.
 fn likeness(all: &[Series], season: usize, longest: usize) -> f64 {
     let mut sums = (0.0, 0.0);
     for series in all.iter().filter(|s| s.len() >= 3 * longest) {

@@ -107,8 +107,8 @@ impl Sequences {
         Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::All })
     }
 
-    /// Cuts a text into pieces of `steps` input symbols, one per step, followed by `answers` symbols, which are the targets of the last steps in order;
-    /// only those are scored. Drops the remainder.
+    /// Cuts a text into pieces of `steps` input symbols, one per step, followed by `answers` symbols,
+    /// which are the targets of the last steps in order; only those are scored. Drops the remainder.
     ///
     /// # Errors
     /// [`Error::Input`] if it is shorter than one piece.

@@ -27,8 +27,7 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The scale of some values, in two passes in f64; `None` if they differ by no more than the rounding of values as large as `size`, or if there are
-    /// none.
+    /// The scale of some values, in two passes in f64; `None` if they differ by no more than the rounding of values as large as `size`, or if there are none.
     fn of(numbers: impl Iterator<Item = f64> + Clone, size: f64) -> Option<Self> {
         let count = numbers.clone().count() as f64;
         let mean = numbers.clone().sum::<f64>() / count;
@@ -99,7 +98,7 @@ pub struct Series {
 pub struct SeriesSpec {
     /// The columns.
     pub asked: ColumnSpec,
-    /// N.
+    /// N: rows ahead.
     pub horizon: u32,
     /// Which changes are read and forecast in place of values.
     pub difference: Difference,
@@ -343,7 +342,7 @@ impl Table {
         pieces.clamp(1, 32) as u32
     }
 
-    /// N.
+    /// N: rows ahead.
     pub fn horizon(&self) -> usize {
         self.series.horizon as usize
     }

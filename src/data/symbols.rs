@@ -54,8 +54,7 @@ impl Symbols {
     /// which end where lines do; or, with a separator, each sequence and each separator by itself, so that [`Symbols::split`] can tell them apart.
     ///
     /// # Errors
-    /// [`Error::Input`] if it has a character that the vocabulary lacks, saying which and where; or if the tokenizer fails, or makes nothing of the
-    /// separator.
+    /// [`Error::Input`] if it has a character that the vocabulary lacks, saying which and where; or if the tokenizer fails, or makes nothing of the separator.
     pub fn separated(text: Text, vocabulary: Vocabulary, separator: Option<&str>) -> Result<Self> {
         Self::lenient(text, vocabulary, separator, Unknown::Refuse)
     }
@@ -351,8 +350,7 @@ mod tests {
             assert!(expected.notes().is_empty());
             let all = all_of(&expected);
             let mixed_ends = lf.split_inclusive('\n').zip(["\r\n", "\n", "\r"].into_iter().cycle()).map(|(l, end)| l.replace('\n', end)).collect::<String>();
-            // "\r" before "
-            // " would be one line end, not two.
+            // "\r" before "\n" would be one line end, not two.
             let mixed_ends = if mixed_ends.contains("\r\r\n") || lf.contains("\n\n") { lf.replace('\n', "\r\n") } else { mixed_ends };
             for (other, note) in [(lf.replace('\n', "\r\n"), "CRLF"), (lf.replace('\n', "\r"), "CR;"), (mixed_ends, "line ends"), (format!("\u{feff}{lf}"), "")]
             {

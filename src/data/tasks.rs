@@ -1,7 +1,7 @@
 //! Synthetic tasks: finite sequences that end with a question about something seen a known number of steps before.
 //!
-//! A sequence is a piece of a generated text: the input symbols, one per step, followed by the answers. Only the steps at which an answer is due are
-//! scored, see [`super::Sequences::asked`].
+//! A sequence is a piece of a generated text: the input symbols, one per step, followed by the
+//! answers. Only the steps at which an answer is due are scored, see [`super::Sequences::asked`].
 
 use super::{Kind, Symbols, Text, Vocabulary};
 use crate::error::{Error, Result};

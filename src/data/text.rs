@@ -43,8 +43,8 @@ impl Text {
         Text { name: name.to_string(), path: None, raw: Raw::Batch(Arc::new(content.into())), checksum: OnceLock::new(), otherwise: None, unknown: None }
     }
 
-    /// Opens a file. It is read on demand and takes no memory, however long it is. Sources that can be read only once (`-` for standard input, a pipe) are
-    /// read into memory and have no path.
+    /// Opens a file. It is read on demand and takes no memory, however long it is. Sources that can
+    /// be read only once (`-` for standard input, a pipe) are read into memory and have no path.
     ///
     /// # Errors
     /// [`Error::Input`] if it can't be read, is a directory or a device, or is empty.
@@ -173,8 +173,8 @@ impl Text {
         }
     }
 
-    /// Passes all characters in order to `each`, with the byte at which they begin: in pieces of whole characters that never split "\r
-    /// ". Skips a byte order mark at the start.
+    /// Passes all characters in order to `each`, with the byte at which they begin: in pieces
+    /// of whole characters that never split "\r\n". Skips a byte order mark at the start.
     ///
     /// # Errors
     /// [`Error::Input`] if it is not UTF-8, saying what it is instead and what to do; or as [`Text::read`].
@@ -189,8 +189,7 @@ impl Text {
                 Err(e) if e.error_len().is_none() && !last => std::str::from_utf8(&bytes[mark..mark + e.valid_up_to()]).unwrap_or_default(),
                 Err(e) => return Err(self.no_text(at + (mark + e.valid_up_to()) as u64)),
             };
-            // The next piece may begin with the "
-            // " that belongs to it.
+            // The next piece may begin with the "\n" that belongs to it.
             let content = content.strip_suffix('\r').filter(|_| !last).unwrap_or(content);
             each(at + mark as u64, content)?;
             Ok(mark + content.len())
@@ -212,10 +211,7 @@ impl Text {
         Error::Input(encoding::refusal(&self.name, self.path.as_deref(), &head, &around, &place, self.otherwise))
     }
 
-    /// The whole text, without a byte order mark, and with "
-    /// " for each line end ("
-    /// ", "\r
-    /// " or "\r").
+    /// The whole text, without a byte order mark, and with "\n" for each line end ("\n", "\r\n" or "\r").
     ///
     /// # Errors
     /// [`Error::Input`] if it is not UTF-8, saying what it is instead and what to do; or if it can't be read.
@@ -271,8 +267,7 @@ pub fn whole(path: &Path, expected: &str) -> Result<String> {
     Text::open_as(path, expected)?.utf8()
 }
 
-/// Replaces every line end by "
-/// ".
+/// Replaces every line end by "\n".
 pub(super) fn with_lf(text: &str) -> Cow<'_, str> {
     match memchr::memchr(b'\r', text.as_bytes()) {
         Some(_) => text.replace("\r\n", "\n").replace('\r', "\n").into(),

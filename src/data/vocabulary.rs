@@ -97,9 +97,7 @@ impl Vocabulary {
         (Vocabulary { symbols, ..self.clone() }, before)
     }
 
-    /// Whether "\r
-    /// " and "\r" are read as "
-    /// ". False for bytes, and if "\r" is a symbol.
+    /// Whether "\r\n" and "\r" are read as "\n". False for bytes, and if "\r" is a symbol.
     pub fn joins_line_ends(&self) -> bool {
         match self.kind {
             Kind::Bytes => false,

@@ -32,15 +32,15 @@ pub const STEPS: u32 = 8;
 pub struct LagNorms {
     /// Number of lags: k runs from 0 to `lags` - 1.
     pub lags: u32,
-    /// B.
+    /// B: number of lanes.
     pub lanes: u32,
     /// Per layer `[lags, B]`; minus infinity for a zero gradient, NaN for a non-finite one.
     pub ln: Vec<Vec<f64>>,
 }
 
 impl Engine {
-    /// An engine that can also measure lag norms, over windows of up to `window` steps in `lanes` lanes, with `steps` steps between rescalings (see
-    /// [`STEPS`]). It trains like any other.
+    /// An engine that can also measure lag norms, over windows of up to `window` steps in `lanes`
+    /// lanes, with `steps` steps between rescalings (see [`STEPS`]). It trains like any other.
     ///
     /// # Errors
     /// If sizes are invalid, or the device refuses.

@@ -16,8 +16,8 @@ use crate::plan::Plan;
 use crate::relay::{self, Again, Reading};
 use serde::{Deserialize, Serialize};
 
-/// Rows of a series read in one lane. A longer series is split, from its first row on, into parts of this length that are read side by side. The splits
-/// must not depend on which rows are requested.
+/// Rows of a series read in one lane. A longer series is split, from its first row on, into parts of
+/// this length that are read side by side. The splits must not depend on which rows are requested.
 const PART: u32 = 8192;
 /// Lanes, at most.
 const LANES: usize = 32;

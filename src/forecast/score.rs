@@ -131,7 +131,7 @@ impl Sums {
 pub struct Score {
     /// Columns that are forecast.
     pub targets: Vec<String>,
-    /// N.
+    /// N: rows ahead.
     pub horizon: u32,
     /// Rows per season; `None` if there is none, or a forecast has no row a season before.
     pub season: Option<u32>,
@@ -176,7 +176,7 @@ impl Score {
         self.all.sum(method, |i| i % self.targets.len() == target)
     }
 
-    /// Errors of all targets over all horizons, whatever their units.
+    /// Errors of all targets over all horizons, regardless of units.
     pub fn all(&self, method: Method) -> Option<Errors> {
         self.all.sum(method, |_| true)
     }
@@ -222,14 +222,14 @@ impl Score {
         merged(whole, figures(|m| self.all(m)))
     }
 
-    /// The figures of one series.
+    /// The errors of one series.
     fn json_of(&self, name: &str, sums: &Sums) -> Value {
         let targets = self.targets.len();
         let target = |j: usize| merged(json!({ "name": self.targets[j] }), figures(|m| sums.sum(m, |i| i % targets == j)));
         json!({ "name": name, "scored_steps": sums.steps, "targets": (0..targets).map(target).collect::<Vec<_>>() })
     }
 
-    /// A table of all figures, for a terminal.
+    /// A table of all errors, for a terminal.
     pub fn table(&self) -> String {
         let wide = self.targets.iter().map(|t| t.chars().count()).max().unwrap_or(0).max(6);
         let mut out =

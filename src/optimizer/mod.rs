@@ -1,5 +1,4 @@
-//! Optimizers as PyTorch defines them, clipping, and schedules of the learning rate. An update rule is one file of this folder and one line of the list
-//! below.
+//! Optimizers as PyTorch defines them, clipping, and schedules of the learning rate. An update rule is one file of this folder and one line of the list below.
 
 mod clip;
 mod rule;

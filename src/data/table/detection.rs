@@ -24,8 +24,7 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    /// Detects a table by its file name (.csv, .tsv, .tab) or by its content: the same number of cells in each line, and a numeric column. `None` for a
-    /// text.
+    /// Detects a table by its file name (.csv, .tsv, .tab) or by its content: the same number of cells in each line, and a numeric column. `None` for a text.
     pub(crate) fn of(text: &Text) -> Option<Self> {
         let ending = text.path.as_deref().and_then(|p| p.extension()).map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
         let named = ["csv", "tsv", "tab"].contains(&ending.as_str());
@@ -71,8 +70,8 @@ impl Looks {
         Some(Looks { file: file.to_string(), delimiter, names, numbers })
     }
 
-    /// Whether the content alone suffices: all columns but one (a time, a name, a label) are numeric; separated by spaces, which texts have too, all
-    /// columns; or one numeric column below its name.
+    /// Whether the content alone suffices: all columns but one (a time, a name, a label) are numeric;
+    /// separated by spaces, which texts have too, all columns; or one numeric column below its name.
     fn telling(&self) -> bool {
         let others = self.numbers.iter().filter(|is| !**is).count();
         let enough = if self.delimiter == ' ' { others == 0 } else { others <= 1 };

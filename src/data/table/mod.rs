@@ -92,8 +92,7 @@ pub struct Column {
     pub values: Vec<f64>,
     /// The rows whose cell was empty, in order.
     pub filled: Vec<u32>,
-    /// The last known value up to each row of its series, and before the first known one, that one. Empty if no cell was empty; NaN if a series has no
-    /// value.
+    /// The last known value up to each row of its series, and before the first known one, that one. Empty if no cell was empty; NaN if a series has no value.
     pub carried: Vec<f64>,
 }
 
@@ -103,8 +102,8 @@ impl Column {
         self.filled.is_empty() || self.filled.binary_search(&(row as u32)).is_err()
     }
 
-    /// The last known value up to a row of its series, whatever filled the empty cells: the naive forecast, the base of changes, and the target where no
-    /// value is known.
+    /// The last known value up to a row of its series, whatever filled the empty cells:
+    /// the naive forecast, the base of changes, and the target where no value is known.
     pub fn last_known(&self, row: usize) -> f64 {
         self.carried.get(row).map_or(self.values[row], |x| if x.is_nan() { self.values[row] } else { *x })
     }
@@ -190,8 +189,7 @@ impl Sheet {
         self.columns[..self.features].iter().map(|c| c.name.clone()).collect()
     }
 
-    /// The times of the `count` rows after the last of a series, as the file would write them; `None` if time steps are uneven, or there is no column of
-    /// time.
+    /// The times of the `count` rows after the last of a series, as the file would write them; `None` if time steps are uneven, or there is no column of time.
     pub fn times_to_come(&self, group: usize, count: usize) -> Option<Vec<String>> {
         let clock = self.clocks.get(group)?.as_ref()?;
         (1..=count as i64).map(|n| clock.after(n)).collect()

@@ -132,7 +132,7 @@ pub(super) fn written(format: &str, at: DateTime, offset: Option<i32>) -> Option
 /// Checks that times can be written and parsed in a strftime format.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says what is wrong with it.
 pub(crate) fn check_format(format: &str) -> std::result::Result<(), String> {
     let at = DateTime::constant(2026, 1, 31, 13, 5, 9, 0);
     let text = written(format, at, Some(0)).ok_or_else(|| "it has a part that is not known".to_string())?;

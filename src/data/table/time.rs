@@ -10,7 +10,7 @@ use jiff::fmt::strtime;
 pub(super) enum Moment {
     /// A number: `mantissa` times 10 to the power of minus `decimals`.
     Number { mantissa: i128, decimals: u32 },
-    /// A date and a time, `offset` seconds ahead of UTC if the cell says so.
+    /// A date and time, `offset` seconds ahead of UTC if given.
     Civil { at: DateTime, offset: Option<i32> },
 }
 
