@@ -366,7 +366,7 @@ impl Engine {
         self.run(record::UPDATE, &values)
     }
 
-    /// Moves the state after the last window to the start of the next.
+    /// Copies the state after the last window to the start of the next.
     ///
     /// # Errors
     /// If the device fails.
@@ -382,7 +382,7 @@ impl Engine {
         self.copy_state(self.plan.extent.states, self.plan.extent.states + 1 + slot)
     }
 
-    /// Moves the state in a slot of the ring to the start of the next window.
+    /// Copies the state in a slot of the ring to the start of the next window.
     ///
     /// # Errors
     /// If the device fails.

@@ -105,8 +105,8 @@ pub fn tanh(x: f32) -> f32 {
     (if a >= 0.55 { far } else { near }).copysign(x)
 }
 
-/// exp for -87 <= x <= 88 with an error below 1.1 units in the last place; outside, its value at the nearer end. NaN stays NaN. exp(x) = 2^n exp(r) with
-/// |r| <= ln 2 / 2; ln 2 is split in two, so that r is exact to its last bits.
+/// exp for -87 <= x <= 88 with an error below 1.1 units in the last place; outside, its value at the nearer end. NaN stays NaN.
+/// exp(x) = 2^n exp(r) with |r| <= ln 2 / 2; ln 2 is split in two, so that r is exact to its last bits.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.0, 88.0);

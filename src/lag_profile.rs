@@ -191,9 +191,9 @@ fn decay(log10: &[f64]) -> (f64, f64) {
     (slope.exp(), if yy <= 1e-12 * n { 1.0 } else { 1.0 - rest / yy })
 }
 
-/// The relative bias of `regular:TAU` expected from the profile alone. A loss d steps after its window's start reaches back d lags, and all d from 0 to TAU
-/// - 1 are equally frequent: so of the contribution of lag k, the share min(k, TAU) / TAU is missing. The contribution of a lag is taken to be proportional
-/// to the mean of |dL_t/dh_{t-k}|, and beyond the longest lag to decay as fitted. NaN if the gradient does not decay.
+/// The relative bias of `regular:TAU` expected from the profile alone. A loss d steps after its window's start reaches back d lags, and all
+/// d from 0 to TAU - 1 are equally frequent: so of the contribution of lag k, the share min(k, TAU) / TAU is missing. The contribution of a
+/// lag is taken to be proportional to the mean of |dL_t/dh_{t-k}|, and beyond the longest lag to decay as fitted. NaN if the gradient does not decay.
 pub fn estimated_bias(layers: &[Layer], tau: u32) -> f64 {
     layers.iter().map(|l| estimated_bias_of(l, f64::from(tau))).fold(0.0, |m, x| if x.is_nan() || f64::is_nan(m) { f64::NAN } else { m.max(x) })
 }

@@ -13,7 +13,7 @@ const STEPS: usize = 2000;
 
 /// How the later rows of a series compare with its earlier ones.
 struct Found {
-    /// Log ratio of two errors: that of the last known value and that of the mean of the earlier rows.
+    /// Log of the error of the last known value divided by that of the mean of the earlier rows.
     naive: f64,
     /// Share of the later rows that lie outside the range of the earlier ones.
     beyond: f64,

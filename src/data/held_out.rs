@@ -53,9 +53,9 @@ impl Sequences {
         Sequences { list, scored, ..self }
     }
 
-    /// Splits them at random into those to train on and the held-out ones, each in text order. A share `fraction` of
-    /// every class is held out, but never all of it; without classes, that share of the sequences, whose total length is
-    /// not much more than that share of all. Thus a sorted text is judged on samples of every kind, unlike with its tail.
+    /// Splits them at random into those to train on and the held-out ones, each in text order. A share `fraction` of every class is held out, but never all
+    /// of it; without classes, that share of the sequences, whose total length is not much more than that share of all. So even a sorted text is judged on
+    /// a representative sample, which its tail would not be.
     pub fn draw_out(self, fraction: f64, seed: u64) -> (Self, Option<Self>) {
         let sizes: Vec<u64> = self.list().iter().map(|s| u64::from(self.scored_of(s))).collect();
         let classes: Option<Vec<u32>> = (0..sizes.len()).map(|i| self.class(i)).collect();

@@ -50,7 +50,7 @@ impl<'a> Grid<'a> {
         Grid { words: vec![0; places.words() as usize], places, steps, lanes }
     }
 
-    /// The row of step t (counted from where `steps` does) of lane b.
+    /// The row of step t, counted like the segment's steps, of lane b.
     fn row(&self, t: u32, b: u32) -> u32 {
         (t - self.steps.start) * self.lanes + b
     }

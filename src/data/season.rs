@@ -166,7 +166,7 @@ fn peaks(all: &[Series], block: usize) -> Vec<usize> {
     lags
 }
 
-/// The season near a lag in blocks whose sine waves explain most of the variance.
+/// The season near a lag in blocks whose sine waves explain the most variance.
 fn refined(all: &[Series], lag: usize, block: usize) -> usize {
     let mut near = lag * block;
     for _ in 0..CLIMBS {
@@ -180,7 +180,7 @@ fn refined(all: &[Series], lag: usize, block: usize) -> usize {
             near = candidates[best];
             continue;
         }
-        // Prefers a usual season, unless chance or too few seasons can't explain the difference.
+        // Prefers a usual season if chance or too few seasons may be why it is not the best.
         let usual = (0..candidates.len()).filter(|i| USUAL.contains(&candidates[*i]) && power[*i] > (0.97 * power[best]).min(power[best] - 4.0));
         return usual.min_by_key(|i| i.abs_diff(best)).map_or(candidates[best], |i| candidates[i]);
     }

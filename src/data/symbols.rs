@@ -14,14 +14,14 @@ pub struct Symbols {
     vocabulary: Vocabulary,
     /// Symbol of every byte, or [`u32::MAX`]; used where a symbol is a byte or an ASCII character.
     table: [u32; 256],
-    /// What to do with characters that are no symbols.
+    /// What to do with characters that are not symbols.
     unknown: Unknown,
     index: Index,
     /// All symbols if they are tokens: 4 bytes each.
     encoded: Option<Encoded>,
     unit: &'static str,
     ends: LineEnds,
-    /// Characters that are no symbols, with their counts.
+    /// Characters that are not symbols, with their counts.
     foreign: Vec<(char, u64)>,
 }
 
@@ -138,12 +138,12 @@ impl Symbols {
         self.encoded.as_ref().is_some_and(|e| e.altered)
     }
 
-    /// Number of characters that are no symbols, and were skipped or replaced.
+    /// Number of characters that are not symbols, and were skipped or replaced.
     pub fn foreign(&self) -> u64 {
         self.foreign.iter().map(|f| f.1).sum()
     }
 
-    /// Notes for the user on how the text was read: its line ends, and characters that are no symbols.
+    /// Notes for the user on how the text was read: its line ends, and characters that are not symbols.
     pub fn notes(&self) -> Vec<String> {
         let name = &self.text.name;
         let ends = self.ends.note().filter(|_| self.vocabulary.joins_line_ends()).map(|note| format!("note: {name}: {note}"));
@@ -275,7 +275,7 @@ impl Symbols {
 /// Number of characters that a note lists.
 const LISTED: usize = 8;
 
-/// The error for the first character that is no symbol.
+/// The error for the first character that is not a symbol.
 fn first_unknown(text: &Text, vocabulary: &Vocabulary) -> Error {
     let (mut line, mut found) = (1, None);
     let read = text.characters(|at, piece| {

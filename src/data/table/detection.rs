@@ -122,7 +122,7 @@ fn listed(names: &[String]) -> String {
     names.iter().take(LISTED).map(|n| short(n)).collect::<Vec<_>>().join(", ") + &more
 }
 
-/// A truncated name: the first line of a file that is no table may have any length.
+/// A truncated name: the first line of a file that is not a table may have any length.
 fn short(name: &str) -> String {
     if name.chars().count() > 30 { name.chars().take(29).chain(['…']).collect() } else { name.to_string() }
 }

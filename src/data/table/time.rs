@@ -81,7 +81,7 @@ fn number(text: &str) -> Option<Moment> {
 /// Dates without separators: number of digits, and format.
 const COMPACT: [(usize, &str); 6] = [(6, "%Y%m"), (8, "%Y%m%d"), (10, "%Y%m%d%H"), (12, "%Y%m%d%H%M"), (14, "%Y%m%d%H%M%S"), (17, "%Y%m%d%H%M%S%3f")];
 
-/// Parses a date of the years 1900 to 2100 without separators; also returns its format. `None` if it is no such date.
+/// Parses a date of the years 1900 to 2100 without separators; also returns its format. `None` if it is not such a date.
 pub(super) fn compact(text: &str) -> Option<(Moment, &'static str)> {
     let text = text.trim();
     let (_, format) = COMPACT.iter().find(|c| c.0 == text.len()).filter(|_| text.bytes().all(|b| b.is_ascii_digit()))?;

@@ -49,7 +49,7 @@ impl Column<'_> {
     /// Reads the column.
     ///
     /// # Errors
-    /// [`Error::Input`] with the line, for a cell in an unknown notation or that can be read in two ways, and for rows out of chronological order.
+    /// [`Error::Input`] with the line, for a cell whose notation is unknown or ambiguous, and for rows out of chronological order.
     pub(super) fn read(&self) -> Result<Timeline> {
         if let Some(row) = self.cells.iter().position(|c| super::cell::missing(c)) {
             return self.wrong(row, "the cell is empty: the row has no time; fill it in, or remove the row".to_string());
