@@ -1,4 +1,4 @@
-//! Named slots of device memory, and views of them. Where they lie is decided in [`crate::layout`].
+//! Named slots of device memory, and views of them. [`crate::layout`] places them in buffers.
 
 use crate::kernel::Word;
 
@@ -6,7 +6,7 @@ use crate::kernel::Word;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(pub(crate) usize);
 
-/// What a slot's bytes are for.
+/// The purpose of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// Parameters.
@@ -15,7 +15,7 @@ pub enum Purpose {
     Gradients,
     /// The optimizer's moments.
     Moments,
-    /// States, histories and everything that backpropagation needs of the forward pass, and its work space.
+    /// States, histories and everything else that backpropagation needs from the forward pass, and its workspace.
     Activations,
     /// Tokens, targets, keep, xi, weights and positions of a segment.
     Inputs,
@@ -36,18 +36,18 @@ pub(crate) struct SlotInfo {
     pub(crate) persistent: bool,
 }
 
-/// Rows of a slot: `rows x cols` numbers, row r starting at element `offset + r * ld`.
+/// Rows of a slot: `rows x cols` values, row r starting at element `offset + r * ld`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct View {
-    /// Slot it lies in.
+    /// The slot.
     pub slot: Slot,
     /// First element.
     pub offset: Word,
     /// Rows, possibly known only at run time.
     pub rows: Word,
-    /// Columns that count, possibly known only at run time.
+    /// Columns in use, possibly known only at run time.
     pub cols: Word,
-    /// Elements from row to row; what lies between `cols` and `ld` is zero.
+    /// Elements from row to row; those between `cols` and `ld` are zero.
     pub ld: u32,
 }
 
@@ -79,12 +79,12 @@ impl Arena {
         self.add(name.into(), elements, purpose, true)
     }
 
-    /// Adds a slot that is used within one recording only.
+    /// Adds a slot used only within one recording.
     pub fn transient(&mut self, name: impl Into<String>, elements: u32, purpose: Purpose) -> Slot {
         self.add(name.into(), elements, purpose, false)
     }
 
-    /// The same slots, all persistent: for running a part of a program by itself.
+    /// Makes all slots persistent, to run part of a program by itself.
     #[must_use]
     pub fn all_persistent(mut self) -> Self {
         self.slots.iter_mut().for_each(|s| s.persistent = true);
@@ -96,7 +96,7 @@ impl Arena {
         self.slots.iter().map(|s| (s.name.as_str(), u64::from(s.elements) * 4)).max_by_key(|s| s.1).unwrap_or(("", 0))
     }
 
-    /// What a slot's bytes are for.
+    /// The purpose of a slot.
     pub fn purpose(&self, slot: Slot) -> Purpose {
         self.slots[slot.0].purpose
     }

@@ -1,4 +1,4 @@
-//! What is trained on, and what is held out of it.
+//! Splits data into a training part and a held-out part.
 
 use crate::data::{Codec, Content, Labelled, Lanes, Parts, Sequences, Symbols, Table, WARM_UP};
 use crate::error::{Error, Result};
@@ -7,19 +7,19 @@ use crate::feed::Source;
 use crate::settings::Settings;
 use std::sync::Arc;
 
-/// A text or a table, parted into what is trained on and what is held out.
+/// A text or a table, split into a training part and a held-out part.
 pub struct Corpus {
-    /// All of it.
+    /// All of the data.
     pub content: Content,
-    /// What is read and predicted.
+    /// The meaning of inputs and outputs.
     pub codec: Codec,
     /// The training part.
     pub train: Source,
-    /// The held-out part; none if nothing is held out.
+    /// The held-out part; `None` if there is none.
     pub validation: Option<EvalSet>,
-    /// Where sequences have classes, the share of the most frequent one among all of them: what naming it always would get right.
+    /// The share of the most frequent class, if sequences have classes: the accuracy of always predicting it.
     pub chance: Option<f64>,
-    /// What the owner of the data may not know of it: notes, and warnings, which begin with that word.
+    /// Notes on the data that its owner may not expect; warnings begin with "warning".
     pub notes: Vec<String>,
 }
 
@@ -28,15 +28,15 @@ pub struct Corpus {
 pub enum Layout<'a> {
     /// One stream.
     Stream,
-    /// Finite sequences with this between them.
+    /// Finite sequences separated by this.
     Separated(&'a str),
-    /// Finite sequences of so many symbols each, wherever that cuts the text.
+    /// Finite sequences of n symbols each, wherever that cuts the text.
     Pieces(u32),
-    /// Finite sequences with answers after them, see [`Sequences::asked`].
+    /// Finite sequences followed by answers, see [`Sequences::asked`].
     Asked {
-        /// Steps of each.
+        /// Steps of each sequence.
         steps: u32,
-        /// Answers.
+        /// Number of answers.
         answers: u32,
     },
 }
@@ -48,7 +48,7 @@ impl<'a> From<Option<&'a str>> for Layout<'a> {
 }
 
 impl Corpus {
-    /// Parts a text as the settings say.
+    /// Splits a text according to the settings.
     ///
     /// # Errors
     /// [`Error::Input`] if the text is too short, saying how long it must be, or the separator never occurs.
@@ -70,7 +70,7 @@ impl Corpus {
                 let message = format!("{name} is one sequence; at least 2 are needed to hold one out; give `val_fraction` 0, or {other}");
                 return Err(if all.asks() { Error::Usage(message) } else { Error::Input(message) });
             }
-            // Those of a task are drawn as they are made.
+            // Sequences of a task are sampled when they are made.
             let (train, held) = match settings.split_seed.filter(|_| !all.asks()) {
                 Some(seed) => all.draw_out(fraction, seed),
                 None => all.hold_out(fraction),
@@ -94,10 +94,10 @@ impl Corpus {
         Ok(Corpus { content, codec, train, validation, chance: None, notes: Vec::new() })
     }
 
-    /// Parts labelled texts; which are held out is drawn, the same share of each class.
+    /// Splits labelled texts: holds out a random sample, stratified by class.
     ///
     /// # Errors
-    /// [`Error::Usage`] if sizes are wrong, or there are too few texts to hold any out.
+    /// [`Error::Usage`] if sizes are invalid, or there are too few texts to hold any out.
     pub fn of_labelled(labelled: Labelled, settings: &Settings) -> Result<Self> {
         let codec = labelled.codec();
         settings.config(&codec)?;
@@ -123,11 +123,11 @@ impl Corpus {
         Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation, chance, notes })
     }
 
-    /// Parts a table: one series is a stream, several are finite sequences, long ones in pieces. The tail of time of each is held out, and read
-    /// from a state that earlier rows have warmed up.
+    /// Splits a table: one series is a stream; several are finite sequences, long ones in pieces.
+    /// The tail of each series is held out, and read from a state warmed up on earlier rows.
     ///
     /// # Errors
-    /// [`Error::Input`] if there are too few rows for so many lanes.
+    /// [`Error::Input`] if there are too few rows for the lanes.
     pub fn of_table(table: Arc<Table>, settings: &Settings) -> Result<Self> {
         let codec = Codec::Series(table.series.clone());
         settings.config(&codec)?;
@@ -149,11 +149,11 @@ impl Corpus {
     }
 }
 
-/// Steps of a piece of one of several series, and those before it that are read to warm up its state.
+/// Steps of a piece of one of several series, and warm-up steps before it.
 const PIECE: usize = 256;
 const PIECE_WARM_UP: usize = 64;
 
-/// A note on labels of which no line is in a part.
+/// A note on labels of which a part has no line.
 fn missing(part: &Sequences, labels: &[String], what: &str) -> Option<String> {
     let there: std::collections::BTreeSet<u32> = (0..part.list().len()).filter_map(|i| part.class(i)).collect();
     let absent: Vec<String> =

@@ -1,4 +1,4 @@
-//! The executor on the CPU: replays recordings with the kernels' CPU implementations, at once and in order.
+//! The CPU executor: replays recordings with the kernels' CPU implementations, immediately and in order.
 
 use crate::arena::Slot;
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ pub struct CpuExecutor {
     recorder: Option<Recorder>,
 }
 
-/// What the CPU executor can do. Scans of any width walk a whole segment; the variant is of no consequence.
+/// Capabilities of the CPU executor. Scans of any width cover a whole segment; the variant has no effect.
 pub fn capabilities() -> Capabilities {
     Capabilities {
         matmul: Variant { tile: Tile::T16x16, loads: Loads::Each, width: 8 },
@@ -36,7 +36,7 @@ pub fn capabilities() -> Capabilities {
         workgroup_invocations: u32::MAX,
         binding_bytes: (1 << 34) - 256,
         overhead_bytes: 0,
-        // A dispatch may take as long as it wants.
+        // A dispatch may take arbitrarily long.
         flops_per_second: 1e15,
     }
 }
@@ -47,12 +47,12 @@ pub fn default_threads() -> usize {
 }
 
 impl CpuExecutor {
-    /// Allocates the arena of a program, zeroed. `threads` parts the work in a fixed way, so equal numbers give equal bits.
+    /// Allocates the arena of a program, zeroed. `threads` determines how work is split, so equal thread counts give equal bits.
     ///
     /// # Errors
     /// [`Error::Device`] if threads can't be started or memory is short.
     pub fn new(program: Program, threads: usize) -> Result<Self> {
-        // Memory that is promised but not there would end the process without a word.
+        // Overcommitted memory would end the process without a message.
         let (needed, there) = (program.layout.bytes(), host::total_memory());
         if there.is_some_and(|there| needed > there) {
             let there = there.unwrap_or_default();
@@ -90,7 +90,7 @@ impl CpuExecutor {
                     Repeat::Once => 1,
                     Repeat::Steps(extra) => values.get(Var::Steps) + extra,
                 };
-                // Written banks are taken out while the kernel runs: no other binding of the dispatch lies in them.
+                // Written banks are taken out while the kernel runs: no other binding of the dispatch is in them.
                 let place = |slot: &Slot| program.layout.place(*slot);
                 let written = |i: usize| dispatch.kernel.bindings[i].access == Access::ReadWrite;
                 let mut taken: Vec<Option<Vec<f32>>> =

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// What the user asks for.
+/// The user's choice of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceSpec {
     /// A hardware adapter, else the CPU.
@@ -60,7 +60,7 @@ pub enum Device {
     },
 }
 
-/// What was chosen when a device was opened and could change a bit of a result, so that it can be chosen again.
+/// Choices made when opening a device that could change a bit of a result, so that they can be made again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutionConfig {
     /// Adapter, driver, backend; or the CPU's threads.
@@ -72,7 +72,7 @@ pub struct ExecutionConfig {
 }
 
 impl ExecutionConfig {
-    /// Whether these are of a GPU, and `now` is less: a CPU, or a driver on the CPU where there was hardware.
+    /// Whether this was a GPU and `now` is inferior: the CPU, or a software driver in place of hardware.
     pub fn outclass(&self, now: &Device) -> bool {
         let hardware = !self.description.ends_with(", software)");
         let less = match now {
@@ -84,18 +84,18 @@ impl ExecutionConfig {
 }
 
 impl Device {
-    /// Opens what is asked for, with a line that says what was taken and what else is there.
+    /// Opens a device. Also returns a line that names it and the other devices found.
     ///
     /// # Errors
-    /// [`Error::Device`] if it isn't there or doesn't open, [`Error::Usage`] if an environment variable names nothing.
+    /// [`Error::Device`] if it doesn't exist or can't be opened, [`Error::Usage`] if an environment variable has an invalid value.
     pub fn open(wish: DeviceSpec) -> Result<(Self, String)> {
         Self::open_again(wish, None)
     }
 
-    /// As [`Device::open`], as it was opened before where that is the same device.
+    /// Like [`Device::open`], with the choices made `before` if it is the same device.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Device::open`].
     pub fn open_again(wish: DeviceSpec, before: Option<&ExecutionConfig>) -> Result<(Self, String)> {
         let threads = before.and_then(|b| b.threads).unwrap_or_else(cpu::default_threads);
         let cpu = || Device::Cpu { threads };
@@ -125,7 +125,7 @@ impl Device {
         Ok((Device::Gpu(Box::new(gpu)), line))
     }
 
-    /// What its executor can do.
+    /// Capabilities of its executor.
     pub fn capabilities(&self) -> Capabilities {
         match self {
             Device::Gpu(gpu) => gpu.capabilities,
@@ -133,7 +133,7 @@ impl Device {
         }
     }
 
-    /// What was chosen.
+    /// The choices made when it was opened.
     pub fn choices(&self) -> ExecutionConfig {
         let (variants, threads) = match self {
             Device::Gpu(gpu) => (Some(gpu.variants()), None),
@@ -150,7 +150,7 @@ impl Device {
         }
     }
 
-    /// Gets a program ready to run.
+    /// Prepares a program to run.
     ///
     /// # Errors
     /// [`Error::Device`] if it needs more than the device has.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// Rounds up to a multiple of 4: rows are read as `vec4<f32>`, so every leading dimension is one.
+/// Rounds up to a multiple of 4: rows are read as `vec4<f32>`, so every leading dimension is such a multiple.
 pub const fn pad4(n: u32) -> u32 {
     n.next_multiple_of(4)
 }
@@ -10,9 +10,9 @@ pub const fn pad4(n: u32) -> u32 {
 /// The sizes of a model and of the batch it is trained with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dims {
-    /// D: what the first layer reads, one-hot symbols or numbers.
+    /// D: inputs of the first layer, one-hot symbols or values.
     pub inputs: u32,
-    /// Symbols that are embedded in D numbers; 0 where none are.
+    /// Number of symbols embedded in D values; 0 for no embedding.
     pub embedded: u32,
     /// V: outputs of the head.
     pub outputs: u32,
@@ -25,9 +25,9 @@ pub struct Dims {
 }
 
 impl Dims {
-    /// Most layers that a model may have.
+    /// Maximum number of layers.
     pub const MAX_LAYERS: u32 = 8;
-    /// Most elements that one tensor may have: offsets are 32-bit on every adapter, and bytes must be too.
+    /// Maximum number of elements of a tensor: offsets are 32-bit on every adapter, and byte offsets must fit too.
     const MAX_ELEMENTS: u128 = (u32::MAX / 4) as u128;
 
     /// Checks the sizes.

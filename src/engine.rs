@@ -1,4 +1,4 @@
-//! A model on a device: runs the passes of a window segment by segment, as the plan says.
+//! A model on a device: runs the passes of a window segment by segment, as planned.
 
 mod fits;
 mod probe;
@@ -26,7 +26,7 @@ pub struct Engine {
     executor: Box<dyn Executor>,
     /// The architecture.
     pub config: Config,
-    /// The plan that it was made for.
+    /// The execution plan.
     pub plan: Plan,
     slots: HostSlots,
     inputs: InputLayout,
@@ -34,21 +34,21 @@ pub struct Engine {
     dispatches_per_window: u32,
     /// None for an engine of inference.
     moments: Option<[bool; 2]>,
-    /// The update whose gradients drop units, or rather the last 32 bits of its number.
+    /// The last 32 bits of the number of the update whose gradients use dropout.
     dropping: Option<u32>,
-    /// Whether all that is written is looked at.
+    /// Whether all kernel outputs are checked.
     watched: bool,
     probe: Option<probe::Probe>,
-    /// b_y, where it has been read since the parameters were changed.
+    /// Cached b_y, until the parameters change.
     bias: Option<Vec<f32>>,
-    /// N of the gradient that is there, where [`Engine::gradient`] computed it.
+    /// N of the current gradient, if [`Engine::gradient`] computed it.
     divided: Option<f64>,
 }
 
-/// One row of the ring of metrics: what the device noted of an update.
+/// One row of the ring of metrics: the device's record of an update.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Metrics {
-    /// Mean loss of the window, nats.
+    /// Mean loss of the window in nats.
     pub loss: f32,
     /// Global norm of the gradient before clipping; infinity if the gradient was not finite.
     pub norm: f32,
@@ -58,13 +58,13 @@ pub struct Metrics {
     pub applied: u32,
 }
 
-/// What training goes on from, besides the parameters. As text (serde) it is its counts alone: the rest is large.
+/// What training resumes from, besides the parameters. Serialized, it is only its counts: the rest is large.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Memory {
-    /// First and second moments, flat as the parameters; empty where the rule has none.
+    /// First and second moments, flat like the parameters; empty if the rule has none.
     #[serde(skip)]
     pub moments: [Vec<f32>; 2],
-    /// Updates applied, updates skipped.
+    /// Updates applied and skipped.
     pub counts: [u32; 2],
     /// See [`Engine::state`].
     #[serde(skip)]
@@ -75,19 +75,19 @@ pub struct Memory {
 }
 
 impl Engine {
-    /// Makes buffers and pipelines and runs everything once on zeros, so that drivers have compiled before anything is timed.
+    /// Creates buffers and pipelines and runs everything once on zeros, so that drivers have compiled before anything is timed.
     ///
     /// # Errors
-    /// If the device refuses or is short of memory.
+    /// If the device refuses or runs out of memory.
     pub fn new(device: &Device, config: Config, plan: Plan, update: &Update) -> Result<Self> {
         let recorded = record::record(&config, plan.extent, update, &device.capabilities());
         Self::with(device, config, plan, Some(update), recorded, None)
     }
 
-    /// An engine that reads with these parameters, and is never updated.
+    /// An engine with these parameters that is never updated.
     ///
     /// # Errors
-    /// As [`Engine::new`]; [`Error::Usage`] if the parameters are not as many as the model has.
+    /// As [`Engine::new`]; [`Error::Usage`] if the number of parameters is wrong.
     pub fn for_inference(device: &Device, config: Config, plan: Plan, parameters: &[f32]) -> Result<Self> {
         let recorded = record::record_inference(&config, plan.extent, &device.capabilities());
         let mut engine = Self::with(device, config, plan, None, recorded, None)?;
@@ -121,10 +121,10 @@ impl Engine {
         Ok(engine)
     }
 
-    /// All parameters, inputs and weights are zero: so are all gradients, and nothing but the status changes.
+    /// All parameters, inputs and weights are zero, and so are all gradients: only the status changes.
     fn warm_up(&mut self) -> Result<()> {
         let values = Values::default().with(Var::Steps, 1);
-        // The groups of a stash differ in their buffers alone.
+        // The groups of a stash differ only in their buffers.
         for recording in
             [record::PREPARE, record::forward(0), record::pack(0), record::backward(0), record::EVALUATE, record::LOGITS, record::UPDATE, record::CARRY]
         {
@@ -134,32 +134,32 @@ impl Engine {
         self.executor.upload(self.slots.status, 0, &[0; finish::RING as usize])
     }
 
-    /// What runs it.
+    /// Description of its executor.
     pub fn description(&self) -> &str {
         self.executor.description()
     }
 
-    /// Places of a segment's inputs.
+    /// Layout of a segment's inputs.
     pub fn inputs(&self) -> &InputLayout {
         &self.inputs
     }
 
-    /// Bytes on the device as planned, and as allocated.
+    /// Bytes on the device, `[planned, allocated]`.
     pub fn device_bytes(&self) -> [u64; 2] {
         [self.planned[0], self.executor.allocated_bytes()]
     }
 
-    /// Bytes of activations as planned.
+    /// Planned bytes of activations.
     pub fn activation_bytes(&self) -> u64 {
         self.planned[1]
     }
 
-    /// Dispatches of a window that is one segment.
+    /// Dispatches of a window of one segment.
     pub fn dispatches_per_window(&self) -> u32 {
         self.dispatches_per_window
     }
 
-    /// What has been issued so far.
+    /// The work issued so far.
     pub fn counters(&self) -> Counters {
         self.executor.counters()
     }
@@ -172,12 +172,12 @@ impl Engine {
         self.executor.wait()
     }
 
-    /// From here on looks at all that each kernel writes, and fails at the first number that is not finite; many times slower.
+    /// From now on, checks everything that kernels write, and fails at the first non-finite value; many times slower.
     pub fn detect_anomalies(&mut self) {
         self.watched = true;
     }
 
-    /// Whether that is so.
+    /// Whether [`Engine::detect_anomalies`] was called.
     pub fn is_watched(&self) -> bool {
         self.watched
     }
@@ -190,7 +190,7 @@ impl Engine {
         self.executor.run(recording, values)
     }
 
-    /// Measures the time of each kernel from here on, or no longer.
+    /// Starts or stops measuring the time of each kernel.
     ///
     /// # Errors
     /// If the device fails.
@@ -198,7 +198,7 @@ impl Engine {
         self.executor.profile(on)
     }
 
-    /// All that was measured, and forgets it; none if nothing was.
+    /// Takes the measurements; `None` if there are none.
     pub fn take_profile(&mut self) -> Option<Profile> {
         self.executor.take_profile()
     }
@@ -230,7 +230,7 @@ impl Engine {
     /// Replaces the flat parameters.
     ///
     /// # Errors
-    /// If the device fails; [`Error::Usage`] if they are not as many as the model has.
+    /// If the device fails; [`Error::Usage`] if their number is wrong.
     pub fn set_parameters(&mut self, flat: &[f32]) -> Result<()> {
         sized("parameters", flat.len(), self.config.elements())?;
         self.bias = None;
@@ -263,7 +263,7 @@ impl Engine {
     /// Replaces the state that flows into the next window.
     ///
     /// # Errors
-    /// If the device fails; [`Error::Usage`] if it has another size than [`Engine::state`].
+    /// If the device fails; [`Error::Usage`] if its size is not that of [`Engine::state`].
     pub fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
         let (size, stride) = self.state_sizes();
         sized("layers of state", state.len(), self.config.layers)?;
@@ -276,16 +276,16 @@ impl Engine {
         (state, state * self.plan.extent.all_states())
     }
 
-    /// From here on gradients drop units as the plan says, those of update number `update`; or none do. Nothing else ever does.
+    /// From now on, gradients use the plan's dropout with the masks of update number `update`, or none. Only gradients do.
     pub fn drop_units(&mut self, update: Option<u64>) {
         self.dropping = update.map(|u| u as u32);
     }
 
-    /// Loss and gradients of a window from the present state, left on the device; `inputs` gives the inputs of a segment, `n` is N.
+    /// Computes loss and gradients of a window from the current state and leaves them on the device. `inputs` returns the inputs of a segment, `n` is N.
     ///
     /// # Errors
-    /// If the device fails, or what `inputs` gives; [`Error::Usage`] if that does not fit the model, or N is no number above 0. Parameters, moments and
-    /// state are then what they were.
+    /// If the device or `inputs` fails; [`Error::Usage`] if the inputs do not fit the model,
+    /// or N is not a finite number above 0. Parameters, moments and state are then unchanged.
     pub fn gradient(&mut self, window: Range<u32>, inputs: impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>, n: f64) -> Result<()> {
         if !(n > 0.0 && n.is_finite()) {
             return Err(Error::Usage(format!("N is {n}; expected a number above 0, such as the steps and lanes that are scored")));
@@ -295,12 +295,11 @@ impl Engine {
         Ok(())
     }
 
-    /// As [`Engine::gradient`] over segments that follow each other, each at most as long as the plan's; added to the loss and the
-    /// gradients that are there, if `accumulate`. The state at the start of segment `kept` (or after the last) is set aside for
-    /// [`Engine::save_state`].
+    /// Like [`Engine::gradient`] over successive segments, each at most as long as the plan's. With `accumulate`, adds to the current loss and gradients.
+    /// Sets aside the state at the start of segment `kept` (or after the last) for [`Engine::save_state`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Engine::gradient`].
     pub fn gradient_over(
         &mut self,
         segments: &[Range<u32>],
@@ -316,7 +315,7 @@ impl Engine {
         let (mut reached, mut uploaded) = (0, None);
         for action in self.plan.actions(count) {
             let (Action::Forward { segment, .. } | Action::Backward { segment, .. }) = action;
-            // Where a backward pass follows the forward one, its inputs are there.
+            // If a backward pass follows the forward pass of its segment, the inputs are still there.
             if uploaded.replace(segment) != Some(segment) {
                 self.upload(&inputs, &segments[segment as usize])?;
             }
@@ -326,7 +325,7 @@ impl Engine {
                     let values = self.dropping(values);
                     self.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
                     self.run(record::pack(group), &values)?;
-                    // The first pass comes by every state once.
+                    // The first pass visits every state once.
                     reached += u32::from(segment == reached);
                     if reached == segment + 1 && kept == Some(reached) {
                         self.copy_state(to, self.plan.extent.states)?;
@@ -350,7 +349,7 @@ impl Engine {
         self.executor.upload(self.slots.inputs, 0, &inputs.words)
     }
 
-    /// The group of a place, and the values that belong to it and to a segment.
+    /// The group of a place, and the values for it and a segment.
     fn values(&self, segment: &Range<u32>, place: u32) -> (u32, Values) {
         let per_slot = self.plan.extent.places_per_slot;
         let values = Values::default().with(Var::Steps, segment.end - segment.start).with(Var::First, segment.start);
@@ -361,10 +360,10 @@ impl Engine {
         self.dropping.map_or(values, |update| values.with(Var::Drop, 1).with(Var::Update, update))
     }
 
-    /// Ends an update: norm, clip, optimizer. Update number `update` (from 0) notes its metrics in the ring; the loss there is divided by `n`.
+    /// Completes an update: norm, clipping, optimizer. Records the metrics of update number `update` (from 0) in the ring, with the loss divided by `n`.
     ///
     /// # Errors
-    /// If the device fails; [`Error::Usage`] if N is not that of [`Engine::gradient`].
+    /// If the device fails; [`Error::Usage`] if N differs from that of [`Engine::gradient`].
     pub fn update(&mut self, update: u64, lr: f32, n: f64) -> Result<()> {
         self.trains()?;
         if let Some(other) = self.divided.filter(|other| *other != n) {
@@ -376,7 +375,7 @@ impl Engine {
         self.run(record::UPDATE, &values)
     }
 
-    /// Makes the state after the last window the one that flows into the next.
+    /// Copies the state after the last window to the start of the next.
     ///
     /// # Errors
     /// If the device fails.
@@ -384,7 +383,7 @@ impl Engine {
         self.copy_state(self.plan.tail(), 0)
     }
 
-    /// Keeps the state that was set aside in a slot of the ring of past states.
+    /// Saves the state that was set aside to a slot of the ring of past states.
     ///
     /// # Errors
     /// If the device fails.
@@ -392,7 +391,7 @@ impl Engine {
         self.copy_state(self.plan.extent.states, self.plan.extent.states + 1 + slot)
     }
 
-    /// Makes the state in a slot of the ring the one that flows into the next window.
+    /// Copies the state in a slot of the ring to the start of the next window.
     ///
     /// # Errors
     /// If the device fails.
@@ -404,11 +403,11 @@ impl Engine {
         self.run(record::CARRY, &Values::default().with(Var::From, from).with(Var::To, to))
     }
 
-    /// The weighted losses of some steps from the present state, which moves on: `losses` gets them segment by segment, `[S, B]`. Segments begin at
-    /// multiples of the plan's, wherever `steps` do.
+    /// Computes the weighted losses of some steps from the current state, and advances it. Passes them to `losses` segment by segment, `[S, B]`. Segments
+    /// begin at multiples of the plan's, wherever `steps` begin.
     ///
     /// # Errors
-    /// If the device fails, or what `inputs` gives.
+    /// If the device or `inputs` fails.
     pub fn evaluate(
         &mut self,
         steps: Range<u32>,
@@ -428,10 +427,10 @@ impl Engine {
         Ok(())
     }
 
-    /// Moves on over some steps from the present state, and gives nothing.
+    /// Advances the state over some steps without computing outputs.
     ///
     /// # Errors
-    /// If the device fails, or what `inputs` gives.
+    /// If the device or `inputs` fails.
     pub fn advance(&mut self, steps: Range<u32>, inputs: impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>) -> Result<()> {
         for segment in self.plan.segments(steps) {
             self.upload(&inputs, &segment)?;
@@ -442,8 +441,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Everything that training goes on from, besides the parameters: moments (flat, empty where the rule has none), counts of applied
-    /// and skipped updates, and the state.
+    /// Everything that training resumes from, besides the parameters: moments (flat,
+    /// empty if the rule has none), counts of applied and skipped updates, and the state.
     ///
     /// # Errors
     /// If the device fails.
@@ -464,10 +463,10 @@ impl Engine {
         Ok(Memory { moments, counts, state: self.state()?, ring })
     }
 
-    /// Goes on from there.
+    /// Restores them.
     ///
     /// # Errors
-    /// If the device fails; [`Error::Usage`] if it has other sizes than [`Engine::memory`].
+    /// If the device fails; [`Error::Usage`] if its sizes are not those of [`Engine::memory`].
     pub fn set_memory(&mut self, memory: &Memory) -> Result<()> {
         self.trains()?;
         let (size, _) = self.state_sizes();
@@ -491,7 +490,7 @@ impl Engine {
         Ok(f64::from(download_f32(&mut *self.executor, self.slots.loss, 0, 1)?[0]))
     }
 
-    /// Moves one step on and gives its outputs `[V, B]`: logits, or forecasts of standardised numbers.
+    /// Advances by one step and returns its outputs `[V, B]`: logits, or forecasts of standardized values.
     ///
     /// # Errors
     /// If the device fails.
@@ -508,7 +507,7 @@ impl Engine {
         Ok(all.chunks_exact(ld as usize).zip(bias).flat_map(|(row, b)| row[..lanes].iter().map(move |x| x + b)).collect())
     }
 
-    /// b_y; zeros, if the model has none.
+    /// b_y; zeros if the model has none.
     pub(crate) fn output_bias(&mut self) -> Result<&[f32]> {
         if self.bias.is_none() {
             let tensor = self.config.tensors().into_iter().find(|t| t.name == "b_y");
@@ -518,7 +517,7 @@ impl Engine {
         Ok(self.bias.as_deref().unwrap_or_default())
     }
 
-    /// Asks for what the device noted of `count` updates from number `first` on (from 0), of the last 1,024; without waiting for it.
+    /// Requests the metrics of `count` updates from number `first` (from 0), among the last 1,024, without waiting for them.
     ///
     /// # Errors
     /// If the device fails.
@@ -534,7 +533,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The answers to the requests that have arrived, in order; all of them if `wait`.
+    /// The metrics requested that have arrived, in order; all of them if `wait`.
     ///
     /// # Errors
     /// If the device fails.
@@ -547,7 +546,7 @@ impl Engine {
         Ok(all)
     }
 
-    /// What the device noted of update number `update` (from 0), one of the last 1,024; waits for it.
+    /// The metrics of update number `update` (from 0), one of the last 1,024; waits for them.
     ///
     /// # Errors
     /// If the device fails.
@@ -557,7 +556,7 @@ impl Engine {
         found.ok_or_else(|| crate::error::Error::Device(format!("{}: no answer to a request for metrics", self.executor.description())))
     }
 
-    /// Updates that were skipped because a gradient was not finite.
+    /// Number of updates skipped because a gradient was not finite.
     ///
     /// # Errors
     /// If the device fails.

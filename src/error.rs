@@ -1,4 +1,4 @@
-//! One error type. A message is one line that says what failed, where, what was found, what was expected and what to do.
+//! The error type. A message is one line that says what failed, where, what was found, what was expected and what to do.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,22 +8,22 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// A setting has a value that is not possible, or that does not go with the others; exit code 2.
+    /// A setting has an invalid value, or one that conflicts with others; exit code 2.
     Setting {
         /// Its field in [`crate::Settings`] or [`crate::run::RunConfig`], or the argument of a function.
         setting: &'static str,
-        /// What is wrong and what to do. Settings stand in it between backticks; the command line names its flags there.
+        /// What is wrong and what to do. Settings are quoted in backticks; the command line replaces them by its flags.
         message: String,
     },
-    /// What is asked for is not possible; exit code 2.
+    /// The request is impossible; exit code 2.
     Usage(String),
     /// A file or its content is unusable; exit code 1.
     Input(String),
     /// The device is missing, refuses, or is out of memory; exit code 1.
     Device(String),
-    /// The device was lost or hangs, and what it held with it; made anew, it may work again; exit code 1.
+    /// The device was lost or hangs, and its content is gone; it may work again once reopened; exit code 1.
     Lost(String),
-    /// A number that is not finite was looked for and found; exit code 1.
+    /// A check found a non-finite value; exit code 1.
     Anomaly(String),
     /// The user asked to stop; exit code 130.
     Interrupted,
@@ -33,12 +33,12 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// That a setting is not possible.
+    /// The error for an invalid setting.
     pub(crate) fn setting(setting: &'static str, message: impl Into<String>) -> Self {
         Error::Setting { setting, message: message.into() }
     }
 
-    /// The same error with other words.
+    /// The same error with another message.
     pub(crate) fn reworded(self, words: impl FnOnce(String) -> String) -> Self {
         match self {
             Error::Setting { setting, message } => Error::Setting { setting, message: words(message) },
@@ -61,25 +61,25 @@ impl Error {
     }
 }
 
-/// That what a model gives is a number.
+/// Checks that a result of a model is finite.
 ///
 /// # Errors
-/// [`Error::Anomaly`] if it is not: such a model is of no use.
+/// [`Error::Anomaly`] if it is not: such a model is useless.
 pub(crate) fn finite(what: &str, x: f64) -> Result<()> {
     if x.is_finite() { Ok(()) } else { Err(Error::Anomaly(format!("{what} is not finite: the model is of no use; train another with a lower `lr`"))) }
 }
 
-/// Most characters of a file that a message quotes.
+/// Characters of a file that a message quotes, at most.
 const QUOTED: usize = 80;
-/// And of one of several names.
+/// The same for one of several names.
 const NAMED: usize = 40;
 
-/// A piece of a file's content for a message: in quotes, on one line, at most about 80 characters of it.
+/// A piece of a file's content for a message: quoted, on one line, at most about 80 characters.
 pub(crate) fn quoted(text: &str) -> String {
     format!("\"{}\"", shortened(text, QUOTED))
 }
 
-/// Names from a file for a message, apart by commas: as many as 80 characters hold, and how many more there are.
+/// Comma-separated names from a file for a message: as many as fit in 80 characters, and how many more there are.
 pub(crate) fn listed(names: &[String]) -> String {
     let mut out = String::new();
     for (i, name) in names.iter().enumerate() {
@@ -92,7 +92,7 @@ pub(crate) fn listed(names: &[String]) -> String {
     out
 }
 
-/// On one line, its end cut off where it is longer than `most`.
+/// Text on one line, truncated to `most` characters.
 fn shortened(text: &str, most: usize) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -107,14 +107,14 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 thread_local! {
-    /// Whether a panic of this thread is about to be caught and told as an error.
+    /// Whether a panic of this thread will be caught and reported as an error.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls what panics where it can't go on, in a library that can't be told not to; the panic's message then.
+/// Calls a library that may panic; returns the panic's message as an error.
 pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> std::result::Result<T, String> {
     let before = CAUGHT.replace(true);
-    // What the call leaves half done is never used again: see where this is called.
+    // Anything the call leaves half done is never used again: see the callers.
     let done = catch_unwind(AssertUnwindSafe(call));
     CAUGHT.set(before);
     done.map_err(|panic| {
@@ -123,7 +123,7 @@ pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> std::result::Result<T, Stri
     })
 }
 
-/// From here on a panic that is caught and told as an error is not printed besides.
+/// From now on, a panic that is caught and reported as an error is not printed as well.
 pub(crate) fn print_no_caught_panics() {
     let print = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {

@@ -1,4 +1,4 @@
-//! The gradient of a whole text at fixed parameters, as a strategy gives it: for tests, comparisons and research.
+//! The gradient over a whole text at fixed parameters, as estimated by a truncation strategy: for tests, comparisons and research.
 
 use crate::device::Device;
 use crate::engine::Engine;
@@ -10,26 +10,26 @@ use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{self, Plan, Workload};
 use crate::truncation::Truncation;
 
-/// A model at fixed parameters over a text under a strategy.
+/// A model with fixed parameters, a text and a strategy.
 pub struct Estimator {
     engine: Engine,
     feed: Feed,
 }
 
-/// One estimate. Every window is divided by the same N, the scored steps of the whole text, whatever the strategy: so estimates of
-/// different strategies can be compared, and the mean of those that are drawn at random is the full gradient.
+/// One estimate. Every window is divided by the same N, the scored steps of the whole text, whatever the strategy. So estimates of different strategies are
+/// comparable, and the mean over random ones is the full gradient.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Estimate {
-    /// Mean loss over the text, nats.
+    /// Mean loss over the text in nats.
     pub loss: f64,
     /// The flat gradients, see [`Config::tensors`].
     pub gradients: Vec<f32>,
-    /// Steps from cut to cut, in the order of the windows.
+    /// Steps between cuts, in the order of the windows.
     pub lengths: Vec<u32>,
 }
 
 impl Estimator {
-    /// Gets a model ready. `lanes` is B; `seed` is that of all draws.
+    /// Prepares a model. `lanes` is B; `seed` seeds all sampling.
     ///
     /// # Errors
     /// If the device refuses.
@@ -57,7 +57,7 @@ impl Estimator {
         &self.engine.config
     }
 
-    /// One pass over the text; `draw` numbers the drawings of cuts (and the order of sequences), which are independent of each other.
+    /// One pass over the text; `draw` selects one of independent samples of cuts (and of the order of sequences).
     ///
     /// # Errors
     /// If the device fails or the text can't be read.

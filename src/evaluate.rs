@@ -1,4 +1,4 @@
-//! The loss of a model on a text, every symbol scored once, and the share of right answers where there are answers.
+//! The loss of a model on a text, with every symbol scored once, and the accuracy if there are answers.
 
 use crate::data::{Content, Item, Packing, Parts, Sequences};
 use crate::engine::Engine;
@@ -9,24 +9,24 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// What is evaluated, laid out in lanes.
+/// Evaluation data, laid out in lanes.
 pub enum EvalSet {
-    /// A stream, or several, read side by side in parts.
+    /// One or several streams, read side by side in parts.
     Stream(Content, Parts),
     /// Finite sequences.
     Sequences(Sequences, Packing),
 }
 
-/// What an evaluation found.
+/// The result of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
-    /// Mean loss, nats.
+    /// Mean loss in nats.
     pub loss: f64,
-    /// Symbols scored.
+    /// Number of scored symbols.
     pub scored: u64,
-    /// The sum of the losses of each sequence, in the order of the list; of streams, one sum.
+    /// The sum of losses of each sequence, in list order; for streams, one sum.
     pub sums: Vec<f64>,
-    /// What was read again, so that the loss is that of a stream in one piece.
+    /// Parts that were reread so that the loss is that of a stream read in one piece.
     pub again: Again,
 }
 
@@ -37,7 +37,7 @@ impl EvalSet {
         EvalSet::Sequences(sequences, packing)
     }
 
-    /// The numbers of the sequences of a text, see [`crate::data::Sequence::number`]; none of a stream or of rows.
+    /// The numbers of the sequences of a text, see [`crate::data::Sequence::number`]; `None` for a stream or rows.
     pub fn numbers(&self) -> Option<Vec<u64>> {
         match self {
             EvalSet::Sequences(s, _) if s.content().symbols().is_some() => Some(s.list().iter().map(|s| s.number).collect()),
@@ -45,7 +45,7 @@ impl EvalSet {
         }
     }
 
-    /// The share of the most frequent class, where each sequence has one.
+    /// The share of the most frequent class, if sequences have classes.
     pub fn chance(&self) -> Option<f64> {
         let EvalSet::Sequences(sequences, _) = self else { return None };
         let mut counts: BTreeMap<u32, u64> = BTreeMap::new();
@@ -53,7 +53,7 @@ impl EvalSet {
         counts.values().max().map(|most| *most as f64 / sequences.list().len() as f64)
     }
 
-    /// Steps of the longest stretch that is read at once, where a plan is made for it alone.
+    /// Longest window in steps, for a plan that only evaluates.
     pub fn longest(&self) -> u32 {
         match self {
             EvalSet::Stream(_, parts) => parts.steps(),
@@ -61,7 +61,7 @@ impl EvalSet {
         }
     }
 
-    /// Scored symbols per byte of the text, by which a loss per symbol becomes one per byte; none where it is not text that is predicted.
+    /// Scored symbols per byte of text, which convert a loss per symbol to one per byte; `None` if the targets are not text.
     ///
     /// # Errors
     /// If the text can't be read.
@@ -73,10 +73,10 @@ impl EvalSet {
         Ok(bytes.filter(|b| *b > 0).map(|b| scored as f64 / b as f64))
     }
 
-    /// Evaluates a model; `check` is asked before every segment whether to go on. The engine's state is lost.
+    /// Evaluates a model. Before every segment, `check` may stop it with an error. Overwrites the engine's state.
     ///
     /// # Errors
-    /// If the device fails, the text can't be read, or `check` says so.
+    /// If the device fails, the text can't be read, or `check` fails.
     pub fn evaluate(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Evaluation> {
         let (sums, scored, again) = match self {
             EvalSet::Stream(content, parts) => {
@@ -102,8 +102,8 @@ impl EvalSet {
         Ok(Evaluation { loss: sums.iter().sum::<f64>() / scored as f64, scored, sums, again })
     }
 
-    /// Of sequences that ask, what was answered at the scored steps: the class whose logit is above all others; none for other sequences.
-    /// These steps are taken one at a time, since an evaluation keeps no logits. The engine's state is lost.
+    /// For sequences with answers, the class predicted at each scored step: the one with the highest logit. `None` for other sequences. Advances one step
+    /// at a time over these steps, since an evaluation keeps no logits. Overwrites the engine's state.
     ///
     /// # Errors
     /// As for [`EvalSet::evaluate`].
@@ -113,8 +113,8 @@ impl EvalSet {
         Ok(asked.then_some(answers))
     }
 
-    /// Of sequences that ask, the probability of each class at the last scored step of each, in the order of the list; none for other sequences.
-    /// The engine's state is lost.
+    /// For sequences with answers, the class probabilities at the last scored step of
+    /// each, in list order; `None` for other sequences. Overwrites the engine's state.
     ///
     /// # Errors
     /// As for [`EvalSet::evaluate`].
@@ -125,7 +125,7 @@ impl EvalSet {
         Ok(asked.then_some(found))
     }
 
-    /// Gives `take` the scores of all classes at each scored step, the class that is right there, and the sequence; false for sequences that don't ask.
+    /// Passes the logits, the right class and the sequence of each scored step to `take`; returns false for sequences without answers.
     fn ask(&self, engine: &mut Engine, check: impl Fn() -> Result<()>, mut take: impl FnMut(&[f32], u32, u32)) -> Result<bool> {
         let EvalSet::Sequences(sequences, packing) = self else { return Ok(false) };
         if !sequences.asks() {
@@ -156,10 +156,10 @@ impl EvalSet {
     }
 }
 
-/// The sum of the losses of streams.
+/// The sum of losses of streams.
 fn stream(content: &Content, parts: &Parts, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<(f64, Again)> {
     let (segment, lanes) = (engine.plan.extent.steps, engine.plan.extent.lanes as usize);
-    // Of the first reading, one sum for each segment, added up at its end.
+    // For the first reading, sums each segment separately.
     let (mut whole, mut part) = (0.0, 0.0);
     let (found, again) = relay::read(engine, parts, |engine, reading: &Reading<'_>| {
         let mut sums = vec![0.0; lanes];
@@ -179,7 +179,7 @@ fn stream(content: &Content, parts: &Parts, engine: &mut Engine, check: impl Fn(
     Ok((sum, again))
 }
 
-/// Probabilities of scores.
+/// Softmax of logits.
 fn softmax(scores: &[f32]) -> Vec<f64> {
     let most = scores.iter().fold(f64::NEG_INFINITY, |m, s| m.max(f64::from(*s)));
     let parts: Vec<f64> = scores.iter().map(|s| (f64::from(*s) - most).exp()).collect();
@@ -187,23 +187,23 @@ fn softmax(scores: &[f32]) -> Vec<f64> {
     parts.iter().map(|p| p / sum).collect()
 }
 
-/// How often which class was answered where which was right.
+/// Confusion counts of right and predicted classes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answers {
-    /// By the right class and the one that was answered; none where no logit is above all others.
+    /// Counts by right and predicted class; `None` if no logit is above all others.
     pub counts: BTreeMap<(u32, Option<u32>), u64>,
-    /// The last answer of each sequence, by its place in the list.
+    /// The last answer of each sequence, by its index.
     pub last: BTreeMap<u32, Option<u32>>,
 }
 
 impl Answers {
-    /// The share of right ones.
+    /// The share of right answers.
     pub fn accuracy(&self) -> f64 {
         let right: u64 = self.counts.iter().filter(|((right, answer), _)| Some(*right) == *answer).map(|(_, n)| n).sum();
         right as f64 / self.counts.values().sum::<u64>() as f64
     }
 
-    /// Adds one of a sequence, by the scores of all classes.
+    /// Adds an answer of a sequence, given the logits of all classes.
     fn add(&mut self, scores: &[f32], right: u32, sequence: u32) {
         let answer = foremost(scores);
         *self.counts.entry((right, answer)).or_insert(0) += 1;
@@ -211,7 +211,7 @@ impl Answers {
     }
 }
 
-/// The class whose score is above all others; none where two share the first place, or a score is no number.
+/// The class with the highest logit; `None` for a tie, or if a logit is NaN.
 fn foremost(scores: &[f32]) -> Option<u32> {
     let (mut top, mut alone) = (0, !scores.is_empty());
     for v in 1..scores.len() {
@@ -250,7 +250,7 @@ mod tests {
         }
     }
 
-    /// 1,000 answers of 50,000 classes whose scores rise: comparing each class with all others would take minutes, a table of classes by classes 20 GB.
+    /// 1,000 answers out of 50,000 classes with rising logits: comparing each class with all others would take minutes, a table of classes by classes 20 GB.
     #[test]
     fn answers_of_many_classes_take_no_longer_than_their_scores() {
         let (classes, count) = (50_000u32, 1_000);

@@ -1,4 +1,4 @@
-//! What runs a program: the trait that both executors have.
+//! The trait of the CPU and GPU executors.
 
 use crate::arena::Slot;
 use crate::error::Result;
@@ -6,7 +6,7 @@ use crate::kernel::Values;
 use crate::layout::Program;
 use crate::profile::Profile;
 
-/// What has been issued so far.
+/// The work issued so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Kernel dispatches.
@@ -15,15 +15,15 @@ pub struct Counters {
     pub submits: u64,
 }
 
-/// What runs a program: the one on a GPU, or the one on the CPU.
+/// Runs a program on a GPU or on the CPU.
 pub trait Executor: Send {
     /// One line: adapter, driver, backend; or the CPU's threads.
     fn description(&self) -> &str;
 
-    /// What it was made for.
+    /// The program that it was made for.
     fn program(&self) -> &Program;
 
-    /// Replays a recording. The work may still be under way when this returns.
+    /// Replays a recording. The work may still be in progress when this returns.
     ///
     /// # Errors
     /// If the device was lost or reports an error.
@@ -37,31 +37,31 @@ pub trait Executor: Send {
     /// As for [`Executor::run`].
     fn run_dispatch(&mut self, recording: usize, index: usize, values: &Values) -> Result<()>;
 
-    /// Overwrites words of a slot from element `offset` on, after everything that was run before.
+    /// Overwrites words of a slot from element `offset` on, after all work issued before.
     ///
     /// # Errors
     /// As for [`Executor::run`].
     fn upload(&mut self, slot: Slot, offset: u32, words: &[u32]) -> Result<()>;
 
-    /// Reads words of a slot from element `offset` on; waits for everything that was run before.
+    /// Reads words of a slot from element `offset` on; waits for all work issued before.
     ///
     /// # Errors
     /// As for [`Executor::run`].
     fn download(&mut self, slot: Slot, offset: u32, words: &mut [u32]) -> Result<()>;
 
-    /// Asks for `count` words of a slot from element `offset` on, as they are after everything that was run before, without waiting.
+    /// Requests `count` words of a slot from element `offset` on, as of after all work issued before, without waiting.
     ///
     /// # Errors
     /// As for [`Executor::run`].
     fn request(&mut self, slot: Slot, offset: u32, count: u32) -> Result<()>;
 
-    /// The answer to the oldest request that has none yet; nothing if it has not arrived (unless `wait`) or there is none.
+    /// The answer to the oldest pending request; `None` if it has not arrived (unless `wait`) or there is no request.
     ///
     /// # Errors
     /// As for [`Executor::run`].
     fn collect(&mut self, wait: bool) -> Result<Option<Vec<u32>>>;
 
-    /// Hands all work over to the device without waiting for it.
+    /// Submits all work to the device without waiting for it.
     ///
     /// # Errors
     /// As for [`Executor::run`].
@@ -73,22 +73,22 @@ pub trait Executor: Send {
     /// As for [`Executor::run`].
     fn wait(&mut self) -> Result<()>;
 
-    /// Bytes of the arena as allocated, counted where the buffers are made.
+    /// Allocated bytes of the arena, counted where buffers are created.
     fn allocated_bytes(&self) -> u64;
 
-    /// What has been issued so far.
+    /// The work issued so far.
     fn counters(&self) -> Counters;
 
-    /// Measures the time of each kernel from here on, or no longer. The device then waits for the host and the host for the device.
+    /// Starts or stops measuring the time of each kernel. Meanwhile, device and host wait for each other.
     ///
     /// # Errors
     /// As for [`Executor::run`].
     fn profile(&mut self, on: bool) -> Result<()>;
 
-    /// All that was measured, and forgets it; none if nothing was.
+    /// Takes the measurements; `None` if there are none.
     fn take_profile(&mut self) -> Option<Profile>;
 
-    /// Notes from here on when submissions begin and end on the device, some hundreds at most; none of them waits for it.
+    /// From now on, records when submissions begin and end on the device, some hundreds at most, without waiting for any.
     ///
     /// # Errors
     /// As for [`Executor::run`].
@@ -96,8 +96,8 @@ pub trait Executor: Send {
         Ok(())
     }
 
-    /// The share of the time, from the first of those submissions to the last, in which the device had nothing to do; none if it has no clock, or
-    /// fewer than two were noted.
+    /// The share of the time from the first of those submissions to the last in which
+    /// the device was idle; `None` if it has no clock, or fewer than two were recorded.
     ///
     /// # Errors
     /// As for [`Executor::run`].

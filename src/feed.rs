@@ -1,4 +1,4 @@
-//! The windows of a text, one after the other, and their gradients: what training and gradient estimates have in common.
+//! The sequence of windows of a text and their gradients, as training and gradient estimates share them.
 
 use crate::data::{Item, Lanes, Packing, Sequences};
 use crate::engine::Engine;
@@ -7,11 +7,11 @@ use crate::model::record::InputLayout;
 use crate::truncation::{Cuts, Draw, Truncation};
 use std::ops::Range;
 
-/// What is trained on.
+/// Training data.
 pub enum Source {
     /// One stream in lanes; the state is carried from window to window.
     Stream(Lanes),
-    /// Finite sequences, packed anew each epoch; a window is a batch of whole ones.
+    /// Finite sequences, repacked each epoch; a window is a batch of whole ones.
     Sequences(Sequences),
 }
 
@@ -25,12 +25,12 @@ impl Source {
     }
 }
 
-/// A place in the text.
+/// A position in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Cursor {
-    /// Whole passes done.
+    /// Number of complete passes.
     pub epoch: u64,
-    /// Of a stream, the first step that is not scored yet; of sequences, the number of the next window.
+    /// For a stream, the first step not scored yet; for sequences, the index of the next window.
     pub place: u32,
 }
 
@@ -41,39 +41,39 @@ pub struct Window {
     pub cursor: Cursor,
     /// Where the next one begins.
     pub next: Cursor,
-    /// Its steps, of a stream counted from the lane's start.
+    /// Its steps; for a stream, counted from the lane's start.
     pub steps: Range<u32>,
-    /// Of a stream, the first step whose loss belongs to it.
+    /// For a stream, the first step whose loss belongs to it.
     pub scored_from: u32,
-    /// Steps and lanes that are scored.
+    /// Number of scored (step, lane) pairs.
     pub scored: u64,
-    /// N: what the sum of the losses is divided by in the gradient.
+    /// N: divisor of the sum of losses in the gradient.
     pub n: f64,
-    /// Of sequences, where each is cut, in the order of the packing.
+    /// For sequences, where each is cut, in the order of the packing.
     cuts: Vec<Cuts>,
 }
 
 impl Window {
-    /// Steps from cut to cut.
+    /// Steps between cuts.
     pub fn lengths(&self) -> Vec<u32> {
         if self.cuts.is_empty() { vec![self.steps.end - self.steps.start] } else { self.cuts.iter().flat_map(Cuts::lengths).collect() }
     }
 }
 
-/// A text under a strategy.
+/// The windows of a text under a truncation strategy.
 pub struct Feed {
     source: Source,
     truncation: Truncation,
     lanes: u32,
     seed: u64,
-    /// Mean length of a window, where lengths are random.
+    /// Mean length of a window, if lengths are random.
     expected: f64,
-    /// The packing of an epoch; none for a stream.
+    /// The packing of an epoch; `None` for a stream.
     packing: Option<(u64, Packing)>,
 }
 
 impl Feed {
-    /// The windows of a source; `seed` is that of packings and cuts.
+    /// The windows of a source; `seed` determines packings and cuts.
     pub fn new(source: Source, truncation: Truncation, lanes: u32, seed: u64) -> Self {
         let longest = source.longest();
         let truncation = truncation.within(longest);
@@ -81,7 +81,7 @@ impl Feed {
         Feed { source, truncation, lanes, seed, expected, packing: None }
     }
 
-    /// What is read.
+    /// The training data.
     pub fn source(&self) -> &Source {
         &self.source
     }
@@ -91,7 +91,7 @@ impl Feed {
         self.truncation
     }
 
-    /// Steps and lanes that are scored in one pass.
+    /// Number of (step, lane) pairs scored in one pass.
     pub fn scored(&self) -> u64 {
         match &self.source {
             Source::Stream(lanes) => lanes.scored(0..lanes.steps()),
@@ -107,7 +107,7 @@ impl Feed {
         }
     }
 
-    /// Past states that must be kept: one for each window that has been reached and not begun.
+    /// Number of past states to keep: one for each window that has been reached and not begun.
     pub fn ring(&self) -> u32 {
         match (&self.source, self.truncation) {
             (Source::Stream(_), Truncation::Overlapping { k1, k2 }) => k2 / k1,
@@ -115,7 +115,7 @@ impl Feed {
         }
     }
 
-    /// Whether a segment may begin out of turn, where a later window begins.
+    /// Whether an extra segment may begin where a later window begins.
     pub fn splits(&self) -> bool {
         matches!((&self.source, self.truncation), (Source::Stream(_), Truncation::Overlapping { k1, k2 }) if k2 % k1 != 0)
     }
@@ -134,7 +134,7 @@ impl Feed {
         self.packing.as_ref().map(|p| &p.1)
     }
 
-    /// The part of a pass that lies before a place.
+    /// The fraction of a pass before a position.
     pub fn fraction(&mut self, cursor: Cursor) -> f64 {
         if cursor.place == 0 {
             // An epoch that may never be read need not be packed.
@@ -147,7 +147,7 @@ impl Feed {
         f64::from(cursor.place) / f64::from(all)
     }
 
-    /// The window at a place.
+    /// The window at a position.
     pub fn window(&mut self, cursor: Cursor) -> Window {
         let (draw, truncation) = (Draw { seed: self.seed, epoch: cursor.epoch }, self.truncation);
         self.packing(cursor.epoch);
@@ -172,11 +172,11 @@ impl Feed {
         Window { cursor, next, steps, scored_from, scored, n, cuts }
     }
 
-    /// Loss and gradient of a window from the present state, divided by `n`, added to what is there or in its place. Then the state is
-    /// moved on to where the next window begins; see [`Feed::carry`].
+    /// Computes loss and gradient of a window from the current state, divided by `n`, and adds them to the current ones with `accumulate`, else replaces
+    /// them. [`Feed::carry`] then moves the state to the start of the next window.
     ///
     /// # Errors
-    /// If the device fails, the text can't be read, or `check`, which is asked before every segment, says so.
+    /// If the device fails, the text can't be read, or `check`, called before every segment, fails.
     pub fn gradient(&self, engine: &mut Engine, window: &Window, n: f64, accumulate: bool, check: impl Fn() -> Result<()>) -> Result<()> {
         let segments = self.segments(engine, window);
         match (&self.source, &self.packing) {
@@ -184,7 +184,7 @@ impl Feed {
                 if let Some(slot) = self.ring_slot(window).filter(|_| window.steps.start > 0) {
                     engine.load_state(slot)?;
                 }
-                // The state with which a later window begins, as it is when it is first reached.
+                // Sets aside the initial state of a later window when it is first reached.
                 let place = |t| segments.iter().position(|s| s.start == t).unwrap_or(segments.len()) as u32;
                 let kept = self.ring_slot(window).map(|_| self.boundary(window).map_or(segments.len() as u32, place));
                 let edge = |t: u32| {
@@ -204,7 +204,7 @@ impl Feed {
         }
     }
 
-    /// Moves the state on to where the next window begins.
+    /// Moves the state to the start of the next window.
     ///
     /// # Errors
     /// If the device fails.
@@ -215,13 +215,13 @@ impl Feed {
         }
     }
 
-    /// The ring's slot of the state that a window begins with, which becomes that of the one that takes its place.
+    /// The ring slot of a window's initial state, which the window that replaces it reuses.
     fn ring_slot(&self, window: &Window) -> Option<u32> {
         let Truncation::Overlapping { k1, .. } = self.truncation else { return None };
         Some(self.ring()).filter(|r| *r > 0).map(|r| window.cursor.place / k1 % r)
     }
 
-    /// The step within a window at which a later window begins, if that is not after its end: a segment must begin there.
+    /// The step within a window at which a later window begins, if any: a segment must begin there.
     fn boundary(&self, window: &Window) -> Option<u32> {
         let (Truncation::Overlapping { k1, k2 }, Source::Stream(_)) = (self.truncation, &self.source) else { return None };
         let t = (u64::from(window.scored_from) + u64::from(k1)).checked_sub(u64::from(k2 % k1))? as u32;

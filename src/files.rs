@@ -1,14 +1,14 @@
-//! Files that are whole or not there: written under a temporary name, synced, renamed.
+//! Atomic file replacement: written under a temporary name, synced, renamed.
 
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-/// Replaces a file by `bytes`. Whoever reads it, also after a crash, sees the old content or the new.
+/// Replaces a file by `bytes`. Readers see the old content or the new, even after a crash.
 ///
 /// # Errors
-/// [`Error::Input`] if the disk is full, the folder read-only, ...; the old content then stays.
+/// [`Error::Input`] if the disk is full, the folder read-only, ...; the old content then remains.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
@@ -20,13 +20,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         sync_folder(path)
     };
     write().map_err(|e: std::io::Error| {
-        // Nothing of value is in it, and it may be what fills the disk.
+        // The temporary file is worthless, and may be what fills the disk.
         let _ = fs::remove_file(&temporary);
         Error::Input(format!("cannot write {}: {e}; free space or make the folder writable", path.display()))
     })
 }
 
-/// Makes the renaming itself last, where folders can be synced.
+/// Makes the rename durable, where folders can be synced.
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     if cfg!(unix)
         && let Some(folder) = path.parent()
@@ -45,14 +45,14 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|e| Error::Input(format!("cannot read {}: {e}", path.display())))
 }
 
-/// A checksum that tells changed bytes from equal ones (XXH3, 128 bits), as hexadecimal digits.
+/// A checksum of bytes (XXH3, 128 bits), as hexadecimal digits.
 pub fn checksum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut hasher = Hasher::default();
     parts.into_iter().for_each(|p| hasher.update(p));
     hasher.digits()
 }
 
-/// Makes a [`checksum`] of bytes that come piece by piece.
+/// Computes a [`checksum`] piece by piece.
 #[derive(Default)]
 pub(crate) struct Hasher(xxhash_rust::xxh3::Xxh3);
 

@@ -1,9 +1,8 @@
-//! How the CPU implementations use the machine: work split over threads in a fixed way, vector instructions by safe
-//! dispatch, and the one call into the matmul library.
+//! How the CPU kernels use the machine: a fixed split of work over threads, vector instructions by safe dispatch, and the single call into the matmul library.
 
 use std::ops::Range;
 
-/// Bytes of memory that this process may have: the machine's, or less in a container; none if unknown.
+/// Memory available to this process in bytes: the machine's, or less in a container; `None` if unknown.
 pub fn total_memory() -> Option<u64> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
@@ -17,7 +16,7 @@ pub fn split(n: usize, parts: usize) -> Vec<Range<usize>> {
     (0..parts).map(|i| n * i / parts..n * (i + 1) / parts).filter(|r| !r.is_empty()).collect()
 }
 
-/// Cuts the first `len` numbers off `data`, or all there are.
+/// Splits the first `len` values off `data`, or all there are.
 pub fn take<'a>(data: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
     let at = len.min(data.len());
     let (head, tail) = std::mem::take(data).split_at_mut(at);
@@ -37,8 +36,8 @@ pub fn parallel<F: FnOnce() + Send>(tasks: impl IntoIterator<Item = F>) {
     });
 }
 
-/// Cuts every block of `width` elements of `data` at the ends of `ranges` (in units of `unit` elements): element `[i][b]` is
-/// the part of block b that belongs to range i. A last block may be shorter, if what it lacks is in no range.
+/// Splits every block of `width` elements of `data` at the ends of `ranges` (in units of `unit` elements): element `[i][b]` is the part of block b that
+/// belongs to range i. The last block may be shorter, if what it lacks is in no range.
 pub fn cut_blocks<'a>(data: &'a mut [f32], width: usize, unit: usize, ranges: &[Range<usize>]) -> Vec<Vec<&'a mut [f32]>> {
     let mut parts: Vec<Vec<&mut [f32]>> = ranges.iter().map(|_| Vec::with_capacity(data.len() / width)).collect();
     for block in data.chunks_mut(width) {
@@ -50,26 +49,25 @@ pub fn cut_blocks<'a>(data: &'a mut [f32], width: usize, unit: usize, ranges: &[
     parts
 }
 
-/// How a scan is parted over threads.
+/// How a scan is split over threads.
 pub enum Parts {
-    /// Lanes: each thread walks through time by itself, and reads all of W.
+    /// By lanes: each thread advances through time on its own, and reads all of W.
     Lanes(Vec<Range<usize>>),
-    /// Columns: each thread reads its columns of W alone, and the threads wait for each other at every step.
+    /// By columns: each thread reads only its columns of W, and all threads synchronize at every step.
     Columns(Vec<Range<usize>>),
 }
 
-/// Lanes that a thread must have to walk through time by itself: with fewer the reading of W is what takes the time, and half of W read by
-/// each thread beats all of it read by both, waiting included (measured at B 2 and 4, H 512 and 1024: 1.2 to 1.5 times); from 8 lanes
-/// on it does not, even where W is larger than the caches.
+/// Minimum lanes per thread for a split by lanes. With fewer, reading W dominates: two threads that read half of W each beat two that read all of it,
+/// synchronization included (measured at B 2 and 4, H 512 and 1024: 1.2 to 1.5 times). From 8 lanes on they don't, even if W is larger than the caches.
 const LANES_EACH: usize = 4;
 
-/// Parts a scan of so many lanes and columns; by its sizes and the threads alone, so that it is the same throughout a run. The sums, and
-/// so the bits, are the same either way.
+/// Splits a scan by its sizes and the number of threads alone, so that the split is
+/// constant throughout a run. Either split gives the same sums, and so the same bits.
 pub fn part_scan(lanes: usize, columns: usize, threads: usize) -> Parts {
     if threads > 1 && lanes < LANES_EACH * threads { Parts::Columns(split_columns(columns, threads)) } else { Parts::Lanes(split(lanes, threads)) }
 }
 
-/// Splits columns as [`split`], at multiples of 16.
+/// Splits columns like [`split`], at multiples of 16.
 pub fn split_columns(columns: usize, parts: usize) -> Vec<Range<usize>> {
     split(columns.div_ceil(16), parts).into_iter().map(|r| r.start * 16..(r.end * 16).min(columns)).collect()
 }
@@ -80,11 +78,11 @@ pub fn vectorized<R>(f: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(f)
 }
 
-/// 1.5 * 2^23, and the bias of an exponent: added to a number of moderate size, it leaves the nearest whole number, biased, in the last bits.
+/// 1.5 * 2^23 plus the exponent bias: adding it to a value of moderate size leaves the nearest integer, biased, in the low bits.
 const ROUND: f32 = 12_582_912.0 + 127.0;
 
-/// Error below 1.5 units in the last place everywhere; odd; NaN stays NaN. Below 0.55 a polynomial in x^2, above it 1 - 2u / (1 + u)
-/// with u = exp(-2 |x|) = 2^n exp(2r), |2r| <= ln 2 / 2. What is 1 in f32 comes out as 1.
+/// tanh with an error below 1.5 units in the last place everywhere; odd; NaN stays NaN. Below 0.55 a polynomial in x^2, above it 1 - 2u / (1 + u) with u =
+/// exp(-2 |x|) = 2^n exp(2r), |2r| <= ln 2 / 2. Returns 1 where tanh rounds to 1 in f32.
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
     let a = x.abs();
@@ -94,7 +92,7 @@ pub fn tanh(x: f32) -> f32 {
         near = near.mul_add(z, c);
     }
     let near = (near * z).mul_add(a, a);
-    // Not min(): one instruction. A NaN is found among the near ones.
+    // Unlike min(), one instruction. A NaN takes the polynomial branch.
     let t = if a < 10.0 { a } else { 10.0 };
     let biased = t.mul_add(-2.0 * std::f32::consts::LOG2_E, ROUND);
     let r = (biased - ROUND).mul_add(-0.5 * std::f32::consts::LN_2, -t);
@@ -107,8 +105,8 @@ pub fn tanh(x: f32) -> f32 {
     (if a >= 0.55 { far } else { near }).copysign(x)
 }
 
-/// exp for -87 <= x <= 88 with an error below 1.1 units in the last place; beyond, its value at the nearer end. NaN stays NaN.
-/// exp(x) = 2^n exp(r) with |r| <= ln 2 / 2; ln 2 is taken in two parts, so that r is exact to its last bits.
+/// exp for -87 <= x <= 88 with an error below 1.1 units in the last place; outside, its value at the nearer end. NaN stays NaN.
+/// exp(x) = 2^n exp(r) with |r| <= ln 2 / 2; ln 2 is split in two, so that r is exact to its last bits.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.0, 88.0);
@@ -126,7 +124,7 @@ pub fn exp(x: f32) -> f32 {
 /// A matrix operand: row-major with leading dimension `ld`, or the transpose of that.
 #[derive(Clone, Copy)]
 pub struct Mat<'a> {
-    /// The numbers, first one first.
+    /// The values, from the first on.
     pub data: &'a [f32],
     /// Elements from row to row as stored.
     pub ld: usize,
@@ -150,12 +148,12 @@ impl<'a> Mat<'a> {
         Mat { data: &self.data[if self.transposed { row } else { row * self.ld }..], ..self }
     }
 
-    /// The operand from element `from` of the inner dimension on: its rows for the right one of a product, its columns for the left.
+    /// The operand from element `from` of the inner dimension on: its rows if it is the right one of a product, its columns if it is the left one.
     fn skip_inner(self, from: usize, rows: bool) -> Self {
         Mat { data: &self.data[if rows == self.transposed { from } else { from * self.ld }..], ..self }
     }
 
-    /// Row and column strides, after a check that `rows x cols` lies inside.
+    /// Row and column strides; checks that `rows x cols` fits.
     fn strides(&self, rows: usize, cols: usize) -> (isize, isize) {
         let (r, c) = if self.transposed { (cols, rows) } else { (rows, cols) };
         assert!(c <= self.ld && (r - 1) * self.ld + c <= self.data.len(), "matrix {r}x{c}, ld {} in {} numbers", self.ld, self.data.len());
@@ -163,20 +161,20 @@ impl<'a> Mat<'a> {
     }
 }
 
-/// Largest part of the inner size that the library is given at once: it adds the products of so many numbers in their order, and of
-/// more in parts whose length depends on the caches and on the other sizes.
+/// Largest part of the inner dimension passed to the library at once. It adds up to this many products
+/// in order, and more of them in parts whose length depends on the caches and the other sizes.
 const INNER: usize = 512;
-/// A result of so many numbers or less, of a transposed b, is made in another way, with another order of the sum.
+/// With a transposed b, the library computes results of up to this many values differently, with another order of the sum.
 const SMALL: usize = 256;
 
-/// dst (+)= a b, with dst `[rows, cols]` row-major, on the calling thread. What stands in a row depends on that row of a and on b alone,
-/// to the bit, however many other rows there are; and in a column, if b is a transpose, on that column of b.
+/// dst (+)= a b, with dst `[rows, cols]` row-major, on the calling thread. Each row depends, to the bit, only on its row of a and on b, however many other
+/// rows there are; each column only on its column of b and on a, if b is transposed.
 pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
     if rows == 0 || cols == 0 || inner == 0 {
         return;
     }
     if rows == 1 && !a.transposed {
-        // One row alone would be added up in another order: beside it, a row of zeros.
+        // A single row would be added up in another order, so a row of zeros is added.
         let mut two = vec![0f32; 2 * inner];
         two[..inner].copy_from_slice(&a.data[..inner]);
         let mut result = vec![0f32; 2 * cols];
@@ -201,7 +199,7 @@ pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], 
     }
 }
 
-/// dst (+)= a b by the library, which adds along `inner` in the order of its numbers while that is at most [`INNER`].
+/// dst (+)= a b by the library, which adds along `inner` in order as long as that is at most [`INNER`].
 fn gemm_product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
     assert!(cols <= dst_ld && (rows - 1) * dst_ld + cols <= dst.len(), "result {rows}x{cols}, ld {dst_ld} in {} numbers", dst.len());
     let (a_rs, a_cs) = a.strides(rows, inner);
@@ -248,7 +246,7 @@ mod tests {
         }
     }
 
-    /// The first and the last row of a product, or column of b^T, have the same bits whatever stands between them.
+    /// The first and last row of a product, or column of b^T, have the same bits whatever lies between them.
     #[test]
     fn a_row_of_a_product_does_not_depend_on_the_others() {
         let number = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5;
@@ -278,7 +276,7 @@ mod tests {
         }
     }
 
-    /// The distance from the true value, in units in the last place of the f32 nearest to it.
+    /// Error in units in the last place of the f32 nearest to the exact value.
     fn ulps(got: f32, exact: f64) -> f64 {
         let exponent = ((exact.abs().to_bits() >> 52) as i32 - 1023).max(-126);
         (f64::from(got) - exact).abs() / 2f64.powi(exponent - 23)

@@ -1,61 +1,61 @@
-//! The lag profile: |dL_t/dh_{t-k}| / |dL_t/dh_t| by lag k, how fast it decays, and which window that suggests.
+//! The lag profile: |dL_t/dh_{t-k}| / |dL_t/dh_t| by lag k, its decay rate, and the window length that it suggests.
 
 use crate::data::{End, Ends};
 use crate::engine::{Engine, LagNorms};
 use crate::error::Result;
 use serde::Serialize;
 
-/// How a profile is measured.
+/// Options of a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Options {
     /// K: the longest lag.
     pub lags: u32,
-    /// B: losses that one backward pass follows.
+    /// B: losses followed by one backward pass.
     pub lanes: u32,
-    /// Passes.
+    /// Number of backward passes.
     pub windows: u32,
-    /// Steps that are read before the first of the lags, so that the state is one of the text's.
+    /// Steps read before the first of the lags, so that the state is typical of the text.
     pub warm_up: u32,
-    /// Seed of the places.
+    /// Seed of the positions.
     pub seed: u64,
 }
 
 impl Options {
-    /// Losses that are followed.
+    /// Number of losses followed.
     pub fn places(&self) -> u32 {
         self.lanes * self.windows
     }
 }
 
-/// What is seen of one layer. A figure is NaN (null in JSON) where too few places reach so far back, or a gradient is not finite.
+/// The profile of one layer. A value is NaN (null in JSON) if too few positions reach so far back, or a gradient is not finite.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Layer {
-    /// Median over the places of |dL_t/dh_{t-k}| / |dL_t/dh_t|, by lag k from 0.
+    /// Median over the positions of |dL_t/dh_{t-k}| / |dL_t/dh_t|, by lag k from 0.
     pub median: Vec<f64>,
-    /// The tenth part of the places lies below this.
+    /// The 10th percentile.
     pub low: Vec<f64>,
-    /// The tenth part of the places lies above this.
+    /// The 90th percentile.
     pub high: Vec<f64>,
-    /// log10 of the median, also where that is too small for a number.
+    /// log10 of the median, even where the median underflows.
     pub log10_median: Vec<f64>,
-    /// Mean over the places of |dL_t/dh_{t-k}|, not divided.
+    /// Mean over the positions of |dL_t/dh_{t-k}|, not divided.
     #[serde(skip)]
     pub mean: Vec<f64>,
-    /// Factor a step of the geometric decay that fits the median best, over the lags from a quarter of them on.
+    /// Factor per step of the geometric decay that best fits the median, over all but the first quarter of the lags.
     pub decay_rate: f64,
-    /// Coefficient of determination of that fit to the logarithm; 1 is perfect.
+    /// Coefficient of determination of the fit to the logarithm; 1 is perfect.
     pub decay_fit: f64,
-    /// Steps in which that halves; null if it does not decay.
+    /// Steps in which the fit halves; null if it does not decay.
     pub half_life: Option<f64>,
-    /// Share of units and places at which phi' is below 0.1: what flows back through them is all but stopped.
+    /// Share of (unit, position) pairs with phi' below 0.1, which almost stop the gradient.
     pub saturation: f64,
 }
 
-/// What the gradient does on its way back.
+/// How the gradient changes on its way back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Over the lags that were measured it falls below a half.
+    /// Over the measured lags it falls below a half.
     Vanishing,
     /// It stays within a factor of 2.
     Stable,
@@ -64,7 +64,7 @@ pub enum Verdict {
 }
 
 impl Layer {
-    /// In a word.
+    /// The verdict on this layer.
     pub fn verdict(&self) -> Verdict {
         let change = self.decay_rate.ln() * (self.median.len() - 1) as f64;
         let two = std::f64::consts::LN_2;
@@ -78,14 +78,14 @@ impl Layer {
     }
 }
 
-/// The layer whose gradient fades slowest: it decides how long a window must be, and its figures stand for the model where one stands alone. One whose
-/// factor is not finite exceeds all; of equals it is the last, which is under the head.
+/// The layer whose gradient decays slowest: it determines how long a window must be, and represents the model where only one layer is shown. A layer with a
+/// non-finite factor comes first; of equals, the last one, next to the head.
 pub fn slowest<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> usize {
     let rate = |l: &Layer| if l.decay_rate.is_nan() { f64::INFINITY } else { l.decay_rate };
     layers.into_iter().map(rate).enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(k, _)| k)
 }
 
-/// Fewest places that a figure is taken from.
+/// Minimum number of positions for a statistic.
 const FEWEST: usize = 5;
 
 /// Measures the profile of every layer.
@@ -101,20 +101,20 @@ pub fn measure(engine: &mut Engine, ends: &Ends, o: &Options) -> Result<Vec<Laye
         let last = |t: u32| f32::from(u8::from(t + 1 == steps));
         engine.advance(0..o.warm_up, |places, range| ends.inputs(which, steps, places, range, last))?;
         all.push((engine.lag_norms(o.warm_up..steps, |places, range| ends.inputs(which, steps, places, range, last))?, which.to_vec()));
-        // Where the pass began: each lane's state of its own place of the text.
+        // The state at the start of the backward pass, of each lane at its own position in the text.
         saturation(engine, &mut saturated)?;
     }
     let layers = 0..engine.config.layers as usize;
     Ok(layers.map(|layer| summarize(layer, o.lags, &all, saturated[layer])).collect())
 }
 
-/// The state of a text's start.
+/// The state at the start of a text.
 pub fn zero_state(engine: &Engine) -> Vec<Vec<f32>> {
     let size = engine.plan.extent.lanes * crate::dims::pad4(engine.config.hidden);
     vec![vec![0.0; size as usize]; engine.config.layers as usize]
 }
 
-/// Counts units whose phi' is below 0.1, and all.
+/// Counts units with phi' below 0.1, and all units.
 fn saturation(engine: &mut Engine, counts: &mut [(u64, u64)]) -> Result<()> {
     let hidden = engine.config.hidden as usize;
     let activation = engine.config.activation;
@@ -144,7 +144,7 @@ fn summarize(layer: usize, lags: u32, all: &[(LagNorms, Vec<End>)], (saturated, 
         for (norms, ends) in all {
             for (lane, _) in ends.iter().enumerate().filter(|(_, e)| e.depth() >= k as u64) {
                 let at = |k: usize| norms.ln[layer][k * norms.lanes as usize + lane];
-                // Where the loss has no gradient at all there is nothing to follow.
+                // A loss without a gradient has no ratio.
                 if at(0) == f64::NEG_INFINITY {
                     continue;
                 }
@@ -156,7 +156,7 @@ fn summarize(layer: usize, lags: u32, all: &[(LagNorms, Vec<End>)], (saturated, 
         }
         ratios.sort_by(f64::total_cmp);
         let enough = ratios.len() >= FEWEST;
-        // Not finite sorts above all: a quantile that meets one is not finite either.
+        // Non-finite ratios sort last: a quantile that meets one is not finite either.
         let quantile = |q: f64| if enough { ratios[((ratios.len() - 1) as f64 * q).round() as usize] } else { f64::NAN };
         let [low, median, high] = [0.1, 0.5, 0.9].map(|q| Some(quantile(q)).filter(|x| *x != f64::INFINITY).unwrap_or(f64::NAN));
         for (list, ln) in [(&mut l.low, low), (&mut l.median, median), (&mut l.high, high)] {
@@ -170,8 +170,8 @@ fn summarize(layer: usize, lags: u32, all: &[(LagNorms, Vec<End>)], (saturated, 
     l
 }
 
-/// The factor a step of the geometric decay that fits best, by least squares over the logarithms of the last three quarters of the lags, and the fit's
-/// coefficient of determination. NaN if there are less than 2 numbers.
+/// The factor per step of the best geometric decay, by least squares over the logarithms of the last three
+/// quarters of the lags, and the fit's coefficient of determination. NaN if there are less than 2 values.
 fn decay(log10: &[f64]) -> (f64, f64) {
     let points: Vec<(f64, f64)> =
         log10.iter().enumerate().skip(log10.len() / 4).filter(|(_, y)| y.is_finite()).map(|(k, y)| (k as f64, y * std::f64::consts::LN_10)).collect();
@@ -181,19 +181,19 @@ fn decay(log10: &[f64]) -> (f64, f64) {
     let sum = |f: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>();
     let (xx, xy, yy) = (sum(&|p| (p.0 - mx).powi(2)), sum(&|p| (p.0 - mx) * (p.1 - my)), sum(&|p| (p.1 - my).powi(2)));
     if points.len() < 2 {
-        // Units that are dead stop it: it is zero from some lag on.
+        // Dead units stop the gradient: it is zero from some lag on.
         let gone = log10.last() == Some(&f64::NEG_INFINITY);
         return (if gone { 0.0 } else { f64::NAN }, f64::NAN);
     }
     let slope = xy / xx;
-    // A level line is fitted perfectly.
+    // A constant is fitted perfectly.
     let rest = (yy - slope * xy).max(0.0);
     (slope.exp(), if yy <= 1e-12 * n { 1.0 } else { 1.0 - rest / yy })
 }
 
-/// The relative bias that `regular:TAU` has, as the profile alone lets one expect it. A loss that is d steps after its window's start reaches back
-/// d lags, and all d from 0 to TAU - 1 are equally frequent: of what lag k contributes, the share min(k, TAU) / TAU is missing. What a lag
-/// contributes is taken to be proportional to the mean of |dL_t/dh_{t-k}|, and beyond the longest lag to decay as fitted. NaN if the gradient does not decay.
+/// The relative bias of `regular:TAU` expected from the profile alone. A loss d steps after its window's start reaches back d lags, and all
+/// d from 0 to TAU - 1 are equally frequent: so of the contribution of lag k, the share min(k, TAU) / TAU is missing. The contribution of a
+/// lag is taken to be proportional to the mean of |dL_t/dh_{t-k}|, and beyond the longest lag to decay as fitted. NaN if the gradient does not decay.
 pub fn estimated_bias(layers: &[Layer], tau: u32) -> f64 {
     layers.iter().map(|l| estimated_bias_of(l, f64::from(tau))).fold(0.0, |m, x| if x.is_nan() || f64::is_nan(m) { f64::NAN } else { m.max(x) })
 }
@@ -208,7 +208,7 @@ fn estimated_bias_of(l: &Layer, tau: f64) -> f64 {
     for (k, x) in l.mean.iter().enumerate() {
         (all, lost) = (all + x, lost + missing(k as f64) * x);
     }
-    // Beyond the longest lag K: last * beta^j at lag K + j; the sums up to the window's length, then what is missing whole.
+    // Beyond the longest lag K: last * beta^j at lag K + j. Sums up to the window's length, then the rest, all of which is missing.
     let longest = (l.mean.len() - 1) as f64;
     let tail = last * beta / (1.0 - beta);
     let inside = (tau - longest).max(0.0).floor();
@@ -219,14 +219,14 @@ fn estimated_bias_of(l: &Layer, tau: f64) -> f64 {
     lost / (all + tail)
 }
 
-/// The smallest TAU whose estimated bias is at most `tolerance`; none if there is none up to a million steps.
+/// The smallest TAU whose estimated bias is at most `tolerance`; `None` if it exceeds a million steps.
 pub fn suggested_tau(layers: &[Layer], tolerance: f64) -> Option<u32> {
     const MOST: u32 = 1_000_000;
     let good = |tau: u32| estimated_bias(layers, tau) <= tolerance;
     if !good(MOST) {
         return None;
     }
-    // The estimate falls with TAU.
+    // The estimate decreases with TAU.
     let (mut bad, mut enough) = (0, MOST);
     while enough - bad > 1 {
         let middle = bad + (enough - bad) / 2;

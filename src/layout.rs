@@ -1,8 +1,8 @@
-//! Where slots lie: packed by lifetime into a few buffers (banks).
+//! Places slots in memory: packs them by lifetime into a few buffers (banks).
 //!
 //! A slot is persistent, or it lives within one recording only, from the first dispatch that binds it to the last; slots
-//! whose lives don't overlap may share bytes. Two slots that one dispatch binds lie in different banks if it writes
-//! either of them, because the state of a buffer is tracked as a whole: it can't be bound for reading and for writing at once.
+//! whose lifetimes don't overlap may share bytes. Two slots bound by the same dispatch are in different banks if it writes
+//! either of them: the state of a buffer is tracked as a whole, so it can't be bound for reading and for writing at once.
 
 use crate::arena::{Arena, Purpose, Slot, SlotInfo};
 use crate::kernel::Access;
@@ -30,7 +30,7 @@ impl Arena {
                 let at = b.lowest_gap(&lives[i], size, &lives);
                 (!b.slots.iter().any(|&(s, _)| apart[i].contains(&s)) && (at + size) * 4 <= bank_bytes).then_some(at)
             };
-            // The bank that grows least; of equals the first.
+            // The bank that grows least; the first of equals.
             let best = banks.iter().enumerate().filter_map(|(n, b)| fit(b).map(|at| ((at + size).saturating_sub(b.elements), n, at))).min();
             let (bank, at) = match best {
                 Some((_, n, at)) => (n, at),
@@ -51,7 +51,7 @@ impl Arena {
         Layout { banks: banks.iter().map(|b| b.elements as u32).collect(), places, by_purpose }
     }
 
-    /// First and last position of each slot on the timeline of all dispatches; persistent ones live always.
+    /// The lifetime of each slot on the timeline of all dispatches; persistent ones live forever.
     fn lives(&self, recordings: &[&Recording]) -> Vec<Range<usize>> {
         let mut lives: Vec<Option<(usize, Range<usize>)>> = vec![None; self.slots.len()];
         let mut time = 0;
@@ -73,7 +73,7 @@ impl Arena {
         self.slots.iter().zip(lives).map(life).collect()
     }
 
-    /// For each slot the slots that must not share its bank.
+    /// For each slot, the slots that must not share its bank.
     fn apart(&self, recordings: &[&Recording]) -> Vec<BTreeSet<usize>> {
         let mut apart = vec![BTreeSet::new(); self.slots.len()];
         for dispatch in recordings.iter().flat_map(|r| &r.dispatches) {
@@ -87,7 +87,7 @@ impl Arena {
         apart
     }
 
-    /// Bytes per purpose; bytes that several slots share count for the largest of them, alignment for its own slot.
+    /// Bytes per purpose. Bytes shared by several slots count for the largest; alignment counts for its own slot.
     fn bytes_by_purpose(&self, banks: &[Bank]) -> BTreeMap<Purpose, u64> {
         let mut bytes = BTreeMap::new();
         for bank in banks {
@@ -132,14 +132,14 @@ impl Bank {
     }
 }
 
-/// Where a slot lies.
+/// The place of a slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// Bank.
+    /// Index of the bank.
     pub bank: usize,
     /// First element in the bank, a multiple of 64.
     pub offset: u32,
-    /// Elements.
+    /// Number of elements.
     pub elements: u32,
 }
 
@@ -153,7 +153,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Where `slot` lies.
+    /// The place of `slot`.
     pub fn place(&self, slot: Slot) -> Place {
         self.places[slot.0]
     }
@@ -163,25 +163,25 @@ impl Layout {
         self.banks.iter().map(|&n| u64::from(n) * 4).sum()
     }
 
-    /// Bytes that serve `purpose`.
+    /// Bytes used for `purpose`.
     pub fn bytes_for(&self, purpose: Purpose) -> u64 {
         self.by_purpose.get(&purpose).copied().unwrap_or(0)
     }
 }
 
-/// Everything that an executor needs to get ready: recordings and where their slots lie.
+/// Everything that an executor needs: recordings, and the layout of their slots.
 #[derive(Debug, Clone)]
 pub struct Program {
     /// The slots.
     pub arena: Arena,
-    /// Where they lie.
+    /// Their layout.
     pub layout: Layout,
     /// The recordings; [`crate::exec::Executor::run`] takes an index into this list.
     pub recordings: Vec<Recording>,
 }
 
 impl Program {
-    /// Packs the arena for the recordings, no bank larger than `bank_bytes` unless one slot alone is.
+    /// Packs the arena for the recordings. No bank is larger than `bank_bytes`, unless a single slot is.
     pub fn new(arena: Arena, recordings: Vec<Recording>, bank_bytes: u64) -> Self {
         let layout = arena.pack(&recordings.iter().collect::<Vec<_>>(), bank_bytes);
         Program { arena, layout, recordings }
@@ -200,7 +200,7 @@ mod tests {
     use rand::rngs::ChaCha8Rng;
     use rand::{RngExt, SeedableRng};
 
-    /// Programs of random models: what shares bytes never lives at once, what one dispatch writes has its bank to itself.
+    /// Programs of random models: slots that share bytes never live at once, and a slot that a dispatch writes shares its bank with no other of its slots.
     #[test]
     fn slots_share_bytes_only_when_their_lives_are_apart() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);

@@ -24,31 +24,31 @@
 //! # }
 //! ```
 //!
-//! `examples/` has four complete programs: a text, finite sequences, data of your own, and gradients looked at.
+//! `examples/` has four complete programs: a text, finite sequences, custom data, and inspecting gradients.
 //!
 //! | name | what it is |
 //! |---|---|
 //! | [`Device`] | an adapter or the CPU, opened by a [`DeviceSpec`] |
-//! | [`Text`], [`Symbols`], [`Corpus`] | a file, its vocabulary, and what of it is trained on and held out |
+//! | [`Text`], [`Symbols`], [`Corpus`] | a file, its vocabulary, and its training and held-out parts |
 //! | [`Settings`], [`Truncation`] | the sizes, how far back gradients flow, the optimizer, the goal |
 //! | [`Trainer`] | one update at a time; validation |
-//! | [`MemoryPlan`] | how a window is worked through within a memory budget ([`Settings::memory_budget`]); a trainer's is `trainer.engine.plan` |
+//! | [`MemoryPlan`] | how to run a window within a memory budget ([`Settings::memory_budget`]); a trainer's is `trainer.engine.plan` |
 //! | [`Model`] | architecture, vocabulary and parameters; safetensors and ONNX files |
-//! | [`Sampler`] | symbols drawn from a model |
-//! | [`Estimator`] | the gradient of a whole text at fixed parameters |
-//! | [`Engine`] | a model on a device, window by window, for data of your own ([`Batch`]) |
+//! | [`Sampler`] | samples symbols from a model |
+//! | [`Estimator`] | the gradient over a whole text at fixed parameters |
+//! | [`Engine`] | a model on a device, window by window, for custom data ([`Batch`]) |
 //!
 //! # Versions
 //!
-//! Semantic versioning, as Cargo reads it: below 1.0 a minor version may break what a patch may not. The interface is what this page
-//! shows, the flags, exit codes and `--json` keys of the program, and the files of runs and models, which newer versions read. Modules that are public
-//! and not shown (kernels, recordings, executors) are for this crate's tests and may change in any version.
+//! Semantic versioning as in Cargo: below 1.0, a minor version may contain breaking changes, a patch may not. The public interface is what this page shows,
+//! the program's flags, exit codes and `--json` keys, and the files of runs and models, which newer versions read. Public modules not shown here (kernels,
+//! recordings, executors) are for this crate's tests and may change in any version.
 //!
-//! The modules are listed in layers: each imports only from those above it, and `wgpu` is named in `gpu` alone.
+//! The modules are listed in layers: each imports only from those above it, and only `gpu` uses `wgpu`.
 
-// Whoever reads the output may be gone; what prints must not panic then.
+// The reader of the output may be gone; printing must not panic then.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
-// Some of the library is there for the command line alone.
+// Parts of the library are used only by the command line.
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub mod error;

@@ -1,4 +1,4 @@
-//! The figures of a run: what the device noted of each update, gathered into one line a report, without ever waiting for it.
+//! The metrics of a run: gathers what the device records of each update into reports, without ever waiting for it.
 
 use crate::engine::Metrics;
 use crate::metrics_log::{Figures, Line, single};
@@ -14,30 +14,30 @@ pub fn number(x: impl Into<f64>) -> Value {
     serde_json::Number::from_f64(x.into()).map_or(Value::Null, Value::Number)
 }
 
-/// As [`number`], null if there is none.
+/// Like [`number`]; null for `None`.
 pub fn optional(x: Option<f64>) -> Value {
     x.map_or(Value::Null, number)
 }
 
-/// What the host knows of an update when it issues it, kept until the device's figures arrive.
+/// The host's record of an update when it is issued, kept until the device's metrics arrive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mark {
-    /// After this update.
+    /// Counters after the update.
     pub counters: Counters,
     /// Passes over the text.
     pub epochs: f64,
     /// Its learning rate.
     pub learning_rate: f32,
-    /// Seconds of training alone up to here.
+    /// Seconds of training so far, excluding everything else.
     pub seconds: f64,
 }
 
-/// One report: the last window, and all since the report before.
+/// One report: on the last window, and on all since the previous report.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Report {
-    /// The update that it is made after.
+    /// The update after which it is made.
     pub mark: Mark,
-    /// Mean loss of the last window, nats.
+    /// Mean loss of the last window in nats.
     pub loss: f32,
     /// Mean loss of all windows since the last report.
     pub mean_loss: f64,
@@ -47,9 +47,9 @@ pub struct Report {
     pub speed: f64,
     /// Updates skipped since the last report.
     pub skipped: u64,
-    /// Updates whose gradient was scaled down since the last report; none where each gradient is clamped by itself.
+    /// Updates whose gradient was scaled down since the last report; `None` if gradients are clamped element by element.
     pub clipped: Option<u64>,
-    /// The loss that was reached, if this one has jumped far above it.
+    /// The lowest loss so far, if this one has jumped far above it.
     pub jumped_from: Option<f64>,
 }
 
@@ -73,40 +73,40 @@ impl Report {
     }
 }
 
-/// Gathers figures as they arrive, in the order of the updates.
+/// Collects metrics as they arrive, in update order.
 #[derive(Debug, Clone)]
 pub struct Meter {
-    /// Reports that are due, oldest first.
+    /// Pending reports, oldest first.
     due: VecDeque<Mark>,
-    /// Updates whose figures have arrived.
+    /// Number of updates whose metrics have arrived.
     arrived: u64,
-    /// Where the last report was made.
+    /// The mark of the last report.
     last: Mark,
-    /// What a uniform guess costs, nats.
+    /// Loss of a uniform guess in nats.
     guess: f64,
     clip: Clip,
 }
 
 impl Meter {
-    /// A meter for updates after `mark` of a model that predicts this.
+    /// A meter for updates after `mark` of a model with this output.
     pub fn new(mark: Mark, output: Output, clip: Clip) -> Self {
-        // Numbers are standardised: their mean is off by about 1.
+        // Values are standardized: the mean is off by about 1.
         let guess = if let Output::Classes(n) = output { f64::from(n).ln() } else { 1.0 };
         Meter { due: VecDeque::new(), arrived: mark.counters.updates, last: mark, guess, clip }
     }
 
-    /// Makes a report due after this update.
+    /// Schedules a report after this update.
     pub fn report_at(&mut self, mark: Mark) {
         self.due.push_back(mark);
     }
 
-    /// Updates whose figures have arrived.
+    /// Number of updates whose metrics have arrived.
     pub fn arrived(&self) -> u64 {
         self.arrived
     }
 
-    /// Takes the figures of the next updates, which have arrived at the same time, `seconds` of training after its beginning; the reports that are due
-    /// after any of them. A device works on after an update is issued, so speed is counted between arrivals, and is one for all that arrive together.
+    /// Adds the metrics of the next updates, which arrived together, `seconds` after training began; returns the reports due after any of them. The device
+    /// works on after an update is issued, so speed is measured between arrivals, and is the same for all that arrive together.
     pub fn take_all(&mut self, figures: &[Metrics], seconds: f64, progress: &mut Progress) -> Vec<Report> {
         let before = self.last;
         let mut reports: Vec<Report> = figures.iter().filter_map(|m| self.take(*m, seconds, progress)).collect();
@@ -116,7 +116,7 @@ impl Meter {
         reports
     }
 
-    /// Takes the figures of the next update.
+    /// Adds the metrics of the next update.
     fn take(&mut self, m: Metrics, seconds: f64, progress: &mut Progress) -> Option<Report> {
         self.arrived += 1;
         let loss = Some(m.loss).filter(|l| l.is_finite());
@@ -143,8 +143,7 @@ impl Meter {
         Some(Report { mark, loss: m.loss, mean_loss, norm: m.norm, speed: 0.0, skipped, clipped, jumped_from })
     }
 
-    /// A loss that has lost half of what was gained over a uniform guess, and at least a fifth of the guess, has jumped; reported once
-    /// until it comes back.
+    /// Detects a jump: a loss that gives up half of the gain over a uniform guess, and at least a fifth of the guess. Reported once until the loss comes back.
     fn jump(&self, mean_loss: f64, progress: &mut Progress) -> Option<f64> {
         let lowest = progress.lowest_loss.unwrap_or(f64::INFINITY);
         let jumped = mean_loss > lowest + (0.5 * (self.guess - lowest)).max(0.2 * self.guess);
@@ -188,7 +187,7 @@ mod tests {
     #[test]
     fn speed_is_that_of_what_has_arrived_not_of_what_was_issued() {
         let (mut meter, mut progress) = (Meter::new(mark(0), Output::Classes(50), Clip::None), Progress::default());
-        // Issued at once, and done two seconds later, both together.
+        // Issued at once, and completed together two seconds later.
         for updates in [1, 2] {
             meter.report_at(Mark { seconds: 1e-6, ..mark(updates) });
         }

@@ -1,15 +1,15 @@
-//! The lines of `metrics.jsonl`, as they are written and read back: see docs/metrics.md.
+//! The lines of `metrics.jsonl`, written and read: see docs/metrics.md.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-/// A line. What is not finite is NaN here and `null` in the file.
+/// A line. Non-finite values are NaN here and `null` in the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Line {
-    /// Text that was written on the way.
+    /// Text sampled during training.
     Sample(Sample),
-    /// What was monitored.
+    /// Measurements of the gradient.
     Monitored(Monitored),
     /// A validation.
     Validation(Validation),
@@ -17,20 +17,20 @@ pub enum Line {
     Report(Figures),
 }
 
-/// Figures of a report.
+/// The metrics of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Figures {
-    /// The update that it was made after.
+    /// The update after which it was made.
     pub update: u64,
     /// Symbols trained on.
     pub tokens: u64,
     /// Passes over the training text.
     #[serde(deserialize_with = "nan", default = "none")]
     pub epoch: f64,
-    /// Mean loss of the last window, nats.
+    /// Mean loss of the last window in nats.
     #[serde(rename = "train_loss", deserialize_with = "nan", default = "none")]
     pub loss: f64,
-    /// Mean loss of all windows since the report before, nats.
+    /// Mean loss of all windows since the previous report in nats.
     #[serde(deserialize_with = "nan")]
     pub mean_loss: f64,
     /// Norm of the last window's gradient, before clipping.
@@ -39,16 +39,16 @@ pub struct Figures {
     /// Learning rate of the last update.
     #[serde(deserialize_with = "nan", default = "none")]
     pub learning_rate: f64,
-    /// Symbols per second since the report before.
+    /// Symbols per second since the previous report.
     #[serde(rename = "tokens_per_second", deserialize_with = "nan", default = "none")]
     pub speed: f64,
-    /// Seconds of training alone.
+    /// Seconds of training, excluding everything else.
     #[serde(deserialize_with = "nan", default = "none")]
     pub seconds: f64,
-    /// Updates skipped since the report before.
+    /// Updates skipped since the previous report.
     #[serde(rename = "skipped_updates", default)]
     pub skipped: u64,
-    /// Updates clipped since then; none if that was not recorded, or gradients are clamped one by one.
+    /// Updates clipped since the previous report; `None` if not recorded, or if gradients are clamped element by element.
     #[serde(rename = "clipped_updates", default)]
     pub clipped: Option<u64>,
 }
@@ -56,33 +56,33 @@ pub struct Figures {
 /// A validation.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Validation {
-    /// After this update.
+    /// The update after which it was made.
     pub update: u64,
     /// Symbols trained on.
     pub tokens: u64,
     /// Passes over the training text.
     #[serde(deserialize_with = "nan", default = "none")]
     pub epoch: f64,
-    /// Seconds of training alone.
+    /// Seconds of training, excluding everything else.
     #[serde(deserialize_with = "nan", default = "none")]
     pub seconds: f64,
-    /// Its loss, nats.
+    /// Loss in nats.
     #[serde(rename = "val_loss", deserialize_with = "nan")]
     pub loss: f64,
-    /// The same in bits, where symbols are predicted.
+    /// Loss in bits, if symbols are predicted.
     #[serde(default)]
     pub val_bpc: Option<f64>,
-    /// Share of right answers, where there are answers.
+    /// Share of right answers, if there are answers.
     #[serde(rename = "val_accuracy", default)]
     pub accuracy: Option<f64>,
     /// Whether the loss is the lowest so far.
     pub best: bool,
 }
 
-/// Text that was written on the way.
+/// Text sampled during training.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// After this update.
+    /// The update after which it was made.
     pub update: u64,
     /// Symbols trained on.
     pub tokens: u64,
@@ -91,14 +91,14 @@ pub struct Sample {
     pub text: String,
 }
 
-/// What was monitored after an update.
+/// Measurements of the gradient after an update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Monitored {
     /// The update.
     pub update: u64,
     /// Symbols trained on.
     pub tokens: u64,
-    /// What was seen.
+    /// The measurements.
     pub monitor: Look,
 }
 
@@ -107,19 +107,19 @@ pub struct Monitored {
 pub struct Look {
     /// Steps back, ascending.
     pub lags: Vec<u64>,
-    /// First layer first.
+    /// One profile per layer.
     pub layers: Vec<LayerProfile>,
-    /// In the order of the model's.
+    /// One entry per parameter, in the model's order.
     pub parameters: Vec<ParameterFigures>,
-    /// Updates clipped since the look before; none where gradients are clamped one by one.
+    /// Updates clipped since the previous look; `None` if gradients are clamped element by element.
     #[serde(default)]
     pub clipped_updates: Option<u64>,
-    /// Updates skipped since then.
+    /// Updates skipped since the previous look.
     #[serde(default)]
     pub skipped_updates: u64,
 }
 
-/// How the gradient of a layer fades with the lag: |dL_t/dh_{t-k}| / |dL_t/dh_t| by lag, over many t and lanes.
+/// How the gradient of a layer decays with the lag: |dL_t/dh_{t-k}| / |dL_t/dh_t| by lag, over many t and lanes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LayerProfile {
     /// Median.
@@ -128,21 +128,21 @@ pub struct LayerProfile {
     /// Low end of the spread.
     #[serde(deserialize_with = "nans")]
     pub low: Vec<f64>,
-    /// High end of it.
+    /// High end of the spread.
     #[serde(deserialize_with = "nans")]
     pub high: Vec<f64>,
-    /// Factor of one step back.
+    /// Factor per step back.
     #[serde(deserialize_with = "nan", default = "none")]
     pub decay_rate: f64,
-    /// Steps back in which it halves; NaN if it does not.
+    /// Steps back in which the gradient halves; NaN if it doesn't.
     #[serde(deserialize_with = "nan", default = "none")]
     pub half_life: f64,
-    /// Part of the units that are saturated.
+    /// Fraction of saturated units.
     #[serde(deserialize_with = "nan", default = "none")]
     pub saturation: f64,
 }
 
-/// Figures of a parameter.
+/// Metrics of a parameter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParameterFigures {
     /// Name.
@@ -153,7 +153,7 @@ pub struct ParameterFigures {
     /// Norm of the parameter.
     #[serde(deserialize_with = "nan", default = "none")]
     pub weight_norm: f64,
-    /// Norm of what the update changed, divided by that of the parameter.
+    /// Norm of the update's change, divided by that of the parameter.
     #[serde(deserialize_with = "nan", default = "none")]
     pub update_ratio: f64,
 }
@@ -171,13 +171,13 @@ fn nans<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
     Ok(Vec::<Option<f64>>::deserialize(from)?.into_iter().map(|x| x.unwrap_or(f64::NAN)).collect())
 }
 
-/// An f32 as the f64 that is written with the digits that tell it from other f32.
+/// An f32 as the f64 that prints with the shortest digits that identify it.
 pub(crate) fn single(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
 }
 
 impl Line {
-    /// The text of the line. Reports and validations have the same keys, those of the other kind `null`, so that a table has columns for all.
+    /// The text of the line. Reports and validations have the same keys, with `null` for those of the other kind, so that a table has columns for all.
     pub fn json(&self) -> String {
         let mut line = object(self);
         let other = match self {
@@ -185,18 +185,18 @@ impl Line {
             Line::Validation(_) => object(&Figures::default()),
             Line::Sample(_) | Line::Monitored(_) => Map::new(),
         };
-        // By its being there a validation is known.
+        // The presence of `best` identifies a validation.
         for (key, _) in other.into_iter().filter(|(key, _)| key != "best") {
             line.entry(key).or_insert(Value::Null);
         }
         Value::Object(line).to_string()
     }
 
-    /// Reads a line; none if it is damaged, or written by another version.
+    /// Reads a line; `None` if it is damaged, or written by another version.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let line: Line = serde_json::from_slice(text).ok()?;
         match &line {
-            // The three curves of every layer must have a figure to each lag.
+            // The three curves of every layer must have a value for each lag.
             Line::Monitored(Monitored { monitor, .. }) => {
                 let whole = |c: &Vec<f64>| c.len() == monitor.lags.len();
                 let layers = monitor.layers.iter().all(|l| [&l.median, &l.low, &l.high].into_iter().all(whole));
@@ -206,7 +206,7 @@ impl Line {
         }
     }
 
-    /// The update that it was written after.
+    /// The update after which it was written.
     pub fn update(&self) -> u64 {
         match self {
             Line::Sample(s) => s.update,
@@ -224,25 +224,25 @@ fn object(of: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// All of it.
+/// All lines of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MetricsLog {
     /// Reports.
     pub reports: Vec<Figures>,
     /// Validations.
     pub validations: Vec<Validation>,
-    /// Texts.
+    /// Sampled texts.
     pub samples: Vec<Sample>,
-    /// What was monitored.
+    /// Measurements of the gradient.
     pub monitored: Vec<Monitored>,
-    /// Lines that are none of these: damaged, or written by another version.
+    /// Number of unreadable lines: damaged, or written by another version.
     pub unread: u64,
-    /// The last update that anything is known of.
+    /// The last update mentioned.
     pub updates: u64,
 }
 
 impl MetricsLog {
-    /// Reads the lines. What can't be read is left out and counted.
+    /// Reads the lines; skips and counts unreadable ones.
     pub fn parse(content: &[u8]) -> Self {
         let mut log = MetricsLog::default();
         for text in content.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()) {

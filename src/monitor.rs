@@ -1,4 +1,4 @@
-//! A look at the gradient while a run goes on: lag profile, norms, update-to-weight ratios. It has an engine of its own and changes nothing.
+//! Monitors the gradient during a run: lag profile, norms, update-to-weight ratios. It has its own engine and changes nothing.
 
 use crate::data::{Ends, Symbols};
 use crate::device::Device;
@@ -11,16 +11,16 @@ use crate::model::{Config, Tensor};
 use crate::trainer::Trainer;
 use std::sync::Arc;
 
-/// Losses that are followed back; few, since a look should cost little. Enough for a median and a spread.
+/// Losses followed back: few, since a look should cost little, but enough for a median and a spread.
 const PLACES: u32 = 8;
 /// Longest lag.
 const LAGS: u32 = 64;
-/// Steps that are read before the first lag.
+/// Steps read before the first lag.
 const WARM_UP: u32 = 24;
-/// Steps from one rescaling to the next: more than elsewhere, since each costs a round trip to the device.
+/// Steps between rescalings: more than elsewhere, since each costs a round trip to the device.
 const STEPS: u32 = 33;
 
-/// What looks.
+/// A monitor of a training run.
 pub struct Monitor {
     engine: Engine,
     options: Options,
@@ -31,13 +31,13 @@ fn lags(source: &Source) -> u32 {
     LAGS.min(source.longest().saturating_sub(1)).max(1)
 }
 
-/// Bytes that a monitor takes on a device.
+/// Device memory of a monitor in bytes.
 pub fn bytes(device: &Device, config: Config, source: &Source) -> u64 {
     Engine::probe_bytes(device, config, PLACES, lags(source) + 1, STEPS)
 }
 
 impl Monitor {
-    /// A monitor of a training.
+    /// A monitor of `trainer`.
     ///
     /// # Errors
     /// If the device refuses.
@@ -47,13 +47,13 @@ impl Monitor {
         Ok(Monitor { engine, options: Options { lags, lanes: PLACES, windows: 1, warm_up: WARM_UP, seed } })
     }
 
-    /// Bytes on the device as planned, and as allocated.
+    /// Bytes on the device, `[planned, allocated]`.
     pub fn device_bytes(&self) -> [u64; 2] {
         self.engine.device_bytes()
     }
 
-    /// The content of a line's `monitor`: what there is to see after an update that changed `before` to `after` by `gradients`, all flat. Places of the text
-    /// are drawn anew for each update.
+    /// The `monitor` of a line: measurements after an update that changed `before` to `after`
+    /// by `gradients`, all flat. Positions in the text are resampled for each update.
     ///
     /// # Errors
     /// If the device fails, or the text can't be read.

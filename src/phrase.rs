@@ -1,4 +1,4 @@
-//! What messages share: one thing or several, and words that a shell takes as they are.
+//! Helpers for messages: singular and plural, and quoting for a shell.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ pub(crate) fn counted(n: impl TryInto<u64>, one: &str, many: &str) -> String {
     format!("{n} {}", noun(n, one, many))
 }
 
-/// A word that a POSIX shell takes as it is.
+/// Quotes a word for a POSIX shell, if necessary.
 pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=+@%".contains(c);
     if !word.is_empty() && word.chars().all(plain) { word.to_string() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
-/// A path in a command that can be pasted into a shell: quoted, and no flag where it begins with a dash. Control characters and bytes that are not UTF-8 stand in `$'...'`,
-/// which bash and zsh read.
+/// Quotes a path for a command that can be pasted into a shell, and keeps a leading dash from looking like a flag. Control characters and bytes that are
+/// not UTF-8 are written in `$'...'`, which bash and zsh support.
 pub(crate) fn argument(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     let here = if bytes.starts_with(b"-") { "./" } else { "" };
@@ -54,7 +54,7 @@ mod tests {
         let path = Path::new(std::ffi::OsStr::from_bytes(b"-a'\xff"));
         assert_eq!(argument(path), r"$'./-a\'\xff'");
         let out = std::process::Command::new("bash").args(["-c", &format!("printf %s {}", argument(path))]).output();
-        // Where there is no bash, nothing is asked of it.
+        // Skipped where there is no bash.
         if let Ok(out) = out {
             assert_eq!(out.stdout, b"./-a'\xff");
         }

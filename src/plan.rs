@@ -1,8 +1,8 @@
-//! The plan: how a window of any length is worked through in a stated number of bytes.
+//! The planner: runs a window of any length within a memory budget.
 //!
-//! A window is parted into segments of S steps. The h of some is kept from the first pass on; of the others only states at their
-//! starts are stored, at few of them if need be, and they are computed again, see [`crate::schedule`]. Among the plans that fit, the one
-//! that is predicted to be fastest is taken: the least recomputation, and of equals the largest S.
+//! A window is split into segments of S steps. The first pass keeps the h of some segments; of the others it stores only
+//! states, at some or all of their starts, from which they are recomputed, see [`crate::schedule`]. Among the plans that
+//! fit, the planner takes the one predicted to be fastest: the least recomputation, and of equals the largest S.
 
 use crate::arena::Purpose;
 use crate::dims::{Dims, pad4};
@@ -17,7 +17,7 @@ use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
 
-/// A number of bytes, as people write it: `48MiB`, `2GiB`, `500KB`, `1000000`.
+/// A number of bytes, written as `48MiB`, `2GiB`, `500KB` or `1000000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Bytes(pub u64);
 
@@ -52,7 +52,7 @@ impl FromStr for Bytes {
 }
 
 impl fmt::Display for Bytes {
-    /// Rounded up, so that what is asked for is enough.
+    /// Rounded up, so that the printed size is enough.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, size) = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)].into_iter().find(|u| self.0 >= u.1).unwrap_or(("B", 1));
         let tenths = (self.0 as u128 * 10).div_ceil(u128::from(size));
@@ -71,7 +71,7 @@ impl SettingType for Bytes {
     fn write(bytes: &Self) -> std::result::Result<Value, String> {
         u64::write(&bytes.0)
     }
-    /// As a number of bytes, or as people write it.
+    /// Reads a number of bytes, or a size with a unit.
     fn read(value: Option<&Value>) -> std::result::Result<Self, String> {
         match value {
             Some(Value::String(text)) => text.parse().map_err(|e: Error| e.to_string()),
@@ -86,65 +86,65 @@ impl SettingType for Bytes {
 /// A plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Plan {
-    /// What is held at once.
+    /// The sizes of slots.
     pub extent: WindowShape,
-    /// Steps of the longest window that it was made for.
+    /// Length of the longest window that it was made for.
     pub window: u32,
-    /// Whether a segment may begin out of turn.
+    /// Whether an extra segment may begin within a window.
     pub split: bool,
 }
 
-/// What a plan is made for.
+/// The work to plan for.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Workload {
     /// The model.
     pub config: Config,
-    /// B.
+    /// B: number of lanes.
     pub lanes: u32,
-    /// Steps of the longest window.
+    /// Length of the longest window in steps.
     pub window: u32,
-    /// Past states that are kept for windows that have been reached and not begun.
+    /// Past states kept for windows that have been reached and not begun.
     pub ring: u32,
-    /// Whether a segment may begin out of turn, see [`crate::feed::Feed::splits`].
+    /// Whether an extra segment may begin within a window, see [`crate::feed::Feed::splits`].
     pub split: bool,
-    /// What the optimizer keeps.
+    /// The optimizer's update.
     pub update: Update,
     /// How h is stored between the passes.
     pub stash: StashPrecision,
-    /// What is dropped between layers.
+    /// Dropout between layers.
     pub dropout: Dropout,
-    /// Bytes that all of it may take on the device.
+    /// Memory budget on the device in bytes.
     pub budget: u64,
 }
 
-/// Longest segment.
+/// Longest segment in steps.
 const LONGEST_SEGMENT: u32 = 1024;
-/// Most bytes of one chunk of logits; less where the budget is small.
+/// Maximum bytes of a chunk of logits; less if the budget is small.
 const HEAD_BYTES: u64 = 16 << 20;
-/// No less, unless nothing else fits.
+/// Minimum bytes of a chunk, unless nothing else fits.
 const LEAST_HEAD_BYTES: u64 = 64 << 10;
-/// What a pass over a segment costs besides its steps, in steps.
+/// Fixed cost of a pass over a segment, in steps.
 const PASS: f64 = 1.0;
-/// What packing a number of h into half precision costs, or unpacking it, in operations.
+/// Cost of packing a value of h into half precision, or unpacking it, in operations.
 const PACK: f64 = 32.0;
-/// Most times that a segment may be computed again.
+/// Maximum number of recomputations of a segment.
 const MOST_REPETITIONS: u32 = 8;
 
-/// The budget, where none is given: a quarter of the machine's memory, at most 2 GiB, which small GPUs have.
+/// The default budget: a quarter of the machine's memory, at most 2 GiB, which small GPUs have.
 pub fn default_budget() -> u64 {
     crate::host::total_memory().map_or(1 << 30, |all| all / 4).min(2 << 30)
 }
 
 impl Plan {
-    /// The plan for a task.
+    /// The plan for a workload.
     ///
     /// # Errors
-    /// [`Error::Usage`] if none fits the budget, naming the smallest that would do, or the adapter's limits.
+    /// [`Error::Usage`] if no plan fits the budget, naming the smallest sufficient one, or the adapter's limits.
     pub fn new(task: &Workload, capabilities: &Capabilities) -> Result<Self> {
         Planner::new(task, capabilities)?.plan()
     }
 
-    /// What other budgets would give, from least to most memory; and the plan that keeps everything last.
+    /// The plans for other budgets, from least to most memory; last the plan that keeps everything.
     ///
     /// # Errors
     /// As [`Plan::new`].
@@ -161,7 +161,7 @@ impl Plan {
         Ok(plans)
     }
 
-    /// A plan for an evaluation, which reads a text segment by segment and keeps nothing of those before.
+    /// A plan for an evaluation, which reads a text segment by segment and keeps nothing of earlier ones.
     ///
     /// # Errors
     /// As [`Plan::new`].
@@ -173,7 +173,7 @@ impl Plan {
         planner.checked(plan)
     }
 
-    /// The plan with segments of `steps` steps: h kept, or computed again once.
+    /// The plan with segments of `steps` steps, with h kept, or recomputed once.
     pub fn with(dims: Dims, window: u32, steps: u32, recompute: bool) -> Self {
         let segments = window.div_ceil(steps);
         let chunk = u32::try_from(HEAD_BYTES / 4 / u64::from(dims.outputs)).unwrap_or(u32::MAX).max(4) / 4 * 4;
@@ -193,10 +193,10 @@ impl Plan {
         Plan { extent, window, split: false }
     }
 
-    /// The same plan with as many places to a slot as the device binds in one piece.
+    /// The same plan with as many places per slot as the device can bind at once.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it does not bind even one.
+    /// [`Error::Usage`] if it can't bind even one.
     pub fn fitted(mut self, capabilities: &Capabilities, dims: Dims) -> Result<Self> {
         let place = u64::from(dims.state()) * 4 * u64::from(self.extent.steps + 1);
         let held = place / u64::from(self.extent.stash.per_word());
@@ -214,10 +214,10 @@ impl Plan {
         Ok(self)
     }
 
-    /// The plan, if it is one for this task: it may come from a file.
+    /// Validates the plan, which may come from a file, for a workload.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is not: its sizes would be asked of the device.
+    /// [`Error::Input`] if it doesn't fit: its sizes would be requested from the device.
     pub fn checked(self, task: &Workload) -> Result<Self> {
         let e = &self.extent;
         let steps = (1..=LONGEST_SEGMENT).contains(&e.steps) && (1..=task.window.max(1)).contains(&self.window);
@@ -238,35 +238,35 @@ impl Plan {
         window.clone().step_by(self.extent.steps as usize).map(|t| t..t.saturating_add(self.extent.steps).min(window.end)).collect()
     }
 
-    /// States that are stored: at the window's start, and at starts of segments.
+    /// Number of stored states: at the window's start, and at starts of segments.
     pub fn stored(&self) -> u32 {
         self.extent.states - 2
     }
 
-    /// Index of the state that a window ends with.
+    /// Index of the state at the end of a window.
     pub fn tail(&self) -> u32 {
         schedule::tail(self.stored())
     }
 
-    /// The passes over a window of so many segments.
+    /// The passes over a window of `segments` segments.
     pub fn actions(&self, segments: u32) -> Vec<Action> {
         schedule::schedule(segments, self.stored(), self.extent.places)
     }
 
-    /// Segments of the longest window.
+    /// Number of segments of the longest window.
     pub fn segment_count(&self) -> u32 {
         self.window.div_ceil(self.extent.steps) + u32::from(self.split)
     }
 
-    /// Most times, and mean times, that a segment of the longest window is computed again.
+    /// Maximum and mean number of recomputations of a segment of the longest window.
     pub fn recomputed(&self) -> (u32, f64) {
         let segments = self.segment_count();
         let (most, all) = schedule::repetitions(segments, self.stored(), self.extent.places);
         (most, all as f64 / f64::from(segments))
     }
 
-    /// Predicted time of an update over the longest window, as a multiple of that of a plan that keeps everything in long segments: by
-    /// operations, and a fixed cost of each pass over a segment.
+    /// Predicted time of an update over the longest window, relative to a plan that keeps
+    /// everything in long segments: from operations, and a fixed cost of each pass over a segment.
     pub fn time_factor(&self, config: &Config) -> f64 {
         let (mut forward, mut backward) = operations(config);
         let kept = forward + backward;
@@ -280,7 +280,7 @@ impl Plan {
         (forward * (1.0 + again) + backward + passes(self.extent.steps, again)) / (kept + passes(longest, 0.0))
     }
 
-    /// Bytes on the device, by what they are for.
+    /// Bytes on the device, by purpose.
     pub fn bytes(&self, config: &Config, update: &Update, capabilities: &Capabilities) -> BTreeMap<Purpose, u64> {
         let layout = record::record(config, self.extent, update, capabilities).program.layout;
         let mut bytes: BTreeMap<Purpose, u64> = Purpose::ALL.iter().map(|p| (*p, layout.bytes_for(*p))).collect();
@@ -289,8 +289,7 @@ impl Plan {
     }
 }
 
-/// Floating-point operations of a step and lane, forward and backward: products with `[D,H]`, `[H,H]` and `[V,H]` matrices; one-hot symbols
-/// are only looked up.
+/// Floating-point operations per step and lane, forward and backward: products with `[D,H]`, `[H,H]` and `[V,H]` matrices; one-hot symbols are only looked up.
 pub(crate) fn operations(config: &Config) -> (f64, f64) {
     let [h, v, l] = [config.hidden, config.outputs(), config.layers].map(f64::from);
     let d = if let Input::Symbols(_) = config.input { 0.0 } else { f64::from(config.input.width()) };
@@ -298,19 +297,19 @@ pub(crate) fn operations(config: &Config) -> (f64, f64) {
     (forward, 2.0 * forward + 6.0 * h * v)
 }
 
-/// Places for past states: one more than are kept, for the state that is set aside.
+/// Slots for past states: one more than are kept, for the state that is set aside.
 fn kept(ring: u32) -> u32 {
     if ring > 0 { ring + 1 } else { 0 }
 }
 
-/// Looks for a plan.
+/// Searches for a plan.
 struct Planner<'a> {
     task: &'a Workload,
     capabilities: &'a Capabilities,
     dims: Dims,
-    /// Bytes of the state of one layer.
+    /// Bytes of one layer's state.
     unit: u64,
-    /// What the estimate of bytes leaves out, and what it counts too much.
+    /// Correction of the estimate of bytes.
     packing: i64,
 }
 
@@ -336,13 +335,13 @@ impl<'a> Planner<'a> {
         Plan { extent, window: self.task.window, split: self.task.split }
     }
 
-    /// Longest segment that one dispatch may work through, and one slot may hold.
+    /// The longest segment that one dispatch may process and one slot may hold.
     fn longest(&self) -> u32 {
         let [h, b] = [self.task.config.hidden, self.task.lanes].map(f64::from);
         let affordable = DISPATCH_SECONDS * self.capabilities.flops_per_second / (2.0 * b * h * h);
         let binding = self.capabilities.binding_bytes / self.unit;
         let rows = self.capabilities.binding_bytes / 4 / (InputLayout::words_per_row(&self.task.config) + 1) / u64::from(self.task.lanes);
-        // One segment more is held in f32, for work: it must be short beside the window, or half precision would save nothing.
+        // Another segment is held in f32 as workspace: it must be short compared to the window, or half precision would save nothing.
         let longest = match self.task.stash {
             StashPrecision::F32 => self.task.window.min(LONGEST_SEGMENT),
             StashPrecision::F16 => self.task.window.min(LONGEST_SEGMENT).div_ceil(8),
@@ -356,13 +355,13 @@ impl<'a> Planner<'a> {
         self.task.window.div_ceil(steps) + u32::from(self.task.split)
     }
 
-    /// The extent of a plan.
+    /// The sizes of a plan.
     fn extent(&self, steps: u32, stored: u32, places: u32) -> WindowShape {
         let bytes = HEAD_BYTES.min(self.task.budget / 16).max(LEAST_HEAD_BYTES);
         self.extent_with(steps, stored, places, bytes)
     }
 
-    /// The same with chunks of the head of so many bytes, or of 4 rows.
+    /// The same with chunks of the head of `head_bytes` bytes, or of 4 rows.
     fn extent_with(&self, steps: u32, stored: u32, places: u32, head_bytes: u64) -> WindowShape {
         let bytes = head_bytes.min(self.capabilities.binding_bytes);
         let chunk = u32::try_from(bytes / 4 / u64::from(self.dims.outputs)).unwrap_or(u32::MAX).max(4) / 4 * 4;
@@ -385,7 +384,7 @@ impl<'a> Planner<'a> {
         self.unit / u64::from(self.task.stash.per_word()) * u64::from(steps + 1)
     }
 
-    /// Bytes on the device, nearly; [`Planner::exact`] counts them all.
+    /// Approximate bytes on the device; [`Planner::exact`] counts them all.
     fn bytes(&self, e: WindowShape) -> u64 {
         let (c, layers) = (&self.task.config, u64::from(self.task.config.layers));
         let rows = u64::from(e.steps) * u64::from(e.lanes);
@@ -402,18 +401,18 @@ impl<'a> Planner<'a> {
         (fixed + inputs + parts + states * self.unit + places + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
     }
 
-    /// All bytes on the device.
+    /// Exact bytes on the device.
     fn exact(&self, e: WindowShape) -> u64 {
         record::record(&self.task.config, e, &self.task.update, self.capabilities).program.layout.bytes() + self.capabilities.overhead_bytes
     }
 
-    /// The extent that keeps everything in the longest segments.
+    /// The sizes that keep everything in the longest segments.
     fn roomy(&self) -> WindowShape {
         let steps = self.longest();
         self.extent(steps, 1, self.segments(steps))
     }
 
-    /// The fastest plan that fits so many bytes, by the estimate.
+    /// The fastest plan that fits `budget` by the estimate.
     fn best(&self, budget: u64) -> Option<Plan> {
         let mut best: Option<(f64, Plan)> = None;
         for steps in (1..=self.longest()).rev() {
@@ -427,16 +426,16 @@ impl<'a> Planner<'a> {
         best.map(|b| b.1)
     }
 
-    /// The extent with segments of so many steps that fits and recomputes least.
+    /// The sizes with segments of `steps` steps that fit and recompute least.
     fn fitting(&self, steps: u32, budget: u64) -> Option<WindowShape> {
         let (segments, block) = (self.segments(steps), u64::from(steps + 1));
-        // What is left beyond one state that is stored and one place, in states of all layers as a place holds them; one that is stored is f32.
+        // The memory left after one stored state and one place, in states of all layers as a place holds them; stored states are f32.
         let state = u64::from(self.task.stash.per_word());
         let left = budget.checked_sub(self.bytes(self.extent(steps, 1, 1)))? / (self.unit / state * u64::from(self.task.config.layers));
         if u64::from(segments - 1) * block <= left {
             return Some(self.extent(steps, 1, segments));
         }
-        // With a state at the start of every segment that is not kept, the rest keeps h.
+        // With a state at the start of every segment that is not kept, the rest of the memory keeps h.
         let spare = left.checked_sub(state * (u64::from(segments) - 2));
         let places = 1 + spare.map_or(0, |l| l / (block - state).max(1)).min(u64::from(segments) - 2) as u32;
         let most = self.most_stored();
@@ -449,13 +448,13 @@ impl<'a> Planner<'a> {
         within.then(|| self.extent(steps, stored, places))
     }
 
-    /// Most states that one slot holds.
+    /// Maximum number of states in one slot.
     fn most_stored(&self) -> u32 {
         let all = self.capabilities.binding_bytes / (self.unit * u64::from(self.task.config.layers));
         u32::try_from(all).unwrap_or(u32::MAX).saturating_sub(3 + if self.task.ring > 0 { self.task.ring + 1 } else { 0 }).max(1)
     }
 
-    /// The plan that takes least memory, and its bytes.
+    /// The plan with the least memory, and its bytes.
     fn least(&self) -> Option<(Plan, u64)> {
         let small = |steps: u32| {
             let segments = u64::from(self.segments(steps));
@@ -469,7 +468,7 @@ impl<'a> Planner<'a> {
 
     fn plan(&self) -> Result<Plan> {
         let mut budget = self.task.budget;
-        // The estimate may be off by the packing of slots: what is over is taken away, and it is tried again.
+        // The packing of slots may exceed the estimate: then subtracts the excess and tries again.
         for _ in 0..20 {
             let Some(plan) = self.best(budget) else { break };
             let bytes = self.exact(plan.extent);
@@ -493,7 +492,7 @@ impl<'a> Planner<'a> {
         Err(Error::setting("memory_budget", format!("{needed}; give that as `memory_budget`, or lower one of them")))
     }
 
-    /// The plan, if no slot is larger than what the adapter binds.
+    /// Checks that no slot exceeds what the adapter can bind.
     fn checked(&self, plan: Plan) -> Result<Plan> {
         let program = record::record(&self.task.config, plan.extent, &self.task.update, self.capabilities).program;
         let most = self.capabilities.binding_bytes;

@@ -1,4 +1,4 @@
-//! Where the time of an update goes: the time of each kernel, as an executor measured it, and what it did in that time.
+//! Profiles: the time of each kernel as measured by an executor, and the work done in that time.
 
 use crate::kernel::Work;
 use crate::recording::Dispatch;
@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 pub enum Clock {
     /// By the device itself, before and after each dispatch.
     Timestamps,
-    /// By the host: each dispatch submitted and waited for alone, so that a submission's latency is part of it.
+    /// By the host: each dispatch is submitted and waited for alone, which includes the latency of a submission.
     Submissions,
     /// By the host, around each call.
     Calls,
 }
 
 impl Clock {
-    /// One word.
+    /// A one-word name.
     pub const fn name(self) -> &'static str {
         match self {
             Clock::Timestamps => "timestamps",
@@ -26,7 +26,7 @@ impl Clock {
         }
     }
 
-    /// What can't be told, if anything.
+    /// What can't be measured, if anything.
     pub const fn gap(self) -> Option<&'static str> {
         match self {
             Clock::Timestamps | Clock::Calls => None,
@@ -42,29 +42,28 @@ impl Clock {
 pub struct Entry {
     /// Name of the kernel.
     pub kernel: &'static str,
-    /// What it computed, such as `d_w_hh.0`.
+    /// The result computed, such as `d_w_hh.0`.
     pub label: String,
-    /// Form of the kernel, empty if it has but one.
+    /// Variant of the kernel; empty if it has only one.
     pub variant: String,
-    /// Dispatches.
+    /// Number of dispatches.
     pub calls: u64,
-    /// Seconds, all calls together.
+    /// Total seconds of all calls.
     pub seconds: f64,
-    /// Operations and bytes, all calls together.
+    /// Total operations and bytes of all calls.
     pub work: Work,
 }
 
-/// The profile of everything that ran while an executor measured.
+/// The profile of everything that ran during a measurement.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Profile {
     /// How the times were measured.
     pub clock: Clock,
     /// The kernels, the longest first.
     pub entries: Vec<Entry>,
-    /// Seconds that passed.
+    /// Elapsed seconds.
     pub seconds: f64,
-    /// Seconds of these that the host spent in work of its own, waiting left out; none if it can't be told. Where the device works
-    /// meanwhile they cost nothing.
+    /// Seconds that the host spent on its own work, without waiting; `None` if unknown. They cost nothing while the device is working.
     pub host_seconds: Option<f64>,
 }
 
@@ -75,7 +74,7 @@ impl Profile {
     }
 }
 
-/// Gathers a profile while it is running.
+/// Records a profile.
 pub(crate) struct Recorder {
     clock: Clock,
     entries: BTreeMap<(&'static str, String), Entry>,
@@ -89,7 +88,7 @@ impl Recorder {
         Recorder { clock, entries: BTreeMap::new(), running: None, passed: Duration::ZERO, waited: Duration::ZERO }
     }
 
-    /// Starts or stops the clock of the whole.
+    /// Starts or stops recording.
     pub(crate) fn run(&mut self, on: bool) {
         if let Some(since) = self.running.take() {
             self.passed += since.elapsed();
@@ -101,14 +100,14 @@ impl Recorder {
         self.running.is_some()
     }
 
-    /// Notes that the host did nothing of its own since then.
+    /// Records that the host was waiting since then.
     pub(crate) fn waited(&mut self, since: Instant) {
         if self.is_running() {
             self.waited += since.elapsed();
         }
     }
 
-    /// Notes one dispatch with evaluated arguments.
+    /// Records one dispatch with evaluated arguments.
     pub(crate) fn note(&mut self, d: &Dispatch, args: &[u32], seconds: f64) {
         let kernel = d.kernel;
         let work = (kernel.work)(args);

@@ -1,31 +1,31 @@
-//! Work as data: an ordered list of kernel dispatches over named slots. A recording calls no device, so it can be tested
-//! and printed without one; an [executor](crate::exec::Executor) resolves it once and replays it.
+//! Work as data: an ordered list of kernel dispatches over named slots. A recording calls no device, so it can be tested and printed without one; an
+//! [executor](crate::exec::Executor) resolves it once and replays it.
 
 use crate::arena::{Arena, Slot};
 use crate::kernel::{Access, Kernel, Values, Variant, Word};
 use std::fmt::Write;
 
-/// How often one replay issues a dispatch.
+/// How often a replay issues a dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeat {
     /// Once.
     Once,
-    /// Once per step, [`crate::kernel::Var::Index`] counting 0, 1, ... up to steps - 1 plus the given number.
+    /// Once per step: [`crate::kernel::Var::Index`] counts from 0 to steps - 1 plus the given number.
     Steps(u32),
 }
 
 /// One kernel over bound slots.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
-    /// What runs.
+    /// The kernel.
     pub kernel: &'static Kernel,
-    /// What it computes here, such as `d_w_hh.0`.
+    /// The result computed, such as `d_w_hh.0`.
     pub label: String,
     /// One slot per binding of the kernel.
     pub bindings: Vec<Slot>,
     /// One word per argument of the kernel.
     pub args: Vec<Word>,
-    /// Form of the kernel.
+    /// Variant of the kernel.
     pub variant: Variant,
     /// Once, or once per step.
     pub repeat: Repeat,
@@ -43,7 +43,7 @@ impl Dispatch {
 pub struct Recording {
     /// Its name, for printing and profiles.
     pub name: &'static str,
-    /// The dispatches, in order; each sees what those before it wrote.
+    /// The dispatches, in order; each sees the writes of those before it.
     pub dispatches: Vec<Dispatch>,
 }
 
@@ -56,8 +56,7 @@ impl Recording {
     /// Appends a dispatch.
     ///
     /// # Panics
-    /// If bindings or arguments don't match the kernel, or a slot is written and bound a second time: the device would refuse
-    /// the second, so it fails here, on any machine.
+    /// If bindings or arguments don't match the kernel, or a written slot is bound twice: the device would refuse that, so it fails here on any machine.
     pub fn push(&mut self, dispatch: Dispatch) {
         let (kernel, label) = (dispatch.kernel, &dispatch.label);
         assert_eq!(dispatch.bindings.len(), kernel.bindings.len(), "{label}: bindings of {}", kernel.name);
@@ -69,7 +68,7 @@ impl Recording {
         self.dispatches.push(dispatch);
     }
 
-    /// Dispatches that a replay of `steps` steps issues.
+    /// Number of dispatches of a replay of `steps` steps.
     pub fn dispatch_count(&self, steps: u32) -> u32 {
         let count = |d: &Dispatch| match d.repeat {
             Repeat::Once => 1,
@@ -78,7 +77,7 @@ impl Recording {
         self.dispatches.iter().map(count).sum()
     }
 
-    /// The recording as text, one dispatch a line.
+    /// The recording as text, one dispatch per line.
     pub fn print(&self, arena: &Arena) -> String {
         let mut text = format!("{}:\n", self.name);
         for d in &self.dispatches {

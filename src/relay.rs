@@ -1,10 +1,10 @@
-//! Parts of streams read side by side as if each stream were read in one piece.
+//! Reads parts of streams side by side with the results of reading each stream in one piece.
 //!
-//! A part begins with some steps of warm-up, from a state of zero. Most nets have forgotten by then where they began; some have not, and some
-//! never do. So the state of each part at its first own step is compared with the state that the part before ended in, which stands at the
-//! same place. Where the two differ, the part is read again from the state before it, until it comes to a state that it had before: from there on
-//! what was read first is right. A part that ends in another state than before has its successor looked at again, until none differs. The
-//! first part of a stream never changes, so each round settles at least one more: at worst a stream is read from end to end.
+//! A part begins with some warm-up steps from a zero state. Most nets have forgotten their start by then; some have not, and some
+//! never do. So the state of each part at its first own step is compared with the final state of the previous part, at the same
+//! position. If the two differ, the part is reread from the latter until its state agrees with its earlier reading at the same step:
+//! from there on, that reading is right. If the final state of a part changes, the next part is checked again, until no states differ.
+//! The first part of a stream never changes, so each round settles at least one more: at worst, a stream is read from end to end.
 
 use crate::data::Parts;
 use crate::dims::pad4;
@@ -12,42 +12,42 @@ use crate::engine::Engine;
 use crate::error::Result;
 use std::ops::Range;
 
-/// The distance of two states of a layer, divided by the length of the longer, above which they differ. Rounding stays far below; a difference of
-/// this size moves a mean loss by less than 1e-4 nats.
+/// The relative distance of two states of a layer above which they differ. Rounding stays
+/// far below; a difference of this size changes a mean loss by less than 1e-4 nats.
 pub const TOLERANCE: f64 = 1e-4;
-/// Steps from a part's first own step to the first place where it may have come to a state that it had before; each next one is twice as far.
+/// Steps from a part's first own step to the first check whether it agrees with its earlier reading; the distance doubles for each next check.
 const FIRST_MARK: u32 = 256;
 
-/// Steps of some parts, to be read from the engine's state on.
+/// Steps of some parts, to be read from the engine's current state.
 pub struct Reading<'a> {
-    /// What each lane reads.
+    /// The part that each lane reads.
     pub lanes: &'a [Option<usize>],
     /// The steps.
     pub steps: Range<u32>,
-    /// Whether parts are read again: their first own step then goes on from the engine's state.
+    /// Whether parts are reread: their first own step then continues from the engine's state.
     pub again: bool,
 }
 
-/// What was read more than once.
+/// Statistics of rereading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Again {
-    /// Parts that begin after others.
+    /// Number of parts that follow another.
     pub of: u64,
-    /// How many of them had to be read again.
+    /// How many of them were reread.
     pub parts: u64,
-    /// Steps that were read again, of each lane on its own.
+    /// Reread steps, counted per lane.
     pub steps: u64,
     /// Steps of the first reading, warm-ups included.
     pub first: u64,
-    /// How often lanes were started again.
+    /// Number of rounds of rereading.
     pub rounds: u64,
 }
 
-/// Reads all parts; `read` moves the engine over the steps that it is told and gives what each lane found there. Gives what was found for each
-/// part, its own steps in order, stretch by stretch, and what had to be read again. The engine's state is lost.
+/// Reads all parts. `read` advances the engine over the given steps and returns a result for each lane. Returns the results of each part, of its own steps
+/// in order, stretch by stretch, and statistics of rereading. Overwrites the engine's state.
 ///
 /// # Errors
-/// If the device fails, or what `read` gives.
+/// If the device or `read` fails.
 pub fn read<T: Default>(engine: &mut Engine, parts: &Parts, read: impl FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<T>>) -> Result<(Vec<Vec<T>>, Again)> {
     let mut relay = Relay::new(parts, engine.plan.extent.steps, read);
     let lanes = engine.plan.extent.lanes as usize;
@@ -60,7 +60,7 @@ pub fn read<T: Default>(engine: &mut Engine, parts: &Parts, read: impl FnMut(&mu
 }
 
 impl Again {
-    /// What was read again, in words; none where nothing was. `what` are parts called, `unit` steps.
+    /// The statistics in words; `None` if nothing was reread. `what` is the name of parts, `unit` that of steps.
     pub fn note(&self, what: &str, unit: &str) -> Option<String> {
         let share = 100.0 * self.steps as f64 / self.first.max(1) as f64;
         let Again { of, parts, steps, rounds, .. } = self;
@@ -74,7 +74,7 @@ impl Again {
     }
 }
 
-/// Whether two states, `[layers, width]`, are further apart in any layer than a part of the longer one.
+/// Whether two states, `[layers, width]`, differ in any layer by more than `tolerance` times the longer one.
 pub(crate) fn differ(a: &[f32], b: &[f32], width: usize, tolerance: f64) -> bool {
     if a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()) {
         return false;
@@ -84,17 +84,17 @@ pub(crate) fn differ(a: &[f32], b: &[f32], width: usize, tolerance: f64) -> bool
     a.chunks_exact(width).zip(b.chunks_exact(width)).any(|(a, b)| {
         let apart = norm(&mut a.iter().zip(b).map(|(a, b)| f64::from(*a) - f64::from(*b)));
         let most = tolerance * norm(&mut a.iter().map(wide)).max(norm(&mut b.iter().map(wide)));
-        // What is not a number differs from all.
+        // NaN differs from everything.
         !matches!(apart.partial_cmp(&most), Some(std::cmp::Ordering::Less | std::cmp::Ordering::Equal))
     })
 }
 
-/// The state of one lane, `[layers, width]`, out of those of all, by layer `[B, width]`.
+/// The state of one lane, `[layers, width]`, from that of all lanes, by layer `[B, width]`.
 pub(crate) fn lane_of(state: &[Vec<f32>], lane: usize, width: usize) -> Vec<f32> {
     state.iter().flat_map(|layer| layer[lane * width..][..width].iter().copied()).collect()
 }
 
-/// And the other way round; idle lanes are zero.
+/// The inverse; idle lanes are zero.
 pub(crate) fn lanes_with(states: &[Option<&[f32]>], layers: usize, width: usize) -> Vec<Vec<f32>> {
     let layer = |k: usize| states.iter().flat_map(|s| s.map_or(vec![0.0; width], |s| s[k * width..][..width].to_vec())).collect();
     (0..layers).map(layer).collect()
@@ -103,21 +103,21 @@ pub(crate) fn lanes_with(states: &[Option<&[f32]>], layers: usize, width: usize)
 struct Relay<'a, T, F> {
     parts: &'a Parts,
     read: F,
-    /// Steps at which states are looked at, ends of parts that others follow among them; the last is where the longest part ends.
+    /// Steps at which states are checked, including ends of parts that others follow; the last is the end of the longest part.
     marks: Vec<u32>,
-    /// Of each part, the state at its first own step; empty of those that follow none.
+    /// For each part, the state at its first own step; empty if it follows none.
     starts: Vec<Vec<f32>>,
-    /// Of each part, its states at the marks.
+    /// For each part, its states at the marks.
     states: Vec<Vec<Vec<f32>>>,
-    /// Of each part, what was found up to each mark.
+    /// For each part, the results up to each mark.
     found: Vec<Vec<T>>,
     again: Again,
     touched: Vec<bool>,
-    /// Whether parts are read again whose predecessor is, too.
+    /// Whether to reread parts whose predecessor is being reread, too.
     bold: bool,
 }
 
-/// A part on its way.
+/// A part being reread.
 struct Run<T> {
     part: usize,
     states: Vec<Vec<f32>>,
@@ -129,7 +129,7 @@ impl<'a, T: Default, F: FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<T>>> Rela
         let (list, own) = (parts.list(), parts.warm_up());
         let mut marks: Vec<u32> = list.iter().filter_map(|p| Some(own + list[p.before?].len)).collect();
         if !marks.is_empty() {
-            // At the ends of segments, which would else be cut.
+            // Aligned to ends of segments, which would otherwise be split.
             let doubled = (0..32).map_while(|i| FIRST_MARK.checked_shl(i)?.checked_add(own)?.checked_next_multiple_of(segment));
             marks.extend(doubled.take_while(|m| *m < parts.steps()));
         }
@@ -156,7 +156,7 @@ impl<'a, T: Default, F: FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<T>>> Rela
         }
     }
 
-    /// The parts that are read side by side: all in their order, or where they are too many, those of like length.
+    /// The parts to read side by side: all in order, or if there are too many, parts of similar length.
     fn batches(&self, lanes: usize) -> Vec<Vec<usize>> {
         let mut order: Vec<usize> = (0..self.parts.list().len()).collect();
         if order.len() > lanes {
@@ -194,24 +194,24 @@ impl<'a, T: Default, F: FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<T>>> Rela
         Ok(())
     }
 
-    /// The steps from mark to mark up to `end`, and whether each reaches its mark.
+    /// The steps from mark to mark up to `end`, and whether each stretch reaches its mark.
     fn stretches(&self, end: u32) -> Vec<(Range<u32>, bool)> {
         let starts = std::iter::once(self.parts.warm_up()).chain(self.marks.iter().copied());
         starts.zip(&self.marks).take_while(|(from, _)| *from < end).map(|(from, to)| (from..end.min(*to), *to <= end)).collect()
     }
 
-    /// The state that a part ended in.
+    /// The final state of a part.
     fn ended(&self, part: usize) -> &[f32] {
         let at = self.marks.partition_point(|m| *m < self.end(part));
         &self.states[part][at]
     }
 
-    /// Reads parts again that began in another state than the one before ended in; whether there were any.
+    /// Rereads parts whose initial state differs from the final state of the previous one; returns whether there were any.
     fn round(&mut self, engine: &mut Engine, lanes: usize) -> Result<bool> {
         let width = pad4(engine.config.hidden) as usize;
         let differs = |i: usize| self.parts.list()[i].before.is_some_and(|p| differ(&self.starts[i], self.ended(p), width, TOLERANCE));
         let wrong: Vec<bool> = (0..self.starts.len()).map(differs).collect();
-        // After a part that is read again, one can only be read on the chance that the first ends as it did.
+        // Rereading a part after another reread one only helps if the latter ends as before.
         let sure = |i: usize| self.parts.list()[i].before.is_none_or(|p| !wrong[p]);
         let due: Vec<usize> = (0..wrong.len()).filter(|&i| wrong[i] && (self.bold || sure(i))).collect();
         if due.is_empty() {
@@ -241,7 +241,7 @@ impl<'a, T: Default, F: FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<T>>> Rela
         Ok(true)
     }
 
-    /// Reads some parts again from the states that are given, each until it comes to a state that it had before.
+    /// Rereads some parts from the given states, each until it agrees with its earlier reading.
     fn again(&mut self, engine: &mut Engine, due: &[usize], from: &[Vec<f32>], width: usize) -> Result<Vec<Run<T>>> {
         let mut lanes: Vec<Option<usize>> = due.iter().copied().map(Some).collect();
         lanes.resize(engine.plan.extent.lanes as usize, None);

@@ -1,4 +1,4 @@
-//! Text from a model: one lane, one step at a time, on the CPU (a step is too little work for a GPU).
+//! Samples text from a model: one lane, one step at a time, on the CPU (a step is too little work for a GPU).
 
 use crate::data::SegmentInputs;
 use crate::device::Device;
@@ -9,14 +9,14 @@ use crate::plan::Plan;
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// How symbols are drawn.
+/// Sampling options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// Probabilities are softmax(scores / temperature); 0 takes the likeliest symbol.
+    /// Probabilities are softmax(logits / temperature); 0 takes the likeliest symbol.
     pub temperature: f32,
-    /// Only so many of the likeliest symbols are drawn from; 0 for all.
+    /// Samples only from the k likeliest symbols; 0 for all.
     pub top_k: usize,
-    /// Seed of the draws.
+    /// Seed of the random generator.
     pub seed: u64,
     /// The symbols that end a sequence: the state is zero at the start and after each, as in training. Empty for a stream.
     pub separator: Vec<u32>,
@@ -28,13 +28,13 @@ impl Default for Options {
     }
 }
 
-/// Draws symbols from a model.
+/// Samples symbols from a model.
 pub struct Sampler {
     engine: Engine,
     rng: ChaCha8Rng,
     options: Options,
     scores: Vec<f32>,
-    /// Whether the state goes on, and is not zero.
+    /// Whether the state continues instead of starting from zero.
     goes_on: bool,
     /// The last symbols, as many as the separator has.
     last: Vec<u32>,
@@ -44,8 +44,8 @@ impl Sampler {
     /// A sampler over the flat parameters of a model.
     ///
     /// # Errors
-    /// If memory is short; [`Error::Usage`] if the model reads no symbols, the parameters are not those of the model, or the separator has a symbol that
-    /// the model does not read.
+    /// If memory is short; [`Error::Usage`] if the model reads no symbols, the parameters
+    /// don't fit the model, or the separator has a symbol that the model does not read.
     pub fn new(config: Config, parameters: &[f32], options: Options) -> Result<Self> {
         config.dims(1).checked()?;
         if config.input.symbols() == 0 || config.input.symbols() != config.outputs() {
@@ -66,7 +66,7 @@ impl Sampler {
         Ok(sampler)
     }
 
-    /// Begins a sequence, where there are sequences.
+    /// Begins a sequence, if there is a separator.
     fn begin(&mut self) -> Result<()> {
         self.last.clear();
         if let Some(&end) = self.options.separator.last() {
@@ -87,7 +87,7 @@ impl Sampler {
         Ok(())
     }
 
-    /// The logits of the next symbol, `[V]`, after all that was read; b_y alone before anything was.
+    /// The logits of the next symbol, `[V]`, after everything read; only b_y before anything was.
     pub fn scores(&self) -> &[f32] {
         &self.scores
     }
@@ -95,7 +95,7 @@ impl Sampler {
     /// Reads a symbol.
     ///
     /// # Errors
-    /// If the engine fails; [`Error::Usage`] if the model does not read that symbol. Nothing has changed then.
+    /// If the engine fails; [`Error::Usage`] if the model does not read that symbol. Nothing changes then.
     pub fn read(&mut self, token: u32) -> Result<()> {
         if token >= self.engine.config.input.symbols() {
             return Err(unknown(token, &self.engine.config));
@@ -110,10 +110,10 @@ impl Sampler {
         }
     }
 
-    /// Draws the next symbol and reads it.
+    /// Samples the next symbol and reads it.
     ///
     /// # Errors
-    /// If the engine fails, or the scores are not finite.
+    /// If the engine fails, or the logits are not finite.
     pub fn draw(&mut self) -> Result<u32> {
         let mut order: Vec<usize> = (0..self.scores.len()).collect();
         order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));

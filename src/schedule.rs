@@ -1,16 +1,15 @@
-//! The order in which the segments of a window are computed, so that few of their states need be stored.
+//! The order in which the segments of a window are computed, so that few of their states must be stored.
 //!
-//! A segment's backward pass needs its h, which its forward pass makes from the state at its start. With `stored` places for states
-//! (that of the window's start among them), the first pass leaves some on its way; after the last, each segment is computed again from
-//! the nearest state before it, and states that are passed may be stored in places that have become free. Where each segment is
-//! computed again at most r times, windows of up to C(stored + r, r) segments can be worked through, with the fewest repetitions: Griewank
-//! and Walther, "Algorithm 799: revolve" (2000); for recurrent nets Gruslys et al. (2016). The h of the last `places` segments is kept from the
-//! first pass on.
+//! A segment's backward pass needs its h, which its forward pass computes from the state at its start. With room for `stored` states
+//! (including that at the window's start), the first pass stores some of them; then, from the last segment on, each is recomputed from
+//! the nearest stored state before it, storing states on the way where room has become free. With at most r recomputations per
+//! segment, this handles windows of up to C(stored + r, r) segments, with the fewest recomputations: Griewank and Walther, "Algorithm
+//! 799: revolve" (2000); for recurrent nets Gruslys et al. (2016). The h of the last `places` segments is kept from the first pass on.
 
 /// One pass over a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Forward, from one state to another; h lies in `place`.
+    /// Forward, from one state to another; writes h to `place`.
     Forward {
         /// Segment of the window.
         segment: u32,
@@ -30,22 +29,22 @@ pub enum Action {
     },
 }
 
-/// Index of the state that a window ends with, where `stored` states are stored.
+/// Index of the state at the end of a window, if `stored` states are stored.
 pub const fn tail(stored: u32) -> u32 {
     stored
 }
 
-/// Index of a state that nobody needs any more.
+/// Index of a temporary state.
 const fn passing(stored: u32) -> u32 {
     stored + 1
 }
 
-/// States that a schedule uses.
+/// Number of states that a schedule uses.
 pub const fn states(stored: u32) -> u32 {
     stored + 2
 }
 
-/// C(stored + repeats, repeats): segments that `stored` states are enough for, each computed again at most `repeats` times.
+/// C(stored + repeats, repeats): the number of segments for which `stored` states suffice, with at most `repeats` recomputations of each.
 pub fn reach(stored: u32, repeats: u32) -> u64 {
     let mut n = 1u64;
     for i in 1..=u64::from(repeats) {
@@ -57,7 +56,7 @@ pub fn reach(stored: u32, repeats: u32) -> u64 {
     n
 }
 
-/// Least r for which [`reach`] is `units` or more.
+/// The least r for which [`reach`] is at least `units`.
 fn most(units: u64, stored: u32) -> u32 {
     let (mut n, mut r) = (1u64, 0);
     while n < units {
@@ -67,7 +66,7 @@ fn most(units: u64, stored: u32) -> u32 {
     r
 }
 
-/// Most and all repetitions of `segments` segments, of which the last `places` are kept.
+/// Maximum number of recomputations of one segment, and total of `segments` segments, of which the last `places` are kept.
 pub fn repetitions(segments: u32, stored: u32, places: u32) -> (u32, u64) {
     let units = u64::from(units(segments, places));
     if units == 1 {
@@ -77,18 +76,18 @@ pub fn repetitions(segments: u32, stored: u32, places: u32) -> (u32, u64) {
     (most, u64::from(most) * units - reach(stored + 1, most - 1))
 }
 
-/// Segments, where those that are kept count as one.
+/// Number of segments, counting the kept ones as one.
 fn units(segments: u32, places: u32) -> u32 {
     segments.saturating_sub(places) + 1
 }
 
-/// Where a range of `n` units is parted: so many are computed from the state at its start once it is reached again. `stored` counts the
-/// places from that state on.
+/// Splits a range of `n` units: the first part is computed from the state at its start
+/// once that is reached again. `stored` counts the room for states from that state on.
 fn part(n: u64, stored: u32) -> u64 {
     let most = most(n, stored);
     let before = |r: u32| if most > r { reach(stored, most - 1 - r) } else { 0 };
     let behind = |r: u32| reach(stored - 1, most - r);
-    // Both sides as long as they may be without one more repetition, and no shorter than with one less.
+    // Both parts as long as possible without one more recomputation, and no shorter than with one less.
     let low = before(1).max(n.saturating_sub(behind(0))).max(1);
     let high = before(0).min(n.saturating_sub(behind(1))).min(n - 1);
     high.max(low)
@@ -97,7 +96,7 @@ fn part(n: u64, stored: u32) -> u64 {
 /// All passes over a window of `segments` segments, in order.
 pub fn schedule(segments: u32, stored: u32, places: u32) -> Vec<Action> {
     let mut s = Scheduler { segments, stored, units: units(segments, places), actions: Vec::new() };
-    // Ranges of units whose first state lies at an index; the one pushed last is next.
+    // Ranges of units with the index of their first state; the last one is next.
     let mut ranges = vec![(0, s.units, 0)];
     while let Some((from, to, at)) = ranges.pop() {
         let left = stored - at;
@@ -133,7 +132,7 @@ impl Scheduler {
         }
     }
 
-    /// Forward over a unit with h kept, and backward.
+    /// Forward over a unit, keeping h, and backward.
     fn turn(&mut self, unit: u32, mut at: u32) {
         let last = if unit + 1 == self.units { self.segments } else { unit + 1 };
         for segment in unit..last {
@@ -150,7 +149,7 @@ mod tests {
     use super::*;
     use std::collections::HashMap;
 
-    /// Runs a schedule over states that are numbers: every pass must find what it needs. Times that each segment is computed again.
+    /// Runs a schedule over states that are numbers, checking that every pass finds what it needs. Returns the recomputations of each segment.
     fn run(segments: u32, stored: u32, places: u32) -> Vec<u64> {
         let mut states: HashMap<u32, u32> = HashMap::from([(0, 0)]);
         let mut h: HashMap<u32, u32> = HashMap::new();
@@ -179,7 +178,7 @@ mod tests {
         super::states(stored)
     }
 
-    /// Fewest repetitions over all ways to part: brute force.
+    /// Fewest recomputations over all ways to split, by brute force.
     fn fewest(n: usize, stored: usize, known: &mut HashMap<(usize, usize), u64>) -> u64 {
         if n == 1 {
             return 0;

@@ -1,4 +1,4 @@
-//! A setting is declared once, by [`settings!`]: its field, type, default, bounds and help. Its key in a file, its flag and its line in docs/settings.md
+//! A setting is declared once, by `settings!`: its field, type, default, bounds and help. Its key in a file, its flag and its line in docs/settings.md
 //! come from there.
 
 use crate::error::{Error, Result};

@@ -51,8 +51,8 @@ settings! {
         optimizer: Optimizer = Optimizer::Adam, "Training", "RULE", any {};
         /// Learning rate [default: 0.002; for series 0.003]
         lr: f64 = 2e-3, "Training", "LR", positive {};
-        /// How the learning rate falls over the run: constant, cosine[:END] or exponential[:END], END the part of it that is left
-        /// [default: cosine for texts and series, else constant]
+        /// How the learning rate falls over the run: constant, cosine, cosine:END, exponential or exponential:END, END the part of it that is
+        /// left [default: cosine for texts and series, else constant]
         schedule: Schedule = Schedule::Constant, "Training", "SCHEDULE", any {};
         /// Updates over which the learning rate rises from 0
         warmup: u64 = 0, "Training", "N", any {};

@@ -14,7 +14,7 @@ pub use crate::settings::{Goal, Settings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The part of a state by which two must differ to be taken for different ones that do not come together.
+/// Relative difference above which two states are taken to be trapped apart.
 const TRAPPED: f64 = 0.1;
 
 /// Trains a model on a corpus.
@@ -33,37 +33,37 @@ pub struct Trainer {
     interrupt: Arc<AtomicBool>,
 }
 
-/// How far training has come: all that the host remembers of it.
+/// Training progress: everything that the host remembers of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counters {
-    /// Updates, skipped ones included.
+    /// Updates, including skipped ones.
     pub updates: u64,
     /// Symbols trained on.
     pub tokens: u64,
     /// Where the next window begins.
     pub cursor: Cursor,
-    /// Stretches from cut to cut that were trained on, of each lane of sequences and of all lanes of a stream together.
+    /// TBPTT windows trained so far: per lane for sequences, one count for all lanes of a stream.
     pub windows: u64,
-    /// Their steps.
+    /// Total steps of these windows.
     pub window_steps: u64,
-    /// Those of the longest.
+    /// Steps of the longest window.
     pub window_max: u32,
 }
 
 impl Trainer {
-    /// Plans, makes the model on the device, initialises it.
+    /// Plans, creates the model on the device, and initializes it.
     ///
     /// # Errors
-    /// If sizes are wrong or the device refuses.
+    /// If sizes are invalid or the device refuses.
     pub fn new(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
         let config = settings.config(&corpus.codec)?;
         Self::with_plan(device, corpus, settings, None, &settings.init.parameters(&config, settings.seed))
     }
 
-    /// As [`Trainer::new`] with flat parameters, and perhaps a plan, that were saved.
+    /// Like [`Trainer::new`], with saved flat parameters, and optionally a saved plan.
     ///
     /// # Errors
-    /// As there.
+    /// As [`Trainer::new`].
     pub fn with_plan(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>, parameters: &[f32]) -> Result<Self> {
         let config = settings.config(&corpus.codec)?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
@@ -87,7 +87,7 @@ impl Trainer {
         })
     }
 
-    /// Goes on from a saved place.
+    /// Resumes from saved progress.
     ///
     /// # Errors
     /// If the device fails.
@@ -96,47 +96,47 @@ impl Trainer {
         self.engine.set_memory(memory)
     }
 
-    /// How far training has come.
+    /// Training progress.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// Once this flag is true, what is under way ends at the next segment with [`Error::Interrupted`]; its window is dropped.
+    /// Sets the interrupt flag. Once it is true, the current operation ends at the next segment with [`Error::Interrupted`]; its window is dropped.
     pub fn set_interrupt(&mut self, flag: Arc<AtomicBool>) {
         self.interrupt = flag;
     }
 
-    /// That flag.
+    /// The interrupt flag.
     pub fn interrupt(&self) -> Arc<AtomicBool> {
         self.interrupt.clone()
     }
 
-    /// Whether that flag is true.
+    /// Whether the interrupt flag is true.
     pub fn interrupted(&self) -> bool {
         self.interrupt.load(Ordering::Relaxed)
     }
 
-    /// What a plan is made for, and the passes forward and backward over each window.
+    /// The workload to plan for, and the number of forward and backward passes over each window.
     pub fn task(&self) -> (Workload, u32) {
         (self.settings.task(self.engine.config, &self.feed), self.feed.passes())
     }
 
-    /// What it is trained on.
+    /// The content that it is trained on.
     pub fn content(&self) -> &Content {
         &self.content
     }
 
-    /// What is read and predicted.
+    /// The meaning of inputs and outputs.
     pub fn codec(&self) -> &Codec {
         &self.codec
     }
 
-    /// What a token is called, of those that are counted: a symbol of the text, or an answer where sequences ask.
+    /// What a counted token is called: a symbol of the text, or an answer for sequences with answers.
     pub fn unit(&self) -> &'static str {
         if matches!(self.source(), Source::Sequences(s) if s.asks()) { "answers" } else { self.content.unit() }
     }
 
-    /// What is trained on.
+    /// The training data.
     pub fn source(&self) -> &Source {
         self.feed.source()
     }
@@ -151,7 +151,7 @@ impl Trainer {
         &self.settings
     }
 
-    /// Updates so far, skipped ones included.
+    /// Updates so far, including skipped ones.
     pub fn updates(&self) -> u64 {
         self.counters.updates
     }
@@ -161,12 +161,12 @@ impl Trainer {
         self.counters.tokens
     }
 
-    /// Passes over the training text so far, with the part of the present one.
+    /// Passes over the training text so far, including the fraction of the current one.
     pub fn epochs(&mut self) -> f64 {
         self.counters.cursor.epoch as f64 + self.feed.fraction(self.counters.cursor)
     }
 
-    /// The part of the way to the goal that is done, 1 when it is reached.
+    /// The fraction of the goal that is done, 1 when it is reached.
     pub fn fraction(&mut self) -> f64 {
         match self.settings.goal() {
             Goal::Updates(n) => self.counters.updates as f64 / n as f64,
@@ -187,7 +187,7 @@ impl Trainer {
         self.counters.updates > 0 && self.counters.cursor.place == 0
     }
 
-    /// The part of the steps that is idle, of the epoch that the last update belongs to.
+    /// The fraction of idle steps in the epoch of the last update.
     pub fn idle(&mut self) -> f64 {
         let Cursor { epoch, place } = self.counters.cursor;
         self.feed.packing(if place == 0 { epoch.saturating_sub(1) } else { epoch }).map_or(0.0, Packing::idle)
@@ -211,10 +211,10 @@ impl Trainer {
         self.last_learning_rate
     }
 
-    /// One update. The work may still be under way when this returns.
+    /// Runs one update. The work may still be in progress when this returns.
     ///
     /// # Errors
-    /// If the device fails, the text can't be read, or the interrupt flag is set; nothing has changed then.
+    /// If the device fails, the text can't be read, or the interrupt flag is set; nothing changes then.
     pub fn step(&mut self) -> Result<()> {
         let update = self.counters.updates + 1;
         self.step_unnamed().map_err(|e| match e {
@@ -241,7 +241,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// What the device noted of the last update; waits for it.
+    /// The metrics of the last update; waits for them.
     ///
     /// # Errors
     /// If the device fails.
@@ -249,9 +249,9 @@ impl Trainer {
         self.counters.updates.checked_sub(1).map(|u| self.engine.metrics(u)).transpose()
     }
 
-    /// Mean loss of the held-out part, nats per symbol, every symbol after the first scored once; none if nothing is held out. A short stream is read in
-    /// one lane, a longer one in up to B, each of which starts with 256 symbols before its own, unscored; where its state has not forgotten its start by
-    /// then, it is read again, so that the result is one lane's to within 1e-4 nats. See [`Trainer::read_again`].
+    /// Mean loss of the held-out part in nats per symbol, with every symbol after the first scored once; `None` if nothing is held out. A short stream is
+    /// read in one lane, a longer one in up to B, each of which first reads the 256 symbols before its own, unscored. A lane that has not forgotten its
+    /// initial state by then is reread, so that the result agrees with that of one lane to within 1e-4 nats. See [`Trainer::read_again`].
     ///
     /// # Errors
     /// If the device fails, the text can't be read, or the interrupt flag is set.
@@ -265,14 +265,14 @@ impl Trainer {
         Ok(Some(found.loss))
     }
 
-    /// What the last validation read again, so that its loss is that of a stream in one piece.
+    /// What the last validation reread so that its loss is that of a stream in one piece.
     pub fn read_again(&self) -> Again {
         self.read_again
     }
 
-    /// Of the lanes of a stream, how many an epoch begins in another state than the text before them leaves: lanes begin at zero, and this counts those
-    /// that differ, after 256 steps, by more than a tenth from a lane that goes on where the one before has ended; and how many lanes were looked at.
-    /// To be asked at an epoch's end; changes nothing. None of sequences, or of one lane.
+    /// Counts the lanes of a stream that are trapped: they begin an epoch from zero, and after 256 steps their state still
+    /// differs by more than a tenth from that of a lane that continues where the previous one ended. Returns `(trapped,
+    /// examined)` lanes. Call it at the end of an epoch; it changes nothing. `None` for sequences or a single lane.
     ///
     /// # Errors
     /// As for [`Trainer::validate`].
@@ -283,7 +283,7 @@ impl Trainer {
         }
         let (engine, go_on) = (&mut self.engine, go_on(&self.interrupt));
         let kept = engine.state()?;
-        // Where windows overlap, the state that flows on is an earlier one.
+        // If windows overlap, the state that flows on is an earlier one.
         engine.carry()?;
         let ended = engine.state()?;
         let (width, layers) = (pad4(engine.config.hidden) as usize, engine.config.layers as usize);
@@ -309,17 +309,17 @@ impl Trainer {
         self.validation.as_ref().and_then(|held| held.per_byte().ok().flatten())
     }
 
-    /// The share of the most frequent class among all sequences, held-out ones included, where each has one.
+    /// The share of the most frequent class among all sequences, including held-out ones, if they have classes.
     pub fn chance(&self) -> Option<f64> {
         self.chance
     }
 
-    /// Sequences that are held out; 0 of a stream.
+    /// Number of held-out sequences; 0 for a stream.
     pub fn held_out(&self) -> u64 {
         if let Some(EvalSet::Sequences(sequences, _)) = &self.validation { sequences.list().len() as u64 } else { 0 }
     }
 
-    /// Share of right answers of the held-out part; none if nothing is held out, or it asks for none. See [`EvalSet::answers`].
+    /// Share of right answers of the held-out part; `None` if nothing is held out, or it has no answers. See [`EvalSet::answers`].
     ///
     /// # Errors
     /// As for [`Trainer::validate`].
@@ -332,7 +332,7 @@ impl Trainer {
     }
 }
 
-/// Whether to go on, as a flag says.
+/// A check that fails once the interrupt flag is set.
 fn go_on(interrupt: &AtomicBool) -> impl Fn() -> Result<()> {
     || if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }

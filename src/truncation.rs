@@ -1,8 +1,8 @@
-//! Where windows end, and what flows backward over each edge.
+//! Truncation strategies: where windows end, and how gradients are scaled at each step back.
 //!
-//! The strategies differ in that and in nothing else: `xi_t` scales the gradient that flows from step t back to the one before, and is 0
-//! at a cut. Randomized truncation scales what it does not cut so that the expectation of xi, given the earlier cuts, is 1: then the
-//! sum of a stream's window gradients has the full gradient as its mean, if each is divided by the same constant N.
+//! Strategies differ only in this: `xi_t` scales the gradient that flows from step t to the previous one, and is 0 at a
+//! cut. Randomized truncation scales what it does not cut so that the expectation of xi, given the earlier cuts, is 1: then
+//! the mean of the sum of a stream's window gradients is the full gradient, if each is divided by the same constant N.
 
 use crate::error::{Error, Result};
 use rand::rngs::ChaCha8Rng;
@@ -16,7 +16,7 @@ use std::str::FromStr;
 pub enum Truncation {
     /// The whole lane or sequence is one window.
     Full,
-    /// Consecutive windows of this many steps, state carried; the last may be shorter.
+    /// Consecutive windows of this many steps, with the state carried over; the last may be shorter.
     Regular(u32),
     /// An update every `k1` steps that reaches back `k2 > k1`, with the loss of the last `k1`.
     Overlapping {
@@ -25,7 +25,7 @@ pub enum Truncation {
         /// Steps that an update reaches back.
         k2: u32,
     },
-    /// At each step the gradient goes on with this probability, scaled by its inverse, and is cut otherwise.
+    /// At each step the gradient continues with this probability, scaled by its inverse, and is cut otherwise.
     Random(f64),
     /// A cut has probability (ALPHA - 1) / ((ALPHA - 2) L0 + d) at distance d from the last: mean length L0, polynomial weights.
     RandomTail {
@@ -105,7 +105,7 @@ impl fmt::Display for Truncation {
     }
 }
 
-/// What tells one drawing of cuts from another; places of the text have draws of their own, whatever the order in which they are read.
+/// Identifies one random sample of cuts. Each position of the text has its own random stream, whatever the order in which they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Draw {
     /// Seed of the run.
@@ -116,7 +116,7 @@ pub struct Draw {
 
 impl Draw {
     fn generator(self, place: u32) -> ChaCha8Rng {
-        // Another key than that of initial weights and packings, which have the same seed.
+        // A different key from initial weights and packings, which use the same seed.
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x7472_756e_6361_7465);
         rng.set_stream((self.epoch << 32) | u64::from(place));
         rng
@@ -157,12 +157,12 @@ impl Truncation {
         }
     }
 
-    /// Steps from a cut to the next, at most `most`.
+    /// Samples the number of steps from a cut to the next, at most `most`.
     fn draw_length(&self, rng: &mut ChaCha8Rng, most: u32) -> u32 {
         (1..most).find(|&d| rng.random::<f64>() < self.cut_probability(d)).unwrap_or(most)
     }
 
-    /// Steps of the longest window over lanes of `lane` steps that may occur.
+    /// Length of the longest possible window over lanes of `lane` steps.
     pub fn longest(&self, lane: u32) -> u32 {
         match self {
             Truncation::Regular(tau) => lane.min(*tau),
@@ -171,7 +171,7 @@ impl Truncation {
         }
     }
 
-    /// The window of a stream whose first loss is that of step `from`.
+    /// The window of a stream whose first scored step is `from`.
     pub fn window(&self, from: u32, lane: u32, draw: Draw) -> StreamWindow {
         let left = lane - from;
         match self {
@@ -186,7 +186,7 @@ impl Truncation {
         }
     }
 
-    /// The same strategy for lanes or sequences of at most `longest` steps: reaching back further than they are long means nothing.
+    /// The same strategy for lanes or sequences of at most `longest` steps: reaching back further has no effect.
     #[must_use]
     pub fn within(self, longest: u32) -> Self {
         match self {
@@ -195,8 +195,8 @@ impl Truncation {
         }
     }
 
-    /// Mean length of a window that begins `steps` steps before the end of a lane: the sum over n < steps of the probability that none
-    /// of the first n edges is cut.
+    /// Mean length of a window that begins `steps` steps before the end of a lane: the
+    /// sum over n < steps of the probability that none of the first n edges is cut.
     pub fn expected_window(&self, steps: u32) -> f64 {
         let (mut survives, mut sum) = (1.0, 0.0);
         for n in 0..steps {
@@ -208,12 +208,12 @@ impl Truncation {
         sum
     }
 
-    /// Backward passes that a finite sequence takes: several where windows overlap, see [`Cuts::edges`].
+    /// Number of backward passes over a finite sequence: several if windows overlap, see [`Cuts::edges`].
     pub fn passes(&self) -> u32 {
         if let Truncation::Overlapping { k1, k2 } = self { k2.div_ceil(*k1) } else { 1 }
     }
 
-    /// Where a finite sequence is cut; `index` tells it from the others of the text.
+    /// The cuts of a finite sequence; `index` identifies it in the text.
     pub fn cuts(&self, len: u32, index: u32, draw: Draw) -> Cuts {
         let mut bits = Vec::new();
         if self.is_random() {
@@ -229,19 +229,19 @@ impl Truncation {
     }
 }
 
-/// Where one finite sequence is cut.
+/// The cuts of one finite sequence.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cuts {
     truncation: Truncation,
     len: u32,
-    /// Where it is cut at random, one bit a step, the first among them; else empty.
+    /// Random cuts, one bit per step, including the first; empty for other strategies.
     bits: Vec<u64>,
 }
 
-/// What a strategy gives a step of a sequence.
+/// The truncation of a step of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Edge {
-    /// Scale of the gradient that flows to the step before.
+    /// Scale of the gradient that flows to the previous step.
     pub xi: f32,
     /// Whether the loss counts in this pass.
     pub scored: bool,
@@ -254,13 +254,13 @@ impl Cuts {
 
     /// The edges of a range of steps, counted from the sequence's start, in one of the strategy's passes.
     ///
-    /// Windows that overlap (`regular:K1,K2`) are parted into ceil(K2/K1) passes of windows that don't: each pass scores every so
-    /// manieth block of K1 steps, and cuts at the start of the K2 steps that end with it. The sum over the passes is the gradient.
+    /// Overlapping windows (`regular:K1,K2`) are split into ceil(K2/K1) passes of windows that don't overlap: each pass scores one in ceil(K2/K1) blocks of
+    /// K1 steps, and cuts at the start of the K2 steps that end with it. The sum over the passes is the gradient.
     pub fn edges(&self, range: Range<u32>, pass: u32) -> Vec<Edge> {
         if let Truncation::Overlapping { k1, k2 } = self.truncation {
             let passes = self.truncation.passes();
             let edge = |d: u32| {
-                // The window of this pass that d lies in ends with the first of its blocks that does not end before d.
+                // The window of this pass that contains d ends with the first of the pass's blocks that does not end before d.
                 let block = d / k1;
                 let own = block + (pass + passes - block % passes) % passes;
                 let end = u64::from(own + 1) * u64::from(k1);
@@ -284,7 +284,7 @@ impl Cuts {
         range.map(drawn).collect()
     }
 
-    /// Steps from cut to cut; of windows that overlap, the steps of each.
+    /// Steps between cuts; for overlapping windows, the steps of each.
     pub fn lengths(&self) -> Vec<u32> {
         match self.truncation {
             Truncation::Overlapping { k1, k2 } => {
@@ -405,7 +405,7 @@ mod tests {
         assert!((Truncation::RandomTail { mean: 8.0, alpha: 4.0 }.expected_window(1_000_000) - 8.0).abs() < 1e-3);
     }
 
-    /// A sequence read in pieces has the edges of the whole; its lengths are the distances of its cuts.
+    /// A sequence read in pieces has the same edges as a whole; its lengths are the distances between its cuts.
     #[test]
     fn edges_of_a_sequence_do_not_depend_on_where_it_is_read() {
         for t in all() {

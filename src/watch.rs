@@ -1,4 +1,4 @@
-//! Finding where numbers cease to be finite: all that each kernel has written is looked at before the next one runs.
+//! Finds the first non-finite value: checks everything that a kernel has written before the next one runs.
 
 use crate::arena::{Purpose, Slot};
 use crate::error::{Error, Result};
@@ -10,10 +10,10 @@ use crate::recording::Dispatch;
 /// The shape of a model's slots: B, and the row length of `[.., H]` slots.
 pub type Shape = [u32; 2];
 
-/// Replays a recording dispatch by dispatch, and fails at the first number that is not finite. Many times slower: all that was written is read back.
+/// Replays a recording dispatch by dispatch, and fails at the first non-finite value. Many times slower: all outputs are read back.
 ///
 /// # Errors
-/// [`Error::Anomaly`] naming kernel, tensor and place; or if the device fails.
+/// [`Error::Anomaly`] naming kernel, tensor and position; or if the device fails.
 pub fn run(executor: &mut dyn Executor, shape: Shape, recording: usize, values: &Values) -> Result<()> {
     for index in 0..executor.program().recordings[recording].dispatches.len() {
         executor.run_dispatch(recording, index, values)?;
@@ -24,7 +24,7 @@ pub fn run(executor: &mut dyn Executor, shape: Shape, recording: usize, values: 
     Ok(())
 }
 
-/// What a dispatch has written, one slot after the other; words that are no numbers are left out.
+/// Checks the slots that a dispatch has written, except those that hold no floats.
 fn check(executor: &mut dyn Executor, shape: Shape, recording: &str, dispatch: &Dispatch) -> Result<()> {
     if dispatch.kernel.name == finish::KERNEL.name || dispatch.kernel.name == pack::KERNEL.name {
         return Ok(());
@@ -32,7 +32,7 @@ fn check(executor: &mut dyn Executor, shape: Shape, recording: &str, dispatch: &
     let arena = &executor.program().arena;
     let bound = dispatch.kernel.bindings.iter().zip(&dispatch.bindings).filter(|(b, _)| b.access == Access::ReadWrite);
     let mut written: Vec<Slot> = bound.map(|(_, slot)| *slot).filter(|slot| arena.purpose(*slot) != Purpose::Inputs).collect();
-    // Of several, the one of which most can be said.
+    // If there are several, first the one with the most informative position.
     written.sort_by_key(|slot| place(shape, arena.name(*slot), 0).is_empty());
     written.into_iter().try_for_each(|slot| check_slot(executor, shape, recording, dispatch, slot))
 }
@@ -55,13 +55,13 @@ fn check_slot(executor: &mut dyn Executor, shape: Shape, recording: &str, dispat
     )))
 }
 
-/// Which step, lane and unit an element is, in slots where that is known.
+/// The step, lane and unit of an element, in slots where they are known.
 fn place([lanes, width]: Shape, name: &str, element: u32) -> String {
     let (row, unit) = (element / width, element % width);
     let (step, lane) = (row / lanes, row % lanes);
     match name.split('.').next() {
         Some("pre" | "delta" | "dropped") => format!(", step {step} of the segment (from 0), lane {lane}, unit {unit}"),
-        // Block 0 is the state that flows in.
+        // Block 0 is the initial state.
         Some("h") => format!(", after {step} steps, lane {lane}, unit {unit}"),
         _ => String::new(),
     }

@@ -1,27 +1,27 @@
-//! What the numbers that a model reads and gives stand for.
+//! The meaning of a model's inputs and outputs.
 
 use super::{Series, Vocabulary};
 use crate::error::{Error, Result};
 use crate::model::{Input, Output};
 
-/// What a model's inputs and outputs stand for.
+/// The meaning of a model's inputs and outputs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Codec {
-    /// A symbol is read, the next one predicted.
+    /// Reads symbols; predicts the next one.
     Text(Vocabulary),
-    /// A symbol is read, the label of its sequence predicted.
+    /// Reads symbols; predicts the label of their sequence.
     Labels {
         /// The symbols.
         vocabulary: Vocabulary,
-        /// The labels, by class.
+        /// The label of each class.
         labels: Vec<String>,
     },
-    /// Numbers of a row are read, those of rows to come forecast.
+    /// Reads rows of values; forecasts the rows after them.
     Series(Series),
 }
 
 impl Codec {
-    /// What is read; symbols are embedded in `size` numbers, if it is not 0.
+    /// The model's input. Symbols are embedded in `size` values unless `size` is 0.
     pub fn input(&self, size: u32) -> Input {
         match self {
             Codec::Text(v) | Codec::Labels { vocabulary: v, .. } if size > 0 => Input::Embedded { symbols: v.len(), size },
@@ -30,7 +30,7 @@ impl Codec {
         }
     }
 
-    /// What is predicted.
+    /// The model's output.
     pub fn output(&self) -> Output {
         match self {
             Codec::Text(v) => Output::Classes(v.len()),
@@ -39,7 +39,7 @@ impl Codec {
         }
     }
 
-    /// The symbols that are read, where symbols are.
+    /// The vocabulary of the input, if it is symbols.
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
         match self {
             Codec::Text(v) | Codec::Labels { vocabulary: v, .. } => Some(v),
@@ -47,10 +47,10 @@ impl Codec {
         }
     }
 
-    /// The symbols that are read and predicted.
+    /// The vocabulary of a model that predicts the next symbol.
     ///
     /// # Errors
-    /// [`Error::Input`] if something else is predicted, saying what.
+    /// [`Error::Input`] if the model predicts something else, saying what.
     pub fn text(&self) -> Result<&Vocabulary> {
         match self {
             Codec::Text(v) => Ok(v),
@@ -61,10 +61,10 @@ impl Codec {
         }
     }
 
-    /// The series that are read and forecast.
+    /// The series of a model that forecasts.
     ///
     /// # Errors
-    /// [`Error::Input`] if symbols are read.
+    /// [`Error::Input`] if the model reads symbols.
     pub fn series(&self) -> Result<&Series> {
         match self {
             Codec::Series(s) => Ok(s),

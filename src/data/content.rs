@@ -1,4 +1,4 @@
-//! What stands at the places of a stream, and what is read and predicted there.
+//! The content of a stream, and what each step reads and predicts of it.
 
 use super::inputs::Grid;
 use super::{Symbols, Table};
@@ -6,21 +6,21 @@ use crate::error::Result;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What is trained on, place by place.
+/// A stream of training data.
 #[derive(Clone)]
 pub enum Content {
     /// Symbols: each step reads one.
     Symbols(Arc<Symbols>),
-    /// Rows of numbers: each step reads one, and forecasts those after it.
+    /// Rows of values: each step reads one and forecasts those after it.
     Table(Arc<Table>),
 }
 
-/// What steps are to predict.
+/// The target of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
-    /// What stands so many places further on.
+    /// The symbol n positions further on.
     Ahead(u32),
-    /// This class.
+    /// A class.
     Class(u32),
 }
 
@@ -37,7 +37,7 @@ impl From<Arc<Table>> for Content {
 }
 
 impl Content {
-    /// Where it comes from, for messages.
+    /// Name of the source, for messages.
     pub fn name(&self) -> &str {
         match self {
             Content::Symbols(symbols) => &symbols.text().name,
@@ -45,7 +45,7 @@ impl Content {
         }
     }
 
-    /// What stands at a place is called this: characters, bytes, rows.
+    /// What its positions are called: characters, bytes, rows.
     pub fn unit(&self) -> &'static str {
         match self {
             Content::Symbols(symbols) => symbols.unit(),
@@ -53,7 +53,7 @@ impl Content {
         }
     }
 
-    /// Places.
+    /// Number of positions.
     pub fn len(&self) -> u64 {
         match self {
             Content::Symbols(symbols) => symbols.len(),
@@ -61,12 +61,12 @@ impl Content {
         }
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Places from the one that a step of a stream reads to the last one that it predicts.
+    /// Distance from the position that a step of a stream reads to the last one that it predicts.
     pub fn ahead(&self) -> u32 {
         match self {
             Content::Symbols(_) => 1,
@@ -74,7 +74,7 @@ impl Content {
         }
     }
 
-    /// The symbols, where there are any.
+    /// The symbols, if it has any.
     pub fn symbols(&self) -> Option<&Arc<Symbols>> {
         match self {
             Content::Symbols(symbols) => Some(symbols),
@@ -90,8 +90,8 @@ impl Content {
         }
     }
 
-    /// Puts into a grid what some steps of a lane read and predict: the first reads place `from`, the others those after it. Place -1 holds `before`, as the
-    /// place after the last does.
+    /// Fills in what some steps of a lane read and predict. The first step reads position `from`, the
+    /// others those after it. Position -1 holds `before`, and so does the position after the last.
     pub(super) fn fill(&self, grid: &mut Grid<'_>, (steps, lane): (Range<u32>, u32), from: i64, before: u32, target: Target) -> Result<()> {
         match self {
             Content::Symbols(symbols) => {
@@ -99,7 +99,7 @@ impl Content {
                 let mut read = vec![before; steps.len() + ahead];
                 let known = usize::from(from < 0);
                 let first = (from + known as i64) as u64;
-                // What the end of the text stands for is the separator, as `before` is.
+                // The end of the text stands for the separator, as `before` does.
                 let there = (symbols.len().saturating_sub(first) as usize).min(read.len() - known);
                 symbols.read(first, &mut read[known..known + there])?;
                 for (i, t) in steps.enumerate() {

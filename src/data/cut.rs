@@ -1,30 +1,30 @@
-//! Finding the sequences of a text that is read piece by piece.
+//! Splits a text at a separator while reading it in pieces.
 
 use std::ops::Range;
 
-/// A text that is cut at a separator while it comes piece by piece.
+/// A text split at a separator as its pieces arrive.
 pub(super) struct Cut<'a> {
     finder: memchr::memmem::Finder<'a>,
-    /// Symbols of the separator.
+    /// Length of the separator in symbols.
     width: u64,
     /// Whether symbols are bytes.
     bytes: bool,
     parts: Vec<(Range<u64>, u64)>,
-    /// What may still be the beginning of a separator.
+    /// Trailing bytes that may be the beginning of a separator.
     left: Vec<u8>,
-    /// First place of the part under way, and the place that `left` begins at.
+    /// Start of the current part, and the position at which `left` begins.
     from: u64,
     place: u64,
 }
 
 impl<'a> Cut<'a> {
-    /// Cuts at a separator, whose symbols, as those of the text, are bytes or characters.
+    /// Splits at a separator. Symbols of the separator and of the text are bytes or characters.
     pub(super) fn at(separator: &'a str, bytes: bool) -> Self {
         let width = if bytes { separator.len() } else { separator.chars().count() } as u64;
         Cut { finder: memchr::memmem::Finder::new(separator.as_bytes()), width, bytes, parts: Vec::new(), left: Vec::new(), from: 0, place: 0 }
     }
 
-    /// Symbols in bytes: characters are counted by their first bytes.
+    /// Number of symbols in `bytes`; characters are counted by their first bytes.
     fn count(&self, bytes: &[u8]) -> u64 {
         if self.bytes { bytes.len() as u64 } else { bytes.iter().filter(|b| **b & 0xc0 != 0x80).count() as u64 }
     }
@@ -46,7 +46,7 @@ impl<'a> Cut<'a> {
         self.left = all.split_off(rest);
     }
 
-    /// The parts, with what stands after the last separator of a text of so many symbols.
+    /// The parts, including what follows the last separator of a text of `len` symbols.
     pub(super) fn finish(mut self, len: u64) -> Vec<(Range<u64>, u64)> {
         if self.from < len {
             self.parts.push((self.from..len, len));
@@ -59,7 +59,7 @@ impl<'a> Cut<'a> {
 mod tests {
     use super::*;
 
-    /// As if it were searched at once, wherever the pieces end.
+    /// The result is that of a single search, wherever the pieces end.
     #[test]
     fn separators_are_found_over_the_ends_of_pieces() {
         for (text, separator) in [("ab||c|d||||e", "||"), ("é→→x→→→", "→→"), ("aaaaa", "aa"), ("x", "||"), ("||", "||")] {

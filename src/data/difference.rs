@@ -1,27 +1,27 @@
-//! Whether values or changes suit series: found from how forecasts that need no model do on their training part.
+//! Chooses between values and changes for series, by how model-free forecasts do on the training part.
 
 use super::series::Table;
 use super::table::Difference;
 use std::ops::Range;
 
-/// Share of the training rows of a series that come first: what is known of it, as if the others were still to come.
+/// Share of the training rows of a series that count as known; the rest plays the future.
 const FIRST: f64 = 0.75;
-/// Fewest rows of a series that tell anything.
+/// Shorter series are ignored.
 const LEAST: usize = 12;
-/// Most steps of a series that are looked at.
+/// Steps of a series that are evaluated, at most.
 const STEPS: usize = 2000;
 
-/// What the later rows of a series are, beside its earlier ones.
+/// How the later rows of a series compare with its earlier ones.
 struct Found {
-    /// Logarithm of the error of the last value known over that of the mean of the earlier rows.
+    /// Log of the error of the last known value divided by that of the mean of the earlier rows.
     naive: f64,
-    /// Share of the later rows that lie beyond all earlier ones.
+    /// Share of the later rows that lie outside the range of the earlier ones.
     beyond: f64,
 }
 
 impl Table {
-    /// What to read and forecast where nobody says it. Over all targets and series: `All` if most later rows lie beyond what was seen before, as with
-    /// a trend; else `Targets` if the last value known is a better forecast than the mean; else `None`. Held-out rows are not looked at.
+    /// The default difference. Over all targets and series: `All` if most later rows lie outside the range seen before, as with a trend; else `Targets` if
+    /// the last known value forecasts better than the mean; else `None`. Ignores held-out rows.
     pub fn suited_difference(&self) -> Difference {
         let series = self.sheet.groups.iter().zip(&self.held).map(|(group, held)| group.rows.start..*held);
         let found: Vec<Found> = series.flat_map(|rows| (0..self.series.targets.len()).filter_map(move |j| self.looked_at(j, rows.clone()))).collect();
@@ -45,7 +45,7 @@ impl Table {
         let (lo, hi) = known(rows.start..cut).fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)));
         let later: Vec<f64> = known(cut..rows.end).collect();
         let beyond = later.iter().filter(|x| **x < lo || **x > hi).count() as f64 / later.len() as f64;
-        // Squares of very small numbers would vanish.
+        // Squares of very small values would vanish.
         let unit = if hi > lo { hi - lo } else { 1.0 };
         let steps = cut..rows.end.saturating_sub(horizon).max(cut);
         let (mut naive, mut level) = (0.0, 0.0);

@@ -8,35 +8,35 @@ use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
-/// Bytes of a text that are encoded at once, at most: what an encoding takes besides its tokens is many times that.
+/// Bytes of a text that are encoded at once, at most: an encoding takes many times the memory of its tokens.
 const PIECE: usize = 64 << 10;
 /// Pieces in flight.
 const WAVE: usize = 1024;
 
-/// A sequence's places, and the end of the separator after it.
+/// A sequence's positions, and the end of the separator after it.
 type Part = (Range<u64>, u64);
 
 /// The tokens of a text, in memory.
 pub(super) struct Encoded {
     pub(super) ids: Vec<u32>,
-    /// Bytes of the text as it is read.
+    /// Bytes of the text as read, with line ends joined.
     len: u64,
     stored: Stored,
-    /// Of the piece in which a place was last looked for, its number and the byte at which each of its tokens begins: most ask for the places in order.
+    /// Cache of the last lookup: the number of its piece, and the byte at which each token of that piece begins. Lookups mostly go in order.
     looked: Mutex<Option<(usize, Vec<usize>)>>,
-    /// First token and first byte of each piece, which is encoded by itself.
+    /// First token and first byte of each separately encoded piece.
     pieces: Vec<(u64, u64)>,
-    /// What stands between finite sequences, and their places as [`super::Symbols::split`] gives them; none for a stream.
+    /// The separator of finite sequences, and their positions as in [`super::Symbols::split`]; `None` for a stream.
     separated: Option<(String, Vec<Part>)>,
-    /// Tokens that stand for what the tokenizer has no other for.
+    /// Number of unknown tokens.
     pub(super) unknown: u64,
-    /// Whether the text's beginning is not what it was, when it is written again from its tokens.
+    /// Whether decoding the tokens changes the beginning of the text.
     pub(super) altered: bool,
     pub(super) ends: LineEnds,
 }
 
 impl Encoded {
-    /// Encodes a stream, or sequences and what stands between them each by itself, so that they end where tokens do.
+    /// Encodes a stream; or each sequence and each separator by itself, so that sequences end where tokens do.
     pub(super) fn new(text: &Text, tokenizer: &Tokenizer, separator: Option<&str>) -> Result<Self> {
         let (mut content, mut ends, mut stored) = (String::with_capacity(text.len() as usize), LineEnds::default(), Stored(Vec::new()));
         text.characters(|at, piece| {
@@ -103,7 +103,7 @@ impl Encoded {
         self.separated.as_ref().filter(|(s, _)| s == separator).map(|(_, places)| &places[..])
     }
 
-    /// The byte of the text at which what a token stands for begins; its end, after the last.
+    /// The byte of the text at which a token begins; the text's length after the last token.
     pub(super) fn byte(&self, text: &Text, tokenizer: &Tokenizer, place: u64) -> Result<u64> {
         let end = self.len;
         let behind = self.pieces.partition_point(|p| p.0 <= place);
@@ -126,14 +126,14 @@ impl Encoded {
     }
 }
 
-/// Bytes from one place that is noted to the next, at most.
+/// Bytes from one recorded position to the next, at most.
 const STRIDE: usize = 4096;
 
-/// Places of a text as it is read, every [`STRIDE`] bytes and at its end, and where they lie in the file: a line's end of two bytes is read as one.
+/// Positions of a text as read, and in its file: one every [`STRIDE`] bytes and one at the end. They differ since a two-byte line end is read as one.
 struct Stored(Vec<(u64, u64)>);
 
 impl Stored {
-    /// Adds a piece of whole lines' ends that begins at a byte of the file to what is read.
+    /// Appends to `read` a piece that begins at byte `at` of the file and splits no line end.
     fn add(&mut self, at: u64, piece: &str, read: &mut String) {
         let mut from = 0;
         while from < piece.len() {
@@ -146,7 +146,7 @@ impl Stored {
         }
     }
 
-    /// A part of what is read.
+    /// A range of the text as read.
     fn part(&self, text: &Text, range: Range<u64>) -> Result<String> {
         let first = self.0.partition_point(|(read, _)| *read <= range.start) - 1;
         let last = self.0.partition_point(|(read, _)| *read < range.end);
@@ -158,14 +158,14 @@ impl Stored {
     }
 }
 
-/// What is encoded by itself.
+/// A piece that is encoded separately.
 struct Job {
     range: Range<usize>,
-    /// Of the last piece of a sequence, whether a separator stands after it.
+    /// For the last piece of a sequence: whether a separator follows.
     last: Option<bool>,
 }
 
-/// The sequences of a text, and whether a separator stands after each.
+/// The sequences of a text, and whether a separator follows each.
 fn parts(content: &str, separator: Option<&str>) -> Vec<(Range<usize>, bool)> {
     let Some(separator) = separator else { return vec![(0..content.len(), false)] };
     let (mut parts, mut from) = (Vec::new(), 0);
@@ -191,8 +191,8 @@ fn jobs(content: &str, sequence: Range<usize>, ended: bool) -> Vec<Job> {
     jobs
 }
 
-/// Where the first piece of a text of more than [`PIECE`] bytes ends: where a line does that begins with no space, since there few tokenizers join
-/// anything; else at the end of any line, before a space, or between characters.
+/// The end of the first piece of a text longer than [`PIECE`]: before a line that doesn't begin with a space, since few tokenizers join anything there;
+/// else after any line, before a space, or between characters.
 fn cut(bytes: &[u8]) -> usize {
     let window = &bytes[..PIECE];
     let line = |bare: bool| memchr::memrchr_iter(b'\n', window).map(|at| at + 1).find(|&to| !bare || !bytes[to].is_ascii_whitespace());

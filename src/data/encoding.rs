@@ -1,4 +1,4 @@
-//! What a file is, by its bytes, where UTF-8 was expected, and the command that makes a text of it.
+//! Recognizes files that are not UTF-8 by their bytes, and names the command that converts them to text.
 
 use crate::phrase::argument;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The byte order mark of UTF-8.
 pub(super) const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// What a file may be.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Utf16Le,
@@ -19,18 +19,18 @@ enum Format {
     Zip,
     /// Word, OpenDocument, EPUB: a zip of XML.
     Document,
-    /// A workbook, likewise.
+    /// A spreadsheet: also a zip of XML.
     Sheet,
     Pdf,
     Binary,
-    /// Mostly UTF-8, with bytes that are not.
+    /// Mostly UTF-8, with some invalid bytes.
     Broken,
-    /// Latin letters, one byte each: Windows-1252, of which Latin-1 is a part as far as texts use it.
+    /// Latin letters, one byte each: Windows-1252, which covers Latin-1 as far as texts use it.
     Latin,
     Unknown,
 }
 
-/// First bytes that tell a format.
+/// Magic numbers.
 const SIGNATURES: [(&[u8], Format); 15] = [
     (b"\xff\xfe", Format::Utf16Le),
     (b"\xfe\xff", Format::Utf16Be),
@@ -52,13 +52,13 @@ const SIGNATURES: [(&[u8], Format); 15] = [
 /// Bytes that Windows-1252 has no character for.
 const NOT_LATIN: [u8; 5] = [0x81, 0x8d, 0x8f, 0x90, 0x9d];
 
-/// Whether a file that begins like this is UTF-16, also where it has no byte order mark and so is UTF-8 to a decoder: every other byte is 0.
+/// Whether a file that begins with `head` is UTF-16. Without a byte order mark, it may be valid UTF-8, but every other byte is 0.
 pub(super) fn is_wide(head: &[u8]) -> bool {
     matches!(Format::of(&head[..head.len().min(1 << 12)], b""), Format::Utf16Le | Format::Utf16Be)
 }
 
 impl Format {
-    /// What a file is that begins with `head`, and has `around` around a byte that is not UTF-8.
+    /// The format of a file that begins with `head` and has `around` around an invalid byte.
     fn of(head: &[u8], around: &[u8]) -> Self {
         let signed = SIGNATURES.iter().find(|(bytes, _)| head.starts_with(bytes)).map(|(_, format)| *format);
         let holds = |name: &[u8]| memchr::memmem::find(head, name).is_some();
@@ -83,7 +83,7 @@ impl Format {
         Self::of_letters(around)
     }
 
-    /// What a text is that is not UTF-8, by its bytes from 0x80 on.
+    /// The format of a text that is not UTF-8, by its bytes from 0x80 on.
     fn of_letters(around: &[u8]) -> Self {
         let (mut good, mut bad, mut first) = (0, 0, true);
         for chunk in around.utf8_chunks() {
@@ -121,7 +121,7 @@ impl Format {
         }
     }
 
-    /// What makes a text of a file, before and after the names of it and of what is made; none where there is no command for it.
+    /// The command that converts the file to text: before the input path, and between it and the output path. `None` if there is no such command.
     fn command(self) -> Option<[&'static str; 2]> {
         match self {
             Format::Utf16Le => Some(["iconv -f UTF-16LE -t UTF-8", ">"]),
@@ -140,12 +140,12 @@ impl Format {
         }
     }
 
-    /// Whether a model of its bytes would be one of what it says.
+    /// Whether training on its bytes would make sense.
     fn bare(self) -> bool {
         matches!(self, Format::Binary | Format::Broken | Format::Latin | Format::Unknown)
     }
 
-    /// What to do with a file; with what is piped, where there is no path.
+    /// Advice for a file, or for piped input if there is no path.
     fn advice(self, path: Option<&Path>) -> String {
         let does = match self {
             Format::Broken => "leave out what is damaged",
@@ -172,8 +172,7 @@ impl Format {
     }
 }
 
-/// A name that no file has, beside one, or here where its folder can't be written to: that without the ending of a compressed file, or with
-/// another one.
+/// A free name beside `path`, or in the current directory if its directory is read-only: without the ending of a compressed file, or with another one.
 fn beside(path: &Path) -> PathBuf {
     let packed = ["gz", "bz2", "xz", "zst", "zip", "7z"];
     let packed = path.extension().is_some_and(|e| packed.iter().any(|p| e.eq_ignore_ascii_case(p)));
@@ -196,13 +195,13 @@ fn beside(path: &Path) -> PathBuf {
     (0..).map(name).find(|p| !p.exists()).unwrap_or_else(|| name(0))
 }
 
-/// The message for a file that is no text: what it is, where that shows, and what to do.
+/// The message for a file that is not text: its format, if recognized, and what to do.
 pub(super) fn refusal(name: &str, path: Option<&Path>, head: &[u8], around: &[u8], place: &str, otherwise: Option<&str>) -> String {
     let format = Format::of(head, around);
     let or = otherwise.filter(|_| format.bare()).map_or(String::new(), |o| format!("; or {o}"));
     let place = if format.bare() { format!(" ({place})") } else { String::new() };
     let not = if matches!(format, Format::Broken | Format::Unknown) { "" } else { ", not UTF-8" };
-    // As short as the user may have written it.
+    // Relative, as the user may have written it.
     let here = std::env::current_dir().unwrap_or_default();
     let path = path.map(|p| p.strip_prefix(&here).unwrap_or(p));
     format!("{name} is {}{not}{place}; {}{or}", format.name(), format.advice(path))

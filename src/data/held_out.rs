@@ -1,4 +1,4 @@
-//! Which sequences are held out.
+//! Chooses the held-out sequences.
 
 use super::Sequences;
 use super::sequences::Scored;
@@ -7,10 +7,10 @@ use rand::rngs::ChaCha8Rng;
 use rand::seq::SliceRandom;
 use std::collections::BTreeMap;
 
-/// Stream of random numbers for what is held out; those of epochs are their numbers.
+/// Stream of the random generator; epochs use their own numbers as streams.
 const HELD_OUT: u64 = u64::MAX;
 
-/// Numbers for what is held out.
+/// The random generator that chooses held-out sequences.
 fn generator(seed: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(HELD_OUT);
@@ -18,7 +18,7 @@ fn generator(seed: u64) -> ChaCha8Rng {
 }
 
 impl Sequences {
-    /// Parts them: the last sequences that hold at least `fraction` of the scored steps, held out, and those before.
+    /// Splits them in two: the last sequences, which hold at least `fraction` of the scored steps, are held out.
     pub fn hold_out(self, fraction: f64) -> (Self, Option<Self>) {
         let goal = self.scored() as f64 * fraction;
         let (mut held, mut at) = (0.0, self.list.len());
@@ -30,7 +30,7 @@ impl Sequences {
         self.parted(&tail)
     }
 
-    /// Those that are not held out, and those that are, if any.
+    /// The sequences to train on, and the held-out ones, if any.
     fn parted(self, held: &[bool]) -> (Self, Option<Self>) {
         let part = |which: bool| {
             let list = self.list.iter().zip(held).filter(|(_, h)| **h == which).map(|(s, _)| *s).collect();
@@ -43,7 +43,7 @@ impl Sequences {
         (part(false), Some(part(true)).filter(|t| !t.list.is_empty()))
     }
 
-    /// The same in another order.
+    /// Reorders them.
     fn in_order(self, order: &[usize]) -> Self {
         let list = order.iter().map(|i| self.list[*i]).collect();
         let scored = match self.scored {
@@ -53,9 +53,9 @@ impl Sequences {
         Sequences { list, scored, ..self }
     }
 
-    /// Parts them by drawing into those to train on and those held out, each in the order of the text. Of every class the share `fraction` is held out, but
-    /// never all of it; without classes, that share of the sequences is, which together are not much longer than that share of all. A text sorted in any way
-    /// is so judged by its like, which its tail is not.
+    /// Splits them at random into those to train on and the held-out ones, each in text order. A share `fraction` of every class is held out, but never all
+    /// of it; without classes, that share of the sequences, whose total length is not much more than that share of all. So even a sorted text is judged on
+    /// a representative sample, which its tail would not be.
     pub fn draw_out(self, fraction: f64, seed: u64) -> (Self, Option<Self>) {
         let sizes: Vec<u64> = self.list().iter().map(|s| u64::from(self.scored_of(s))).collect();
         let classes: Option<Vec<u32>> = (0..sizes.len()).map(|i| self.class(i)).collect();
@@ -66,7 +66,7 @@ impl Sequences {
         self.parted(&held)
     }
 
-    /// The same in a drawn order.
+    /// Shuffles them.
     #[must_use]
     pub fn shuffled(self, seed: u64) -> Self {
         let mut order: Vec<usize> = (0..self.list().len()).collect();
@@ -75,7 +75,7 @@ impl Sequences {
     }
 }
 
-/// Of each class its share, rounded so that the sum is right, and at least one is left of each.
+/// Holds out the share of each class, rounded so that the total is right; at least one of each class is left.
 fn by_class(classes: &[u32], fraction: f64, seed: u64) -> Vec<bool> {
     let mut members: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     classes.iter().enumerate().for_each(|(i, class)| members.entry(*class).or_default().push(i));
@@ -83,7 +83,7 @@ fn by_class(classes: &[u32], fraction: f64, seed: u64) -> Vec<bool> {
     let share = |list: &[usize]| list.len() as f64 * fraction;
     let goal = if fraction > 0.0 { ((classes.len() as f64 * fraction).round() as usize).max(1) } else { 0 };
     let mut taken: BTreeMap<u32, usize> = members.iter().map(|(c, list)| (*c, (share(list).floor() as usize).min(most(list)))).collect();
-    // What rounding has cut off the most comes first.
+    // Classes that rounding has cut the most come first.
     let mut by_rest: Vec<(&u32, &Vec<usize>)> = members.iter().collect();
     by_rest.sort_by(|a, b| share(b.1).fract().total_cmp(&share(a.1).fract()).then(b.1.len().cmp(&a.1.len())));
     let mut missing = goal.saturating_sub(taken.values().sum());
@@ -103,8 +103,8 @@ fn by_class(classes: &[u32], fraction: f64, seed: u64) -> Vec<bool> {
     held
 }
 
-/// That share of the sequences, at least one and not all; together they have at most half as much again as that share of all steps, so that a few long
-/// ones don't take the training away. If all are longer than that, the shortest.
+/// Holds out that share of the sequences: at least one, and not all. Their total length is at most 1.5 times that share of all steps, so that a few long
+/// ones don't take most of the training data. If every sequence is longer than that, the shortest.
 fn by_size(sizes: &[u64], fraction: f64, seed: u64) -> Vec<bool> {
     let most = 1.5 * fraction * sizes.iter().sum::<u64>() as f64;
     let goal = ((sizes.len() as f64 * fraction).round() as usize).max(1).min(sizes.len() - 1);
@@ -155,7 +155,7 @@ mod tests {
         }
         assert!(by_class(&classes, 0.1, 0) != by_class(&classes, 0.1, 1));
         assert!(by_class(&classes, 0.1, 3) == by_class(&classes, 0.1, 3));
-        // However large the share, one of each is trained on; however small, one is held out.
+        // However large the share, one of each class is trained on; however small, one is held out.
         let few = [0, 0, 1, 1, 2];
         let held = by_class(&few, 0.9, 0);
         assert!((0..3).all(|c| count(&held, &few, c) < few.iter().filter(|f| **f == c).count()), "{held:?}");
@@ -173,7 +173,7 @@ mod tests {
         }
         let held = by_size(&[100; 1000], 0.1, 4);
         assert_eq!(held.iter().filter(|h| **h).count(), 100);
-        // They stand anywhere, not in the tail.
+        // They are spread over the text, not its tail.
         assert!(held[..500].iter().filter(|h| **h).count() > 25);
         assert_eq!(by_size(&[9, 5, 7], 0.01, 0), [false, true, false]);
         assert_eq!(by_size(&[9, 5], 0.99, 0).iter().filter(|h| **h).count(), 1);

@@ -1,4 +1,4 @@
-//! The numbers that belong to each step and lane of a segment, as the words that a model reads.
+//! The inputs of each step and lane of a segment, as the words that a model reads.
 
 use crate::error::{Error, Result};
 use crate::kernels::gather_backward::sort_by_token;
@@ -10,12 +10,12 @@ use std::ops::Range;
 pub struct SegmentInputs {
     /// Words in the order of [`InputLayout`].
     pub words: Vec<u32>,
-    /// B, where that is known: rows are laid out by it.
+    /// B, if known: the row layout depends on it.
     pub(crate) lanes: Option<u32>,
 }
 
 impl SegmentInputs {
-    /// Completes the words of `rows` rows by the list of rows sorted by symbol, where symbols are read.
+    /// Completes the words of `rows` rows: if symbols are read, appends the rows sorted by symbol.
     pub fn sorted(mut words: Vec<u32>, places: &InputLayout, rows: usize) -> Self {
         words.truncate(places.starts() as usize);
         if places.input.symbols() > 0 {
@@ -26,18 +26,18 @@ impl SegmentInputs {
     }
 }
 
-/// What belongs to one step of one lane, besides what is read and predicted.
+/// Flags and weights of one step of one lane.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Cell {
-    /// 0 where a new sequence begins, else 1.
+    /// 0 if a new sequence begins here, else 1.
     pub keep: f32,
-    /// Scale of the gradient that flows from this step back to the one before.
+    /// Scale of the gradient that flows from this step to the previous one.
     pub xi: f32,
-    /// Weight of the loss.
+    /// Weight of its loss.
     pub weight: f32,
 }
 
-/// A segment that is filled step by step and lane by lane. What is not set is idle: it is not scored, and its state is zero.
+/// A segment, filled step by step and lane by lane. Unset steps are idle: not scored, with a state of zero.
 pub(super) struct Grid<'a> {
     words: Vec<u32>,
     places: &'a InputLayout,
@@ -50,7 +50,7 @@ impl<'a> Grid<'a> {
         Grid { words: vec![0; places.words() as usize], places, steps, lanes }
     }
 
-    /// The row of step t (counted as the segment's steps are) of lane b.
+    /// The row of step t, counted like the segment's steps, of lane b.
     fn row(&self, t: u32, b: u32) -> u32 {
         (t - self.steps.start) * self.lanes + b
     }
@@ -63,25 +63,25 @@ impl<'a> Grid<'a> {
         }
     }
 
-    /// It reads this symbol.
+    /// Sets the input symbol.
     pub(super) fn token(&mut self, t: u32, b: u32, symbol: u32) {
         let at = self.places.tokens() + self.row(t, b);
         self.words[at as usize] = symbol;
     }
 
-    /// It is to predict this class.
+    /// Sets the target class.
     pub(super) fn target(&mut self, t: u32, b: u32, class: u32) {
         let at = self.places.targets() + self.row(t, b);
         self.words[at as usize] = class;
     }
 
-    /// It reads these numbers, D of them.
+    /// Sets the D input values.
     pub(super) fn read(&mut self, t: u32, b: u32, numbers: &[f32]) {
         let at = (self.places.numbers() + self.row(t, b) * self.places.numbers_ld()) as usize;
         self.words[at..at + numbers.len()].iter_mut().zip(numbers).for_each(|(word, n)| *word = n.to_bits());
     }
 
-    /// It is to predict these numbers, V of them.
+    /// Sets the V target values.
     pub(super) fn want(&mut self, t: u32, b: u32, numbers: &[f32]) {
         let first = self.places.wanted() + self.row(t, b);
         (first..).step_by(self.places.rows as usize).zip(numbers).for_each(|(at, n)| self.words[at as usize] = n.to_bits());
@@ -93,22 +93,22 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// A window whose every number is given: for gradient checks and own data. All are `[T, B]`, time-major.
+/// A window given in full, for gradient checks and custom data. All arrays are `[T, B]`, time-major.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Batch {
-    /// B.
+    /// B: number of lanes.
     pub lanes: u32,
     /// Input symbols.
     pub tokens: Vec<u32>,
-    /// Input numbers in place of symbols, `[T, B, D]`.
+    /// Input values instead of symbols, `[T, B, D]`.
     pub numbers: Vec<f32>,
-    /// Classes to predict.
+    /// Target classes.
     pub targets: Vec<u32>,
-    /// Numbers to predict in place of classes, `[T, B, V]`.
+    /// Target values instead of classes, `[T, B, V]`.
     pub wanted: Vec<f32>,
-    /// 0 where a new sequence begins, else 1.
+    /// 0 if a new sequence begins, else 1.
     pub keep: Vec<f32>,
-    /// Scale of the gradient that flows from a step back to the one before.
+    /// Scale of the gradient that flows from a step to the previous one.
     pub xi: Vec<f32>,
     /// Weight of a step's loss.
     pub weights: Vec<f32>,
@@ -118,8 +118,7 @@ impl Batch {
     /// The inputs of the steps in `range`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if a list is shorter than these steps and lanes need, if they are more than `places` hold, or if a symbol or a class is none
-    /// of the model's.
+    /// [`Error::Usage`] if an array is too short for these steps and lanes, if they exceed the rows of `places`, or if a symbol or class is out of range.
     pub fn inputs(&self, places: &InputLayout, range: Range<u32>) -> Result<SegmentInputs> {
         self.check(places, &range)?;
         let mut grid = Grid::new(places, range.clone(), self.lanes);
@@ -157,7 +156,7 @@ impl Batch {
                 return wrong(format!("Batch::{name} has {found} elements; steps up to {} of {lanes} lanes need {expected}", range.end));
             }
         }
-        // The engine looks at classes.
+        // The engine checks classes.
         match self.tokens.get(first..end).filter(|_| read == 0).and_then(|t| t.iter().find(|t| **t >= places.input.symbols())) {
             Some(t) => wrong(format!("Batch::tokens has the symbol {t}; the model reads 0 to {}", places.input.symbols() - 1)),
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! Texts with a label each: a table of two columns, one sequence a line.
+//! Labelled texts: a table of two columns, one sequence per line.
 
 use super::records::{Record, Records, delimiter, most_frequent, typical};
 use super::{Codec, Kind, Symbols, Text, Unknown, Vocabulary};
@@ -7,46 +7,46 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Which columns of a table hold what: by the names in its first line, or by numbers from 1 on.
+/// The columns of a table of labelled texts: names from its first line, or numbers from 1 on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Columns<'a> {
-    /// That of the labels.
+    /// Column of the labels.
     pub label: &'a str,
-    /// That of the texts; none for the only other one.
+    /// Column of the texts; `None` for the only other column.
     pub text: Option<&'a str>,
-    /// Whether the first line names the columns; none to find out.
+    /// Whether the first line names the columns; `None` to detect it.
     pub header: Option<bool>,
 }
 
-/// Texts with a label each.
+/// Labelled texts.
 pub struct Labelled {
-    /// All texts, one after the other.
+    /// All texts, concatenated.
     pub symbols: Arc<Symbols>,
-    /// Where each lies.
+    /// The range of each.
     pub parts: Vec<Range<u64>>,
     /// The class of each.
     pub classes: Vec<u32>,
     /// The line of the file that each begins on, from 1.
     pub lines: Vec<u64>,
-    /// The labels, by class, in order.
+    /// The label of each class, sorted.
     pub labels: Vec<String>,
-    /// What its owner may not know of the table: notes, and warnings, which begin with that word.
+    /// Notes about the table that its owner may not expect; warnings begin with "warning".
     pub notes: Vec<String>,
 }
 
 /// Texts without labels.
 pub struct Texts {
-    /// All texts, one after the other.
+    /// All texts, concatenated.
     pub symbols: Arc<Symbols>,
-    /// Where each lies.
+    /// The range of each.
     pub parts: Vec<Range<u64>>,
     /// The line of the file that each begins on, from 1.
     pub lines: Vec<u64>,
-    /// What its owner may not know of the file.
+    /// Notes about the file that its owner may not expect.
     pub notes: Vec<String>,
 }
 
-/// One line of the table.
+/// A line of the table.
 struct Line {
     number: u64,
     text: String,
@@ -54,19 +54,19 @@ struct Line {
 }
 
 impl Labelled {
-    /// Reads a table. Its cells stand between tabs, commas, semicolons or bars, and may be in double quotes. `known` are symbols and labels of a model,
-    /// which others must not occur besides.
+    /// Reads a table. Cells are separated by tabs, commas, semicolons or bars, and may be in
+    /// double quotes. `known` holds the symbols and labels of a model; no others may occur.
     ///
     /// # Errors
-    /// [`Error::Input`] with the line, if columns are missing, cells are empty, or symbols or labels are not known; or if all labels are the same.
+    /// [`Error::Input`] with the line, if columns are missing, cells are empty, or symbols or labels are unknown; or if all labels are equal.
     pub fn read(text: &Text, columns: Columns<'_>, kind: Kind, known: Option<&Codec>) -> Result<Self> {
         Self::lenient(text, columns, kind, known, Unknown::Refuse).map(|l| l.0)
     }
 
-    /// As [`Labelled::read`], with a word on characters that the model does not know; and how many there are.
+    /// Like [`Labelled::read`], with a choice of what to do with unknown characters; also returns how many there are.
     ///
     /// # Errors
-    /// As there; or if no character is left of a text.
+    /// As [`Labelled::read`]; or if no character of a text is left.
     pub fn lenient(text: &Text, columns: Columns<'_>, kind: Kind, known: Option<&Codec>, unknown: Unknown) -> Result<(Self, u64)> {
         let ((mut lines, mut notes), mut foreign) = (lines(&text.name, &text.utf8()?, columns)?, 0);
         if let Some(v) = known.and_then(Codec::vocabulary).filter(|_| unknown != Unknown::Refuse) {
@@ -98,28 +98,28 @@ impl Labelled {
         Ok((Labelled { symbols, parts, classes, lines: lines.iter().map(|l| l.number).collect(), labels, notes }, foreign))
     }
 
-    /// What a model of these reads and predicts.
+    /// The codec of a model of these texts.
     pub fn codec(&self) -> Codec {
         Codec::Labels { vocabulary: self.symbols.vocabulary().clone(), labels: self.labels.clone() }
     }
 
-    /// Symbols of the longest text.
+    /// Length of the longest text in symbols.
     pub fn longest(&self) -> u64 {
         self.parts.iter().map(|p| p.end - p.start).max().unwrap_or(0)
     }
 
-    /// The class that most texts have, and how many.
+    /// The most frequent class, and how many texts have it.
     pub fn most_frequent(&self) -> (u32, u64) {
         most_frequent(self.classes.iter().copied()).map_or((0, 0), |(class, n)| (class, n as u64))
     }
 }
 
 impl Texts {
-    /// Reads texts without labels: of a table, the column `text`; without one, what stands in the column of texts if the file is laid out as that of
-    /// training was (`columns`), else each line whole.
+    /// Reads texts without labels: the column `text` of a table. Without that name, the column
+    /// of texts if the file is laid out like that of training (`columns`), else each whole line.
     ///
     /// # Errors
-    /// [`Error::Input`] with the line, if the column is missing, a text is empty, or has symbols that the model lacks.
+    /// [`Error::Input`] with the line, if the column is missing, a text is empty, or it has symbols that the model lacks.
     pub fn read(text: &Text, column: Option<&str>, columns: Option<Columns<'_>>, header: Option<bool>, codec: &Codec) -> Result<Self> {
         let Codec::Labels { vocabulary, labels } = codec else {
             return Err(Error::Input("the model does not predict labels; train one with `label_column`".to_string()));
@@ -154,7 +154,7 @@ impl Texts {
     }
 }
 
-/// The lines that are not empty, and a note if some are.
+/// The non-empty lines, and a note if there are others.
 fn plain(content: &str) -> (Vec<(u64, String)>, Vec<String>) {
     let all: Vec<(u64, String)> = (1..).zip(content.lines().map(str::to_string)).collect();
     let count = all.len();
@@ -164,8 +164,8 @@ fn plain(content: &str) -> (Vec<(u64, String)>, Vec<String>) {
     (found, notes)
 }
 
-/// Whether a file without a stated column is a table like that of training: line 1 names its columns as they were named there, or, where they had
-/// numbers, the column of labels has labels of the model and nothing else.
+/// Whether a file without a stated column is a table like that of training: line 1 has a column name of the training table; or, if its columns were given
+/// by number, the label column holds only labels of the model.
 fn laid_out(content: &str, columns: Columns<'_>, labels: &[String]) -> bool {
     let named: Vec<&str> = [Some(columns.label), columns.text].into_iter().flatten().filter(|c| is_name(c)).collect();
     let between = delimiter(content, &named);
@@ -181,7 +181,7 @@ fn laid_out(content: &str, columns: Columns<'_>, labels: &[String]) -> bool {
     !rest.is_empty() && rest.iter().all(is_label)
 }
 
-/// Texts one after the other, and where each lies.
+/// Concatenates the texts; also returns the range of each.
 fn joined(text: &Text, lines: &[(u64, &str)], kind: Kind, vocabulary: Option<&Vocabulary>) -> Result<(Arc<Symbols>, Vec<Range<u64>>)> {
     let mut parts = Vec::new();
     let (mut all, mut from) = (String::new(), 0);
@@ -201,7 +201,7 @@ fn joined(text: &Text, lines: &[(u64, &str)], kind: Kind, vocabulary: Option<&Vo
     Ok((Arc::new(symbols), parts))
 }
 
-/// Columns that are looked for; without that of labels, those of texts alone.
+/// The columns to find; without `label`, only that of the texts.
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
     label: Option<&'a str>,
@@ -209,9 +209,9 @@ struct Wanted<'a> {
     header: Option<bool>,
 }
 
-/// Where the columns stand.
+/// The indices of the columns.
 struct Places {
-    /// That of the labels; where none is looked for, that of the texts.
+    /// Column of the labels; that of the texts if none is wanted.
     label: usize,
     text: usize,
     header: bool,
@@ -259,18 +259,18 @@ impl Places {
         Ok(Places { notes, ..places })
     }
 
-    /// The records but that of the names.
+    /// The records without the header.
     fn rows<'r>(&self, records: &'r Records) -> impl Iterator<Item = &'r Record> {
         records.list.iter().skip(usize::from(self.header))
     }
 }
 
-/// Whether a column is called by a name, not by its number.
+/// Whether a column is given by name, not by number.
 fn is_name(column: &str) -> bool {
     column.parse::<usize>().is_err()
 }
 
-/// Where a column stands: by its name, where line 1 names columns, else by its number.
+/// The index of a column: by name if line 1 names columns, else by number.
 fn place(name: &str, records: &Records, names: &[String], header: bool, column: &str) -> Result<usize> {
     let wrong = |what: String| Err(Error::Input(format!("{name} {what}")));
     let named: Vec<usize> = (0..names.len()).filter(|i| header && names[*i] == column).collect();
@@ -292,8 +292,8 @@ fn place(name: &str, records: &Records, names: &[String], header: bool, column: 
     }
 }
 
-/// Whether line 1 names the columns. It does if that is said, or a column is called by a name, or it counts from 0 as pandas does. Where columns are called
-/// by number, it does if its label is that of no other line, and its words are what columns are called, or one word where the texts are several.
+/// Whether line 1 names the columns. It does if the user says so, if a column is given by name, or if it counts from 0 as pandas does. If columns are given by
+/// number, it does if its label occurs in no other line and its cells are typical column names, or the text cell is one word while the texts have several.
 fn header(name: &str, records: &Records, wanted: Wanted<'_>) -> Result<(bool, Vec<String>)> {
     let named = [wanted.label, wanted.text].into_iter().flatten().find(|c| is_name(c));
     match (wanted.header, named) {
@@ -355,7 +355,7 @@ fn lines(name: &str, content: &str, columns: Columns<'_>) -> Result<(Vec<Line>, 
     Ok((all, [records.notes, places.notes].concat()))
 }
 
-/// The labels that occur, in order.
+/// The distinct labels, sorted.
 fn distinct(name: &str, lines: &[Line]) -> Result<Vec<String>> {
     let mut labels: Vec<String> = lines.iter().map(|l| l.label.clone()).collect();
     labels.sort_unstable();
@@ -366,7 +366,7 @@ fn distinct(name: &str, lines: &[Line]) -> Result<Vec<String>> {
     }
 }
 
-/// A note on labels that differ by case or blanks alone.
+/// A note on labels that differ only by case or whitespace.
 fn alike(labels: &[String]) -> Option<String> {
     let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let bare = |label: &str| label.to_lowercase().chars().filter(|c| !c.is_whitespace()).collect::<String>();
@@ -376,13 +376,13 @@ fn alike(labels: &[String]) -> Option<String> {
     (!several.is_empty()).then(|| format!("note: labels that differ by case or blanks alone are different labels: {told}"))
 }
 
-/// A cell in a message, in quotes; of a long one the head.
+/// A quoted cell for a message, truncated if long.
 fn short(cell: &str) -> String {
     const MOST: usize = 60;
     if cell.chars().count() > MOST { format!("{:?}...", cell.chars().take(MOST).collect::<String>()) } else { format!("{cell:?}") }
 }
 
-/// Names in a message; of many the first.
+/// Names for a message: the first few of many.
 fn listed(names: &[String]) -> String {
     let first = names.iter().take(12).map(|n| short(n)).collect::<Vec<_>>().join(", ");
     if names.len() > 12 { format!("{first} and {} more", names.len() - 12) } else { first }
@@ -422,7 +422,7 @@ mod tests {
             assert_eq!(found.parts, [0..3, 3..6, 6..8]);
             assert_eq!(found.symbols.text().utf8().unwrap(), "abcd,ef\u{e9}");
         }
-        // A quote that is not closed is a character.
+        // An unclosed quote is an ordinary character.
         assert_eq!(read("a\t\"x\nb\ty\n", "1", None).unwrap().symbols.text().utf8().unwrap(), "\"xy");
     }
 

@@ -1,4 +1,4 @@
-//! A stream of symbols laid out as contiguous lanes that are read side by side.
+//! A stream laid out as contiguous lanes that are read side by side.
 
 use super::content::Target;
 use super::inputs::{Cell, Grid};
@@ -7,21 +7,21 @@ use crate::error::{Error, Result};
 use crate::model::record::InputLayout;
 use std::ops::Range;
 
-/// B lanes of L steps over a stream: lane b reads places `bL..` and predicts what lies after each.
+/// B lanes of L steps over a stream: lane b reads the positions from `bL` on and predicts what follows each.
 #[derive(Clone)]
 pub struct Lanes {
     content: Content,
-    /// The stream's part of its places.
+    /// The positions of the stream within the content.
     stream: Range<u64>,
     lanes: u32,
     steps: u32,
 }
 
 impl Lanes {
-    /// Lays out a stream for training; what doesn't fill the lanes evenly is left out at the end.
+    /// Lays out a stream for training. A remainder that doesn't fill the lanes evenly is dropped at the end.
     ///
     /// # Errors
-    /// [`Error::Input`] if there is less than one step for every lane.
+    /// [`Error::Input`] if there is less than one step per lane.
     pub fn new(content: impl Into<Content>, stream: Range<u64>, lanes: u32) -> Result<Self> {
         let content = content.into();
         let len = stream.end - stream.start;
@@ -39,22 +39,22 @@ impl Lanes {
         Ok(Lanes { content, stream, lanes, steps })
     }
 
-    /// L: steps of a lane.
+    /// L: steps per lane.
     pub fn steps(&self) -> u32 {
         self.steps
     }
 
-    /// B.
+    /// B: number of lanes.
     pub fn lanes(&self) -> u32 {
         self.lanes
     }
 
-    /// Steps and lanes that are scored in a range of steps.
+    /// Number of scored (step, lane) pairs in a range of steps.
     pub fn scored(&self, steps: Range<u32>) -> u64 {
         u64::from(steps.end.min(self.steps).saturating_sub(steps.start)) * u64::from(self.lanes)
     }
 
-    /// The inputs of the steps in `range`, a segment, as the words that a model reads; `edge` gives keep, xi and weight of step t.
+    /// The inputs of the steps in `range`, a segment, as the words that a model reads; `edge` returns keep, xi and weight of step t.
     ///
     /// # Errors
     /// If the text can't be read.
@@ -65,7 +65,7 @@ impl Lanes {
             self.content.fill(&mut grid, (range.clone(), b), (self.stream.start + place) as i64, 0, Target::Ahead(1))?;
             for t in range.clone() {
                 let (keep, xi, weight) = edge(t);
-                // The stream's first step starts from zero, whatever is kept.
+                // The stream's first step always starts from a zero state.
                 let keep = if b == 0 && t == 0 { 0.0 } else { keep };
                 grid.set(t, b, Cell { keep, xi, weight });
             }

@@ -1,4 +1,4 @@
-//! Where symbols come from: texts and synthetic tasks, their vocabulary, lanes of a stream, and finite sequences.
+//! Training data: texts, tables, labelled lines and synthetic tasks; vocabularies; lanes of a stream and finite sequences.
 
 mod codec;
 mod content;

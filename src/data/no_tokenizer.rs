@@ -1,14 +1,14 @@
-//! What stands in the place of a tokenizer in a build without the feature `tokens`: there is none, and all that asks for one is refused.
+//! Stand-in for the tokenizer in builds without the feature `tokens`: every attempt to make one fails.
 
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// A tokenizer; in this build there is none.
+/// A tokenizer; in this build there are none.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Tokenizer {}
 
 impl Tokenizer {
-    /// Reads none.
+    /// Fails.
     ///
     /// # Errors
     /// Always.
@@ -16,7 +16,7 @@ impl Tokenizer {
         Self::new(String::new()).map_err(|e| Error::Input(format!("{}: {e}", path.display())))
     }
 
-    /// Makes none.
+    /// Fails.
     ///
     /// # Errors
     /// Always.
@@ -36,12 +36,12 @@ impl Tokenizer {
         match *self {}
     }
 
-    /// Whether there is no token.
+    /// Whether it has no tokens.
     pub fn is_empty(&self) -> bool {
         match *self {}
     }
 
-    /// The token that stands for what it has no other for.
+    /// The unknown token.
     pub fn unknown(&self) -> Option<u32> {
         match *self {}
     }
@@ -54,15 +54,15 @@ impl Tokenizer {
     /// The tokens of a text.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn encode(&self, _: &str) -> Result<Vec<u32>> {
         match *self {}
     }
 
-    /// Where tokens of a text begin.
+    /// The byte at which each token of a text begins.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn starts(&self, _: &str) -> Result<Vec<usize>> {
         match *self {}
     }
@@ -70,7 +70,7 @@ impl Tokenizer {
     /// The text of tokens.
     ///
     /// # Errors
-    /// None.
+    /// Never.
     pub fn decode(&self, _: &[u32]) -> Result<String> {
         match *self {}
     }

@@ -1,4 +1,4 @@
-//! Streams in parts that are read side by side, each from some steps before its own, which are read and not scored.
+//! Splits streams into parts that are read side by side. Each part begins with unscored steps before its own that warm up the state.
 
 use super::content::Target;
 use super::inputs::{Cell, Grid};
@@ -7,23 +7,23 @@ use crate::error::{Error, Result};
 use crate::model::record::InputLayout;
 use std::ops::Range;
 
-/// Steps that a part reads, unscored, before its own begin.
+/// Unscored warm-up steps before a part's own.
 pub const WARM_UP: u32 = 256;
 
 /// A part of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
-    /// The place that its first own step reads.
+    /// The position that its first own step reads.
     pub start: u64,
-    /// Steps before it that are read and not scored; fewer than those of others where the stream has no more.
+    /// Unscored steps before its own; fewer where the stream begins.
     pub warm_up: u32,
     /// Its own steps.
     pub len: u32,
-    /// The part that ends where this one begins, by its place in the list; none of the first of a stream.
+    /// Index of the part that ends where this one begins; `None` for the first of a stream.
     pub before: Option<usize>,
 }
 
-/// Parts of one stream, or of several. Steps are counted so that the own ones of every part begin at step [`Parts::warm_up`].
+/// Parts of one or several streams. Steps are counted so that every part's own steps begin at step [`Parts::warm_up`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parts {
     list: Vec<Part>,
@@ -32,7 +32,8 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// A stream for evaluation in parts of equal length, every place but the first scored once. `lanes` are used of `all`; the others are idle.
+    /// Splits a stream into parts of equal length for evaluation; every position but
+    /// the first is scored once. Uses `lanes` of `all` lanes; the others are idle.
     ///
     /// # Errors
     /// [`Error::Input`] if there is nothing to score.
@@ -49,8 +50,7 @@ impl Parts {
         Ok(Parts { list, lanes: all, warm_up })
     }
 
-    /// The steps of a table in `rows` of each series, in parts of at most `most` rows, to be read in so many lanes. Steps before the rows warm up
-    /// the state too.
+    /// Splits `rows` of each series of a table into parts of at most `most` rows, to be read in `lanes` lanes. Rows before them warm up the state too.
     pub fn of_table(table: &Table, rows: &[Range<usize>], most: u32, lanes: u32) -> Self {
         let mut list = Vec::new();
         for (group, rows) in table.sheet.groups.iter().zip(rows) {
@@ -59,12 +59,12 @@ impl Parts {
         Parts { list, lanes, warm_up: WARM_UP }
     }
 
-    /// Reads them in as many lanes as there are parts, but at most so many.
+    /// Uses one lane per part, but at most `most`.
     pub fn fit_lanes(&mut self, most: usize) {
         self.lanes = self.list.len().clamp(1, most) as u32;
     }
 
-    /// Lanes of an evaluation: one as long as that is short, then more, so that what the warm-ups cost stays small.
+    /// Number of lanes for an evaluation: one if it is short, more if it is long enough that warm-ups cost little.
     pub fn lanes_for(scored: u64, most: u32) -> u32 {
         u32::try_from(scored / (2 * u64::from(WARM_UP))).unwrap_or(u32::MAX).clamp(1, most)
     }
@@ -74,27 +74,27 @@ impl Parts {
         &self.list
     }
 
-    /// B: how many are read side by side.
+    /// B: number of lanes.
     pub fn lanes(&self) -> u32 {
         self.lanes
     }
 
-    /// The step at which each part's own steps begin.
+    /// The step at which a part's own steps begin.
     pub fn warm_up(&self) -> u32 {
         self.warm_up
     }
 
-    /// The step after the last one of the longest part.
+    /// The step after the last of the longest part.
     pub fn steps(&self) -> u32 {
         self.warm_up + self.list.iter().map(|p| p.len).max().unwrap_or(0)
     }
 
-    /// Steps that are scored.
+    /// Number of scored steps.
     pub fn scored(&self) -> u64 {
         self.list.iter().map(|p| u64::from(p.len)).sum()
     }
 
-    /// Bytes of the text that all that is predicted stands for; none where that is numbers.
+    /// Bytes of text that the predicted symbols stand for; `None` for values.
     ///
     /// # Errors
     /// If the text can't be read.
@@ -103,14 +103,14 @@ impl Parts {
         self.list.iter().map(|p| symbols.bytes(p.start + 1..p.start + 1 + u64::from(p.len))).sum::<Result<u64>>().map(Some)
     }
 
-    /// The steps of a range at which a part reads something.
+    /// The steps in a range at which a part reads something.
     pub fn live(&self, part: usize, steps: &Range<u32>) -> Range<u32> {
         let p = &self.list[part];
         let start = (self.warm_up - p.warm_up).clamp(steps.start, steps.end);
         start..(self.warm_up + p.len).clamp(start, steps.end)
     }
 
-    /// The place that a part reads at a step.
+    /// The position that a part reads at a step.
     pub fn place(&self, part: usize, step: u32) -> u64 {
         self.list[part].start + u64::from(step) - u64::from(self.warm_up)
     }
@@ -120,8 +120,8 @@ impl Parts {
         step > self.warm_up - self.list[part].warm_up
     }
 
-    /// The inputs of the steps in `range`, a segment, as the words that a model reads: each lane reads the part that is named, or is idle. A part's
-    /// first step begins at zero, but its first own one goes on from the state that is there if the part `goes_on`.
+    /// The inputs of the steps in `range`, a segment, as the words that a model reads. Each lane reads the named part, or is idle. Parts begin from a zero
+    /// state, but if `goes_on`, their first own step continues from the current state.
     ///
     /// # Errors
     /// If the text can't be read.
@@ -143,7 +143,7 @@ impl Parts {
     }
 }
 
-/// Cuts `places` of a stream that begins at `origin` into parts of at most `most`; the first has the number `first`.
+/// Splits `places` of a stream that begins at `origin` into parts of at most `most`; `first` is the index of the first.
 fn cut(places: Range<u64>, origin: u64, most: u32, warm_up: u32, first: usize) -> Vec<Part> {
     let part = |(i, start): (usize, u64)| Part {
         start,

@@ -1,4 +1,4 @@
-//! Windows of one length that end at chosen places of a text, one in each lane: for looking at the losses of single steps.
+//! Windows of equal length that end at chosen positions of a text, one per lane: for measuring the losses of single steps.
 
 use super::inputs::{Cell, Grid};
 use super::{SegmentInputs, Sequences, Symbols};
@@ -9,39 +9,38 @@ use rand::{RngExt, SeedableRng};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Where the window of a lane ends.
+/// The end of a lane's window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
-    /// The place after the symbol that the first step of the sequence, or of the text, reads: mostly, what it predicts.
+    /// The position after the symbol that the first step of the sequence or text reads: mostly the one that it predicts.
     pub first: u64,
-    /// The same of the window's last step.
+    /// The same for the window's last step.
     pub last: u64,
 }
 
 impl End {
-    /// Steps after which the state that the last step began with has seen nothing more: it began there.
+    /// Steps from the start of the sequence to the window's last step: a longer window reads nothing more.
     pub fn depth(&self) -> u64 {
         self.last - self.first
     }
 }
 
-/// Places of a text that windows may end at.
+/// Positions of a text at which windows may end.
 pub struct Ends {
     symbols: Arc<Symbols>,
-    /// What the first step of a sequence that begins the text reads.
+    /// The symbol that the first step reads if a sequence begins the text.
     before: u32,
-    /// Places from the symbol that a step reads to the one that it predicts.
+    /// Distance from the symbol that a step reads to the one that it predicts.
     ahead: usize,
-    /// All that were drawn.
+    /// The sampled positions.
     list: Vec<End>,
 }
 
 impl Ends {
-    /// `count` places of a stream, evenly spread and each moved at random by less than the distance of two, with at least `lags` steps
-    /// before each.
+    /// `count` positions of a stream: evenly spaced, each shifted at random by less than the spacing, with at least `lags` steps before each.
     ///
     /// # Errors
-    /// [`Error::Input`] if the text has no such place.
+    /// [`Error::Input`] if the text is too short.
     pub fn of_stream(symbols: Arc<Symbols>, count: u32, lags: u32, seed: u64) -> Result<Self> {
         let least = 1 + u64::from(lags);
         let there = symbols.len().saturating_sub(least);
@@ -60,8 +59,7 @@ impl Ends {
         Ok(Ends { symbols, before: 0, ahead: 1, list })
     }
 
-    /// `count` places in sequences that are evenly spread over the text, each at a step drawn among those that are scored; lags reach back to the
-    /// sequence's start.
+    /// `count` positions in sequences spread evenly over the text, each at a step sampled among the scored ones. Lags reach back to the start of the sequence.
     ///
     /// # Errors
     /// [`Error::Input`] if no sequence is longer than `lags`.
@@ -82,20 +80,20 @@ impl Ends {
         let place = |i: u32| {
             let s = list[((f64::from(i) + rng.random::<f64>()) / f64::from(count) * list.len() as f64) as usize % list.len()];
             let last = s.start + u64::from(rng.random_range(s.len - sequences.scored_of(&s)..s.len));
-            // The separator that the text's end stands for is no place of it.
+            // The separator implied by the end of the text has no position.
             End { first: s.start, last: last.min(symbols.len() - 1) }
         };
         let list = (0..count).map(place).collect();
         Ok(Ends { symbols, before: sequences.before(), ahead: sequences.ahead() as usize, list })
     }
 
-    /// All places.
+    /// All positions.
     pub fn list(&self) -> &[End] {
         &self.list
     }
 
-    /// The inputs of the steps in `range` of windows of `steps` steps that end at some of the places, one a lane; `weight` is that of a
-    /// step's loss. Steps before a lane's first symbol are idle.
+    /// The inputs of the steps in `range` of windows of `steps` steps that end at `which`, one per
+    /// lane; `weight` returns the loss weight of a step. Steps before a lane's first symbol are idle.
     ///
     /// # Errors
     /// If the text can't be read.

@@ -1,12 +1,12 @@
-//! Bytes that are read from any place on: those of a file, or in memory. A file is never mapped: what another program does to it is then a
-//! read that fails, not a signal that ends the process.
+//! Random access to bytes in a file or in memory. Files are not memory-mapped: if
+//! another program truncates one, a read fails instead of a signal ending the process.
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a read waits for bytes that are gone: who writes a file anew cuts it to nothing first.
+/// How long a read waits for missing bytes: programs that rewrite a file truncate it first.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -14,13 +14,13 @@ pub(super) enum Raw {
     Batch(Arc<Vec<u8>>),
     File {
         file: File,
-        /// Bytes when it was opened.
+        /// Length when opened.
         len: u64,
     },
 }
 
 impl Raw {
-    /// Bytes; of a file, those that it had when it was opened.
+    /// Length; that of a file when it was opened.
     pub(super) fn len(&self) -> u64 {
         match self {
             Raw::Batch(bytes) => bytes.len() as u64,
@@ -28,7 +28,7 @@ impl Raw {
         }
     }
 
-    /// Bytes that there are now.
+    /// Current length.
     pub(super) fn len_now(&self) -> u64 {
         match self {
             Raw::Batch(bytes) => bytes.len() as u64,
@@ -36,7 +36,7 @@ impl Raw {
         }
     }
 
-    /// Fills `out` with the bytes from place `at` on; false if the file has been cut short, and stays so.
+    /// Fills `out` with the bytes from `at` on. Returns false if the file was truncated and stays so.
     pub(super) fn read(&self, at: u64, out: &mut [u8]) -> io::Result<bool> {
         let file = match self {
             Raw::Batch(bytes) => {

@@ -1,37 +1,37 @@
-//! Lines of a file as records of cells: what stands between the cells, and whether double quotes hold them together.
+//! Splits a file into records of cells: finds the delimiter, and whether double quotes enclose cells.
 
 use crate::error::{Error, Result};
 use std::ops::Range;
 
-/// What may stand between cells, by preference.
+/// Possible delimiters, by preference.
 const DELIMITERS: [(u8, &str, &str); 4] = [(b'\t', "tabs", "a tab"), (b',', "commas", "a comma"), (b';', "semicolons", "a semicolon"), (b'|', "bars", "a '|'")];
-/// Records that are looked at to find the delimiter.
+/// Records read to find the delimiter.
 const SAMPLED: usize = 200;
-/// Notes on cells over several lines; what lies beyond is counted.
+/// Notes on multi-line cells, at most; further ones are counted.
 const NOTED: usize = 3;
 
-/// One line of the file, or several where a quoted cell goes over them.
+/// One line of the file, or several if a quoted cell spans them.
 pub(super) struct Record {
-    /// Its first line and its last, from 1.
+    /// Its first and last line, from 1.
     pub lines: [u64; 2],
     pub cells: Vec<String>,
 }
 
-/// The records of a file, all of the same number of cells.
+/// The records of a file, all with the same number of cells.
 pub(super) struct Records {
     pub list: Vec<Record>,
-    /// What stands between cells, in words.
+    /// Name of the delimiter.
     pub between: &'static str,
-    /// Things about the file that its owner may not know.
+    /// Notes about the file that its owner may not expect.
     pub notes: Vec<String>,
 }
 
 impl Records {
-    /// Cuts a file. Of the delimiters, it takes the one that cuts most records into the same number of cells, 2 or more, and, where line 1 has a cell
-    /// `named`, that one.
+    /// Splits a file. Chooses the delimiter that splits most records into the same number
+    /// of cells, 2 or more; one for which line 1 has all cells `named` comes first.
     ///
     /// # Errors
-    /// [`Error::Input`] with the line: a quote that is not closed, or a record with another number of cells.
+    /// [`Error::Input`] with the line, for an unclosed quote or a record with another number of cells.
     pub(super) fn read(name: &str, content: &str, named: &[&str]) -> Result<Self> {
         refuse_json(name, content, named)?;
         let delimiter = delimiter(content, named);
@@ -54,14 +54,14 @@ impl Records {
     }
 }
 
-/// How often the value that occurs most often does: `(value, times)`.
+/// The most frequent value: `(value, count)`.
 pub(super) fn most_frequent<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Option<(T, usize)> {
     let mut counts = std::collections::BTreeMap::new();
     values.for_each(|v| *counts.entry(v).or_insert(0) += 1);
     counts.into_iter().max_by_key(|(_, n)| *n)
 }
 
-/// What stands between the cells of a file.
+/// The delimiter of a file.
 pub(super) fn delimiter(content: &str, named: &[&str]) -> u8 {
     let fit = |delimiter: u8| {
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(content.as_bytes());
@@ -70,19 +70,19 @@ pub(super) fn delimiter(content: &str, named: &[&str]) -> u8 {
         let alike = most_frequent(all.iter().map(csv::StringRecord::len)).filter(|(n, _)| *n > 1).map_or(0, |(_, times)| times);
         (has_names, alike * 1000 / all.len().max(1))
     };
-    // Of equals the first.
+    // `max_by_key` returns the last of equals; reversed, that is the preferred one.
     DELIMITERS.iter().rev().max_by_key(|d| fit(d.0)).map_or(b'\t', |d| d.0)
 }
 
-/// Whether the delimiter cuts every line that is not empty into the same number of cells, 2 or more, whatever the quotes.
+/// Whether the delimiter splits every non-empty line into the same number of cells, 2 or more, if quotes are ignored.
 fn even(content: &str, delimiter: u8) -> bool {
     let mut counts = content.lines().filter(|l| !l.trim().is_empty()).map(|l| l.bytes().filter(|b| *b == delimiter).count());
     let first = counts.next().unwrap_or(0);
     first > 0 && counts.all(|n| n == first)
 }
 
-/// Whether quotes hold cells together, for the whole file: they do where each one that opens a cell is closed at the cell's end. Where one is not, and the
-/// lines are even without them, they are characters like others.
+/// Whether quotes enclose cells, for the whole file. They do if each quote that opens a cell is closed at
+/// the cell's end. If one is not, and the lines are even without them, quotes are ordinary characters.
 fn quotes(name: &str, content: &str, delimiter: u8) -> Result<(bool, Vec<String>)> {
     let Some([opened, at]) = stray(content.as_bytes(), delimiter) else { return Ok((true, Vec::new())) };
     if even(content, delimiter) {
@@ -97,7 +97,7 @@ fn quotes(name: &str, content: &str, delimiter: u8) -> Result<(bool, Vec<String>
     )))
 }
 
-/// The first quote that opens a cell and is not closed at the cell's end: its line, and that of the next quote, or 0 if there is none.
+/// The first quote that opens a cell and is not closed at the cell's end: its line, and the line of the next quote, or 0 if there is none.
 fn stray(content: &[u8], delimiter: u8) -> Option<[u64; 2]> {
     #[derive(PartialEq)]
     enum At {
@@ -115,7 +115,7 @@ fn stray(content: &[u8], delimiter: u8) -> Option<[u64; 2]> {
                 At::Quoted
             }
             (At::Quoted, b'"') => At::Closed,
-            // Two quotes are one.
+            // A doubled quote stands for one.
             (At::Closed, b'"') => At::Quoted,
             (At::Quoted, _) => At::Quoted,
             (_, b) if b == delimiter || end => At::Start,
@@ -127,14 +127,14 @@ fn stray(content: &[u8], delimiter: u8) -> Option<[u64; 2]> {
     (at == At::Quoted).then_some([opened, 0])
 }
 
-/// The records that are not empty.
+/// The non-empty records.
 fn cut(name: &str, content: &str, delimiter: u8, quoting: bool) -> Result<Vec<Record>> {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).quoting(quoting).has_headers(false).flexible(true).from_reader(content.as_bytes());
     let (bytes, mut list, mut record) = (content.as_bytes(), Vec::new(), csv::StringRecord::new());
     let (mut from, mut line) = (0, 1);
     while reader.read_record(&mut record).map_err(|e| Error::Input(format!("{name}: {e}")))? {
         let to = (reader.position().byte() as usize).min(bytes.len());
-        // A record is read with the empty lines before it, and its own end.
+        // A record includes the empty lines before it and its own line end.
         let begins = from + bytes[from..to].iter().take_while(|b| b"\r\n".contains(b)).count();
         let ends = to - bytes[begins..to].iter().rev().take_while(|b| b"\r\n".contains(b)).count();
         let first = line + ends_of_lines(bytes, from..begins);
@@ -148,12 +148,12 @@ fn cut(name: &str, content: &str, delimiter: u8, quoting: bool) -> Result<Vec<Re
     Ok(list)
 }
 
-/// Ends of lines in a range: \n, \r\n, or \r alone. A record may be read up to between \r and \n.
+/// Number of line ends in a range: \n, \r\n, or \r alone. A range may end between \r and \n.
 fn ends_of_lines(bytes: &[u8], range: Range<usize>) -> u64 {
     range.filter(|&i| bytes[i] == b'\n' || (bytes[i] == b'\r' && bytes.get(i + 1) != Some(&b'\n'))).count() as u64
 }
 
-/// A note on each record that goes over several lines; of many the first.
+/// A note on each of the first records that span several lines.
 fn long_cells(name: &str, list: &[Record]) -> Vec<String> {
     let long: Vec<&Record> = list.iter().filter(|r| r.lines[1] > r.lines[0]).collect();
     let told = |r: &&Record| {
@@ -168,7 +168,7 @@ fn long_cells(name: &str, list: &[Record]) -> Vec<String> {
     notes
 }
 
-/// JSON is no table: says how to make one of it.
+/// Refuses JSON, with the command that converts it to a table.
 fn refuse_json(name: &str, content: &str, named: &[&str]) -> Result<()> {
     let object = |text: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok();
     let start = content.trim_start();
@@ -193,12 +193,12 @@ fn refuse_json(name: &str, content: &str, named: &[&str]) -> Result<()> {
     Err(Error::Input(format!("{name} is {what}, not a table; convert it with {command} and train on that with `label_column` 2")))
 }
 
-/// A path as a word of a shell.
+/// Quotes a path for a shell.
 fn shell(name: &str) -> String {
     if name.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c)) { name.to_string() } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 
-/// What columns of labels are mostly called, and those of texts.
+/// Typical names of columns of labels and of texts.
 const LABELS: &str = " label labels class classes category categories target sentiment topic intent tag genre language lang rating polarity type ";
 const TEXTS: &str = " text texts sentence sentences message review content document comment title body tweet utterance query question line name input ";
 
@@ -207,7 +207,7 @@ fn among(cell: &str, names: &str) -> bool {
     !cell.is_empty() && !cell.contains(' ') && names.contains(&format!(" {cell} "))
 }
 
-/// Whether a cell is what a column of labels or of texts is mostly called.
+/// Whether a cell is a typical name of a column of labels or texts.
 pub(super) fn typical(cell: &str) -> bool {
     among(cell, LABELS) || among(cell, TEXTS)
 }
@@ -228,13 +228,13 @@ mod tests {
             ("a,b\nc,d\n", b','),
             ("text;label\nyes, well;up\nno;down\n", b';'),
             ("text|label\nyes, well|up\na;b|down\n", b'|'),
-            // A tab in line 1 alone is part of the text.
+            // A tab only in line 1 is part of the text.
             ("a\tb,up\nc,down\nd,up\n", b','),
             ("a, b\tup\nc\tdown\n", b'\t'),
         ] {
             assert_eq!(delimiter(content, &[]), expected, "{content:?}");
         }
-        // Both would do; the named column decides.
+        // Both fit; the named column decides.
         assert_eq!(delimiter("a,b;c\nd,e;f\n", &["c"]), b';');
     }
 
@@ -242,7 +242,7 @@ mod tests {
     fn quotes_hold_cells_together_where_all_are_closed() {
         assert_eq!(cells("\"a, \"\"b\"\"\",x\nc,y\n").0, [["a, \"b\"", "x"], ["c", "y"]]);
         assert_eq!(cells("\"a \"\"b\"\"\"\tx\nc\ty\n").0, [["a \"b\"", "x"], ["c", "y"]]);
-        // One that is never closed, or closed inside of a cell, is a character.
+        // A quote never closed, or closed inside a cell, is an ordinary character.
         for content in ["a,x\n\"tis c,y\nd,x\n", "a,x\n\"tis c,y\nd,x\n\"no\" e,y\n", "a\tx\n\"c\ty\n"] {
             let (found, notes) = cells(content);
             assert!(found[1][0].starts_with('"') && notes.len() == 1 && notes[0].contains("line 2"), "{content:?} {found:?} {notes:?}");

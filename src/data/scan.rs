@@ -1,12 +1,12 @@
-//! One pass over a text of characters: which there are, how its lines end, and where every so many-th character begins.
+//! One pass over a text of characters: its distinct characters, its line ends, and an index of where every n-th character begins.
 
 use super::Text;
 use crate::error::Result;
 
-/// Characters from one entry of the index to the next.
+/// Characters per entry of the index.
 pub(super) const BLOCK: u64 = 256;
 
-/// What ends lines, and how often.
+/// Counts of line ends by kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LineEnds {
     /// "\n" alone.
@@ -18,7 +18,7 @@ pub struct LineEnds {
 }
 
 impl LineEnds {
-    /// What should be said of them where they are read as "\n"; nothing where all are.
+    /// A note for the user if there are line ends other than "\n", all of which are read as "\n".
     pub fn note(&self) -> Option<String> {
         match (self.lf, self.crlf, self.cr) {
             (_, 0, 0) => None,
@@ -29,40 +29,40 @@ impl LineEnds {
     }
 }
 
-/// What a pass found.
+/// The result of a pass.
 pub(super) struct Scan {
-    /// The characters, as they are read, in the order of their code points, and how often each is there.
+    /// The distinct characters as read, in code point order, with their counts.
     pub(super) characters: Vec<(char, u64)>,
     pub(super) index: Index,
     pub(super) ends: LineEnds,
 }
 
-/// Where characters begin.
+/// The bytes at which characters begin.
 #[derive(Default)]
 pub(super) struct Index {
-    /// How many there are.
+    /// Number of characters.
     pub(super) len: u64,
-    /// The byte of the first.
+    /// The byte at which the first begins.
     pub(super) start: u64,
-    /// Bytes at which every [`BLOCK`]th begins, and the end; none where each is one byte and follows the one before.
+    /// The byte at which every [`BLOCK`]th begins, and the end; `None` if every character is one byte and they are contiguous.
     pub(super) blocks: Option<Vec<u64>>,
-    /// Bytes before each of these that stand for no character; empty where none do.
+    /// For each block, the bytes before it that stand for no character; empty if there are none.
     unread: Vec<u64>,
 }
 
 impl Index {
-    /// That of so many bytes, each a symbol; also where they are kept elsewhere.
+    /// The index of `len` one-byte symbols; also of symbols kept elsewhere.
     pub(super) fn even(len: u64) -> Self {
         Index { len, ..Index::default() }
     }
 
-    /// Bytes before the first character of a block that stand for characters.
+    /// Number of bytes before a block that stand for characters.
     pub(super) fn read_before(&self, block: usize) -> u64 {
         let at = self.blocks.as_ref().and_then(|b| b.get(block)).map_or(0, |b| b - self.start);
         at - self.unread.get(block).copied().unwrap_or(0)
     }
 
-    /// That of the characters that `known` says are read; the others are left out.
+    /// The index of the characters for which `known` is true; the others are skipped.
     pub(super) fn of_some(text: &Text, line_ends: bool, known: impl Fn(char) -> bool) -> Result<Self> {
         let mut index = Indexer::default();
         text.characters(|at, piece| {
@@ -76,7 +76,7 @@ impl Index {
     }
 }
 
-/// The characters of a text as they are read, each with the byte at which it begins. With `line_ends`, "\r\n" and "\r" are "\n".
+/// The characters of a text as read, each with the byte at which it begins. With `line_ends`, "\r\n" and "\r" are "\n".
 pub(super) fn characters(text: &str, line_ends: bool) -> impl Iterator<Item = (usize, char)> + '_ {
     let mut all = text.char_indices().peekable();
     std::iter::from_fn(move || match all.next()? {
@@ -88,14 +88,14 @@ pub(super) fn characters(text: &str, line_ends: bool) -> impl Iterator<Item = (u
     })
 }
 
-/// The same, each with its bytes in the text.
+/// The same, each with the number of bytes it takes in the text.
 fn widths(text: &str, line_ends: bool) -> impl Iterator<Item = (usize, char)> + '_ {
     let mut all = characters(text, line_ends).peekable();
     std::iter::from_fn(move || all.next().map(|(at, c)| (all.peek().map_or(text.len(), |next| next.0) - at, c)))
 }
 
 impl Scan {
-    /// Reads a text.
+    /// Scans a text.
     ///
     /// # Errors
     /// If it can't be read, or is not UTF-8.
@@ -122,7 +122,7 @@ impl Scan {
             Ok(())
         })?;
         if line_ends {
-            // Pieces of ASCII were counted as they stand.
+            // Pieces of ASCII were counted without joining line ends.
             let ended = ends.lf + ends.crlf + ends.cr;
             (counts['\r' as usize], counts['\n' as usize]) = (0, ended);
         }
@@ -131,7 +131,7 @@ impl Scan {
     }
 }
 
-/// Counts ASCII characters; in four tables, so that none waits for the one before.
+/// Counts ASCII characters, in four tables, so that no count waits for the one before.
 fn count_bytes(bytes: &[u8], counts: &mut [u64]) {
     let mut tables = [[0u32; 128]; 4];
     let four = bytes.chunks_exact(4);
@@ -141,7 +141,7 @@ fn count_bytes(bytes: &[u8], counts: &mut [u64]) {
 }
 
 impl LineEnds {
-    /// Counts those of a piece of a text.
+    /// Counts the line ends of a piece of a text.
     pub(super) fn add(&mut self, piece: &str) {
         let bytes = piece.as_bytes();
         let (all_lf, mut crlf, mut cr) = (memchr::memchr_iter(b'\n', bytes).count() as u64, 0, 0);
@@ -150,12 +150,12 @@ impl LineEnds {
     }
 }
 
-/// An index under way: none is kept while every character is one byte.
+/// Builds an index; it has no blocks as long as every character is one byte.
 #[derive(Default)]
 struct Indexer {
     begun: bool,
     start: u64,
-    /// Characters so far, the byte after them, and those of the bytes that stand for none.
+    /// Characters so far, the byte after them, and the number of bytes that stand for none.
     len: u64,
     at: u64,
     unread: u64,
@@ -163,7 +163,7 @@ struct Indexer {
 }
 
 impl Indexer {
-    /// Takes note of where the text begins.
+    /// Records where the text begins.
     fn begin(&mut self, at: u64) {
         if !self.begun {
             (self.begun, self.start, self.at) = (true, at, at);
@@ -186,7 +186,7 @@ impl Indexer {
         self.run((bytes.len() - from) as u64);
     }
 
-    /// Characters of one byte each.
+    /// Adds `count` one-byte characters.
     fn run(&mut self, count: u64) {
         if let Some((blocks, unread)) = &mut self.blocks {
             let first = self.len.next_multiple_of(BLOCK);
@@ -198,7 +198,7 @@ impl Indexer {
         (self.len, self.at) = (self.len + count, self.at + count);
     }
 
-    /// A character of so many bytes, of which so many are its own.
+    /// Adds a character that takes `width` bytes of the text and `own` bytes as read.
     fn one(&mut self, width: usize, own: usize) {
         if width == 1 && own == 1 {
             return self.run(1);
@@ -212,13 +212,13 @@ impl Indexer {
         (self.len, self.at, self.unread) = (self.len + 1, self.at + width as u64, self.unread + (width - own) as u64);
     }
 
-    /// Bytes that stand for no character.
+    /// Skips bytes that stand for no character.
     fn skip(&mut self, width: usize) {
         self.uneven();
         (self.at, self.unread) = (self.at + width as u64, self.unread + width as u64);
     }
 
-    /// From here on characters and bytes differ.
+    /// Starts the blocks: from here on characters and bytes differ.
     fn uneven(&mut self) {
         if self.blocks.is_none() {
             let blocks: Vec<u64> = (0..self.len).step_by(BLOCK as usize).map(|place| self.start + place).collect();

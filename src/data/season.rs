@@ -1,38 +1,38 @@
-//! The season of series: the lag at which they resemble themselves most.
+//! The season of series: the lag at which they are most similar to themselves.
 
 use super::table::Sheet;
 use std::f64::consts::TAU;
 use std::ops::Range;
 
-/// Rows that are looked at: of a series its last ones, and of all together; and most series, spread evenly.
+/// Rows examined: the last ones of a series, and of all series together; and the number of series, spread evenly. All at most.
 const ROWS: usize = 20_000;
 const ALL_ROWS: usize = 100_000;
 const SERIES: usize = 64;
-/// Most lags, counted in blocks of rows; longer seasons are found in longer blocks.
+/// Number of lags in blocks of rows, at most; longer seasons are found in longer blocks.
 const LAGS: usize = 400;
-/// Least lag in blocks of several rows: shorter ones are seen in shorter blocks.
+/// Least lag in blocks of several rows; shorter seasons are found in shorter blocks.
 const LEAST_BLOCKS: usize = 4;
-/// Least autocorrelation at a season, whatever the number of rows.
+/// Least autocorrelation at a season, however many rows there are.
 const LEAST: f64 = 0.1;
-/// Part of the highest peak that the first must have: multiples of a season are as high as the season, by chance higher.
+/// Fraction of the highest peak that the first must reach: multiples of a season peak as high as the season, by chance higher.
 const NEARLY: f64 = 0.8;
-/// Part of a peak by which the autocorrelation falls on both sides: where it hardly does, values are like their neighbours and no more.
+/// Fraction of a peak by which the autocorrelation falls on both sides: if it hardly does, values merely resemble their neighbours.
 const FALL: f64 = 0.3;
-/// Part of a peak that is there again after two seasons and three.
+/// Fraction of a peak that must recur at two and three times its lag.
 const AGAIN: f64 = 0.5;
-/// Most times that a season is looked for further on.
+/// Number of times that the search for a season moves on, at most.
 const CLIMBS: usize = 8;
-/// Seasons that calendars and clocks have: taken where they explain as much as one that lies beside them.
+/// Seasons of calendars and clocks, preferred to neighbours that explain no more.
 const USUAL: [usize; 20] = [4, 5, 7, 12, 24, 26, 30, 48, 52, 60, 96, 144, 168, 288, 336, 365, 672, 720, 1440, 8760];
 
-/// A series whose empty cells are NaN.
+/// A series; empty cells are NaN.
 type Series = Vec<f64>;
 
-/// The season that the targets show in some rows of each series, if they do.
+/// The season of the targets in the `training` rows of each series, if there is one.
 ///
-/// Means of blocks of 1, 2, 4, ... rows, and their changes, lose trends and slow swings, and the noise that is shorter than a block, so that what is
-/// left at a lag is a season, or chance, whose size is known. Of the seasons found, the one is taken that values lie nearest to one season later, or a
-/// shorter one that is nearly as good.
+/// Means of blocks of 1, 2, 4, ... rows, and their changes, remove trends, slow swings and noise shorter than a block.
+/// An autocorrelation that is left at some lag is a season or chance, whose size is known. Of the seasons found, takes
+/// the one at which values are closest to those one season later, or a shorter one that is nearly as good.
 pub(super) fn detected(sheet: &Sheet, training: &[Range<usize>]) -> Option<u32> {
     let count = (training.len() * sheet.targets.len()).max(1);
     let most = (ALL_ROWS / count.min(SERIES)).min(ROWS);
@@ -67,7 +67,7 @@ fn of(all: &[Series]) -> Option<u32> {
     u32::try_from(found[first]).ok()
 }
 
-/// A series in deviations from its mean; none if it is constant but for rounding, or nothing is known.
+/// Standardizes a series to mean 0 and deviation 1; `None` if it is constant but for rounding, or empty.
 fn standardised(values: Series) -> Option<Series> {
     let known = || values.iter().filter(|x| !x.is_nan());
     let count = known().count() as f64;
@@ -80,7 +80,7 @@ fn standardised(values: Series) -> Option<Series> {
     Some(values.iter().map(|x| (x - mean) / most / deviation).collect())
 }
 
-/// Changes from block to block, in deviations; 0 where one is not known, and whether it is. Nothing if the series goes on straight.
+/// Standardized changes from block to block, 0 where unknown, and a mask of the known ones if there are gaps. Empty if the series is a straight line.
 fn changes(values: &[f64], block: usize) -> (Vec<f64>, Option<Vec<f64>>) {
     let mean = |rows: &[f64]| {
         let known = || rows.iter().filter(|x| !x.is_nan());
@@ -95,7 +95,7 @@ fn changes(values: &[f64], block: usize) -> (Vec<f64>, Option<Vec<f64>>) {
     (changes, known)
 }
 
-/// Whether numbers change by the same from each to the next, but for rounding.
+/// Whether values change by equal steps, but for rounding.
 fn straight(numbers: &[f64]) -> bool {
     let known = || numbers.windows(2).map(|w| w[1] - w[0]).filter(|x| !x.is_nan());
     let (lo, hi) = known().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)));
@@ -103,7 +103,7 @@ fn straight(numbers: &[f64]) -> bool {
     hi - lo <= 1e-9 * size
 }
 
-/// The products of a series with itself, a lag later, and how many there are.
+/// The sum of products of a series with itself `lag` later, and their number.
 fn product(x: &[f64], known: Option<&Vec<f64>>, lag: usize) -> (f64, f64) {
     if lag >= x.len() {
         return (0.0, 0.0);
@@ -112,7 +112,7 @@ fn product(x: &[f64], known: Option<&Vec<f64>>, lag: usize) -> (f64, f64) {
     (dot(x, &x[lag..]), count)
 }
 
-/// In several sums, which vector units add side by side.
+/// The dot product, in several sums that vector units add in parallel.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let len = a.len().min(b.len());
     let (a, b) = (&a[..len], &b[..len]);
@@ -125,16 +125,16 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
-/// The first high peaks of the autocorrelation of changes between blocks, in blocks.
+/// The first high peaks of the autocorrelation of block changes, as lags in blocks.
 fn peaks(all: &[Series], block: usize) -> Vec<usize> {
     let series: Vec<(Vec<f64>, Option<Vec<f64>>)> = all.iter().map(|s| changes(s, block)).filter(|c| !c.0.is_empty()).collect();
-    // A season that occurs three times at least.
+    // A season must occur at least three times.
     let reach = |s: &(Vec<f64>, Option<Vec<f64>>)| (s.0.len() + 1) / 3;
     let lags = series.iter().map(reach).max().unwrap_or(0).min(LAGS);
-    // By series and lag, from lag 0; as far as where a season's second half begins again.
+    // By series and lag, from lag 0 to half a season after the longest.
     let most = lags + lags / 2 + 1;
     let products: Vec<Vec<(f64, f64)>> = series.iter().map(|s| (0..=most).map(|lag| product(&s.0, s.1.as_ref(), lag)).collect()).collect();
-    // Over the series that are long enough for some lag, the autocorrelation at another, and over how many pairs.
+    // The autocorrelation at `lag` over the series that are long enough for another, and the number of pairs.
     let at = |lag: usize, enough_for: usize| {
         let long = series.iter().zip(&products).filter(|(s, _)| reach(s) >= enough_for.min(lags));
         let (sum, pairs) = long.fold((0.0, 0.0), |(sum, pairs), (_, p)| (sum + p[lag].0, pairs + p[lag].1));
@@ -151,22 +151,22 @@ fn peaks(all: &[Series], block: usize) -> Vec<usize> {
         }
         let lowest = |lags: Range<usize>| lags.map(|l| at(l, lag).0).fold(f64::INFINITY, f64::min);
         let fallen = lowest(1..lag).max(lowest(lag + 1..lag + lag / 2 + 2)) <= (1.0 - FALL) * r;
-        // What comes once comes again.
+        // A season recurs.
         if fallen && (2..=3).map(|n| n * lag).filter(|l| *l <= most).all(|l| at(l, lag).0 >= AGAIN * r) {
             peaks.push((lag, r));
         }
     }
     let Some(highest) = peaks.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0))) else { return Vec::new() };
-    // Compared over the same series, so that long ones which are less noisy do not hide what all have.
+    // Compared over the same series, so that long, less noisy ones do not hide what all have.
     let nearly = NEARLY * highest.1;
     let first = |least: f64| peaks.iter().map(|p| p.0).find(|lag| at(*lag, highest.0).0 >= least);
-    // One that chance alone may have kept below is looked at too.
+    // Also takes a peak that may be lower by chance alone.
     let mut lags: Vec<usize> = [nearly - 2.0 / at(highest.0, highest.0).1.sqrt(), nearly].into_iter().filter_map(first).collect();
     lags.dedup();
     lags
 }
 
-/// The season near a lag in blocks whose sine waves explain most.
+/// The season near a lag in blocks whose sine waves explain the most variance.
 fn refined(all: &[Series], lag: usize, block: usize) -> usize {
     let mut near = lag * block;
     for _ in 0..CLIMBS {
@@ -176,18 +176,18 @@ fn refined(all: &[Series], lag: usize, block: usize) -> usize {
         let power: Vec<f64> = candidates.iter().map(|season| long.iter().map(|s| explained(s, *season)).sum()).collect();
         let best = (0..candidates.len()).max_by(|a, b| power[*a].total_cmp(&power[*b])).unwrap_or(0);
         if reach > 0 && (best == 0 || best + 1 == candidates.len()) && candidates[best] != near {
-            // What explains most may lie beyond.
+            // The best season may lie beyond.
             near = candidates[best];
             continue;
         }
-        // As far as chance, or too few seasons to tell, move it.
+        // Prefers a usual season if chance or too few seasons may be why it is not the best.
         let usual = (0..candidates.len()).filter(|i| USUAL.contains(&candidates[*i]) && power[*i] > (0.97 * power[best]).min(power[best] - 4.0));
         return usual.min_by_key(|i| i.abs_diff(best)).map_or(candidates[best], |i| candidates[i]);
     }
     near
 }
 
-/// A series less its mean over a season around each row; 0 where nothing is known.
+/// Subtracts from a series its mean over one season around each row; 0 where unknown.
 fn without_swings(values: &[f64], season: usize) -> Vec<f64> {
     let mut sums = vec![(0.0, 0u32)];
     for x in values {
@@ -202,10 +202,10 @@ fn without_swings(values: &[f64], season: usize) -> Vec<f64> {
     standardised(flat).unwrap_or_default().iter().map(|x| if x.is_nan() { 0.0 } else { *x }).collect()
 }
 
-/// The squares that the waves of a season explain: of its first, and overtones of that.
+/// The sum of squares explained by a season's sine wave and its overtones.
 fn explained(values: &[f64], season: usize) -> f64 {
     let wave = |overtone: usize| {
-        // A turning pointer, one step a row.
+        // A phasor that turns by one step per row.
         let (step_im, step_re) = (TAU * overtone as f64 / season as f64).sin_cos();
         let (mut re, mut im) = (1.0, 0.0);
         let (mut sum_re, mut sum_im) = (0.0, 0.0);
@@ -218,7 +218,8 @@ fn explained(values: &[f64], season: usize) -> f64 {
     (1..=(season / 2).clamp(1, 4)).map(wave).sum()
 }
 
-/// How like values are to those a season before, from 1: equal, to 0: no more than to any; over the series that `longest` occurs in three times.
+/// Similarity of values to those one season before, from 1 (equal) to 0 (no more than
+/// to any other), over the series that are at least three times as long as `longest`.
 fn likeness(all: &[Series], season: usize, longest: usize) -> f64 {
     let mut sums = (0.0, 0.0);
     for series in all.iter().filter(|s| s.len() >= 3 * longest) {
@@ -242,7 +243,7 @@ mod tests {
         (i * TAU / period).sin()
     }
 
-    /// Noise of deviation 1, about normal.
+    /// Roughly normal noise of deviation 1.
     fn noise(rng: &mut ChaCha8Rng) -> f64 {
         (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
     }
@@ -254,7 +255,7 @@ mod tests {
         assert_eq!(season(|i| wave(i, 24.0) + 0.7 * wave(i, 168.0), 2000), Some(24), "the shorter of two, if it explains nearly as much");
         assert_eq!(season(|i| wave(i, 24.0) + 2.0 * wave(i, 168.0), 2000), Some(168));
         assert_eq!(season(|i| f64::from(u8::from((i as u32).is_multiple_of(7))), 700), Some(7));
-        // Small beside a slow swing.
+        // Small compared to a slow swing.
         assert_eq!(season(|i| 20.0 * wave(i, 3000.0) + wave(i, 24.0), 2500), Some(24));
         assert_eq!(season(|i| (i + wave(i, 12.0) * i / 3.0) * (i / 60.0).exp(), 144), Some(12), "months that swing more as they grow");
         assert_eq!(season(|i| 0.02 * i + [3.0, 1.0, 4.0, 2.0][i as usize % 4], 60), Some(4));
@@ -275,7 +276,7 @@ mod tests {
         }
     }
 
-    /// Many short series, of unlike lengths and levels.
+    /// Many short series of different lengths and levels.
     #[test]
     fn seasons_are_found_over_many_series() {
         let mut rng = ChaCha8Rng::seed_from_u64(7);
@@ -324,7 +325,7 @@ mod tests {
         assert!(found.len() <= 2, "of 120: {found:?}");
     }
 
-    /// Cells that were empty say nothing, whatever they were filled with.
+    /// Empty cells have no effect, whatever fills them.
     #[test]
     fn gaps_hide_no_season() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);

@@ -1,10 +1,9 @@
-//! Finite sequences: a text cut at a separator, packed whole into the lanes of windows.
+//! Finite sequences: a text split at a separator, packed whole into the lanes of windows.
 //!
-//! A sequence is what stands between two separators, with the separator after it: its characters are predicted one by one, the
-//! first from the separator's last character and a state of zero, and at its end the separator. So every character is scored exactly
-//! once, but those of sequences that are left out because they are empty.
+//! A sequence is the text between two separators and the separator after it. Its characters are predicted one by one, the first from a zero state and the
+//! separator's last character, and finally the separator. So every character is scored exactly once, except those of skipped sequences.
 //!
-//! Sequences that ask ([`Sequences::asked`]) are scored at their last steps alone: after what is read, the text holds the answers.
+//! Sequences with answers ([`Sequences::asked`]) are scored only at their last steps: in the text, the answers follow the symbols that are read.
 
 use super::content::Target;
 use super::inputs::{Cell, Grid};
@@ -19,16 +18,16 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One sequence: its place among the text's symbols and its steps.
+/// One sequence: its position among the text's symbols and its steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sequence {
     /// First symbol.
     pub start: u64,
-    /// Steps; where all are scored, the symbols that are predicted, the separator after it included.
+    /// Number of steps; if all are scored, that of predicted symbols, including the separator after it.
     pub len: u32,
-    /// Its first steps that are read to warm up the state, and not scored.
+    /// Unscored steps at its start that warm up the state.
     pub warm_up: u32,
-    /// Its number in the text, from 1, those that are left out counted; of lines with labels, the line that it begins on.
+    /// Its number in the text, from 1, counting skipped ones; for labelled lines, the line that it begins on.
     pub number: u64,
 }
 
@@ -37,26 +36,26 @@ pub struct Sequence {
 pub struct Sequences {
     pub(super) content: Content,
     pub(super) list: Vec<Sequence>,
-    /// What the first step of the text's first sequence reads: the separator's last symbol, as those of the others do.
+    /// The symbol that the text's first sequence reads first: the separator's last symbol, as in all other sequences.
     pub(super) before: u32,
-    /// Sequences that were left out because they have less than 2 symbols, or none but the separator.
+    /// Number of sequences skipped because they have less than 2 symbols, or only the separator.
     pub(super) skipped: u64,
     pub(super) scored: Scored,
 }
 
-/// Which steps of a sequence are scored, and against what.
+/// The scored steps of a sequence, and their targets.
 #[derive(Debug, Clone)]
 pub(super) enum Scored {
-    /// Every step, against what lies after it.
+    /// Every step; its target follows it.
     All,
-    /// So many at the end, each against the symbol so many places after the one it reads.
+    /// The last n steps; each target is n symbols after the one that the step reads.
     Answers(u32),
-    /// The last one, against the class of the sequence.
+    /// The last step; its target is the class of the sequence.
     Labels(Arc<[u32]>),
 }
 
 impl Sequences {
-    /// Cuts a text at a separator.
+    /// Splits a text at a separator.
     ///
     /// # Errors
     /// [`Error::Input`] if the separator never occurs, or no sequence is left.
@@ -64,7 +63,7 @@ impl Sequences {
         let name = &symbols.text().name;
         let parts = symbols.split(separator)?;
         let ends = symbols.vocabulary().encode(separator).unwrap_or_default();
-        // A last line need not end as the others do, and a line alone is a line.
+        // The last line may lack a line end, and a single line is a line.
         let closed = ends.len() == 1;
         if !(parts.iter().any(|(text, end)| text.end != *end) || (closed && separator == "\n")) {
             return Err(Error::Input(format!(
@@ -76,7 +75,7 @@ impl Sequences {
         let mut list = Vec::new();
         let mut skipped = 0;
         for (number, (text, end)) in (1..).zip(parts) {
-            // The separator that the end of the text stands for is predicted too: as after any other sequence.
+            // The end of the text stands for a separator, which is predicted like any other.
             let end = end + u64::from(closed && text.end == end && !text.is_empty());
             if text.is_empty() || end - text.start < 2 {
                 skipped += 1;
@@ -90,8 +89,7 @@ impl Sequences {
         Ok(Sequences { content: symbols.into(), list, before, skipped, scored: Scored::All })
     }
 
-    /// Cuts a part of a text into pieces of `len` symbols, each predicted from a state of zero and the symbol before it; what is left over
-    /// at the end is left out.
+    /// Cuts a part of a text into pieces of `len` symbols, each predicted from a zero state and the symbol before it. Drops the remainder.
     ///
     /// # Errors
     /// [`Error::Input`] if it is shorter than one piece.
@@ -109,14 +107,14 @@ impl Sequences {
         Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::All })
     }
 
-    /// Cuts a text into pieces of `steps` symbols that are read, one a step, and `answers` after them, which are due at the last steps, in
-    /// their order: those alone are scored. What is left over at the end is left out.
+    /// Cuts a text into pieces of `steps` input symbols, one per step, followed by `answers` symbols,
+    /// which are the targets of the last steps in order; only those are scored. Drops the remainder.
     ///
     /// # Errors
     /// [`Error::Input`] if it is shorter than one piece.
     ///
     /// # Panics
-    /// If there is no answer, or there are more than steps.
+    /// If `answers` is 0 or more than `steps`.
     pub fn asked(symbols: Arc<Symbols>, steps: u32, answers: u32) -> Result<Self> {
         assert!((1..=steps).contains(&answers), "{answers} answers at {steps} steps");
         let piece = u64::from(steps) + u64::from(answers);
@@ -124,29 +122,29 @@ impl Sequences {
         if count == 0 {
             return Err(Error::Input(format!("{}: {} symbols are less than one sequence, which has {piece}", symbols.text().name, symbols.len())));
         }
-        // As everywhere, the first step reads the symbol before the start.
+        // The first step of a sequence reads the symbol before `start`.
         let list = (0..count).map(|i| Sequence { start: i * piece + 1, len: steps, warm_up: 0, number: i + 1 }).collect();
         Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Answers(answers) })
     }
 
-    /// Parts of a text, each with the class that its last step is to name, and its number.
+    /// Parts of a text, each with its class, which is the target of its last step, and its number.
     ///
     /// # Panics
-    /// If a part is empty or reaches beyond the text, or there are not as many classes and numbers as parts.
+    /// If a part is empty or exceeds the text, or the numbers of parts, classes and numbers differ.
     pub fn labelled(symbols: Arc<Symbols>, parts: Vec<Range<u64>>, classes: Vec<u32>, numbers: &[u64]) -> Self {
         assert!(
             parts.len() == classes.len() && parts.len() == numbers.len() && parts.iter().all(|p| p.start < p.end && p.end <= symbols.len()),
             "parts of a text with a class each"
         );
-        // As everywhere, the first step reads the symbol before the start.
+        // The first step of a sequence reads the symbol before `start`.
         let one = |(p, number): (Range<u64>, &u64)| Sequence { start: p.start + 1, len: (p.end - p.start) as u32, warm_up: 0, number: *number };
         let list = parts.into_iter().zip(numbers).map(one).collect();
         Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Labels(classes.into()) }
     }
 
-    /// Steps of a table: `parts` of its rows, each with what of its start is read and not scored.
+    /// Sequences of a table's rows; each part comes with the number of unscored steps at its start.
     pub fn rows(table: Arc<Table>, parts: &[(Range<usize>, usize)]) -> Self {
-        // As everywhere, the first step reads the place before the start.
+        // The first step of a sequence reads the position before `start`.
         let one = |(rows, warm_up): &(Range<usize>, usize)| Sequence {
             start: rows.start as u64 + 1,
             len: rows.len() as u32,
@@ -161,37 +159,37 @@ impl Sequences {
         &self.list
     }
 
-    /// What they are parts of.
+    /// The content that they are parts of.
     pub fn content(&self) -> &Content {
         &self.content
     }
 
-    /// Places from the symbol that a step reads to the one that it predicts.
+    /// Distance from the symbol that a step reads to the one that it predicts.
     pub fn ahead(&self) -> u32 {
         if let Scored::Answers(n) = self.scored { n } else { 1 }
     }
 
-    /// The class of a sequence, where each has one.
+    /// The class of a sequence, if they have classes.
     pub fn class(&self, sequence: usize) -> Option<u32> {
         if let Scored::Labels(classes) = &self.scored { classes.get(sequence).copied() } else { None }
     }
 
-    /// What the first step of a sequence that begins the text reads.
+    /// The symbol that the first step reads if a sequence begins the text.
     pub fn before(&self) -> u32 {
         self.before
     }
 
-    /// How many were left out because they are empty or have less than 2 symbols.
+    /// Number of sequences skipped because they have less than 2 symbols, or only the separator.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// Steps that are scored.
+    /// Number of scored steps.
     pub fn scored(&self) -> u64 {
         self.list.iter().map(|s| u64::from(self.scored_of(s))).sum()
     }
 
-    /// Steps of a sequence that are scored: its last ones.
+    /// Number of scored steps of a sequence: its last ones.
     pub fn scored_of(&self, sequence: &Sequence) -> u32 {
         match self.scored {
             Scored::All => sequence.len - sequence.warm_up,
@@ -200,7 +198,7 @@ impl Sequences {
         }
     }
 
-    /// Bytes of the text that the scored symbols stand for; none where numbers, labels or answers are scored.
+    /// Bytes of text that the scored symbols stand for; `None` if values, labels or answers are scored.
     ///
     /// # Errors
     /// If the text can't be read.
@@ -209,18 +207,17 @@ impl Sequences {
         self.list.iter().map(|s| symbols.bytes(s.start..s.start + u64::from(s.len))).sum::<Result<u64>>().map(Some)
     }
 
-    /// Whether they ask: a few steps of each are scored, whose answers are right or wrong.
+    /// Whether only the last steps are scored, with answers that are right or wrong.
     pub fn asks(&self) -> bool {
         !matches!(self.scored, Scored::All)
     }
 
-    /// Steps of the longest.
+    /// Length of the longest in steps.
     pub fn longest(&self) -> u32 {
         self.list.iter().map(|s| s.len).max().unwrap_or(0)
     }
 
-    /// Packs all sequences into windows of B lanes, in an order drawn from a seed and the number of the epoch; without a seed in an
-    /// order of their lengths.
+    /// Packs all sequences into windows of B lanes, shuffled by `(seed, epoch)`; without a seed, ordered by length.
     pub fn pack(&self, lanes: u32, draw: Option<(u64, u64)>) -> Packing {
         let mut order: Vec<u32> = (0..self.list.len() as u32).collect();
         let mut rng = draw.map(|(seed, epoch)| {
@@ -241,7 +238,7 @@ impl Sequences {
         packing
     }
 
-    /// The inputs of the steps in `range` of a window; `edges` gives what the strategy gives steps of an item of its list.
+    /// The inputs of the steps in `range` of a window; `edges` returns the truncation strategy's edges for a range of steps of an item.
     ///
     /// # Errors
     /// If the text can't be read.
@@ -260,7 +257,7 @@ impl Sequences {
             if live.is_empty() {
                 continue;
             }
-            // The symbols that are read here, and those that are predicted after them.
+            // The symbols that are read here and those that are predicted after them.
             let first = live.start - item.from;
             let target = self.class(item.sequence as usize).map_or(Target::Ahead(self.ahead()), Target::Class);
             self.content.fill(&mut grid, (live.clone(), item.lane), s.start as i64 + i64::from(first) - 1, self.before, target)?;
@@ -275,18 +272,17 @@ impl Sequences {
     }
 }
 
-/// Sequences that are sorted by length and packed together, per lane: enough for close fits, few enough that an epoch's order is not
-/// one of lengths.
+/// Sequences sorted by length and packed together, per lane: enough for a tight fit, few enough that an epoch is not ordered by length.
 const POOL: usize = 64;
-/// At least as many.
+/// Minimum size of such a pool.
 const MIN_POOL: usize = 4096;
-/// Steps of a window of sequences that are all shorter: so many short ones follow each other in a lane.
+/// Steps of a window if all sequences are shorter: several follow each other in a lane.
 const SHORT: u32 = 64;
 
 /// A sequence's place in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
-    /// Its index in the list.
+    /// Index of the sequence.
     pub sequence: u32,
     /// Its lane.
     pub lane: u32,
@@ -305,29 +301,29 @@ pub struct Packing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PackedWindow {
     steps: u32,
-    /// Steps and lanes that belong to a sequence, and those of them that are scored.
+    /// Number of (step, lane) pairs that belong to a sequence, and of those that are scored.
     live: u64,
     scored: u64,
     items: Range<usize>,
 }
 
 impl Packing {
-    /// Windows.
+    /// Number of windows.
     pub fn len(&self) -> usize {
         self.windows.len()
     }
 
-    /// Whether there is none.
+    /// Whether it has no windows.
     pub fn is_empty(&self) -> bool {
         self.windows.is_empty()
     }
 
-    /// Steps of a window.
+    /// Number of steps of a window.
     pub fn steps(&self, window: usize) -> u32 {
         self.windows[window].steps
     }
 
-    /// Steps and lanes that are scored in a window.
+    /// Number of scored (step, lane) pairs of a window.
     pub fn scored(&self, window: usize) -> u64 {
         self.windows[window].scored
     }
@@ -337,23 +333,23 @@ impl Packing {
         &self.items[self.windows[window].items.clone()]
     }
 
-    /// The longest window that a packing may have, whatever the order.
+    /// Length of the longest window possible, in any order.
     pub fn longest(sequences: &Sequences) -> u32 {
         sequences.longest().max(SHORT)
     }
 
-    /// The part of all steps and lanes that is idle.
+    /// The fraction of all (step, lane) pairs that is idle.
     pub fn idle(&self) -> f64 {
         let all: u64 = self.windows.iter().map(|w| u64::from(w.steps) * u64::from(self.lanes)).sum();
         1.0 - self.windows.iter().map(|w| w.live).sum::<u64>() as f64 / all.max(1) as f64
     }
 
-    /// Packs a pool of sequences: each lane of a window takes the longest that fits, again and again, up to the length of the longest, or
-    /// [`SHORT`] steps. So lanes begin with sequences of similar lengths, and short ones fill what is left.
+    /// Packs a pool of sequences: each lane of a window repeatedly takes the longest that fits, up to the length of the longest, or [`SHORT`] steps. So
+    /// lanes begin with sequences of similar length, and short ones fill the rest.
     fn add(&mut self, sequences: &Sequences, pool: &[u32]) {
         let list = &sequences.list;
         let mut by_length: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        // Reversed, since the last is taken first.
+        // Reversed, since the last is popped first.
         pool.iter().rev().for_each(|&i| by_length.entry(list[i as usize].len).or_default().push(i));
         let mut left: u64 = pool.iter().map(|&i| u64::from(list[i as usize].len)).sum();
         while let Some((&longest, _)) = by_length.last_key_value() {
@@ -411,7 +407,7 @@ mod tests {
     fn every_character_is_scored_once_behind_the_one_before_it() {
         let text = "ab\n\nc\nlonger line\nx";
         let s = sequences(text, "\n").unwrap();
-        // The last line ends as the others do, though nothing stands there.
+        // The last line is scored with a line end, though it has none.
         assert_eq!((s.skipped(), s.scored()), (1, 19));
         let symbols: Vec<u32> = symbols_of(&s).vocabulary().encode(&format!("{text}\n")).unwrap();
         for lanes in [1, 2, 5] {
@@ -420,7 +416,7 @@ mod tests {
             for w in 0..packing.len() {
                 let rows = packing.steps(w) * lanes;
                 let places = InputLayout::new(&crate::model::Config::symbols(symbols_of(&s).vocabulary().len()), rows);
-                // In two segments, as one.
+                // In two segments, or as one.
                 let edges = |_: usize, d: Range<u32>| d.map(|d| Edge { xi: d as f32, scored: true }).collect::<Vec<_>>();
                 let cut = packing.steps(w) / 2;
                 let whole = s.inputs(&packing, w, &places, 0..packing.steps(w), edges).unwrap().words;

@@ -1,4 +1,4 @@
-//! Numeric series as a model reads and forecasts them: which columns, how far ahead, in which scale.
+//! Numeric series as a model reads and forecasts them: columns, horizon, scaling.
 
 use super::SegmentInputs;
 use super::inputs::{Cell, Grid};
@@ -10,14 +10,14 @@ use crate::model::record::InputLayout;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Most standard deviations that a number may be away from what is trained on.
+/// Largest distance from the training mean that a value may have, in standard deviations.
 const FARTHEST: f64 = 1e15;
-/// Most that a mean or a deviation of numbers of 32 bits, or of their changes, can be.
+/// Upper bound of means and deviations of 32-bit values, or of their changes.
 const LARGEST: f64 = 1e39;
-/// What a column is divided by that never changed in training: whatever it is later is then read as 0, since nothing was learned about it.
+/// Divisor of a column that never changed in training: whatever its later values, they are read as 0, since nothing was learned about them.
 const UNSEEN: f64 = f32::MAX as f64;
 
-/// What is subtracted from numbers, and what they are then divided by.
+/// The mean that is subtracted from values, and the deviation that they are then divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Scale {
     /// Mean of the training part.
@@ -27,12 +27,12 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// Of some numbers, two passes in f64; none if they differ by no more than the rounding of numbers as large as `size`, or if there are none.
+    /// The scale of some values, in two passes in f64; `None` if they differ by no more than the rounding of values as large as `size`, or if there are none.
     fn of(numbers: impl Iterator<Item = f64> + Clone, size: f64) -> Option<Self> {
         let count = numbers.clone().count() as f64;
         let mean = numbers.clone().sum::<f64>() / count;
         let (lo, hi) = extremes(numbers.clone());
-        // Squares of very small numbers would vanish.
+        // Squares of very small values would vanish.
         let unit = if hi - lo < 1e-100 { hi - lo } else { 1.0 };
         let deviation = unit * (numbers.map(|x| ((x - mean) / unit).powi(2)).sum::<f64>() / count).sqrt();
         Some(Scale { mean, deviation }).filter(|s| hi - lo > 8.0 * f64::EPSILON * size && s.deviation.is_normal())
@@ -42,7 +42,7 @@ impl Scale {
         ((x - self.mean) / self.deviation) as f32
     }
 
-    /// The number that was scaled to `x`.
+    /// The value that was scaled to `x`.
     pub fn invert(&self, x: f64) -> f64 {
         x * self.deviation + self.mean
     }
@@ -52,7 +52,7 @@ fn extremes(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
     numbers.fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(x), hi.max(x)))
 }
 
-/// How series are read and forecast: what a model of them keeps of its training.
+/// How series are read and forecast: what a model saves of its training data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Series {
@@ -60,51 +60,51 @@ pub struct Series {
     pub features: Vec<String>,
     /// Columns that are forecast.
     pub targets: Vec<String>,
-    /// N: every step forecasts the next 1 to N rows.
+    /// N: each step forecasts the next N rows.
     pub horizon: u32,
-    /// Whether changes are read and forecast.
+    /// Which changes are read and forecast in place of values.
     pub difference: Difference,
-    /// Rows of a season; none if there is none.
+    /// Rows per season; `None` if there is none.
     pub season: Option<u32>,
-    /// Column that tells the series of a row.
+    /// Column that names the series of a row.
     pub series: Option<String>,
-    /// Column that tells the time of a row.
+    /// Column with the time of a row.
     pub time: Option<String>,
-    /// What is done where a cell is empty.
+    /// How empty cells are filled.
     pub missing: Missing,
-    /// What stands between cells.
+    /// Delimiter of cells.
     pub delimiter: char,
-    /// What stands before a fraction; another table may tell otherwise.
+    /// Decimal mark; another table may differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decimal: Option<char>,
-    /// How times are written, if somebody said it.
+    /// Time format, if given by the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_format: Option<String>,
-    /// Which number of a date comes first, if that had to be found.
+    /// Which part of a date comes first, if it had to be detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date_order: Option<DateOrder>,
-    /// What was minimized in training.
+    /// Loss that training minimizes.
     pub loss: RegressionLoss,
     /// Scale of each feature.
     pub inputs: Vec<Scale>,
     /// Scale of each output: `[N, targets]`.
     pub outputs: Vec<Scale>,
-    /// Training mean of each column that is used, features first: what [`Missing::Mean`] fills in.
+    /// Training mean of each used column, features first: what [`Missing::Mean`] fills in.
     pub means: Vec<f64>,
 }
 
-/// What the user chooses of it.
+/// The user's choices for a [`Series`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeriesSpec {
     /// The columns.
     pub asked: ColumnSpec,
-    /// N.
+    /// N: rows ahead.
     pub horizon: u32,
-    /// Whether changes are read and forecast.
+    /// Which changes are read and forecast in place of values.
     pub difference: Difference,
-    /// Rows of a season; none to look for one.
+    /// Rows per season; `None` to detect it.
     pub season: Option<u32>,
-    /// What is minimized.
+    /// Loss that training minimizes.
     pub loss: RegressionLoss,
 }
 
@@ -119,7 +119,7 @@ impl Series {
         self.difference != Difference::None
     }
 
-    /// The columns of another table that this reads. What stands between its cells is found anew.
+    /// The columns of another table that this reads. The delimiter is detected again.
     pub fn asked(&self) -> ColumnSpec {
         ColumnSpec {
             targets: self.targets.clone(),
@@ -135,15 +135,15 @@ impl Series {
         }
     }
 
-    /// Numbers that a step forecasts.
+    /// Number of values that a step forecasts.
     pub fn width(&self) -> usize {
         self.outputs.len()
     }
 
-    /// Checks what was read from a file.
+    /// Validates metadata read from a file.
     ///
     /// # Errors
-    /// [`Error::Input`] if its parts do not fit each other.
+    /// [`Error::Input`] if it is inconsistent.
     pub fn checked(self) -> Result<Self> {
         let scales = self.inputs.iter().chain(&self.outputs);
         let sound = scales.clone().all(|s| s.mean.abs() < LARGEST && s.deviation.is_normal() && s.deviation > 0.0 && s.deviation < LARGEST);
@@ -161,22 +161,22 @@ impl Series {
     }
 }
 
-/// A table as a model reads it: row p is what step p reads, and what it forecasts are the targets of rows p + 1 to p + N.
+/// A table as a model reads it: step p reads row p and forecasts the targets of rows p + 1 to p + N.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Its numbers.
+    /// Its values.
     pub sheet: Sheet,
     /// How they are read and forecast.
     pub series: Series,
-    /// Of each series, the first row of the held-out tail of time; its end if nothing is held out.
+    /// For each series, the first row of the held-out tail; its end if nothing is held out.
     pub held: Vec<usize>,
 }
 
 impl Table {
-    /// A table to train on, whose tail is held out: `fraction` of the rows of each series, and at least N.
+    /// A table to train on. Its tail is held out: `fraction` of the rows of each series, and at least N.
     ///
     /// # Errors
-    /// [`Error::Input`] if a series is too short, or a column that is used is constant, or far from constant only where it is held out.
+    /// [`Error::Input`] if a series is too short, a used column is constant, or held-out values are far outside the training range.
     pub fn fit(sheet: Sheet, wanted: &SeriesSpec, fraction: f64) -> Result<Self> {
         let (sheet, held) = hold_out(sheet, wanted.horizon, fraction)?;
         let SeriesSpec { asked, horizon, difference, season, loss } = wanted;
@@ -208,7 +208,7 @@ impl Table {
         Ok(table)
     }
 
-    /// A table read as a model was trained; `fraction` as in [`Table::fit`].
+    /// A table read the way a model was trained; `fraction` as in [`Table::fit`].
     ///
     /// # Errors
     /// [`Error::Input`] if a series is too short.
@@ -219,10 +219,10 @@ impl Table {
         Ok(table)
     }
 
-    /// A table of which nothing is scored, so that its series may be as short as they like.
+    /// A table without held-out rows, so that its series may be arbitrarily short.
     ///
     /// # Errors
-    /// [`Error::Input`] if a number is far beyond those that the model was trained on.
+    /// [`Error::Input`] if a value is far outside the range of the training data.
     pub fn to_forecast(sheet: Sheet, series: Series) -> Result<Self> {
         let held = sheet.groups.iter().map(|g| g.rows.end).collect();
         let table = Table::filled(sheet, series, held);
@@ -230,7 +230,7 @@ impl Table {
         Ok(table)
     }
 
-    /// Numbers that are scaled to more than [`FARTHEST`] are refused: they, or their squares, would not fit in 32 bits.
+    /// Refuses values that are scaled to more than [`FARTHEST`]: they or their squares would overflow 32 bits.
     fn check_range(&self) -> Result<()> {
         let inputs = self.sheet.columns.iter().zip(&self.series.inputs).map(|(c, s)| (c, s, self.series.reads_changes()));
         let targets = self.series.targets.len();
@@ -260,7 +260,7 @@ impl Table {
         Table { sheet, series, held }
     }
 
-    /// What the step of row p reads of a column, before it is scaled.
+    /// The value or change that step p reads of a column, unscaled.
     fn as_read(&self, column: &Column, p: usize) -> f64 {
         if self.series.reads_changes() { column.last_known(p) - column.last_known(p - 1) } else { column.values[p] }
     }
@@ -272,7 +272,7 @@ impl Table {
         Scale::of(numbers.clone(), self.size(column, training)).unwrap_or_else(|| Scale { mean: numbers.clone().next().unwrap_or(0.0), deviation: UNSEEN })
     }
 
-    /// The largest number of a column in some rows, sign aside: what its changes are rounded by.
+    /// The largest absolute value of a column in some rows, which determines the rounding of its changes.
     fn size(&self, column: &Column, training: &[Range<usize>]) -> f64 {
         let (lo, hi) = extremes(training.iter().flat_map(|r| column.values[r.clone()].iter().copied()));
         lo.abs().max(hi.abs())
@@ -285,7 +285,7 @@ impl Table {
         let scale = if self.series.forecasts_changes() {
             let change = |p: usize| column.last_known(p + h) - column.last_known(p);
             let changes = training.iter().flat_map(|r| r.start..r.end.saturating_sub(h).max(r.start)).map(change);
-            // A straight line is forecast by what it always changes by.
+            // A straight line is scaled by its constant change.
             let always = changes.clone().next().filter(|c| c.abs() > 8.0 * f64::EPSILON * size);
             Scale::of(changes, size).or(always.map(|c| Scale { mean: c, deviation: c.abs() }))
         } else {
@@ -297,7 +297,7 @@ impl Table {
         })
     }
 
-    /// Says which columns never change where is trained.
+    /// Notes which columns never change in training.
     fn note_constants(&mut self, training: &[Range<usize>]) {
         let straight = |column: &Column| {
             let changes = || training.iter().flat_map(|r| r.start + 1..r.end).map(|p| column.last_known(p) - column.last_known(p - 1));
@@ -319,7 +319,7 @@ impl Table {
         self.sheet.notes.extend(notes);
     }
 
-    /// Some steps of series `g` in pieces of at most `most`, and how many steps before each, at most `warm_up`, are read with it.
+    /// Splits `steps` of series `g` into pieces of at most `most`, each with the number of steps, at most `warm_up`, that are read before it.
     pub fn pieces(&self, g: usize, steps: Range<usize>, most: usize, warm_up: usize) -> Vec<(Range<usize>, usize)> {
         let start = self.sheet.groups[g].rows.start;
         let piece = |first: usize| {
@@ -329,20 +329,20 @@ impl Table {
         steps.clone().step_by(most).map(piece).collect()
     }
 
-    /// Updates in windows of 64 steps that read as many steps as are held out.
+    /// Number of updates with windows of 64 steps that read as many steps as are held out.
     pub fn held_updates(&self, lanes: u32) -> u64 {
         let steps: usize = (0..self.sheet.groups.len()).map(|g| self.held_out(g).len()).sum();
         steps as u64 / (64 * u64::from(lanes))
     }
 
-    /// Lanes to train in where nobody says how many: few enough that each is long, or that an epoch has several updates.
+    /// Default number of lanes: few enough that each is long, or that an epoch has several updates.
     pub fn lanes(&self) -> u32 {
         let steps: usize = (0..self.sheet.groups.len()).map(|g| self.training(g).len()).sum();
         let pieces = if self.sheet.groups.len() == 1 { steps / 256 } else { steps / 2048 };
         pieces.clamp(1, 32) as u32
     }
 
-    /// N.
+    /// N: rows ahead.
     pub fn horizon(&self) -> usize {
         self.series.horizon as usize
     }
@@ -352,19 +352,19 @@ impl Table {
         self.sheet.rows()
     }
 
-    /// What the step of row p reads: `[features]`.
+    /// Writes the inputs of step p: `[features]`.
     pub fn read(&self, p: usize, out: &mut [f32]) {
         let first = self.series.reads_changes() && self.sheet.group(p).rows.start == p;
         for ((o, column), scale) in out.iter_mut().zip(&self.sheet.columns).zip(&self.series.inputs) {
             *o = match self.series.reads_changes() {
-                // Before the first row there is none that it differs from.
+                // The first row has no predecessor.
                 true if first => 0.0,
                 _ => scale.apply(self.as_read(column, p)),
             };
         }
     }
 
-    /// What the step of row p is to forecast: `[N, targets]`.
+    /// Writes the targets of step p: `[N, targets]`.
     ///
     /// # Panics
     /// If fewer than N rows follow.
@@ -376,7 +376,7 @@ impl Table {
         }
     }
 
-    /// The inputs of one step of several lanes, which read a row each; none where a lane is idle. Of each is told whether it goes on from its state.
+    /// The inputs of one step of several lanes, each of which reads a row, or is idle; `goes_on` tells whether a lane continues from its state.
     pub fn step(&self, places: &InputLayout, rows: &[Option<usize>], goes_on: impl Fn(usize) -> bool) -> SegmentInputs {
         let mut grid = Grid::new(places, 0..1, rows.len() as u32);
         let mut read = vec![0.0; self.series.features.len()];
@@ -389,7 +389,7 @@ impl Table {
         grid.finish()
     }
 
-    /// Puts into a grid what some steps of a lane read and forecast: the first reads row `from`. What would reach beyond the table is left out.
+    /// Fills in what some steps of a lane read and forecast; the first reads row `from`. Targets beyond the table are left out.
     pub(super) fn fill(&self, grid: &mut Grid<'_>, (steps, lane): (Range<u32>, u32), from: usize) {
         let (mut read, mut want) = (vec![0.0; self.series.features.len()], vec![0.0; self.series.width()]);
         for (p, t) in (from..).zip(steps) {
@@ -402,18 +402,18 @@ impl Table {
         }
     }
 
-    /// Steps of series `g` that train: none of what they forecast is held out.
+    /// Training steps of series `g`: none of their targets is held out.
     pub fn training(&self, g: usize) -> Range<usize> {
         self.sheet.groups[g].rows.start..self.held[g] - self.horizon()
     }
 
-    /// Steps of series `g` that are held out: all of what they forecast is; none where nothing is.
+    /// Held-out steps of series `g`: all of their targets are held out. Empty if nothing is.
     pub fn held_out(&self, g: usize) -> Range<usize> {
         let rows = &self.sheet.groups[g].rows;
         if self.held[g] == rows.end { rows.end..rows.end } else { self.held[g].saturating_sub(1).max(rows.start)..rows.end - self.horizon() }
     }
 
-    /// The forecasts, in the units of the targets, that the outputs of the step of row p are: `[N, targets]`.
+    /// Converts the outputs of step p to forecasts in the units of the targets: `[N, targets]`.
     pub fn forecast(&self, p: usize, outputs: &[f32]) -> Vec<f64> {
         let targets = self.series.targets.len();
         let last = |i: usize| if self.series.forecasts_changes() { self.sheet.target(i % targets).last_known(p) } else { 0.0 };
@@ -434,12 +434,12 @@ fn means(sheet: &Sheet, training: &[Range<usize>]) -> Result<Vec<f64>> {
     sheet.columns.iter().map(mean).collect()
 }
 
-/// Rows that are held out of a series of `rows`.
+/// Number of rows held out of a series of `rows`.
 fn held_of(rows: usize, horizon: usize, fraction: f64) -> usize {
     if fraction == 0.0 { 0 } else { ((rows as f64 * fraction).floor() as usize).max(horizon) }
 }
 
-/// The first held-out row of each series; series that are too short for that are left out, if others are not.
+/// The first held-out row of each series. Drops series that are too short, unless all are.
 fn hold_out(mut sheet: Sheet, horizon: u32, fraction: f64) -> Result<(Sheet, Vec<usize>)> {
     let horizon = horizon as usize;
     let fits = |rows: usize| held_of(rows, horizon, fraction) + horizon < rows;
@@ -463,7 +463,7 @@ fn hold_out(mut sheet: Sheet, horizon: u32, fraction: f64) -> Result<(Sheet, Vec
     Ok((sheet, held))
 }
 
-/// The fewest rows that fit, where `rows` do not: more never fit worse, so that their number is looked for by halves.
+/// The fewest rows that fit, by bisection, given that `rows` do not and `fits` is monotonic.
 fn least(fits: impl Fn(usize) -> bool, rows: usize) -> usize {
     let (mut few, mut needed) = (rows, rows + 1);
     while !fits(needed) && needed < usize::MAX / 4 {

@@ -1,4 +1,4 @@
-//! A text as a sequence of symbols that can be read from any place on, without a copy of it in memory; tokens alone are kept there.
+//! A text as a sequence of symbols with random access and without a copy in memory; only tokens are kept in memory.
 
 use super::cut::Cut;
 use super::encoded::Encoded;
@@ -12,24 +12,24 @@ use std::ops::Range;
 pub struct Symbols {
     text: Text,
     vocabulary: Vocabulary,
-    /// Symbol of every byte, [`u32::MAX`] for none; of use where a symbol is a byte or an ASCII character.
+    /// Symbol of every byte, or [`u32::MAX`]; used where a symbol is a byte or an ASCII character.
     table: [u32; 256],
-    /// What is read for other characters that are no symbols.
+    /// What to do with characters that are not symbols.
     unknown: Unknown,
     index: Index,
-    /// All of them, where they are tokens: 4 bytes each.
+    /// All symbols if they are tokens: 4 bytes each.
     encoded: Option<Encoded>,
     unit: &'static str,
     ends: LineEnds,
-    /// Characters that are no symbols, and how often each is there.
+    /// Characters that are not symbols, with their counts.
     foreign: Vec<(char, u64)>,
 }
 
 impl Symbols {
-    /// The symbols of a text, whose vocabulary is built from all of it.
+    /// The symbols of a text, with a vocabulary built from all of it.
     ///
     /// # Errors
-    /// [`Error::Input`] if characters are asked for and it is not UTF-8; [`Error::Usage`] for tokens, see [`Symbols::separated`].
+    /// [`Error::Input`] for characters if the text is not UTF-8; [`Error::Usage`] for tokens, see [`Symbols::separated`].
     pub fn new(text: Text, kind: Kind) -> Result<Self> {
         match kind {
             Kind::Characters => {
@@ -50,21 +50,19 @@ impl Symbols {
         Self::separated(text, vocabulary, None)
     }
 
-    /// The symbols of a text in a given vocabulary. If they are tokens, the text is encoded, without tokens that only mark its ends: as a stream in
-    /// pieces of up to 64 KiB, which end where lines do; or, with a separator, each sequence and each separator by itself, so that
-    /// [`Symbols::split`] can tell them apart.
+    /// The symbols of a text in a given vocabulary. Tokens are encoded without special tokens at the ends of the text: a stream in pieces of up to 64 KiB,
+    /// which end where lines do; or, with a separator, each sequence and each separator by itself, so that [`Symbols::split`] can tell them apart.
     ///
     /// # Errors
-    /// [`Error::Input`] if it has a character that the vocabulary lacks, saying which and where; or the tokenizer fails, or makes nothing of the
-    /// separator.
+    /// [`Error::Input`] if it has a character that the vocabulary lacks, saying which and where; or if the tokenizer fails, or makes nothing of the separator.
     pub fn separated(text: Text, vocabulary: Vocabulary, separator: Option<&str>) -> Result<Self> {
         Self::lenient(text, vocabulary, separator, Unknown::Refuse)
     }
 
-    /// As [`Symbols::separated`], with a word on characters that the vocabulary lacks.
+    /// Like [`Symbols::separated`], with a choice of what to do with characters that the vocabulary lacks.
     ///
     /// # Errors
-    /// As there; [`Error::Usage`] if they can't be read so.
+    /// As [`Symbols::separated`]; [`Error::Usage`] if `unknown` does not fit the vocabulary.
     pub fn lenient(text: Text, vocabulary: Vocabulary, separator: Option<&str>, unknown: Unknown) -> Result<Self> {
         vocabulary.check(unknown)?;
         if vocabulary.kind() == Kind::Characters {
@@ -79,7 +77,7 @@ impl Symbols {
         Ok(Symbols { text, vocabulary, table, unknown, index, encoded, unit, ends, foreign: Vec::new() })
     }
 
-    /// Those of characters.
+    /// The symbols of a scanned text of characters.
     fn scanned(text: Text, vocabulary: Vocabulary, scan: Scan, unknown: Unknown) -> Result<Self> {
         let foreign: Vec<(char, u64)> = scan.characters.into_iter().filter(|(c, _)| vocabulary.index(*c).is_none()).collect();
         let index = match unknown {
@@ -99,12 +97,12 @@ impl Symbols {
         Ok(symbols)
     }
 
-    /// The index of a character, or of what is read for it.
+    /// The index of a character, or of its replacement.
     fn symbol(&self, c: char) -> Option<u32> {
         self.vocabulary.index(c).or_else(|| self.vocabulary.index(self.unknown.symbol()?))
     }
 
-    /// The same under another word for what a symbol is.
+    /// Renames what a symbol is called.
     #[must_use]
     pub(super) fn called(self, unit: &'static str) -> Self {
         Symbols { unit, ..self }
@@ -125,27 +123,27 @@ impl Symbols {
         self.index.len
     }
 
-    /// Whether there is none.
+    /// Whether there are no symbols.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Tokens that stand for what the tokenizer has no other for.
+    /// Number of unknown tokens.
     pub fn unknown(&self) -> u64 {
         self.encoded.as_ref().map_or(0, |e| e.unknown)
     }
 
-    /// Whether the text's beginning is another one, when it is written again from its tokens: its case, or its spaces, say.
+    /// Whether decoding the tokens changes the beginning of the text: its case or spaces, say.
     pub fn altered(&self) -> bool {
         self.encoded.as_ref().is_some_and(|e| e.altered)
     }
 
-    /// How many characters are no symbols, and were left out or read as another one.
+    /// Number of characters that are not symbols, and were skipped or replaced.
     pub fn foreign(&self) -> u64 {
         self.foreign.iter().map(|f| f.1).sum()
     }
 
-    /// What a user should know of how the text was read: its line ends, and characters that are no symbols.
+    /// Notes for the user on how the text was read: its line ends, and characters that are not symbols.
     pub fn notes(&self) -> Vec<String> {
         let name = &self.text.name;
         let ends = self.ends.note().filter(|_| self.vocabulary.joins_line_ends()).map(|note| format!("note: {name}: {note}"));
@@ -161,18 +159,18 @@ impl Symbols {
         ends.into_iter().chain(foreign).collect()
     }
 
-    /// What a symbol is called: characters, bytes or tokens; symbols where they are generated.
+    /// What a symbol is called: characters, bytes or tokens; symbols if they are generated.
     pub fn unit(&self) -> &'static str {
         self.unit
     }
 
-    /// Reads the symbols from place `from` on.
+    /// Reads the symbols from position `from` on.
     ///
     /// # Errors
     /// [`Error::Input`] if another program has changed the text since it was opened, or it can't be read.
     ///
     /// # Panics
-    /// If that is beyond the end.
+    /// If they exceed the end.
     pub fn read(&self, from: u64, out: &mut [u32]) -> Result<()> {
         assert!(from + out.len() as u64 <= self.len(), "{} symbols at {from} of {}", out.len(), self.len());
         if let Some(encoded) = &self.encoded {
@@ -198,19 +196,19 @@ impl Symbols {
         })
     }
 
-    /// Some bytes of the text that are whole characters.
+    /// A range of the text's bytes that holds whole characters.
     fn content(&self, bytes: Range<u64>) -> Result<String> {
         let at = bytes.start;
         String::from_utf8(self.text.bytes(bytes)?).map_err(|_| self.text.changed(at))
     }
 
-    /// The characters that are read of a piece of the text.
+    /// The characters of a piece of the text as read.
     fn characters<'a>(&'a self, content: &'a str) -> impl Iterator<Item = char> + 'a {
         let skips = self.unknown == Unknown::Skip;
         characters(content, self.vocabulary.joins_line_ends()).map(|(_, c)| c).filter(move |c| !skips || self.vocabulary.index(*c).is_some())
     }
 
-    /// Bytes of the text that the symbols in a range of places stand for, a line's end as one.
+    /// Number of bytes that the symbols in a range stand for, with a line end counted as one.
     ///
     /// # Errors
     /// [`Error::Input`] if another program has changed the text since it was opened, or it can't be read.
@@ -218,7 +216,7 @@ impl Symbols {
         Ok(self.byte(places.end)?.saturating_sub(self.byte(places.start)?))
     }
 
-    /// Bytes of all that stands before a symbol.
+    /// Number of bytes before a symbol.
     fn byte(&self, place: u64) -> Result<u64> {
         let place = place.min(self.len());
         if let (Some(encoded), Some(tokenizer)) = (&self.encoded, self.vocabulary.tokenizer()) {
@@ -237,10 +235,10 @@ impl Symbols {
         Ok(before + self.characters(&content).take(rest).map(|c| c.len_utf8() as u64).sum::<u64>())
     }
 
-    /// The places between separators, each with the separator after it: `[start of the text, end of the text, end of the separator]`.
+    /// The parts between separators, each with the end of its separator: `(start..end of the text, end of the separator)`.
     ///
     /// # Errors
-    /// [`Error::Usage`] if they are tokens that were made for no separator, or another one; [`Error::Input`] if the text can't be read.
+    /// [`Error::Usage`] if they are tokens that were made without this separator; [`Error::Input`] if the text can't be read.
     pub fn split(&self, separator: &str) -> Result<Vec<(Range<u64>, u64)>> {
         let separator = self.vocabulary.line_ends(separator);
         if let Some(encoded) = &self.encoded {
@@ -263,21 +261,21 @@ impl Symbols {
         Ok(cut.finish(self.len()))
     }
 
-    /// A piece of the text as it is read.
+    /// A piece of the text as read.
     fn written<'a>(&self, piece: &'a str) -> Cow<'a, str> {
         match self.unknown {
             _ if self.foreign.is_empty() => self.vocabulary.line_ends(piece),
             Unknown::Skip => self.characters(piece).collect(),
-            // A separator may hold the symbol that is read for others.
+            // A separator may contain the replacement symbol.
             _ => self.characters(piece).map(|c| if self.vocabulary.index(c).is_some() { c } else { self.unknown.symbol().unwrap_or(c) }).collect(),
         }
     }
 }
 
-/// Characters that a note lists.
+/// Number of characters that a note lists.
 const LISTED: usize = 8;
 
-/// The message for the first character that is no symbol.
+/// The error for the first character that is not a symbol.
 fn first_unknown(text: &Text, vocabulary: &Vocabulary) -> Error {
     let (mut line, mut found) = (1, None);
     let read = text.characters(|at, piece| {
@@ -301,7 +299,7 @@ fn first_unknown(text: &Text, vocabulary: &Vocabulary) -> Error {
 mod tests {
     use super::*;
 
-    /// A text of characters of 1 to 4 bytes, over several blocks.
+    /// Characters of 1 to 4 bytes, over several blocks.
     fn mixed() -> String {
         (0..1500u32).map(|i| ['a', 'é', '→', '🦀', '\n'][(i * i / 3 % 5) as usize]).collect()
     }
@@ -352,7 +350,7 @@ mod tests {
             assert!(expected.notes().is_empty());
             let all = all_of(&expected);
             let mixed_ends = lf.split_inclusive('\n').zip(["\r\n", "\n", "\r"].into_iter().cycle()).map(|(l, end)| l.replace('\n', end)).collect::<String>();
-            // "\r" before "\n" would be one line's end, not two.
+            // "\r" before "\n" would be one line end, not two.
             let mixed_ends = if mixed_ends.contains("\r\r\n") || lf.contains("\n\n") { lf.replace('\n', "\r\n") } else { mixed_ends };
             for (other, note) in [(lf.replace('\n', "\r\n"), "CRLF"), (lf.replace('\n', "\r"), "CR;"), (mixed_ends, "line ends"), (format!("\u{feff}{lf}"), "")]
             {
@@ -422,7 +420,7 @@ mod tests {
         assert!(["", "symbol", "symbol:", "symbol:ab", "symbol:\\q", "skipped"].iter().all(|u| u.parse::<Unknown>().is_err()));
     }
 
-    /// What another program does to a file is an error, whatever it is.
+    /// Any change by another program is an error.
     #[test]
     fn a_file_that_changes_is_an_error() {
         let path = std::env::temp_dir().join(format!("retrograd-changes-{}.txt", std::process::id()));

@@ -1,7 +1,7 @@
-//! Synthetic tasks: finite sequences with a question at their end, whose answer was seen a known number of steps before.
+//! Synthetic tasks: finite sequences that end with a question about something seen a known number of steps before.
 //!
-//! A sequence is a piece of a generated text: the symbols that are read, one a step, and after them the answers. Only the steps at which
-//! an answer is due are scored, see [`super::Sequences::asked`].
+//! A sequence is a piece of a generated text: the input symbols, one per step, followed by the
+//! answers. Only the steps at which an answer is due are scored, see [`super::Sequences::asked`].
 
 use super::{Kind, Symbols, Text, Vocabulary};
 use crate::error::{Error, Result};
@@ -15,35 +15,35 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum SyntheticTask {
-    /// The adding problem over symbols: this many digits, of which one in each half is marked; at the last step their sum is due.
+    /// The adding problem over symbols: n digits, one of which is marked in each half; their sum is due at the last step.
     Adding(u32),
-    /// Copy memory: 10 symbols of 8, this many steps less one of blanks, a delimiter, 10 blanks, at which the 10 symbols are due.
+    /// Copy memory: 10 symbols out of 8, n - 1 blanks, a delimiter, and 10 blanks at which the 10 symbols are due.
     Copy(u32),
-    /// Delayed recall: a cue, distractors, a mark, at which the cue is due.
+    /// Delayed recall: a cue, distractors, and a mark at which the cue is due.
     Recall {
-        /// Cues there are, and distractors there are, which are other symbols.
+        /// Number of different cues, and of different distractors, which are other symbols.
         symbols: u32,
-        /// Distractors between the cue and the mark.
+        /// Number of distractors between the cue and the mark.
         delay: u32,
     },
 }
 
-/// Which of the sequences of a seed.
+/// Selects the sequences of a seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Set {
-    /// Those of a run, trained on and held out.
+    /// Those of a run, for training and validation.
     Run,
-    /// Others, to evaluate on.
+    /// Others, for evaluation.
     Fresh,
 }
 
-/// Symbols to copy, and how many there are of them.
+/// Number of symbols to copy, and number of different ones.
 const COPIED: u32 = 10;
 const COPY_SYMBOLS: u32 = 8;
-/// Most steps between question and answer, and most cues.
+/// Upper bounds of the delay and of the number of cues.
 const MOST_STEPS: u32 = 1_000_000;
 const MOST_CUES: u32 = 1000;
-/// Most symbols of all sequences together.
+/// Upper bound of the total number of symbols.
 const MOST_SYMBOLS: u64 = 1 << 30;
 
 impl SyntheticTask {
@@ -56,12 +56,12 @@ impl SyntheticTask {
         }
     }
 
-    /// Its last steps, at which an answer is due: those that are scored.
+    /// Number of answers: that of scored steps, which are the last ones.
     pub fn answers(self) -> u32 {
         if let SyntheticTask::Copy(_) = self { COPIED } else { 1 }
     }
 
-    /// V.
+    /// V: size of the vocabulary.
     pub fn vocabulary(self) -> u32 {
         match self {
             // Digits, marked digits, sums.
@@ -73,7 +73,7 @@ impl SyntheticTask {
         }
     }
 
-    /// The largest share of right answers that can be given without looking at the sequence.
+    /// The best accuracy without looking at the sequence.
     pub fn chance(self) -> f64 {
         match self {
             SyntheticTask::Adding(_) => 0.1,
@@ -82,7 +82,7 @@ impl SyntheticTask {
         }
     }
 
-    /// The lowest mean loss of such answers, nats.
+    /// The lowest mean loss of such answers, in nats.
     pub fn baseline(self) -> f64 {
         match self {
             // The entropy of the sum of two digits.
@@ -91,10 +91,10 @@ impl SyntheticTask {
         }
     }
 
-    /// `count` sequences one after the other, `steps() + answers()` symbols each, drawn from a seed.
+    /// `count` sequences, `steps() + answers()` symbols each, concatenated; sampled from a seed.
     ///
     /// # Errors
-    /// [`Error::Usage`] if they are too many.
+    /// [`Error::Usage`] if they have too many symbols.
     pub fn symbols(self, seed: u64, set: Set, count: u64) -> Result<Symbols> {
         let all = count.saturating_mul(u64::from(self.steps() + self.answers()));
         if all > MOST_SYMBOLS {
@@ -103,7 +103,7 @@ impl SyntheticTask {
                 self.steps()
             )));
         }
-        // Another key than that of initial weights, packings and cuts, which have the same seed.
+        // A different key from initial weights, packings and cuts, which use the same seed.
         let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0073_796e_7468_6574);
         rng.set_stream(u64::from(set == Set::Fresh));
         let names: Vec<char> = (0..self.vocabulary()).map(name).collect();
@@ -117,7 +117,7 @@ impl SyntheticTask {
         Ok(Symbols::with(Text::given(&format!("task {self}"), text), Vocabulary::new(Kind::Characters, &names)?)?.called("symbols"))
     }
 
-    /// One sequence: the indices that are read, then those of the answers.
+    /// One sequence: the indices of its inputs, then those of its answers.
     fn draw(self, rng: &mut ChaCha8Rng, out: &mut Vec<u32>) {
         match self {
             SyntheticTask::Adding(steps) => {
@@ -144,7 +144,7 @@ impl SyntheticTask {
     }
 }
 
-/// The character of an index: in the order of code points, the first of them printable and one byte long.
+/// The character of an index, in code point order; the first are printable and one byte long.
 fn name(index: u32) -> char {
     const PRINTABLE: u32 = 0x7f - 0x21;
     char::from_u32(if index < PRINTABLE { 0x21 + index } else { 0x100 + index - PRINTABLE }).unwrap_or(char::REPLACEMENT_CHARACTER)
@@ -202,7 +202,7 @@ impl From<SyntheticTask> for String {
 mod tests {
     use super::*;
 
-    /// Sequences as indices, cut into what is read and what is answered.
+    /// Sequences as indices: `(inputs, answers)`.
     fn sequences(task: &str, seed: u64, set: Set, count: u64) -> Vec<(Vec<u32>, Vec<u32>)> {
         let task: SyntheticTask = task.parse().unwrap();
         let symbols = task.symbols(seed, set, count).unwrap();
@@ -253,7 +253,7 @@ mod tests {
         }
     }
 
-    /// What a guess can reach, counted on many sequences.
+    /// Counts the best guesses on many sequences.
     #[test]
     fn chance_is_the_share_of_the_likeliest_answer() {
         for task in ["recall:5,1", "copy:1", "adding:4"] {

@@ -1,4 +1,4 @@
-//! Texts: files that are read by position, however long, or bytes in memory.
+//! Texts: files of any length with random access, or bytes in memory.
 
 use super::encoding::{self, BOM};
 use super::raw::Raw;
@@ -12,23 +12,23 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// Bytes that are read at once where all of a text is.
+/// Bytes read at once in a pass over a text.
 const PIECE: usize = 1 << 20;
 
-/// What came through pipes, by what it was called: who opens one again gets the same, since it can be read only once.
+/// Contents of pipes by path: opening one again returns the same content, since a pipe can be read only once.
 static PIPED: Mutex<BTreeMap<PathBuf, Arc<Vec<u8>>>> = Mutex::new(BTreeMap::new());
 
-/// A text and where it comes from.
+/// A text and its source.
 pub struct Text {
-    /// Its path, or what else tells it from others.
+    /// Its path, or another name.
     pub name: String,
-    /// Its path, if it is a file that can be opened again; none for what came through a pipe.
+    /// Its path, if it is a file that can be opened again; `None` for piped content.
     pub path: Option<PathBuf>,
     raw: Raw,
     checksum: OnceLock<String>,
-    /// What a user can do besides where it is no text.
+    /// Alternative offered to the user if it is not text.
     otherwise: Option<&'static str>,
-    /// And where a model does not know a character of it.
+    /// Alternative offered if it has a character that a model does not know.
     unknown: Option<&'static str>,
 }
 
@@ -43,8 +43,8 @@ impl Text {
         Text { name: name.to_string(), path: None, raw: Raw::Batch(Arc::new(content.into())), checksum: OnceLock::new(), otherwise: None, unknown: None }
     }
 
-    /// Opens a file. It is read as it is needed and takes no memory, however long it is. What can be read only once (`-` for standard input, a
-    /// pipe) is read into memory, and has no path.
+    /// Opens a file. It is read on demand and takes no memory, however long it is. Sources that can
+    /// be read only once (`-` for standard input, a pipe) are read into memory and have no path.
     ///
     /// # Errors
     /// [`Error::Input`] if it can't be read, is a directory or a device, or is empty.
@@ -52,7 +52,7 @@ impl Text {
         Self::open_as(path, "the path of a text file")
     }
 
-    /// The same, where something else than a text is expected.
+    /// Opens a file that should hold what `expected` says.
     fn open_as(path: &Path, expected: &str) -> Result<Self> {
         let piped = path.as_os_str() == "-";
         let name = if piped || path == Path::new("/dev/stdin") { "standard input".to_string() } else { path.display().to_string() };
@@ -64,7 +64,7 @@ impl Text {
         Ok(text)
     }
 
-    /// What can be read once.
+    /// Reads a source that can be read only once, or returns its content if it has been read.
     fn piped<R: Read>(name: &str, path: &Path, open: impl FnOnce() -> std::io::Result<R>) -> std::io::Result<Self> {
         let mut known = PIPED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let content = match known.get(path) {
@@ -90,7 +90,7 @@ impl Text {
         if !kind.is_file() {
             return Self::piped(name, path, || File::open(path));
         }
-        // /dev/stdin and its like are another file in each process. After them may be one with a path of its own, or one that has none any more.
+        // /dev/stdin and the like are a different file in each process. They may lead to a file with a path of its own, or to one that no longer has any.
         let of_a_process = path.starts_with("/dev") || path.starts_with("/proc");
         let lasting = if of_a_process { fs::canonicalize(path).ok().filter(|p| p.is_file()) } else { Some(std::path::absolute(path)?) };
         let Some(path) = lasting else { return Self::piped(name, path, || File::open(path)) };
@@ -99,37 +99,37 @@ impl Text {
         Ok(Text { name: name.to_string(), path: Some(path), raw: Raw::File { file, len }, checksum: OnceLock::new(), otherwise: None, unknown: None })
     }
 
-    /// The same, with what a user can do besides where it turns out to be no text, in the words of a message.
+    /// Sets the alternative offered, in the words of a message, if it turns out not to be text.
     #[must_use]
     pub fn or(self, otherwise: &'static str) -> Self {
         Text { otherwise: Some(otherwise), ..self }
     }
 
-    /// The same, with what a user can do where a model does not know a character of it, in the words of a message.
+    /// Sets the alternative offered, in the words of a message, if a model does not know one of its characters.
     #[must_use]
     pub fn or_for_unknown(self, otherwise: &'static str) -> Self {
         Text { unknown: Some(otherwise), ..self }
     }
 
-    /// What that is.
+    /// That alternative, for the end of a message.
     pub(super) fn for_unknown(&self) -> String {
         self.unknown.map_or(String::new(), |o| format!("; {o}"))
     }
 
-    /// Bytes; of a file, those that it had when it was opened.
+    /// Length in bytes; that of a file when it was opened.
     pub fn len(&self) -> u64 {
         self.raw.len()
     }
 
-    /// Whether there is none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Reads the bytes from place `at` on.
+    /// Reads the bytes from `at` on.
     ///
     /// # Errors
-    /// [`Error::Input`] if it can't be read, or another program has cut it short.
+    /// [`Error::Input`] if it can't be read, or another program has truncated it.
     pub fn read(&self, at: u64, out: &mut [u8]) -> Result<()> {
         match self.raw.read(at, out) {
             Ok(true) => Ok(()),
@@ -143,7 +143,7 @@ impl Text {
         }
     }
 
-    /// The bytes in a range of places.
+    /// The bytes in a range.
     ///
     /// # Errors
     /// As [`Text::read`].
@@ -153,8 +153,7 @@ impl Text {
         Ok(bytes)
     }
 
-    /// Gives all bytes in their order to `take`, which says how many of those that it is given it has done with; what is left comes again before
-    /// the next. It is told where they begin, and whether they are the last.
+    /// Passes all bytes in order to `take(offset, bytes, last)`, which returns how many it has consumed; the rest comes again with the next piece.
     pub(super) fn pieces(&self, mut take: impl FnMut(u64, &[u8], bool) -> Result<usize>) -> Result<()> {
         let len = self.len();
         let mut buffer = vec![0; PIECE.min(len as usize)];
@@ -174,8 +173,8 @@ impl Text {
         }
     }
 
-    /// Gives all characters in their order, with the byte at which they begin: in pieces of whole characters that never end between the two of
-    /// "\r\n". A byte order mark at the start is left out.
+    /// Passes all characters in order to `each`, with the byte at which they begin: in pieces
+    /// of whole characters that never split "\r\n". Skips a byte order mark at the start.
     ///
     /// # Errors
     /// [`Error::Input`] if it is not UTF-8, saying what it is instead and what to do; or as [`Text::read`].
@@ -190,14 +189,14 @@ impl Text {
                 Err(e) if e.error_len().is_none() && !last => std::str::from_utf8(&bytes[mark..mark + e.valid_up_to()]).unwrap_or_default(),
                 Err(e) => return Err(self.no_text(at + (mark + e.valid_up_to()) as u64)),
             };
-            // What comes may be the "\n" that belongs to it.
+            // The next piece may begin with the "\n" that belongs to it.
             let content = content.strip_suffix('\r').filter(|_| !last).unwrap_or(content);
             each(at + mark as u64, content)?;
             Ok(mark + content.len())
         })
     }
 
-    /// What it is, and what to do, where the byte at `at` is not UTF-8.
+    /// The error for a text with an invalid byte at `at`: what it is, and what to do.
     fn no_text(&self, at: u64) -> Error {
         let window = |from: u64, most: u64| self.bytes(from..(from + most).min(self.len())).unwrap_or_default();
         let (head, around) = (window(0, 1 << 16), window(at.saturating_sub(1 << 15), 1 << 16));
@@ -212,7 +211,7 @@ impl Text {
         Error::Input(encoding::refusal(&self.name, self.path.as_deref(), &head, &around, &place, self.otherwise))
     }
 
-    /// All of it as characters: without a byte order mark, and each line's end as "\n", whether it is "\n", "\r\n" or "\r".
+    /// The whole text, without a byte order mark, and with "\n" for each line end ("\n", "\r\n" or "\r").
     ///
     /// # Errors
     /// [`Error::Input`] if it is not UTF-8, saying what it is instead and what to do; or if it can't be read.
@@ -225,7 +224,7 @@ impl Text {
         Ok(all)
     }
 
-    /// The message for content that is not what it was when the text was opened.
+    /// The error for content that has changed since the text was opened.
     pub(super) fn changed(&self, at: u64) -> Error {
         Error::Input(format!(
             "{} was changed while it was read: near byte {at} there is not what was there when it was opened; put it back as it was",
@@ -233,7 +232,7 @@ impl Text {
         ))
     }
 
-    /// A checksum of its first bytes.
+    /// A checksum of the first `first` bytes.
     ///
     /// # Errors
     /// As [`Text::read`].
@@ -248,7 +247,7 @@ impl Text {
         Ok(hasher.digits())
     }
 
-    /// A checksum of the bytes.
+    /// A checksum of all bytes.
     ///
     /// # Errors
     /// As [`Text::read`].
@@ -260,8 +259,7 @@ impl Text {
     }
 }
 
-/// All of a file that is read at once, such as JSON or a configuration, see [`Text::utf8`]; `expected` is what it should be, in the words of a
-/// message.
+/// Reads a whole file such as JSON or a configuration, see [`Text::utf8`]; `expected` says what it should be, in the words of a message.
 ///
 /// # Errors
 /// [`Error::Input`] if it can't be read, or is not UTF-8, saying what it is instead and what to do.
@@ -269,7 +267,7 @@ pub fn whole(path: &Path, expected: &str) -> Result<String> {
     Text::open_as(path, expected)?.utf8()
 }
 
-/// Every line's end as "\n".
+/// Replaces every line end by "\n".
 pub(super) fn with_lf(text: &str) -> Cow<'_, str> {
     match memchr::memchr(b'\r', text.as_bytes()) {
         Some(_) => text.replace("\r\n", "\n").replace('\r', "\n").into(),
@@ -277,7 +275,7 @@ pub(super) fn with_lf(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether bytes of such a file never end, or it is no file but a disk. Terminals are read to their end.
+/// Whether a file of this type is a disk or has no end. Terminals are read to their end.
 #[cfg(unix)]
 fn endless(kind: fs::FileType) -> bool {
     use std::os::unix::fs::FileTypeExt;

@@ -1,10 +1,10 @@
-//! Tokenizers as Hugging Face's `tokenizers` writes them to a `tokenizer.json`.
+//! Tokenizers in the `tokenizer.json` format of Hugging Face's `tokenizers`.
 
 use crate::data::whole;
 use crate::error::{Error, Result, caught};
 use std::path::Path;
 
-/// A tokenizer: from text to tokens and back.
+/// A tokenizer: text to tokens and back.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     json: String,
@@ -16,17 +16,17 @@ impl Tokenizer {
     /// Reads a file.
     ///
     /// # Errors
-    /// [`Error::Input`] if it can't be read, or is not that of a tokenizer.
+    /// [`Error::Input`] if it can't be read, or holds no tokenizer.
     pub fn open(path: &Path) -> Result<Self> {
         let wrong = |e: &dyn std::fmt::Display| Error::Input(format!("{}: {e}", path.display()));
         let json = whole(path, "the tokenizer.json of a Hugging Face tokenizer")?;
         Self::new(json).map_err(|e| wrong(&e))
     }
 
-    /// The tokenizer that a file's content describes. It neither cuts a text short nor pads it, whatever the file says of that.
+    /// The tokenizer that a file's content describes, without its truncation and padding.
     ///
     /// # Errors
-    /// [`Error::Input`] if it is not JSON, describes no tokenizer, or one without tokens or that draws lots.
+    /// [`Error::Input`] if it is not JSON, describes no tokenizer, or one without tokens or with dropout.
     pub fn new(json: String) -> Result<Self> {
         let wrong = |what: &str| Error::Input(format!("{what}; give the tokenizer.json of a Hugging Face tokenizer"));
         let value: serde_json::Value = serde_json::from_str(&json).map_err(|e| wrong(&format!("not JSON ({e})")))?;
@@ -41,7 +41,7 @@ impl Tokenizer {
         let Some((last, largest)) = tokens.iter().max_by_key(|t| t.1).map(|(token, id)| (token.clone(), *id)) else {
             return Err(wrong("it has no tokens"));
         };
-        // Gaps are outputs that never come; some tokenizers have a few.
+        // Gaps are outputs that never occur; some tokenizers have a few.
         if u64::from(largest) >= 2 * tokens.len() as u64 {
             return Err(wrong(&format!("its token {last:?} has the id {largest}, of only {} tokens", tokens.len())));
         }
@@ -59,25 +59,25 @@ impl Tokenizer {
         self.len
     }
 
-    /// Whether there is no token.
+    /// Whether it has no tokens.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The token that stands for what it has no other for, if there is one.
+    /// The unknown token, if there is one.
     pub fn unknown(&self) -> Option<u32> {
         self.unknown
     }
 
-    /// How a token is spelled in the file; empty where an id has none.
+    /// The spelling of a token in the file; empty if the id has none.
     pub fn spelled(&self, id: u32) -> String {
         self.inner.id_to_token(id).unwrap_or_default()
     }
 
-    /// The tokens of a text, without any that only mark its ends.
+    /// The tokens of a text, without special tokens at its ends.
     ///
     /// # Errors
-    /// [`Error::Input`] if the tokenizer can't.
+    /// [`Error::Input`] if the tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = answer(|| self.inner.encode_fast(text, false)).map_err(|e| failed(&e))?;
         match encoding.get_ids().iter().find(|id| **id >= self.len) {
@@ -86,19 +86,19 @@ impl Tokenizer {
         }
     }
 
-    /// The byte of a text at which what each of its tokens stands for begins.
+    /// The byte at which each token of a text begins.
     ///
     /// # Errors
-    /// [`Error::Input`] if the tokenizer can't.
+    /// [`Error::Input`] if the tokenizer fails.
     pub fn starts(&self, text: &str) -> Result<Vec<usize>> {
         let encoding = answer(|| self.inner.encode(text, false)).map_err(|e| failed(&e))?;
         Ok(encoding.get_offsets().iter().map(|o| o.0).collect())
     }
 
-    /// The text of tokens. Bytes that make no character become U+FFFD.
+    /// The text of tokens. Invalid bytes become U+FFFD.
     ///
     /// # Errors
-    /// [`Error::Input`] if the tokenizer can't.
+    /// [`Error::Input`] if the tokenizer fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
         answer(|| self.inner.decode(ids, false)).map_err(|e| failed(&e))
     }
@@ -108,7 +108,7 @@ fn failed(e: &str) -> Error {
     Error::Input(format!("the tokenizer fails: {e}"))
 }
 
-/// What the crate answers, in one line if it is an error; a file can be made such that it panics.
+/// The result of a call, with its error in one line; panics, which crafted files can cause, are errors too.
 fn answer<T>(call: impl FnOnce() -> tokenizers::Result<T>) -> std::result::Result<T, String> {
     let line = |e: tokenizers::Error| e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
     caught(call).and_then(|done| done.map_err(line))
@@ -120,7 +120,7 @@ impl std::fmt::Debug for Tokenizer {
     }
 }
 
-/// Equal are tokenizers whose files are.
+/// Tokenizers are equal if their files are.
 impl PartialEq for Tokenizer {
     fn eq(&self, other: &Self) -> bool {
         self.json == other.json

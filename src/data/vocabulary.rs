@@ -8,20 +8,20 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What is done with a character of a text that a model does not know.
+/// What to do with a character that a model does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unknown {
-    /// It is an error.
+    /// Fail.
     #[default]
     Refuse,
-    /// It is left out, as if it were not there.
+    /// Skip it.
     Skip,
-    /// This one is read in its place.
+    /// Read this one instead.
     Symbol(char),
 }
 
 impl Unknown {
-    /// The symbol that is read in the place of others, where one is.
+    /// The replacement symbol, if there is one.
     pub fn symbol(self) -> Option<char> {
         if let Unknown::Symbol(c) = self { Some(c) } else { None }
     }
@@ -45,7 +45,7 @@ impl FromStr for Unknown {
     }
 }
 
-/// What a symbol is.
+/// The kind of a symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -54,7 +54,7 @@ pub enum Kind {
     Characters,
     /// A byte of any file.
     Bytes,
-    /// What a tokenizer makes of a UTF-8 text.
+    /// A token of a UTF-8 text.
     Tokens,
 }
 
@@ -62,7 +62,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vocabulary {
     kind: Kind,
-    /// None where there is a tokenizer.
+    /// Empty if there is a tokenizer.
     symbols: Vec<char>,
     tokenizer: Option<Arc<Tokenizer>>,
 }
@@ -85,7 +85,7 @@ impl Vocabulary {
         Vocabulary { kind: Kind::Characters, symbols, tokenizer: None }
     }
 
-    /// The same and some more, and of each symbol, its index before; none if it is new. Itself where symbols are not characters.
+    /// Adds characters. Also returns the old index of each symbol, `None` for new ones. Changes nothing if symbols are not characters.
     pub fn extended(&self, more: &[char]) -> (Self, Vec<Option<u32>>) {
         let mut symbols = self.symbols.clone();
         if self.kind == Kind::Characters {
@@ -97,7 +97,7 @@ impl Vocabulary {
         (Vocabulary { symbols, ..self.clone() }, before)
     }
 
-    /// Whether lines end alike, however they do: "\r\n" and "\r" are read as "\n". Not so in bytes, nor where "\r" is a symbol of its own.
+    /// Whether "\r\n" and "\r" are read as "\n". False for bytes, and if "\r" is a symbol.
     pub fn joins_line_ends(&self) -> bool {
         match self.kind {
             Kind::Bytes => false,
@@ -106,15 +106,15 @@ impl Vocabulary {
         }
     }
 
-    /// A text with the line ends that are read.
+    /// A text with its line ends as read.
     pub fn line_ends<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.joins_line_ends() { with_lf(text) } else { text.into() }
     }
 
-    /// A short text without the characters that are not known, or with another one for each; and how many there are.
+    /// A short text with unknown characters skipped or replaced, and the number of them.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the other one is not known either.
+    /// [`Error::Usage`] if the replacement is unknown too.
     pub fn fitted(&self, text: &str, unknown: Unknown) -> Result<(String, u64)> {
         self.check(unknown)?;
         let (mut fitted, mut count) = (String::new(), 0);
@@ -130,10 +130,10 @@ impl Vocabulary {
         Ok((fitted, count))
     }
 
-    /// Whether unknown characters can be read so.
+    /// Checks that unknown characters can be treated like this.
     ///
     /// # Errors
-    /// [`Error::Usage`] if symbols are not characters, or the one to read instead is not known.
+    /// [`Error::Usage`] if symbols are not characters, or the replacement is unknown.
     pub fn check(&self, unknown: Unknown) -> Result<()> {
         match unknown {
             Unknown::Refuse => Ok(()),
@@ -159,10 +159,10 @@ impl Vocabulary {
         Vocabulary { kind: Kind::Tokens, symbols: Vec::new(), tokenizer: Some(Arc::new(tokenizer)) }
     }
 
-    /// The symbols given as text, in the order of their indices; a byte as the character with its number.
+    /// The symbols given as text, in index order; a byte as the character with its number.
     ///
     /// # Errors
-    /// [`Error::Input`] if they are not what a vocabulary of this kind holds.
+    /// [`Error::Input`] if they are not a vocabulary of this kind.
     pub fn new(kind: Kind, symbols: &[String]) -> Result<Self> {
         let one = |s: &String| {
             let mut chars = s.chars();
@@ -181,12 +181,12 @@ impl Vocabulary {
         Ok(Vocabulary { kind, symbols, tokenizer: None })
     }
 
-    /// What a symbol is.
+    /// The kind of its symbols.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What makes tokens of a text, where symbols are tokens.
+    /// The tokenizer, if symbols are tokens.
     pub fn tokenizer(&self) -> Option<&Tokenizer> {
         self.tokenizer.as_deref()
     }
@@ -196,12 +196,12 @@ impl Vocabulary {
         self.tokenizer().map_or(self.symbols.len() as u32, Tokenizer::len)
     }
 
-    /// Whether there is no symbol.
+    /// Whether it has no symbols.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The symbols as text, in the order of their indices; tokens as their tokenizer spells them.
+    /// The symbols as text, in index order; tokens as their tokenizer spells them.
     pub fn symbols(&self) -> Vec<String> {
         match self.tokenizer() {
             Some(tokenizer) => (0..tokenizer.len()).map(|id| tokenizer.spelled(id)).collect(),
@@ -209,17 +209,17 @@ impl Vocabulary {
         }
     }
 
-    /// The index of a character; for bytes, of the one with this number.
+    /// The index of a character, or of the byte with this number.
     pub fn index(&self, symbol: char) -> Option<u32> {
         self.symbols.binary_search(&symbol).ok().map(|i| i as u32)
     }
 
-    /// What writes symbols as text, after some that are written already.
+    /// A writer of symbols as text that continues after `before`.
     pub fn writer(&self, before: &[u32]) -> Writer<'_> {
         Writer::new(self, before)
     }
 
-    /// Appends the UTF-8 text of a character, or a byte; or of a token as if it stood alone, which [`Vocabulary::writer`] does better.
+    /// Appends the UTF-8 text of a character or token, or a byte. Tokens are decoded in isolation, which [`Vocabulary::writer`] does better.
     pub fn write(&self, index: u32, out: &mut Vec<u8>) {
         if let Some(text) = self.tokenizer().and_then(|t| t.decode(&[index]).ok()) {
             return out.extend_from_slice(text.as_bytes());
@@ -235,7 +235,7 @@ impl Vocabulary {
     /// The indices of a short text's symbols.
     ///
     /// # Errors
-    /// [`Error::Input`] naming the first character that is not in the vocabulary, and where it stands; or if a tokenizer fails.
+    /// [`Error::Input`] naming the first character that is not in the vocabulary, and its position; or if a tokenizer fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match self.kind {
             Kind::Tokens => self.tokenizer().map_or(Ok(Vec::new()), |t| t.encode(&self.line_ends(text))),

@@ -1,18 +1,18 @@
-//! Symbols written as text while they come.
+//! Writes symbols as text as they arrive.
 
 use super::{Tokenizer, Vocabulary};
 use crate::error::Result;
 
-/// Bytes of a character, at most: so many tokens it may be spread over.
+/// Bytes of a character, at most, and so the number of tokens it may be spread over.
 const BYTES: usize = 4;
 
-/// Writes symbols as they come. The bytes of a character may be spread over several tokens, and what a token is written as may depend on the one
-/// before it (a space, say): so a token is written when the characters are whole.
+/// Writes symbols as they arrive. The bytes of a character may be spread over several tokens, and the text of a token may depend on the one before it (a
+/// space, say), so tokens are written once their characters are complete.
 pub struct Writer<'a> {
     vocabulary: &'a Vocabulary,
-    /// The tokens written last: what stands before the next.
+    /// The last tokens written: the context of the next.
     before: Vec<u32>,
-    /// Tokens that are not yet written.
+    /// Tokens not yet written.
     pending: Vec<u32>,
 }
 
@@ -21,7 +21,7 @@ impl<'a> Writer<'a> {
         Writer { vocabulary, before: before[before.len().saturating_sub(BYTES)..].to_vec(), pending: Vec::new() }
     }
 
-    /// Appends the UTF-8 text of the next symbol, or its byte; of a token, what is certain by now.
+    /// Appends the UTF-8 text of the next symbol, or its byte. For tokens, appends what is complete so far.
     ///
     /// # Errors
     /// If a tokenizer fails.
@@ -31,7 +31,7 @@ impl<'a> Writer<'a> {
             return Ok(());
         };
         self.pending.push(symbol);
-        // What ends like this may be the beginning of a character. With so many tokens it is none: the first of them is done with.
+        // A replacement character at the end may be an incomplete character. After `BYTES` tokens it is none, so the first token can be written.
         let open = tokenizer.decode(&[&self.before[..], &self.pending].concat())?.ends_with(char::REPLACEMENT_CHARACTER);
         match (open, self.pending.len()) {
             (false, all) => self.write(tokenizer, all, out),
@@ -40,7 +40,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Appends what is left, when no more symbols come.
+    /// Appends the rest, once there are no more symbols.
     ///
     /// # Errors
     /// If a tokenizer fails.
@@ -59,7 +59,7 @@ impl<'a> Writer<'a> {
             Some(new) => out.extend_from_slice(new.as_bytes()),
             None => out.extend_from_slice(tokenizer.decode(&now)?.as_bytes()),
         }
-        // Whole characters need no more before them. After a token that is none, the beginning of what it belongs to still counts.
+        // Complete characters need no more context. After an incomplete one, its first tokens still count.
         let whole = self.pending.is_empty();
         self.before = if whole { now } else { [&self.before[..], &now].concat() };
         self.before.drain(..if whole { 0 } else { self.before.len().saturating_sub(BYTES) });

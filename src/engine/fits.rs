@@ -1,17 +1,17 @@
-//! Whether what an engine is given fits its model: kernels take every size and every index for granted.
+//! Checks that inputs and sizes fit the model: kernels don't check sizes or indices.
 
 use super::Engine;
 use crate::data::SegmentInputs;
 use crate::error::{Error, Result};
 use crate::model::Output;
 
-/// That there are as many as expected.
+/// Checks a length.
 pub(super) fn sized(what: &str, found: usize, expected: u32) -> Result<()> {
     if found == expected as usize { Ok(()) } else { Err(Error::Usage(format!("{found} {what}; expected {expected}"))) }
 }
 
 impl Engine {
-    /// That the inputs of some steps are those of this model.
+    /// Checks that the inputs of `steps` steps fit this model.
     pub(super) fn check_inputs(&self, inputs: &SegmentInputs, steps: u32) -> Result<()> {
         let (p, lanes) = (&self.inputs, self.plan.extent.lanes);
         if let Some(other) = inputs.lanes.filter(|other| *other != lanes) {

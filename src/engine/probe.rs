@@ -1,7 +1,7 @@
-//! How the gradient of single losses fades as it flows back in time: |dL_t/dh_{t-k}| for every lag k, layer and lane.
+//! Measures how the gradient of single losses decays as it flows back in time: |dL_t/dh_{t-k}| for every lag k, layer and lane.
 //!
-//! A lane has one scored step, its last. The backward pass is linear in what flows, so between segments of few steps each lane's carry
-//! is scaled back to about 1 by a power of two, which is exact, and the power is kept: norms of 1e-300 are still numbers.
+//! A lane has one scored step, its last. Since the backward pass is linear in the gradient, each lane's carry is scaled back to about 1 between short
+//! segments, by a power of two, which is exact and recorded. So norms down to 1e-300 and less are representable.
 
 use super::Engine;
 use crate::arena::Slot;
@@ -18,32 +18,32 @@ use crate::plan::Plan;
 use crate::schedule::Action;
 use std::ops::Range;
 
-/// Slots and recordings of a probe.
+/// The probe's first recording, and slots of gradients per layer.
 pub(super) struct Probe {
     first: usize,
     g: Vec<Slot>,
 }
 
-/// Steps from one rescaling to the next that allow gradients to change by a factor of 1e4 a step before they leave the range of f32.
+/// Steps between rescalings. Gradients may change by a factor of 1e4 per step before they leave the range of f32.
 pub const STEPS: u32 = 8;
 
 /// Natural logarithms of |dL_t/dh_{t-k}|.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LagNorms {
-    /// Lags: k is 0 to this, exclusive.
+    /// Number of lags: k runs from 0 to `lags` - 1.
     pub lags: u32,
-    /// B.
+    /// B: number of lanes.
     pub lanes: u32,
-    /// Per layer `[lags, B]`; minus infinity where the gradient is zero, NaN where it is not finite.
+    /// Per layer `[lags, B]`; minus infinity for a zero gradient, NaN for a non-finite one.
     pub ln: Vec<Vec<f64>>,
 }
 
 impl Engine {
-    /// An engine that can also measure lag norms, over windows of up to `window` steps in `lanes` lanes, with `steps` steps from one
-    /// rescaling to the next (see [`STEPS`]). It trains like any other.
+    /// An engine that can also measure lag norms, over windows of up to `window` steps in `lanes`
+    /// lanes, with `steps` steps between rescalings (see [`STEPS`]). It trains like any other.
     ///
     /// # Errors
-    /// If sizes are wrong, or the device refuses.
+    /// If sizes are invalid, or the device refuses.
     pub fn with_probe(device: &Device, config: Config, lanes: u32, window: u32, steps: u32) -> Result<Self> {
         let dims = config.dims(lanes).checked()?;
         let plan = Plan::with(dims, window, steps.min(window), false).fitted(&device.capabilities(), dims)?;
@@ -52,7 +52,7 @@ impl Engine {
         Self::with(device, config, plan, Some(&update), recorded.model, Some(Probe { first: recorded.first, g: recorded.g }))
     }
 
-    /// Bytes that [`Engine::with_probe`] takes on a device; 0 if it can't be made there.
+    /// Device memory of [`Engine::with_probe`] in bytes; 0 if it can't be made.
     pub fn probe_bytes(device: &Device, config: Config, lanes: u32, window: u32, steps: u32) -> u64 {
         let (capabilities, dims) = (device.capabilities(), config.dims(lanes));
         let plan = Plan::with(dims, window, steps.min(window), false).fitted(&capabilities, dims);
@@ -60,10 +60,10 @@ impl Engine {
         layout.map_or(0, |bytes| bytes + capabilities.overhead_bytes)
     }
 
-    /// |dL_t/dh_{t-k}| of the loss of the last of `steps` steps, from the present state, which stays; `inputs` must score no other step.
+    /// |dL_t/dh_{t-k}| of the loss of the last of `steps` steps, from the current state, which is preserved; `inputs` must score no other step.
     ///
     /// # Errors
-    /// If the device fails, or what `inputs` gives.
+    /// If the device or `inputs` fails.
     ///
     /// # Panics
     /// If the engine has no probe.
@@ -108,18 +108,18 @@ impl Engine {
     }
 }
 
-/// A probe trains by the plainest rule, if at all.
+/// A probe trains with plain SGD, if at all.
 fn update() -> Update {
     Optimizer::Sgd { momentum: 0.0 }.update(Clip::None)
 }
 
-/// What is gathered on the way back.
+/// Data collected during the backward pass.
 struct Flow {
     hidden: usize,
     norms: LagNorms,
-    /// Per lane: power of two by which what flows has been divided.
+    /// Per lane: the power of two by which the gradient has been divided.
     power: Vec<i32>,
-    /// `[layers, B, Hp]`: what flows into the segment from after.
+    /// `[layers, B, Hp]`: the gradient that flows into the segment from the next one.
     carry: Vec<f32>,
 }
 
@@ -130,18 +130,18 @@ impl Flow {
         Flow { hidden, norms: LagNorms { lags, lanes, ln }, power: vec![0; lanes as usize], carry: Vec::new() }
     }
 
-    /// Brings the largest number of each lane, over all layers, near 1.
+    /// Scales each lane so that its largest value, over all layers, is near 1.
     fn rescale(&mut self, carry: &mut [f32]) {
         let (n, lanes) = (self.hidden, self.power.len());
         for lane in 0..lanes {
             let rows = || (0..carry.len() / (n * lanes)).map(|layer| (layer * lanes + lane) * n);
-            // An infinity is larger than all; a NaN is in the norms anyway.
+            // `max` ignores NaN, and an infinity skips the lane; the norms show both anyway.
             let most = rows().flat_map(|at| &carry[at..at + n]).fold(0f32, |m, x| m.max(x.abs()));
             if most == 0.0 || !most.is_finite() {
                 continue;
             }
             let power = most.log2().floor() as i32;
-            // In two steps: the factor of a tiny number is no f32.
+            // In two steps: the factor of a tiny value overflows f32.
             let factors = [power / 2, power - power / 2].map(|p| 2f32.powi(-p));
             for at in rows().collect::<Vec<_>>() {
                 carry[at..at + n].iter_mut().for_each(|x| *x = *x * factors[0] * factors[1]);
@@ -150,7 +150,7 @@ impl Flow {
         }
     }
 
-    /// Notes the norms of a segment of a layer.
+    /// Records the norms of a segment of a layer.
     fn note(&mut self, layer: usize, g: &[f32], lag: u32, steps: u32, carried: bool) {
         let (n, lanes) = (self.hidden, self.power.len());
         for (t, step) in g.chunks_exact(n * lanes).enumerate() {

@@ -1,4 +1,4 @@
-//! Forecasts of series: what a model says, how good that is, and pictures of it as data.
+//! Forecasts of series, their scores, and plots of them as data.
 
 mod part;
 mod score;
@@ -16,34 +16,34 @@ use crate::plan::Plan;
 use crate::relay::{self, Again, Reading};
 use serde::{Deserialize, Serialize};
 
-/// Rows of a series that are read in one lane, from its first on; a longer one is cut into parts of this length that are read side by side. Where it
-/// is cut must not depend on which rows are asked for.
+/// Rows of a series read in one lane. A longer series is split, from its first row on, into parts of
+/// this length that are read side by side. The splits must not depend on which rows are requested.
 const PART: u32 = 8192;
-/// Most lanes.
+/// Lanes, at most.
 const LANES: usize = 32;
-/// Most rows of a picture.
+/// Rows of a plot, at most.
 const DRAWN: usize = 300;
 
-/// What the steps of a table forecast, in the units of its targets.
+/// The forecasts of a table's steps, in the units of its targets.
 pub struct Forecasts {
-    /// N times the targets.
+    /// N times the number of targets.
     width: usize,
-    /// First step of each series that is kept.
+    /// First step kept of each series.
     first: Vec<usize>,
     /// Ends of the series.
     ends: Vec<usize>,
     /// By series: `[steps, N, targets]`.
     values: Vec<Vec<f64>>,
-    /// What was read again, so that each row's forecast is that of a series in one piece.
+    /// Parts that were reread so that each forecast is that of a series read in one piece.
     pub again: Again,
 }
 
 impl Forecasts {
-    /// Runs a model over a table; of each series the steps from `first` to its end are kept. Their state is the one after all earlier rows of the
-    /// series, whichever are kept; `check` is asked before every step whether to go on.
+    /// Runs a model over a table and keeps the steps of each series from `first` to its end. Their state follows from all earlier rows of the series,
+    /// whichever are kept. Before every step, `check` may stop the run with an error.
     ///
     /// # Errors
-    /// If the device fails, or `check` says so.
+    /// If the device fails, or `check` does.
     pub fn of(device: &Device, config: Config, parameters: &[f32], table: &Table, first: &[usize], check: impl Fn() -> Result<()>) -> Result<Self> {
         let width = table.series.width();
         let rows: Vec<_> = table.sheet.groups.iter().map(|g| g.rows.clone()).collect();
@@ -62,32 +62,32 @@ impl Forecasts {
         Ok(all)
     }
 
-    /// What the step of a row forecasts, `[N, targets]`.
+    /// The forecasts of the step of row p, `[N, targets]`.
     ///
     /// # Panics
-    /// If it was not kept.
+    /// If the step was not kept.
     pub fn at(&self, p: usize) -> &[f64] {
         let g = self.ends.partition_point(|end| *end <= p);
         &self.values[g][(p - self.first[g]) * self.width..][..self.width]
     }
 
-    /// How good they are from row `from` of each series on.
+    /// Scores them from row `from` of each series on.
     pub fn score(&self, table: &Table, from: &[usize]) -> Score {
         Score::of(table, from, |p| self.at(p))
     }
 }
 
-/// Takes forecasts from outputs, step by step.
+/// Converts outputs to forecasts, step by step.
 struct Reader<'a> {
     table: &'a Table,
     parts: &'a Parts,
-    /// N times the targets.
+    /// N times the number of targets.
     width: usize,
     first: &'a [usize],
 }
 
 impl Reader<'_> {
-    /// Of each lane, the forecasts of the own steps that are kept.
+    /// For each lane, the forecasts of its part's own steps that are kept.
     fn read(&self, engine: &mut Engine, reading: &Reading<'_>, check: &impl Fn() -> Result<()>) -> Result<Vec<Vec<f64>>> {
         let lanes = reading.lanes.len();
         let mut found = vec![Vec::new(); lanes];
@@ -108,40 +108,40 @@ impl Reader<'_> {
     }
 }
 
-/// What is drawn of a target: its last rows and their forecasts. What is not finite is null.
+/// The plot of a target: its last rows and their forecasts. Non-finite values are null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Drawn {
     /// The column.
     pub target: String,
-    /// The series; none if there is one.
+    /// The series; `None` if there is only one.
     pub series: Option<String>,
-    /// The number of its first row in the series, from 1.
+    /// Number of the first row in the series, from 1.
     pub from: usize,
-    /// What the column of time says of the first and the last row.
+    /// The times of the first and the last row, as text.
     pub times: Option<[String; 2]>,
-    /// What the column of time says of each row; empty without one.
+    /// The time of each row, as text; empty without a column of time.
     #[serde(default)]
     pub row_times: Vec<String>,
-    /// The rows.
+    /// The actual values.
     pub truth: Vec<Option<f64>>,
-    /// The forecasts of the rows to come, made at the last row.
+    /// The forecasts of future rows, made at the last row.
     #[serde(default)]
     pub coming: Vec<Option<f64>>,
-    /// How many rows ahead, and the forecasts of the same rows made so many rows before.
+    /// Pairs of h and the forecasts of these rows made h rows before.
     pub ahead: Vec<(u32, Vec<Option<f64>>)>,
 }
 
-/// A score with its pictures: `forecast.json` in the folder of a run.
+/// A score with its plots: `forecast.json` in the folder of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Figures.
+    /// The score.
     pub score: Score,
-    /// Of the longest series, a picture for each target.
+    /// For the longest series, a plot of each target.
     pub drawn: Vec<Drawn>,
 }
 
 impl Outcome {
-    /// Scores and draws the forecasts from row `from` of each series on.
+    /// Scores and plots the forecasts from row `from` of each series on.
     pub fn of(table: &Table, forecasts: &Forecasts, from: &[usize]) -> Self {
         let score = forecasts.score(table, from);
         let longest = (0..from.len()).max_by_key(|g| (table.sheet.groups[*g].rows.end - from[*g], std::cmp::Reverse(*g)));

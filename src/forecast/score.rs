@@ -1,4 +1,4 @@
-//! How good forecasts are: root mean square and mean absolute error in the units of the series, beside the forecasts that need no model.
+//! Scores forecasts: root mean square and mean absolute error in the units of the series, next to those of model-free forecasts.
 
 use super::part::{Part, scaled};
 use crate::data::{Scale, Series, Table};
@@ -6,21 +6,21 @@ use crate::model::RegressionLoss;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What forecasts are made by.
+/// A forecasting method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// The model.
     Model,
-    /// The last value known.
+    /// The last known value.
     Naive,
-    /// The value one season before, or as many seasons as it takes for it to be known.
+    /// The value one season before, or the nearest whole number of seasons at which it is known.
     Seasonal,
 }
 
-/// All of them.
+/// All methods.
 pub const METHODS: [Method; 3] = [Method::Model, Method::Naive, Method::Seasonal];
 
-/// Sums over errors.
+/// Sums of errors.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Errors {
     square: f64,
@@ -37,18 +37,18 @@ impl Errors {
         Errors { square: self.square + other.square, absolute: self.absolute + other.absolute, count: self.count + other.count }
     }
 
-    /// Root of the mean of squares.
+    /// Root mean square error.
     pub fn rmse(&self) -> f64 {
         (self.square / self.count as f64).sqrt()
     }
 
-    /// Mean of absolute values.
+    /// Mean absolute error.
     pub fn mae(&self) -> f64 {
         self.absolute / self.count as f64
     }
 }
 
-/// The forecast of a target `ahead` rows after row p that needs no model, from the rows up to p; none if there is no value a season before.
+/// The model-free forecast of a target `ahead` rows after row p, from the rows up to p; `None` if there is no value a season before.
 pub fn baseline(table: &Table, method: Method, p: usize, ahead: usize, target: usize) -> Option<f64> {
     let column = table.sheet.target(target);
     match method {
@@ -56,7 +56,7 @@ pub fn baseline(table: &Table, method: Method, p: usize, ahead: usize, target: u
             let season = table.series.season? as usize;
             let nearest = (p + ahead).checked_sub(season * ahead.div_ceil(season))?;
             let start = table.sheet.group(p).rows.start;
-            // What fills an empty cell was never there to forecast with.
+            // The filling of an empty cell was not available for a forecast.
             (start..=nearest).rev().step_by(season).find_map(|row| column.get(row))
         }
         _ => Some(column.last_known(p)),
@@ -66,17 +66,17 @@ pub fn baseline(table: &Table, method: Method, p: usize, ahead: usize, target: u
 /// Errors of each method over some steps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sums {
-    /// Steps whose N forecasts are scored.
+    /// Number of scored steps, with N forecasts each.
     #[serde(default, rename = "scored")]
     pub steps: u64,
-    /// Whether each of their rows has one a season before.
+    /// Whether every scored row has a value a season before.
     #[serde(default = "yes")]
     seasonal: bool,
     /// By method: `[N, targets]`.
     errors: [Vec<Errors>; 3],
 }
 
-/// What files say that were written before this was a key: their season is none where it is not so.
+/// Default for older files without the key: their season is null unless this is true.
 fn yes() -> bool {
     true
 }
@@ -86,7 +86,7 @@ impl Sums {
         Sums { steps: 0, seasonal, errors: std::array::from_fn(|_| vec![Errors::default(); width]) }
     }
 
-    /// Scores steps of a series. Cells that were filled are no truth and are left out.
+    /// Scores steps of a series. Skips rows whose cell was empty.
     fn of<'a>(table: &Table, steps: std::ops::Range<usize>, forecast: &impl Fn(usize) -> &'a [f64]) -> Self {
         let (horizon, targets) = (table.horizon(), table.series.targets.len());
         let mut sums = Sums::none(horizon * targets, table.series.season.is_some());
@@ -103,7 +103,7 @@ impl Sums {
                     let value = if method == Method::Model { Some(model[i]) } else { baseline(table, method, p, ahead, j) };
                     match value {
                         Some(value) => errors[i].take(value - column.values[p + ahead]),
-                        // Errors over other rows could not be compared.
+                        // Errors over different rows are not comparable.
                         None => sums.seasonal = false,
                     }
                 }
@@ -126,27 +126,27 @@ impl Sums {
     }
 }
 
-/// Errors of each method, by horizon and target; of all series together, and of each.
+/// Errors of each method, by horizon and target, for all series together and for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Columns that are forecast.
     pub targets: Vec<String>,
-    /// N.
+    /// N: rows ahead.
     pub horizon: u32,
-    /// Rows of a season; none if there is none, or not every forecast has a row a season before.
+    /// Rows per season; `None` if there is none, or a forecast has no row a season before.
     pub season: Option<u32>,
-    /// Steps whose N forecasts are scored.
+    /// Number of scored steps, with N forecasts each.
     pub steps: u64,
-    /// All series.
+    /// All series together.
     #[serde(flatten)]
     all: Sums,
-    /// Each with its name; empty where the table has no column of series.
+    /// Each series with its name; empty if the table has no column of series.
     #[serde(default)]
     by_series: Vec<(String, Sums)>,
 }
 
 impl Score {
-    /// Scores the steps of a table from row `from` of each series on, as `forecast` gives their forecasts, `[N, targets]`.
+    /// Scores the steps of a table from row `from` of each series on; `forecast` returns the forecasts of a step, `[N, targets]`.
     pub fn of<'a>(table: &Table, from: &[usize], forecast: impl Fn(usize) -> &'a [f64]) -> Self {
         let horizon = table.horizon();
         let mut all = Sums::none(table.series.width(), table.series.season.is_some());
@@ -166,7 +166,7 @@ impl Score {
         }
     }
 
-    /// Errors of one target so many rows ahead.
+    /// Errors of one target at one horizon.
     pub fn at(&self, method: Method, target: usize, ahead: u32) -> Option<Errors> {
         self.all.sum(method, |i| i == (ahead as usize - 1) * self.targets.len() + target)
     }
@@ -176,12 +176,12 @@ impl Score {
         self.all.sum(method, |i| i % self.targets.len() == target)
     }
 
-    /// Errors of all targets over all horizons, whatever their units.
+    /// Errors of all targets over all horizons, regardless of units.
     pub fn all(&self, method: Method) -> Option<Errors> {
         self.all.sum(method, |_| true)
     }
 
-    /// The mean of what is minimized, in standard deviations of each output: of squares, or of absolute values.
+    /// The mean training loss, squared or absolute, in standard deviations of each output.
     pub fn loss(&self, series: &Series) -> f64 {
         let one = |(e, scale): (&Errors, &Scale)| match series.loss {
             RegressionLoss::Squared => e.square / e.count as f64 / scale.deviation.powi(2),
@@ -207,7 +207,7 @@ impl Score {
         parts
     }
 
-    /// All of it as an object.
+    /// The score as a JSON object.
     pub fn json(&self) -> Value {
         let target = |j: usize| {
             let horizon = |h: u32| merged(json!({ "horizon": h }), figures(|m| self.at(m, j, h)));
@@ -222,14 +222,14 @@ impl Score {
         merged(whole, figures(|m| self.all(m)))
     }
 
-    /// The figures of one series.
+    /// The errors of one series.
     fn json_of(&self, name: &str, sums: &Sums) -> Value {
         let targets = self.targets.len();
         let target = |j: usize| merged(json!({ "name": self.targets[j] }), figures(|m| sums.sum(m, |i| i % targets == j)));
         json!({ "name": name, "scored_steps": sums.steps, "targets": (0..targets).map(target).collect::<Vec<_>>() })
     }
 
-    /// A table of all figures, for a terminal.
+    /// A table of all errors, for a terminal.
     pub fn table(&self) -> String {
         let wide = self.targets.iter().map(|t| t.chars().count()).max().unwrap_or(0).max(6);
         let mut out =
@@ -251,12 +251,12 @@ impl Score {
     }
 }
 
-/// The steps that are scored of a series, the first forecast row of which is `from` at the earliest.
+/// The scored steps of a series, whose first forecast row is at least `from`.
 pub fn scored(start: usize, from: usize, end: usize, horizon: usize) -> std::ops::Range<usize> {
     from.saturating_sub(1).max(start)..end.saturating_sub(horizon)
 }
 
-/// Horizons of which a table for people tells: all of a few, else some.
+/// Horizons shown in a table: all if there are few, else a selection.
 pub(crate) fn shown(horizon: u32) -> Vec<u32> {
     if horizon <= 6 {
         return (1..=horizon).collect();
@@ -266,7 +266,7 @@ pub(crate) fn shown(horizon: u32) -> Vec<u32> {
     some
 }
 
-/// Five digits, as a column of figures needs them.
+/// Formats with five significant digits.
 pub(crate) fn significant(x: f64) -> String {
     if x != 0.0 && x.is_finite() && !(1e-3..1e7).contains(&x.abs()) {
         return format!("{x:.4e}");

@@ -7,7 +7,7 @@ use crate::host;
 const BETAS: [f64; 2] = [0.9, 0.999];
 const CONSTANTS: Constants = Constants { a: BETAS[0] as f32, b: BETAS[1] as f32, eps: 1e-8, decay: 0.0 };
 
-/// Nothing decays.
+/// Adam without weight decay.
 pub(super) const ADAM: Rule = Rule {
     name: "adam",
     parameter: None,

@@ -1,9 +1,9 @@
-//! How gradients are bounded before an update.
+//! Gradient clipping.
 
-/// How gradients are bounded before an update.
+/// Gradient clipping.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Clip {
-    /// Not at all.
+    /// No clipping.
     None,
     /// All gradients are scaled so that their global norm is at most this.
     Norm(f32),
@@ -12,12 +12,12 @@ pub enum Clip {
 }
 
 impl Clip {
-    /// Whether a gradient of this norm is scaled down as a whole.
+    /// Whether a gradient of this norm is scaled down.
     pub fn scales(&self, norm: f32) -> bool {
         matches!(*self, Clip::Norm(most) if norm > most)
     }
 
-    /// A number of gradients that were scaled down; none where that is not what clipping does.
+    /// The number of gradients that were scaled down; `None` for clipping by value, which doesn't scale.
     pub fn counted(&self, scaled: u64) -> Option<u64> {
         if matches!(self, Clip::Value(_)) { None } else { Some(scaled) }
     }

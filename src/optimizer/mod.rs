@@ -1,5 +1,4 @@
-//! Optimizers as PyTorch defines them, clipping, and schedules of the learning rate. An update rule is one file of this folder and its line in
-//! the list below.
+//! Optimizers as PyTorch defines them, clipping, and schedules of the learning rate. An update rule is one file of this folder and one line of the list below.
 
 mod clip;
 mod rule;
@@ -15,7 +14,7 @@ use rule::Parameter;
 use std::fmt;
 use std::str::FromStr;
 
-/// From `file { RULE: Variant { parameter }, ... }`: the modules, the enum, and the list of rules.
+/// From `file { RULE: Variant { parameter }, ... }`, makes the modules, the enum and the list of rules.
 macro_rules! optimizers {
     ($($file:ident { $($rule:ident: $name:ident $({ $parameter:ident })?),+ })+) => {
         $(pub mod $file;)+
@@ -32,10 +31,10 @@ macro_rules! optimizers {
             )+)+
         }
 
-        /// Every rule; the kernel knows them by their places here.
+        /// Every rule; kernels identify them by their index.
         pub(crate) const RULES: &[Rule] = &[$($($file::$rule,)+)+];
 
-        /// The rules as values of their parameters.
+        /// For each rule, makes the optimizer from its parameter.
         const MADE: [fn(f32) -> Optimizer; RULES.len()] = [$($(|_value| Optimizer::$name $({ $parameter: _value })?,)+)+];
 
         impl Optimizer {
@@ -57,7 +56,7 @@ optimizers! {
     adam { ADAM: Adam, ADAMW: AdamW { decay } }
 }
 
-/// What one optimizer update does beside the gradient.
+/// An optimizer update, apart from the gradient.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Update {
     /// The rule.
@@ -66,20 +65,20 @@ pub struct Update {
     pub constants: Constants,
     /// beta1 and beta2 of the bias corrections.
     pub betas: [f64; 2],
-    /// How gradients are bounded.
+    /// Gradient clipping.
     pub clip: Clip,
     /// Whether the rule keeps a first and a second moment.
     pub moments: [bool; 2],
 }
 
 impl Optimizer {
-    /// The rule's place in [`RULES`].
+    /// The rule's index in [`RULES`].
     pub(crate) fn place(&self) -> usize {
         let (name, _) = self.parts();
         RULES.iter().position(|rule| rule.name == name).expect("the list has every rule")
     }
 
-    /// What the kernels need to know.
+    /// The update that kernels compute.
     pub fn update(&self, clip: Clip) -> Update {
         let (rule, (_, parameter)) = (&RULES[self.place()], self.parts());
         Update { rule: *self, constants: (rule.constants)(parameter), betas: rule.betas, clip, moments: (rule.moments)(parameter) }
@@ -109,7 +108,7 @@ impl FromStr for Optimizer {
     }
 }
 
-/// What may be written, in words.
+/// A description of valid optimizers.
 fn expected() -> String {
     let parameters = || RULES.iter().filter_map(|rule| rule.parameter.as_ref());
     let forms: Vec<String> =

@@ -3,7 +3,7 @@
 use super::rule::{Constants, Parameter, Rule, Step};
 use crate::host;
 
-/// Not centred, without momentum.
+/// RMSprop, not centred, without momentum.
 pub(super) const RMSPROP: Rule = Rule {
     name: "rmsprop",
     parameter: Some(Parameter { name: "ALPHA", default: 0.99, below: 1.0, implied: false }),

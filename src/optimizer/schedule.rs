@@ -1,23 +1,23 @@
-//! How the learning rate changes over a run.
+//! Schedules of the learning rate over a run.
 
 use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// How the learning rate changes over a run.
+/// Schedules of the learning rate over a run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Schedule {
-    /// Not at all.
+    /// Constant.
     #[default]
     Constant,
-    /// Along half a cosine down to this part of it.
+    /// Half a cosine, down to this fraction of the initial rate.
     Cosine(f64),
-    /// By the same factor each update, down to this part of it.
+    /// The same factor each update, down to this fraction of the initial rate.
     Exponential(f64),
 }
 
 impl Schedule {
-    /// The part of the learning rate at a fraction, 0 to 1, of the run.
+    /// The fraction of the initial rate at a fraction, 0 to 1, of the run.
     pub fn factor(&self, fraction: f64) -> f64 {
         let f = fraction.clamp(0.0, 1.0);
         match *self {

@@ -3,7 +3,7 @@
 use super::rule::{Constants, Parameter, Rule, Step};
 use crate::host;
 
-/// Without momentum it keeps nothing.
+/// SGD; it keeps no moment if momentum is 0.
 pub(super) const SGD: Rule = Rule {
     name: "sgd",
     parameter: Some(Parameter { name: "MOMENTUM", default: 0.0, below: 1.0, implied: true }),

@@ -1,4 +1,4 @@
-//! What a cell of a column of numbers says, and how a table writes its numbers.
+//! Reads the cells of numeric columns, and detects how a table writes numbers.
 
 use crate::error::{Error, Result, quoted};
 
@@ -6,12 +6,12 @@ use crate::error::{Error, Result, quoted};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Cell {
     Number(f64),
-    /// Empty, or a word that programs write where there is no number.
+    /// Empty, or a word for a missing value.
     Missing,
     Wrong(Wrong),
 }
 
-/// Why a cell is no number.
+/// Why a cell is not a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrong {
     Infinite,
@@ -21,13 +21,13 @@ pub(super) enum Wrong {
     Text,
 }
 
-/// Words that stand for no number, and what spreadsheets write where a formula failed.
+/// Words for missing values, and the error values of spreadsheets.
 const NOTHING: [&str; 31] = [
     "nan", "na", "n/a", "nat", "null", "none", "nil", "missing", "n.a.", "<na>", "\\n", "-", "--", "---", "–", "—", "−", ".", "..", "?", "*", "#n/a", "#na",
     "#n/a n/a", "#value!", "#div/0!", "#ref!", "#name?", "#num!", "#null!", "-nan",
 ];
 
-/// Whether a cell stands for no number.
+/// Whether a cell means a missing value.
 pub(super) fn missing(text: &str) -> bool {
     let text = text.trim();
     text.is_empty() || NOTHING.iter().any(|n| text.eq_ignore_ascii_case(n))
@@ -36,7 +36,7 @@ pub(super) fn missing(text: &str) -> bool {
 /// How a table writes numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Style {
-    /// What stands before a fraction: a point or a comma. The other one, spaces and apostrophes may stand between thousands.
+    /// Decimal mark, a point or a comma. The other one, spaces and apostrophes may separate thousands.
     pub decimal: char,
 }
 
@@ -73,7 +73,7 @@ impl Style {
         }
     }
 
-    /// A number with thousands apart, or with a fraction after a comma.
+    /// Parses a number with thousands separators or a decimal comma.
     fn grouped(self, digits: &str) -> Option<f64> {
         let (number, exponent) = match digits.find(['e', 'E']) {
             Some(at) => digits.split_at(at),
@@ -89,7 +89,7 @@ impl Style {
     }
 }
 
-/// Digits whose thousands are apart, all by the same character, without it.
+/// Removes thousands separators, which must all be the same character.
 fn without_groups(text: &str, other: char) -> Option<String> {
     let Some(between) = text.chars().find(|c| !c.is_ascii_digit()) else { return Some(text.to_string()) };
     if between != other && !APART.contains(&between) {
@@ -102,10 +102,10 @@ fn without_groups(text: &str, other: char) -> Option<String> {
     fits.then(|| text.split(between).collect())
 }
 
-/// What stands between thousands and nowhere else: spaces that don't break a line, thin ones, apostrophes.
+/// Characters that only separate thousands: non-breaking and thin spaces, apostrophes, underscores.
 const APART: [char; 7] = [' ', '\u{a0}', '\u{202f}', '\u{2009}', '\'', '’', '_'];
 
-/// A cell without sign and unit.
+/// A cell split into sign, digits and unit.
 struct Core<'a> {
     negative: bool,
     digits: &'a str,
@@ -118,11 +118,11 @@ impl<'a> Core<'a> {
         if let Some(inner) =
             core.digits.strip_prefix('(').and_then(|t| t.strip_suffix(')')).filter(|t| t.starts_with(|c: char| c.is_ascii_digit() || is_unit(c)))
         {
-            // As accounts write it.
+            // Accounting notation.
             (core.negative, core.digits) = (true, inner.trim());
         }
         for _ in 0..2 {
-            // The sign stands before a unit or after it. A plain one is the number's own.
+            // The sign may precede or follow a unit. A plain sign belongs to the number.
             if let Some(rest) = core.digits.strip_prefix('\u{2212}').or(core.digits.strip_prefix('-')).filter(|r| !r.starts_with(['-', '+', '\u{2212}'])) {
                 (core.negative, core.digits) = (!core.negative, rest.trim_start());
             } else if let Some(rest) = core.digits.strip_prefix('+').filter(|r| r.starts_with(|c: char| is_unit(c) || c.is_ascii_digit())) {
@@ -139,7 +139,7 @@ impl<'a> Core<'a> {
     }
 }
 
-/// Per cent and currencies.
+/// Percent signs and currencies.
 fn is_unit(c: char) -> bool {
     matches!(c, '%' | '‰' | '$' | '¢' | '£' | '¤' | '¥' | '\u{20a0}'..='\u{20cf}')
 }
@@ -148,7 +148,7 @@ fn not_a_number(text: &str) -> Wrong {
     let count = |which: &str| text.chars().filter(|c| which.contains(*c)).count();
     let digits = text.chars().filter(char::is_ascii_digit).count();
     let others = text.chars().filter(|c| !c.is_ascii_digit() && !"-/:. TZ+".contains(*c)).count();
-    // A minus in front is no part of a date; points between three numbers are, between more or other ones they part thousands.
+    // A leading minus is not part of a date. Points between three numbers are; between more or other ones they separate thousands.
     let inside = text.trim_start_matches(['-', '+']);
     let groups: Vec<&str> = inside.split(['.', ' ']).collect();
     let thousands = groups.len() > 1 && groups[1..].iter().all(|g| g.len() == 3) && groups.iter().all(|g| g.bytes().all(|b| b.is_ascii_digit()));
@@ -168,24 +168,24 @@ struct Seen {
     text: String,
 }
 
-/// What the cells of one column are like, beside being numbers.
+/// Traits of the cells of one column.
 #[derive(Debug, Clone, Default)]
 struct Kind {
-    /// The first cell with a unit, and the unit; the first without one.
+    /// The first cell with a unit, and the unit; the first cell without one.
     unit: Option<(char, Seen)>,
     bare: Option<Seen>,
     /// The first TRUE or FALSE, and the first number that is neither 0 nor 1.
     boolean: Option<Seen>,
     number: Option<Seen>,
-    /// The first whole number without thousands apart; and the first with exactly three digits after a point, which may part thousands.
+    /// The first whole number without thousands separators; and the first with exactly three digits after a point, which may separate thousands.
     whole: Option<Seen>,
     threes: Option<Seen>,
 }
 
-/// Looks at all cells of the columns of numbers before any is read, so that each means the same wherever it stands.
+/// Examines all cells of the numeric columns before any is read, so that equal cells mean the same throughout the table.
 pub(super) struct Survey {
     columns: Vec<(String, Kind)>,
-    /// The first cell that can only have a point before its fraction; a comma; and one that may have either.
+    /// The first cell with a certain decimal point; with a certain decimal comma; with a comma that may be either.
     point: Option<Seen>,
     comma: Option<Seen>,
     either: Option<Seen>,
@@ -196,7 +196,7 @@ impl Survey {
         Survey { columns: names.iter().map(|n| (n.clone(), Kind::default())).collect(), point: None, comma: None, either: None }
     }
 
-    /// Looks at a cell of a column.
+    /// Examines a cell of a column.
     pub(super) fn look(&mut self, column: usize, line: u64, text: &str) {
         let text = text.trim();
         if missing(text) {
@@ -214,7 +214,7 @@ impl Survey {
         }
         match core.unit {
             Some(c) if kind.unit.is_none() => kind.unit = seen().map(|s| (c, s)),
-            // A currency may be left out of some cells; another unit than before may not be taken for it.
+            // Some cells may omit the currency, but units must not differ.
             Some(c) if kind.bare.is_none() && kind.unit.as_ref().is_some_and(|u| u.0 != c) => kind.bare = seen(),
             Some(_) => {}
             None if kind.bare.is_none() && core.digits != "0" => kind.bare = seen(),
@@ -238,11 +238,10 @@ impl Survey {
         }
     }
 
-    /// How the numbers of the table are written; `given` is the character before a fraction, if somebody says it, `usual` the one to take where
-    /// nothing tells.
+    /// The style of the table's numbers. `given` is the decimal mark chosen by the user, `usual` the one to use if nothing tells.
     ///
     /// # Errors
-    /// [`Error::Input`] with two lines, if cells can't be meant alike.
+    /// [`Error::Input`] with two lines, if their cells contradict each other.
     pub(super) fn style(&self, file: &str, delimiter: char, given: Option<char>, usual: Option<char>) -> Result<(Style, Vec<String>)> {
         let mut notes = Vec::new();
         for (name, kind) in &self.columns {
@@ -283,7 +282,7 @@ impl Survey {
                         quoted(&seen.text)
                     ));
                 }
-                // Where a comma does not part cells, it may be the one before a fraction, and points then part thousands.
+                // If cells are not separated by commas, a comma may be the decimal mark, and points may separate thousands.
                 let doubtful = |kind: &&(String, Kind)| delimiter != ',' && kind.1.threes.is_some() && kind.1.whole.is_some();
                 if let Some((Some(a), Some(b))) = self.columns.iter().find(doubtful).map(|(_, k)| (&k.threes, &k.whole)) {
                     return wrong(format!(
@@ -299,7 +298,7 @@ impl Survey {
         }
     }
 
-    /// The cells of a column have one unit, or none; a column of truths has no other numbers.
+    /// The cells of a column have one unit or none; a boolean column has no other numbers.
     fn check(&self, file: &str, name: &str, kind: &Kind) -> Result<()> {
         let wrong = |a: &Seen, b: &Seen, what: &str| {
             Err(Error::Input(format!(
@@ -324,11 +323,11 @@ impl Survey {
     }
 }
 
-/// What a cell says about the character before fractions.
+/// What a cell reveals about the decimal mark.
 enum Sure {
     Point,
     Comma,
-    /// It has one point or comma, that may also stand between thousands.
+    /// It has one point or comma, which may also separate thousands.
     Neither(char),
 }
 
@@ -340,7 +339,7 @@ fn fraction_of(digits: &str) -> Option<Sure> {
     let sure = |c: char| Some(if c == '.' { Sure::Point } else { Sure::Comma });
     let other = if c == '.' { ',' } else { '.' };
     if points + commas > 1 {
-        // Twice the same: thousands. Both: the last one stands before the fraction. Else it is no number.
+        // Twice the same: thousands separators. Both: the last one is the decimal mark. Otherwise not a number.
         return match (points, commas) {
             _ if digits.split(['.', ',']).any(str::is_empty) => None,
             (0, _) | (_, 0) if digits.split(c).skip(1).all(|g| g.len() == 3) => sure(other),

@@ -1,24 +1,24 @@
-//! Which columns of a table are used, by the names in its header.
+//! Selects the columns of a table by the names in its header.
 
 use super::ColumnSpec;
 use crate::error::{Error, Result, listed, quoted};
 
-/// The places of the columns that are used.
+/// The selected columns.
 pub(super) struct Chosen {
-    /// Their names: those that are read, then those that are only forecast.
+    /// Names: features first, then columns that are only forecast.
     pub names: Vec<String>,
     pub places: Vec<usize>,
-    /// How many are read.
+    /// Number of features.
     pub features: usize,
-    /// Which are forecast.
+    /// Indices of the targets.
     pub targets: Vec<usize>,
     pub series: Option<usize>,
     pub time: Option<usize>,
-    /// What is worth saying about those that are left out.
+    /// Notes on columns left out.
     pub notes: Vec<String>,
 }
 
-/// A table's header, in which names are looked for.
+/// A table's header, for looking up names.
 struct Header<'a> {
     file: &'a str,
     names: &'a [String],
@@ -26,7 +26,7 @@ struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// The place of a column that a flag, or a model, names.
+    /// The index of a column that a flag or a model names.
     fn find(&self, flag: &str, name: &str) -> Result<usize> {
         let mut places = (0..self.names.len()).filter(|i| self.names[*i] == *name);
         match (places.next(), places.next()) {
@@ -49,7 +49,7 @@ impl Header<'_> {
         Error::Input(format!("{}: columns {} and {} are both called {}; {way}", self.file, first + 1, second + 1, quoted(&self.names[first])))
     }
 
-    /// Columns that are read where none are named: all that have a name, but some.
+    /// Default features: all named columns but those in `left_out`.
     fn all_but(&self, left_out: &[usize]) -> Result<Vec<usize>> {
         let places: Vec<usize> = (0..self.names.len()).filter(|i| !left_out.contains(i) && !self.names[*i].is_empty()).collect();
         for (i, at) in places.iter().enumerate() {
@@ -62,10 +62,10 @@ impl Header<'_> {
 }
 
 impl Chosen {
-    /// Finds the columns that are asked for.
+    /// Finds the requested columns.
     ///
     /// # Errors
-    /// [`Error::Input`] if the table has not got one, or twice; [`Error::Usage`] if flags contradict each other.
+    /// [`Error::Input`] if the table lacks a column or has it twice; [`Error::Usage`] if flags contradict each other.
     pub(super) fn of(file: &str, names: &[String], asked: &ColumnSpec) -> Result<Self> {
         let header = Header { file, names, by_model: asked.by_model };
         let one = |flag: &str, name: &Option<String>| name.as_ref().map(|n| header.find(flag, n)).transpose();
@@ -73,7 +73,7 @@ impl Chosen {
         asked.check_lists(file, names)?;
         let mut left_out: Vec<usize> = series.into_iter().chain(time).collect();
         for name in &asked.ignored {
-            // Every column of that name is left out.
+            // Ignores every column of that name.
             let same: Vec<usize> = (0..names.len()).filter(|i| names[*i] == *name).collect();
             match same.first() {
                 Some(_) => left_out.extend(same),
@@ -118,7 +118,7 @@ fn both(name: &str, flag: &str, other: &str) -> Error {
 }
 
 impl ColumnSpec {
-    /// Lists of columns hold something, and nothing twice.
+    /// Checks that lists of columns are not empty and have no duplicates.
     fn check_lists(&self, file: &str, header: &[String]) -> Result<()> {
         for (flag, names) in [("target", Some(&self.targets)), ("features", self.features.as_ref()), ("ignore", Some(&self.ignored))] {
             let names = names.map_or(&[][..], |n| n);

@@ -1,4 +1,4 @@
-//! The steps of time of a series, and the times of rows to come.
+//! The time steps of a series, and the times of future rows.
 
 use super::notation::written;
 use super::time::Moment;
@@ -8,36 +8,35 @@ use jiff::{SignedDuration, Span};
 const HOUR: i128 = 3_600_000_000_000;
 const DAY: i128 = 24 * HOUR;
 
-/// How far it is from one row to the next.
+/// The step from one row to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// In the last digit of the column's numbers.
+    /// In units of the last digit of the column's numbers.
     Number(i128),
-    /// In billionths of a second.
+    /// In nanoseconds.
     Elapsed(i128),
-    /// Whole months: on the same day of each, or on the last.
+    /// Whole months, on the same day of each, or on the last.
     Months { count: i32, last: bool },
-    /// From Monday to Friday, without weekends.
+    /// Monday to Friday, skipping weekends.
     Weekdays,
 }
 
-/// What the times of a series go on with.
+/// Continues the times of a series.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Clock {
     step: Step,
     last: Moment,
-    /// Of dates, their notation.
+    /// For dates: their notation.
     format: String,
-    /// Of numbers, digits after the point, and at least so many in all.
+    /// For numbers: digits after the point, and the minimum number of digits before it.
     decimals: u32,
     width: usize,
-    /// Names of months are written small.
+    /// Names of months are in lower case.
     small: bool,
 }
 
 impl Clock {
-    /// Of a series whose times are these, one after the other; none if their steps are not even, or its last cell is not written as the notation
-    /// `format` has it.
+    /// The clock of a series with these times, in order; `None` if their steps are uneven, or its last cell is not written in the notation `format`.
     pub(super) fn of(moments: &[Moment], last_cell: &str, format: &str) -> Option<Self> {
         let last = *moments.last()?;
         let decimals = last_cell.split_once('.').map_or(0, |c| c.1.trim().len() as u32);
@@ -52,7 +51,7 @@ impl Clock {
         (clock.after(0).as_deref() == Some(last_cell)).then_some(clock)
     }
 
-    /// The time so many rows after the last.
+    /// The time `rows` rows after the last.
     pub(super) fn after(&self, rows: i64) -> Option<String> {
         let text = match (self.step, self.last) {
             (Step::Number(step), Moment::Number { .. }) => {
@@ -72,7 +71,7 @@ impl Clock {
     }
 }
 
-/// Numbers in units of some decimal.
+/// Numbers as multiples of 10^-decimals.
 fn numbers(moments: &[Moment], decimals: u32) -> Option<Vec<i128>> {
     let one = |m: &Moment| match m {
         Moment::Number { mantissa, decimals: own } => mantissa.checked_mul(10i128.checked_pow(decimals.checked_sub(*own)?)?),
@@ -81,7 +80,7 @@ fn numbers(moments: &[Moment], decimals: u32) -> Option<Vec<i128>> {
     moments.iter().map(one).collect()
 }
 
-/// The difference from each to the next, if it is always the same.
+/// The difference between successive numbers, if it is constant.
 fn even(numbers: &[i128]) -> Option<i128> {
     let mut steps = numbers.windows(2).map(|w| w[1] - w[0]);
     let first = steps.next()?;
@@ -114,7 +113,7 @@ fn of_dates(moments: &[Moment]) -> Option<Step> {
     summer_time(&local).map(Step::Elapsed)
 }
 
-/// The step of local times that is even but for an hour left out each spring and repeated each autumn.
+/// The step of local times that is constant except for an hour skipped each spring and repeated each autumn.
 fn summer_time(local: &[i128]) -> Option<i128> {
     let mut steps: Vec<i128> = local.windows(2).map(|w| w[1] - w[0]).collect();
     let odd = |steps: &[i128], step: i128| steps.iter().filter(|s| **s != step).count();
@@ -124,7 +123,7 @@ fn summer_time(local: &[i128]) -> Option<i128> {
     (shifted && step > 0 && step <= HOUR && odd(&steps, step) as i128 <= 2 * (years + 1)).then_some(step)
 }
 
-/// Billionths of a second from a fixed instant, UTC where the cell says how far it is ahead.
+/// Nanoseconds since a fixed instant; UTC if the cell has an offset.
 pub(super) fn nanoseconds(moment: &Moment) -> Option<i128> {
     match moment {
         Moment::Civil { at, offset } => Some(at.duration_since(DateTime::default()).as_nanos() - i128::from(offset.unwrap_or(0)) * 1_000_000_000),

@@ -1,4 +1,4 @@
-//! Reading a date and a time by the runs of digits, letters and other characters in a cell.
+//! Parses dates and times by the runs of digits, letters and other characters in a cell.
 
 use super::notation::{Field, Notation, Piece};
 use jiff::civil::{Date, DateTime, ISOWeekDate, Weekday};
@@ -16,24 +16,24 @@ pub enum DateOrder {
     Day,
 }
 
-/// All of them, the likeliest first.
+/// All orders, the likeliest first.
 pub(super) const ORDERS: [DateOrder; 3] = [DateOrder::Year, DateOrder::Day, DateOrder::Month];
 
-/// What a cell says, how it is written, and whether another order of the date's numbers could be meant.
+/// A parsed cell: its time, its notation, and whether the order of the date's numbers is ambiguous.
 pub(super) struct Found {
     pub at: DateTime,
-    /// Seconds ahead of UTC, if the cell says so.
+    /// Seconds ahead of UTC, if given.
     pub offset: Option<i32>,
     pub notation: Notation,
     pub ordered: bool,
 }
 
-/// Reads a cell; none if it is in no notation that is known.
+/// Parses a cell; `None` if its notation is unknown.
 pub(super) fn read(text: &str, order: DateOrder) -> Option<Found> {
     let mut cell = Cell { tokens: tokens(text), at: 0, order, ordered: false, notation: Notation::default() };
     let date = match cell.date() {
         Some(date) => date,
-        // A time of the day alone.
+        // A time of day alone.
         None if text.contains(':') => {
             (cell.at, cell.notation) = (0, Notation::default());
             Date::constant(1970, 1, 1)
@@ -51,7 +51,7 @@ enum Kind {
     Between,
 }
 
-/// Runs of digits, of letters, and of what stands between them.
+/// Splits into runs of digits, letters and other characters.
 fn tokens(text: &str) -> Vec<(Kind, &str)> {
     let kind = |c: char| {
         if c.is_ascii_digit() {
@@ -80,7 +80,7 @@ fn tokens(text: &str) -> Vec<(Kind, &str)> {
 const MONTHS: [&str; 12] = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"];
 const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
-/// The number, from 0, of a name of which at least the first three letters are there.
+/// The index of a name, given in full or by its first three letters.
 fn named(names: &[&str], text: &str) -> Option<usize> {
     let text = text.to_ascii_lowercase();
     let text = if text == "sept" { "sep" } else { &text };
@@ -89,7 +89,7 @@ fn named(names: &[&str], text: &str) -> Option<usize> {
 
 struct Cell<'a> {
     tokens: Vec<(Kind, &'a str)>,
-    /// The token that comes next.
+    /// Index of the next token.
     at: usize,
     order: DateOrder,
     ordered: bool,
@@ -101,7 +101,7 @@ impl<'a> Cell<'a> {
         self.tokens.get(self.at + ahead).copied()
     }
 
-    /// Digits so many tokens ahead, of some number of places.
+    /// The digits `ahead` tokens further on, if their number is in `places`.
     fn digits(&self, ahead: usize, places: std::ops::RangeInclusive<usize>) -> Option<&'a str> {
         self.peek(ahead).filter(|t| t.0 == Kind::Digits && places.contains(&t.1.len())).map(|t| t.1)
     }
@@ -114,7 +114,7 @@ impl<'a> Cell<'a> {
         self.peek(ahead).filter(|t| t.0 == Kind::Between).map(|t| t.1)
     }
 
-    /// Takes a token as a field.
+    /// Consumes a token as a field.
     fn take(&mut self, field: Field) -> Option<i32> {
         let (_, text) = self.peek(0)?;
         self.notation.0.push(Piece::Field { field, text: text.to_string() });
@@ -122,7 +122,7 @@ impl<'a> Cell<'a> {
         if text.bytes().all(|b| b.is_ascii_digit()) { text.parse().ok() } else { Some(0) }
     }
 
-    /// Takes what stands between fields as it is.
+    /// Consumes a token as literal text.
     fn skip(&mut self) {
         if let Some((_, text)) = self.peek(0) {
             self.notation.0.push(Piece::Text(text.to_string()));
@@ -140,7 +140,7 @@ impl<'a> Cell<'a> {
         let text = self.digits(0, 2..=4)?;
         let (field, year) = match text.len() {
             4 => (Field::Year, text.parse::<i16>().ok()?),
-            // As POSIX has it: 69 to 99 are of the last century.
+            // As in POSIX: 69 to 99 are in the last century.
             2 => (Field::ShortYear, text.parse::<i16>().ok().map(|y| if y < 69 { 2000 + y } else { 1900 + y })?),
             _ => return None,
         };
@@ -223,7 +223,7 @@ impl<'a> Cell<'a> {
     /// A date with the name of its month: 1949-Feb, Feb 1, 1949, 1-Feb-1949.
     fn with_month_name(&mut self, ahead: usize) -> Option<Date> {
         let month = named(&MONTHS, self.letters(ahead)?)? as i8 + 1;
-        // A number after that with a clock's colon after it is an hour.
+        // A number after it, followed by a colon, is an hour.
         let hour = |cell: &Self, ahead: usize| {
             cell.between(ahead + 1).is_some_and(|t| t.starts_with(':')) && cell.between(ahead - 1).is_none_or(|t| t.trim().is_empty())
         };
@@ -295,7 +295,7 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// Three numbers of which the last, or none, has four digits. Between points the day comes first everywhere.
+    /// Three numbers, the last of which may have four digits. With points, the day comes first everywhere.
     fn in_order(&mut self, between: &str, whole: bool) -> Option<Date> {
         let possible: &[DateOrder] = match (between.starts_with('.'), whole) {
             (true, true) => &[DateOrder::Day],
@@ -335,7 +335,7 @@ impl<'a> Cell<'a> {
         Date::new(year, month, day).ok()
     }
 
-    /// The time after a date, if there is one, and what it is ahead of UTC.
+    /// The time after a date, if any, and its offset from UTC.
     fn time(&mut self, date: Date) -> Option<(DateTime, Option<i32>)> {
         let midnight = date.to_datetime(jiff::civil::Time::midnight());
         if self.at == self.tokens.len() {
@@ -352,13 +352,13 @@ impl<'a> Cell<'a> {
         let (hour, minute, second, nano) = self.clock()?;
         let hour = self.half_of_day(hour)?;
         let offset = self.offset()?;
-        // The end of a day may be written as its hour 24.
+        // The end of a day may be written as hour 24.
         let (hour, days) = if hour == 24 && (minute, second, nano) == (0, 0, 0) { (0, 1) } else { (hour, 0) };
         let at = date.to_datetime(jiff::civil::Time::new(hour, minute, second, nano).ok()?);
         Some((at.checked_add(jiff::Span::new().days(days)).ok()?, offset))
     }
 
-    /// Hour, minute, second and billionths of it.
+    /// Hour, minute, second and nanoseconds.
     fn clock(&mut self) -> Option<(i8, i8, i8, i32)> {
         if let Some(digits) = self.digits(0, 4..=4).or(self.digits(0, 6..=6)) {
             let mut parts = [0; 3];
@@ -388,7 +388,7 @@ impl<'a> Cell<'a> {
         Some((hour, minute, second, nano))
     }
 
-    /// After an hour of 12, AM or PM.
+    /// Applies AM or PM, if any, to a 12-hour clock hour.
     fn half_of_day(&mut self, hour: i8) -> Option<i8> {
         let gap = usize::from(self.between(0).is_some_and(|b| b == " " || b == "-"));
         let Some(half) = self.letters(gap).filter(|t| t.eq_ignore_ascii_case("am") || t.eq_ignore_ascii_case("pm")) else { return Some(hour) };
@@ -401,7 +401,7 @@ impl<'a> Cell<'a> {
         (1..=12).contains(&hour).then_some(hour % 12 + if pm { 12 } else { 0 })
     }
 
-    /// What a time is ahead of UTC; none inside if nothing is said, or a name whose offset is not known.
+    /// The offset from UTC in seconds; the inner `None` if there is none, or a zone name with unknown offset.
     fn offset(&mut self) -> Option<Option<i32>> {
         let Some((kind, text)) = self.peek(0) else { return Some(None) };
         if kind == Kind::Between && text.trim().is_empty() && self.letters(1).is_some() {

@@ -1,35 +1,34 @@
-//! Whether a file is a table rather than a text: those who train on it as characters mostly wanted something else.
+//! Detects tables among texts: users who train on one as characters mostly meant something else.
 
 use crate::data::Text;
 use crate::error::{Error, Result};
 
-/// Bytes of the file that are looked at.
+/// Bytes of the file examined.
 const LOOKED: usize = 64 << 10;
-/// Lines that are looked at.
+/// Lines examined.
 const LINES: usize = 50;
-/// Fewest lines by which a file without a telling name is taken for a table.
+/// Minimum number of lines to take a file for a table by its content.
 const FEWEST: usize = 3;
-/// Most names that a message lists.
+/// Names that a message lists, at most.
 const LISTED: usize = 8;
 
-/// What the first lines of a table tell.
+/// The findings from the first lines of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Looks {
     file: String,
     delimiter: char,
-    /// Names of the columns; none where the first line has numbers already.
+    /// Column names; `None` if the first line has numbers.
     names: Option<Vec<String>>,
-    /// Which columns hold numbers alone.
+    /// For each column, whether it holds only numbers.
     numbers: Vec<bool>,
 }
 
 impl Looks {
-    /// Those of a file that is a table by its name (.csv, .tsv, .tab) or by its content: cells of equal number in each line, a column of numbers
-    /// among them. None for a text.
+    /// Detects a table by its file name (.csv, .tsv, .tab) or by its content: the same number of cells in each line, and a numeric column. `None` for a text.
     pub(crate) fn of(text: &Text) -> Option<Self> {
         let ending = text.path.as_deref().and_then(|p| p.extension()).map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
         let named = ["csv", "tsv", "tab"].contains(&ending.as_str());
-        // A file that can't be read is refused where it is opened for good.
+        // An unreadable file is refused later, when it is opened.
         let start = text.bytes(0..text.len().min(LOOKED as u64)).ok()?;
         let start = &start[..];
         let content = match std::str::from_utf8(start) {
@@ -38,7 +37,7 @@ impl Looks {
             Err(_) => return None,
         };
         let content = content.trim_start_matches('\u{feff}');
-        // The last line may be cut.
+        // The last line may be truncated.
         let whole = if text.len() > LOOKED as u64 { content.rfind('\n').map_or(content, |at| &content[..at]) } else { content };
         let found = |delimiter| Self::split(&text.name, whole, delimiter);
         let by_content = ['\t', ';', ',', '|', ' '].into_iter().filter_map(found).find(Self::telling);
@@ -63,7 +62,7 @@ impl Looks {
         let below = &rows[usize::from(header)..];
         let column = |i: usize| {
             let cells = below.iter().filter_map(|row| row.get(i)).map(|cell| numeric(cell.trim()));
-            // Empty cells are no numbers, and no others either.
+            // Empty cells are neutral.
             cells.clone().any(|c| c == Some(true)) && cells.clone().all(|c| c != Some(false))
         };
         let numbers = (0..width).map(|i| equal && column(i)).collect();
@@ -71,15 +70,15 @@ impl Looks {
         Some(Looks { file: file.to_string(), delimiter, names, numbers })
     }
 
-    /// Whether the content alone tells a table: numbers in all columns but one (a time, a name, a label); between blanks, which texts have too, in all
-    /// columns; or one column of numbers below its name.
+    /// Whether the content alone suffices: all columns but one (a time, a name, a label) are numeric;
+    /// separated by spaces, which texts have too, all columns; or one numeric column below its name.
     fn telling(&self) -> bool {
         let others = self.numbers.iter().filter(|is| !**is).count();
         let enough = if self.delimiter == ' ' { others == 0 } else { others <= 1 };
         enough && self.numbers.contains(&true) && (self.numbers.len() > 1 || self.names.is_some())
     }
 
-    /// That training on it as characters must be asked for, and how to train on what it holds; `table` is whether the command reads tables.
+    /// The error that tells how to train on the table's data, or to confirm training on its characters; `table` is whether the command reads tables.
     pub(crate) fn question(&self, table: bool) -> Error {
         let names = |wanted: bool| -> Vec<String> {
             let all = self.names.iter().flatten().zip(&self.numbers);
@@ -110,10 +109,10 @@ impl Looks {
     }
 }
 
-/// Refuses a table that is about to be read as characters, unless that was asked for.
+/// Refuses to read a table as characters, unless `asked_for`.
 ///
 /// # Errors
-/// [`Error::Usage`] that says which flags there are; `table` is whether the command reads tables.
+/// [`Error::Usage`] that names the options; `table` is whether the command reads tables.
 pub(crate) fn ask_about_tables(text: &Text, asked_for: bool, table: bool) -> Result<()> {
     if asked_for { Ok(()) } else { Looks::of(text).map_or(Ok(()), |looks| Err(looks.question(table))) }
 }
@@ -123,18 +122,18 @@ fn listed(names: &[String]) -> String {
     names.iter().take(LISTED).map(|n| short(n)).collect::<Vec<_>>().join(", ") + &more
 }
 
-/// A name, cut where it is long: the first line of what is no table may have any length.
+/// A truncated name: the first line of a file that is not a table may have any length.
 fn short(name: &str) -> String {
     if name.chars().count() > 30 { name.chars().take(29).chain(['…']).collect() } else { name.to_string() }
 }
 
-/// Whether a cell is a number; none if it is empty. A decimal comma counts where commas do not part cells.
+/// Whether a cell is a number; `None` if it is empty. A decimal comma is accepted unless commas separate cells.
 fn number(cell: &str, delimiter: char) -> Option<bool> {
     if cell.is_empty() {
         return None;
     }
     let plain = if delimiter == ',' { cell.to_string() } else { cell.replacen(',', ".", 1) };
-    // `nan` and `inf` are words, and missing values at best.
+    // `nan` and `inf` are words, at best missing values.
     Some(plain.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) && plain.parse::<f64>().is_ok())
 }
 

@@ -1,26 +1,26 @@
-//! The lines of a table: what stands between cells, which line names the columns, which lines are no rows.
+//! The lines of a table: the delimiter, the header, and lines that are not rows.
 
 use super::cell;
 use crate::error::{Error, Result, listed, quoted};
 
-/// What may stand between cells where nobody says it, the likeliest first.
+/// Possible delimiters, the likeliest first.
 const BETWEEN: [char; 4] = [',', ';', '\t', '|'];
-/// Rows by which that is found.
+/// Rows examined to find the delimiter.
 const LOOKED_AT: usize = 30;
 
-/// How a table is laid out.
+/// The layout of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
-    /// What stands between cells.
+    /// Delimiter of cells.
     pub delimiter: char,
-    /// Where the line that names the columns begins.
+    /// Byte at which the header begins.
     start: usize,
-    /// Lines before it.
+    /// Number of lines before it.
     before: u64,
 }
 
 impl Layout {
-    /// Of a table whose delimiter may be `given`. Lines of comments before the header, and Excel's line `sep=;`, are passed over.
+    /// The layout of a table, with the delimiter if `given`. Skips comment lines before the header, and Excel's line `sep=;`.
     pub(super) fn of(content: &str, given: Option<char>) -> Self {
         let (mut start, mut before, mut stated) = (0, 0, None);
         let line = |at: usize| content[at..].split_inclusive('\n').next().unwrap_or_default();
@@ -35,7 +35,7 @@ impl Layout {
             (start, before) = (start + line(start).len(), before + 1);
         }
         let find = |start: usize| given.or(stated).unwrap_or_else(|| found(&content[start..]));
-        // Some programs put the header in a comment; and a first column may be called "#".
+        // Some programs put the header in a comment, and the first column may be called "#".
         if let Some((at, above)) = comment {
             let delimiter = find(start);
             let cells = |line: &str| line.split(delimiter).map(str::trim).map(String::from).collect::<Vec<_>>();
@@ -50,7 +50,7 @@ impl Layout {
     }
 }
 
-/// The delimiter that parts the first rows into the same number of cells, and into most.
+/// The delimiter that splits the first rows into the same number of cells, and into the most.
 fn found(content: &str) -> char {
     let score = |c: char| {
         let mut reader = csv::ReaderBuilder::new().delimiter(c as u8).flexible(true).has_headers(false).from_reader(content.as_bytes());
@@ -70,19 +70,19 @@ pub(super) struct Lines<'a> {
     reader: csv::Reader<&'a [u8]>,
     record: csv::StringRecord,
     layout: Layout,
-    /// What the columns are called; nothing where a column has no name.
+    /// Column names; empty where a column has none.
     pub header: Vec<String>,
-    /// Whether a first cell that begins with `#` may be a row's own.
+    /// Whether a first cell that begins with `#` may be data.
     hashes: bool,
-    /// Rows without a cell, and lines of comments, that were passed over.
+    /// Number of empty rows, and of comment lines, that were skipped.
     pub blank: u64,
     pub comments: u64,
-    /// Cells in quotes that go over several lines: how many, and first and last line of the first.
+    /// Multi-line records: how many, and the first and last line of the first.
     pub long: Option<(u64, u64, u64)>,
 }
 
 impl<'a> Lines<'a> {
-    /// Begins with the header.
+    /// Reads the header.
     pub(super) fn open(file: &'a str, content: &'a str, layout: Layout) -> Result<Self> {
         let rest = &content[layout.start..];
         let reader = csv::ReaderBuilder::new().delimiter(layout.delimiter as u8).flexible(true).has_headers(false).from_reader(rest.as_bytes());
@@ -121,12 +121,12 @@ impl<'a> Lines<'a> {
         Ok(lines)
     }
 
-    /// Says whether the cells of the first column may begin with `#` without being comments.
+    /// Sets whether cells of the first column may begin with `#` without being comments.
     pub(super) fn first_column_is_text(&mut self, text: bool) {
         self.hashes = text;
     }
 
-    /// The next row that says something, with its line.
+    /// The next row that is not empty, with its line.
     pub(super) fn next(&mut self) -> Result<Option<(u64, &csv::StringRecord)>> {
         loop {
             let Some((line, last)) = self.record()? else { return Ok(None) };
@@ -168,7 +168,7 @@ impl<'a> Lines<'a> {
         let place = self.record.position().map_or((0, 1), |p| (p.byte() as usize, p.line()));
         let end = (self.reader.position().byte() as usize).min(self.content.len());
         let raw = &self.content[place.0.min(end)..end];
-        // The reader counts empty lines before a record to it.
+        // The reader includes empty lines before a record.
         let own = raw.trim_start_matches(['\r', '\n']);
         let skipped = breaks(&raw[..raw.len() - own.len()]);
         let line = self.layout.before + place.1 + skipped;
@@ -184,7 +184,7 @@ impl<'a> Lines<'a> {
         Ok(Some((line, last)))
     }
 
-    /// A quote that opens a cell of a record closes at the end of a cell.
+    /// Checks that a quote that opens a cell closes at the end of a cell.
     fn check_quotes(&self, record: &str, line: u64) -> Result<()> {
         let place = |at: usize| line + breaks(&record[..at]);
         let shown = |at: usize| quoted(record[at..].lines().next().unwrap_or_default());
@@ -202,7 +202,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// What is worth saying about what was passed over and found.
+    /// Notes on what was detected and skipped.
     pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.layout.delimiter != ',' {
@@ -226,7 +226,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// A number of rows.
+/// "1 row" or "n rows".
 pub(super) fn rows(count: u64) -> String {
     if count == 1 { "1 row".to_string() } else { format!("{count} rows") }
 }
@@ -235,7 +235,7 @@ fn breaks(text: &str) -> u64 {
     text.bytes().filter(|b| *b == b'\n').count() as u64
 }
 
-/// Where a quote opens a cell that closes nowhere, or where it closes though the cell goes on, in the bytes of a record.
+/// The byte of a quote that opens a cell and never closes, or also that of one that closes it before its end.
 fn stray_quote(record: &str, delimiter: char) -> Option<(usize, Option<usize>)> {
     let (mut open, mut begins) = (None, true);
     let mut chars = record.char_indices().peekable();
@@ -317,7 +317,7 @@ mod tests {
             let e = read(content, None).unwrap_err().to_string();
             assert!(e.contains(&format!("line {line}: a quote opens here")), "{content}: {e}");
         }
-        // A quote inside of a cell that does not begin with one is text.
+        // A quote inside a cell that does not begin with one is text.
         assert!(read("a,b\n1,2\n3,5\" pipe\n", None).is_ok());
         let (_, rows, notes) = read("a,b\n1,\"x\ny\nz\"\n2,u\n3,\"v\nw\"", None).unwrap();
         assert_eq!(rows.iter().map(|r| r.0).collect::<Vec<_>>(), [2, 5, 6]);

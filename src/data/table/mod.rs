@@ -1,4 +1,4 @@
-//! Tables of numbers: a CSV file with a header, of which the columns that are used are kept in memory.
+//! Numeric tables: a CSV file with a header, whose used columns are kept in memory.
 
 mod cell;
 mod chosen;
@@ -22,33 +22,33 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// What is done where a cell is empty, or says NaN, NA or null.
+/// What to do with cells that are empty, or say NaN, NA or null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Missing {
-    /// The table is refused.
+    /// Refuse the table.
     #[default]
     Refuse,
-    /// The value of the row before, of the same series, is taken.
+    /// Repeat the previous value of the same series.
     Previous,
-    /// 0 is taken.
+    /// Use 0.
     Zero,
-    /// The mean of the training part is taken.
+    /// Use the mean of the training part.
     Mean,
 }
 
 choices!(Missing { Refuse = "refuse", Previous = "previous", Zero = "zero", Mean = "mean" });
 
-/// Whether changes stand in place of values.
+/// Whether changes replace values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Difference {
     /// Values are read and forecast.
     #[default]
     None,
-    /// Values are read, changes of the targets from the last row known forecast.
+    /// Values are read; changes of the targets from the last known row are forecast.
     Targets,
-    /// Changes are read too: of the features from the row before.
+    /// Changes of the features from the previous row are read too.
     All,
 }
 
@@ -59,61 +59,61 @@ choices!(Difference { None = "none", Targets = "targets", All = "all" });
 pub struct ColumnSpec {
     /// Columns that are forecast.
     pub targets: Vec<String>,
-    /// Columns that are read; none for all but those of series and time and those that are ignored.
+    /// Columns that are read; `None` for all but ignored ones and those of series and time.
     pub features: Option<Vec<String>>,
-    /// Columns that are left out where `features` names none.
+    /// Columns to ignore if `features` is `None`.
     pub ignored: Vec<String>,
-    /// Column that tells the series that a row belongs to; none if all rows are one series.
+    /// Column that names the series of a row; `None` if all rows are one series.
     pub series: Option<String>,
-    /// Column that tells the time of a row: it is copied beside forecasts.
+    /// Column with the time of a row, which is copied beside forecasts.
     pub time: Option<String>,
-    /// How times are written, as strftime has it; none to find that.
+    /// Time format as in strftime; `None` to detect it.
     pub time_format: Option<String>,
-    /// Which number of a date comes first, where nothing in the column of time tells.
+    /// Which part of a date comes first, if the column of time doesn't tell.
     pub date_order: Option<DateOrder>,
-    /// What is done where a cell is empty.
+    /// What to do with empty cells.
     pub missing: Missing,
-    /// What stands between cells, an ASCII character; none to find that.
+    /// Delimiter, an ASCII character; `None` to detect it.
     pub delimiter: Option<char>,
-    /// What stands before a fraction, a point or a comma; none to find that.
+    /// Decimal mark, a point or a comma; `None` to detect it.
     pub decimal: Option<char>,
-    /// And where nothing in the table tells.
+    /// Decimal mark to use if nothing in the table tells.
     pub usual_decimal: Option<char>,
-    /// Whether a model says which columns are read, so that no flag can.
+    /// Whether a model determines the columns, so that flags can't.
     pub by_model: bool,
 }
 
-/// A column of numbers; row by row, the rows of one series after those of another.
+/// A numeric column. The rows of a series are contiguous.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Column {
     /// Its name in the header.
     pub name: String,
-    /// Its numbers; NaN where [`Missing::Mean`] has not yet been filled in.
+    /// Its values; NaN for missing ones not yet filled with [`Missing::Mean`].
     pub values: Vec<f64>,
     /// The rows whose cell was empty, in order.
     pub filled: Vec<u32>,
-    /// The last number known up to each row of its series, before the first that one; empty if no cell was, and NaN where a series has none.
+    /// The last known value up to each row of its series, and before the first known one, that one. Empty if no cell was empty; NaN if a series has no value.
     pub carried: Vec<f64>,
 }
 
 impl Column {
-    /// Whether the number of a row is the file's own.
+    /// Whether the value of a row comes from the file.
     pub fn known(&self, row: usize) -> bool {
         self.filled.is_empty() || self.filled.binary_search(&(row as u32)).is_err()
     }
 
-    /// The last number known up to a row of its series, whatever empty cells were filled with: what a forecast without a model says, what changes are
-    /// counted from, and what is wanted where nothing is known.
+    /// The last known value up to a row of its series, whatever filled the empty cells:
+    /// the naive forecast, the base of changes, and the target where no value is known.
     pub fn last_known(&self, row: usize) -> f64 {
         self.carried.get(row).map_or(self.values[row], |x| if x.is_nan() { self.values[row] } else { *x })
     }
 
-    /// The number of a row, if the file has it.
+    /// The value of a row, if it comes from the file.
     pub fn get(&self, row: usize) -> Option<f64> {
         Some(self.values[row]).filter(|_| self.known(row))
     }
 
-    /// Of some rows, the numbers that the file has.
+    /// The values of some rows that come from the file.
     pub fn known_of(&self, rows: Range<usize>) -> impl Iterator<Item = f64> + Clone + '_ {
         rows.filter_map(|row| self.get(row))
     }
@@ -122,54 +122,54 @@ impl Column {
 /// The rows of one series, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// What the column of series says; none if the table is one series.
+    /// Its name in the column of series; `None` if the table is one series.
     pub name: Option<String>,
     /// Its rows.
     pub rows: Range<usize>,
 }
 
 impl Group {
-    /// How it is called in a message about a file.
+    /// Its name in a message about a file.
     pub(super) fn of(&self, file: &str) -> String {
         self.name.as_ref().map_or(file.to_string(), |name| format!("series {} of {file}", quoted(name)))
     }
 }
 
-/// The columns of a table that are used.
+/// The used columns of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sheet {
-    /// The path of the file, or what else it is called.
+    /// The path of the file, or another name.
     pub name: String,
     /// Its path, if it is a file.
     pub path: Option<PathBuf>,
-    /// Its bytes.
+    /// Its size in bytes.
     pub bytes: u64,
     /// Their checksum.
     pub checksum: String,
-    /// The columns that are read, then those that are only forecast.
+    /// The columns: features first, then those that are only forecast.
     pub columns: Vec<Column>,
-    /// How many are read: the first of them.
+    /// Number of features.
     pub features: usize,
-    /// Which of them are forecast.
+    /// Indices of the targets.
     pub targets: Vec<usize>,
-    /// Series by series.
+    /// The series.
     pub groups: Vec<Group>,
-    /// What the column of time says of each row; empty without one.
+    /// The time of each row as text; empty without a column of time.
     pub times: Vec<String>,
-    /// Which number of a date comes first, if that had to be found.
+    /// Which part of a date comes first, if it had to be detected.
     pub date_order: Option<DateOrder>,
-    /// What stands between its cells.
+    /// Its delimiter.
     pub delimiter: char,
-    /// What stands before a fraction in it.
+    /// Its decimal mark.
     pub decimal: char,
-    /// What was found and decided while it was read, a line each.
+    /// Notes on what was detected, one line each.
     pub notes: Vec<String>,
-    /// Of each series, what its times go on with.
+    /// For each series, the clock that continues its times.
     clocks: Vec<Option<Clock>>,
 }
 
 impl Sheet {
-    /// Rows of all series.
+    /// Number of rows of all series.
     pub fn rows(&self) -> usize {
         self.columns.first().map_or(0, |c| c.values.len())
     }
@@ -179,18 +179,17 @@ impl Sheet {
         &self.groups[self.groups.partition_point(|g| g.rows.end <= row).min(self.groups.len() - 1)]
     }
 
-    /// A column that is forecast.
+    /// A target column.
     pub fn target(&self, index: usize) -> &Column {
         &self.columns[self.targets[index]]
     }
 
-    /// Names of the columns that are read.
+    /// Names of the features.
     pub fn feature_names(&self) -> Vec<String> {
         self.columns[..self.features].iter().map(|c| c.name.clone()).collect()
     }
 
-    /// What the column of time would say of the `count` rows after the last of a series, as the file writes it; none where the steps of time are not
-    /// even, or there is no such column.
+    /// The times of the `count` rows after the last of a series, as the file would write them; `None` if time steps are uneven, or there is no column of time.
     pub fn times_to_come(&self, group: usize, count: usize) -> Option<Vec<String>> {
         let clock = self.clocks.get(group)?.as_ref()?;
         (1..=count as i64).map(|n| clock.after(n)).collect()
@@ -227,7 +226,7 @@ impl Sheet {
         self
     }
 
-    /// Notes the last number known up to each row, and fills with it where that is asked for.
+    /// Computes the last known value up to each row, and fills empty cells if requested.
     fn carry(&mut self, lines: &[u64], missing: Missing) -> Result<()> {
         for column in self.columns.iter_mut().filter(|c| !c.filled.is_empty()) {
             column.carried = column.values.clone();
@@ -254,7 +253,7 @@ impl Sheet {
                     *x = match missing {
                         Missing::Zero => 0.0,
                         Missing::Previous => *carried,
-                        // The mean is that of the training part, which is not known here.
+                        // The mean of the training part is not known here.
                         Missing::Mean | Missing::Refuse => f64::NAN,
                     };
                 }

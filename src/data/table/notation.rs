@@ -1,4 +1,4 @@
-//! How a table writes its times, so that times of rows to come are written likewise.
+//! How a table writes times, so that future times are written alike.
 
 use jiff::civil::DateTime;
 use jiff::fmt::strtime::{self, BrokenDownTime};
@@ -19,7 +19,7 @@ pub(super) enum Field {
     DayOfWeek,
     Quarter,
     Hour,
-    /// An hour of twelve.
+    /// Hour of a 12-hour clock.
     HalfHour,
     HalfOfDay,
     Minute,
@@ -34,21 +34,21 @@ pub(super) enum Field {
 /// A piece of a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Piece {
-    /// What stands there in every cell.
+    /// Constant text.
     Text(String),
-    /// What changes, and what it was.
+    /// A varying field, and its text.
     Field { field: Field, text: String },
 }
 
-/// The pieces of a cell; none of a number.
+/// The pieces of a cell; none for a number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Notation(pub(super) Vec<Piece>);
 
-/// The numbers that a column writes with one digit where they have one.
+/// Fields that a column doesn't pad to two digits.
 pub(super) type Narrow = BTreeSet<Field>;
 
 impl Notation {
-    /// The hour turns out to be one of twelve.
+    /// Turns the hour into one of a 12-hour clock.
     pub(super) fn in_halves(&mut self) {
         for piece in &mut self.0 {
             if let Piece::Field { field, .. } = piece
@@ -59,7 +59,7 @@ impl Notation {
         }
     }
 
-    /// Notes the numbers that are not filled up with zeros.
+    /// Adds the fields that are not zero-padded.
     pub(super) fn note_narrow(&self, narrow: &mut Narrow) {
         for piece in &self.0 {
             if let Piece::Field { field, text } = piece
@@ -70,7 +70,7 @@ impl Notation {
         }
     }
 
-    /// As strftime has it; `narrow` is that of the column.
+    /// The strftime format, given the unpadded fields of the column.
     pub(super) fn format(&self, narrow: &Narrow) -> String {
         let mut format = String::new();
         for piece in &self.0 {
@@ -83,7 +83,7 @@ impl Notation {
     }
 }
 
-/// Months and days are filled up alike: a column of few rows may show it of one alone.
+/// Months and days are padded alike; a short column may show it for only one of them.
 fn is_narrow(field: Field, narrow: &Narrow) -> bool {
     let either = [Field::Month, Field::Day];
     narrow.contains(&field) || either.contains(&field) && either.iter().any(|f| narrow.contains(f))
@@ -117,10 +117,10 @@ fn directive(field: Field, text: &str, narrow: bool) -> String {
     }
 }
 
-/// A time in a notation of strftime; none if that can't be written so.
+/// Formats a time with a strftime format; `None` if that fails.
 pub(super) fn written(format: &str, at: DateTime, offset: Option<i32>) -> Option<String> {
     let mut parts = BrokenDownTime::from(at);
-    // What is not said to be ahead of UTC is taken to be there, for notations that ask for it.
+    // Without an offset, assumes UTC for formats that need one.
     let ahead = jiff::tz::Offset::from_seconds(offset.unwrap_or(0)).ok()?;
     parts.set_offset(Some(ahead));
     if let Ok(timestamp) = ahead.to_timestamp(at) {
@@ -129,10 +129,10 @@ pub(super) fn written(format: &str, at: DateTime, offset: Option<i32>) -> Option
     parts.to_string(format).ok()
 }
 
-/// Whether a notation that somebody gives is one that times can be written and read in.
+/// Checks that times can be written and parsed in a strftime format.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says what is wrong with it.
 pub(crate) fn check_format(format: &str) -> std::result::Result<(), String> {
     let at = DateTime::constant(2026, 1, 31, 13, 5, 9, 0);
     let text = written(format, at, Some(0)).ok_or_else(|| "it has a part that is not known".to_string())?;

@@ -1,4 +1,4 @@
-//! Reading a table: what is wrong with a file is said with its line and column.
+//! Reads a table. Errors name line and column.
 
 use super::cell::{Cell, Style, Survey, Wrong};
 use super::chosen::Chosen;
@@ -10,10 +10,10 @@ use crate::error::{Error, Result, listed, quoted};
 use std::collections::HashMap;
 
 impl Sheet {
-    /// Reads the columns of a table that are asked for.
+    /// Reads the requested columns of a table.
     ///
     /// # Errors
-    /// [`Error::Input`] with file, line and column, what was found and what to do, if it is not a whole table of numbers.
+    /// [`Error::Input`] with file, line and column, what was found and what to do, if it is not a complete numeric table.
     pub fn read(text: &Text, asked: &ColumnSpec) -> Result<Self> {
         let content = text.utf8()?;
         let layout = Layout::of(&content, asked.delimiter);
@@ -43,7 +43,7 @@ impl Sheet {
 }
 
 impl Wrong {
-    /// What is wrong with a cell and what to do.
+    /// The message: what is wrong with a cell, and what to do.
     fn told(self, target: bool, asked: &ColumnSpec) -> String {
         let way_out = if asked.by_model {
             "the model needs a number here: mend the cell"
@@ -72,7 +72,7 @@ struct Rows {
     columns: Vec<Vec<f64>>,
     lines: Vec<u64>,
     times: Vec<String>,
-    /// The series of each row; empty if there is one.
+    /// The series of each row; empty if there is only one.
     series: Vec<u32>,
     names: Vec<String>,
     numbers: HashMap<String, u32>,
@@ -120,7 +120,7 @@ impl Rows {
         Ok(())
     }
 
-    /// Puts rows in another order.
+    /// Reorders the rows.
     fn sort(&mut self, order: &[usize]) {
         for column in &mut self.columns {
             *column = order.iter().map(|r| column[*r]).collect();
@@ -131,7 +131,7 @@ impl Rows {
         }
     }
 
-    /// Puts the rows of each series together.
+    /// Makes the rows of each series contiguous.
     fn grouped(&mut self) -> Vec<Group> {
         let rows = self.lines.len();
         if self.series.is_empty() {
@@ -144,7 +144,7 @@ impl Rows {
         self.names.iter().enumerate().map(|(i, name)| Group { name: Some(name.clone()), rows: start(i)..start(i + 1) }).collect()
     }
 
-    /// Reads the column of time, and turns series round whose newest row comes first.
+    /// Reads the column of time, and reverses series whose newest row comes first.
     fn in_time(&mut self, file: &str, groups: &[Group], asked: &ColumnSpec, notes: &mut Vec<String>) -> Result<Timeline> {
         let Some(name) = &asked.time else { return Ok(Timeline { newest_first: Vec::new(), clocks: Vec::new(), order: None }) };
         let column = timeline::Column {

@@ -1,28 +1,28 @@
-//! Times as tables write them: what a cell says, decided over the whole column.
+//! Parses single cells of a column of time.
 
 use super::date::{self, DateOrder};
 use super::notation::Notation;
 use jiff::civil::{DateTime, Weekday};
 use jiff::fmt::strtime;
 
-/// What a cell of a column of time says.
+/// The time in a cell.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Moment {
     /// A number: `mantissa` times 10 to the power of minus `decimals`.
     Number { mantissa: i128, decimals: u32 },
-    /// A date and a time, `offset` seconds ahead of UTC if the cell says so.
+    /// A date and time, `offset` seconds ahead of UTC if given.
     Civil { at: DateTime, offset: Option<i32> },
 }
 
-/// A cell that was read.
+/// A parsed cell.
 pub(super) struct Reading {
     pub moment: Moment,
     pub notation: Notation,
-    /// Whether another order of the date's numbers could be meant.
+    /// Whether the order of the date's numbers is ambiguous.
     pub ordered: bool,
 }
 
-/// What a cell says, the numbers of its date in some order; none if it is in no notation that is known.
+/// Parses a cell, with the numbers of its date in `order`; `None` if its notation is unknown.
 pub(super) fn instant(text: &str, order: DateOrder) -> Option<Reading> {
     let text = text.trim();
     if let Some(moment) = number(text) {
@@ -32,7 +32,7 @@ pub(super) fn instant(text: &str, order: DateOrder) -> Option<Reading> {
     Some(Reading { moment: Moment::Civil { at: found.at, offset: found.offset }, notation: found.notation, ordered: found.ordered })
 }
 
-/// What a cell says in a notation that is given, as strftime has it.
+/// Parses a cell with a strftime format.
 pub(super) fn as_given(text: &str, format: &str) -> Option<Moment> {
     let mut parts = strtime::parse(format, text.trim()).ok()?;
     let offset = parts.offset().map(|o| o.seconds());
@@ -47,7 +47,7 @@ pub(super) fn as_given(text: &str, format: &str) -> Option<Moment> {
         parts.set_weekday(Some(Weekday::Monday));
     }
     if !dated {
-        // What a notation leaves out begins with its first: the first day, the first month.
+        // Missing parts default to the first month and day.
         parts.month().is_none().then(|| parts.set_month(Some(1))).transpose().ok()?;
         parts.day().is_none().then(|| parts.set_day(Some(1))).transpose().ok()?;
     }
@@ -55,7 +55,7 @@ pub(super) fn as_given(text: &str, format: &str) -> Option<Moment> {
     Some(Moment::Civil { at: parts.to_date().ok()?.to_datetime(time), offset })
 }
 
-/// A whole or decimal number, however many digits it has.
+/// Parses a whole or decimal number with any number of digits.
 fn number(text: &str) -> Option<Moment> {
     let (digits, exponent) = match text.split_once(['e', 'E']) {
         Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok()?),
@@ -78,10 +78,10 @@ fn number(text: &str) -> Option<Moment> {
     Some(Moment::Number { mantissa: if negative { -mantissa } else { mantissa }, decimals: decimals as u32 })
 }
 
-/// Dates without anything between their numbers: how many digits, and what they are.
+/// Dates without separators: number of digits, and format.
 const COMPACT: [(usize, &str); 6] = [(6, "%Y%m"), (8, "%Y%m%d"), (10, "%Y%m%d%H"), (12, "%Y%m%d%H%M"), (14, "%Y%m%d%H%M%S"), (17, "%Y%m%d%H%M%S%3f")];
 
-/// What digits without anything between them say as a date of the years 1900 to 2100, and how that is written; none if they are none.
+/// Parses a date of the years 1900 to 2100 without separators; also returns its format. `None` if it is not such a date.
 pub(super) fn compact(text: &str) -> Option<(Moment, &'static str)> {
     let text = text.trim();
     let (_, format) = COMPACT.iter().find(|c| c.0 == text.len()).filter(|_| text.bytes().all(|b| b.is_ascii_digit()))?;

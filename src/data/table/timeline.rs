@@ -1,4 +1,4 @@
-//! The column of time: its notation and direction, found over the whole of it.
+//! The column of time: its notation and direction, detected over the whole column.
 
 use super::Group;
 use super::clock::{Clock, nanoseconds};
@@ -11,45 +11,45 @@ use jiff::civil::Weekday;
 
 const HOUR: i128 = 3_600_000_000_000;
 
-/// The cells of a column of time, the rows of one series after those of another.
+/// The cells of a column of time; the rows of a series are contiguous.
 pub(super) struct Column<'a> {
     pub file: &'a str,
     pub name: &'a str,
     pub cells: &'a [String],
     pub lines: &'a [u64],
     pub groups: &'a [Group],
-    /// A notation as strftime has it, if one is given.
+    /// A strftime format, if given.
     pub format: Option<&'a str>,
-    /// The order of dates to take where nothing in the column tells.
+    /// The order of dates to use if nothing in the column tells.
     pub order: Option<DateOrder>,
-    /// Whether a model says which columns are read.
+    /// Whether a model determines the columns.
     pub by_model: bool,
 }
 
-/// What is found of it.
+/// The result of reading the column.
 pub(super) struct Timeline {
-    /// Of each series, whether its newest row comes first.
+    /// For each series, whether its newest row comes first.
     pub newest_first: Vec<bool>,
-    /// Of each series, what comes after its last row; none where its steps are not even.
+    /// For each series, the clock that continues it; `None` if its steps are uneven.
     pub clocks: Vec<Option<Clock>>,
-    /// The order of the numbers of dates, if that had to be found.
+    /// The order of dates, if it had to be detected.
     pub order: Option<DateOrder>,
 }
 
-/// The cells, read in one way.
+/// The cells, parsed in one order of dates.
 struct Read {
     moments: Vec<Moment>,
     keys: Vec<i128>,
-    /// As strftime has it, for each series that of its newest row.
+    /// For each series, the strftime format of its newest row.
     formats: Vec<String>,
     ordered: bool,
 }
 
 impl Column<'_> {
-    /// Reads it.
+    /// Reads the column.
     ///
     /// # Errors
-    /// [`Error::Input`] with the line, for a cell in no notation that is known, one that can be read in two ways, and rows out of the order of time.
+    /// [`Error::Input`] with the line, for a cell whose notation is unknown or ambiguous, and for rows out of chronological order.
     pub(super) fn read(&self) -> Result<Timeline> {
         if let Some(row) = self.cells.iter().position(|c| super::cell::missing(c)) {
             return self.wrong(row, "the cell is empty: the row has no time; fill it in, or remove the row".to_string());
@@ -75,7 +75,7 @@ impl Column<'_> {
         Err(Error::Input(format!("{} line {}, column {}: {what}", self.file, self.lines[row], quoted(self.name))))
     }
 
-    /// Reads the cells in the one order of dates that they, or else their sequence, allow.
+    /// Parses the cells in the only order of dates that the cells, or else their sequence, allow.
     fn ordered(&self) -> Result<(Read, Option<DateOrder>)> {
         if let Some(format) = self.format {
             return Ok((self.given(format)?, None));
@@ -93,7 +93,7 @@ impl Column<'_> {
             }
         }
         if possible.is_empty() {
-            // The reading that got farthest is the one that is meant.
+            // The reading that got farthest is the intended one.
             let row = failed.into_iter().max().or(first.err()).unwrap_or(0);
             return self.wrong(
                 row,
@@ -141,7 +141,7 @@ impl Column<'_> {
         Ok(Read { moments, keys, formats: vec![format.to_string(); self.groups.len()], ordered: false })
     }
 
-    /// Reads the cells, or names the first that can't be read.
+    /// Parses the cells, or returns the first row that can't be parsed.
     fn with(&self, order: DateOrder) -> std::result::Result<Read, usize> {
         let (mut moments, mut ordered, mut narrow) = (Vec::with_capacity(self.cells.len()), false, Narrow::new());
         let ends: Vec<usize> = self.groups.iter().flat_map(|g| [g.rows.start, g.rows.end.saturating_sub(1)]).collect();
@@ -172,7 +172,7 @@ impl Column<'_> {
         Ok(Read { moments, keys, formats, ordered })
     }
 
-    /// The dates that whole numbers are, if all of them are: 20190131 and its like. Numbers of six digits count on, unless their steps say otherwise.
+    /// Reads whole numbers as dates, if all of them are such: 20190131 and the like. Six-digit numbers with a constant step are not dates.
     fn compact(&self, moments: &[Moment]) -> Option<(Vec<Moment>, &'static str)> {
         let format = compact(self.cells.first()?)?.1;
         let dates: Option<Vec<Moment>> = self.cells.iter().map(|c| compact(c).filter(|d| d.1 == format).map(|d| d.0)).collect();
@@ -193,7 +193,7 @@ impl Column<'_> {
         self.groups.iter().all(|g| self.first_fault(read, &in_time(g, newest_first(&read.keys[g.rows.clone()]))).is_none())
     }
 
-    /// The first of some rows that is not later than the one before it. An hour that clocks repeat in autumn is none.
+    /// The first of some rows that is not later than the previous one, except for an hour that clocks repeat in autumn.
     fn first_fault(&self, read: &Read, rows: &[usize]) -> Option<usize> {
         (1..rows.len()).find(|i| read.keys[rows[*i]] <= read.keys[rows[*i - 1]] && !repeats_an_hour(read, rows, *i))
     }
@@ -221,7 +221,7 @@ impl Column<'_> {
     }
 }
 
-/// Keys that are in the order of time.
+/// Keys in chronological order.
 fn keys(moments: &[Moment]) -> std::result::Result<Vec<i128>, usize> {
     let most = moments.iter().map(|m| if let Moment::Number { decimals, .. } = m { *decimals } else { 0 }).max().unwrap_or(0);
     let key = |(row, moment): (usize, &Moment)| match moment {
@@ -231,7 +231,7 @@ fn keys(moments: &[Moment]) -> std::result::Result<Vec<i128>, usize> {
     moments.iter().enumerate().map(key).collect()
 }
 
-/// The rows of a series from the oldest on.
+/// The rows of a series, oldest first.
 fn in_time(group: &Group, newest_first: bool) -> Vec<usize> {
     if newest_first { group.rows.clone().rev().collect() } else { group.rows.clone().collect() }
 }
@@ -242,13 +242,13 @@ fn newest_first(keys: &[i128]) -> bool {
     downs > ups
 }
 
-/// Whether at row i, which is not later than the one before, local times go back by the hour of a Sunday night that summer time ends with.
+/// Whether at row i, which is not later than the previous one, local times repeat the hour at the end of summer time, on a Sunday night.
 fn repeats_an_hour(read: &Read, rows: &[usize], i: usize) -> bool {
     let Moment::Civil { at, offset: None } = read.moments[rows[i]] else { return false };
     let key = |i: usize| read.keys[rows[i]];
     let same = (0..i).rev().take_while(|j| key(*j) >= key(i)).find(|j| key(*j) == key(i));
     let Some(same) = same else { return false };
-    // The step of the rows around tells an hour that is repeated from a day that is there twice.
+    // The step of the surrounding rows tells a repeated hour from a duplicated day.
     let step = if same + 1 < i {
         key(same + 1) - key(same)
     } else if same > 0 {
