@@ -6,7 +6,7 @@ use retrograd::data::{Codec, Kind, Symbols, Text, Vocabulary};
 use retrograd::feed::Feed;
 use retrograd::model::{Activation, Config, Init};
 use retrograd::run::{Folder, MetricsLog, Run, RunConfig};
-use retrograd::store::{Container, Foreign, Model, Checkpoint, TrainedOn, ImportOptions};
+use retrograd::store::{Checkpoint, Container, Foreign, ImportOptions, Model, TrainedOn};
 use retrograd::trainer::Corpus;
 use retrograd::{Device, MemoryPlan, Result};
 use std::path::PathBuf;
@@ -125,9 +125,18 @@ pub(crate) fn answer<T>(done: Result<T>) -> String {
     done.map_or_else(|e| e.to_string(), |_| "ok".to_string())
 }
 
+/// Where this process writes what readers read.
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Removes what was written; nothing is fed after it.
+pub(crate) fn clear() {
+    if let Some(folder) = FOLDER.get() {
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
 /// In memory, where there is such a place.
 fn place(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let shm = PathBuf::from("/dev/shm");
         let folder = if shm.is_dir() { shm } else { std::env::temp_dir() }.join(format!("retrograd-fuzz-{}", std::process::id()));
