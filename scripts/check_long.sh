@@ -14,6 +14,8 @@ parts=${*:-parity kills fuzz run shaders}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+commit=$(git rev-parse --short HEAD)
+[ -z "$(git status --porcelain -- . ':!docs/check_long.md')" ] || commit="$commit, with changes"
 failed=0
 : >"$work/rows"
 : >"$work/said"
@@ -66,8 +68,6 @@ else
     part shaders "Another compiler of shaders" . cannot "${CHROMIUM:-chromium} is not there"
 fi
 
-commit=$(git rev-parse --short HEAD)
-[ -z "$(git status --porcelain -- . ':!docs/check_long.md')" ] || commit="$commit, with changes"
 {
     echo "# The long checks"
     echo

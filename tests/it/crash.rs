@@ -93,10 +93,11 @@ fn kills(device: &str, wanted: u32, seed: u64) {
         loop {
             let begun = out.join("config.toml").exists();
             let args = if begun { vec!["train", "--resume", name] } else { train(device, name) };
-            let mut child = program(&args).spawn().unwrap();
+            let log = fresh(&format!("{device} {wanted} said {runs}"));
+            let mut child = program(&args).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
             std::thread::sleep(takes.mul_f64(draw.random::<f64>() * 0.8));
             if landed.kills == wanted || child.try_wait().unwrap().is_some() {
-                assert_eq!(ends(child), Some(0), "{device}: {name} does not go on");
+                assert_eq!(ends(child), Some(0), "{device}: {name} does not go on: {}", std::fs::read_to_string(&log).unwrap());
                 break;
             }
             child.kill().unwrap();
