@@ -41,7 +41,7 @@ part() {
     { "$@" && : >"$work/passed"; } 2>&1 | tee "$work/output"
     if [ -e "$work/passed" ]; then result=passed; else result="**failed**" failed=$((failed + 1)); fi
     minutes=$(echo "$(date +%s) $begun" | awk '{ printf "%.1f", ($1 - $2) / 60 }')
-    echo "| $title | \`$(echo "$*" | sed 's/^fuzz_all/retrograd-fuzz TARGET '"${SECONDS_EACH:-60}"'/; s/^cannot .*/(nothing)/')\` | $result | $minutes |" >>"$work/rows"
+    echo "| $title | \`$(echo "$*" | sed 's/^fuzz_all/retrograd-fuzz TARGET '"${SECONDS_EACH:-60}"'/; s/  / "" /; s/^cannot .*/(nothing)/')\` | $result | $minutes |" >>"$work/rows"
     {
         echo
         echo "## $title"

@@ -94,6 +94,6 @@ sort -u "$RETROGRAD_SKIPPED"
 echo "skipped: $(sort -u "$RETROGRAD_SKIPPED" | wc -l | tr -d ' ') tests or parts of tests, all named above"
 echo
 echo "minutes:"
-printf '%s' "$minutes" | awk '{ m = $NF; $NF = ""; printf "%6.1f  %s\n", m, $0; all += m } END { printf "%6.1f  in all\n", all }'
+printf '%s' "$minutes" | awk '{ m = $NF; sub(/ [^ ]*$/, ""); printf "%6.1f  %s\n", m, $0; all += m } END { printf "%6.1f  in all\n", all }'
 echo
 grep '^test result:' "$work/output"
