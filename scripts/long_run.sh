@@ -4,7 +4,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 text=${1:-} updates=${2:-20000}
-cargo build --release --quiet
+# As scripts/parity.sh does: the example's needs change features of crates, and without it they would be built once more.
+cargo build --release --quiet --bin retrograd --example logits
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# All checks: formatting, lints, tests, documentation. Needs a Vulkan driver: the GPU tests fail without one.
+# All checks: formatting, lints, tests, documentation. Needs a Vulkan driver: the GPU tests fail without one, unless RETROGRAD_TEST_DEVICES=cpu leaves them
+# out. Lists at its end what was skipped and why, the minutes that each part took, and the results of the tests once more.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -19,29 +20,86 @@ have_loader() {
     return 1
 }
 
-if [ "$(uname -s)" = Linux ] && ! { have_vulkan && have_loader; }; then
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+# can_install: whether this user may install packages; install PACKAGE...: does it.
+can_install() { [ "$(uname -s)" = Linux ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; }
+install() { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$@"; }
+
+if [ "$(uname -s)" = Linux ] && [ "${RETROGRAD_TEST_DEVICES:-all}" = all ] && ! { have_vulkan && have_loader; }; then
+    if can_install; then
         echo "no Vulkan driver was found: installing the software one (apt-get install mesa-vulkan-drivers)"
-        apt-get update -qq
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq mesa-vulkan-drivers
+        install mesa-vulkan-drivers
     else
         echo "no Vulkan driver was found; the GPU tests need one. On Debian or Ubuntu:" >&2
         echo "    sudo apt-get install mesa-vulkan-drivers" >&2
         exit 1
     fi
 fi
+if can_install && ! command -v spirv-val >/dev/null 2>&1; then
+    echo "spirv-val was not found: installing it (apt-get install spirv-tools)"
+    install spirv-tools || echo "it cannot be installed: its test will be among the skipped"
+fi
 
-echo "== cargo fmt --check"
-cargo fmt --check
-# Which does not see modules that a macro declares.
-rustfmt --check --edition 2024 src/optimizer/*.rs
-echo "== cargo clippy"
-cargo clippy --all-targets --all-features --quiet -- -D warnings
-cargo clippy --all-targets --quiet -- -D warnings
-cargo clippy --lib --examples --no-default-features --quiet -- -D warnings
-echo "== cargo doc"
-RUSTDOCFLAGS="-D warnings" cargo doc --all-features --no-deps --quiet
-echo "== cargo test"
-cargo test --all-features --quiet --doc
-cargo test --all-features --quiet --lib --bins
-cargo test --all-features --quiet --test it
+# What tests leave out, and what the runner says of each set.
+work=$(mktemp -d)
+RETROGRAD_SKIPPED=$work/skipped
+export RETROGRAD_SKIPPED
+: >"$RETROGRAD_SKIPPED"
+: >"$work/output"
+current="" minutes=""
+finish() {
+    code=$?
+    [ "$code" = 0 ] || echo "failed: $current"
+    rm -rf "$work"
+}
+trap finish EXIT
+trap 'exit 130' INT TERM
+
+# part NAME COMMAND...: runs it, and notes the minutes that it takes.
+part() {
+    current=$1 begun=$(date +%s)
+    shift
+    echo "== $current"
+    "$@"
+    minutes="$minutes$current $(echo "$(date +%s) $begun" | awk '{ printf "%.1f", ($1 - $2) / 60 }')
+"
+}
+
+lint() {
+    cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
+    cargo clippy --all-targets --quiet -- -D warnings
+    cargo clippy --lib --examples --no-default-features --quiet -- -D warnings
+}
+
+document() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --all-features --no-deps --quiet
+}
+
+# Tests of the whole workspace, so that all are built with the same features of the same crates. A pipe has the exit code of its last command.
+tests() {
+    rm -f "$work/passed"
+    { cargo test --workspace --all-features --quiet "$@" && : >"$work/passed"; } 2>&1 | tee -a "$work/output"
+    [ -e "$work/passed" ]
+}
+
+# cargo does not see modules that a macro declares.
+format() {
+    cargo fmt --all --check
+    rustfmt --check --edition 2024 src/optimizer/*.rs
+}
+
+part "format" format
+part "clippy" lint
+part "documentation" document
+part "tests of documentation" tests --doc
+part "fuzz: some inputs for each reader" tests --bin retrograd-fuzz
+part "unit tests" tests --lib --bin retrograd
+part "integration tests" tests --test it
+
+echo
+sort -u "$RETROGRAD_SKIPPED"
+echo "skipped: $(sort -u "$RETROGRAD_SKIPPED" | wc -l | tr -d ' ') tests or parts of tests, all named above"
+echo
+echo "minutes:"
+printf '%s' "$minutes" | awk '{ m = $NF; sub(/ [^ ]*$/, ""); printf "%6.1f  %s\n", m, $0; all += m } END { printf "%6.1f  in all\n", all }'
+echo
+grep '^test result:' "$work/output"

@@ -64,7 +64,7 @@ var<private> m11: mat4x4f;
 
 // Blocks of steps are shifted against each other, so that what is stored side by side lies in different banks.
 fn cell(k: u32, i: u32) -> u32 {
-    return k * WIDE + (i ^ (k / 4u & 7u));
+    return k * WIDE + (i ^ ((k / 4u) & 7u));
 }
 
 // Inner steps and rows that a block of the tile of A or B has, as block numbers; those side by side in memory by neighbours.

@@ -1,6 +1,6 @@
 """Reads the event files of a run with the real `tensorboard` package and checks them against metrics.jsonl.
 
-By hand: train with --tensorboard (and --resume it, if you like), then `python tests/tensorboard_read.py RUN`.
+`python tests/tensorboard_read.py RUN`, after a training with --tensorboard; scripts/parity.sh does so.
 """
 
 import json

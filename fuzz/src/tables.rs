@@ -1,13 +1,13 @@
 //! Readers of tables, and models of them.
 
 use crate::targets::{answer, written};
-use retrograd::data::{ColumnSpec, Columns, Difference, Kind, Labelled, Missing, Sheet, Table, Text, Vocabulary, SeriesSpec};
+use retrograd::data::{ColumnSpec, Columns, Difference, Kind, Labelled, Missing, SeriesSpec, Sheet, Table, Text, Vocabulary};
 use retrograd::feed::Feed;
 use retrograd::forecast::{Forecasts, Outcome};
 use retrograd::model::{Activation, Config, Init};
 use retrograd::store::{Model, TrainedOn};
 use retrograd::trainer::Corpus;
-use retrograd::{Codec, RegressionLoss, Device, MemoryPlan, Result, Settings, Truncation};
+use retrograd::{Codec, Device, MemoryPlan, RegressionLoss, Result, Settings, Truncation};
 use std::sync::Arc;
 
 pub(crate) const CELLS: [&str; 24] = [

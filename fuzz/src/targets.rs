@@ -4,10 +4,10 @@ use crate::tables;
 use retrograd::analysis::recorded::Recorded;
 use retrograd::data::{Codec, Kind, Symbols, Text, Vocabulary};
 use retrograd::feed::Feed;
-use retrograd::model::{Activation, Config, Init};
 use retrograd::metrics_log::MetricsLog;
+use retrograd::model::{Activation, Config, Init};
 use retrograd::run::{Folder, Run, RunConfig, Stated};
-use retrograd::store::{Container, Foreign, Model, Checkpoint, TrainedOn, ImportOptions};
+use retrograd::store::{Checkpoint, Container, Foreign, ImportOptions, Model, TrainedOn};
 use retrograd::trainer::Corpus;
 use retrograd::{Device, MemoryPlan, Result};
 use std::path::PathBuf;
@@ -126,9 +126,18 @@ pub(crate) fn answer<T>(done: Result<T>) -> String {
     done.map_or_else(|e| e.to_string(), |_| "ok".to_string())
 }
 
+/// Where this process writes what readers read.
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Removes what was written; nothing is fed after it.
+pub(crate) fn clear() {
+    if let Some(folder) = FOLDER.get() {
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
 /// In memory, where there is such a place.
 fn place(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let shm = PathBuf::from("/dev/shm");
         let folder = if shm.is_dir() { shm } else { std::env::temp_dir() }.join(format!("retrograd-fuzz-{}", std::process::id()));
@@ -177,7 +186,7 @@ fn run_files() -> &'static [Vec<u8>; 3] {
         let folder = Folder::create(&place("run")).unwrap();
         config.save(&folder.file("config.toml")).unwrap();
         let device = Device::Cpu { threads: 1 };
-        let settings = Run::settings(&config, &device, &corpus).unwrap();
+        let (settings, _) = Run::settings(&config, &device, &corpus).unwrap();
         let trainer = retrograd::Trainer::new(&device, corpus, settings).unwrap();
         let mut run = Run::begin(folder, config, device, trainer).unwrap();
         run.train(&mut |_| {}).unwrap();
@@ -313,5 +322,5 @@ fn metric(input: &[u8]) -> String {
     let _ = history.updates;
     let path = place("run");
     std::fs::write(path.join("metrics.jsonl"), input).unwrap();
-    answer(Recorded::load(&path, |_| Ok((Vec::new(), String::new()))).map(|r| retrograd::report::run::html(&r)))
+    answer(Recorded::load(&path, |_| (Vec::new(), String::new())).map(|r| retrograd::report::run::html(&r)))
 }

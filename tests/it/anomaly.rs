@@ -1,6 +1,7 @@
 //! Numbers that go wrong: found and named, skipped and counted; and the smallest sizes there are.
 
 use crate::cli::{file, folder, retrograd, text};
+use crate::devices::names;
 use retrograd::data::{Codec, Vocabulary};
 use retrograd::model::{Config, Init};
 use retrograd::store::{Model, TrainedOn};
@@ -23,7 +24,7 @@ const DIVERGES: [&str; 9] =
 
 #[test]
 fn the_first_number_that_is_not_finite_is_named() {
-    for device in ["cpu", "gpu"] {
+    for &device in names() {
         let out = retrograd(&[&DIVERGES[..], &["--device", device, "--out", str(&fresh(device)), "--detect-anomaly", "--updates=3"]].concat());
         let message = text(&out.stderr);
         let line = message.lines().find(|l| l.starts_with("error: update ")).unwrap_or_else(|| panic!("{device}: {message}"));
@@ -47,7 +48,7 @@ fn without_looking_such_updates_are_skipped_and_the_run_ends_with_advice() {
 
 #[test]
 fn looking_changes_no_bit() {
-    for device in ["cpu", "gpu"] {
+    for &device in names() {
         let models = [&["--quiet"][..], &["--detect-anomaly"]].map(|more| {
             let run = fresh(&format!("same-{device}-{}", more[0].len()));
             let args = ["train", "--hidden=12", "--layers=2", "--dropout=0.2", "--batch=3", "--truncation=regular:9", "--updates=6", "--sample=0"];
@@ -65,7 +66,7 @@ fn the_smallest_sizes_train() {
     let one = file("one symbol.txt", "a".repeat(300).as_bytes());
     let lines = file("one symbol lines.txt", "a\n".repeat(60).as_bytes());
     let two = file("two.txt", "ab".repeat(150).as_bytes());
-    for device in ["cpu", "gpu"] {
+    for &device in names() {
         for (i, (path, more)) in [
             (&one, &["--hidden=1", "--batch=1", "--truncation=regular:1"][..]),
             (&two, &["--hidden=1", "--batch=1", "--truncation=full"]),
@@ -121,7 +122,7 @@ fn numbers_of_a_table_that_nothing_can_be_learned_from_are_refused() {
 /// Tables of denormal numbers, and of the largest, are scaled like others: the same losses, and forecasts in their unit.
 #[test]
 fn the_smallest_and_the_largest_numbers_are_learned_like_others() {
-    for device in ["cpu", "gpu"] {
+    for &device in names() {
         let losses = ["", "e-40", "e-200", "e-290", "e38"].map(|unit| {
             let (run, csv) =
                 (fresh(&format!("unit{unit}-{device}")), file(&format!("unit{unit}.csv"), &waves(|s| format!("{s:.4}{unit}"), |i| (i * i % 7).to_string())));
@@ -145,7 +146,7 @@ fn denormal_weights_and_steps_change_nothing() {
     let path = fresh("denormal.safetensors");
     Model { config, codec: Codec::Text(Vocabulary::of("abc")), trained_on: TrainedOn::Stream, split_seed: None, parameters }.save(&path).unwrap();
     let abc = file("abc.txt", "abcacb".repeat(40).as_bytes());
-    for device in ["cpu", "gpu"] {
+    for &device in names() {
         let out = retrograd(&["eval", str(&path), str(&abc), "--device", device, "--json"]);
         assert!(out.status.success(), "{device}: {}", text(&out.stderr));
         let loss = serde_json::from_slice::<Value>(&out.stdout).unwrap()["loss"].as_f64().unwrap();

@@ -1,6 +1,8 @@
 //! Runs that are killed at any moment, full disks, folders that can't be written, files that vanish, two processes in one folder.
 
 use crate::cli::{folder, refused, retrograd, run, text};
+use crate::devices::names;
+use crate::skip::{lacks, skip};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use std::path::{Path, PathBuf};
@@ -91,10 +93,11 @@ fn kills(device: &str, wanted: u32, seed: u64) {
         loop {
             let begun = out.join("config.toml").exists();
             let args = if begun { vec!["train", "--resume", name] } else { train(device, name) };
-            let mut child = program(&args).spawn().unwrap();
+            let log = fresh(&format!("{device} {wanted} said {runs}"));
+            let mut child = program(&args).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
             std::thread::sleep(takes.mul_f64(draw.random::<f64>() * 0.8));
             if landed.kills == wanted || child.try_wait().unwrap().is_some() {
-                assert_eq!(ends(child), Some(0), "{device}: {name} does not go on");
+                assert_eq!(ends(child), Some(0), "{device}: {name} does not go on: {}", std::fs::read_to_string(&log).unwrap());
                 break;
             }
             child.kill().unwrap();
@@ -113,7 +116,7 @@ fn kills(device: &str, wanted: u32, seed: u64) {
 
 #[test]
 fn killed_runs_end_with_the_same_bytes() {
-    for device in ["cpu", "gpu"] {
+    for &device in names() {
         kills(device, 6, 1);
     }
 }
@@ -122,7 +125,7 @@ fn killed_runs_end_with_the_same_bytes() {
 #[test]
 #[ignore = "takes minutes; see CONTRIBUTING.md"]
 fn fifty_kills_on_each_device() {
-    for device in ["cpu", "gpu"] {
+    for &device in names() {
         kills(device, 60, 2);
     }
 }
@@ -149,7 +152,7 @@ const SMALL: [&str; 6] = ["train", "--hidden=32", "--batch=4", "--device=cpu", "
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_nothing() {
     let Some(disk) = small_disk("disk", "size=512k").map(Mounted) else {
-        println!("skipped: no file system can be mounted here; it takes root");
+        skip("no file system can be mounted here; it takes root on Linux");
         return;
     };
     let (out, whole, filler) = (disk.0.join("run"), fresh("never full"), disk.0.join("filler"));
@@ -173,7 +176,7 @@ fn a_disk_that_is_full_for_a_while_costs_nothing() {
 #[test]
 fn a_read_only_folder_is_refused() {
     let Some(disk) = small_disk("read only", "size=4m").map(Mounted) else {
-        println!("skipped: no file system can be mounted here; it takes root");
+        skip("no file system can be mounted here; it takes root on Linux");
         return;
     };
     let out = disk.0.join("run");
@@ -219,6 +222,9 @@ fn two_processes_do_not_train_in_one_folder() {
 /// Files that vanish under a run come back with the next save; what can't come back is said.
 #[test]
 fn files_that_vanish_come_back() {
+    if lacks(cfg!(unix), "a shell and signals of Unix") {
+        return;
+    }
     let (out, log) = (fresh("vanishing"), fresh("vanishing log"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));
     command.args([&SMALL[..], &["--updates=4000", "--log-every=10", "--out", out.to_str().unwrap()]].concat());

@@ -1,5 +1,6 @@
 //! The devices that tests run on.
 
+use crate::skip::skip;
 use retrograd::device::Device;
 use retrograd::gpu::{GpuDevice, Variants, adapters};
 use retrograd::kernel::{Loads, Tile};
@@ -10,12 +11,29 @@ pub(crate) fn cpu() -> Device {
     Device::Cpu { threads: 2 }
 }
 
+/// Whether the GPU is left out, by RETROGRAD_TEST_DEVICES=cpu: then the calling test, or its part, is listed as skipped.
+///
+/// # Panics
+/// If the variable says anything else but `all`, which is the same as nothing.
+#[track_caller]
+pub(crate) fn without_gpu() -> bool {
+    match std::env::var("RETROGRAD_TEST_DEVICES").as_deref() {
+        Err(_) | Ok("all") => false,
+        Ok("cpu") => {
+            skip("its part on the GPU (RETROGRAD_TEST_DEVICES=cpu)");
+            true
+        }
+        Ok(other) => panic!("RETROGRAD_TEST_DEVICES is {other:?}; expected all or cpu"),
+    }
+}
+
 /// The first adapter, opened once.
 ///
 /// # Panics
-/// If there is none: a GPU test never skips silently.
+/// If there is none, or if it is to be left out: a test asks [`without_gpu`] first, and never skips because none is found.
 pub(crate) fn gpu() -> GpuDevice {
     static GPU: OnceLock<GpuDevice> = OnceLock::new();
+    assert!(!without_gpu(), "a test takes the GPU, which is to be left out, unasked");
     let open = || {
         let adapters = adapters().expect("adapters");
         let adapter = adapters.first().expect("no GPU adapter: install a Vulkan driver, on Debian `apt-get install mesa-vulkan-drivers`");
@@ -25,7 +43,14 @@ pub(crate) fn gpu() -> GpuDevice {
     GPU.get_or_init(open).clone()
 }
 
-/// Both devices.
+/// Both devices, or the CPU where the GPU is left out.
+#[track_caller]
 pub(crate) fn both() -> Vec<Device> {
-    vec![cpu(), Device::Gpu(Box::new(gpu()))]
+    if without_gpu() { vec![cpu()] } else { vec![cpu(), Device::Gpu(Box::new(gpu()))] }
+}
+
+/// The same by name, for the program.
+#[track_caller]
+pub(crate) fn names() -> &'static [&'static str] {
+    if without_gpu() { &["cpu"] } else { &["cpu", "gpu"] }
 }

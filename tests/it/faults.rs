@@ -1,6 +1,8 @@
 //! Devices that are lost, hang, refuse or vanish: an error, or going on with the same bytes.
 
 use crate::cli::{folder, retrograd, run, text};
+use crate::devices::without_gpu;
+use crate::skip::{lacks, skip};
 use retrograd::Error;
 use retrograd::device::{Device, ExecutionConfig};
 use retrograd::gpu::{GpuDevice, Injected, Variants, adapters};
@@ -90,6 +92,9 @@ fn fresh(name: &str) -> std::path::PathBuf {
 /// Lost three times and hung once, between checkpoints, a run ends with the bytes of one that was not.
 #[test]
 fn a_lost_device_is_opened_again_and_the_bytes_are_the_same() {
+    if without_gpu() {
+        return;
+    }
     let (whole, lost) = (fresh("whole"), fresh("lost"));
     assert_eq!(train(&whole, OnDeviceLost::Stop, &[]), (Ok(End::Done), 0));
     let faults = [(3, Injected::Lost), (11, Injected::Hang), (20, Injected::Lost), (1, Injected::Lost)];
@@ -104,6 +109,9 @@ fn a_lost_device_is_opened_again_and_the_bytes_are_the_same() {
 /// Without that, one line; the last checkpoint goes on by hand.
 #[test]
 fn a_lost_device_stops_a_run_in_one_line() {
+    if without_gpu() {
+        return;
+    }
     for (name, fault, words) in [("stop lost", Injected::Lost, "device lost"), ("stop hung", Injected::Hang, "no answer for 0 s; the driver hangs")] {
         let out = fresh(name);
         let (ended, opened) = train(&out, OnDeviceLost::Stop, &[(19, fault)]);
@@ -118,6 +126,9 @@ fn a_lost_device_stops_a_run_in_one_line() {
 /// Lost again and again before it gets anywhere, it is given up.
 #[test]
 fn a_device_that_is_always_lost_is_given_up() {
+    if without_gpu() {
+        return;
+    }
     let (ended, opened) = train(&fresh("always"), OnDeviceLost::Retry, &[(2, Injected::Lost); 9]);
     let Err(Error::Lost(line)) = ended else { panic!("{ended:?}") };
     assert!(opened == 3 && line.contains("4 times in a row") && line.contains("update 0"), "{line}");
@@ -126,6 +137,9 @@ fn a_device_that_is_always_lost_is_given_up() {
 /// What wgpu finds wrong and nobody asked for ends a run, and is not tried again: it would come again.
 #[test]
 fn an_error_that_nobody_asked_for_ends_a_run() {
+    if without_gpu() {
+        return;
+    }
     let out = fresh("invalid");
     let (ended, opened) = train(&out, OnDeviceLost::Retry, &[(9, Injected::Invalid)]);
     let Err(Error::Device(line)) = ended else { panic!("{ended:?}") };
@@ -136,6 +150,9 @@ fn an_error_that_nobody_asked_for_ends_a_run() {
 /// Whoever asks to stop while the device is awaited is heard.
 #[test]
 fn an_interrupt_ends_the_wait_for_a_device() {
+    if without_gpu() {
+        return;
+    }
     let gpu = own();
     let mut begun = begin(&fresh("interrupt"), &gpu);
     let flag = Arc::new(AtomicBool::new(false));
@@ -157,8 +174,11 @@ fn an_interrupt_ends_the_wait_for_a_device() {
 /// More memory than there is: the driver says so, and the program in one line.
 #[test]
 fn too_little_memory_is_one_line() {
+    if without_gpu() || lacks(cfg!(target_os = "linux"), "a limit of memory, which Linux keeps") {
+        return;
+    }
     if own().info.backend != "vulkan" {
-        println!("skipped: Mesa's GL ends the process by itself when memory is short");
+        skip("Mesa's GL ends the process by itself when memory is short");
         return;
     }
     let out = fresh("memory");
@@ -174,6 +194,9 @@ fn too_little_memory_is_one_line() {
 /// A run whose adapter is gone says so, and goes on elsewhere only if it is told to.
 #[test]
 fn an_adapter_that_is_gone_is_named() {
+    if without_gpu() {
+        return;
+    }
     let out = fresh("gone");
     let name = out.to_str().unwrap();
     let small = ["train", "--hidden=12", "--batch=4", "--truncation=regular:16", "--device=gpu", "--updates=5", "--sample=0", "--out", name];
@@ -196,6 +219,9 @@ fn an_adapter_that_is_gone_is_named() {
 
 #[test]
 fn a_gpu_outclasses_less() {
+    if without_gpu() {
+        return;
+    }
     let gpu = Device::Gpu(Box::new(own()));
     let software = gpu.choices();
     let hardware = ExecutionConfig { description: "NVIDIA (vulkan, 550)".to_string(), ..software.clone() };

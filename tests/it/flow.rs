@@ -1,7 +1,7 @@
 //! Gradients by time lag: closed forms, the reference, what the command prints and refuses.
 
 use crate::cli::{file, folder, retrograd, text};
-use crate::devices::both;
+use crate::devices::{both, names};
 use retrograd::analysis::gradcheck::{Case, with_reference};
 use retrograd::data::{Ends, Kind, Symbols, Text};
 use retrograd::engine::{Engine, STEPS};
@@ -264,7 +264,7 @@ fn a_monitor_sees_and_changes_nothing() {
         (summary, out)
     };
     let model = |out: &std::path::Path| std::fs::read(out.join("model.safetensors")).unwrap();
-    for device in ["cpu", "gpu"] {
+    for &device in names() {
         let name = |what: &str| format!("monitor-{device}-{what}");
         let (_, plain) = run(&name("plain"), &["--device", device, "--updates", "25"]);
         let (summary, watched) = run(&name("watched"), &["--device", device, "--updates", "25", "--monitor", "10", "--memory-budget", "4MiB"]);

@@ -1,6 +1,6 @@
 //! Gradients of whole models on both executors against the f64 reference.
 
-use crate::devices::{both, cpu, gpu};
+use crate::devices::{both, cpu, gpu, without_gpu};
 use retrograd::analysis::gradcheck::{Case, differences, executor, reference, relative_error, with_reference};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
@@ -75,6 +75,9 @@ fn eight_layers_agree_with_the_reference() {
 /// The forms that hardware chooses between.
 #[test]
 fn every_form_of_the_recurrence_agrees_with_the_reference() {
+    if without_gpu() {
+        return;
+    }
     let held = |tile, width, blocks| ScanForm { tile, width, loads: Loads::Held(blocks) };
     for form in [STEPS, ScanForm { tile: Tile::T1x4, ..STEPS }, held(Tile::T1x4, 128, 2), held(Tile::T4x4, 256, 0)] {
         let mut device = gpu();
@@ -91,6 +94,9 @@ fn every_form_of_the_recurrence_agrees_with_the_reference() {
 /// As hardware of many cores takes them: every weight gradient of a whole segment in parts, and of the last one, of a single step, in as many.
 #[test]
 fn sums_in_parts_agree_with_the_reference() {
+    if without_gpu() {
+        return;
+    }
     let mut device = gpu();
     device.capabilities.latencies = FORMS.map(|_| 1_000_000);
     let device = Device::Gpu(Box::new(device));

@@ -1,7 +1,7 @@
 //! Streams in lanes: their figures are those of one stream, also of nets that never forget where they began.
 
 use crate::cli::{file, folder, retrograd, text};
-use crate::devices::{both, cpu};
+use crate::devices::{both, cpu, without_gpu};
 use retrograd::data::{ColumnSpec, Content, Difference, Kind, Parts, SeriesSpec, Sheet, Symbols, Table, Text, WARM_UP};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
@@ -131,6 +131,9 @@ fn lanes_that_forget_are_read_once() {
 /// What a device can walk through in one piece is walked through rightly: long segments of many lanes have the loss of the CPU.
 #[test]
 fn long_segments_of_many_lanes_have_the_loss_of_the_cpu() {
+    if without_gpu() {
+        return;
+    }
     let symbols = Arc::new(Symbols::new(Text::given("text", stretches(30_000)), Kind::Characters).unwrap());
     let config = Config { hidden: 32, layers: 1, ..Config::symbols(symbols.vocabulary().len()) };
     let (flat, content, lanes) = (Init::Uniform.parameters(&config, 1), Content::from(symbols), 32);

@@ -43,6 +43,8 @@ mod labels;
 mod lanes;
 // Where the time of an update goes, and what is remembered of an adapter.
 mod profile;
+// What is left out here, and why.
+mod skip;
 // What a shell does: ignored signals, full disks, arguments of any bytes.
 mod shell;
 // Runs: their folder, going on after an end of any kind, what is refused.

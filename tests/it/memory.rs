@@ -1,7 +1,7 @@
 //! Memory: plans hold what they promise, and what is recomputed is the same.
 
 use crate::cli::{file, folder, refused, retrograd, text};
-use crate::devices::{both, cpu, gpu};
+use crate::devices::{both, cpu};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use retrograd::analysis::gradcheck::{Case, executor, relative_error};
@@ -218,11 +218,11 @@ fn a_vocabulary_of_50000_trains() {
 fn windows_longer_than_planned_for_stay_within_the_plan() {
     let config = Config { hidden: 9, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(13) };
     let flat = Init::Xavier.parameters(&config, 2);
-    let (symbols, device) = (symbols(400), Device::Gpu(Box::new(gpu())));
+    let symbols = symbols(400);
     let source = || retrograd::feed::Source::Stream(retrograd::data::Lanes::new(symbols.clone(), 0..400, 3).unwrap());
     let full = |device: &Device| Estimator::new(device, config, &flat, source(), Truncation::Full, 3, 0).unwrap().estimate(0).unwrap().gradients;
     let small = Plan { extent: WindowShape { states: schedule::states(2), ..Plan::with(config.dims(3), 20, 7, true).extent }, window: 20, split: false };
-    for device in [cpu(), device] {
+    for device in both() {
         let mut engine = retrograd::engine::Engine::new(&device, config, small, &Optimizer::Adam.update(Clip::None)).unwrap();
         engine.set_parameters(&flat).unwrap();
         let lanes = retrograd::data::Lanes::new(symbols.clone(), 0..400, 3).unwrap();

@@ -1,6 +1,7 @@
 //! What somebody sees who tries the program for the first time: how a run ends, hints that can be pasted, tables that are asked about, pages by kind.
 
 use crate::cli::{file, folder, ok, refused, run, str};
+use crate::skip::lacks;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -60,6 +61,9 @@ fn a_text_falls_along_a_cosine_and_is_validated_at_an_interval_that_is_kept() {
 
 #[test]
 fn a_run_that_overfits_ends_with_its_best_model() {
+    if lacks(cfg!(unix), "a shell and signals of Unix") {
+        return;
+    }
     let (out, text) = (fresh("my out"), memorable());
     let [written, said] = train(&out, &[str(&text), "--hidden=48", "--updates=400", "--lr=0.01", "--schedule=constant", "--val-every=20", "--sample=60"]);
     let end = summary(&out);

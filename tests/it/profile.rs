@@ -1,7 +1,7 @@
 //! The profile of an update, on each device and by each clock; and what is remembered of an adapter.
 
 use crate::cli::{folder, retrograd, run, text};
-use crate::devices::{both, gpu};
+use crate::devices::{both, gpu, without_gpu};
 use retrograd::data::{Kind, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::profile::{Clock, Profile};
@@ -69,6 +69,9 @@ fn kernels_are_timed_on_every_device() {
 
 #[test]
 fn without_timestamps_submissions_are_timed_and_that_is_said() {
+    if without_gpu() {
+        return;
+    }
     let mut device = gpu();
     device.info.features.retain(|f| *f != "timestamps");
     check(&Device::Gpu(Box::new(device)), Clock::Submissions);
@@ -96,6 +99,9 @@ fn train_prints_a_profile_and_puts_it_into_the_summary() {
 /// A calibration that is damaged, or of another adapter or version, is measured again, with a note; the new one is then remembered.
 #[test]
 fn a_calibration_that_does_not_fit_is_measured_again() {
+    if without_gpu() {
+        return;
+    }
     let cache = folder("calibration");
     let devices = || {
         let out = run(Command::new(env!("CARGO_BIN_EXE_retrograd")).args(["devices", "--json"]).env("XDG_CACHE_HOME", &cache));

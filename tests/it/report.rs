@@ -1,6 +1,7 @@
 //! Reports: the page of a run, of several, of damaged ones; samples on the way; event files.
 
 use crate::cli::{file, folder, refused, retrograd, text};
+use crate::skip::lacks;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,9 @@ fn a_run_ends_with_its_page() {
 /// The command repeats the run: the same model, whatever the shell makes of odd names.
 #[test]
 fn the_command_of_the_page_repeats_the_run() {
+    if lacks(cfg!(unix), "a shell and signals of Unix") {
+        return;
+    }
     let book = file("it's a $HOME book.txt", "the owl & the pussycat went to sea\n".repeat(40).as_bytes());
     let out = trained("repeated", &[book.to_str().unwrap(), "--lines", "--sample=0"]);
     let html = page(&out);

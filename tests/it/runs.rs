@@ -1,6 +1,8 @@
 //! Runs: what is in their folder, going on after an end of any kind, what is refused.
 
 use crate::cli::{file, folder, refused, retrograd, run, text};
+use crate::devices::{names, without_gpu};
+use crate::skip::{deaf, lacks};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -64,6 +66,9 @@ fn stop(mut command: Command, run: &Path, signal: &str, after: Duration) -> Opti
 /// Killed or interrupted several times and resumed, a run ends with the bytes of one that was not; likewise the same command twice.
 #[test]
 fn interrupted_runs_end_with_the_same_bytes() {
+    if lacks(cfg!(unix), "a shell and signals of Unix") || deaf() {
+        return;
+    }
     let poems: String = (0..300).map(|i| format!("{}{}", "to be or not, ".repeat(i % 5 + 1), "\n")).collect();
     let poems = file("poems.txt", poems.as_bytes());
     let stream = ["--updates=3000", "--save-every=200", "--schedule=cosine", "--warmup=50"];
@@ -98,6 +103,9 @@ fn interrupted_runs_end_with_the_same_bytes() {
 
 #[test]
 fn a_run_on_the_gpu_goes_on_with_the_same_bytes() {
+    if without_gpu() {
+        return;
+    }
     let (whole, part) = (fresh("gpu whole"), fresh("gpu part"));
     let gpu = |out: &Path, updates: &str| {
         let args = small(out.to_str().unwrap(), &["--val-every=40", updates]);
@@ -273,7 +281,7 @@ fn losses_of_sequences_do_not_depend_on_their_neighbours() {
         let lines = std::fs::read_to_string(&to).unwrap();
         lines.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()).map(|v| (v["tokens"].as_u64().unwrap(), v["nats"].to_string())).collect()
     };
-    for device in ["cpu", "gpu"] {
+    for &device in names() {
         let many = losses(&book, device, "32");
         assert!(many.len() == 60 && many.iter().zip(&all).all(|(m, s)| m.0 == s.len() as u64), "every character is scored once");
         for lanes in ["1", "2", "7"] {
@@ -289,6 +297,9 @@ fn losses_of_sequences_do_not_depend_on_their_neighbours() {
 /// The last good checkpoint stays when a disk is full; here a file-size limit takes its place.
 #[test]
 fn a_full_disk_leaves_the_last_checkpoint() {
+    if lacks(cfg!(unix), "a shell and signals of Unix") {
+        return;
+    }
     let out = fresh("full disk");
     train(&out, &["--updates=50"]);
     let good = std::fs::read(out.join("checkpoint.safetensors")).unwrap();
@@ -337,6 +348,9 @@ fn strategies_are_compared() {
 /// Nobody may be there to read what is said: training goes on, and is saved.
 #[test]
 fn a_closed_standard_error_does_not_end_a_run() {
+    if lacks(cfg!(target_os = "linux"), "/dev/full") {
+        return;
+    }
     let out = fresh("unheard");
     let args = small(out.to_str().unwrap(), &["--updates=200", "--log-every=1"]).join("' '");
     for ending in ["2>/dev/full", "2>&1 >/dev/null | head -n 1"] {

@@ -1,6 +1,7 @@
 //! Every WGSL file against its Rust binding, and its translation to every language that a driver may want. Needs no GPU.
 
 use crate::cli::folder;
+use crate::skip::skip;
 use naga::back::{PipelineConstants, glsl, hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
@@ -172,7 +173,7 @@ fn every_shader_translates() {
 #[test]
 fn spirv_is_valid() {
     if Command::new("spirv-val").arg("--version").output().is_err() {
-        println!("skipped: there is no spirv-val (Debian: apt-get install spirv-tools)");
+        skip("there is no spirv-val (Debian: apt-get install spirv-tools)");
         return;
     }
     let mut checked = 0;

@@ -1,7 +1,8 @@
 """Checks models to and from PyTorch and ONNX against the program itself.
 
-    cargo build --bins --examples
-    python tests/parity/check.py target/debug TEXT          needs torch, safetensors, onnx and onnxruntime
+    python tests/parity/check.py FOLDER TEXT          FOLDER holds retrograd and examples/logits; needs torch, safetensors, onnx and onnxruntime
+
+scripts/parity.sh makes what it needs and runs it.
 
 Every line is one check: what was compared, how far apart it is, and the bound; the exit code is 1 if one is beyond it.
 PyTorch's nn.RNN has two biases per layer that are added and move together, so a plain update moves their sum twice as far as one bias
@@ -120,7 +121,7 @@ def trained_here(folder, train, held):
         ("1 identity", ["--hidden", 20, "--activation", "identity"]),
     ]:
         run = folder / name.replace(" ", "-").replace(",", "")
-        common = ["--batch", 8, "--truncation", "regular:32", "--updates", 150, "--device", "cpu", "--sample", 0, "--quiet"]
+        common = ["--batch", 8, "--truncation", "regular:32", "--updates", 400, "--lr", 0.01, "--device", "cpu", "--sample", 0, "--quiet"]
         program("train", train, "--out", run, *common, *flags)
         onnx_checks(name, run, folder, held.read_text()[:200])
         if "identity" in flags[-1:]:
@@ -166,6 +167,7 @@ def trained_in_torch(folder, train, held):
         before = {n: t.clone() for n, t in names["model"].state_dict().items()}
         sgd(names["model"], tokens_of(names["vocabulary"], content), 20, lr)
         flags = ["--optimizer", "sgd", "--lr", lr, "--clip-norm", 0, "--updates", 20, "--batch", 8, "--truncation", "regular:32", "--val-fraction", 0]
+        flags += ["--schedule", "constant", "--warmup", 0]
         program("train", train, "--from", run, "--out", more, *flags, "--device", "cpu", "--sample", 0, "--quiet")
         here = load_file(more / "model.safetensors")
         there = names["model"].state_dict()
@@ -187,8 +189,9 @@ def series(folder):
         run = folder / f"series-{loss}-{difference}"
         flags = ["--target", "y,x", "--horizon", 3, "--loss", loss, f"--difference={difference}", "--hidden", 13, "--layers", 2, "--updates", 100]
         program("train", table, "--out", run, *flags, "--device", "cpu", "--quiet")
-        ours = json.loads(program("eval", run, table, "--json", "--quiet"))["loss"]
-        names = loaded(program("export", run, folder / f"{run.name}.safetensors"))
+        # The last model on both sides; its file, since a run of series is scored on what it held out.
+        ours = json.loads(program("eval", run / "model.safetensors", table, "--device", "cpu", "--json", "--quiet"))["loss"]
+        names = loaded(program("export", run, folder / f"{run.name}.safetensors", "--last-model"))
         s = names["series"]
         scaled = lambda values, scale: (values - scale["mean"]) / scale["deviation"]
         read, steps = [], 500 - 3

@@ -2,7 +2,8 @@
 
 use super::case::Case;
 use crate::compare::{Want, compare};
-use crate::devices::gpu;
+use crate::devices::{gpu, without_gpu};
+use crate::skip::skip;
 use retrograd::arena::Slot;
 use retrograd::cpu::{self, CpuExecutor};
 use retrograd::exec::Executor;
@@ -52,6 +53,9 @@ pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values,
         let mut executor = CpuExecutor::new(program, threads).expect("a CPU executor");
         run(&format!("{what}, CPU, threads {threads}"), case, &mut executor, values, look);
     }
+    if without_gpu() {
+        return;
+    }
     for (name, capabilities) in variants(forms) {
         for folded in [false, true] {
             // One variant is enough to see that the grid may be folded.
@@ -70,6 +74,9 @@ pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values,
 fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
     let base = gpu().capabilities;
     let subgroups = gpu().info.features.contains(&"subgroups") && gpu().info.subgroup[0].is_multiple_of(SPREAD);
+    if !subgroups && matches!(forms, Forms::Matmul | Forms::Scan(_)) {
+        skip("forms that load over a subgroup, which the adapter has not got");
+    }
     let ways = if subgroups { vec![Loads::Each, Loads::Spread] } else { vec![Loads::Each] };
     let pairs = |tiles: [Tile; 6]| tiles.into_iter().flat_map(|tile| ways.iter().map(move |&loads| (tile, loads))).filter(|(t, l)| t.allows(*l));
     let staged = [(Tile::T8x8, 16), (Tile::T8x8, 8), (Tile::T4x4, 16), (Tile::T4x4, 8)].map(|(tile, side)| Variant {
