@@ -153,12 +153,16 @@ fn random_settings_are_refused_or_taken_and_never_panic() {
             Err(e) => panic!("{settings:?}: {e:?}"),
         }
         let Ok(corpus) = Corpus::new(symbols.clone(), if i % 2 == 0 { None } else { Some("\n") }, &settings) else { continue };
+        settings.schedule.factor(0.5);
+        // A plan takes a thousand times as long.
+        if i % 50 > 1 {
+            continue;
+        }
         let model = settings.config(&corpus.codec).unwrap();
         let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
         planned += u64::from(MemoryPlan::new(&settings.task(model, &feed), &capabilities).is_ok());
-        settings.schedule.factor(0.5);
     }
-    assert!(taken > 10_000 && planned > 5_000, "{taken} taken, {planned} planned");
+    assert!(taken > 10_000 && planned > 300, "{taken} taken, {planned} planned");
     let all = ["hidden", "layers", "batch", "init", "dropout", "embed", "truncation", "updates", "optimizer", "lr", "schedule", "clip_norm", "clip_value"];
     assert!(all.iter().all(|s| named.contains(s)), "{named:?}");
 }
