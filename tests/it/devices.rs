@@ -37,7 +37,7 @@ pub(crate) fn gpu() -> GpuDevice {
     let open = || {
         let adapters = adapters().expect("adapters");
         let adapter = adapters.first().expect("no GPU adapter: install a Vulkan driver, on Debian `apt-get install mesa-vulkan-drivers`");
-        // A small tile: drivers compile it fast. Every tile is tested kernel by kernel.
+        // A small tile, which drivers compile fast. The kernel tests cover every tile.
         GpuDevice::open_with(adapter, Some(Variants::only(Tile::T8x8, Loads::Each))).expect("the adapter opens")
     };
     GPU.get_or_init(open).clone()
