@@ -98,7 +98,7 @@ pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilitie
     Recorder::new(config, extent, Some(update), *capabilities).program(update, Vec::new())
 }
 
-/// Records what a model does that is never trained: no gradients, no moments, no work space of a backward pass. Recordings of training are empty.
+/// Records a model for inference only: no gradients, no moments, no work space of a backward pass. Its recordings for training are empty.
 pub fn record_inference(config: &Config, extent: WindowShape, capabilities: &Capabilities) -> ModelProgram {
     let recorder = Recorder::new(config, extent, None, *capabilities);
     let empty = || Recording::new("nothing");
@@ -194,7 +194,7 @@ impl Recorder {
         ModelProgram { program: Program::new(self.arena, recordings, binding_bytes), slots, inputs }
     }
 
-    /// Without an update, slots of training have 4 elements.
+    /// Without `update`, the slots for training have 4 elements.
     fn new(config: &Config, extent: WindowShape, update: Option<&Update>, capabilities: Capabilities) -> Self {
         let mut arena = Arena::default();
         let (elements, hidden, rows) = (config.elements(), pad4(config.hidden), extent.rows());

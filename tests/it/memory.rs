@@ -268,7 +268,7 @@ fn plan_prints_what_it_decides_and_trains_nothing() {
     assert_eq!(summary["device_bytes_allocated"], value["device_bytes"]);
 }
 
-/// An engine that is never trained takes the memory of its parameters and activations, reads as one that trains, and refuses what it has no room for.
+/// An engine for inference takes the memory of its parameters and activations, gives the same losses as one that trains, and refuses what it can't do.
 #[test]
 fn an_engine_for_inference_has_no_gradients() {
     let config = Config { hidden: 37, layers: 2, ..Config::symbols(11) };

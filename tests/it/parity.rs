@@ -173,7 +173,7 @@ fn logits_are_those_of_pytorch() {
         }
         let error = state_error(&mut engine, &f);
         assert!(error <= BOUND, "{name}: the last state is off by {error:e}");
-        // Lanes from a zero state, as the library computes them, one of them shorter, next to an engine that steps through all lanes.
+        // Lanes from a zero state, one of them shorter, as the library computes them, next to an engine that steps through all lanes.
         let sequences: Vec<Vec<u32>> = (0..lanes).map(|b| f.tokens.iter().skip(b).step_by(lanes).copied().collect()).collect();
         let first = &sequences[0];
         let batch = f.model.logits(&[&first[..], &sequences[1][..2]]).unwrap();
