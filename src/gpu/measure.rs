@@ -66,7 +66,7 @@ pub(super) fn every_form(info: &AdapterInfo, c: &Capabilities) -> Vec<(String, C
 }
 
 /// Times the forms of the matmul and, on hardware, of the recurrence. A software driver takes seconds to compile scans, and they are limited by what
-/// limits its matmul: there the scan variants follow from the best way to load.
+/// limits its matmul: there the scan variants follow from the loads alone.
 pub(super) fn measure(info: &AdapterInfo, capabilities: &Capabilities, stopwatch: &mut dyn Stopwatch) -> Result<Variants> {
     let software = info.kind == Kind::Software;
     let (candidates, mut found) = (candidates(info, capabilities), Vec::new());
