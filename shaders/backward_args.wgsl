@@ -1,7 +1,7 @@
 // Arguments and bindings of the three forms of the backward scan.
 
 struct Args {
-    index: u32, // of a dispatch a step: i
+    index: u32, // with one dispatch per step: i
     steps: u32,
     lanes: u32,
     hidden4: u32,

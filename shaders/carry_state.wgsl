@@ -1,13 +1,13 @@
-// A state is copied to another place: states[.., from] -> states[.., to], for every layer and lane. So the state that a window ends
-// with becomes the one that the next starts from, and past states are kept. A lane that holds a number that is not finite is reset to zero.
+// Copies a state: states[.., from] -> states[.., to], for every layer and lane. The last state of a window becomes the first of the next, and past
+// states are kept. A lane with a non-finite value is reset to zero.
 
 struct Args {
     layers: u32,
     lanes: u32,
     hidden4: u32,
     layer_stride: u32, // vec4
-    src: u32,          // vec4 from a layer's first state to the one that is copied
-    dst: u32,          // likewise, to the one that it becomes
+    src: u32,          // vec4 offset of the source from a layer's first state
+    dst: u32,          // likewise of the destination
 }
 
 @group(0) @binding(0) var<storage, read_write> states: array<vec4f>;

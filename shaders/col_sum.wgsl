@@ -1,4 +1,4 @@
-// out (+)= sum of the rows of x. A workgroup owns 8 vec4 columns; 32 invocations share each of them, taking every 32nd row,
+// out (+)= sum of the rows of x. A workgroup owns 8 vec4 columns; 32 invocations share each column, each taking every 32nd row,
 // and the first adds up their parts: one fixed order.
 
 struct Args {
@@ -20,7 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     let j = group.x * 8u + local.x;
     let at = args.x_offset + min(j, args.cols4 - 1u);
     var sum = vec4f();
-    // Four at a time: all their loads are under way at once.
+    // Four at a time, so that their loads overlap.
     var r = local.y;
     for (; r + 96u < args.rows; r += 128u) {
         let i = at + r * args.cols4;

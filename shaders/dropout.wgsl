@@ -1,6 +1,6 @@
-// out = x where a unit is kept, times scale, and 0 where it is dropped: where its word is below the threshold. The words are those of
-// Threefry-4x32 with 20 rounds, of step, lane and four units each, under a key of seed, update and layer: what is dropped does not depend on
-// where x lies, or when it is worked on. With a threshold of 0, out = x.
+// Dropout: out = 0 where a unit's random word is below the threshold, else x * scale. The words are those of Threefry-4x32 with 20 rounds, counting
+// step, lane and block of four units, under a key of seed, update and layer: the mask does not depend on where x is stored or when it is computed.
+// With a threshold of 0, out = x.
 
 struct Args {
     rows: u32,
@@ -25,7 +25,7 @@ fn rotated(x: u32, by: u32) -> u32 {
     return (x << by) | (x >> (32u - by));
 }
 
-// Four rounds, and the key that follows them.
+// Four rounds, and the key added after them.
 fn rounds(start: vec4u, a: vec4u, b: vec4u, key: vec4u) -> vec4u {
     var w = start;
     w.x += w.y;

@@ -1,10 +1,10 @@
 // Closes an update: the norm from its parts, whether the update applies, the clip factor, Adam's bias corrections, and a row of
-// the ring of metrics. The count of applied updates lives here, on the device, so that a skipped one is not counted.
+// the metrics ring. The count of applied updates is kept here, on the device, so that a skipped update is not counted.
 //
-// status: 0 applied, 1 skipped, 2 applies now, 3 clip factor, 4 and 5 1 - beta^applied; from 16 on the ring, rows of 4:
+// status: 0 applied, 1 skipped, 2 applies now, 3 clip factor, 4 and 5 1 - beta^applied; from 16 on the ring, with rows of 4:
 // loss, norm, applies, applied.
 
-override PARTS: u32; // those of norm, a multiple of 4
+override PARTS: u32; // number of partial sums from norm, a multiple of 4
 
 struct Args {
     parts: u32,
@@ -32,7 +32,7 @@ fn one_minus_exp(x: f32) -> f32 {
     return -x * sum;
 }
 
-// The parts, read side by side.
+// The parts, loaded in parallel.
 var<workgroup> parts: array<vec2f, PARTS>;
 
 @compute @workgroup_size(PARTS)
@@ -64,7 +64,7 @@ fn main(@builtin(local_invocation_index) id: u32) {
     status[5] = bitcast<u32>(one_minus_exp(applied * args.ln_beta2));
     let row = 16u + args.ring_row * 4u;
     status[row] = bitcast<u32>(loss[0] * args.inverse_n);
-    // A norm that is not finite is stored as its bits: infinity, whatever the sum was.
+    // A non-finite norm is stored as the bits of infinity, whatever the sum was.
     status[row + 1u] = select(0x7f800000u, bitcast<u32>(norm), applies != 0u);
     status[row + 2u] = applies;
     status[row + 3u] = status[0];

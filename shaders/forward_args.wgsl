@@ -1,7 +1,7 @@
 // Arguments and bindings of the three forms of the forward scan.
 
 struct Args {
-    index: u32, // of a dispatch a step: 0 for the state that flows in, else t + 1
+    index: u32, // with one dispatch per step: 0 for the incoming state, else t + 1
     steps: u32,
     lanes: u32,
     hidden4: u32,

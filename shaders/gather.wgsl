@@ -1,4 +1,4 @@
-// out[r] = w[token_r]: the input projection of one-hot tokens is a row of W_xh.
+// out[r] = w[token_r]: the input projection of a one-hot token is a row of W_xh.
 
 struct Args {
     rows: u32,
@@ -13,10 +13,10 @@ struct Args {
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 @group(0) @binding(3) var<uniform> args: Args;
 
-// Rows of a workgroup.
+// Rows per workgroup.
 const ROWS = 8u;
 
-// A workgroup copies a stretch of some rows, so the token of a row is the same for all its invocations.
+// A workgroup copies 32 vec4 columns of some rows, so all its invocations read the same token for a row.
 @compute @workgroup_size(32)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u, @builtin(local_invocation_id) local: vec3u) {
     let index = group.y * groups.x + group.x;

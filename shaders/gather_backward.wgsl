@@ -1,8 +1,8 @@
 // d_w[v] (+)= sum of delta[r] over the rows r whose token is v. The host lists the rows sorted by token: starts[v]..starts[v+1] index
-// into the list after the starts. STRANDS invocations share the rows of a token, and the first adds up what they find: no atomics, so
-// the sum has one order.
+// into the list after the starts. STRANDS invocations share the rows of a token, and the first adds up their sums: no atomics, so
+// the sum has a fixed order.
 
-override COLUMNS: u32; // vec4s of a workgroup
+override COLUMNS: u32; // vec4s per workgroup
 override STRANDS: u32;
 
 struct Args {
@@ -12,7 +12,7 @@ struct Args {
     delta_offset: u32,  // vec4
     out_offset: u32,    // vec4
     accumulate: u32,
-    rows: u32, // of delta, for figures
+    rows: u32, // of delta; for reports only
 }
 
 @group(0) @binding(0) var<storage, read> starts: array<u32>;

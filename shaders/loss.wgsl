@@ -1,9 +1,9 @@
-// Weighted softmax cross-entropy. Logits lie as [V, rows]. loss[r] = w_r (log sum_v exp(z_v) - z_target), z = logits + b_y; with
+// Weighted softmax cross-entropy. Logits are [V, rows]. loss[r] = w_r (log sum_v exp(z_v) - z_target), z = logits + b_y; with
 // `gradient`, d_logits = w_r / N (softmax(z) - onehot) overwrites the logits. Rows beyond the end, up to a multiple of 4, become zero:
 // they are padding of the next matmul.
 //
-// An invocation works on 4 rows, so that b_y is read once for them, and on every STRANDS-th symbol; 8 of them side by side read 128
-// bytes in one piece.
+// An invocation processes 4 rows, so that b_y is read once for them, and every STRANDS-th symbol; 8 adjacent invocations read 128
+// consecutive bytes.
 
 override STRANDS: u32;
 
@@ -26,7 +26,7 @@ struct Args {
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(4) var<uniform> args: Args;
 
-// What the strands of each block of rows have found.
+// Results of the strands of each block of rows.
 var<workgroup> found: array<vec4f, 8u * STRANDS>;
 var<workgroup> broken: array<vec4u, 8u * STRANDS>;
 
@@ -38,7 +38,7 @@ fn z(v: u32, block: u32) -> vec4f {
     return x;
 }
 
-// The bits of a NaN where a logit is NaN or infinity: so is all that comes of it, whatever a driver's max and exp make of it.
+// The bits of a NaN where a logit is NaN or infinite, so that the results are NaN too, whatever a driver's max and exp return.
 fn nan_where_broken(x: vec4f) -> vec4u {
     let bits = bitcast<vec4u>(x);
     let is = ((bits & vec4u(0x7fffffffu)) > vec4u(0x7f800000u)) | (bits == vec4u(0x7f800000u));
@@ -98,7 +98,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         return;
     }
 
-    // A row of weight 0 counts for nothing, whatever its logits are.
+    // A row of weight 0 contributes nothing, whatever its logits are.
     let counts = w != vec4f();
     if local.y == 0u {
         let sound = select(w * (log(sum) + (top - at_goals)), bitcast<vec4f>(odd), diverged);

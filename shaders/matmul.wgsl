@@ -1,11 +1,11 @@
 // C (+)= op(A) op(B), batched, in vec4 units along rows. One invocation computes one register tile; the invocations of a
-// workgroup share their rows of A (read at the same address) and lie side by side along the columns (coalesced).
+// workgroup share their rows of A (read at the same address) and are adjacent along the columns (coalesced).
 //
-// Lengths that are no multiple of a tile: loads clamp to the last row or column, stores are left out. Along the inner
+// Sizes that are not a multiple of a tile: loads clamp to the last row or column, stores are skipped. Along the inner
 // dimension, columns beyond the end are zero by the arena's convention, and rows beyond it (op = transposed A, or B as
-// it stands) are made zero in A, so that nothing left over in memory enters a sum, not even a NaN.
+// stored) are zeroed in A, so that no stale memory enters a sum, not even a NaN.
 //
-// The inner dimension may be parted: each part is a product of its own, with a place of its own in C.
+// The inner dimension may be split into parts: each part is a separate product, stored separately in C.
 
 override WIDTH: u32;
 override TRANSPOSE_A: bool;
@@ -29,7 +29,7 @@ struct Args {
     mask_offset: u32, // elements
     accumulate: u32,
     batch: u32,
-    form: u32, // 0 AB, 1 AB^T, 2 A^T B, 3 A^T B under a mask; the overrides say the same but for the mask
+    form: u32, // 0 AB, 1 AB^T, 2 A^T B, 3 A^T B under a mask; the overrides say the same except for the mask
     parts: u32, // of the inner dimension
 }
 
@@ -51,8 +51,8 @@ fn column(v: u32) -> u32 {
     return min(col4 + v * WIDTH, (args.cols + 3u) / 4u - 1u);
 }
 
-// Vec4 i of the tile's part of A at k4: row i of A; or, of a transposed A, row i % 4 of the block's four inner rows, columns of
-// the row block i / 4. An inner row is zero if it is masked or beyond the end.
+// Vec4 i of the tile's part of A at k4: row i of A; or, for a transposed A, row i % 4 of the block's four inner rows, at the columns
+// of row block i / 4. An inner row is zero if it is masked or beyond the end.
 fn a_row(i: u32, k: u32) -> vec4f {
     if TRANSPOSE_A {
         let inner = k * 4u + i % 4u;
@@ -74,7 +74,7 @@ fn a_block(rows: mat4x4f) -> mat4x4f {
     return rows;
 }
 
-// Row j of a transposed B, which is column j of the result: zero beyond the end, so that the padding of C stays zero.
+// Row j of a transposed B, which is column j of the result; zero beyond the end, so that the padding of C stays zero.
 fn column_row(k: u32, j: u32) -> vec4f {
     return select(vec4f(), b[b_base + k + min(j, args.cols - 1u) * args.b_ld], j < args.cols);
 }
@@ -101,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let column_groups = ((args.cols + 3u) / 4u + WIDTH * TILE_COLS4 - 1u) / (WIDTH * TILE_COLS4);
     let index = group.y * groups.x + group.x;
     col4 = (index % column_groups) * (WIDTH * TILE_COLS4) + lane;
-    // From what is the same for the whole workgroup: WGSL asks that of control flow around subgroup operations.
+    // From values uniform over the workgroup: WGSL requires uniform control flow around subgroup operations.
     let first4 = (index / column_groups) * TILE_ROWS4;
     row4 = first4;
     if first4 * 4u >= args.rows {

@@ -1,7 +1,7 @@
-// C (+)= op(A) op(B), as matmul.wgsl computes it, with tiles of A and B staged in workgroup memory: a workgroup of SIDE x SIDE
+// C (+)= op(A) op(B), as in matmul.wgsl, with tiles of A and B staged in workgroup memory: a workgroup of SIDE x SIDE
 // invocations computes 4 SIDE BLOCKS rows by as many columns, STEPS inner steps at a time, each invocation BLOCKS x BLOCKS blocks of 4x4.
-// Each number is loaded once a workgroup instead of once for 4 rows or columns, and the next tiles while these are multiplied: for adapters
-// with many cores, whose caches those loads would fill.
+// Each value is loaded once per workgroup instead of once per 4 rows or columns, and the next tiles are loaded while the current ones are
+// multiplied. For adapters with many cores, whose caches the repeated loads would fill.
 
 override TRANSPOSE_A: bool;
 override TRANSPOSE_B: bool;
@@ -12,9 +12,9 @@ override STEPS: u32;  // a multiple of 4
 const MASKED = 3u;
 // vec4s of a staged inner step.
 override WIDE: u32 = SIDE * BLOCKS;
-// Blocks of 4x4 numbers that a tile of A has, and one of B.
+// Blocks of 4x4 values in a tile of A, and in one of B.
 override COUNT: u32 = WIDE * STEPS / 4u;
-// Those that an invocation loads, of both: 1 or 2; with fewer the last ones load none.
+// Blocks that an invocation loads, of A and B together: 1 or 2; if there are fewer, the last invocations load none.
 override EACH: u32 = (2u * COUNT + SIDE * SIDE - 1u) / (SIDE * SIDE);
 
 struct Args {
@@ -34,7 +34,7 @@ struct Args {
     accumulate: u32,
     batch: u32,
     form: u32,
-    parts: u32, // of the inner dimension, each with a place of its own in C
+    parts: u32, // of the inner dimension, each stored separately in C
 }
 
 @group(0) @binding(0) var<storage, read> a: array<vec4f>;
@@ -43,7 +43,7 @@ struct Args {
 @group(0) @binding(3) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(4) var<uniform> args: Args;
 
-// Step k, row (or column) block i at `cell(k, i)`: four rows of A (columns of B) at one inner step.
+// Step k, row (or column) block i is at `cell(k, i)`: four rows of A (columns of B) at one inner step.
 var<workgroup> left: array<vec4f, STEPS * WIDE>;
 var<workgroup> right: array<vec4f, STEPS * WIDE>;
 
@@ -62,12 +62,12 @@ var<private> m01: mat4x4f;
 var<private> m10: mat4x4f;
 var<private> m11: mat4x4f;
 
-// Blocks of steps are shifted against each other, so that what is stored side by side lies in different banks.
+// Blocks of steps are shifted against each other, so that values stored together lie in different banks.
 fn cell(k: u32, i: u32) -> u32 {
     return k * WIDE + (i ^ ((k / 4u) & 7u));
 }
 
-// Inner steps and rows that a block of the tile of A or B has, as block numbers; those side by side in memory by neighbours.
+// Inner-step and row block numbers of block i of a tile of A or B; adjacent invocations take blocks adjacent in memory.
 fn place(i: u32, across: bool) -> vec2u {
     if across {
         return vec2u(i / WIDE, i % WIDE);
@@ -75,8 +75,8 @@ fn place(i: u32, across: bool) -> vec2u {
     return vec2u(i % (STEPS / 4u), i / (STEPS / 4u));
 }
 
-// Four inner steps by four rows of A from inner step k0 on. Rows and inner steps beyond the end are zero, and those that are masked:
-// nothing left over in memory enters a sum.
+// Four inner steps by four rows of A from inner step k0 on. Rows and inner steps that are masked or beyond the end are zero:
+// no stale memory enters a sum.
 fn block_of_a(at: vec2u, k0: u32) -> mat4x4f {
     let k = k0 + at.x * 4u;
     let i = row4 + at.y;
@@ -123,7 +123,7 @@ fn block_of_b(at: vec2u, k0: u32) -> mat4x4f {
     return m;
 }
 
-// The block that is the invocation's n-th.
+// Block i of both tiles: first those of A, then those of B.
 fn load(i: u32, k0: u32) -> mat4x4f {
     if i < COUNT {
         return block_of_a(place(i, TRANSPOSE_A), k0);
@@ -204,7 +204,7 @@ fn main(
     if EACH > 1u {
         next1 = load(id + SIDE * SIDE, 0u);
     }
-    // Not by `inner_size`: a private variable is not taken to be the same for the whole workgroup, which a barrier asks for.
+    // Not `inner_size`: a private variable does not count as uniform over the workgroup, which the barrier requires.
     for (var k0 = 0u; k0 < inner; k0 += STEPS) {
         workgroupBarrier();
         stage(id, next0);

@@ -1,5 +1,5 @@
-// Sum of squares of all gradients in parts, one a workgroup: part[2g] the sum, part[2g + 1] 1 if a number that is not finite
-// was seen. That is told by the exponent's bits: a compiler may assume that there is no NaN.
+// Sums of squares of all gradients, one part per workgroup: part[2g] is the sum, part[2g + 1] is 1 if a non-finite value was
+// seen. The exponent's bits show that: a compiler may assume that there is no NaN.
 
 struct Args {
     count4: u32,

@@ -1,8 +1,8 @@
-// One update of all parameters. g is the gradient times the clip factor, or clamped by value; what becomes of a parameter, its rule's arm of `apply`
-// says, which stands in src/optimizer beside the rule's implementation on the CPU and is put after this text.
-// A gradient that is not finite leaves everything as it is. Padding has gradient zero and stays zero under every rule.
+// One update of all parameters. g is the gradient times the clip factor, or clamped by value. The rule's arm of `apply` updates a parameter; the arms
+// are in src/optimizer, beside each rule's CPU implementation, and are appended to this text.
+// A non-finite gradient leaves everything unchanged. Padding has gradient zero and stays zero under every rule.
 
-// Fixed when the pipeline is made: software drivers go through every branch.
+// Fixed when the pipeline is created: software drivers execute every branch.
 override RULE: u32;
 
 struct Args {

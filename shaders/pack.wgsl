@@ -1,5 +1,5 @@
-// packed = x in half precision, two numbers a word; one invocation four numbers.
-// In whole numbers: pack2x16float leaves open how it rounds and what it makes of numbers out of range, and not every adapter has it.
+// packed = x in half precision, two values per word; four values per invocation.
+// In integer arithmetic: pack2x16float leaves its rounding and out-of-range results open, and not every adapter has it.
 
 struct Args {
     count4: u32,
@@ -11,13 +11,13 @@ struct Args {
 @group(0) @binding(1) var<storage, read_write> packed: array<vec2u>;
 @group(0) @binding(2) var<uniform> args: Args;
 
-// The bits of the halves nearest to numbers given by theirs; of two the even one.
+// The bits of the halves nearest to values given by their bits; ties to even.
 fn halves(bits: vec4u) -> vec4u {
     let one = vec4u(1u);
     let size = bits & vec4u(0x7fffffffu);
     let bounded = min(size, vec4u(0x477fe000u)); // 65504
     let normal = (bounded + vec4u(0xfffu) + ((bounded >> vec4u(13u)) & one) - vec4u(0x38000000u)) >> vec4u(13u);
-    // Below 2^-14 the last bit of a half is worth 2^-24.
+    // Below 2^-14 the last bit of a half has the value 2^-24.
     let fraction = (bounded & vec4u(0x7fffffu)) | vec4u(0x800000u);
     let shift = min(vec4u(126u) - min(bounded >> vec4u(23u), vec4u(112u)), vec4u(25u));
     let small = (fraction + (one << (shift - one)) - one + ((fraction >> shift) & one)) >> shift;

@@ -1,12 +1,12 @@
 
-// Accumulators of a tiled kernel, parked in the invocation's own cells of workgroup memory before anything is done to them in
-// a rolled loop: storing them from registers would unroll edge checks and activations over the whole tile, which takes
-// drivers seconds to compile. Stands after the kernel, since naga 30 wants an override before the array that it sizes.
+// Accumulators of a tiled kernel, parked in the invocation's own cells of workgroup memory before a rolled loop processes
+// them: storing them from registers would unroll edge checks and activations over the whole tile, which takes drivers
+// seconds to compile. Appended after the kernel, because naga 30 wants an override before the array that it sizes.
 
 var<workgroup> parked: array<vec4f, WIDTH * TILE_ROWS4 * TILE_COLS4 * 4u>;
 var<private> lane: u32;
 
-// The cells are the invocation's own: nobody has to be waited for.
+// The cells are the invocation's own: no barrier is needed.
 fn tile_ready() {}
 
 fn store_block(r: u32, v: u32, block: mat4x4f) {

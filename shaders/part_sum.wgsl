@@ -1,11 +1,11 @@
-// C (+)= the sum of the parts of a product, in their order: see matmul.wgsl.
+// C (+)= the sum of the parts of a product, in order: see matmul.wgsl.
 
 struct Args {
     rows: u32,
     cols: u32,
-    inner: u32, // of the product: if 0, C stays as it is
+    inner: u32, // of the product: if 0, C is unchanged
     parts: u32,
-    stride: u32, // vec4 from part to part, like every offset and leading dimension here
+    stride: u32, // from one part to the next, in vec4 like every offset and leading dimension here
     c_offset: u32,
     c_ld: u32, // also of a part
     accumulate: u32,

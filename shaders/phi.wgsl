@@ -1,7 +1,7 @@
-// The activations, as numbered by model::Activation: 0 tanh, 1 relu, else identity.
+// The activations, numbered as model::Activation: 0 tanh, 1 relu, else identity.
 
 fn phi(kind: u32, x: vec4f) -> vec4f {
-    // By its bits, since a compiler may assume that there is no NaN, and clamp or max may turn one into a number.
+    // Tested by its bits: a compiler may assume that there is no NaN, and clamp or max may turn one into a number.
     let nan = (bitcast<vec4u>(x) & vec4u(0x7fffffffu)) > vec4u(0x7f800000u);
     switch kind {
         // Some drivers return NaN for a large argument; beyond this one tanh is 1 in f32.

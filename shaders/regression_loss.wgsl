@@ -1,4 +1,4 @@
-// Weighted mean deviation from numbers. Outputs and targets lie as [count, rows], so that neighbouring invocations, one row each, read
+// Weighted mean error from numeric targets. Outputs and targets are laid out as [count, rows], so that neighbouring invocations, one row each, read
 // neighbouring words. loss[r] = w_r / count sum_v e(z_v - y_v), z = outputs + b_y, e(d) = d^2 or |d|; with `gradient`, d_outputs =
 // w_r / (N count) e'(z - y) overwrites the outputs. Rows beyond the end, up to a multiple of 4, become zero: they are padding of the next matmul.
 
@@ -46,7 +46,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         }
         sum += select(d * d, abs(d), args.absolute != 0u);
         if args.gradient != 0u {
-            // sign() may make 0 of what is no number; the comparison hands it on.
+            // sign() may turn a NaN into 0; the comparisons pass it on.
             let direction = select(select(d, -1.0, d < 0.0), 1.0, d > 0.0);
             outputs[v * args.ld + r] = select(2.0 * d, direction, args.absolute != 0u) * scale;
         }

@@ -1,5 +1,5 @@
-// out[r] (+)= sum of row r of x. One workgroup a row; each invocation adds up every 64th vec4, then the first adds up theirs:
-// one fixed order. Columns beyond the end are zero by convention up to a multiple of 4.
+// out[r] (+)= sum of row r of x. One workgroup per row: each invocation adds up every 64th vec4, then the first adds up their sums,
+// in one fixed order. Columns beyond the end are zero by convention up to a multiple of 4.
 
 struct Args {
     rows: u32,

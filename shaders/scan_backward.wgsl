@@ -41,7 +41,7 @@ fn store_block(r: u32, v: u32, block: mat4x4f) {
     }
 }
 
-// The weight of the edge from step t back to step t - 1.
+// Weight of the edge from step t back to step t - 1.
 fn edge(t: u32, row: u32) -> f32 {
     let at = t * args.lanes + row;
     return edges[args.keep_offset + at] * edges[args.xi_offset + at];
@@ -74,7 +74,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
         let t = args.steps - 1u - i;
         for (var r = 0u; r < rows; r++) {
             let row = first + r;
-            // The carry that flowed in already has the weight of its edge.
+            // The incoming carry already includes the weight of its edge.
             var weight = 1.0;
             if i > 0u {
                 weight = edge(t + 1u, row);

@@ -7,7 +7,7 @@ override SLICES: u32;
 // delta_t of the workgroup's lanes.
 var<workgroup> rows: array<vec4f, ROWS * HIDDEN4>;
 
-// The weight of the edge from step t back to step t - 1.
+// Weight of the edge from step t back to step t - 1.
 fn edge(t: u32, lane: u32) -> f32 {
     let at = t * args.lanes + lane;
     return edges[args.keep_offset + at] * edges[args.xi_offset + at];
@@ -22,9 +22,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     let mine = local.x < ROWS * HIDDEN4 && lane < args.lanes;
     let block = args.lanes * HIDDEN4;
     let at = lane * HIDDEN4 + j;
-    // The carry that flows in already has the weight of its edge.
+    // The incoming carry already includes the weight of its edge.
     var flow = vec4f();
-    // d_h and h of the step that comes next, and the weight of the edge out of it.
+    // d_h and h of the next step, and the weight of the edge out of it.
     var d = vec4f();
     var y = vec4f();
     var weight = 0.0;

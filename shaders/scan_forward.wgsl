@@ -1,9 +1,9 @@
 // h_t = phi(pre_t + hp_t W_hh + b_h) with hp_t = keep_t h_{t-1}, for a whole segment in one dispatch. Lanes don't depend on
-// each other: a workgroup owns a few of them and walks through time by itself, hp in workgroup memory.
-// Block 0 of h receives the state that flows in, blocks 1..=steps the new ones; the last also goes to the next state.
+// each other: a workgroup owns a few of them and runs through time on its own, hp in workgroup memory.
+// Block 0 of h receives the incoming state, blocks 1..=steps the new ones; the last block is also the outgoing state.
 
-override WIDTH: u32;   // invocations of a workgroup
-override HIDDEN4: u32; // vec4s of a row
+override WIDTH: u32;   // invocations per workgroup
+override HIDDEN4: u32; // vec4s per row
 
 var<workgroup> hp: array<vec4f, TILE_ROWS * HIDDEN4>;
 var<private> lane: u32;
@@ -25,7 +25,7 @@ fn b_block(k: u32, v: u32) -> mat4x4f {
     return mat4x4f(w[at], w[at + HIDDEN4], w[at + 2u * HIDDEN4], w[at + 3u * HIDDEN4]);
 }
 
-// All have read hp: from here on the accumulators may be parked in it.
+// Once all have read hp, the accumulators may be parked in it.
 fn tile_ready() {
     workgroupBarrier();
 }

@@ -1,9 +1,9 @@
-// scan_forward for adapters with many registers: a workgroup walks through time with few lanes, and its invocations share the
-// inner dimension in slices as well as the columns. Each holds its part of W_hh in registers from the first step to the last, as much
-// as fits (HELD blocks), and reads the rest anew at each step. What the slices find is added up in workgroup memory.
+// scan_forward for adapters with many registers: a workgroup runs through time with few lanes, and its invocations share the
+// columns and also slices of the inner dimension. Each holds its part of W_hh in registers from the first step to the last, as much
+// as fits (the blocks of Loads::Held), and rereads the rest at each step. The slices' sums are added up in workgroup memory.
 
-override WIDTH: u32;   // invocations of a workgroup
-override HIDDEN4: u32; // vec4s of a row
+override WIDTH: u32;   // invocations per workgroup
+override HIDDEN4: u32; // vec4s per row
 override SLICES: u32;  // of the inner dimension
 
 // keep_t h_{t-1} of the workgroup's lanes.
@@ -13,7 +13,7 @@ var<workgroup> rows: array<vec4f, ROWS * HIDDEN4>;
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
     find_share(local.x);
     hold();
-    // One invocation a vec4 of the lanes' rows does all but the product; it reads what the next step needs before this one's product.
+    // One invocation per vec4 of the lanes' rows does all but the product; it loads the next step's input before this step's product.
     let j = local.x % HIDDEN4;
     let lane = group.x * ROWS + local.x / HIDDEN4;
     let mine = local.x < ROWS * HIDDEN4 && lane < args.lanes;

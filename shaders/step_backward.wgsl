@@ -1,11 +1,11 @@
-// One step of scan_backward a dispatch; see step_forward.wgsl. Dispatch i of steps + 1 handles t = steps - 1 - i:
-// delta_t = (d_h_t + keep_{t+1} xi_{t+1} (delta_{t+1} W_hh^T)) phi'(a_t); the first takes the carry that flows in instead of
-// the product, the last only writes the carry that flows out.
+// One step of scan_backward per dispatch; see step_forward.wgsl. Dispatch i of steps + 1 handles t = steps - 1 - i:
+// delta_t = (d_h_t + keep_{t+1} xi_{t+1} (delta_{t+1} W_hh^T)) phi'(a_t); the first takes the incoming carry instead of
+// the product, the last only writes the outgoing carry.
 
 override SLICES: u32;
 override COLS4: u32;
 
-// Where delta_{t+1} of a lane begins.
+// Start of delta_{t+1} of a lane.
 fn a_row(lane: u32) -> u32 {
     return args.delta_offset + ((args.steps - args.index) * args.lanes + min(lane, args.lanes - 1u)) * args.hidden4;
 }

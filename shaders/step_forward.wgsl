@@ -1,11 +1,11 @@
-// One step of scan_forward a dispatch, where W_hh is too large for each workgroup to read it all: h_t = phi(pre_t + hp_t W_hh + b_h). Dispatch
-// 0 copies the state that flows in to block 0 of h, dispatch i makes h of step i - 1. A workgroup makes ROWS lanes by 4 COLS4 columns; its
-// invocations share the inner dimension in slices, whose sums are added up in workgroup memory.
+// One step of scan_forward per dispatch, where W_hh is too large for each workgroup to read all of it: h_t = phi(pre_t + hp_t W_hh + b_h). Dispatch
+// 0 copies the incoming state to block 0 of h, dispatch i computes h of step i - 1. A workgroup computes ROWS lanes by 4 COLS4 columns; its
+// invocations split the inner dimension into slices, whose sums are added up in workgroup memory.
 
 override SLICES: u32;
 override COLS4: u32;
 
-// Row r of the lanes begins at; beyond the end the last one's.
+// Start of a lane's row; beyond the end, that of the last lane.
 fn a_row(lane: u32) -> u32 {
     return args.h_offset + ((args.index - 1u) * args.lanes + min(lane, args.lanes - 1u)) * args.hidden4;
 }

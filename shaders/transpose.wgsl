@@ -1,4 +1,4 @@
-// out = x^T for a padded matrix; one invocation a 4x4 block.
+// out = x^T for a padded matrix; one 4x4 block per invocation.
 
 struct Args {
     rows4: u32,

@@ -1,4 +1,4 @@
-// x = the numbers of packed, which holds them in half precision, two a word; one invocation four numbers.
+// x = the half-precision values of packed, two per word; four values per invocation.
 
 struct Args {
     count4: u32,

@@ -1,4 +1,4 @@
-//! Every dispatch of a window by itself, after its results have been compared with the CPU's.
+//! Times every dispatch of a window separately, after comparing its results with the CPU's.
 
 use crate::roofline::Roofline;
 use crate::timing::{Times, repeat_runs, runs};
@@ -15,7 +15,7 @@ use retrograd::model::record::{self, ModelProgram, StashPrecision, WindowShape};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::recording::{Dispatch, Recording, Repeat};
 
-/// What a model of that shape records, a window as one segment.
+/// The program of a model of this shape, with a window as one segment.
 pub(crate) fn recorded(shape: Shape, clip: Clip, capabilities: &Capabilities) -> ModelProgram {
     let Shape { lanes, steps, .. } = shape;
     let extent = WindowShape {
@@ -37,7 +37,7 @@ pub(crate) fn values(shape: Shape) -> Values {
     Values::default().with(Var::Steps, shape.steps).with_f32(Var::InverseN, 1e-3).with_f32(Var::LearningRate, 1e-6)
 }
 
-/// Every dispatch of a window of a two-layer model, one by one, and the steps that it does not use.
+/// Times every dispatch of a window of a two-layer model one by one, and the steps that it does not use.
 pub(crate) fn bench(device: &Device, hidden: u32) {
     println!(
         "\n{:<16} {:<12} {:<34} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8}",
@@ -48,7 +48,7 @@ pub(crate) fn bench(device: &Device, hidden: u32) {
     let mut bench = Bench { device, roofline: Roofline::new(device) };
     let model = recorded(shape, Clip::Norm(1.0), &capabilities);
     let mut seen = std::collections::BTreeSet::new();
-    // The backward pass first: where it and the evaluation have a dispatch in common, only its results are all of use.
+    // The backward pass first: it and the evaluation share some dispatches, and only in the backward pass are all their results used.
     for recording in model.program.recordings.iter().rev() {
         for dispatch in &recording.dispatches {
             if seen.insert((dispatch.kernel.name, dispatch.label.trim_end_matches(char::is_numeric).to_string())) {
@@ -56,7 +56,7 @@ pub(crate) fn bench(device: &Device, hidden: u32) {
             }
         }
     }
-    // The fallback for rows that no workgroup memory holds.
+    // The fallback for rows too long for workgroup memory.
     let model = recorded(shape, Clip::None, &Capabilities { scans: Some([[STEPS; 2]; 4]), ..capabilities });
     for d in model.program.recordings.iter().flat_map(|r| &r.dispatches).filter(|d| d.kernel.name.starts_with("step_")) {
         if seen.insert((d.kernel.name, String::new())) {
@@ -72,7 +72,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Replays one dispatch over random slots, after its outputs have been compared with the CPU's.
+    /// Times one dispatch over random slots, after comparing its outputs with the CPU's.
     fn dispatch(&mut self, arena: &Arena, dispatch: &Dispatch, values: &Values) {
         let program = alone(arena, dispatch, &self.device.capabilities());
         let mut executor = self.device.executor(program.clone()).expect("the program fits");
@@ -99,7 +99,7 @@ impl Bench<'_> {
         self.row(dispatch.kernel, &dispatch.label, &dispatch.eval(values), dispatch.variant, times, f64::from(repeats));
     }
 
-    /// The batch dimension, which a model of one text does not use: 8 products at once.
+    /// The batch dimension, which a model of one text does not use: 8 products in one dispatch.
     fn batched(&mut self, h: u32) {
         let mut arena = Arena::default();
         let slots = ["a", "b", "c"].map(|n| arena.persistent(n, 8 * h * h, Purpose::Activations));
@@ -134,7 +134,7 @@ impl Bench<'_> {
     }
 }
 
-/// Rows, columns and inner size of the product that a tiled kernel is at heart.
+/// Rows, columns and inner size of the product at the core of a tiled kernel.
 pub(crate) fn product(kernel: &Kernel, args: &[u32]) -> Option<[u32; 3]> {
     let get = |name: &str| kernel.args.iter().position(|n| n.name == name).map(|i| args[i]);
     let hidden = get("hidden4").map(|h| h * 4);
@@ -146,20 +146,20 @@ pub(crate) fn product(kernel: &Kernel, args: &[u32]) -> Option<[u32; 3]> {
     }
 }
 
-/// The floats of a slot. The parts of a norm are cut differently on each device, so their sum is what counts.
+/// The floats of a slot. The parts of a norm are split differently on each device, so only their sum is compared.
 fn comparable(name: &str, words: &[u32]) -> Vec<f64> {
     let floats = words.iter().map(|&x| f64::from(f32::from_bits(x))).filter(|x| x.is_finite());
     if name == "parts" { vec![floats.step_by(2).sum()] } else { floats.collect() }
 }
 
-/// A program of one dispatch, all its slots persistent.
+/// A program of one dispatch, with all its slots persistent.
 pub(crate) fn alone(arena: &Arena, dispatch: &Dispatch, capabilities: &Capabilities) -> Program {
     let mut recording = Recording::new("bench");
     recording.push(dispatch.clone());
     Program::new(arena.clone().all_persistent(), vec![recording], capabilities.binding_bytes)
 }
 
-/// Random numbers where floats are read; valid symbols, row numbers and weights where the inputs are.
+/// Fills slots: random values where floats are read; valid symbols, row numbers and weights where the inputs are.
 pub(crate) fn fill(executor: &mut dyn Executor, arena: &Arena, slots: &[Slot]) {
     let mut seed = 1u32;
     for slot in slots {
@@ -180,7 +180,7 @@ pub(crate) fn fill(executor: &mut dyn Executor, arena: &Arena, slots: &[Slot]) {
     }
 }
 
-/// Six words a row: tokens, targets, keep, xi, weights, and after V + 1 starts the rows sorted by token.
+/// Six words per row: tokens, targets, keep, xi, weights, and after V + 1 starts the rows sorted by token.
 fn inputs(words: usize) -> Vec<u32> {
     let rows = (words - VOCAB as usize - 1) / 6;
     let mut all: Vec<u32> = (0..2 * rows as u32).map(|i| i.wrapping_mul(2_654_435_761) % VOCAB).collect();
@@ -190,5 +190,5 @@ fn inputs(words: usize) -> Vec<u32> {
     all
 }
 
-/// Arguments that tell a shape.
+/// Arguments that describe a shape.
 const SHAPE: [&str; 11] = ["rows", "cols", "inner", "batch", "steps", "lanes", "hidden4", "vocab", "cols4", "count4", "rows4"];

@@ -1,9 +1,9 @@
-//! `cargo bench`: what the speed claims rest on, on every device there is. Each result is checked before it is timed: kernels against
+//! `cargo bench`: the basis of the speed claims, on every device. Each result is checked before it is timed: kernels against
 //! the CPU's on one thread, updates against the f64 reference.
 //!
-//! Sections, all of them or those that are named: `kernels` (every dispatch by itself: median, minimum, rate, and its share of
-//! what the machine does at best, see `roofline.rs`), `updates` (whole updates, and what they are made of), and, only if named,
-//! `scaling` (time per step and lane as T, B, H and the layers grow). `cpu` or `gpu` takes one device, `quick` small sizes:
+//! Sections, all by default or those named: `kernels` (every dispatch separately: median, minimum, rate, and its share of
+//! the machine's best rate, see `roofline.rs`), `updates` (whole updates, and their parts), and, only if named,
+//! `scaling` (time per step and lane as T, B, H and the layers grow). `cpu` or `gpu` selects one device, `quick` small sizes:
 //!
 //! ```text
 //! cargo bench -- cpu kernels
@@ -75,7 +75,7 @@ fn devices(cpu: bool, gpu: bool) -> Vec<Device> {
     devices
 }
 
-/// The gradients of a small odd model are right on this device, or nothing is timed.
+/// Panics, before anything is timed, unless the gradients of a small odd model are right on this device.
 fn check(device: &Device) {
     for layers in [1, 2] {
         let case = Case::odd(Activation::Tanh, layers, true);

@@ -1,5 +1,5 @@
-//! What the machine does at best, measured by the means that the device has: a plain product of the same sizes in the fastest way there
-//! is, and a copy of as many bytes (a small one stays in the caches, as small kernels do).
+//! The machine's best rates, measured on the device itself: a plain product of the same sizes by the fastest method available, and a copy of as many
+//! bytes (a small one stays in the caches, as small kernels do).
 
 use crate::timing::{repeat, repeat_runs, runs};
 use retrograd::arena::{Arena, Purpose, View};
@@ -10,7 +10,7 @@ use retrograd::layout::Program;
 use retrograd::recording::Recording;
 use std::collections::BTreeMap;
 
-/// Best rates of a device, each measured when it is first asked for.
+/// Best rates of a device, each measured on first use.
 pub(crate) struct Roofline<'a> {
     device: &'a Device,
     products: BTreeMap<[u32; 3], f64>,
@@ -23,7 +23,7 @@ impl<'a> Roofline<'a> {
     }
 
     /// Operations per second of `[rows, inner]` times `[inner, cols]`, sizes as [rows, cols, inner]: the fastest of all tiles of this
-    /// crate's kernel, and on the CPU of the matrix library left to itself.
+    /// crate's kernel and, on the CPU, of the matrix library alone.
     pub(crate) fn product(&mut self, sizes: [u32; 3]) -> f64 {
         let device = self.device;
         *self.products.entry(sizes).or_insert_with(|| {
@@ -39,7 +39,7 @@ impl<'a> Roofline<'a> {
         })
     }
 
-    /// Bytes per second, read and written together, of a copy that moves about so many.
+    /// Bytes per second, reads plus writes, of a copy that moves about `bytes`.
     pub(crate) fn copy(&mut self, bytes: f64) -> f64 {
         let rows = ((bytes / 8.0 / 1024.0).ceil() as u32).max(1).next_power_of_two();
         let device = self.device;
@@ -61,7 +61,7 @@ fn plain(device: &Device, [rows, cols, inner]: [u32; 3], variant: Variant) -> f6
     per_second(device, arena, recording)
 }
 
-/// Products per second of the library, rows over as many threads.
+/// Products per second of the library, with rows split over the threads.
 fn library([rows, cols, inner]: [u32; 3], threads: usize) -> f64 {
     let [m, n, k] = [rows, cols, inner].map(|n| n as usize);
     let (a, b, mut c) = (vec![0.5f32; m * k], vec![0.25f32; k * n], vec![0f32; m * n]);
@@ -84,14 +84,14 @@ fn library([rows, cols, inner]: [u32; 3], threads: usize) -> f64 {
 fn library_part([m, n, k]: [usize; 3], a: &[f32], b: &[f32], c: &mut [f32]) {
     assert!(a.len() == m * k && b.len() == k * n && c.len() == m * n);
     let [rs_a, rs] = [k, n].map(|n| n as isize);
-    // SAFETY: the slices hold m k, k n and m n numbers, which is what row-major matrices of these sizes take.
+    // SAFETY: the slices hold m k, k n and m n values, the lengths of row-major matrices of these sizes.
     unsafe {
         let (c, a, b) = (c.as_mut_ptr(), a.as_ptr(), b.as_ptr());
         gemm::gemm(m, n, k, c, 1, rs, false, a, 1, rs_a, b, 1, rs, 0.0, 1.0, false, false, false, gemm::Parallelism::None);
     }
 }
 
-/// Bytes per second of rows of 1,024 floats picked by a list that names each once, in order.
+/// Bytes per second of gathering rows of 1,024 floats by a list that names each once, in order.
 fn copy(device: &Device, rows: u32) -> f64 {
     let mut arena = Arena::default();
     let mut view = |name: &str, cols: u32| View {

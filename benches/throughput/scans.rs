@@ -1,4 +1,4 @@
-//! Every form of the recurrence, by itself: microseconds a step, forward and backward. What calibration chooses from.
+//! Times every form of the recurrence separately, in microseconds per step, forward and backward. Calibration chooses among these.
 
 use crate::kernels::{alone, fill, recorded, values};
 use crate::timing::repeat;
@@ -7,7 +7,7 @@ use retrograd::device::Device;
 use retrograd::kernel::{Capabilities, Loads, SCAN_COLUMNS, ScanForm, Tile};
 use retrograd::optimizer::Clip;
 
-/// Forms that are timed.
+/// The forms to time.
 fn forms() -> Vec<ScanForm> {
     let held = |tile, width, blocks| ScanForm { tile, width, loads: Loads::Held(blocks) };
     let sliced = |tile, width, across| ScanForm { tile, width, loads: Loads::Sliced(across) };
@@ -21,7 +21,7 @@ fn forms() -> Vec<ScanForm> {
     all
 }
 
-/// Microseconds a step of every form at these sizes.
+/// Prints microseconds per step of every form at these sizes.
 pub(crate) fn bench(device: &Device, columns: &[u32], lanes: &[u32]) {
     println!("\n{:>5} {:>5} {:>6} {:>24} {:>6} {:>12} {:>12}", "H", "B", "lanes", "form", "width", "us forward", "us backward");
     for &hidden in columns {
@@ -29,7 +29,7 @@ pub(crate) fn bench(device: &Device, columns: &[u32], lanes: &[u32]) {
             let mut seen = std::collections::HashSet::new();
             for form in forms() {
                 let capabilities = Capabilities { scans: Some([[form; 2]; SCAN_COLUMNS.len()]), ..device.capabilities() };
-                // More lanes a workgroup would leave most cores idle, fewer would make them wait.
+                // More lanes per workgroup would leave most cores idle, fewer would make them wait.
                 let groups = lanes / form.tile.rows();
                 if matches!(form.loads, Loads::Held(_)) && (hidden > 512 || !(16..=256).contains(&groups)) {
                     continue;
@@ -46,7 +46,7 @@ pub(crate) fn bench(device: &Device, columns: &[u32], lanes: &[u32]) {
     }
 }
 
-/// Microseconds a step of the forward and of the backward recurrence.
+/// Microseconds per step of the forward and of the backward recurrence.
 fn steps(device: &Device, capabilities: &Capabilities, shape: Shape) -> [f64; 2] {
     let model = recorded(shape, Clip::None, capabilities);
     ["h.0", "delta.0"].map(|label| {

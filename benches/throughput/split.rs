@@ -1,4 +1,4 @@
-//! What an update is made of: its dispatches in groups, each group replayed by itself over the same memory.
+//! The parts of an update: its dispatches in groups, each group replayed separately over the same memory.
 
 use crate::kernels::{fill, product, recorded, values};
 use crate::roofline::Roofline;
@@ -50,7 +50,7 @@ fn shape(device: &Device, shape: Shape) {
         executor.run(i, &values).expect("the device runs");
         executor.wait().expect("the device runs");
     };
-    // All of it first: the groups find what the ones before them left.
+    // The whole first: each group uses the results of those before it.
     run(GROUPS.len() - 1);
     let times: Vec<Times> = (0..GROUPS.len()).map(|i| repeat(0.7, || run(i))).collect();
     let whole = times[GROUPS.len() - 1].median;
@@ -58,7 +58,7 @@ fn shape(device: &Device, shape: Shape) {
     println!("\nparts of an update: {shape}; best plain product of [{}, H] and [H, H]: {:.1} GFLOP/s", shape.steps * shape.lanes, best / 1e9);
     println!("{:<20} {:>10} {:>10} {:>10} {:>8} {:>9} {:>8}", "part", "dispatches", "median", "min", "share", "GFLOP/s", "of best");
     for ((name, recording), t) in GROUPS.iter().zip(&parts).zip(&times) {
-        // Products alone count as operations.
+        // Only products count as operations.
         let of = |d: &Dispatch| {
             let args = d.eval(&values);
             product(d.kernel, &args).map_or(0.0, |_| (d.kernel.work)(&args).flops)

@@ -12,14 +12,14 @@ pub(crate) struct Times {
     pub(crate) count: usize,
 }
 
-/// Times `f`, which runs something `runs` times over and waits: per run.
+/// Times `f`, which runs something `runs` times and waits; returns times per run.
 pub(crate) fn repeat_runs(seconds: f64, runs: u32, f: impl FnMut()) -> Times {
     let Times { median, min, count } = repeat(seconds, f);
     let [median, min] = [median, min].map(|t| t / f64::from(runs));
     Times { median, min, count }
 }
 
-/// Runs between two waits: on hardware a single one is lost in the latency of a submission.
+/// Runs between two waits: on hardware the time of a single one is lost in the latency of a submission.
 pub(crate) fn runs(device: &Device) -> u32 {
     match device {
         Device::Gpu(gpu) if gpu.info.kind == Kind::Hardware => 20,
@@ -27,7 +27,7 @@ pub(crate) fn runs(device: &Device) -> u32 {
     }
 }
 
-/// Times `f`, which has run once before: for so many seconds, and 3 to 400 times.
+/// Times `f`, which has run once before: for `seconds`, and 3 to 400 times.
 pub(crate) fn repeat(seconds: f64, mut f: impl FnMut()) -> Times {
     let mut times = Vec::new();
     let begin = Instant::now();
@@ -40,7 +40,7 @@ pub(crate) fn repeat(seconds: f64, mut f: impl FnMut()) -> Times {
     Times { median: times[times.len() / 2], min: times[0], count: times.len() }
 }
 
-/// The processor, as the system names it.
+/// The processor's name, as the system reports it.
 pub(crate) fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|l| l.strip_prefix("model name")).and_then(|l| l.split_once(':')).map(|(_, name)| name.trim().to_string());

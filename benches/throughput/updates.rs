@@ -13,7 +13,7 @@ use std::time::Instant;
 /// V.
 pub(crate) const VOCAB: u32 = 65;
 
-/// Sizes of a model and of its windows.
+/// Sizes of a model and its windows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) hidden: u32,
@@ -32,8 +32,8 @@ impl Shape {
         Config { hidden: self.hidden, layers: self.layers, activation: Activation::Tanh, bias: true, ..Config::symbols(VOCAB) }
     }
 
-    /// Floating-point operations of the products of an update: `[H,H]` ones of a step and lane three times (forward, backward, weights), the
-    /// head's likewise. Looking up rows by token is not counted.
+    /// Floating-point operations of the products of an update: `[H,H]` products per step and lane three times (forward, backward, weights), and likewise
+    /// the head's. Looking up rows by token is not counted.
     pub(crate) fn flops(&self) -> f64 {
         let [h, b, t, l, v] = [self.hidden, self.lanes, self.steps, self.layers, VOCAB].map(f64::from);
         6.0 * b * t * (h * h * (2.0 * l - 1.0) + h * v)
@@ -50,7 +50,7 @@ impl std::fmt::Display for Shape {
     }
 }
 
-/// A trainer whose windows have that shape, on a text of 65 characters drawn at random.
+/// A trainer whose windows have this shape, on a random text of 65 characters.
 fn trainer(device: &Device, shape: Shape) -> Trainer {
     let truncation = Truncation::Regular(shape.steps);
     let settings = Settings::default().hidden(shape.hidden).batch(shape.lanes).layers(shape.layers).truncation(truncation).val_fraction(0.0);
@@ -62,7 +62,7 @@ fn trainer(device: &Device, shape: Shape) -> Trainer {
     Trainer::new(device, corpus, settings).expect("the model fits")
 }
 
-/// Times whole updates, each from its start until the device has finished. Those of a shorter window, at an end of the text, are left out.
+/// Times whole updates, each from its start until the device has finished. Shorter windows, at an end of the text, are left out.
 pub(crate) fn time(device: &Device, shape: Shape, seconds: f64) -> (Times, Trainer) {
     let mut trainer = trainer(device, shape);
     let mut step = || {
@@ -79,8 +79,7 @@ pub(crate) fn time(device: &Device, shape: Shape, seconds: f64) -> (Times, Train
     (times, trainer)
 }
 
-/// Updates that follow each other without a wait, as in a run: tokens per second, and the share of that time in which the device had nothing to do,
-/// where it has a clock.
+/// Updates without waiting in between, as in a run: tokens per second, and the share of that time in which the device was idle, if it has a clock.
 fn streamed(trainer: &mut Trainer, seconds: f64) -> (f64, Option<f64>) {
     trainer.engine.watch_submissions().expect("the device runs");
     let (begin, before) = (Instant::now(), trainer.tokens());
@@ -92,7 +91,7 @@ fn streamed(trainer: &mut Trainer, seconds: f64) -> (f64, Option<f64>) {
     (rate, trainer.engine.idle_share().expect("the device runs"))
 }
 
-/// One shape, as one line of JSON.
+/// Times one shape and prints one line of JSON.
 pub(crate) fn one(device: &Device, shape: Shape, seconds: f64) {
     let (Times { median, min, count }, mut trainer) = time(device, shape, seconds);
     let (streamed, idle) = streamed(&mut trainer, seconds / 4.0);
@@ -105,7 +104,7 @@ pub(crate) fn one(device: &Device, shape: Shape, seconds: f64) {
     );
 }
 
-/// Updates of B 32, T 64.
+/// Times updates of B 32, T 64.
 pub(crate) fn bench(device: &Device, hidden: &[u32]) {
     let head = ["update", "median", "min", "tokens/s", "streamed", "idle", "GFLOP/s", "dispatches", "device MiB"];
     println!("\n{:<32} {:>10} {:>10} {:>12} {:>12} {:>6} {:>9} {:>10} {:>10}", head[0], head[1], head[2], head[3], head[4], head[5], head[6], head[7], head[8]);
@@ -124,7 +123,7 @@ pub(crate) fn bench(device: &Device, hidden: &[u32]) {
     }
 }
 
-/// Time as one size grows and the others stay, against the first row of each table.
+/// Times updates as one size grows and the others stay, relative to the first row of each table.
 pub(crate) fn scaling(device: &Device, quick: bool) {
     let base = Shape::new(if quick { 64 } else { 256 });
     let of = |sizes: &[u32], limit: u32, with: fn(Shape, u32) -> Shape| sizes.iter().filter(|&&n| n <= limit).map(|&n| with(base, n)).collect::<Vec<_>>();

@@ -1,4 +1,4 @@
-//! Which adapters there are, and what each is.
+//! The available adapters and their properties.
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -13,7 +13,7 @@ pub enum Kind {
     Software,
 }
 
-/// What is known of an adapter.
+/// Properties of an adapter.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct AdapterInfo {
     /// Name of the adapter.
@@ -24,19 +24,19 @@ pub struct AdapterInfo {
     pub driver: String,
     /// Hardware or software.
     pub kind: Kind,
-    /// Invocations that run in step, least and most.
+    /// Minimum and maximum subgroup size.
     pub subgroup: [u32; 2],
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
-    /// Most invocations of a workgroup.
+    /// Maximum invocations per workgroup.
     pub workgroup_invocations: u32,
     /// Largest storage binding, bytes.
     pub binding_bytes: u64,
     /// Largest buffer, bytes.
     pub buffer_bytes: u64,
-    /// Storage bindings that a kernel may have.
+    /// Maximum storage bindings per kernel.
     pub storage_bindings: u32,
-    /// Features that matter here.
+    /// Supported features, of those used here.
     pub features: Vec<&'static str>,
 }
 
@@ -49,18 +49,18 @@ impl fmt::Display for AdapterInfo {
 /// An adapter that can run the kernels.
 pub struct Adapter {
     pub(super) inner: wgpu::Adapter,
-    /// What is known of it.
+    /// Its properties.
     pub info: AdapterInfo,
 }
 
-/// The most storage bindings of any kernel.
+/// Storage bindings of the kernel with the most.
 const STORAGE_BINDINGS: u32 = 5;
 
 /// All adapters that can run the kernels, hardware first. `WGPU_BACKEND` (a list of vulkan, metal, dx12, gl) and
-/// `WGPU_ADAPTER_NAME` (a part of the name) narrow the choice. GL is asked only where nothing else answers.
+/// `WGPU_ADAPTER_NAME` (part of a name) narrow the choice. GL is tried only if no other backend has an adapter.
 ///
 /// # Errors
-/// [`Error::Usage`] if one of the two variables names nothing that exists.
+/// [`Error::Usage`] if one of the two variables matches nothing.
 pub fn adapters() -> Result<Vec<Adapter>> {
     let wanted = std::env::var("WGPU_BACKEND").ok().filter(|s| !s.is_empty());
     let found = match &wanted {
@@ -87,7 +87,7 @@ pub fn adapters() -> Result<Vec<Adapter>> {
 }
 
 fn on(backends: wgpu::Backends) -> Vec<Adapter> {
-    // WGPU_VALIDATION=1 loads Vulkan's validation layers, where they are installed; WGPU_DEBUG=0 leaves names out of shaders.
+    // WGPU_VALIDATION=1 loads Vulkan's validation layers, if installed; WGPU_DEBUG=0 leaves names out of shaders.
     let flags = wgpu::InstanceFlags::default().with_env();
     let descriptor = wgpu::InstanceDescriptor { backends, flags, ..wgpu::InstanceDescriptor::new_without_display_handle() };
     let instance = wgpu::Instance::new(descriptor);

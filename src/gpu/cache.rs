@@ -1,32 +1,32 @@
-//! What is remembered from one process to the next in the user's cache folder: compiled pipelines, where the adapter hands them
-//! out. It only saves time: a file that can't be read or written, is damaged, or is another adapter's, is as good as none.
+//! The pipeline cache in the user's cache folder, for adapters that expose compiled pipelines. It only saves time: a file that can't be read or written,
+//! is damaged, or belongs to another adapter is ignored.
 
 use crate::files;
 use std::path::PathBuf;
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Begins a file of pipelines; after it the checksum, then the data.
+/// First bytes of a pipeline file; the checksum and the data follow.
 const MAGIC: &[u8; 8] = b"RGPIPES1";
 
-/// The crate's folder in the user's cache folder; none where there is no such folder.
+/// The crate's folder in the user's cache folder; `None` if there is no cache folder.
 pub fn folder() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let base = folder("XDG_CACHE_HOME").or_else(|| folder("LOCALAPPDATA")).or_else(|| folder("HOME").map(|h| h.join(".cache")))?;
     Some(base.join("retrograd"))
 }
 
-/// Compiled pipelines, as the driver hands them out.
+/// The driver's cache of compiled pipelines, and its file.
 pub(super) struct PipelineCache {
-    /// What new pipelines are made with.
+    /// Passed to wgpu when a pipeline is created.
     pub(super) inner: wgpu::PipelineCache,
     path: PathBuf,
     key: String,
-    /// What the file holds.
+    /// The data in the file.
     stored: Vec<u8>,
 }
 
 impl PipelineCache {
-    /// That of an adapter (and this crate's version), filled from its file; none if the adapter has no such thing, or there is no folder.
+    /// Opens the cache of an adapter and this crate's version, filled from its file; `None` if the adapter has no such cache or there is no folder.
     pub(super) fn open(device: &wgpu::Device, key: &str) -> Option<Self> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
@@ -39,8 +39,8 @@ impl PipelineCache {
             })
         });
         let descriptor = wgpu::PipelineCacheDescriptor { label: None, data: (!stored.is_empty()).then_some(&stored[..]), fallback: true };
-        // SAFETY: the data are what `get_data` returned for this adapter and driver, as their checksum over both says; wgpu checks its own
-        // header besides, and begins an empty cache if it does not fit.
+        // SAFETY: the data came from `get_data` for this adapter and driver, as the checksum over key and data shows; wgpu also checks its own header, and
+        // starts with an empty cache if it does not match.
         #[allow(unsafe_code)]
         let inner = unsafe { device.create_pipeline_cache(&descriptor) };
         Some(PipelineCache { inner, path, key: key.to_string(), stored })
@@ -48,7 +48,7 @@ impl PipelineCache {
 }
 
 impl Drop for PipelineCache {
-    /// Writes what has come to it.
+    /// Writes the file if the cache has changed.
     fn drop(&mut self) {
         let Some(data) = self.inner.get_data().filter(|d| *d != self.stored) else { return };
         let folder = self.path.parent().map(std::fs::create_dir_all);
@@ -62,7 +62,7 @@ fn pack(key: &str, data: &[u8]) -> Vec<u8> {
     [&MAGIC[..], &checksum(key, data), data].concat()
 }
 
-/// The data of a file, if they are whole and this key's.
+/// The data of a file, if intact and written for this key.
 fn unpack(key: &str, bytes: &[u8]) -> Option<Vec<u8>> {
     let (sum, data) = bytes.strip_prefix(MAGIC)?.split_at_checked(8)?;
     (*sum == checksum(key, data)).then(|| data.to_vec())

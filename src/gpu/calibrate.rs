@@ -1,5 +1,5 @@
-//! Which kernel variants suit an adapter: measured once (milliseconds, after a warm-up) and remembered in the user's cache
-//! folder, keyed by adapter, driver and this crate's version.
+//! Chooses kernel variants for an adapter: measured once (milliseconds, after a warm-up) and kept in the user's cache folder, keyed by adapter, driver
+//! and this crate's version.
 
 use super::adapter::Adapter;
 use super::cache;
@@ -12,12 +12,12 @@ use crate::kernel::Capabilities;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What a calibration cache holds.
+/// Parses a calibration cache.
 fn remembered(bytes: &[u8]) -> serde_json::Result<Vec<Remembered>> {
     serde_json::from_slice(bytes)
 }
 
-/// The variants in a calibration cache, each with what a device makes of it: for whoever tests what damaged files do.
+/// The variants in a calibration cache, each with the capabilities a device gets from them; for tests of damaged files.
 pub fn cached(bytes: &[u8]) -> Option<Vec<(Variants, Capabilities)>> {
     let with = |r: Remembered| {
         let mut capabilities = crate::cpu::capabilities();
@@ -33,7 +33,7 @@ struct Remembered {
     variants: Variants,
 }
 
-/// Sets the device's variants, from memory or by measuring.
+/// Sets the device's variants, from the cache or by measuring.
 fn choose(gpu: &mut GpuDevice) -> Result<()> {
     let key = key(&gpu.info);
     let path = cache_file();
@@ -61,7 +61,7 @@ fn choose(gpu: &mut GpuDevice) -> Result<()> {
     gpu.calibration = "measured";
     all.push(Remembered { adapter: key, variants });
     if let Some(path) = path {
-        // The cache only saves time: where it can't be written, the next run measures again.
+        // The cache only saves time: if it can't be written, the next run measures again.
         let folder = path.parent().map(std::fs::create_dir_all);
         if let (Some(Ok(())), Ok(bytes)) = (folder, serde_json::to_vec_pretty(&all)) {
             let _ = files::replace(&path, &bytes);
@@ -85,10 +85,10 @@ impl GpuDevice {
         Ok(gpu)
     }
 
-    /// As [`GpuDevice::open`], with the variants given, or else chosen.
+    /// Like [`GpuDevice::open`], but with the given variants, if any.
     ///
     /// # Errors
-    /// As there.
+    /// As for [`GpuDevice::open`].
     pub fn open_with(adapter: &Adapter, variants: Option<Variants>) -> Result<Self> {
         let Some(variants) = variants else { return Self::open(adapter) };
         let mut gpu = Self::unmeasured(adapter)?;
@@ -96,7 +96,7 @@ impl GpuDevice {
         Ok(gpu)
     }
 
-    /// The capabilities with each form of the matmul and of the recurrence that calibration chooses from alone, and its name.
+    /// Each form of the matmul and of the recurrence that calibration chooses from: its name, and the capabilities with that form alone.
     pub fn every_form(&self) -> Vec<(String, Capabilities)> {
         measure::every_form(&self.info, &self.capabilities)
     }

@@ -9,25 +9,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Seconds that a wait for the device may take before it counts as hung.
+/// Seconds to wait for the device before it counts as hung.
 const PATIENCE: u64 = 120;
 
-/// What has gone wrong on a device, so that nothing it holds can be trusted any more.
+/// An error of a device, after which nothing it holds can be trusted.
 #[derive(Clone)]
 struct Fault {
     message: String,
-    /// Whether it may work again when it is opened anew.
+    /// Whether the device may work again after reopening.
     lost: bool,
 }
 
-/// What tests make go wrong on an opened device.
+/// A fault that tests inject into an opened device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Injected {
     /// The device is lost.
     Lost,
-    /// What it is given next does not end.
+    /// The next work submitted never ends.
     Hang,
-    /// A call is not valid, and nobody asks whether it was.
+    /// A call is invalid, and no error scope catches it.
     Invalid,
 }
 
@@ -38,18 +38,18 @@ pub struct GpuDevice {
     pub(super) queue: wgpu::Queue,
     pub(super) pipelines: Arc<Pipelines>,
     fault: Arc<Mutex<Option<Fault>>>,
-    /// Seconds until it counts as hung.
+    /// Seconds until the device counts as hung.
     patience: Arc<AtomicU64>,
     /// The adapter.
     pub info: AdapterInfo,
     /// Limits and chosen variants.
     pub capabilities: Capabilities,
-    /// Where the variants come from: measured now, or remembered.
+    /// Source of the variants: "measured", "remembered" or "given".
     pub calibration: &'static str,
 }
 
 impl GpuDevice {
-    /// Opens an adapter with all its limits, and the variants that its kind suggests.
+    /// Opens an adapter with all its limits and the default variants for its kind.
     ///
     /// # Errors
     /// [`Error::Device`] if the adapter refuses.
@@ -74,7 +74,7 @@ impl GpuDevice {
         };
         let (error, lost) = (note("device error", false), note("device lost", true));
         device.on_uncaptured_error(Arc::new(move |e: wgpu::Error| error(e.to_string())));
-        // Letting go of it is a loss too, which nobody is left to be told of.
+        // Dropping the device also reports a loss, but then nobody is left to see it.
         device.set_device_lost_callback(move |_, message| lost(message));
         Ok(GpuDevice {
             capabilities: variants::default_capabilities(&info),
@@ -95,7 +95,7 @@ impl GpuDevice {
         Variants { speeds: c.speeds, cores: c.cores, latencies: c.latencies, scan: c.scan, scan_loads: c.scan_loads, scans: c.scans, megaflops }
     }
 
-    /// The first error that the device has reported, if any.
+    /// Fails with the first error that the device has reported, if any.
     pub(super) fn check(&self) -> Result<()> {
         match lock(&self.fault).clone() {
             Some(fault) => Err(self.failed(fault.lost, &fault.message)),
@@ -108,14 +108,14 @@ impl GpuDevice {
         if lost { Error::Lost(line) } else { Error::Device(line) }
     }
 
-    /// Notes that the device is of no use any more. It is never let go of then: that would wait for what does not end.
+    /// Marks the device as unusable and leaks it: dropping it would wait for work that never ends.
     fn give_up(&self, why: String) -> Error {
         std::mem::forget((self.device.clone(), self.queue.clone(), self.pipelines.clone()));
         let fault = lock(&self.fault).get_or_insert(Fault { message: why, lost: true }).clone();
         self.failed(fault.lost, &fault.message)
     }
 
-    /// Lets what is done call back, without waiting.
+    /// Runs the callbacks of finished work, without waiting.
     pub(super) fn poll(&self) -> Result<()> {
         self.answer(wgpu::PollType::Poll)
     }
@@ -128,16 +128,16 @@ impl GpuDevice {
 
     fn answer(&self, poll: wgpu::PollType) -> Result<()> {
         let waits = matches!(poll, wgpu::PollType::Wait { .. });
-        // wgpu panics where the driver says that the device is lost.
+        // wgpu panics if the driver reports a lost device.
         let polled = caught(|| self.device.poll(poll)).map_err(|panic| self.give_up(format!("device lost: {panic}")))?;
         self.check()?;
         let patience = self.patience.load(Ordering::Relaxed);
         match polled {
-            // Some drivers are done before they are asked: a test that has no patience wants to see them hang all the same.
+            // Some drivers finish before the wait; a test with a patience of 0 s wants a hang all the same.
             Ok(_) if patience > 0 || !waits => Ok(()),
             Ok(_) | Err(wgpu::PollError::Timeout) => Err(self.give_up(format!("no answer for {patience} s; the driver hangs"))),
             Err(e) => {
-                // A submission that was not taken: why is told by the next poll, if the device is lost.
+                // The submission was rejected. If the device is lost, the next poll says why.
                 let told = caught(|| self.device.poll(wgpu::PollType::Poll));
                 self.check()?;
                 let why = told.err().unwrap_or(e.to_string());
@@ -146,12 +146,12 @@ impl GpuDevice {
         }
     }
 
-    /// Why something can't be read: what is known of the device, or that it must be lost.
+    /// The error of a failed readback: the fault of the device, or else that it must be lost.
     pub(super) fn cannot_read(&self, why: impl std::fmt::Display) -> Error {
         self.poll().err().unwrap_or_else(|| self.failed(true, &format!("cannot read from the device: {why}")))
     }
 
-    /// Waits for what comes by a callback, which has been waited for: whoever polled may still be about to call.
+    /// Waits for the result of a callback whose work has ended: another thread may have polled and not called it yet.
     pub(super) fn called_back<T>(&self, mut answer: impl FnMut() -> Option<T>) -> Result<T> {
         let start = Instant::now();
         loop {
@@ -179,7 +179,7 @@ impl GpuDevice {
     }
 }
 
-/// What is under it is whole, whoever panicked.
+/// Locks, ignoring poison: a panic leaves the value intact.
 fn lock(fault: &Mutex<Option<Fault>>) -> MutexGuard<'_, Option<Fault>> {
     fault.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The executor on a GPU: pipelines, bind groups and offsets are resolved when it is made, and replayed.
+//! The GPU executor: resolves pipelines, bind groups and offsets once, when created, and replays them.
 
 use super::adapter::Kind;
 use super::device::GpuDevice;
@@ -18,18 +18,18 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-/// Seconds of work, as far as it can be told from the adapter's speed, after which a submission is handed over.
+/// Seconds of work, estimated from the adapter's speed, after which pending dispatches are submitted.
 const SUBMIT_SECONDS: f64 = crate::kernel::DISPATCH_SECONDS;
-/// Submissions that may be under way before the host waits for the oldest.
+/// Submissions in flight before the host waits for the oldest.
 const IN_FLIGHT: usize = 3;
 
-/// What a dispatch of a recording needs on the device.
+/// Device objects of a recorded dispatch.
 struct Ready {
     pipeline: wgpu::ComputePipeline,
     group: wgpu::BindGroup,
 }
 
-/// A dispatch, by the indices of its recording and its place there, that is not yet submitted.
+/// A dispatch not yet submitted: the index of its recording and its index there.
 #[derive(Clone, Copy)]
 struct Pending {
     recording: usize,
@@ -39,7 +39,7 @@ struct Pending {
 
 type MapResult = std::result::Result<(), wgpu::BufferAsyncError>;
 
-/// Words on their way to the host.
+/// A readback in flight.
 struct Reading {
     buffer: wgpu::Buffer,
     size: u64,
@@ -48,7 +48,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// Whether it could be mapped, once that is known.
+    /// Result of mapping the buffer, once known.
     fn answer(&self) -> Option<MapResult> {
         match pin!(self.receiver.receive()).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Some(answer.unwrap_or(Err(wgpu::BufferAsyncError))),
@@ -66,31 +66,31 @@ pub struct GpuExecutor {
     uniforms: wgpu::Buffer,
     /// Arguments of the pending dispatches, [`ARGS_STRIDE`] bytes each.
     args: Vec<u32>,
-    /// Those of the dispatch that is being queued.
+    /// Arguments of the dispatch being queued.
     words: Vec<u32>,
     pending: Vec<Pending>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
-    /// What is being read back, oldest first.
+    /// Readbacks in flight, oldest first.
     readings: VecDeque<Reading>,
-    /// Answers that were waited for because their buffers were needed, oldest first.
+    /// Words read back early because their buffers were needed, not yet collected; oldest first.
     arrived: VecDeque<Vec<u32>>,
-    /// Buffers to read back through that are free.
+    /// Free readback buffers.
     spare: Vec<wgpu::Buffer>,
-    /// Seconds that the pending dispatches may take.
+    /// Estimated seconds of the pending dispatches.
     seconds: f64,
     description: String,
     counters: Counters,
     recorder: Option<Recorder>,
     timestamps: Option<Timestamps>,
-    /// Submissions whose begin and end is noted, and how many were.
+    /// Timestamps of watched submissions, and how many there are.
     watched: Option<(Timestamps, usize)>,
 }
 
 impl GpuExecutor {
-    /// Makes the arena's buffers, zeroed, and everything that the program's dispatches need.
+    /// Allocates the arena's buffers, zeroed, and prepares every dispatch of the program.
     ///
     /// # Errors
-    /// [`Error::Device`] if a buffer is larger than the adapter allows, memory is short, or a shader is refused.
+    /// [`Error::Device`] if a buffer is larger than the adapter allows, memory runs out, or a shader is rejected.
     pub fn new(gpu: GpuDevice, program: Program) -> Result<Self> {
         use wgpu::BufferUsages as U;
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -147,7 +147,7 @@ impl GpuExecutor {
         let mut groups: HashMap<(&'static str, Vec<Slot>), wgpu::BindGroup> = HashMap::new();
         let pipelines = self.gpu.pipelines.clone();
         let pipeline = |d: &Dispatch| pipelines.pipeline(d.kernel, d.variant, &d.eval(&Values::default()));
-        // A software driver compiles on the cores that it runs on: side by side gains little there.
+        // A software driver compiles on the cores it runs on: compiling in parallel gains little there.
         if self.gpu.info.kind == Kind::Hardware {
             let all: Vec<&Dispatch> = recordings.iter().flat_map(|r| &r.dispatches).collect();
             all.par_iter().for_each(|d| drop(pipeline(d)));
@@ -194,14 +194,14 @@ impl GpuExecutor {
         Ok(self.gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(&d.label), layout: &layout, entries: &entries }))
     }
 
-    /// Has words copied to a buffer that the host may map, after everything that was run before.
+    /// Copies words to a mappable buffer, after everything run so far.
     fn start_reading(&mut self, slot: Slot, offset: u32, count: usize) -> Result<Reading> {
         self.submit()?;
         let (bank, at) = self.bytes(slot, offset, count);
         let size = count as u64 * 4;
         let wanted = if size > ANSWER_BYTES { STAGING_BYTES } else { ANSWER_BYTES };
         assert!(size <= STAGING_BYTES, "{count} words are read in parts");
-        // One of the small ones is waited for if all are on their way.
+        // If none is free, wait for the oldest readback.
         let buffer = loop {
             if let Some(i) = self.spare.iter().position(|b| b.size() == wanted) {
                 break self.spare.swap_remove(i);
@@ -217,14 +217,14 @@ impl GpuExecutor {
         let submission = self.gpu.queue.submit([encoder.finish()]);
         let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
         buffer.map_async(wgpu::MapMode::Read, 0..size, move |result| {
-            // Fails only if nobody waits any more.
+            // Fails only if the receiver is gone.
             let _ = sender.send(result);
         });
         Ok(Reading { buffer, size, submission, receiver })
     }
 
     fn finish_reading(&mut self, reading: Reading, answer: MapResult) -> Result<Vec<u32>> {
-        // What can be read after an error may be anything.
+        // After an error the mapped data may be garbage.
         self.gpu.check()?;
         answer.map_err(|e| self.cannot_read(e))?;
         let view = reading.buffer.get_mapped_range(0..reading.size).map_err(|e| self.cannot_read(e))?;
@@ -266,7 +266,7 @@ impl GpuExecutor {
         Ok(())
     }
 
-    /// Encodes some of the pending dispatches as one pass.
+    /// Encodes a range of the pending dispatches as one pass.
     fn encode(&self, encoder: &mut wgpu::CommandEncoder, pending: std::ops::Range<usize>, timestamps: Option<wgpu::ComputePassTimestampWrites<'_>>) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: None, timestamp_writes: timestamps });
         for i in pending {
@@ -278,7 +278,7 @@ impl GpuExecutor {
         }
     }
 
-    /// Waits for a submission, or for all; a profile does not count that as the host's own time.
+    /// Waits for a submission, or for all; a profile does not count the wait as host time.
     fn wait_for(&mut self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let start = self.recorder.is_some().then(Instant::now);
         let done = self.gpu.wait(submission);
@@ -288,7 +288,7 @@ impl GpuExecutor {
         done
     }
 
-    /// Submits the pending dispatches, waits for them, and notes their times.
+    /// Submits the pending dispatches, waits for them, and records their times.
     fn submit_measured(&mut self) -> Result<()> {
         let count = self.pending.len();
         let mut seconds = Vec::with_capacity(count);
@@ -338,7 +338,7 @@ impl Executor for GpuExecutor {
     }
 
     fn upload(&mut self, slot: Slot, offset: u32, words: &[u32]) -> Result<()> {
-        // A write takes effect before the next submission: what was run already must be submitted first.
+        // A write takes effect before the next submission, so dispatches already run are submitted first.
         self.submit()?;
         let (bank, at) = self.bytes(slot, offset, words.len());
         self.gpu.queue.write_buffer(&self.banks[bank], at, bytemuck::cast_slice(words));

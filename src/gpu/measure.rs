@@ -1,4 +1,4 @@
-//! What calibration times, and what it makes of the times.
+//! The measurements of calibration, and the variants chosen from them.
 
 use super::adapter::{AdapterInfo, Kind};
 use super::device::GpuDevice;
@@ -17,25 +17,25 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-/// Times of an adapter, or planted ones.
+/// Measures times on an adapter, or returns planted ones.
 pub(super) trait Stopwatch {
-    /// Called first, with all that will be timed: what can be made ready side by side.
+    /// Called first, with everything to be timed, so that it can be prepared in parallel.
     fn prepare(&mut self, _products: &[Variant], _recurrences: &[(ScanForm, u32)]) {}
-    /// Seconds of a product [rows, cols, inner]; infinite if a small one in that variant is not the CPU's.
+    /// Seconds of a product [rows, cols, inner]; infinite if a small product in that variant differs from the CPU's.
     fn product(&mut self, variant: Variant, sizes: [u32; 3]) -> Result<f64>;
-    /// Seconds a step of a recurrence over so many columns and lanes; infinite if it is not the CPU's.
+    /// Seconds per step of a recurrence over `columns` and `lanes`; infinite if its result differs from the CPU's.
     fn recurrence(&mut self, form: ScanForm, columns: u32, lanes: u32) -> Result<f64>;
 }
 
-/// A product on a software driver, where a load costs as much as dozens of multiplications: a long sum, of which what surrounds it is a small part.
+/// The product timed on a software driver, where a load costs as much as dozens of multiplications; the sum is long, so that overhead matters little.
 const SOFTWARE_PRODUCT: [u32; 3] = [256, 256, 256];
-/// A product that keeps hardware busy.
+/// The product timed on hardware: large enough to keep it busy.
 const LARGE_PRODUCT: [u32; 3] = [2048, 1024, 256];
-/// Inner steps of a product of one workgroup.
+/// Inner steps of the product that times a single workgroup.
 const ALONE: u32 = 1024;
 
-/// The forms of the matmul that are worth a try: on a software driver, where a load costs as much as dozens of products, those with
-/// the fewest loads; on hardware those that fit its registers.
+/// The forms of the matmul worth trying: on a software driver, where a load costs as much as dozens of products, those with the fewest loads; on hardware
+/// those that fit its registers.
 fn candidates(info: &AdapterInfo, c: &Capabilities) -> Vec<(Tile, Loads)> {
     let subgroups = info.features.contains(&"subgroups") && info.subgroup[0].is_multiple_of(SPREAD) && info.subgroup[0] > 0;
     let software = info.kind == Kind::Software;
@@ -49,7 +49,7 @@ fn candidates(info: &AdapterInfo, c: &Capabilities) -> Vec<(Tile, Loads)> {
     FORMS.into_iter().filter(suits).filter(parked).collect()
 }
 
-/// An adapter's capabilities with each form that calibration chooses from alone, and what the form is called.
+/// Each form that calibration chooses from: its name, and the adapter's capabilities with that form alone.
 pub(super) fn every_form(info: &AdapterInfo, c: &Capabilities) -> Vec<(String, Capabilities)> {
     let mut all = Vec::new();
     for (tile, loads) in candidates(&AdapterInfo { kind: Kind::Hardware, ..info.clone() }, c).into_iter().chain(candidates(info, c)) {
@@ -65,8 +65,8 @@ pub(super) fn every_form(info: &AdapterInfo, c: &Capabilities) -> Vec<(String, C
     all
 }
 
-/// Times the forms of the matmul, and on hardware those of the recurrence. A software driver takes seconds to compile scans, and what limits them is
-/// what limits its matmul: there their variants follow from the loads alone.
+/// Times the forms of the matmul and, on hardware, of the recurrence. A software driver takes seconds to compile scans, and they are limited by what
+/// limits its matmul: there the scan variants follow from the loads alone.
 pub(super) fn measure(info: &AdapterInfo, capabilities: &Capabilities, stopwatch: &mut dyn Stopwatch) -> Result<Variants> {
     let software = info.kind == Kind::Software;
     let (candidates, mut found) = (candidates(info, capabilities), Vec::new());
@@ -89,7 +89,7 @@ pub(super) fn measure(info: &AdapterInfo, capabilities: &Capabilities, stopwatch
         return Err(Error::Device(format!("{info}: no variant of a kernel gives right results; use `device` cpu")));
     }
     let rate = |form| found.iter().find(|(f, _)| *f == form).map_or(0.0, |f| f.1);
-    // Steps of 5 percent: the same most times.
+    // Rounded to 5 percent, so that calibrations usually agree.
     let speeds = FORMS.map(|form| (rate(form) / fastest * 20.0).round() as u8 * 5);
     let megaflops = 1 << ((fastest / 1e6).max(1.0).log2().floor() as u32).min(31);
     let mut variants = Variants { speeds, cores: 0, latencies: Latencies::default(), scan: Tile::T1x4, scan_loads: Loads::Each, scans: None, megaflops };
@@ -102,7 +102,7 @@ pub(super) fn measure(info: &AdapterInfo, capabilities: &Capabilities, stopwatch
     for ((form, _), latency) in FORMS.into_iter().zip(speeds).zip(&mut variants.latencies).filter(|((_, speed), _)| *speed > 0) {
         let variant = capabilities.form(form.0, form.1);
         let [rows, cols] = variant.group();
-        // Two digits: the same most times.
+        // Two digits, so that calibrations usually agree.
         *latency = two_digits(stopwatch.product(variant, [rows, cols, ALONE])? * 1e9);
     }
     variants.scans = Some(fastest_scans(stopwatch)?);
@@ -114,8 +114,8 @@ fn two_digits(x: f64) -> u32 {
     ((x / unit).round() * unit).min(f64::from(u32::MAX)) as u32
 }
 
-/// Forms of the recurrence that are worth a try for rows of so many columns. Weights that do not fit the registers are read again at each
-/// step, by every workgroup: long rows take a dispatch a step instead, in which all workgroups read W_hh once.
+/// Forms of the recurrence worth trying for rows of `columns` columns. Weights that do not fit the registers are reread at each step by every workgroup:
+/// long rows take one dispatch per step instead, in which all workgroups together read W_hh once.
 fn scan_candidates(columns: u32) -> Vec<ScanForm> {
     let held: &[(u32, u32)] = match columns {
         ..=128 => &[(256, 8), (512, 6)],
@@ -132,7 +132,7 @@ fn scan_candidates(columns: u32) -> Vec<ScanForm> {
     held.chain(sliced.iter().map(|&(tile, width, across)| ScanForm { tile, width, loads: Loads::Sliced(across) })).collect()
 }
 
-/// The fastest form for each number of columns and lanes; [`STEPS`] where none is right.
+/// The fastest form for each number of columns and lanes; [`STEPS`] where none gives right results.
 fn fastest_scans(stopwatch: &mut dyn Stopwatch) -> Result<ScanForms> {
     let mut forms = [[STEPS; SCAN_LANES.len()]; SCAN_COLUMNS.len()];
     for (columns, forms) in SCAN_COLUMNS.into_iter().zip(&mut forms) {
@@ -155,22 +155,22 @@ fn fastest_scans(stopwatch: &mut dyn Stopwatch) -> Result<ScanForms> {
     Ok(forms)
 }
 
-/// Seconds that a timing may take on hardware, once it has run twice.
+/// Maximum seconds of a timing on hardware, after the first two runs.
 const PATIENCE: f64 = 0.01;
-/// Dispatches of a submission that is timed on hardware, where one alone is lost in the latency of a submission.
+/// Dispatches per timed submission on hardware, where the time of a single one is lost in the latency of a submission.
 const REPEATS: u32 = 20;
-/// Times that each is timed on a software driver.
+/// Samples of each timing on a software driver.
 const SAMPLES: u32 = 15;
-/// Steps of a recurrence that is timed, and those that are compared.
+/// Steps of a recurrence when timed and, below, when compared.
 const TIMED: u32 = 16;
 const COMPARED: u32 = 2;
 
-/// Times what it is asked for on an adapter, after a dispatch that warms up: drivers compile at the first.
+/// Times kernels on an adapter, after a warm-up dispatch: drivers compile at the first one.
 pub(super) struct Timer<'a> {
     gpu: &'a GpuDevice,
-    /// What the CPU makes of a recurrence over so many columns and few lanes.
+    /// The CPU's results of recurrences with few lanes, by number of columns.
     expected: HashMap<u32, Vec<f32>>,
-    /// Products that were compared, and whether they are right.
+    /// Variants whose product was compared, and whether it is right.
     compared: HashMap<Variant, bool>,
 }
 
@@ -179,7 +179,7 @@ impl<'a> Timer<'a> {
         Timer { gpu, expected: HashMap::new(), compared: HashMap::new() }
     }
 
-    /// Least seconds of a run.
+    /// Minimum seconds of a run.
     fn time(&self, executor: &mut dyn Executor, values: &Values) -> Result<f64> {
         let mut sample = |repeats: u32| -> Result<f64> {
             let start = Instant::now();
@@ -188,7 +188,7 @@ impl<'a> Timer<'a> {
             Ok(start.elapsed().as_secs_f64() / f64::from(repeats))
         };
         let hardware = self.gpu.info.kind == Kind::Hardware;
-        // Whatever else the machine does only makes it slower.
+        // The minimum, because other work on the machine only adds time.
         let mut least = sample(1)?;
         let repeats = if hardware { ((PATIENCE / least) as u32).clamp(1, REPEATS) } else { 1 };
         let begin = Instant::now();
@@ -202,7 +202,7 @@ impl<'a> Timer<'a> {
     }
 }
 
-/// Numbers in [-scale / 2, scale / 2).
+/// Values in [-scale / 2, scale / 2).
 fn numbers(count: u32, scale: f32) -> Vec<f32> {
     (0..count).map(|i| ((i.wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 - 0.5) * scale).collect()
 }
@@ -211,7 +211,7 @@ fn close(a: &[f32], b: &[f32]) -> bool {
     a.iter().zip(b).all(|(x, y)| (x - y).abs() <= 1e-3 * y.abs().max(1.0))
 }
 
-/// A product [rows, cols, inner], and its operands and result.
+/// A program of one product [rows, cols, inner], with its operands and result.
 fn product(gpu: &GpuDevice, variant: Variant, [rows, cols, inner]: [u32; 3]) -> (Program, [View; 3]) {
     let mut arena = Arena::default();
     let mut view = |name: &str, rows: u32, cols: u32| View {
@@ -234,7 +234,7 @@ fn fill(e: &mut dyn Executor, [a, b, _]: [View; 3], [rows, cols, inner]: [u32; 3
     upload_f32(e, b.slot, 0, &numbers(inner * cols, 0.2))
 }
 
-/// Whether a product is the CPU's.
+/// Whether a product matches the CPU's.
 fn right_product(gpu: &GpuDevice, variant: Variant, sizes: [u32; 3]) -> Result<bool> {
     let (program, views) = product(gpu, variant, sizes);
     let run = |e: &mut dyn Executor| {
@@ -260,7 +260,7 @@ impl Stopwatch for Timer<'_> {
         let right = match self.compared.get(&variant) {
             Some(right) => *right,
             None => {
-                // A small one, past the edge of a tile.
+                // A small product that extends past a tile's edge.
                 let [rows, cols] = variant.group();
                 let right = right_product(self.gpu, variant, [rows + 8, cols + 8, 72])?;
                 self.compared.insert(variant, right);
@@ -288,7 +288,7 @@ impl Stopwatch for Timer<'_> {
         };
         let mut gpu = GpuExecutor::new(self.gpu.clone(), program.clone())?;
         let found = run(&mut gpu)?;
-        // Many lanes take the kernel that few have found right.
+        // Many lanes use the same kernel as few, which is already checked.
         if lanes == SCAN_LANES[0] {
             if let Entry::Vacant(e) = self.expected.entry(columns) {
                 e.insert(run(&mut CpuExecutor::new(program, 1)?)?);
@@ -301,7 +301,7 @@ impl Stopwatch for Timer<'_> {
     }
 }
 
-/// A recurrence over [`TIMED`] steps and its operands; none if the form does not fit.
+/// A recurrence over [`TIMED`] steps and its operands; `None` if the form does not fit.
 fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Option<(Program, scan::forward::Operands)> {
     let capabilities = Capabilities { scans: Some([[form; SCAN_LANES.len()]; SCAN_COLUMNS.len()]), ..gpu.capabilities };
     let variant = capabilities.scan_variant(columns, lanes);
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
     use crate::gpu::adapters;
 
-    /// An adapter whose times are given.
+    /// An adapter with planted times.
     struct Planted<'a> {
         product: &'a dyn Fn(Variant, [u32; 3]) -> f64,
         recurrence: &'a dyn Fn(ScanForm, u32, u32) -> f64,
@@ -350,7 +350,7 @@ mod tests {
         }
     }
 
-    /// A card with all features, and what it can do unmeasured.
+    /// A card with all features, and its capabilities before measuring.
     fn card() -> (AdapterInfo, Capabilities) {
         let info = AdapterInfo {
             name: "planted".to_string(),
@@ -369,7 +369,7 @@ mod tests {
         (info, capabilities)
     }
 
-    /// Whichever form is the fastest is chosen: of the products on hardware, of the recurrences for each number of columns and lanes.
+    /// The fastest form is chosen, whichever it is: of products on hardware, and of recurrences for each number of columns and lanes.
     #[test]
     fn the_fastest_form_is_chosen_whichever_it_is() {
         let (info, unmeasured) = card();
@@ -381,7 +381,7 @@ mod tests {
             let mut capabilities = unmeasured;
             found.apply(&mut capabilities);
             assert_eq!(capabilities.matmul_variant(4096, 4096, 512), wanted);
-            // Whichever it is, the others fit the card's workgroups: no driver need refuse those that do not.
+            // Every form must fit the card's workgroups: drivers need not refuse those that do not.
             for (tile, loads) in candidates(&info, &unmeasured) {
                 let v = capabilities.form(tile, loads);
                 let parked = if matches!(loads, Loads::Staged(_)) { 16 << 10 } else { v.width * tile.rows() * tile.cols() * 4 };
@@ -400,7 +400,7 @@ mod tests {
         }
     }
 
-    /// A form that a driver gets wrong is never taken, however fast; where all are wrong, none is.
+    /// A form that a driver gets wrong is never chosen, however fast; if all are wrong, calibration fails.
     #[test]
     fn wrong_forms_are_left_out() {
         let (info, unmeasured) = card();
@@ -415,7 +415,7 @@ mod tests {
         assert!(broken.unwrap_err().to_string().contains("no variant of a kernel gives right results"));
     }
 
-    /// On any adapter: what is timed is first found right.
+    /// On any adapter, the results of a form are checked before it is timed.
     #[test]
     fn every_candidate_is_right_on_this_adapter() {
         let adapters = adapters().unwrap();

@@ -1,4 +1,4 @@
-//! The executor on a GPU, through wgpu. Nothing outside this folder names wgpu.
+//! The GPU executor, through wgpu. Nothing outside this folder names wgpu.
 
 mod adapter;
 mod cache;

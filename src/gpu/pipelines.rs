@@ -5,13 +5,13 @@ use crate::kernel::{Access, Constant, Kernel, Loads, Tile, Variant};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What tells two pipelines of one kernel apart.
+/// Key of a pipeline: kernel, tile and loads if tiled, constants.
 type Key = (&'static str, Option<(Tile, Loads)>, Vec<(&'static str, u64)>);
 
 /// The layout of a kernel's bind group, and that of its pipelines.
 type Layout = (wgpu::BindGroupLayout, wgpu::PipelineLayout);
 
-/// The pipelines of a device. Several threads may ask for them: drivers take long to compile, and compile side by side.
+/// The pipelines of a device. Threads may request them concurrently: compiling is slow, and drivers compile in parallel.
 pub(super) struct Pipelines {
     device: wgpu::Device,
     layouts: Mutex<HashMap<&'static str, Layout>>,
@@ -25,7 +25,7 @@ pub(super) fn args_bytes(kernel: &Kernel) -> u64 {
 }
 
 impl Pipelines {
-    /// None yet; `key` tells adapter, driver and version.
+    /// An empty collection; `key` identifies adapter, driver and version.
     pub(super) fn new(device: &wgpu::Device, key: &str) -> Self {
         Pipelines { device: device.clone(), layouts: Mutex::default(), pipelines: Mutex::default(), cache: PipelineCache::open(device, key) }
     }
@@ -76,12 +76,12 @@ impl Pipelines {
             compilation_options: wgpu::PipelineCompilationOptions { constants: &constants, ..Default::default() },
             cache: self.cache.as_ref().map(|c| &c.inner),
         });
-        // Whoever was faster has made the same.
+        // A faster thread may already have inserted the same pipeline.
         lock(&self.pipelines).entry(key).or_insert(pipeline).clone()
     }
 }
 
-/// What is under it is whole, whoever panicked.
+/// Locks, ignoring poison: a panic leaves the value intact.
 fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }

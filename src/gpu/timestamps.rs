@@ -1,20 +1,20 @@
-//! Times of dispatches by the device's own clock.
+//! Times of dispatches, by the device's clock.
 
 use super::device::GpuDevice;
 use super::sizes::ARGS_SLOTS;
 use crate::error::Result;
 
-/// Queries for the times before and after each dispatch of a submission, and what their answers pass through.
+/// Queries for the times before and after each dispatch of a submission, and the buffers for reading them back.
 pub(super) struct Timestamps {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
     mapped: wgpu::Buffer,
-    /// Seconds of a tick.
+    /// Seconds per tick.
     period: f64,
 }
 
 impl Timestamps {
-    /// None if the adapter has no timestamps.
+    /// Creates the queries; `None` if the adapter has no timestamps.
     pub(super) fn new(gpu: &GpuDevice) -> Option<Self> {
         use wgpu::BufferUsages as U;
         if !gpu.info.features.contains(&"timestamps") {
@@ -27,23 +27,23 @@ impl Timestamps {
         Some(Timestamps { queries, resolved, mapped, period: f64::from(gpu.queue.get_timestamp_period()) * 1e-9 })
     }
 
-    /// The queries of dispatch `i` of a submission, which has a pass of its own.
+    /// The timestamp writes around dispatch `i` of a submission, which has its own pass.
     pub(super) fn around(&self, i: usize) -> wgpu::ComputePassTimestampWrites<'_> {
         let first = 2 * i as u32;
         wgpu::ComputePassTimestampWrites { query_set: &self.queries, beginning_of_pass_write_index: Some(first), end_of_pass_write_index: Some(first + 1) }
     }
 
-    /// After `count` dispatches.
+    /// Encodes the readback of the times of `count` dispatches.
     pub(super) fn resolve(&self, encoder: &mut wgpu::CommandEncoder, count: usize) {
         encoder.resolve_query_set(&self.queries, 0..2 * count as u32, &self.resolved, 0);
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.mapped, 0, 16 * count as u64);
     }
 
-    /// When each dispatch began and ended, in seconds of the device's clock, once they are done.
+    /// Begin and end of each dispatch, in seconds since the first began; waits for all.
     pub(super) fn spans(&self, gpu: &GpuDevice, count: usize) -> Result<Vec<[f64; 2]>> {
         let (sender, receiver) = std::sync::mpsc::channel();
         self.mapped.map_async(wgpu::MapMode::Read, 0..16 * count as u64, move |result| {
-            // Fails only if nobody waits any more.
+            // Fails only if the receiver is gone.
             let _ = sender.send(result);
         });
         gpu.wait(None)?;

@@ -18,9 +18,9 @@ pub enum Scalar {
     Float,
 }
 
-/// A Rust type that is a [`Scalar`].
+/// A Rust type that corresponds to a [`Scalar`].
 pub(crate) trait Is: bytemuck::Pod {
-    /// Which.
+    /// The corresponding scalar.
     const SCALAR: Scalar;
 }
 
@@ -32,11 +32,11 @@ impl Is for f32 {
     const SCALAR: Scalar = Scalar::Float;
 }
 
-/// Defines a kernel's arguments in the order of the shader's `Args`: the struct `Args` of their values, with [`Argument`]s as `Args::LIST` and
-/// `Args::of(words)`, and the struct `Words` of what a recording holds for each, which becomes the `args` of a dispatch.
+/// Defines a kernel's arguments in the order of the shader's `Args`: the struct `Args` of their values, with `Args::LIST` of [`Argument`]s and the
+/// constructor `Args::of(words)`; and the struct `Words` of what a recording stores for each, which converts to the `args` of a dispatch.
 macro_rules! args {
     ($($(#[$doc:meta])* $name:ident: $scalar:ty),+ $(,)?) => {
-        // Some are read by the shader alone.
+        // Some are read only by the shader.
         #[allow(dead_code)]
         #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
         #[repr(C)]
@@ -50,7 +50,7 @@ macro_rules! args {
                 scalar: <$scalar as $crate::kernel::Is>::SCALAR,
             }),+];
 
-            /// From one word for each.
+            /// Decodes one word per argument.
             #[inline]
             fn of(words: &[u32]) -> Self {
                 *bytemuck::from_bytes(bytemuck::cast_slice(words))

@@ -1,5 +1,4 @@
-//! What a kernel is: one WGSL entry point, its bindings, and its CPU implementation; plus the run-time values that its
-//! arguments may depend on.
+//! The definition of a kernel: one WGSL entry point, its bindings, and its CPU implementation; plus the run-time values that its arguments may depend on.
 
 mod args;
 mod cost;
@@ -40,12 +39,12 @@ pub const fn write(name: &'static str) -> Binding {
     Binding { name, access: Access::ReadWrite }
 }
 
-/// Which form of a kernel a dispatch uses, fixed when it is recorded.
+/// The form of a kernel that a dispatch uses, fixed when it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Variant {
-    /// Register tile; ignored by kernels that are not tiled.
+    /// Register tile; ignored by untiled kernels.
     pub tile: Tile,
-    /// How shared rows are loaded; likewise.
+    /// How shared rows are loaded; ignored by untiled kernels.
     pub loads: Loads,
     /// Invocations of a matmul workgroup along the columns: the adapter's subgroup size, so that loads coalesce.
     pub width: u32,
@@ -57,20 +56,20 @@ impl fmt::Display for Variant {
     }
 }
 
-/// A value that differs from one replay of a recording to the next.
+/// A value that changes between replays of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Var {
     /// Steps of this segment.
     Steps,
-    /// Index of the block of the stash that holds this segment's `h`.
+    /// Index of the stash block that holds this segment's `h`.
     Place,
-    /// Index of the state that flows into a segment, or that is copied.
+    /// Index of the state that flows into a segment, or of the source of a copy.
     From,
-    /// Index of the state that flows out of it, or that the copied one becomes.
+    /// Index of the state that flows out of a segment, or of the destination of a copy.
     To,
-    /// 1 if gradients and the loss add to what is there, 0 if they replace it.
+    /// 1 to add gradients and loss to the existing values, 0 to replace them.
     Accumulate,
-    /// 1 if the carry that the following segment left is used, 0 if there is none.
+    /// 1 if the carry from the following segment is used, 0 if there is none.
     CarryIn,
     /// 1/N as the bits of an f32.
     InverseN,
@@ -78,11 +77,11 @@ pub enum Var {
     LearningRate,
     /// Row of the ring of metrics that this update writes.
     RingRow,
-    /// The segment's first step, counted as the text's are.
+    /// First step of the segment, counted from the start of the lane.
     First,
-    /// Number of the update, or rather its last 32 bits.
+    /// Number of the update, modulo 2^32.
     Update,
-    /// 1 if units are dropped, 0 if none are.
+    /// 1 if dropout is active, else 0.
     Drop,
     /// Index of a dispatch within its repetition, see [`crate::recording::Repeat`].
     Index,
@@ -93,7 +92,7 @@ pub enum Var {
 pub struct Values([u32; 13]);
 
 impl Values {
-    /// Sets a whole number.
+    /// Sets an integer.
     #[must_use]
     pub fn with(mut self, var: Var, value: u32) -> Self {
         self.0[var as usize] = value;
@@ -138,15 +137,15 @@ impl Word {
         Word { base: 0, term: Some(Term { var, scale, floor: 0, cap: u32::MAX }) }
     }
 
-    /// The part of `scale * var` that lies in `[floor, floor + cap)`: the rows of one chunk.
+    /// The length of the part of `0..scale * var` that lies in `[floor, floor + cap)`: the rows of one chunk.
     pub const fn part(var: Var, scale: u32, floor: u32, cap: u32) -> Self {
         Word { base: 0, term: Some(Term { var, scale, floor, cap }) }
     }
 
-    /// A quarter of this value: an offset or length in elements as one in `vec4`s.
+    /// A quarter of this value: converts an offset or length from elements to `vec4`s.
     ///
     /// # Panics
-    /// If it is not a multiple of 4, which is a mistake in the recording.
+    /// If it is not a multiple of 4, which is a bug in the recording.
     pub fn quarter(self) -> Self {
         let q = |n: u32| {
             assert!(n.is_multiple_of(4), "{self} is not a whole number of vec4s");
@@ -216,7 +215,7 @@ pub struct Call<'a, 'b> {
     pub args: &'a [u32],
     /// The bindings, in the kernel's order.
     pub bound: &'a mut [Bound<'b>],
-    /// Parts that the work is split into; fixed for a run, so that sums keep their order.
+    /// Number of parts the work is split into; fixed for a run, so that sums keep their order.
     pub threads: usize,
 }
 
@@ -236,7 +235,7 @@ pub type Constant = (&'static str, f64);
 pub struct Kernel {
     /// Stem of the shader file; also the pipeline's label and the bench's row.
     pub name: &'static str,
-    /// The WGSL text; for a tiled kernel that of its tile is put after it, see [`Kernel::text`].
+    /// The WGSL text; a tiled kernel's tile is appended to it, see [`Kernel::text`].
     pub source: &'static str,
     /// Whether it is built on a [`Tile`].
     pub tiled: bool,
@@ -250,12 +249,12 @@ pub struct Kernel {
     pub grid: fn(&[u32], Variant) -> [u32; 3],
     /// The CPU implementation.
     pub cpu: fn(&mut Call<'_, '_>),
-    /// What a dispatch does at least, for figures.
+    /// Minimum work of a dispatch, for reports.
     pub work: fn(&[u32]) -> Work,
 }
 
 impl Kernel {
-    /// The whole WGSL text in a variant.
+    /// The complete WGSL text of a variant.
     pub fn text(&self, variant: Variant) -> String {
         if self.tiled { [self.source, &variant.tile.source(variant.loads)].concat() } else { self.source.to_string() }
     }
@@ -267,7 +266,7 @@ impl fmt::Debug for Kernel {
     }
 }
 
-/// Workgroups of a one-dimensional grid, folded into two dimensions where one would pass 65,535.
+/// Workgroups of a one-dimensional grid, folded into two dimensions if one would exceed 65,535.
 pub fn linear_grid(groups: u32) -> [u32; 3] {
     if groups <= 65_535 { [groups, 1, 1] } else { [32_768, groups.div_ceil(32_768), 1] }
 }

@@ -1,9 +1,9 @@
-//! Recurrences whose invocations share the inner dimension in slices: the WGSL text of their products. An invocation multiplies one block
-//! of 4 columns of W by its slice of every row; the slices' sums lie in workgroup memory until `found` adds them up, in their order.
+//! WGSL text for the products of recurrences whose invocations split the inner dimension into slices. An invocation multiplies one block of 4 columns of
+//! W by its slice of every row; the slices' sums stay in workgroup memory until `found` adds them up in order.
 
 use std::fmt::{self, Write};
 
-/// After a scan that binds W in `w` and has its rows in `rows`: `find_share(invocation)`, `hold()`, `products()` and
+/// Text to append to a scan that binds W as `w` and has its rows in `rows`: defines `find_share(invocation)`, `hold()`, `products()` and
 /// `found(vec4 of the rows)`. The first `blocks` blocks of an invocation's slice stay in registers.
 pub(super) fn held(rows: u32, blocks: u32) -> String {
     let mut s = format!("\nconst ROWS = {rows}u;\n{HELD}");
@@ -14,7 +14,7 @@ pub(super) fn held(rows: u32, blocks: u32) -> String {
     s.push_str("}\n\nfn products() {\n");
     (0..rows).for_each(|r| push(&mut s, 1, format_args!("var m{r} = vec4f();")));
     for i in 0..blocks {
-        // The first condition is a constant, and true of all but the last block of a slice.
+        // The first condition is constant, and true for all but the last block of a slice.
         push(&mut s, 1, format_args!("if {}u * SLICES <= HIDDEN4 || slice + {i}u * SLICES < HIDDEN4 {{", i + 1));
         (0..rows).for_each(|r| push(&mut s, 2, format_args!("m{r} += w{i} * rows[{r}u * HIDDEN4 + slice + {i}u * SLICES];")));
         s.push_str("    }\n");
@@ -27,10 +27,10 @@ pub(super) fn held(rows: u32, blocks: u32) -> String {
     s
 }
 
-/// Blocks of W that an invocation reads at once, and sums that it adds up: wgpu counts the passes of every loop, which costs as much as some products.
+/// Blocks of W that an invocation reads, and sums that it adds, per iteration: wgpu counts loop iterations, and each count costs as much as some products.
 const BATCH: u32 = 4;
 
-/// The sums of all slices at vec4 i, those of one `stride` apart.
+/// Writes `found(i)`: the sum over all slices at vec4 i. Slices are `stride` apart.
 fn found(s: &mut String, stride: &str) {
     let _ = write!(s, "\nfn found(i: u32) -> vec4f {{\n    var x = vec4f();\n    for (var s = 0u; s < SLICES; s += {BATCH}u) {{\n");
     for n in 0..BATCH {
@@ -40,8 +40,8 @@ fn found(s: &mut String, stride: &str) {
     s.push_str("    }\n    return x;\n}\n");
 }
 
-/// A loop over the blocks of a slice from `first` to `end`, in batches whose loads are all under way before the first is used: block k is
-/// `load(k)`, and is used by `each(i, k)`, where it is `b{i}`.
+/// Writes a loop over the blocks of a slice from `first` to `end`, in batches that start all loads before the first use: `load(k)` loads block k, and
+/// `each(i, k)` uses it as `b{i}`.
 fn batches(s: &mut String, first: &str, end: &str, load: impl Fn(&str) -> String, each: impl Fn(u32, &str) -> Vec<String>) {
     push(s, 1, format_args!("for (var k = {first}; k < {end}; k += {BATCH}u * SLICES) {{"));
     let at = |i: u32| format!("k + {i}u * SLICES");
@@ -79,8 +79,8 @@ fn held(i: u32) -> mat4x4f {
 }
 ";
 
-/// After a kernel that defines `a_row(row)`, where a row begins, and `a(vec4)`: `products(first row, first column block, invocation)` and
-/// `found(vec4 of the workgroup's part)`.
+/// Text to append to a kernel that defines `a_row(row)`, the start of a row, and `a(vec4)`: defines `products(first row, first column block, invocation)`
+/// and `found(vec4 of the workgroup's part)`.
 pub(super) fn products(rows: u32) -> String {
     let mut s = format!(
         "\nconst ROWS = {rows}u;\n\n// Of each slice, its products for all columns of all rows.\nvar<workgroup> sums: array<vec4f, SLICES * ROWS * COLS4>;\n"
@@ -106,7 +106,7 @@ fn products(row0: u32, j0: u32, id: u32) {
     let slice = id / COLS4;
 ";
 
-/// A line of WGSL, indented.
+/// Appends an indented line of WGSL.
 pub(super) fn push(text: &mut String, depth: usize, line: fmt::Arguments<'_>) {
     let _ = writeln!(text, "{:1$}{line}", "", 4 * depth);
 }

@@ -1,5 +1,5 @@
-//! Register tiles: the part of a product that one invocation computes, and how a workgroup loads what it needs for it. The
-//! WGSL text is written here for any tile, because nothing in a tile may be indexed at run time: it would leave the registers.
+//! Register tiles: the part of a product that one invocation computes, and how a workgroup loads its operands. The WGSL text is generated for each tile,
+//! because a tile must not be indexed at run time: it would not stay in registers.
 
 use super::sliced::{self, push};
 use serde::{Deserialize, Serialize};
@@ -35,9 +35,9 @@ pub enum Tile {
 impl Tile {
     /// The tiles of matrix products, largest first.
     pub const MATMUL: [Tile; 6] = [Tile::T64x8, Tile::T32x8, Tile::T24x8, Tile::T16x16, Tile::T8x8, Tile::T4x16];
-    /// The tiles of scans, those of most rows first.
+    /// The tiles of scans, most rows first.
     pub const SCAN: [Tile; 6] = [Tile::T32x8, Tile::T16x16, Tile::T8x8, Tile::T4x16, Tile::T2x4, Tile::T1x4];
-    /// The tiles of recurrences whose inner dimension is sliced, those of most rows first.
+    /// The tiles of recurrences whose inner dimension is sliced, most rows first.
     pub const SLICED: [Tile; 5] = [Tile::T16x4, Tile::T8x4, Tile::T4x4, Tile::T2x4, Tile::T1x4];
 
     /// Rows and columns.
@@ -67,7 +67,7 @@ impl Tile {
         self.size()[1]
     }
 
-    /// Whether its rows can be loaded that way.
+    /// Whether the tile's rows can be loaded this way.
     pub const fn allows(self, loads: Loads) -> bool {
         match loads {
             Loads::Each => true,
@@ -77,7 +77,7 @@ impl Tile {
         }
     }
 
-    /// The WGSL text after that of a kernel which defines `a_row(row, k4)`, `a_block(four rows)`, `b_block(k4, column block)`,
+    /// The WGSL text to append to a kernel that defines `a_row(row, k4)`, `a_block(four rows)`, `b_block(k4, column block)`,
     /// `tile_ready()` and `store_block(row block, column block, block)` (`store_row` for a tile of fewer than 4 rows). A block is a
     /// `mat4x4f` whose columns, in WGSL's sense, are rows of the product.
     pub fn source(self, loads: Loads) -> String {
@@ -112,7 +112,7 @@ impl Tile {
         s
     }
 
-    /// Block r of A (or row r, of a tile of fewer than 4).
+    /// Block r of A, or row r for a tile of fewer than 4 rows.
     fn rows_of_a(self, r: u32, loads: Loads) -> String {
         if self.rows() < 4 {
             return format!("a_row({r}u, k)");
@@ -131,10 +131,10 @@ impl fmt::Display for Tile {
     }
 }
 
-/// Invocations that share the rows of A under [`Loads::Spread`]: every subgroup must have as many, or a multiple.
+/// Invocations that share the rows of A under [`Loads::Spread`]: the subgroup size must be a multiple of it.
 pub const SPREAD: u32 = 8;
 
-/// Which row of eight an invocation loads for its subgroup: its rank there, as all invocations of a workgroup take part.
+/// Which of eight rows an invocation loads for its subgroup: its rank there, since all invocations of a workgroup take part.
 const SHARE: &str = "
 var<private> share: u32;
 
@@ -143,19 +143,19 @@ fn find_share() {
 }
 ";
 
-/// How a workgroup of a tiled kernel loads what several of its invocations need.
+/// How a workgroup of a tiled kernel loads operands that several invocations need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Loads {
-    /// Each invocation for itself. Hardware serves equal addresses by one access.
+    /// Each invocation loads its own. Hardware serves equal addresses with one access.
     Each,
-    /// Rows of A once for a subgroup: each invocation a part, which it gives to the others. Where every load of every invocation costs,
-    /// as in software drivers, that is most of them saved.
+    /// Rows of A are loaded once per subgroup: each invocation loads a part and shares it with the others. Saves most loads on software drivers, where every
+    /// load of every invocation has a cost.
     Spread,
-    /// Rows of A and of B once for a workgroup of so many by as many invocations, through its memory.
+    /// Rows of A and B are loaded once per workgroup, through its memory; the value is the side of its square of invocations.
     Staged(u32),
-    /// Slices of the inner dimension by different invocations, each of which keeps so many 4x4 blocks of B in registers from step to step.
+    /// Invocations split the inner dimension into slices, and each keeps this many 4x4 blocks of B in registers from step to step.
     Held(u32),
-    /// Slices of the inner dimension by different invocations, so many side by side along the columns.
+    /// Invocations split the inner dimension into slices, with this many side by side along the columns.
     Sliced(u32),
 }
 

@@ -1,4 +1,4 @@
-//! `states[.., from]` -> `states[.., to]` for every layer and lane; a lane that is not finite is reset to zero.
+//! Copies `states[.., from]` to `states[.., to]` for every layer and lane; a lane with a non-finite value is reset to zero.
 
 use super::slices;
 use crate::arena::Slot;
@@ -33,8 +33,8 @@ args! {
     dst: u32,
 }
 
-/// Records the carry over `states`, `[layers, n, lanes, hidden]` with `layer_stride` elements a layer; `from` and `to`: elements from a
-/// layer's first state to the one that is carried and the one that it becomes.
+/// Records the copy within `states`, `[layers, n, lanes, hidden]`, with `layer_stride` elements per layer. `from` and `to` are offsets in elements from
+/// a layer's first state to the source and the destination.
 pub fn record(recording: &mut Recording, variant: Variant, states: Slot, [layers, lanes, hidden]: [u32; 3], layer_stride: u32, [from, to]: [Word; 2]) {
     recording.push(Dispatch {
         kernel: &KERNEL,

@@ -1,8 +1,8 @@
-//! Dropout: `out` = x where a unit is kept, scaled by 1/(1-p), and 0 where it is dropped, with probability p.
+//! Dropout: sets each unit to 0 with probability p and scales the others by 1/(1-p).
 //!
-//! What is dropped is a function of seed, update, layer, step, lane and unit alone: the words of the block cipher Threefry-4x32 (20 rounds; Salmon and
-//! others, "Parallel random numbers: as easy as 1, 2, 3", 2011) under a key of seed, update and layer. So a segment that is computed again, in whatever
-//! order and wherever its numbers lie, drops the same units.
+//! The mask depends only on seed, update, layer, step, lane and unit. It consists of words of the block cipher Threefry-4x32 (20 rounds; Salmon et al.,
+//! "Parallel random numbers: as easy as 1, 2, 3", 2011), keyed by seed, update and layer. A recomputed segment therefore drops the same units, in any
+//! order and wherever its values are stored.
 
 use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::View;
@@ -44,19 +44,19 @@ args! {
     scale: f32,
 }
 
-/// How units are dropped.
+/// Dropout probability and seed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Dropout {
-    /// The probability, in parts of 2^32.
+    /// The probability, in units of 2^-32.
     threshold: u32,
-    /// Seed of what is drawn.
+    /// Seed of the masks.
     seed: u64,
 }
 
 impl Dropout {
-    /// Drops with probability p, from 0 to below 1.
+    /// Drops units with probability p, in [0, 1).
     pub fn new(p: f64, seed: u64) -> Self {
-        // Where nothing is dropped, nothing is drawn.
+        // Without dropout the seed is unused.
         let threshold = (p.clamp(0.0, 1.0) * 2f64.powi(32)) as u32;
         Dropout { threshold, seed: if threshold == 0 { 0 } else { seed } }
     }
@@ -71,13 +71,13 @@ impl Dropout {
         self.threshold > 0
     }
 
-    /// What units that are kept are multiplied by.
+    /// Factor applied to the units that are kept.
     pub fn scale(self) -> f32 {
         (1.0 / (1.0 - self.probability())) as f32
     }
 }
 
-/// Records out = x, dropped, if [`Var::Drop`] is 1, or else just x; both `[rows, n]`, row r the step `First + r / lanes` of lane `r % lanes`.
+/// Records out = dropout(x) if [`Var::Drop`] is 1, else out = x; both are `[rows, n]`, and row r is step `First + r / lanes` of lane `r % lanes`.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, dropout: Dropout, layer: u32, lanes: u32, [x, out]: [View; 2]) {
     assert!(x.cols == out.cols && x.ld == out.ld && x.rows == out.rows, "{label}: shapes");
     recording.push(Dispatch {
@@ -104,7 +104,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, dropout:
     });
 }
 
-/// Blocks of four units that are drawn together, so that they fill the vector units.
+/// Blocks of four units sampled together, to fill the vector units.
 const SIDE_BY_SIDE: usize = 8;
 
 fn cpu(call: &mut Call<'_, '_>) {
@@ -146,10 +146,10 @@ fn drop_row(out: &mut [f32], x: &[f32], key: [u32; 4], [step, lane]: [u32; 2], t
     }
 }
 
-/// Rotations of the rounds.
+/// Rotation amounts per round.
 const ROTATIONS: [[u32; 2]; 8] = [[10, 26], [11, 21], [13, 27], [23, 5], [6, 20], [17, 11], [25, 10], [18, 20]];
 
-/// Threefry-4x32 of some counters side by side: `x[i]` has the i-th word of each.
+/// Threefry-4x32 of N counters side by side: `x[i]` holds the i-th word of each.
 #[inline(always)]
 fn threefry<const N: usize>(key: [u32; 4], mut x: [[u32; N]; 4]) -> [[u32; N]; 4] {
     let parity = key.iter().fold(0x1bd1_1bda, |a, k| a ^ k);
@@ -187,7 +187,7 @@ fn mix<const N: usize>(x: &mut [u32; N], y: &mut [u32; N], turn: u32) {
 mod tests {
     use super::*;
 
-    /// The known answers of the authors' Random123 library.
+    /// Known answers from the authors' Random123 library.
     #[test]
     fn the_words_are_those_of_the_published_generator() {
         let pi = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];

@@ -1,4 +1,4 @@
-//! Closes an update: norm, whether it applies, clip factor, bias corrections, and a row of the ring of metrics.
+//! Closes an update: gradient norm, whether to apply it, clip factor, bias corrections, and a row of the metrics ring.
 
 use super::slices;
 use crate::arena::Slot;
@@ -27,22 +27,22 @@ args! {
     ring_row: u32,
 }
 
-/// Words of the status: applied, skipped, applies now, clip factor, two bias corrections.
+/// Status word: updates applied. In order, the others are: skipped, applies now, clip factor, two bias corrections.
 pub const APPLIED: usize = 0;
-/// Updates skipped because a gradient was not finite.
+/// Status word: updates skipped because a gradient was not finite.
 pub const SKIPPED: usize = 1;
 pub(super) const APPLIES: usize = 2;
 pub(super) const CLIP: usize = 3;
 pub(super) const CORRECTION1: usize = 4;
 pub(super) const CORRECTION2: usize = 5;
-/// Word at which the ring begins.
+/// First word of the metrics ring.
 pub const RING: u32 = 16;
 /// Rows of the ring.
 pub const RING_ROWS: u32 = 1024;
-/// Words of a row of the ring: loss, norm, applies, applied.
+/// Words per row of the ring: loss, norm, applies, applied.
 pub const RING_WORDS: u32 = 4;
 
-/// Records the end of an update. `part` from [`super::norm`], `loss` the sum of the weighted losses; `clip_norm` 0 for none.
+/// Records the end of an update. `part` comes from [`super::norm`], `loss` is the sum of the weighted losses; a `clip_norm` of 0 disables clipping.
 pub fn record(recording: &mut Recording, variant: Variant, [part, loss, status]: [Slot; 3], clip_norm: f32, betas: [f64; 2], inverse_n: Word, ring_row: Word) {
     let [ln1, ln2] = betas.map(|b| Word::f32(b.ln() as f32));
     recording.push(Dispatch {

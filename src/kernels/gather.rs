@@ -1,4 +1,4 @@
-//! `out[r]` = `w[token_r]`: rows of W_xh picked by one-hot tokens.
+//! `out[r]` = `w[token_r]`: the rows of W_xh that one-hot tokens select.
 
 use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::View;

@@ -39,12 +39,12 @@ args! {
     rows: u32,
 }
 
-/// Columns of a workgroup, in vec4s, and strands of rows: many of them where subgroups are wide, as on hardware, whose memory is far away.
+/// Columns (in vec4s) and row strands of a workgroup. Wide subgroups mean hardware, where memory latency is high: many strands.
 fn group(variant: Variant) -> [u32; 2] {
     if variant.width >= 32 { [8, 32] } else { [32, 1] }
 }
 
-/// The list that this kernel reads: V + 1 starts, then the rows 0.. sorted by token, equal ones in rising order.
+/// The list this kernel reads: V + 1 starts, then the row numbers sorted by token, ascending within a token.
 pub fn sort_by_token(tokens: &[u32], vocab: u32) -> Vec<u32> {
     let v = vocab as usize;
     let mut list = vec![0u32; v + 1 + tokens.len()];
@@ -117,7 +117,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     host::parallel(tasks);
 }
 
-/// Ranges of tokens with about equal numbers of rows to add.
+/// Ranges of tokens with about the same number of rows to add.
 fn balanced(starts: &[u32], parts: usize) -> Vec<std::ops::Range<usize>> {
     let vocab = starts.len() - 1;
     let load = |v: usize| starts[v] as usize + v;

@@ -14,11 +14,11 @@ pub static KERNEL: Kernel = Kernel {
     tiled: false,
     bindings: &[read("targets"), read("params"), write("logits"), write("loss")],
     args: Args::LIST,
-    // 8 blocks of rows by strands of symbols: many where subgroups are wide, as on hardware, whose memory is far away.
+    // 8 row blocks by strands of symbols. Wide subgroups mean hardware, where memory latency is high: many strands.
     constants: |_, variant| vec![("STRANDS", if variant.width >= 32 { 32.0 } else { 1.0 })],
     grid: |args, _| linear_grid(Args::of(args).rows.div_ceil(32)),
     cpu,
-    // Read, and where there is a gradient, written; about 8 operations a logit.
+    // Logits are read and, with a gradient, written; about 8 operations per logit.
     work: |args| {
         let Args { rows, vocab, gradient, .. } = Args::of(args);
         let logits = f64::from(rows) * f64::from(vocab);
@@ -48,7 +48,7 @@ pub struct Operands {
     pub weights: View,
     /// b_y, `[1, V]`.
     pub bias: Option<View>,
-    /// Slot of the parameters, bound also where there is no bias.
+    /// Slot of the parameters, bound even without a bias.
     pub params: crate::arena::Slot,
     /// `[V, rows]`.
     pub logits: View,
@@ -56,11 +56,11 @@ pub struct Operands {
     pub loss: View,
     /// 1/N as the bits of an f32.
     pub inverse_n: Word,
-    /// Whether d_logits overwrites the logits; if not, what is left in their place is of no use.
+    /// Whether d_logits overwrites the logits. If not, the logits are left with meaningless values.
     pub gradient: bool,
 }
 
-/// Records the loss and, if asked for, d_logits.
+/// Records the loss and, if requested, d_logits.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
     assert!(o.targets.rows == o.loss.rows && o.weights.rows == o.loss.rows && o.targets.slot == o.weights.slot, "{label}: shapes");
     assert!(o.logits.offset == Word::from(0), "{label}: the logits begin their slot");
@@ -89,7 +89,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
     });
 }
 
-/// Rows that are worked on together: their logits of all symbols stay in the nearest cache.
+/// Rows processed together: their logits for all symbols stay in the L1 cache.
 const BLOCK: usize = 64;
 
 fn cpu(call: &mut Call<'_, '_>) {
@@ -125,7 +125,7 @@ struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// Rows `part` of `z` (one slice per symbol), all at once so that they fill the vector units; rows beyond the targets are padding.
+    /// Processes rows `part` of `z` (one slice per symbol) together, to fill the vector units; rows beyond the targets are padding.
     fn run(&mut self, z: &mut [&mut [f32]], part: std::ops::Range<usize>, targets: &[u32], weights: &[f32], loss: &mut [f32]) {
         host::vectorized(
             #[inline(always)]
@@ -154,7 +154,7 @@ impl Block<'_> {
         );
     }
 
-    /// From exp(z - top) and its sum to the loss and d_logits.
+    /// Computes the loss and d_logits from exp(z - top) and its sum.
     #[inline(always)]
     fn close(&mut self, z: &mut [&mut [f32]], part: std::ops::Range<usize>, targets: &[u32], weights: &[f32], loss: &mut [f32]) {
         let live = targets.len();
@@ -169,7 +169,7 @@ impl Block<'_> {
         }
         let mut factor = [0f32; BLOCK];
         for (r, w) in weights.iter().enumerate() {
-            // Not 0 times what may be a NaN.
+            // Not a product with 0: the other factor may be NaN.
             factor[r] = if *w == 0.0 { 0.0 } else { w * self.scale / self.sum[r] };
         }
         for z in z.iter_mut() {

@@ -1,4 +1,4 @@
-//! C (+)= op(A) op(B), batched; op is the identity or the transpose; with a mask, row k of A^T counts only where `mask[k]` != 0.
+//! C (+)= op(A) op(B), batched; op is the identity or the transpose; with a mask, row k of A as stored counts only where `mask[k]` != 0.
 
 pub use super::part_sum::Parts;
 use super::{from_vec4, from_vec4_mut, part_sum, slices};
@@ -40,7 +40,7 @@ args! {
     parts: u32,
 }
 
-/// The same with tiles of A and B in workgroup memory: [`Loads::Staged`].
+/// The same product with tiles of A and B in workgroup memory: [`Loads::Staged`].
 pub static STAGED: Kernel =
     Kernel { name: "matmul_staged", source: include_str!("../../shaders/matmul_staged.wgsl"), tiled: false, constants: staged_constants, ..KERNEL };
 
@@ -70,12 +70,12 @@ impl Form {
     }
 }
 
-/// Several equal products at once: how many, and the elements from one matrix to the next in A, B and C.
+/// Several products of equal shape in one dispatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StridedBatch {
-    /// Products.
+    /// Number of products.
     pub count: u32,
-    /// Elements from matrix to matrix; 0 where all share one.
+    /// Elements from one matrix to the next in A, B and C; 0 where all products share one.
     pub strides: [u32; 3],
 }
 
@@ -87,7 +87,7 @@ impl StridedBatch {
 /// The operands of a product.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// Which of A and B is transposed.
+    /// Which of A and B are transposed.
     pub form: Form,
     /// A as stored.
     pub a: View,
@@ -95,7 +95,7 @@ pub struct Operands {
     pub b: View,
     /// C.
     pub c: View,
-    /// One number per row of A as stored; required by [`Form::TnMasked`], else absent.
+    /// One value per row of A as stored; required by [`Form::TnMasked`], otherwise `None`.
     pub mask: Option<View>,
     /// 1: add to C, 0: replace it.
     pub accumulate: Word,
@@ -109,7 +109,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Opera
     record_with(recording, label, variant, o, batch, 1);
 }
 
-/// Records a product in parts, and their sum in a fixed order: two dispatches.
+/// Records a product with its inner dimension split into parts, and their sum in a fixed order: two dispatches.
 ///
 /// # Panics
 /// If the shapes don't fit.
@@ -170,12 +170,12 @@ fn constants(args: &[u32], variant: Variant) -> Vec<Constant> {
 
 fn staged_constants(args: &[u32], variant: Variant) -> Vec<Constant> {
     let (side, blocks) = (variant.width.isqrt(), variant.tile.rows() / 4);
-    // As many inner steps as give each invocation something to load, in 16 KiB of workgroup memory.
+    // Enough inner steps to give each invocation something to load, within 16 KiB of workgroup memory.
     let steps = if side * blocks == 16 && blocks == 1 { 32 } else { 16 };
     [transposed(args), [("SIDE", side), ("BLOCKS", blocks), ("STEPS", steps)].map(|(name, n)| (name, f64::from(n))).to_vec()].concat()
 }
 
-/// Which operands are.
+/// The overrides that say which operands are transposed.
 fn transposed(args: &[u32]) -> Vec<Constant> {
     let form = Form::from_word(Args::of(args).form);
     let flag = |b: bool| f64::from(u8::from(b));
@@ -221,13 +221,13 @@ fn cpu(call: &mut Call<'_, '_>) {
     }
 }
 
-/// Where a part of the inner dimension begins, and its length; the last ones may be shorter or empty.
+/// Start and length of a part of the inner dimension; the last parts may be shorter or empty.
 fn part(inner: u32, parts: u32, index: u32) -> (u32, u32) {
     let from = (inner.div_ceil(4).div_ceil(parts) * 4 * index).min(inner);
     (from, (inner.div_ceil(4).div_ceil(parts) * 4).min(inner - from))
 }
 
-/// Rows that are masked at once: only so many are copied.
+/// Rows masked at a time, which bounds the copy.
 const PART: usize = 512;
 
 /// C (+)= A^T B over the rows whose mask is not 0.
@@ -255,14 +255,14 @@ fn masked(
     }
 }
 
-/// A copy of the rows, those whose mask is 0 made zero.
+/// A copy of the rows, zeroed where the mask is 0.
 fn masked_rows(a: &[f32], ld: usize, mask: &[f32]) -> Vec<f32> {
     let mut copy = a.to_vec();
     copy.chunks_mut(ld).zip(mask).filter(|(_, m)| **m == 0.0).for_each(|(row, _)| row.fill(0.0));
     copy
 }
 
-/// Rows of C over threads, or columns; padding columns of C become zero, as A's or B's are.
+/// Splits the rows of C over the threads, or its columns; padding columns of C become zero, because those of A or B are.
 fn product(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
     let padded = cols.next_multiple_of(4);
     let mut rest = &mut c[..(rows - 1) * c_ld + padded];
@@ -282,10 +282,10 @@ fn product(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usi
     host::parallel(tasks);
 }
 
-/// Columns of C that are made at once, in room of their own.
+/// Columns of C computed at a time, in a scratch buffer.
 const WIDE: usize = 256;
 
-/// Columns of C over threads: the library copies a transposed b, and this way each thread copies its own part of it.
+/// Splits the columns of C over the threads: the matrix library copies a transposed b, and this way each thread copies only its own part.
 fn columns(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
     let padded = cols.next_multiple_of(4);
     let blocks = host::split(padded.div_ceil(WIDE), threads);

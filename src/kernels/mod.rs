@@ -1,5 +1,5 @@
-//! The kernels: one file a family beside `shaders/*.wgsl` of the same stem. Each holds the formula, the static, a record
-//! function that checks shapes, and the CPU implementation.
+//! The kernels: one file per family, named like its shader in `shaders/`. Each holds the formula, the static, a record function that checks shapes, and
+//! the CPU implementation.
 
 pub mod carry_state;
 pub mod col_sum;
@@ -48,7 +48,7 @@ pub static KERNELS: [&Kernel; 23] = [
     &pack::UNPACK,
 ];
 
-/// The activation function, numbered as `shaders/phi.wgsl` does.
+/// The activation function; discriminants match `shaders/phi.wgsl`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activation {
@@ -64,7 +64,7 @@ pub enum Activation {
 choices!(Activation { Tanh = "tanh", Relu = "relu", Identity = "identity" });
 
 impl Activation {
-    /// From the number that the kernels use.
+    /// The activation with the given number in the kernels.
     fn from_word(word: u32) -> Self {
         [Activation::Tanh, Activation::Relu, Activation::Identity][word as usize]
     }

@@ -1,4 +1,4 @@
-//! Sum of squares in parts, and whether a number that is not finite was seen: `part[2g]` and `part[2g + 1]`.
+//! Partial sums of squares, `part[2g]`, and whether a non-finite value was seen, `part[2g + 1]`.
 
 use super::slices;
 use crate::arena::{Slot, View};
@@ -27,10 +27,10 @@ args! {
     parts: u32,
 }
 
-/// Parts that the sum is made of: a multiple of 4, and no more than a workgroup has invocations everywhere.
+/// Number of partial sums: a multiple of 4, and no more than the invocations every adapter allows per workgroup.
 pub const PARTS: u32 = 128;
 
-/// Records the parts of the squared norm of all of x `[1, n]`, n a multiple of 4; `part` holds 2 * [`PARTS`] numbers.
+/// Records the partial sums of squares over all of x `[1, n]`, n a multiple of 4; `part` holds 2 * [`PARTS`] values.
 pub fn record(recording: &mut Recording, variant: Variant, x: View, part: Slot) {
     assert!(x.offset == Word::from(0) && x.cols == Word::from(x.ld), "norm: all of a slot from its start");
     recording.push(Dispatch {
@@ -64,7 +64,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     host::parallel(tasks);
 }
 
-/// Sum of squares in 32 strands, and whether any number is not finite.
+/// Sum of squares, in 32 strands, and whether any value is not finite.
 fn squares(x: &[f32]) -> (f32, bool) {
     host::vectorized(
         #[inline(always)]

@@ -1,4 +1,4 @@
-//! One update of all parameters. What becomes of each, its rule says, see [`crate::optimizer`].
+//! One update of all parameters, each by the arithmetic of its [optimizer's rule](crate::optimizer).
 
 use super::{finish, slices};
 use crate::arena::Slot;
@@ -40,7 +40,7 @@ args! {
 const COUNT: usize = RULES.len();
 const PLACES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-/// The shader: its file, then the arms of all rules.
+/// Pieces of the shader: its file, then one arm per rule.
 const TEXTS: [&str; 5 * COUNT + 3] = {
     let mut texts = [""; 5 * COUNT + 3];
     texts[0] = include_str!("../../shaders/optimizer.wgsl");
@@ -75,7 +75,7 @@ static SOURCE: [u8; LENGTH] = {
     source
 };
 
-/// The slots that the update works on. An unused moment is bound as a slot of its own that need not hold `count` numbers.
+/// The slots of an update. An unused moment is bound to a slot of its own, which need not hold `count` values.
 #[derive(Debug, Clone, Copy)]
 pub struct Slots {
     /// Gradients.

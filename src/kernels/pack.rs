@@ -1,7 +1,7 @@
-//! h in half precision: packed for the time between the passes, `word = half(x_0) | half(x_1) << 16`, and unpacked again.
+//! h in half precision: packed between the forward and the backward pass, `word = half(x_0) | half(x_1) << 16`, and unpacked again.
 //!
-//! A number is rounded to the nearest half, of two that are equally near to the even one, on every device alike. Finite numbers beyond the
-//! range become the last of it, plus or minus 65504; what is not finite stays so, and the guards of training see it.
+//! Rounds to nearest, ties to even, identically on every device. Finite values out of range saturate at plus or minus 65504; non-finite values stay
+//! non-finite, so that the guards of training see them.
 
 use super::{from_vec4, from_vec4_mut, slices};
 use crate::arena::Slot;
@@ -15,7 +15,7 @@ const MOST: f32 = 65504.0;
 const INFINITY: u32 = 0x7f80_0000;
 /// Bits of the smallest half with an implicit leading 1, 2^-14, as an f32.
 const NORMAL: u32 = 0x3880_0000;
-/// What the exponents of f32 and of halves differ by, where it stands in an f32.
+/// Difference of the exponent biases of f32 and f16, at the exponent's position in an f32.
 const REBIAS: u32 = (127 - 15) << 23;
 
 /// The kernel that packs.
@@ -54,18 +54,18 @@ fn work(args: &[u32]) -> Work {
     Work { flops: 0.0, bytes: 24.0 * f64::from(Args::of(args).count4) }
 }
 
-/// What is packed, and into what.
+/// The operands of a conversion.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// The numbers as f32.
+    /// The values as f32.
     pub x: Slot,
-    /// First of them.
+    /// First f32 value.
     pub x_offset: Word,
-    /// The numbers packed, two a word.
+    /// The packed values, two per word.
     pub packed: Slot,
-    /// First of them, counted in numbers, not in words.
+    /// First packed value; counts values, not words.
     pub packed_offset: Word,
-    /// How many; a multiple of 4, as both offsets are.
+    /// Number of values; a multiple of 4, like both offsets.
     pub count: Word,
 }
 
@@ -132,21 +132,21 @@ fn cpu_unpack(call: &mut Call<'_, '_>) {
     host::parallel(tasks);
 }
 
-/// The bits of the half that is nearest to x. All cases are computed and one is chosen, so that several numbers are worked on at once.
+/// The bits of the half nearest to x. Computes all cases and selects one, so that several values are processed at once.
 #[inline(always)]
 fn half(x: f32) -> u32 {
     let bits = x.to_bits();
     let (sign, size) = ((bits >> 16) & 0x8000, bits & 0x7fff_ffff);
     let bounded = size.min(MOST.to_bits());
     let normal = (bounded + 0xfff + ((bounded >> 13) & 1)).wrapping_sub(REBIAS) >> 13;
-    // The last bit of numbers from 0.5 on is worth what that of the smallest halves is: the addition rounds.
+    // The last bit of an f32 from 0.5 on has the value of a subnormal half's last bit: the addition rounds.
     let small = (f32::from_bits(bounded) + 0.5).to_bits().wrapping_sub(0.5f32.to_bits());
     let finite = if bounded < NORMAL { small } else { normal };
     let broken = if size > INFINITY { 0x7e00 } else { 0x7c00 };
     sign | if size < INFINITY { finite } else { broken }
 }
 
-/// The number that a half is, exactly.
+/// The exact value of a half.
 #[inline(always)]
 fn number(half: u32) -> f32 {
     let (sign, size) = ((half & 0x8000) << 16, half & 0x7fff);

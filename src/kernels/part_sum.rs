@@ -37,19 +37,19 @@ args! {
     accumulate: u32,
 }
 
-/// Parts that the inner dimension of a product is cut into, nearly equal ones, of whole blocks of 4: long sums of few results, which would
+/// The parts that a product's inner dimension is split into: nearly equal, in whole blocks of 4. For long sums with few results, which would otherwise
 /// keep few workgroups busy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts {
-    /// How many.
+    /// Number of parts.
     pub count: u32,
-    /// Where their products lie, rows as far apart as those of C.
+    /// Slot of the partial products, with the row stride of C.
     pub slot: Slot,
-    /// Elements from part to part.
+    /// Elements from one part to the next.
     pub stride: u32,
 }
 
-/// Records c (+)= the sum of the parts, rows of each `c.ld` apart; nothing, where the inner dimension of the product is 0.
+/// Records c (+)= the sum of the parts, whose row stride is `c.ld`; does nothing if the product's inner dimension is 0.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, parts: Parts, inner: Word, c: View, accumulate: Word) {
     let q = |v: u32| Word::from(v).quarter();
     recording.push(Dispatch {

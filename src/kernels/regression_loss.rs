@@ -1,4 +1,4 @@
-//! Weighted mean deviation of outputs `[V, rows]` from numbers: `loss[r]` = w_r / V sum_v e(z_v - y_v), z = outputs + b_y, e(d) = d^2 or |d|; and
+//! Weighted mean error of outputs `[V, rows]`: `loss[r]` = w_r / V sum_v e(z_v - y_v), z = outputs + b_y, e(d) = d^2 or |d|; and
 //! d_outputs = w_r / (N V) e'(z - y) in place.
 
 use super::slices;
@@ -41,14 +41,14 @@ args! {
     inverse_count: f32,
 }
 
-/// How far a number is off.
+/// Error measure of a numeric output o with target y.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RegressionLoss {
-    /// (o - y)^2: its least mean is that of the mean.
+    /// (o - y)^2; its optimum is the conditional mean.
     #[default]
     Squared,
-    /// |o - y|: its least mean is that of the median, which outliers move less.
+    /// |o - y|; its optimum is the conditional median, which outliers move less.
     Absolute,
 }
 
@@ -57,13 +57,13 @@ choices!(RegressionLoss { Squared = "squared", Absolute = "absolute" });
 /// The operands.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// `[V, rows]`: the numbers that were to come.
+    /// `[V, rows]`: the true values.
     pub targets: View,
     /// `[rows, 1]`, in the same slot as the targets.
     pub weights: View,
     /// b_y, `[1, V]`.
     pub bias: Option<View>,
-    /// Slot of the parameters, bound also where there is no bias.
+    /// Slot of the parameters, bound even without a bias.
     pub params: crate::arena::Slot,
     /// `[V, rows]`.
     pub outputs: View,
@@ -71,13 +71,13 @@ pub struct Operands {
     pub loss: View,
     /// 1/N as the bits of an f32.
     pub inverse_n: Word,
-    /// Whether d_outputs overwrites the outputs; if not, they stay.
+    /// Whether d_outputs overwrites the outputs; if not, they are kept.
     pub gradient: bool,
-    /// What is summed.
+    /// The error measure.
     pub deviation: RegressionLoss,
 }
 
-/// Records the loss and, if asked for, d_outputs.
+/// Records the loss and, if requested, d_outputs.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
     assert!(o.targets.cols == o.loss.rows && o.weights.rows == o.loss.rows && o.targets.slot == o.weights.slot, "{label}: shapes");
     assert!(o.outputs.offset == Word::from(0), "{label}: the outputs begin their slot");
@@ -117,7 +117,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let weights = &targets[weights_offset as usize..][..rows];
     let targets = &targets[targets_offset as usize..];
     let bias = (bias != 0).then(|| &params[bias_offset as usize..][..count]);
-    // Blocks of rows, so that neighbouring numbers are worked on together.
+    // Blocks of rows, so that neighbouring values are processed together.
     let ranges: Vec<_> = host::split(padded / 4, call.threads).into_iter().map(|r| r.start * 4..r.end * 4).collect();
     let loss_parts = host::cut_blocks(&mut loss[loss_offset as usize..][..padded], padded, 1, &ranges);
     let output_parts = host::cut_blocks(&mut outputs[..count * ld], ld, 1, &ranges);
@@ -129,7 +129,7 @@ fn cpu(call: &mut Call<'_, '_>) {
                 let b = bias.map_or(0.0, |b| b[v]);
                 for (r, (z, loss)) in z.iter_mut().zip(loss[0].iter_mut()).enumerate() {
                     let w = weight(r);
-                    // Not 0 times what may be a NaN.
+                    // Not a product with 0: the other factor may be NaN.
                     let d = if w == 0.0 { 0.0 } else { *z + b - targets[v * targets_ld + range.start + r] };
                     let (value, slope) = if absolute != 0 { (d.abs(), sign(d)) } else { (d * d, 2.0 * d) };
                     *loss += value;
@@ -144,7 +144,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     host::parallel(tasks.collect::<Vec<_>>());
 }
 
-/// 1, 0 or -1; what is no number stays so.
+/// 1, 0 or -1; NaN stays NaN.
 fn sign(d: f32) -> f32 {
     if d > 0.0 {
         1.0

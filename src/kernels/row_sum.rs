@@ -66,7 +66,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     host::parallel(tasks);
 }
 
-/// The sum of a row, in 16 strands that are joined at the end.
+/// The sum of a row, in 16 strands added up at the end.
 fn sum(x: &[f32]) -> f32 {
     host::vectorized(
         #[inline(always)]

@@ -52,7 +52,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let (rows, cols) = (rows4 as usize * 4, cols4 as usize * 4);
     let x = &from_vec4(x, x_offset)[..rows * cols];
     let mut rest = &mut from_vec4_mut(out, out_offset)[..rows * cols];
-    // Blocks of 16 columns: 16 lines of the result stay in the nearest cache while rows of x pass by.
+    // Blocks of 16 columns: 16 lines of the result stay in the L1 cache while the rows of x stream past.
     let tasks = host::split(cols.div_ceil(16), call.threads).into_iter().map(|range| {
         let columns = range.start * 16..(range.end * 16).min(cols);
         let part = host::take(&mut rest, columns.len() * rows);

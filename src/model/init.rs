@@ -10,13 +10,13 @@ use std::str::FromStr;
 /// How parameters are initialised. Biases start at 0, except for [`Init::Uniform`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
-    /// W_hh = a Q with Q a random orthogonal matrix (Haar), the others as for xavier.
+    /// W_hh = a Q with Q a random orthogonal matrix (Haar); the other matrices as for Xavier.
     Orthogonal(f32),
     /// Uniform in +-sqrt(6 / (rows + columns)).
     Xavier,
-    /// W_hh = a I, the others as for xavier.
+    /// W_hh = a I; the other matrices as for Xavier.
     Identity(f32),
-    /// All matrices normal with this standard deviation.
+    /// All matrices are normal with this standard deviation.
     Normal(f32),
     /// Everything, biases too, uniform in +-1/sqrt(H): PyTorch's default.
     Uniform,
@@ -63,8 +63,8 @@ impl fmt::Display for Init {
 }
 
 impl Init {
-    /// The flat parameters of a model, padding zero. Every tensor draws from a stream of its own, so that one tensor's numbers
-    /// depend on the seed, its place in the list and its shape only.
+    /// The initial flat parameters of a model, with zero padding. Every tensor is sampled from its own random stream, so its values depend only on the seed,
+    /// its index in the list and its shape.
     pub fn parameters(&self, config: &Config, seed: u64) -> Vec<f32> {
         let mut flat = vec![0f32; config.elements() as usize];
         for (stream, tensor) in config.tensors().into_iter().enumerate() {
@@ -91,7 +91,7 @@ impl Init {
     }
 }
 
-/// A standard normal number (Box and Muller).
+/// A standard normal sample (Box-Muller).
 fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let u: f64 = 1.0 - rng.random::<f64>();
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos()
@@ -100,7 +100,7 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
 /// A random orthogonal n x n matrix: the Q of a normal matrix by Gram-Schmidt, twice for accuracy. R's diagonal is positive, so Q
 /// has the uniform (Haar) distribution.
 fn orthogonal(n: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    // Not faer's QR: it sums in as many strands as a vector register holds, so AVX-512 and AVX2 differ in one f32 of three million (H = 1024).
+    // Not faer's QR: it sums in as many strands as a vector register has lanes, so AVX-512 and AVX2 differ in one f32 of three million (H = 1024).
     let mut q: Vec<f64> = (0..n * n).map(|_| normal(rng)).collect();
     for i in 0..n {
         let (done, rest) = q.split_at_mut(i * n);
@@ -117,7 +117,7 @@ fn orthogonal(n: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
     q.into_iter().map(|x| x as f32).collect()
 }
 
-/// In 8 strands, which the compiler can keep side by side.
+/// Dot product in 8 strands, which the compiler can vectorize.
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut strands = [0f64; 8];
     let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));

@@ -1,4 +1,4 @@
-//! The model: its parameters, their names and places, how they are initialised, and (in [`record`]) its equations.
+//! The model: its parameters with their names and layout, their initialisation, and (in [`record`]) its equations.
 
 pub mod init;
 pub mod record;
@@ -11,25 +11,25 @@ pub use record::StashPrecision;
 
 use crate::dims::{Dims, pad4};
 
-/// What the first layer reads at a step, x_t.
+/// Input of the first layer at a step, x_t.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Input {
-    /// One of so many symbols, one-hot: a row of W_xh.
+    /// One of n symbols, one-hot: selects a row of W_xh.
     Symbols(u32),
-    /// One of so many symbols as a learned vector: a row of a matrix `[symbols, size]`, which W_xh multiplies.
+    /// A symbol as a learned vector: a row of a matrix `[symbols, size]`, which W_xh multiplies.
     Embedded {
-        /// Symbols.
+        /// Number of symbols.
         symbols: u32,
-        /// E: numbers that stand for each.
+        /// E: size of each vector.
         size: u32,
     },
-    /// So many numbers.
+    /// A vector of n numbers.
     Numbers(u32),
 }
 
 impl Input {
-    /// Symbols that may be read; 0 for numbers.
+    /// Number of input symbols; 0 for numeric input.
     pub const fn symbols(self) -> u32 {
         match self {
             Input::Symbols(n) | Input::Embedded { symbols: n, .. } => n,
@@ -37,7 +37,7 @@ impl Input {
         }
     }
 
-    /// Numbers that are read; 0 for symbols.
+    /// Size of a numeric input; 0 for symbols.
     pub const fn numbers(self) -> u32 {
         if let Input::Numbers(n) = self { n } else { 0 }
     }
@@ -50,30 +50,30 @@ impl Input {
     }
 }
 
-/// What the head gives at a step, and what it is scored against.
+/// Output of the head at a step, and its loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Output {
-    /// Logits of so many symbols or labels; the loss is the cross entropy, nats.
+    /// Logits of n symbols or labels; the loss is the cross entropy in nats.
     Classes(u32),
-    /// Numbers; the loss is the mean of their deviations from those that were to come.
+    /// Numbers; the loss is the mean of their errors.
     Numbers {
-        /// How many.
+        /// How many numbers.
         count: u32,
-        /// What is summed.
+        /// The error measure.
         deviation: RegressionLoss,
     },
 }
 
 impl Output {
-    /// V: outputs.
+    /// V: number of outputs.
     pub const fn count(self) -> u32 {
         match self {
             Output::Classes(n) | Output::Numbers { count: n, .. } => n,
         }
     }
 
-    /// Numbers that a step is scored against; 0 for classes.
+    /// Number of numeric targets per step; 0 for classes.
     pub const fn numbers(self) -> u32 {
         if let Output::Numbers { count, .. } = self { count } else { 0 }
     }
@@ -82,13 +82,13 @@ impl Output {
 /// The architecture of a model: layers of `h_t = phi(x_t W_xh + h_{t-1} W_hh + b_h)` and a linear head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
-    /// What is read.
+    /// The input.
     pub input: Input,
-    /// What is predicted.
+    /// The output.
     pub output: Output,
     /// H: units per layer.
     pub hidden: u32,
-    /// Layers.
+    /// Number of layers.
     pub layers: u32,
     /// phi.
     pub activation: Activation,
@@ -97,17 +97,17 @@ pub struct Config {
 }
 
 impl Config {
-    /// One layer of 256 units that reads one-hot symbols and predicts the next: what other sizes are put into.
+    /// One layer of 256 tanh units with biases that reads one-hot symbols and predicts the next; a base for struct update syntax.
     pub const fn symbols(vocab: u32) -> Self {
         Config { input: Input::Symbols(vocab), output: Output::Classes(vocab), hidden: 256, layers: 1, activation: Activation::Tanh, bias: true }
     }
 
-    /// V: outputs of the head.
+    /// V: number of outputs of the head.
     pub const fn outputs(&self) -> u32 {
         self.output.count()
     }
 
-    /// E: numbers that stand for a symbol; 0 where symbols are one-hot, or none are read.
+    /// E: size of a symbol's embedding; 0 for one-hot symbols and numeric input.
     pub const fn embedding(&self) -> u32 {
         if let Input::Embedded { size, .. } = self.input { size } else { 0 }
     }
@@ -118,8 +118,8 @@ impl Config {
         Dims { inputs: self.input.width(), embedded, outputs: self.outputs(), hidden: self.hidden, layers: self.layers, lanes }
     }
 
-    /// The parameters, in the order in which they lie in memory: where symbols are embedded `embed [V,E]`; per layer `w_xh.k [D,H]`,
-    /// `w_hh.k [H,H]`, `b_h.k [1,H]`; then `w_hy [V,H]` (stored transposed, as PyTorch does) and `b_y [1,V]`.
+    /// The parameters, in memory order: `embed [V,E]` if symbols are embedded; per layer `w_xh.k [D,H]`, `w_hh.k [H,H]`, `b_h.k [1,H]`; then
+    /// `w_hy [V,H]` (stored transposed, as in PyTorch) and `b_y [1,V]`.
     pub fn tensors(&self) -> Vec<Tensor> {
         let (v, h) = (self.outputs(), self.hidden);
         let mut shapes = Vec::new();
@@ -146,34 +146,34 @@ impl Config {
         shapes.into_iter().map(place).collect()
     }
 
-    /// Elements of all parameters with their padding, a multiple of 4.
+    /// Elements of all parameters, padding included; a multiple of 4.
     pub fn elements(&self) -> u32 {
         self.tensors().iter().map(Tensor::elements).sum()
     }
 
-    /// Parameters, padding not counted.
+    /// Number of parameters, without padding.
     pub fn parameters(&self) -> u64 {
         self.tensors().iter().map(|t| u64::from(t.rows) * u64::from(t.cols)).sum()
     }
 }
 
-/// The name of a layer wherever people read it. Counted from 0, the one that reads the input first, as the tensors' names are: `w_hh.0` is that of layer 0.
+/// The display name of a layer. Layers count from 0, the one that reads the input, as in tensor names: `w_hh.0` belongs to layer 0.
 pub fn layer_name(k: usize) -> String {
     format!("layer {k}")
 }
 
-/// A parameter tensor and its place among the flat parameters.
+/// A parameter tensor and its position in the flat parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tensor {
     /// Name.
     pub name: String,
-    /// Rows that count.
+    /// Rows, without padding.
     pub rows: u32,
-    /// Columns that count.
+    /// Columns, without padding.
     pub cols: u32,
-    /// Elements from row to row.
+    /// Elements from one row to the next.
     pub ld: u32,
-    /// First element.
+    /// Index of the first element.
     pub offset: u32,
 }
 
@@ -184,15 +184,15 @@ impl Tensor {
         rows * self.ld
     }
 
-    /// The numbers that count, row-major without padding, out of the flat parameters.
+    /// Extracts the values, row-major without padding, from the flat parameters.
     pub fn extract(&self, flat: &[f32]) -> Vec<f32> {
         (0..self.rows).flat_map(|r| flat[(self.offset + r * self.ld) as usize..][..self.cols as usize].iter().copied()).collect()
     }
 
-    /// Puts the numbers that count, row-major without padding, into the flat parameters.
+    /// Copies the values, row-major without padding, into the flat parameters.
     ///
     /// # Panics
-    /// If `values` has another number of numbers than this tensor.
+    /// If the number of `values` is not that of this tensor.
     pub fn insert(&self, flat: &mut [f32], values: &[f32]) {
         assert_eq!(values.len(), (self.rows * self.cols) as usize, "{}", self.name);
         for (r, row) in values.chunks_exact(self.cols as usize).enumerate() {

@@ -1,4 +1,4 @@
-//! The equations, as recordings: the only place that knows them. Forward and backward mirror each other.
+//! The equations of the model as recordings. Only this module knows them. Forward and backward mirror each other.
 //!
 //! ```text
 //! forward     a_t = x_t W_xh + hp_t W_hh + b_h,  hp_t = keep_t h_{t-1},  h_t = phi(a_t),  o_t = h_t W_hy + b_y
@@ -6,9 +6,9 @@
 //!             dW_hh = sum hp_t^T delta_t,  dW_xh = sum x_t^T delta_t,  db_h = sum delta_t,  dW_hy = sum h_t^T dL/do_t
 //! ```
 //!
-//! Between layers, x_t is the h_t of the layer below, dropped where there is dropout (a factor of 0 or 1/(1-p)), and so is what flows back through it.
+//! Between layers, x_t is the h_t of the layer below, times its dropout factors (0 or 1/(1-p)) if there is dropout; so is the gradient that flows back.
 //!
-//! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`, block 0 the state that flows in.
+//! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`; block 0 is the incoming state.
 
 mod head;
 mod input_layout;
@@ -31,28 +31,28 @@ pub use crate::optimizer::Update;
 use crate::recording::Recording;
 use matmul::{Form, StridedBatch};
 
-/// Recording that makes W_hh^T, once an update.
+/// Recording that computes W_hh^T, once per update.
 pub const PREPARE: usize = 0;
-/// Recording that makes a segment's losses alone, of the h that [`forward`] made last, in place 0.
+/// Recording that computes a segment's losses only, from the latest h of [`forward`], in stash block 0.
 pub const EVALUATE: usize = 1;
-/// Recording that makes the logits of a segment's first step, likewise.
+/// Recording that computes the logits of a segment's first step, from the same h.
 pub const LOGITS: usize = 2;
 /// Recording that ends an update: norm, clip, optimizer.
 pub const UPDATE: usize = 3;
 /// Recording that copies state `From` to state `To`.
 pub const CARRY: usize = 4;
 
-/// Recording that makes h of a segment, from state `From` to state `To`, in place `Place` of a group.
+/// Recording that computes h of a segment, from state `From` to state `To`, in stash block `Place` of a group.
 pub const fn forward(group: u32) -> usize {
     5 + 3 * group as usize
 }
 
-/// Recording that stores the h that [`forward`] made last in place `Place` of a group, where it is not worked on there; else it is empty.
+/// Recording that packs the latest h of [`forward`] into stash block `Place` of a group; empty if h is computed there.
 pub const fn pack(group: u32) -> usize {
     6 + 3 * group as usize
 }
 
-/// Recording that adds a segment's gradients and loss, of the h in place `Place` of a group.
+/// Recording that adds a segment's gradients and loss, given h in stash block `Place` of a group.
 pub const fn backward(group: u32) -> usize {
     7 + 3 * group as usize
 }
@@ -64,21 +64,21 @@ pub struct HostSlots {
     pub params: Slot,
     /// All gradients, flat.
     pub gradients: Slot,
-    /// Moments; of one vec4 where the rule has none.
+    /// Moments; a single vec4 where the rule has none.
     pub moments: [Slot; 2],
-    /// See [`finish`].
+    /// Status words; see [`finish`].
     pub status: Slot,
-    /// Sum of the weighted losses since it was last replaced.
+    /// Sum of the weighted losses since it was last reset.
     pub loss: Slot,
     /// `[S*B]`: the weighted losses of the segment that [`EVALUATE`] ran on.
     pub row_loss: Slot,
     /// A segment's inputs, see [`InputLayout`].
     pub inputs: Slot,
-    /// `[layers, states + ring, B, H]`: state 0 is the one that flows into the window; the others see [`crate::schedule`]; then past ones.
+    /// `[layers, states + ring, B, H]`: state 0 flows into the window; for the others see [`crate::schedule`]; the last `ring` are past states.
     pub states: Slot,
     /// `[layers, B, H]`.
     pub carry: Slot,
-    /// `[V, B]`, rows padded to a multiple of 4: what [`LOGITS`] makes, without b_y.
+    /// `[V, B]`, rows padded to a multiple of 4: output of [`LOGITS`], without b_y.
     pub logits: Slot,
 }
 
@@ -89,16 +89,16 @@ pub struct ModelProgram {
     pub program: Program,
     /// Slots for the host.
     pub slots: HostSlots,
-    /// Places within the inputs.
+    /// Layout of the inputs.
     pub inputs: InputLayout,
 }
 
-/// Records everything that a model does.
+/// Records all computations of a model.
 pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilities: &Capabilities) -> ModelProgram {
     Recorder::new(config, extent, Some(update), *capabilities).program(update, Vec::new())
 }
 
-/// Records what a model does that is never trained: no gradients, no moments, no work space of a backward pass. Recordings of training are empty.
+/// Records a model for inference only: no gradients, no moments, no work space of a backward pass. Its recordings for training are empty.
 pub fn record_inference(config: &Config, extent: WindowShape, capabilities: &Capabilities) -> ModelProgram {
     let recorder = Recorder::new(config, extent, None, *capabilities);
     let empty = || Recording::new("nothing");
@@ -111,13 +111,13 @@ pub fn record_inference(config: &Config, extent: WindowShape, capabilities: &Cap
 
 /// Work space of a backward pass over a group.
 struct Work {
-    /// d_h, then delta, `[S*B, H]`; of even and of odd layers.
+    /// d_h, then delta, `[S*B, H]`; one for even and one for odd layers.
     delta: Vec<Slot>,
     /// Logits, then d_logits, `[V, head_rows]`.
     scores: Slot,
     /// Weighted losses, `[S*B]`.
     row_loss: Slot,
-    /// Parts of the weight gradients, where their sums are parted.
+    /// Parts of the weight gradients, if their sums are split.
     parts: Option<Slot>,
 }
 
@@ -134,11 +134,11 @@ impl Work {
     }
 }
 
-/// Work space for what a layer reads, where that lies nowhere; of one pass over a group.
+/// Work space for layer inputs that are not stored elsewhere, for one pass over a group.
 struct Scratch {
-    /// The embedded symbols, `[S*B, E]`, then what flows back to them; none where symbols are not embedded.
+    /// The embedded symbols, `[S*B, E]`, then their gradient; `None` if symbols are not embedded.
     embedded: Option<Slot>,
-    /// h of the layer below, dropped, `[S*B, H]`, then what flows back to it; none without dropout.
+    /// h of the layer below after dropout, `[S*B, H]`, then its gradient; `None` without dropout.
     dropped: Option<Slot>,
 }
 
@@ -160,17 +160,17 @@ struct Recorder {
     arena: Arena,
     slots: HostSlots,
     inputs: InputLayout,
-    /// Per group and layer: h of every place, `[places, S+1, B, H]`; packed, if it is stored in half precision.
+    /// Per group and layer: h of every stash block, `[places, S+1, B, H]`; packed if stored in half precision.
     h: Vec<Vec<Slot>>,
-    /// Per layer, if it is: the h that is worked on, `[S+1, B, H]`.
+    /// Per layer, if packed: the unpacked h in use, `[S+1, B, H]`.
     h_work: Vec<Slot>,
     /// Per layer: W_hh^T.
     w_t: Vec<Slot>,
     /// Per group: a_t without its recurrent part, `[S*B, H]`.
     pre: Vec<Slot>,
-    /// Per group: of the forward and of the backward pass.
+    /// Per group: scratch of the forward and of the backward pass.
     scratch: Vec<[Scratch; 2]>,
-    /// Per group: what only the backward pass needs.
+    /// Per group: work space of the backward pass.
     work: Vec<Work>,
     /// Logits of the evaluation, `[V, head_rows]`.
     scores: Slot,
@@ -179,7 +179,7 @@ struct Recorder {
 }
 
 impl Recorder {
-    /// The recordings of a model, and more after them.
+    /// The recordings of a model, followed by `more`.
     fn program(self, update: &Update, more: Vec<Recording>) -> ModelProgram {
         let mut recordings = vec![self.prepare(), self.evaluate(), self.logits(), self.update(update), self.carry()];
         for group in 0..self.extent.groups() as usize {
@@ -194,7 +194,7 @@ impl Recorder {
         ModelProgram { program: Program::new(self.arena, recordings, binding_bytes), slots, inputs }
     }
 
-    /// Without an update, slots of training have 4 elements.
+    /// Without `update`, the slots for training have 4 elements.
     fn new(config: &Config, extent: WindowShape, update: Option<&Update>, capabilities: Capabilities) -> Self {
         let mut arena = Arena::default();
         let (elements, hidden, rows) = (config.elements(), pad4(config.hidden), extent.rows());
@@ -248,7 +248,7 @@ impl Recorder {
         }
     }
 
-    /// A parameter (or, in the slot of the gradients, its gradient); none if the model has no such tensor.
+    /// A parameter, or its gradient if `slot` is that of the gradients; `None` if the model has no such tensor.
     fn tensor(&self, slot: Slot, name: &str) -> Option<View> {
         let t = self.tensors.iter().find(|t| t.name == name)?;
         Some(View { slot, offset: t.offset.into(), rows: t.rows.into(), cols: t.cols.into(), ld: t.ld })
@@ -275,7 +275,7 @@ impl Recorder {
         Word::scaled(Var::Steps, self.extent.lanes)
     }
 
-    /// h of layer k from block `from` on: block 0 is the state that flows in, so from 0 it is h_{t-1}, from 1 h_t.
+    /// h of layer k from block `from` on. Block 0 is the incoming state, so from 0 it is h_{t-1}, from 1 h_t.
     fn h(&self, group: usize, k: u32, from: u32) -> View {
         let (slot, first) = match self.extent.stash {
             StashPrecision::F32 => (self.h[group][k as usize], self.place()),
@@ -284,12 +284,12 @@ impl Recorder {
         self.hidden(slot, first.plus(from * self.state()), self.rows())
     }
 
-    /// The first number of a place.
+    /// First element of stash block `Place`.
     fn place(&self) -> Word {
         Word::scaled(Var::Place, (self.extent.steps + 1) * self.state())
     }
 
-    /// What stands between the h of layer k that is worked on and its place; nothing, where it is worked on in its place.
+    /// The conversion between the h of layer k in use and its stash block; `None` if h is used in that block.
     fn packing(&self, group: usize, k: u32) -> Option<pack::Operands> {
         let x = *self.h_work.get(k as usize)?;
         let count = Word::scaled(Var::Steps, self.state()).plus(self.state());
@@ -311,14 +311,14 @@ impl Recorder {
 
     fn product(&self, r: &mut Recording, label: &str, form: Form, [a, b, c]: [View; 3], accumulate: Word) {
         let mask = (form == Form::TnMasked).then(|| self.input(self.inputs.keep()));
-        // Sizes that are known at run time only are those of whole segments most times.
+        // Sizes known only at run time are usually those of whole segments.
         let whole = Values::default().with(Var::Steps, self.extent.steps);
         let inner = if matches!(form, Form::Tn | Form::TnMasked) { a.rows } else { a.cols };
         let variant = self.capabilities.matmul_variant(c.rows.eval(&whole), c.cols.eval(&whole), inner.eval(&whole));
         matmul::record(r, label, variant, matmul::Operands { form, a, b, c, mask, accumulate }, StridedBatch::ONE);
     }
 
-    /// W_hh^T of every layer: the backward scan reads rows of it.
+    /// Transposes W_hh of every layer: the backward scan reads rows of W_hh^T.
     fn prepare(&self) -> Recording {
         let mut r = Recording::new("prepare");
         for k in 0..self.config.layers {
@@ -327,7 +327,7 @@ impl Recorder {
         r
     }
 
-    /// x_t W_xh of layer k, all rows at once.
+    /// Records x_t W_xh of layer k, all rows at once.
     fn input_projection(&self, r: &mut Recording, group: usize, k: u32, pre: View) {
         if k == 0 && matches!(self.config.input, Input::Symbols(_)) {
             return gather::record(r, "pre.0", self.capabilities.matmul, self.input(self.inputs.tokens()), self.param("w_xh", 0), pre);
@@ -336,7 +336,7 @@ impl Recorder {
         self.product(r, &format!("pre.{k}"), Form::Nn, [x, self.param("w_xh", k), pre], 0.into());
     }
 
-    /// x_t of layer k as numbers, `[rows, D]`: made, where it lies nowhere.
+    /// x_t of layer k as numbers, `[rows, D]`; computed into `scratch` if not stored.
     fn x(&self, r: &mut Recording, scratch: &Scratch, group: usize, k: u32) -> View {
         let variant = self.capabilities.matmul;
         match self.config.input {
@@ -359,7 +359,7 @@ impl Recorder {
         }
     }
 
-    /// The embedded symbols, then what flows back to them.
+    /// The embedded symbols, then their gradient.
     fn embedded(&self, scratch: &Scratch) -> View {
         let size = self.config.embedding();
         View { slot: scratch.embedded.expect("symbols are embedded"), offset: 0.into(), rows: self.rows(), cols: size.into(), ld: pad4(size) }
@@ -398,7 +398,7 @@ impl Recorder {
 
     fn backward(&self, group: usize) -> Recording {
         let mut r = Recording::new("backward");
-        // Also where h has just been computed: what follows depends on what is stored alone.
+        // Even if h has just been computed: the results must depend only on what is stored.
         for (k, operands) in (0..self.config.layers).filter_map(|k| Some((k, self.packing(group, k)?))) {
             pack::unpack(&mut r, &format!("unpack.{k}"), self.capabilities.matmul, operands);
         }
@@ -416,7 +416,7 @@ impl Recorder {
         r
     }
 
-    /// d_h of a layer becomes its delta.
+    /// Turns d_h of a layer into its delta.
     fn scan_backward(&self, r: &mut Recording, group: usize, k: u32, delta: View) {
         let operands = scan::backward::Operands {
             h: self.h(group, k, 0),
@@ -432,7 +432,7 @@ impl Recorder {
         scan::backward::record(r, &format!("delta.{k}"), &self.capabilities, operands);
     }
 
-    /// d_h of the layer below k: delta W_xh^T, dropped as what was read.
+    /// d_h of the layer below k: delta W_xh^T, with the dropout mask of the forward pass.
     fn flow_down(&self, r: &mut Recording, group: usize, k: u32, delta: View, d_h: View) {
         let label = format!("d_h.{}", k - 1);
         let Some(slot) = self.scratch[group][1].dropped else {
@@ -492,7 +492,7 @@ impl Recorder {
         r
     }
 
-    /// State `From` becomes state `To`.
+    /// Copies state `From` to state `To`.
     fn carry(&self) -> Recording {
         let mut r = Recording::new("carry");
         let sizes = [self.config.layers, self.extent.lanes, pad4(self.config.hidden)];

@@ -1,10 +1,9 @@
-//! The gradients of [`super::backward`], derived in two other ways: forward mode and central differences; and the checks
-//! of shapes that precede them all.
+//! The gradients of [`super::backward`], derived in two other ways, forward mode and central differences; and the shape checks shared by all three.
 #![forbid(unsafe_code)]
 
 use super::{Head, Net, Phi, Read, Targets, Tensors, Window, forward, gated};
 
-/// Panics unless a length is what it should be.
+/// Panics unless `found` equals `expected`.
 fn expect(what: &str, found: usize, expected: usize) {
     assert_eq!(found, expected, "reference: {what}, found and expected");
 }
@@ -17,7 +16,7 @@ pub(super) fn layers(what: &str, net: &Net, tensors: &[Vec<f64>], lanes: usize) 
     }
 }
 
-/// Checks all shapes and returns B; panics with the name of what does not fit. `state`: per layer `[B,H]`.
+/// Checks all shapes and returns B; panics naming the mismatch. `state`: per layer `[B,H]`.
 pub(super) fn shapes(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]) -> usize {
     let sizes = [net.inputs, net.outputs, net.hidden, net.layers];
     assert!(!sizes.contains(&0), "reference: a size is 0 in {net:?}");
@@ -56,11 +55,11 @@ pub(super) fn shapes(net: &Net, params: &Tensors, window: &Window, state: &[Vec<
     lanes
 }
 
-/// A vector together with its derivative by every parameter.
+/// A vector together with its derivative with respect to every parameter.
 struct Tangent {
     /// `[W]` its elements
     value: Vec<f64>,
-    /// `[W][P]` the derivative of each element by each of the P parameters; an empty row: a constant
+    /// `[W][P]` the derivative of each element with respect to each of the P parameters; an empty row is a constant
     slope: Vec<Vec<f64>>,
 }
 
@@ -80,14 +79,14 @@ impl Tangent {
     }
 }
 
-/// `sum += factor * slope`, nothing for a constant or a factor of 0. Both `[P]`.
+/// `sum += factor * slope`; does nothing for a constant or a factor of 0. Both `[P]`.
 fn add_scaled(sum: &mut [f64], factor: f64, slope: &[f64]) {
     for (total, value) in sum.iter_mut().zip(slope) {
         *total += gated(factor, *value);
     }
 }
 
-/// Forward mode, also known as real-time recurrent learning: carries `dh_t/dw` forward in time, for each lane by itself.
+/// Forward mode, also known as real-time recurrent learning: carries `dh_t/dw` forward in time, separately for each lane.
 ///
 /// With P parameters w, per layer and unit j, the textbook's recurrence taken literally:
 ///
@@ -99,9 +98,9 @@ fn add_scaled(sum: &mut [f64], factor: f64, slope: &[f64]) {
 /// dL/dw     = 1/N sum_{t,b} w_t sum_v dloss/do_v do_t,v/dw    softmax(o_t)_v - [v = y_t], or 2/V (o_v - y_v), or sign(o_v - y_v)/V
 /// ```
 ///
-/// Where symbols are embedded, x_d itself depends on a parameter; where units are dropped, x is the h below times its factors, slopes too.
+/// If symbols are embedded, x_d itself depends on a parameter; with dropout, x is the h below times its factors, and its slopes likewise.
 ///
-/// `state`: per layer `[B,H]`. Returns the gradients, shapes and order of [`Net::tensors`]. Memory: H P numbers for each layer;
+/// `state`: per layer `[B,H]`. Returns the gradients, shapes and order of [`Net::tensors`]. Memory: H P values per layer;
 /// time: of the order of `T B layers (2 H^2 + V H) P`.
 pub fn forward_mode(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]) -> Tensors {
     let lanes = shapes(net, params, window, state);
@@ -136,7 +135,7 @@ pub fn forward_mode(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f
 struct Unrolled<'a> {
     net: &'a Net,
     params: &'a Tensors,
-    /// place of each tensor's first parameter in the list; the last entry is P
+    /// index of each tensor's first parameter in the list; the last entry is P
     starts: Vec<usize>,
 }
 
@@ -235,7 +234,7 @@ impl Unrolled<'_> {
     }
 }
 
-/// `(L(p + s) - L(p - s)) / 2s` for every parameter p by itself, with the step `s = eps * max(1, |p|)`. Meaningful only where
+/// `(L(p + s) - L(p - s)) / 2s` for each parameter p separately, with the step `s = eps * max(1, |p|)`. Meaningful only where
 /// `xi = 1`, since the loss does not depend on xi. `state`: per layer `[B,H]`. Returns shapes and order of [`Net::tensors`].
 pub fn central_differences(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>], eps: f64) -> Tensors {
     let mut moved = params.clone();
@@ -265,7 +264,7 @@ mod tests {
     const T: usize = 7;
     const B: usize = 3;
 
-    /// `n` times `f` of a uniform number in [0,1), by xorshift.
+    /// `n` values of `f(u)`, u uniform in [0,1), by xorshift.
     fn random<X>(seed: usize, n: usize, f: impl Fn(f64) -> X) -> Vec<X> {
         let mut s = (seed as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let next = |_| {

@@ -1,7 +1,7 @@
-//! The factors of dropout as the definition has them: Threefry-4x32 with 20 rounds, written down from its paper (Salmon and others, 2011) by itself.
+//! Dropout factors by their definition: Threefry-4x32 with 20 rounds, written independently from its paper (Salmon et al., 2011).
 #![forbid(unsafe_code)]
 
-/// `[T,B,H]`: 0 where a unit is dropped, else 1/(1-p), for steps 0.., of the h that a layer (counted from 0) reads from the one below.
+/// `[T,B,H]`: 0 where a unit is dropped, else 1/(1-p), for steps 0.., for the h that `layer` (counted from 0) reads from the layer below.
 pub fn factors(p: f64, seed: u64, update: u32, layer: u32, [steps, lanes, hidden]: [u32; 3]) -> Vec<f64> {
     let key = [seed as u32, (seed >> 32) as u32, update, layer];
     let mut all = Vec::new();
@@ -33,7 +33,7 @@ fn threefry(counter: [u32; 4], key: [u32; 4]) -> [u32; 4] {
         let (first, second) = turns[round % 8];
         let (a, b) = mix(x[0], x[1], first);
         let (c, d) = mix(x[2], x[3], second);
-        // The words change places before the next round.
+        // The words are permuted before the next round.
         x = [a, d, c, b];
         if round % 4 == 3 {
             x = injected(x, round as u32 / 4 + 1);

@@ -1,4 +1,4 @@
-//! The f64 reference: the equations of ARCHITECTURE.md in plain loops, which everything else is tested against.
+//! The f64 reference: the equations of ARCHITECTURE.md in plain loops. Everything else is tested against it.
 //! Per layer, lane and step, with row vectors:
 //!
 //! ```text
@@ -11,10 +11,10 @@
 //!             dW_hy = sum dL/do_t^T h_t    db_y  = sum dL/do_t
 //! ```
 //!
-//! Here `w_hy` is stored as `[V,H]`, the transpose of the formula in ARCHITECTURE.md. `loss` is the cross entropy of
-//! softmax(o_t) in nats, or the mean over o of its squared or absolute deviation from y. Between layers x_t is m_t h_t of the layer below, with m_t the
-//! factors of dropout, and what flows back through it is multiplied by m_t too. Symbols may be embedded: x_t is then a row of `embed`. A factor (`keep`, `xi`, `w`) of exactly 0 contributes exactly 0, whatever it multiplies: a reset
-//! drops even a state that is not finite, and the target of a step with weight 0 is never read.
+//! Here `w_hy` is stored as `[V,H]`, the transpose of the formula in ARCHITECTURE.md. `loss` is the cross entropy of softmax(o_t) in nats, or the mean
+//! squared or absolute error of o. Between layers x_t is m_t h_t of the layer below, with m_t the dropout factors, and the gradient that flows back is
+//! multiplied by m_t too. If symbols are embedded, x_t is a row of `embed`. A factor (`keep`, `xi`, `w`) of exactly 0 contributes exactly 0, whatever it
+//! multiplies: a reset drops even a state that is not finite, and the target of a step with weight 0 is never read.
 #![forbid(unsafe_code)]
 
 pub mod checks;
@@ -33,7 +33,7 @@ pub enum Phi {
 }
 
 impl Phi {
-    /// `phi(a)`. A relu hands NaN on, so that a diverged state stays visible.
+    /// `phi(a)`. Relu passes NaN on, so that a diverged state stays visible.
     fn value(self, a: f64) -> f64 {
         match self {
             Phi::Tanh => a.tanh(),
@@ -52,7 +52,7 @@ impl Phi {
     }
 }
 
-/// What the head is scored by.
+/// The loss of the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Head {
     /// cross entropy of the softmax with a class
@@ -66,13 +66,13 @@ pub enum Head {
 /// The sizes of a network; its parameters are listed by [`Net::tensors`].
 #[derive(Clone, Copy, Debug)]
 pub struct Net {
-    /// symbols that are embedded in D numbers, if any are
+    /// number of symbols embedded in D dimensions, if any
     pub embedded: Option<usize>,
-    /// D: one-hot symbols, or numbers
+    /// D: number of one-hot symbols or numbers
     pub inputs: usize,
-    /// V: outputs
+    /// V: number of outputs
     pub outputs: usize,
-    /// what they are scored by
+    /// their loss
     pub head: Head,
     /// H: units of each layer
     pub hidden: usize,
@@ -85,7 +85,7 @@ pub struct Net {
 }
 
 impl Net {
-    /// A net of tanh units with biases that reads one-hot symbols and predicts the next: what other choices are put into.
+    /// A net of tanh units with biases that reads one-hot symbols and predicts the next; a base for struct update syntax.
     pub fn symbols(vocab: usize, hidden: usize, layers: usize) -> Self {
         Net { embedded: None, inputs: vocab, outputs: vocab, head: Head::Softmax, hidden, layers, phi: Phi::Tanh, bias: true }
     }
@@ -118,7 +118,7 @@ impl Net {
 /// One tensor per entry of [`Net::tensors`], row-major.
 pub type Tensors = Vec<Vec<f64>>;
 
-/// What the first layer reads.
+/// Input of the first layer.
 #[derive(Clone, Copy, Debug)]
 pub enum Read<'a> {
     /// `[T,B]`: the index of a one-hot vector, or of a row of `embed`
@@ -127,7 +127,7 @@ pub enum Read<'a> {
     Numbers(&'a [f64]),
 }
 
-/// What the outputs are scored against.
+/// Targets of the outputs.
 #[derive(Clone, Copy, Debug)]
 pub enum Targets<'a> {
     /// `[T,B]`, below V wherever the weight is not 0
@@ -147,17 +147,17 @@ pub struct Window<'a> {
     pub targets: Targets<'a>,
     /// `[T,B]` 0 where a new sequence begins, else 1
     pub keep: &'a [f64],
-    /// `[T,B]` carry scale of the edge from step t-1 to step t; used by the gradient alone
+    /// `[T,B]` carry scale of the edge from step t-1 to step t; used only by the gradient
     pub xi: &'a [f64],
-    /// `[T,B]` what multiplies the loss of the step
+    /// `[T,B]` weight of the step's loss
     pub weights: &'a [f64],
-    /// per layer but the last, `[T,B,H]`: what its h is multiplied by before the layer above reads it; nothing without dropout
+    /// per layer but the last, `[T,B,H]`: factors applied to its h before the layer above reads it; empty without dropout
     pub factors: &'a [Vec<f64>],
     /// the constant N
     pub n: f64,
 }
 
-/// What [`backward`] finds.
+/// Results of [`backward`].
 #[derive(Clone, Debug)]
 pub struct Backward {
     /// `1/N sum_{t,b} w_t loss(o_t, y_t)`, nats
@@ -166,7 +166,7 @@ pub struct Backward {
     pub gradients: Tensors,
     /// per layer `[B,H]`: `h_T`
     pub state: Vec<Vec<f64>>,
-    /// per layer `[B,H]`: what flows out at the window's start, `keep_1 xi_1 (delta_1 W_hh^T)`
+    /// per layer `[B,H]`: the gradient that flows out at the window's start, `keep_1 xi_1 (delta_1 W_hh^T)`
     pub carry: Vec<Vec<f64>>,
     /// per layer `[T,B,H]`: `delta_t`
     pub delta: Vec<Vec<f64>>,
@@ -220,7 +220,7 @@ fn cross_entropy(o: &[f64], y: usize) -> (f64, Vec<f64>) {
     (sum.ln() - (o[y] - max), slope)
 }
 
-/// The mean deviation of o from y and its derivative; at a deviation of 0 that of the absolute value is taken to be 0.
+/// The mean error of o and its derivative; the derivative of |d| at 0 is taken to be 0.
 fn deviation(head: Head, o: &[f64], y: &[f64]) -> (f64, Vec<f64>) {
     let count = o.len() as f64;
     let off: Vec<f64> = o.iter().zip(y).map(|(o, y)| o - y).collect();
@@ -232,7 +232,7 @@ fn deviation(head: Head, o: &[f64], y: &[f64]) -> (f64, Vec<f64>) {
     }
 }
 
-/// One call's inputs, checked.
+/// The checked inputs of one call.
 struct Inputs<'a> {
     net: &'a Net,
     params: &'a Tensors,
@@ -254,7 +254,7 @@ impl<'a> Inputs<'a> {
         &of[row * self.net.hidden..][..self.net.hidden]
     }
 
-    /// `x_t` `[D_k]` of layer k: what is read, or `m_t h_t` of the layer below. `h`: per layer `[T+1,B,H]`.
+    /// `x_t` `[D_k]` of layer k: the input, or `m_t h_t` of the layer below. `h`: per layer `[T+1,B,H]`.
     fn x(&self, k: usize, h: &[Vec<f64>], row: usize) -> Vec<f64> {
         if k > 0 {
             return self.dropped(k, self.row(&h[k - 1], row + self.lanes), row);
@@ -271,7 +271,7 @@ impl<'a> Inputs<'a> {
         }
     }
 
-    /// A vector between layers k-1 and k, times the factors of dropout, `[H]`.
+    /// A vector between layers k-1 and k, times the dropout factors, `[H]`.
     fn dropped(&self, k: usize, x: &[f64], row: usize) -> Vec<f64> {
         match self.window.factors.get(k - 1) {
             Some(factors) => x.iter().zip(self.row(factors, row)).map(|(&x, &m)| gated(m, x)).collect(),
@@ -304,7 +304,7 @@ impl<'a> Inputs<'a> {
         (h, last)
     }
 
-    /// What one row adds to L, and dL/do `[V]`, with `o = h W_hy^T + b_y`. `top`: `h` of the last layer, `[T+1,B,H]`.
+    /// One row's contribution to L, and dL/do `[V]`, with `o = h W_hy^T + b_y`. `top`: `h` of the last layer, `[T+1,B,H]`.
     fn head(&self, top: &[f64], row: usize) -> (f64, Vec<f64>) {
         let net = self.net;
         let scale = self.window.weights[row] / self.window.n;
@@ -370,7 +370,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The loss `1/N sum_{t,b} w_t loss(o_t, y_t)` in nats and the final state, per layer `[B,H]`.
+/// Returns the loss `1/N sum_{t,b} w_t loss(o_t, y_t)` in nats and the final state, per layer `[B,H]`.
 /// `state`: per layer `[B,H]`, `h_0`. `xi` has no influence.
 pub fn forward(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]) -> (f64, Vec<Vec<f64>>) {
     let inputs = Inputs::new(net, params, window, state);
@@ -382,8 +382,8 @@ pub fn forward(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>])
 
 /// Backpropagation through time over one window, by the formulas at the top of this module.
 ///
-/// `state`: per layer `[B,H]`, `h_0`. `carry`: per layer `[B,H]`, dL/dh_T as it flows in from the following segment (zeros
-/// when none). A segment before this one takes the returned `carry`; gradients and losses of segments add up.
+/// `state`: per layer `[B,H]`, `h_0`. `carry`: per layer `[B,H]`, the part of dL/dh_T that flows in from the following segment (zeros
+/// if none). The preceding segment takes the returned `carry`; gradients and losses of segments add up.
 pub fn backward(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>], carry: &[Vec<f64>]) -> Backward {
     let inputs = Inputs::new(net, params, window, state);
     checks::layers("carry", net, carry, inputs.lanes);

@@ -13,7 +13,7 @@ pub enum Optimizer {
     },
     /// `v = alpha v + (1 - alpha) g^2`, `p -= lr g / (sqrt(v) + eps)` (no momentum, not centred)
     RmsProp {
-        /// how much of the mean square stays at each update
+        /// share of the mean square kept at each update
         alpha: f64,
         /// added outside the root
         eps: f64,
@@ -21,18 +21,18 @@ pub enum Optimizer {
     /// `m = beta1 m + (1 - beta1) g`, `v = beta2 v + (1 - beta2) g^2`,
     /// `p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)`
     Adam {
-        /// how much of the mean stays at each update
+        /// share of the mean kept at each update
         beta1: f64,
-        /// how much of the mean square stays at each update
+        /// share of the mean square kept at each update
         beta2: f64,
         /// added outside the root, after the bias correction
         eps: f64,
     },
     /// `p *= 1 - lr decay`, then as [`Optimizer::Adam`]; biases decay like all others
     AdamW {
-        /// how much of the mean stays at each update
+        /// share of the mean kept at each update
         beta1: f64,
-        /// how much of the mean square stays at each update
+        /// share of the mean square kept at each update
         beta2: f64,
         /// added outside the root, after the bias correction
         eps: f64,
@@ -41,14 +41,14 @@ pub enum Optimizer {
     },
 }
 
-/// What an optimizer remembers between updates.
+/// State of an optimizer between updates.
 #[derive(Clone, Debug)]
 pub struct State {
     /// `m` of each parameter, shapes of the parameters
     pub first: Tensors,
     /// `v` of each parameter, shapes of the parameters
     pub second: Tensors,
-    /// t: how many updates were applied; skipped ones do not count
+    /// t: number of applied updates; skipped ones do not count
     pub updates: u64,
 }
 
@@ -83,7 +83,7 @@ impl Clip {
 }
 
 /// Applies one update in place and returns the global norm `sqrt(sum g^2)` before clipping. `params` and `gradients` have the
-/// same shapes. With a norm that is not finite nothing changes and nothing is counted.
+/// same shapes. If the norm is not finite, nothing changes and nothing is counted.
 pub fn update(rule: &Optimizer, state: &mut State, params: &mut Tensors, gradients: &Tensors, lr: f64, clip: &Clip) -> f64 {
     let lengths = |tensors: &Tensors| tensors.iter().map(Vec::len).collect::<Vec<_>>();
     assert_eq!(lengths(params), lengths(gradients), "reference: lengths of parameters and gradients");

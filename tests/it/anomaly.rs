@@ -1,4 +1,4 @@
-//! Numbers that go wrong: found and named, skipped and counted; and the smallest sizes there are.
+//! Numbers that go wrong: found and named, skipped and counted; and the smallest possible sizes.
 
 use crate::cli::{file, folder, retrograd, text};
 use crate::devices::names;
@@ -18,7 +18,7 @@ fn fresh(name: &str) -> std::path::PathBuf {
     path
 }
 
-/// A training that diverges: linear units far beyond a radius of 1.
+/// A run that diverges: linear units with a spectral radius far above 1.
 const DIVERGES: [&str; 9] =
     ["train", "--hidden=8", "--batch=2", "--truncation=regular:64", "--activation=identity", "--init=identity:9", "--clip-norm=0", "--lr=1", "--sample=0"];
 
@@ -89,13 +89,13 @@ fn the_smallest_sizes_train() {
     }
 }
 
-/// Thirty rows of a column `y` of a wave, and a column `x` of another.
+/// Thirty rows of a column `y`, made from a wave, and a column `x`.
 fn waves(y: impl Fn(f64) -> String, x: impl Fn(usize) -> String) -> Vec<u8> {
     let row = |i: usize| format!("{},{}\n", y((i as f64 * 0.7).sin()), x(i));
     format!("y,x\n{}", (0..30).map(row).collect::<String>()).into_bytes()
 }
 
-/// Infinities, numbers beyond 32 bits, columns of equal numbers, and one that only the held-out part makes different.
+/// Infinities, numbers beyond the range of 32 bits, constant columns, and a column that varies only in the held-out part.
 #[test]
 fn numbers_of_a_table_that_nothing_can_be_learned_from_are_refused() {
     let wave = |s: f64| format!("{s:.4}");
@@ -119,7 +119,7 @@ fn numbers_of_a_table_that_nothing_can_be_learned_from_are_refused() {
     }
 }
 
-/// Tables of denormal numbers, and of the largest, are scaled like others: the same losses, and forecasts in their unit.
+/// Tables of denormal numbers, and of the largest numbers, are scaled like others: the same losses, and forecasts in their unit.
 #[test]
 fn the_smallest_and_the_largest_numbers_are_learned_like_others() {
     for &device in names() {
@@ -137,7 +137,7 @@ fn the_smallest_and_the_largest_numbers_are_learned_like_others() {
     }
 }
 
-/// Denormal weights and steps count for nothing on every device, whether it keeps such numbers or not.
+/// Denormal weights and steps have no effect on any device, whether or not it flushes denormals to zero.
 #[test]
 fn denormal_weights_and_steps_change_nothing() {
     let config = Config { hidden: 6, ..Config::symbols(3) };

@@ -4,7 +4,7 @@ use crate::devices::without_gpu;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A folder of this process, so that runs in `runs/` are found nowhere else.
+/// A folder for this process only, so that `runs/` contains no other runs.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("it-{}", std::process::id())).join(name);
     std::fs::create_dir_all(&path).unwrap();
@@ -19,7 +19,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
     command.current_dir(folder("cli")).output().expect("the program starts")
 }
 
-/// Standard output and standard error of a command that succeeds.
+/// Runs a command that must succeed; returns its standard output and standard error.
 pub(crate) fn ok(args: &[&str]) -> [String; 2] {
     let out = retrograd(args);
     assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
@@ -30,7 +30,7 @@ pub(crate) fn str(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A driver list that names none: as on a machine without Vulkan.
+/// Runs the program with an empty driver list, as on a machine without Vulkan.
 fn without_adapters(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));
     run(command.args(args).env("VK_ICD_FILENAMES", "/nonexistent").env("VK_DRIVER_FILES", "/nonexistent").env("WGPU_BACKEND", "vulkan"))
@@ -100,12 +100,12 @@ fn without_an_adapter_gpu_fails_and_says_what_to_install() {
     assert!(out.stdout.is_empty());
 }
 
-/// One clear line on standard error, the exit code, no panic, nothing on standard output.
+/// Runs a command that must be refused: one clear line on standard error, the exit code, no panic, nothing on standard output.
 pub(crate) fn refused(args: &[&str], code: i32, words: &[&str]) {
     let out = retrograd(args);
     let message = text(&out.stderr);
     assert_eq!(out.status.code(), Some(code), "{args:?}: {message}");
-    // Mesa's device-select layer complains by itself on machines without a desktop session.
+    // Mesa's device-select layer prints an error on machines without a desktop session.
     let lines: Vec<&str> = message.lines().filter(|l| l.starts_with("error: ") && !l.contains("XDG_RUNTIME_DIR")).collect();
     assert_eq!(lines.len(), 1, "{args:?}: {message}");
     assert!(!message.contains("panicked") && out.stdout.is_empty(), "{args:?}: {message}");
@@ -176,7 +176,7 @@ fn bad_settings_are_refused() {
     refused(&[], 2, &["no command given", "train"]);
 }
 
-/// The program shows no window: it asks for no display, and complains of none. A variable that the user has set stays.
+/// The program opens no window: it connects to no display and reports no missing one. A variable that the user has set is kept.
 #[test]
 fn nothing_of_a_window_system_is_opened() {
     if without_gpu() {

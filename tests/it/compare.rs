@@ -1,16 +1,16 @@
-//! Compares the words of a slot after a run with what they should be.
+//! Compares the words of a slot after a run with the expected ones.
 
 /// Largest normalised mean square error, sum (x - y)^2 / sum y^2, that counts as equal.
 pub(crate) const BOUND: f64 = 1e-10;
 
-/// What a word must be after a run.
+/// Expected value of a word after a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Want {
-    /// What it was before, bit for bit: guard words, and whatever the kernel only reads.
+    /// Unchanged, bit for bit: guard words, and everything that the kernel only reads.
     Same,
-    /// A float near this one, judged together with all others of the slot.
+    /// A float near this one, compared together with all others of the slot.
     Near(f64),
-    /// A float near this one, judged alone.
+    /// A float near this one, compared separately.
     Alone(f64),
     /// Zero, of either sign: padding.
     Zero,
@@ -18,12 +18,12 @@ pub(crate) enum Want {
     Bits(u32),
     /// Not a number.
     Nan,
-    /// Of no matter.
+    /// Anything.
     Free,
 }
 
 impl Want {
-    /// Whether it shows that the kernel has written something.
+    /// Whether it proves that the kernel has written something.
     pub(crate) fn is_output(self) -> bool {
         !matches!(self, Want::Same | Want::Free)
     }
@@ -32,7 +32,7 @@ impl Want {
 /// Compares all words of a slot.
 ///
 /// # Panics
-/// At the first word that is not as wanted, and if those judged together are too far off.
+/// At the first wrong word, and if those compared together are too far off.
 pub(crate) fn compare(what: &str, before: &[u32], after: &[u32], wants: &[Want]) {
     assert!(before.len() == wants.len() && after.len() == wants.len(), "{what}: {} words, {} wanted", after.len(), wants.len());
     let (mut error, mut scale, mut worst) = (0.0, 0.0, (0.0, 0));
@@ -66,12 +66,12 @@ pub(crate) fn compare(what: &str, before: &[u32], after: &[u32], wants: &[Want])
     );
 }
 
-/// Whether a squared error is small beside the squared numbers; if these are zero, so must it be. False for NaN.
+/// Whether a squared error is small relative to the squared values; if these are zero, the error must be zero. False for NaN.
 fn near(error: f64, scale: f64) -> bool {
     error <= BOUND * scale
 }
 
-/// The comparer, given wrong input.
+/// The comparison on wrong input.
 mod tests {
     use super::*;
 

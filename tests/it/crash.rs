@@ -1,4 +1,4 @@
-//! Runs that are killed at any moment, full disks, folders that can't be written, files that vanish, two processes in one folder.
+//! Runs killed at any moment, full disks, unwritable folders, vanishing files, two processes in one folder.
 
 use crate::cli::{folder, refused, retrograd, run, text};
 use crate::devices::names;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A run that saves after every other update, so that saving takes a large part of its time.
+/// A run that saves after every other update, so that it spends much of its time saving.
 const TRAIN: [&str; 11] = [
     "train",
     "--hidden=24",
@@ -51,15 +51,15 @@ fn ends(mut child: Child) -> Option<i32> {
     child.wait().unwrap().code()
 }
 
-/// Where kills have landed.
+/// When kills hit the run.
 #[derive(Debug, Default)]
 struct Landed {
     kills: u32,
-    /// While a file was being written: its temporary one was there.
+    /// While a file was being written: its temporary file existed.
     in_a_file: u32,
     /// Between two files of one save: the model was newer than the checkpoint.
     between_files: u32,
-    /// Before the first checkpoint was there.
+    /// Before the first checkpoint existed.
     before_any: u32,
 }
 
@@ -74,8 +74,7 @@ fn note(landed: &mut Landed, out: &Path) {
     }
 }
 
-/// Kills runs on a device at random moments and resumes them, until so many kills have landed; each ends with the bytes of one that was
-/// not killed.
+/// Kills runs on a device at random moments and resumes them, until `wanted` kills have hit; each run ends with the same bytes as an undisturbed one.
 fn kills(device: &str, wanted: u32, seed: u64) {
     let whole = fresh(&format!("{device} {wanted} whole"));
     assert_eq!(ends(program(&train(device, whole.to_str().unwrap())).spawn().unwrap()), Some(0));
@@ -121,7 +120,7 @@ fn killed_runs_end_with_the_same_bytes() {
     }
 }
 
-/// `cargo test --test it -- --ignored --nocapture fifty_kills`: a minute or two.
+/// `cargo test --test it -- --ignored --nocapture fifty_kills` takes a minute or two.
 #[test]
 #[ignore = "takes minutes; see CONTRIBUTING.md"]
 fn fifty_kills_on_each_device() {
@@ -130,7 +129,7 @@ fn fifty_kills_on_each_device() {
     }
 }
 
-/// A folder of its own file system, of so many bytes; none where this user may not make one.
+/// A folder on a file system of its own, of a given size; `None` if this user may not mount one.
 fn small_disk(name: &str, options: &str) -> Option<PathBuf> {
     let path = fresh(name);
     std::fs::create_dir_all(&path).unwrap();
@@ -148,7 +147,7 @@ impl Drop for Mounted {
 
 const SMALL: [&str; 6] = ["train", "--hidden=32", "--batch=4", "--device=cpu", "--sample=0", "--save-every=5"];
 
-/// A disk that fills up while a run goes on: it warns, trains on, and saves again once there is room.
+/// The disk fills up during a run: the run warns, trains on, and saves again once there is room.
 #[test]
 fn a_disk_that_is_full_for_a_while_costs_nothing() {
     let Some(disk) = small_disk("disk", "size=512k").map(Mounted) else {
@@ -162,7 +161,7 @@ fn a_disk_that_is_full_for_a_while_costs_nothing() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));
     let child = command.args(args(&out)).current_dir(folder("cli")).stdout(Stdio::null()).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
     wait_for("a checkpoint", || out.join("checkpoint.safetensors").exists());
-    // As much as there is room for.
+    // Fills the remaining space.
     let _ = std::fs::write(&filler, vec![1; 1 << 20]);
     let said = || std::fs::read_to_string(&log).unwrap();
     wait_for("a warning", || said().contains("the checkpoint is tried again later") || said().contains("trained"));
@@ -172,7 +171,7 @@ fn a_disk_that_is_full_for_a_while_costs_nothing() {
     assert!(std::fs::read(out.join("model.safetensors")).unwrap() == std::fs::read(whole.join("model.safetensors")).unwrap());
 }
 
-/// A folder that can't be written any more is said in one line, and the run in it goes on once it can.
+/// A folder that becomes read-only is reported in one line, and its run continues once it is writable again.
 #[test]
 fn a_read_only_folder_is_refused() {
     let Some(disk) = small_disk("read only", "size=4m").map(Mounted) else {
@@ -191,7 +190,7 @@ fn a_read_only_folder_is_refused() {
     assert!(retrograd(&["train", "--resume", name, "--updates=20"]).status.success());
 }
 
-/// The lock names its holder, ends with it, and two processes never write the same run.
+/// The lock names its holder and ends with it; two processes never write the same run.
 #[test]
 fn two_processes_do_not_train_in_one_folder() {
     let out = fresh("locked");
@@ -203,7 +202,7 @@ fn two_processes_do_not_train_in_one_folder() {
     first.kill().unwrap();
     first.wait().unwrap();
     assert!(out.join(".lock").exists(), "a killed process leaves its lock");
-    // Taken over; and where the lock is removed by hand, the one that had it stops and leaves everything to the other.
+    // A stale lock is taken over; if the lock is removed by hand, its former holder stops and leaves everything to the other process.
     let child = || program(&["train", "--resume", name]).stderr(Stdio::piped()).spawn().unwrap();
     let holds = |child: &Child| std::fs::read_to_string(out.join(".lock")).is_ok_and(|pid| pid.trim() == child.id().to_string());
     let second = child();
@@ -219,7 +218,7 @@ fn two_processes_do_not_train_in_one_folder() {
     third.wait().unwrap();
 }
 
-/// Files that vanish under a run come back with the next save; what can't come back is said.
+/// Files that vanish during a run come back with the next save; what can't come back is reported.
 #[test]
 fn files_that_vanish_come_back() {
     if lacks(cfg!(unix), "a shell and signals of Unix") {

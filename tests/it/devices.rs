@@ -11,10 +11,10 @@ pub(crate) fn cpu() -> Device {
     Device::Cpu { threads: 2 }
 }
 
-/// Whether the GPU is left out, by RETROGRAD_TEST_DEVICES=cpu: then the calling test, or its part, is listed as skipped.
+/// Whether RETROGRAD_TEST_DEVICES=cpu excludes the GPU; if so, lists the calling test, or its part, as skipped.
 ///
 /// # Panics
-/// If the variable says anything else but `all`, which is the same as nothing.
+/// If the variable is set to anything but `cpu` or `all`, which is the default.
 #[track_caller]
 pub(crate) fn without_gpu() -> bool {
     match std::env::var("RETROGRAD_TEST_DEVICES").as_deref() {
@@ -30,26 +30,26 @@ pub(crate) fn without_gpu() -> bool {
 /// The first adapter, opened once.
 ///
 /// # Panics
-/// If there is none, or if it is to be left out: a test asks [`without_gpu`] first, and never skips because none is found.
+/// If there is none, or if the GPU is excluded: tests check [`without_gpu`] first, and never skip because none is found.
 pub(crate) fn gpu() -> GpuDevice {
     static GPU: OnceLock<GpuDevice> = OnceLock::new();
     assert!(!without_gpu(), "a test takes the GPU, which is to be left out, unasked");
     let open = || {
         let adapters = adapters().expect("adapters");
         let adapter = adapters.first().expect("no GPU adapter: install a Vulkan driver, on Debian `apt-get install mesa-vulkan-drivers`");
-        // A small tile: drivers compile it fast. Every tile is tested kernel by kernel.
+        // A small tile, which drivers compile fast. The kernel tests cover every tile.
         GpuDevice::open_with(adapter, Some(Variants::only(Tile::T8x8, Loads::Each))).expect("the adapter opens")
     };
     GPU.get_or_init(open).clone()
 }
 
-/// Both devices, or the CPU where the GPU is left out.
+/// Both devices, or only the CPU if the GPU is excluded.
 #[track_caller]
 pub(crate) fn both() -> Vec<Device> {
     if without_gpu() { vec![cpu()] } else { vec![cpu(), Device::Gpu(Box::new(gpu()))] }
 }
 
-/// The same by name, for the program.
+/// The names of these devices, for the program.
 #[track_caller]
 pub(crate) fn names() -> &'static [&'static str] {
     if without_gpu() { &["cpu"] } else { &["cpu", "gpu"] }

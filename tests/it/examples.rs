@@ -1,17 +1,17 @@
-//! The programs under examples/ run to their end and do what they say.
+//! The programs in examples/ run to their end and do what they claim.
 
 use crate::cli::{folder, run, text};
 use std::path::Path;
 use std::process::Command;
 
-/// What the examples print; they are built if they have not been.
+/// Output of an example; builds the examples if necessary.
 fn example(name: &str) -> String {
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--examples", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
-    // With other features than the tests, everything would be built once more.
+    // The same features as the tests: with others, everything would be built again.
     if cfg!(feature = "tokens") {
         build.args(["--features", "tokens"]);
     }

@@ -1,4 +1,4 @@
-//! Models to and from other programs, runs that begin with a model, configurations that are given back.
+//! Models exported to and imported from other programs, runs that start from a model, configurations read back.
 
 use crate::cli::{file, folder, refused, retrograd, text};
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -10,7 +10,7 @@ fn fresh(name: &str) -> PathBuf {
     folder("exchange").join(name)
 }
 
-/// Runs a command that must succeed; its standard output and error.
+/// Runs a command that must succeed; returns its standard output and standard error.
 fn ok(args: &[&str]) -> [String; 2] {
     let done = retrograd(args);
     assert!(done.status.success(), "{args:?}: {}", text(&done.stderr));
@@ -35,7 +35,7 @@ fn train(out: &Path, more: &[&str]) {
     ok(&[&["train", "--out", str(out)], &SMALL[..], more].concat());
 }
 
-/// A file as PyTorch writes it: V 4, H 5, one layer, every number 0.125.
+/// A file as PyTorch writes it: V 4, H 5, one layer, every value 0.125.
 fn foreign(name: &str, change: impl Fn(&str, Vec<usize>) -> Option<(Dtype, Vec<usize>)>) -> PathBuf {
     let all = [
         ("rnn.weight_ih_l0", vec![5, 4]),
@@ -69,7 +69,7 @@ fn an_exported_model_comes_back_and_is_trained_on() {
     let loss = |run: &Path| ok(&["eval", str(run), str(&book), "--device=cpu", "--json", "--quiet"])[0].parse::<Value>().unwrap()["loss"].clone();
     assert_eq!(loss(&out), loss(&back));
     refused(&["train", "--resume", str(&back)], 1, &["imported", "--from"]);
-    // The text has fewer symbols than the model; killed at any time, the run goes on as if nothing had happened.
+    // The text has fewer symbols than the model; a run killed at any time resumes to the same result.
     let short = file("exchange short.txt", "so she sells shells, and does\n".repeat(40).as_bytes());
     let (whole, part) = (fresh("whole"), fresh("part"));
     train(&whole, &[str(&short), "--from", str(&back), "--updates=40", "--schedule=constant"]);
@@ -78,7 +78,7 @@ fn an_exported_model_comes_back_and_is_trained_on() {
     ok(&["train", "--resume", str(&part), "--updates=40", "--sample=0", "--quiet"]);
     assert!(same(&whole.join("model.safetensors"), &part.join("model.safetensors")));
     assert!(!same(&whole.join("model.safetensors"), &out.join("model.safetensors")));
-    // The optimizer begins anew: one update of SGD with a rate of nothing much leaves the model what it was.
+    // The optimizer starts fresh: one update of SGD with a negligible rate leaves the model unchanged.
     let still = fresh("still");
     train(&still, &[str(&book), "--from", str(&back), "--updates=1", "--optimizer=sgd", "--lr=1e-30"]);
     assert!(same(&still.join("model.safetensors"), &back.join("model.safetensors")));
@@ -161,7 +161,7 @@ fn a_configuration_is_given_back_and_flags_override_it() {
     let text = std::fs::read_to_string(other.join("config.toml")).unwrap();
     assert!(["updates = 5", "clip-norm = 2.0", "separator = \"sea\"", "hidden = 9"].iter().all(|k| text.contains(k)), "{text}");
     assert!(!["epochs", "clip-value"].iter().any(|k| text.contains(k)), "{text}");
-    // All keys may be left out, and sizes written as people do.
+    // All keys are optional, and sizes may be written with units.
     let part = file("part.toml", b"# small\nhidden = 7\nmemory-budget = \"4MiB\"\nupdates = 3\nbatch = 4\n");
     ok(&["train", str(&book), "--config", str(&part), "--out", str(&fresh("part of it")), "--device=cpu"]);
     let text = std::fs::read_to_string(fresh("part of it").join("config.toml")).unwrap();
@@ -172,7 +172,7 @@ fn a_configuration_is_given_back_and_flags_override_it() {
     refused(&["train", "--config", "/no/such/file"], 1, &["/no/such/file"]);
 }
 
-/// Key, line, and what is allowed.
+/// The message names key, line, and allowed values.
 #[test]
 fn bad_configurations_are_refused() {
     for (line, words) in [
@@ -221,7 +221,7 @@ fn completions_and_manual_pages_name_every_command() {
     ok(&["man", str(&pages)]);
     assert!(commands.iter().all(|c| pages.join(format!("retrograd-{c}.1")).exists()) && pages.join("retrograd.1").exists());
     refused(&["completions", "dos"], 2, &["dos", "bash"]);
-    // What a newcomer tries first.
+    // Commands a newcomer tries first.
     refused(&[str(&book())], 2, &["retrograd train /"]);
     refused(&["sample"], 2, &["<RUN>", "retrograd sample --help"]);
 }

@@ -1,4 +1,4 @@
-//! Devices that are lost, hang, refuse or vanish: an error, or going on with the same bytes.
+//! Devices that are lost, hang, fail or vanish: the run ends with an error, or continues to the same bytes.
 
 use crate::cli::{folder, retrograd, run, text};
 use crate::devices::without_gpu;
@@ -43,7 +43,7 @@ monitor = 10
 tensorboard = true
 "#;
 
-/// An adapter opened for one test alone: others go on with theirs.
+/// An adapter opened for one test only, so that faults do not affect others.
 fn own() -> GpuDevice {
     let adapters = adapters().unwrap();
     let adapter = adapters.first().expect("no GPU adapter: install a Vulkan driver, on Debian `apt-get install mesa-vulkan-drivers`");
@@ -62,13 +62,13 @@ fn begin(out: &Path, gpu: &GpuDevice) -> Run {
     Run::begin(folder, config, device, trainer).unwrap()
 }
 
-/// Trains, and makes each of these go wrong after so many steps since the device was opened; the end, and how often a device was opened again.
+/// Trains, injecting each fault after its number of steps since the device was opened. Returns the end, and how often the device was reopened.
 fn train(out: &Path, lost: OnDeviceLost, faults: &[(u64, Injected)]) -> (retrograd::Result<End>, u64) {
     let mut gpu = own();
     let (mut steps, mut faults, mut opened, mut down) = (0, faults.iter(), 0, false);
     let mut next = faults.next();
     let ended = begin(out, &gpu).train_on(lost, &mut |event| match event {
-        // What is under way when a device is lost may end some steps later.
+        // Work in flight when a device is lost may fail some steps later.
         Event::Step(_) if !down => {
             steps += 1;
             if next.is_some_and(|n| n.0 == steps) {
@@ -89,7 +89,7 @@ fn fresh(name: &str) -> std::path::PathBuf {
     folder("faults").join(name)
 }
 
-/// Lost three times and hung once, between checkpoints, a run ends with the bytes of one that was not.
+/// A run whose device is lost three times and hangs once, between checkpoints, ends with the same bytes as an undisturbed one.
 #[test]
 fn a_lost_device_is_opened_again_and_the_bytes_are_the_same() {
     if without_gpu() {
@@ -106,7 +106,7 @@ fn a_lost_device_is_opened_again_and_the_bytes_are_the_same() {
     assert_eq!(updates(&whole), updates(&lost), "figures are lost or doubled");
 }
 
-/// Without that, one line; the last checkpoint goes on by hand.
+/// Without retrying, the run ends in one line, and resuming by hand continues from the last checkpoint.
 #[test]
 fn a_lost_device_stops_a_run_in_one_line() {
     if without_gpu() {
@@ -123,7 +123,7 @@ fn a_lost_device_stops_a_run_in_one_line() {
     }
 }
 
-/// Lost again and again before it gets anywhere, it is given up.
+/// A device that is lost repeatedly without progress is given up.
 #[test]
 fn a_device_that_is_always_lost_is_given_up() {
     if without_gpu() {
@@ -134,7 +134,7 @@ fn a_device_that_is_always_lost_is_given_up() {
     assert!(opened == 3 && line.contains("4 times in a row") && line.contains("update 0"), "{line}");
 }
 
-/// What wgpu finds wrong and nobody asked for ends a run, and is not tried again: it would come again.
+/// An uncaptured wgpu error ends a run and is not retried: it would recur.
 #[test]
 fn an_error_that_nobody_asked_for_ends_a_run() {
     if without_gpu() {
@@ -147,7 +147,7 @@ fn an_error_that_nobody_asked_for_ends_a_run() {
     assert!(out.join("checkpoint.safetensors").exists());
 }
 
-/// Whoever asks to stop while the device is awaited is heard.
+/// An interrupt while waiting for the device is honoured.
 #[test]
 fn an_interrupt_ends_the_wait_for_a_device() {
     if without_gpu() {
@@ -171,7 +171,7 @@ fn an_interrupt_ends_the_wait_for_a_device() {
     assert!(steps < UPDATES);
 }
 
-/// More memory than there is: the driver says so, and the program in one line.
+/// With too little memory, the driver reports it and the program prints one line.
 #[test]
 fn too_little_memory_is_one_line() {
     if without_gpu() || lacks(cfg!(target_os = "linux"), "a limit of memory, which Linux keeps") {
@@ -186,12 +186,12 @@ fn too_little_memory_is_one_line() {
     let script = format!("ulimit -v 900000; exec '{}' train --device=gpu {sizes} --out '{}'", env!("CARGO_BIN_EXE_retrograd"), out.display());
     let done = run(Command::new("sh").args(["-c", &script]));
     let message = text(&done.stderr);
-    // What the driver prints by itself aside.
+    // Ignores what the driver itself prints.
     let error: Vec<&str> = message.lines().filter(|l| l.starts_with("error: ") && !l.contains("XDG_RUNTIME_DIR")).collect();
     assert!(done.status.code() == Some(1) && error.len() == 1 && error[0].contains("memory"), "{:?}: {message}", done.status);
 }
 
-/// A run whose adapter is gone says so, and goes on elsewhere only if it is told to.
+/// A run whose adapter is gone says so, and continues on another device only if told to.
 #[test]
 fn an_adapter_that_is_gone_is_named() {
     if without_gpu() {

@@ -1,4 +1,4 @@
-//! Gradients by time lag: closed forms, the reference, what the command prints and refuses.
+//! Gradients by time lag: closed forms, comparison with the reference, output and refusals of the command.
 
 use crate::cli::{file, folder, retrograd, text};
 use crate::devices::{both, names};
@@ -15,7 +15,7 @@ fn embedded() -> Arc<Symbols> {
     Arc::new(Symbols::new(Text::embedded(), Kind::Characters).unwrap())
 }
 
-/// With phi = identity and W_hh = a Q every step back multiplies the gradient's norm by a.
+/// With phi = identity and W_hh = a Q, every step back multiplies the gradient's norm by a.
 #[test]
 fn the_profile_of_a_linear_net_is_a_power() {
     let symbols = embedded();
@@ -38,7 +38,7 @@ fn the_profile_of_a_linear_net_is_a_power() {
     }
 }
 
-/// g_t = delta_t / phi'(a_t) in the reference, lane by lane, over windows of several segments.
+/// In the reference, g_t = delta_t / phi'(a_t), lane by lane, over windows of several segments.
 #[test]
 fn lag_norms_agree_with_the_reference() {
     for device in both() {
@@ -83,7 +83,7 @@ fn lag_norms_agree_with_the_reference() {
     }
 }
 
-/// A profile of a geometric decay, of so many lags.
+/// A profile with geometric decay, over `lags` lags.
 fn geometric(beta: f64, lags: usize) -> Layer {
     let mean: Vec<f64> = (0..=lags).map(|k| beta.powi(k as i32)).collect();
     Layer {
@@ -99,7 +99,7 @@ fn geometric(beta: f64, lags: usize) -> Layer {
     }
 }
 
-/// One layer stands for all: the one that fades slowest, and what is not a number before any other.
+/// One layer represents all: the one that decays most slowly, and a NaN before any other.
 #[test]
 fn the_layer_that_fades_slowest_stands_for_all() {
     let of = |rates: &[f64]| retrograd::lag_profile::slowest(&rates.iter().map(|r| geometric(*r, 8)).collect::<Vec<_>>());
@@ -109,7 +109,7 @@ fn the_layer_that_fades_slowest_stands_for_all() {
 #[test]
 fn the_estimated_bias_is_the_sum_written_out() {
     for beta in [0.3f64, 0.8, 0.97] {
-        // As if all lags were there: 3,000 are enough for 0.97.
+        // As if all lags were known: 3,000 are enough for 0.97.
         let missing = |tau: usize| (0..3000).map(|k| k.min(tau) as f64 / tau as f64 * beta.powi(k as i32)).sum::<f64>() * (1.0 - beta);
         for lags in [4, 40, 2999] {
             for tau in [1, 3, 4, 5, 39, 40, 41, 500] {
@@ -120,7 +120,7 @@ fn the_estimated_bias_is_the_sum_written_out() {
         let tau = suggested_tau(&[geometric(beta, 40)], 0.1).unwrap() as usize;
         assert!(missing(tau) <= 0.1 && (tau == 1 || missing(tau - 1) > 0.1), "{beta}: {tau}");
     }
-    // The layer that needs most decides; what does not decay has no window.
+    // The layer that needs the longest window decides; without decay there is no window.
     let both = [geometric(0.5, 30), geometric(0.9, 30)];
     assert_eq!(suggested_tau(&both, 0.1), suggested_tau(&both[1..], 0.1));
     assert_eq!(suggested_tau(&[geometric(1.0, 30)], 0.1), None);
@@ -148,7 +148,7 @@ fn gradflow_looks_at_runs_and_fresh_models() {
     }
     assert_eq!((flow["lags"].as_array().unwrap().len(), flow["layers"].as_array().unwrap().len()), (41, 2));
     assert_eq!(flow["verdict"], "vanishing");
-    // What stands alone is of the layer whose gradient fades slowest, and says which that is.
+    // Top-level figures belong to the layer with the slowest decay, and name it.
     let rates: Vec<f64> = flow["layers"].as_array().unwrap().iter().map(|l| l["decay_rate"].as_f64().unwrap()).collect();
     let slowest = flow["layer"].as_u64().unwrap() as usize;
     assert!(flow["decay_rate"] == rates[slowest] && rates.iter().all(|r| *r <= rates[slowest]), "layer {slowest} of {rates:?}");
@@ -170,7 +170,7 @@ fn gradflow_looks_at_runs_and_fresh_models() {
     assert!(of_lines["median"][10].as_f64().is_some());
 }
 
-/// Radii that leave the range of numbers are null and drawn as such.
+/// Radii out of the range of floats are null and drawn as such.
 #[test]
 fn a_sweep_that_explodes_is_no_crash() {
     let out = folder("flow").join("sweep");
@@ -237,7 +237,7 @@ fn what_gradflow_refuses() {
     }
 }
 
-/// Looks change nothing that is trained, come at their updates, are the same when a run goes on, and stay within the budget.
+/// Monitoring changes nothing that is trained, happens at its updates, is the same in a resumed run, and stays within the budget.
 #[test]
 fn a_monitor_sees_and_changes_nothing() {
     let run = |name: &str, more: &[&str]| {
@@ -283,7 +283,7 @@ fn a_monitor_sees_and_changes_nothing() {
         let ratios: Vec<f64> = look["parameters"].as_array().unwrap().iter().map(|p| p["update_ratio"].as_f64().unwrap_or(f64::NAN)).collect();
         // Adam moves every weight by about its rate.
         assert!(ratios.iter().all(|r| *r > 1e-4 && *r < 1.0), "{ratios:?}");
-        // Stopped between two looks and resumed.
+        // Stopped between two monitored updates and resumed.
         let (_, resumed) = run(&name("resumed"), &["--device", device, "--updates", "15", "--monitor", "10", "--memory-budget", "4MiB"]);
         json(&["train", "--resume", resumed.to_str().unwrap(), "--updates", "25", "--json"]);
         assert_eq!(looks(&resumed), seen, "{device}");

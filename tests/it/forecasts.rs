@@ -1,4 +1,4 @@
-//! What forecasts of series are made with where nobody says it, and how they are judged: each target and series by itself, on rows that are new.
+//! The defaults for forecasts of series, and their evaluation: each target and series separately, on new rows.
 
 use crate::cli::{file, folder, ok, refused, str};
 use retrograd::data::{ColumnSpec, Difference, Missing, SeriesSpec, Sheet, Table, Text};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// A numbered number between -1 and 1, the same everywhere.
+/// The i-th noise value between -1 and 1, the same everywhere.
 fn noise(i: u64) -> f64 {
     let mut x = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -19,7 +19,7 @@ fn wave(i: usize, period: f64) -> f64 {
     (std::f64::consts::TAU * i as f64 / period).sin()
 }
 
-/// A day of a calendar without leap years, so that the n-th row has the n-th day.
+/// The i-th day of a calendar without leap years.
 fn day(i: usize) -> String {
     format!("{:04}-{:02}-{:02}", 2000 + i / 336, 1 + i % 336 / 28, 1 + i % 28)
 }
@@ -64,14 +64,15 @@ fn suited(horizon: u32, csv: &str, targets: &[&str]) -> Difference {
     Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), &wanted, 0.1).unwrap().suited_difference()
 }
 
-/// Values where series come back to their mean, changes of the targets where they go on from the last value, changes of all where they leave what was seen.
+/// Series that return to their mean are forecast by value, those that continue from the last value by changes of the targets, those that leave the range
+/// of the data by changes of all columns.
 #[test]
 fn what_is_differenced_suits_the_series() {
     let walk = |seed: u64, i: usize| (0..i as u64).map(|k| noise(1000 * seed + k)).sum::<f64>();
     let of = |horizon, f: &dyn Fn(usize) -> f64| suited(horizon, &csv(500, &[("y", f)]), &["y"]);
     assert_eq!(of(1, &|i| 3.0 * noise(i as u64)), Difference::None);
     assert_eq!(of(12, &|i| 5.0 + wave(i, 24.0) + 0.1 * noise(i as u64)), Difference::None);
-    // The same an hour ahead: the last value is near.
+    // The same wave one hour ahead: the last value is close.
     assert_eq!(of(1, &|i| 5.0 + wave(i, 24.0) + 0.1 * noise(i as u64)), Difference::Targets);
     for horizon in [1, 8] {
         assert_eq!(of(horizon, &|i| 2.0 * i as f64), Difference::All, "a line");
@@ -80,14 +81,14 @@ fn what_is_differenced_suits_the_series() {
             assert_ne!(of(horizon, &|i| walk(seed, i)), Difference::None, "random walk {seed}");
         }
     }
-    // Two targets are judged together, and what is held out is not looked at.
+    // Two targets are judged together, and held-out rows are ignored.
     let both = csv(500, &[("y", &|i| 2.0 * i as f64 + noise(i as u64)), ("z", &|i| walk(3, i))]);
     assert_ne!(suited(3, &both, &["y", "z"]), Difference::None);
     let jump = |tail: f64| csv(500, &[("y", &move |i| noise(i as u64) + if i >= 450 { tail } else { 0.0 })]);
     assert_eq!(suited(1, &jump(1e6), &["y"]), suited(1, &jump(0.0), &["y"]));
 }
 
-/// What is chosen is said and stands in config.toml, and what is given is not chosen; a run goes on with the same bytes.
+/// Chosen settings are reported and written to config.toml, given settings are kept, and a resumed run has the same bytes.
 #[test]
 fn what_is_chosen_is_said_and_kept() {
     let table = file("chosen.csv", csv(400, &[("y", &|i| 0.5 * i as f64 + 3.0 * wave(i, 12.0) + noise(i as u64))]).as_bytes());
@@ -101,20 +102,20 @@ fn what_is_chosen_is_said_and_kept() {
     assert!(said.contains("--difference=none)") && said.contains("every 7 updates"), "{said}");
     ok(&["train", "--resume", str(&part), "--epochs=4", "--quiet"]);
     let (again, _) = trained(&table, "again", &["--target=y", "--horizon=3", "--epochs=4", "--difference=none", "--hidden=8", "--val-every=7", "--quiet"]);
-    // The schedule of the first part ended earlier, so only what was chosen is compared.
+    // The schedule of the first part ended earlier, so only the chosen settings are compared.
     let keys = |run: &Path| {
         let text = std::fs::read_to_string(run.join("config.toml")).unwrap();
         text.lines().filter(|l| ["difference", "val-every", "batch", "hidden"].iter().any(|k| l.starts_with(k))).map(String::from).collect::<Vec<_>>()
     };
     assert_eq!(keys(&part), keys(&again));
-    // Begun again by its file, the whole run has the same bytes.
+    // Repeated from its config file, the whole run has the same bytes.
     let copy = fresh("copy");
     ok(&["train", "--config", str(&whole.join("config.toml")), "--out", str(&copy), "--quiet"]);
     let model = |run: &Path| std::fs::read(run.join("model.safetensors")).unwrap();
     assert!(model(&whole) == model(&copy));
 }
 
-/// By the defaults a trend with a season, a walk and waves are forecast better than by forecasts without a model.
+/// With the defaults, a trend with a season, a walk and waves are forecast better than naively.
 #[test]
 fn defaults_beat_naive_forecasts() {
     let trend = |i: usize| 0.3 * i as f64 + 5.0 * wave(i, 12.0) + 0.5 * noise(i as u64);
@@ -127,7 +128,7 @@ fn defaults_beat_naive_forecasts() {
     }
 }
 
-/// A small series beside a large one, and a target that can't be forecast beside one that can: each is named, whatever the others weigh.
+/// A small series beside a large one, and an unpredictable target beside a predictable one: each is named, whatever the weight of the others.
 #[test]
 fn each_series_and_target_is_judged_by_itself() {
     let mut many = "day,id,y\n".to_string();
@@ -147,7 +148,7 @@ fn each_series_and_target_is_judged_by_itself() {
     let mean = (of(0, "rmse") / of(0, "naive_rmse") + of(1, "rmse") / of(1, "naive_rmse")) / 2.0;
     assert!((found["scaled_rmse"].as_f64().unwrap() - mean).abs() < 1e-9 * mean);
     assert!(found["rmse"].as_f64() < found["naive_rmse"].as_f64(), "the pooled figure hides it");
-    // `eval` says the same, and the page lists both.
+    // `eval` reports the same, and the page lists both.
     assert!(ok(&["eval", str(&run)])[1].contains("y of tiny"));
     let page = std::fs::read_to_string(run.join("report.html")).unwrap();
     assert!(page.contains("Errors by series") && page.contains("y of tiny") && page.contains("better for 1 of 2"));
@@ -162,11 +163,11 @@ fn each_series_and_target_is_judged_by_itself() {
     assert!(said.contains("mean over 2 targets: RMSE is"), "{said}");
 }
 
-/// The best model by validation is that of series and labels, the last that of texts; the other is asked for.
+/// Series and labels use the best model by validation, texts the last; the other is available on request.
 #[test]
 fn the_best_model_is_the_default_of_series_and_labels() {
     let table = file("best.csv", csv(200, &[("y", &|i| noise(i as u64))]).as_bytes());
-    // Noise is learned by heart: the last model is worse.
+    // Noise is memorised, so the last model is worse.
     let (run, said) = trained(&table, "best", &["--target=y", "--updates=300", "--lr=1e-2", "--schedule=constant"]);
     let [default, best, last] = [&[][..], &["--best"], &["--last-model"]].map(|more| json(&[&["eval", str(&run), "--quiet"], more].concat()));
     assert_eq!(default["rmse"], best["rmse"]);
@@ -184,7 +185,7 @@ fn the_best_model_is_the_default_of_series_and_labels() {
         json(&[&["export", str(&run), str(&path)], more].concat())["model"].as_str().unwrap().to_string()
     };
     assert!(exported("a.safetensors", &[]).ends_with("best.safetensors") && exported("b.safetensors", &["--last-model"]).ends_with("model.safetensors"));
-    // The weights that another run begins with.
+    // The starting weights of another run.
     let (from, _) = trained(&table, "from", &["--target=y", "--updates=1", "--from", str(&run)]);
     assert_eq!(std::fs::read(from.join("start.safetensors")).unwrap(), std::fs::read(run.join("best.safetensors")).unwrap());
     refused(&["eval", str(&run), "--best", "--last-model"], 2, &["--last-model", "--best"]);
@@ -201,7 +202,7 @@ fn the_best_model_is_the_default_of_series_and_labels() {
     assert!(json(&["sample", str(&text), "--length=1"])["model"].as_str().unwrap().ends_with("model.safetensors"));
 }
 
-/// Whether its data is as it was, elsewhere, longer, or another: `eval` scores what is new to the model, or says that it can't know.
+/// Data unchanged, moved, longer, or different: `eval` scores what is new to the model, or says that it can't know.
 #[test]
 fn eval_knows_the_data_of_its_run() {
     let rows = |n: usize| csv(n, &[("y", &|i| wave(i, 12.0) + 0.1 * noise(i as u64))]);
@@ -226,7 +227,7 @@ fn eval_knows_the_data_of_its_run() {
     let other = file("others.csv", rows(230).replace("0.", "0.1").as_bytes());
     let (found, said) = eval(&[str(&other)]);
     assert!(found["scored_steps"] == 228 && !said.contains("warning"), "{found} {said}");
-    // In its own place.
+    // Under its own path.
     std::fs::write(&table, rows(203)).unwrap();
     let (grown, said) = eval(&[]);
     assert!(grown["scored_steps"] == 22 && said.contains("has grown by 3 rows"), "{grown} {said}");
@@ -234,7 +235,7 @@ fn eval_knows_the_data_of_its_run() {
     let (cut, said) = eval(&[]);
     assert!(cut["scored_steps"] == 14 && said.contains("warning: ") && said.contains("is not the file that this run was trained on: it has"), "{cut} {said}");
     assert!(said.contains("rows of which may have been trained on"), "{said}");
-    // Where nothing was held out, only what is new.
+    // If nothing was held out, only new rows.
     let all = file("all.csv", rows(100).as_bytes());
     let (run, _) = trained(&all, "all", &["--target=y", "--horizon=2", "--updates=5", "--hidden=8", "--val-fraction=0"]);
     refused(&["eval", str(&run)], 2, &["nothing of the data", "held out", "--last"]);
@@ -245,7 +246,7 @@ fn eval_knows_the_data_of_its_run() {
     assert!(serde_json::from_str::<Value>(&found).unwrap()["scored_steps"] == 9 && said.contains("has grown by 10 rows"), "{found} {said}");
 }
 
-/// Pictures have the times of rows under them, the rows to come at their right, and say which horizons they leave out.
+/// Pictures show the times of rows below and the rows to come on the right, and say which horizons they leave out.
 #[test]
 fn pictures_have_times_and_rows_to_come() {
     let table = file("drawn.csv", csv(300, &[("y", &|i| wave(i, 12.0) + 0.1 * noise(i as u64))]).as_bytes());
@@ -259,7 +260,7 @@ fn pictures_have_times_and_rows_to_come() {
     assert!(!page.contains("row of the series<"));
     let forecast: Value = serde_json::from_slice(&std::fs::read(run.join("forecast.json")).unwrap()).unwrap();
     assert_eq!((forecast["drawn"][0]["coming"].as_array().unwrap().len(), forecast["drawn"][0]["row_times"].as_array().unwrap().len()), (8, 30));
-    // Without a column of time there are numbers, and so there are in pages of `eval` and `predict`.
+    // Without a time column there are row numbers, as in pages of `eval` and `predict`.
     let plain = file(
         "undated.csv",
         csv(300, &[("y", &|i| wave(i, 12.0))]).split('\n').map(|l| l.split(',').next_back().unwrap()).collect::<Vec<_>>().join("\n").as_bytes(),

@@ -72,7 +72,7 @@ fn eight_layers_agree_with_the_reference() {
     both().iter().for_each(|device| check(device, &case));
 }
 
-/// The forms that hardware chooses between.
+/// The forms that calibration on hardware chooses from.
 #[test]
 fn every_form_of_the_recurrence_agrees_with_the_reference() {
     if without_gpu() {
@@ -91,7 +91,7 @@ fn every_form_of_the_recurrence_agrees_with_the_reference() {
     }
 }
 
-/// As hardware of many cores takes them: every weight gradient of a whole segment in parts, and of the last one, of a single step, in as many.
+/// As on hardware with many cores: every weight gradient of a whole segment in parts, and as many parts for the last segment, a single step.
 #[test]
 fn sums_in_parts_agree_with_the_reference() {
     if without_gpu() {
@@ -131,7 +131,7 @@ fn kept_and_recomputed_h_give_equal_bits() {
     }
 }
 
-/// Half the memory for h, at the price of a rounding that is seen and small; and still nothing depends on what is kept.
+/// Half the memory for h, at the price of a visible but small rounding; results still do not depend on what is kept.
 #[test]
 fn a_history_in_half_precision_acts_and_stays_near_the_reference() {
     let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
@@ -151,7 +151,7 @@ fn a_history_in_half_precision_acts_and_stays_near_the_reference() {
     }
 }
 
-/// Models that read and predict other things than symbols.
+/// Models with inputs and outputs other than symbols.
 fn others() -> Vec<Case> {
     let odd = Case::odd(Activation::Tanh, 2, true);
     let numbers = |count, deviation| Output::Numbers { count, deviation };
@@ -261,7 +261,7 @@ fn in_the_reference_all_three_ways_agree() {
     }
 }
 
-/// The comparer must see what it is there for.
+/// The comparison must detect missing cuts.
 #[test]
 #[should_panic(expected = "is off by")]
 fn a_window_without_its_cuts_is_seen() {

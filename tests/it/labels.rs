@@ -1,4 +1,4 @@
-//! Sequences with labels: trained, evaluated, gone on with, refused.
+//! Sequences with labels: trained, evaluated, resumed, refused.
 
 use crate::cli::{file, folder, refused, retrograd, str, text};
 use crate::devices::without_gpu;
@@ -13,7 +13,7 @@ fn fresh(name: &str) -> PathBuf {
     path
 }
 
-/// Lines of so many letters, and whether the first and the last are the same.
+/// Lines of `letters` letters, labelled by whether the first and the last are equal.
 fn table(name: &str, lines: usize, letters: usize, seed: u64) -> PathBuf {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut all = String::new();
@@ -35,7 +35,7 @@ fn json(args: &[&str]) -> Value {
     serde_json::from_slice(&out.stdout).unwrap()
 }
 
-/// The label depends on what was read 11 steps before; on other lines it is right as well.
+/// The label depends on the symbol 11 steps earlier; the model generalises to other lines.
 #[test]
 fn labels_of_first_and_last_symbols_are_learned() {
     let (train, test) = (table("train.tsv", 4000, 12, 1), table("test.tsv", 500, 12, 2));
@@ -50,7 +50,7 @@ fn labels_of_first_and_last_symbols_are_learned() {
     assert_eq!(found["labels"], serde_json::json!(["different", "equal"]));
     let confusion: Vec<Vec<u64>> = serde_json::from_value(found["confusion"].clone()).unwrap();
     assert_eq!(confusion.iter().map(|row| row.iter().sum::<u64>()).collect::<Vec<_>>(), [250, 250]);
-    // What is said of each line adds up to the same.
+    // The results per line add up to the same.
     let lines: Vec<Value> = std::fs::read_to_string(&losses).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let right = lines.iter().filter(|l| l["label"] == l["answer"]).count() as u64;
     assert_eq!((lines.len(), right), (500, confusion[0][0] + confusion[1][1]));
@@ -58,7 +58,7 @@ fn labels_of_first_and_last_symbols_are_learned() {
     assert!((mean - found["loss"].as_f64().unwrap()).abs() < 1e-9);
 }
 
-/// Whatever the lanes, and on the GPU too.
+/// For any number of lanes, and on the GPU too.
 #[test]
 fn losses_of_labels_do_not_depend_on_lanes() {
     let (table, run) = (table("lanes.tsv", 60, 7, 3), fresh("lanes"));
@@ -98,7 +98,7 @@ fn a_run_on_labels_goes_on_with_the_same_bytes() {
     assert!(out.status.success(), "{}", text(&out.stderr));
     let model = |run: &Path| std::fs::read(run.join("model.safetensors")).unwrap();
     assert!(model(&whole) == model(&parted));
-    // A model of labels writes no text and reads no other table.
+    // A model of labels writes no text, starts no training on text, and reads no table with other symbols or labels.
     refused(&["sample", str(&whole)], 1, &["predicts labels"]);
     refused(&["train", str(&table), "--from", str(&whole)], 1, &["predicts labels"]);
     let other = file("other labels.tsv", b"abc\tequal\nabd\tdifferent\nxyz\tequal\n");
@@ -107,7 +107,7 @@ fn a_run_on_labels_goes_on_with_the_same_bytes() {
     refused(&["eval", str(&whole), str(&other)], 1, &["line 2", "\"neither\"", "\"different\", \"equal\""]);
 }
 
-/// Lines of words of which one tells the label, wherever it stands; the label stands in the second column.
+/// Lines of words with one word, at any position, that determines the label; the label is in the second column.
 fn words(lines: usize, seed: u64) -> Vec<[String; 2]> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut line = || {
@@ -123,9 +123,9 @@ fn joined(lines: &[[String; 2]], between: &str) -> String {
     lines.iter().map(|l| l.join(between) + "\n").collect()
 }
 
-/// A short training, and what it says.
+/// A short run, and its output.
 fn train(name: &str, content: &str, flags: &[&str]) -> (PathBuf, String) {
-    // A table that is read as a text would be asked about.
+    // A table read as text would prompt a question.
     let ending = if flags.iter().any(|f| f.starts_with("--label-column")) { "tsv" } else { "txt" };
     let (table, run) = (file(&format!("{name}.{ending}"), content.as_bytes()), fresh(name));
     let out = retrograd(&[&["train", str(&table), "--hidden=8", "--updates=4", "--device=cpu", "--out", str(&run)][..], flags].concat());
@@ -137,7 +137,7 @@ fn summary(run: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(run.join("summary.json")).unwrap()).unwrap()
 }
 
-/// With nothing but the column, a telling word is found wherever it stands; then the labels of lines without labels are named.
+/// With only the column given, the determining word is found at any position; then lines without labels are classified.
 #[test]
 fn defaults_learn_and_labels_of_other_lines_are_named() {
     let (table, run) = (file("lovely.tsv", joined(&words(800, 1), "\t").as_bytes()), fresh("lovely"));
@@ -153,7 +153,7 @@ fn defaults_learn_and_labels_of_other_lines_are_named() {
     assert_eq!(named.len(), 40);
     assert!(named.iter().zip(&other).filter(|(n, o)| n[0] == o[1]).count() >= 38, "{named:?}");
     assert!(named.iter().all(|n| (0.5..=1.0).contains(&n[1].parse::<f64>().unwrap())));
-    // A table with a column of texts, and one laid out as that of training, give the same.
+    // A table with a column of texts, and one laid out like the training table, give the same.
     let headed = file("headed.csv", ("id;body\n".to_string() + &other.iter().map(|l| format!("7;{}\n", l[0])).collect::<String>()).as_bytes());
     let laid_out = file("laid out.tsv", joined(&other, "\t").as_bytes());
     let csv = folder("labels").join("named.csv");
@@ -175,7 +175,7 @@ fn defaults_learn_and_labels_of_other_lines_are_named() {
     refused(&["predict", str(&run), str(&plain), "--last=3"], 2, &["numeric series"]);
 }
 
-/// A line that names the columns is no line with a label, however the column is called; what was decided is said.
+/// A header line is not taken for a labelled line, whatever the columns are called; the decision is reported.
 #[test]
 fn lines_that_name_columns_are_found() {
     let lines = joined(&words(40, 3), "\t");
@@ -217,7 +217,7 @@ fn delimiters_cases_and_rare_labels_are_told() {
     refused(&["train", str(&file("rows.jsonl", b"{\"text\": \"a\", \"label\": \"x\"}\n")), "--label-column=label"], 1, &["JSON Lines", "jq -r"]);
 }
 
-/// What is held out is drawn, alike in both kinds, by a seed of its own; it is written down, and scored where no other data is given.
+/// Held-out lines are sampled alike for both kinds, by a seed of their own; they are recorded, and scored if no other data is given.
 #[test]
 fn what_is_held_out_is_drawn_kept_and_scored() {
     let mut sorted = words(200, 5);
@@ -261,7 +261,7 @@ fn what_is_held_out_is_drawn_kept_and_scored() {
     refused(&["eval", str(&lines)], 1, &["is not the text", "put back what"]);
 }
 
-/// A run that has learned nothing says so, with what to try.
+/// A run that has learned nothing says so and suggests what to try.
 #[test]
 fn labels_that_are_not_learned_are_told() {
     let mut rng = ChaCha8Rng::seed_from_u64(6);

@@ -1,4 +1,4 @@
-//! Streams in lanes: their figures are those of one stream, also of nets that never forget where they began.
+//! Streams in lanes: their figures match those of one stream, even for nets that never forget their start.
 
 use crate::cli::{file, folder, retrograd, text};
 use crate::devices::{both, cpu, without_gpu};
@@ -15,7 +15,7 @@ use retrograd::truncation::Truncation;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// A numbered word, the same everywhere.
+/// The i-th pseudorandom word, the same everywhere.
 fn word(i: u64) -> u64 {
     let mut x = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,7 +23,7 @@ fn word(i: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// Stretches of many a and few b after each U, and the other way round after each D, some thousand characters long; the first is of the first kind.
+/// After each U a stretch of many a and few b, after each D the reverse, some thousand characters long; the first is of the first kind.
 fn stretches(len: usize) -> String {
     let (mut text, mut up, mut next) = (String::new(), false, 0);
     for i in 0..len {
@@ -46,7 +46,7 @@ fn parameters(config: &Config, given: &[(&str, &[f32])]) -> Vec<f32> {
     flat
 }
 
-/// A net whose one unit latches: U sets it, D takes it back, and from zero it falls to where D leaves it.
+/// A net with one latching unit: U sets it, D resets it, and from zero it falls to where D leaves it.
 fn latch(symbols: &Symbols) -> (Config, Vec<f32>) {
     let config = Config { hidden: 1, layers: 1, ..Config::symbols(symbols.vocabulary().len()) };
     let code = |c: &str| symbols.vocabulary().encode(c).unwrap()[0] as usize;
@@ -69,7 +69,7 @@ fn evaluation(device: &Device, (config, flat): &(Config, Vec<f32>), content: &Co
     EvalSet::Stream(content.clone(), parts).evaluate(&mut engine(device, *config, flat, lanes), || Ok(())).unwrap()
 }
 
-/// A net that stays where it fell has the loss of one stream in any number of lanes, on both executors.
+/// A latching net has the loss of one stream in any number of lanes, on both executors.
 #[test]
 fn a_latch_in_lanes_has_the_loss_of_one_stream() {
     let symbols = Arc::new(Symbols::new(Text::given("text", stretches(60_000)), Kind::Characters).unwrap());
@@ -86,7 +86,7 @@ fn a_latch_in_lanes_has_the_loss_of_one_stream() {
     }
 }
 
-/// A net that runs apart from any start is read from end to end; one that forgets slowly is read again only where it must be.
+/// A net whose states never converge is reread from end to end; one that forgets slowly only where necessary.
 #[test]
 fn nets_without_rest_have_the_loss_of_one_stream() {
     let symbols = Arc::new(Symbols::new(Text::given("text", stretches(12_000)), Kind::Characters).unwrap());
@@ -104,7 +104,7 @@ fn nets_without_rest_have_the_loss_of_one_stream() {
     }
 }
 
-/// Where all lanes have forgotten, the loss has the bits of the sums of whole segments, and nothing is read again.
+/// If all lanes have forgotten their start, the loss equals the sums of whole segments bit for bit, and nothing is reread.
 #[test]
 fn lanes_that_forget_are_read_once() {
     let symbols = Arc::new(Symbols::new(Text::given("text", stretches(9_000)), Kind::Characters).unwrap());
@@ -128,7 +128,7 @@ fn lanes_that_forget_are_read_once() {
     }
 }
 
-/// What a device can walk through in one piece is walked through rightly: long segments of many lanes have the loss of the CPU.
+/// The longest segments that a device runs in one dispatch are right: with many lanes, the loss is that of the CPU.
 #[test]
 fn long_segments_of_many_lanes_have_the_loss_of_the_cpu() {
     if without_gpu() {
@@ -173,7 +173,7 @@ fn table(csv: &str, fraction: f64) -> Table {
     Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), &wanted, fraction).unwrap()
 }
 
-/// A net of one unit that the spike sets for good, and that falls to the other side from zero.
+/// A net of one unit that the spike sets permanently, and that falls to the other side from zero.
 fn latch_of_numbers() -> (Config, Vec<f32>) {
     let config = Config {
         input: Input::Numbers(1),
@@ -186,7 +186,7 @@ fn latch_of_numbers() -> (Config, Vec<f32>) {
     (config, flat)
 }
 
-/// A forecast is that of a series in one piece, whichever rows are asked for.
+/// A forecast is that of the series in one piece, whichever rows are requested.
 #[test]
 fn forecasts_do_not_depend_on_which_are_asked_for() {
     let (config, flat) = latch_of_numbers();
@@ -205,7 +205,7 @@ fn forecasts_do_not_depend_on_which_are_asked_for() {
     }
 }
 
-/// What is held out of a series has the same loss in pieces as in one.
+/// The held-out part of a series has the same loss in pieces as in one.
 #[test]
 fn a_series_held_out_in_pieces_has_the_loss_of_one_piece() {
     let (config, flat) = latch_of_numbers();
@@ -223,7 +223,7 @@ fn a_series_held_out_in_pieces_has_the_loss_of_one_piece() {
     }
 }
 
-/// Training tells how many of its lanes begin an epoch in another state than the text before them leaves, and changes nothing by looking.
+/// Training reports how many lanes start an epoch in another state than the preceding text leaves, and counting them changes nothing.
 #[test]
 fn lanes_that_training_traps_are_counted() {
     let symbols = Arc::new(Symbols::new(Text::given("text", stretches(20_000)), Kind::Characters).unwrap());
@@ -248,7 +248,7 @@ fn lanes_that_training_traps_are_counted() {
     assert!(looked.1 == alone.1 && looked.2 == alone.2, "nothing has changed");
 }
 
-/// What was read again is said, by the program too, and in its JSON.
+/// Rereading is reported, in the program's output and in its JSON.
 #[test]
 fn what_is_read_again_is_said() {
     let (book, out) = (file("lanes.txt", stretches(30_000).as_bytes()), folder("lanes"));

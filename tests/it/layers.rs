@@ -1,10 +1,10 @@
-//! The rule of layers: a module imports from those before it alone, no two files import each other, not even by way of others, and what is dangerous
-//! or bound to one library stays where it belongs.
+//! The layering rules: a module imports only from those before it, no import cycles between files, and code that is unsafe or tied to one library
+//! stays where it belongs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The modules, each after all that it may import from.
+/// The modules, each after those it may import from.
 const ORDER: [&str; 44] = [
     "error",
     "setting",
@@ -54,7 +54,7 @@ const ORDER: [&str; 44] = [
 /// Files that may hold `unsafe`: the matrix library, signals, and the driver's own cache of pipelines.
 const UNSAFE: [&str; 3] = ["host", "cli::signals", "gpu::cache"];
 
-/// What each file imports, as modules: `a::b` for src/a/b.rs.
+/// Modules that each file imports: `a::b` for src/a/b.rs.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -68,7 +68,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Modules and their code, without comments and tests.
+/// Modules and their code without comments and tests.
 fn modules() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
@@ -93,11 +93,11 @@ fn imports(modules: &BTreeMap<String, String>) -> Imports {
     modules.iter().map(|(name, code)| (name.clone(), imports_of(name, code, modules))).collect()
 }
 
-/// The modules that paths beginning with `crate::` and `super::` lead to.
+/// The modules that paths starting with `crate::` or `super::` refer to.
 fn imports_of(name: &str, code: &str, modules: &BTreeMap<String, String>) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (root, start) in code.match_indices("crate::").map(|(i, w)| (w, i + w.len())).chain(code.match_indices("super::").map(|(i, w)| (w, i + w.len()))) {
-        // `super::super::` is found at its first half.
+        // `super::super::` is handled at its first half.
         let before = &code[..start - root.len()];
         if before.ends_with("::") || before.ends_with(|c: char| c.is_alphanumeric() || c == '_') {
             continue;
@@ -142,14 +142,14 @@ fn top(module: &str) -> &str {
     module.split("::").next().unwrap_or_default()
 }
 
-/// Imports from a module that stands later in the order.
+/// Imports from a later module in the order.
 fn upward(imports: &Imports) -> Vec<String> {
     let place = |m: &str| ORDER.iter().position(|o| *o == top(m)).unwrap_or_else(|| panic!("{m} has no place in the order"));
     let all = imports.iter().flat_map(|(from, to)| to.iter().map(move |to| (from, to)));
     all.filter(|(from, to)| place(to) > place(from)).map(|(from, to)| format!("{from} imports {to}")).collect()
 }
 
-/// A file that imports itself by way of others, if there is one.
+/// A file that imports itself through others, if any.
 fn circle(imports: &Imports) -> Option<String> {
     let reached = |from: &str| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
@@ -175,7 +175,7 @@ fn modules_import_downward_only() {
     assert_eq!(circle(&imports), None);
 }
 
-/// What the test is for: an import that runs up, and a circle, are seen.
+/// The checks detect an upward import and a cycle.
 #[test]
 fn a_planted_import_is_found() {
     let mut modules = modules();

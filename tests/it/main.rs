@@ -2,70 +2,70 @@
 
 // What the program prints, refuses and returns.
 mod cli;
-// Numbers that go wrong, and the smallest sizes.
+// Numbers that go wrong, and the smallest possible sizes.
 mod anomaly;
-// Runs that are killed at any moment, disks that are full, files that vanish.
+// Runs killed at any moment, full disks, vanishing files.
 mod crash;
 // The devices that tests run on.
 mod devices;
 // Gradients by time lag, and what they suggest.
 mod flow;
 mod forecasts;
-// Devices that are lost, hang, refuse or vanish.
+// Devices that are lost, hang, fail or vanish.
 mod faults;
-// The programs under examples/.
+// The programs in examples/.
 mod examples;
-// What somebody sees who tries it for the first time.
+// What a first-time user sees.
 mod newcomer;
-// Models to and from other programs, and configurations given back.
+// Models exported to and imported from other programs, and configurations read back.
 mod exchange;
 // Which module may import from which.
 mod layers;
 // Whole models against the f64 reference.
 mod gradients;
-// What tells a wrong number from a right one, and tests of that.
+// Comparing found and expected values, and tests of that.
 mod compare;
 // Every kernel and variant, GPU and CPU, against naive f64 loops.
 mod kernels;
-// Memory: budgets that hold, and the same gradients within them.
+// Memory: budgets are kept, and gradients are the same within them.
 mod memory;
-// Bad input: what the program answers, line by line.
+// Bad input: the program's answers, line by line.
 mod refused;
-// Reports: pages of runs, samples on the way, event files.
+// Reports: pages of runs, samples during training, event files.
 mod report;
-// Files that are wrong in every way that code can make them.
+// Malformed files of every kind.
 mod nasty;
 // Both executors against PyTorch.
 mod parity;
 // Sequences with labels.
 mod labels;
-// Streams in lanes, against one stream.
+// Streams in lanes against one stream.
 mod lanes;
-// Where the time of an update goes, and what is remembered of an adapter.
+// Profiles of an update, and the calibration cache of an adapter.
 mod profile;
-// What is left out here, and why.
+// Tests skipped on this machine, and why.
 mod skip;
-// What a shell does: ignored signals, full disks, arguments of any bytes.
+// The shell's side: ignored signals, full disks, arguments of any bytes.
 mod shell;
-// Runs: their folder, going on after an end of any kind, what is refused.
+// Runs: their folder, resuming after any end, refusals.
 mod runs;
 // Numeric series: tables, scales, held-out time, baselines, forecasts.
 mod series;
 // Every WGSL file against its Rust binding, and its translations; needs no GPU.
 mod settings;
 mod shaders;
-// Licences and sources of what the program is built of.
+// Licences and sources of the dependencies.
 mod supply;
-// Synthetic tasks: what is scored, gradients and N, right answers, runs.
+// Synthetic tasks: scored steps, gradients and N, right answers, runs.
 mod tables;
 mod tasks;
-// Texts as people have them, and what other programs do to them meanwhile.
+// Texts as people have them, and other programs changing them during a run.
 mod texts;
-// Tokens: text as a tokenizer cuts it, runs on it, text from it.
+// Tokens: tokenized text, runs on it, text from it.
 mod tokens;
 // Training: losses update by update, guards, plans, figures.
 mod training;
 // Truncation strategies: equal bits, where gradients stop, the sums written out.
 mod truncation;
-// Random truncation has the full gradient as its mean, and mistakes in it are seen.
+// The mean of random truncation is the full gradient, and mistakes in it are detected.
 mod unbiased;

@@ -1,4 +1,4 @@
-//! Memory: plans hold what they promise, and what is recomputed is the same.
+//! Memory: plans keep their promises, and recomputed values are the same.
 
 use crate::cli::{file, folder, refused, retrograd, text};
 use crate::devices::{both, cpu};
@@ -33,17 +33,17 @@ fn task(config: Config, lanes: u32, window: u32, budget: u64) -> Workload {
     }
 }
 
-/// What limits an adapter: bindings of 128 MiB, and buffers besides the slots.
+/// An adapter's limits: bindings of 128 MiB, and buffers besides the slots.
 fn adapter() -> Capabilities {
     Capabilities { binding_bytes: 128 << 20, overhead_bytes: 500_000, flops_per_second: 2e10, ..cpu().capabilities() }
 }
 
-/// The same with sums in parts.
+/// The same capabilities with sums in parts.
 fn many_cores(capabilities: Capabilities) -> Capabilities {
     Capabilities { speeds: FORMS.map(|(tile, _)| if tile == Tile::T8x8 { 100 } else { 0 }), latencies: FORMS.map(|_| 1_000_000), ..capabilities }
 }
 
-/// 200 random tasks: what is planned is within the budget and the limits, or the smallest budget that is named is enough.
+/// 200 random tasks: the plan is within the budget and the limits, or the minimum budget named in the error is enough.
 #[test]
 fn plans_hold_the_budget_and_the_limits() {
     let mut rng = ChaCha8Rng::seed_from_u64(9);
@@ -94,7 +94,7 @@ fn a_million_steps_fit_100_mib() {
     assert!(plan.recomputed().0 <= 2, "{plan:?}");
 }
 
-/// The numbers that the program is judged by: H 256, B 32, one layer.
+/// The sizes that the program is judged by: H 256, B 32, one layer.
 #[test]
 fn long_windows_fit_small_budgets() {
     let config = Config { hidden: 256, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(65) };
@@ -113,7 +113,7 @@ fn long_windows_fit_small_budgets() {
     }
 }
 
-/// The same budget recomputes less; what keeps everything takes little more than half.
+/// With half precision, the same budget recomputes less, and keeping everything takes little more than half.
 #[test]
 fn half_precision_halves_what_is_kept() {
     let config = Config { hidden: 256, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(65) };
@@ -130,14 +130,14 @@ fn half_precision_halves_what_is_kept() {
     }
 }
 
-/// A plan of a case, with so many stored states and held segments.
+/// A plan of a case with the given numbers of stored states and held segments.
 fn with(case: &Case, stored: u32, places: u32, per_slot: u32) -> Plan {
     let mut plan = case.plan();
     plan.extent = WindowShape { states: schedule::states(stored), places, places_per_slot: per_slot, ..plan.extent };
     plan
 }
 
-/// Kept, in one slot or several, or computed again once or often: the same bits, at one segment length.
+/// Kept in one slot or several, or recomputed once or often: the same bits, at one segment length.
 #[test]
 fn gradients_do_not_depend_on_what_is_stored() {
     for device in both() {
@@ -213,7 +213,7 @@ fn a_vocabulary_of_50000_trains() {
     assert!((f64::from(loss) - f64::from(trainer.engine.config.outputs()).ln()).abs() < 0.5, "{loss}");
 }
 
-/// An estimate over windows that were not planned for: their schedule is made at run time.
+/// An estimate over windows longer than planned for: their schedule is made at run time.
 #[test]
 fn windows_longer_than_planned_for_stay_within_the_plan() {
     let config = Config { hidden: 9, layers: 1, activation: Activation::Tanh, bias: true, ..Config::symbols(13) };
@@ -259,7 +259,7 @@ fn plan_prints_what_it_decides_and_trains_nothing() {
     ] {
         refused(&[&base[..], &[flag]].concat(), 2, words);
     }
-    // A plan is what training does.
+    // Training follows the plan.
     let out = folder("runs").join("planned");
     let train = ["train", base[1], base[2], base[3], base[4], base[5], "--memory-budget=60KiB", "--updates=2", "--sample=0", "--json", "--out"];
     let done = retrograd(&[&train[..], &[out.to_str().unwrap()]].concat());
@@ -268,7 +268,7 @@ fn plan_prints_what_it_decides_and_trains_nothing() {
     assert_eq!(summary["device_bytes_allocated"], value["device_bytes"]);
 }
 
-/// An engine that is never trained takes the memory of its parameters and activations, reads as one that trains, and refuses what it has no room for.
+/// An engine for inference takes the memory of its parameters and activations, gives the same losses as one that trains, and refuses what it can't do.
 #[test]
 fn an_engine_for_inference_has_no_gradients() {
     let config = Config { hidden: 37, layers: 2, ..Config::symbols(11) };

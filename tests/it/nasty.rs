@@ -1,4 +1,4 @@
-//! Files that are wrong in every way that code can make them: one line each, no panic, no memory by an unchecked size.
+//! Malformed files of every kind: one line each, no panic, no allocation by an unchecked size.
 
 use crate::cli::{file, folder, retrograd, run, text};
 use crate::devices::without_gpu;
@@ -9,7 +9,7 @@ use retrograd::store::{Checkpoint, Container, Foreign, ImportOptions, Model, Tra
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A safetensors file of a header and data.
+/// A safetensors file with a given header and data.
 fn tensors(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
 }
@@ -20,7 +20,7 @@ fn model() -> Model {
     Model { config, codec: Codec::Text(vocabulary), trained_on: TrainedOn::Stream, split_seed: None, parameters: Init::Uniform.parameters(&config, 3) }
 }
 
-/// Damaged containers, by what is wrong with them.
+/// Damaged containers, with the name of the damage.
 fn containers() -> Vec<(&'static str, Vec<u8>)> {
     let good = model().to_container().to_bytes();
     let length = |n: u64| [&n.to_le_bytes()[..], &good[8..]].concat();
@@ -76,7 +76,7 @@ fn containers() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Runs the program with little memory; the line it ends with.
+/// Runs the program with little memory; returns its last line.
 fn line(args: &[&str]) -> String {
     let done = if lacks(cfg!(target_os = "linux"), "a limit of memory, which Linux keeps") {
         run(Command::new(env!("CARGO_BIN_EXE_retrograd")).args(args))
@@ -115,7 +115,7 @@ fn trained(name: &str) -> PathBuf {
     out
 }
 
-/// A checkpoint whose checksum is right and whose sizes are not is refused before anything is made of them.
+/// A checkpoint with a right checksum and wrong sizes is refused before the sizes are used.
 #[test]
 fn checkpoints_with_wrong_sizes_are_refused() {
     let out = trained("sizes");
@@ -138,7 +138,7 @@ fn checkpoints_with_wrong_sizes_are_refused() {
             assert!(line.contains("checkpoint"), "{key} = {value}: {line}");
         }
     }
-    // Found by the fuzzer: rows that are no whole number of vec4s.
+    // Found by the fuzzer: rows that are not a whole number of vec4s.
     edit("head_rows", "2");
     assert!(line(&resume).contains("checkpoint"));
     std::fs::write(&path, &good).unwrap();
@@ -170,7 +170,7 @@ fn damaged_configurations_are_refused() {
     }
 }
 
-/// Figures that are damaged make a page with what is left of them, and a damaged calibration cache is measured again.
+/// Damaged figures give a page with what is left of them, and a damaged calibration cache is measured again.
 #[test]
 fn damaged_figures_and_caches_are_put_up_with() {
     let out = trained("figures");
@@ -206,7 +206,7 @@ fn damaged_figures_and_caches_are_put_up_with() {
     }
 }
 
-/// Found by the fuzzer: a blank that is no ASCII after a size.
+/// Found by the fuzzer: a non-ASCII blank after a size.
 #[test]
 fn sizes_with_blanks_of_other_scripts_are_sizes_or_refused() {
     let config = file("blank.toml", "memory-budget = \"600MiB\u{2028}\"\nhidden = 0\n".as_bytes());
@@ -222,7 +222,7 @@ fn columns(csv: &str, horizon: u32) -> (Text, SeriesSpec) {
     (Text::given("table", csv), SeriesSpec { asked, horizon, difference: Default::default(), season: None, loss: Default::default() })
 }
 
-/// Found by reading: how many rows a horizon needs was counted up to.
+/// Found by reading the code: the rows that a horizon needs were counted one by one.
 #[test]
 fn a_horizon_of_billions_of_rows_is_refused_at_once() {
     let csv = file("short.csv", b"y\n1\n2\n4\n3\n");
@@ -239,7 +239,7 @@ fn a_horizon_of_billions_of_rows_is_refused_at_once() {
     assert!(begun.elapsed().as_secs() < 20);
 }
 
-/// A model of series whose statistics would make numbers that are not finite.
+/// A model of series whose statistics would produce non-finite numbers.
 #[test]
 fn models_of_series_with_wrong_statistics_are_refused() {
     let (text, wanted) = columns("y\n1\n2\n4\n3\n1\n2\n3\n1\n", 1);

@@ -1,4 +1,4 @@
-//! What somebody sees who tries the program for the first time: how a run ends, hints that can be pasted, tables that are asked about, pages by kind.
+//! What a first-time user sees: how a run ends, hints that can be pasted, questions about tables, pages by kind.
 
 use crate::cli::{file, folder, ok, refused, run, str};
 use crate::skip::lacks;
@@ -28,7 +28,7 @@ fn summary(run: &Path) -> Value {
     std::fs::read_to_string(run.join("summary.json")).unwrap().parse().unwrap()
 }
 
-/// Text that is learned by heart: drawn at random, so that what is trained on says nothing of what is held out.
+/// Random text that can only be memorised: the training part says nothing about the held-out part.
 fn memorable() -> PathBuf {
     let mut state = 1_u64;
     let mut draw = || {
@@ -49,7 +49,7 @@ fn a_text_falls_along_a_cosine_and_is_validated_at_an_interval_that_is_kept() {
     let rates: Vec<f64> =
         std::fs::read_to_string(out.join("metrics.jsonl")).unwrap().lines().filter_map(|l| l.parse::<Value>().unwrap()["learning_rate"].as_f64()).collect();
     assert!(rates[rates.len() - 1] < 0.1 * rates[0], "{rates:?}");
-    // Of a short text an interval is affordable, and a run that goes on keeps it.
+    // On a short text, validating at intervals is affordable, and a resumed run keeps the interval.
     let short = fresh("interval");
     let text = memorable();
     train(&short, &[str(&text), "--truncation=regular:64", "--batch=8", "--updates=200", "--sample=0"]);
@@ -69,19 +69,19 @@ fn a_run_that_overfits_ends_with_its_best_model() {
     let end = summary(&out);
     let best = end["best_update"].as_u64().unwrap();
     assert!(best < 400 && end["sample_update"] == best, "{end}");
-    // The hint can be pasted, and writes what the run has printed.
+    // The hint can be pasted, and writes the sample that the run printed.
     let hint = said.split('`').find(|part| part.starts_with("retrograd sample")).unwrap_or_else(|| panic!("{said}"));
     assert!(hint.ends_with("my out' --best") && said.contains(&format!("of update {best}")), "{said}");
     let pasted = format!("{} --length 60 --seed 3", hint.replacen("retrograd", &format!("'{}'", env!("CARGO_BIN_EXE_retrograd")), 1));
     let again = run(Command::new("sh").args(["-c", &pasted]));
     assert_eq!(crate::cli::text(&again.stdout).trim_end(), written.trim_end(), "{pasted}");
-    // Of 20 validations those are printed that tell something new.
+    // Of 20 validations only the informative ones are printed.
     let lines = said.lines().filter(|l| l.starts_with("validation: ")).count();
     let best_ones = said.lines().filter(|l| l.ends_with("the best so far")).count();
     assert_eq!(lines, best_ones + 1, "{said}");
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("the best model"), "the sample is told from the last");
-    // An early end names it too.
+    // An early stop names it too.
     let early = fresh("early");
     let [_, said] =
         train(&early, &[str(&text), "--hidden=48", "--updates=900", "--lr=0.01", "--schedule=constant", "--val-every=20", "--patience=3", "--sample=0"]);
@@ -109,7 +109,7 @@ fn tables_are_asked_about_and_can_be_texts() {
             refused(command, 2, if tables { &["looks like a table", "--target day", "--text"] } else { &["looks like a table", "--text"] });
         }
     }
-    // Each way out works.
+    // Each suggested way works.
     let (as_text, again) = (fresh("as text"), fresh("again"));
     train(&as_text, &[str(&csv), "--text", "--updates=2", "--quiet"]);
     assert_eq!(config(&as_text)["table-as-text"].as_bool(), Some(true));
@@ -166,7 +166,7 @@ fn pages_say_what_each_kind_of_run_is_about() {
     has(&b, &["Right labels", "Right answers", "by chance", "nats per label", "labels per second"], &["per symbol", "<h2>Samples"]);
     has(&c, &["Right answers", "nats per answer", "answers per second"], &["per symbol", "<h2>Samples"]);
     has(&d, &["rows per second", "Errors"], &["per symbol", "Right answers"]);
-    // Several kinds in one page are not held against each other.
+    // Several kinds on one page are not compared.
     let out = fresh("kinds.html");
     ok(&["report", str(&a), str(&b), str(&c), str(&d), "--out", str(&out)]);
     let all = std::fs::read_to_string(&out).unwrap();

@@ -1,4 +1,4 @@
-//! Both executors against PyTorch's nn.RNN and nn.Linear: fixtures that tests/parity/make.py has written.
+//! Both executors against PyTorch's nn.RNN and nn.Linear, by fixtures from tests/parity/make.py.
 
 use crate::devices::both;
 use retrograd::analysis::gradcheck::relative_error;
@@ -14,21 +14,21 @@ use std::collections::BTreeMap;
 /// Bound of norm(g - PyTorch's) / norm(PyTorch's), per tensor.
 const BOUND: f64 = 1e-4;
 
-/// Those that read numbers, with the mean squared and the mean absolute error.
+/// Fixtures with numeric inputs, with mean squared and mean absolute error.
 const NUMBERS: [&str; 2] = ["1-tanh-squared", "2-relu-absolute-no-bias"];
 
 const NAMES: [&str; 6] = ["1-tanh", "1-relu-no-bias", "2-tanh-no-bias", "2-relu", "3-tanh", "3-relu-no-bias"];
 
 struct Fixture {
     model: Model,
-    /// The expected gradients, flat as the parameters.
+    /// The expected gradients, flat like the parameters.
     gradients: Vec<f32>,
     /// T and B.
     steps: u32,
     lanes: u32,
     tokens: Vec<u32>,
     targets: Vec<u32>,
-    /// In their place `[T, B, D]` and `[T, B, V]`.
+    /// Instead of symbols, `[T, B, D]` and `[T, B, V]`.
     numbers: Vec<f32>,
     wanted: Vec<f32>,
     /// Per layer, `[B, Hp]`.
@@ -53,7 +53,7 @@ fn fixture(name: &str) -> Fixture {
     let [layers, _, hidden] = shape("h0")[..] else { panic!("{path}: h0") };
     let (activation, bias) = (if name.contains("tanh") { "tanh" } else { "relu" }, !name.contains("no-bias"));
     let metadata = || if dense { series_metadata(name, shape("numbers")[2], vocab) } else { text_metadata(vocab) };
-    // The model, and the gradients as if they were one, in this crate's form.
+    // The model, and the gradients in the form of a model, converted to this crate's layout.
     let read = |prefix: &str| {
         let config = serde_json::json!({
             "format": if dense { 2 } else { 1 }, "architecture": "rnn", "symbols": "characters", "hidden": hidden, "layers": layers, "activation": activation,
@@ -63,7 +63,7 @@ fn fixture(name: &str) -> Fixture {
         let mut container = Container { metadata, ..Container::default() };
         for full in file.names() {
             let Some(name) = full.strip_prefix(prefix).filter(|n| n.starts_with("rnn.") || n.starts_with("head.")) else { continue };
-            // Both biases have the gradient of their sum.
+            // Each of the two biases has the gradient of their sum.
             let numbers = if prefix == "grad." && name.contains("bias_hh") { vec![0.0; hidden] } else { floats(full) };
             container.tensors.insert(name.to_string(), (shape(full), numbers));
         }
@@ -92,7 +92,7 @@ fn text_metadata(vocab: usize) -> (String, String) {
     ("vocabulary".into(), serde_json::json!(vocabulary).to_string())
 }
 
-/// Columns without a scale: the fixtures' numbers are what the model reads.
+/// Columns with an identity scale: the model reads the fixtures' numbers as they are.
 fn series_metadata(name: &str, inputs: usize, outputs: usize) -> (String, String) {
     let names = |stem: &str, n: usize| (0..n).map(|i| format!("{stem}{i}")).collect::<Vec<_>>();
     let scales = |n: usize| vec![serde_json::json!({ "mean": 0.0, "deviation": 1.0 }); n];
@@ -155,7 +155,7 @@ fn losses_states_and_gradients_are_those_of_pytorch() {
     }
 }
 
-/// Step by step, on the CPU, as samples are drawn.
+/// Step by step, on the CPU, as in sampling.
 #[test]
 fn logits_are_those_of_pytorch() {
     for name in NAMES {
@@ -173,7 +173,7 @@ fn logits_are_those_of_pytorch() {
         }
         let error = state_error(&mut engine, &f);
         assert!(error <= BOUND, "{name}: the last state is off by {error:e}");
-        // Lanes from a state of zero, as the library gives them, one of them shorter, beside an engine that steps through all lanes.
+        // Lanes from a zero state, one of them shorter, as the library computes them, next to an engine that steps through all lanes.
         let sequences: Vec<Vec<u32>> = (0..lanes).map(|b| f.tokens.iter().skip(b).step_by(lanes).copied().collect()).collect();
         let first = &sequences[0];
         let batch = f.model.logits(&[&first[..], &sequences[1][..2]]).unwrap();
@@ -192,7 +192,7 @@ fn logits_are_those_of_pytorch() {
     }
 }
 
-/// The outputs `[V, B]` after a step that reads these, a lane each.
+/// The outputs `[V, B]` after a step that reads `tokens`, one per lane.
 fn step(engine: &mut Engine, tokens: &[u32]) -> Vec<f32> {
     let (places, lanes) = (*engine.inputs(), tokens.len());
     let mut words = vec![0; places.words() as usize];
@@ -201,7 +201,7 @@ fn step(engine: &mut Engine, tokens: &[u32]) -> Vec<f32> {
     engine.step(&SegmentInputs::sorted(words, &places, lanes)).unwrap()
 }
 
-/// The comparison sees a wrong gradient.
+/// The comparison detects a wrong gradient.
 #[test]
 fn a_planted_mistake_is_beyond_the_bound() {
     let f = fixture("1-tanh");

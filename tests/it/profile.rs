@@ -1,4 +1,4 @@
-//! The profile of an update, on each device and by each clock; and what is remembered of an adapter.
+//! The profile of an update, on each device and by each clock; and the calibration cache of an adapter.
 
 use crate::cli::{folder, retrograd, run, text};
 use crate::devices::{both, gpu, without_gpu};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 const UPDATES: u64 = 3;
 
-/// Parameters after some updates, as bits, and their profile if it was asked for.
+/// Parameters after some updates, as bits, and their profile if requested.
 fn train(device: &Device, profiled: bool) -> (Vec<u32>, Option<Profile>) {
     let settings = Settings::default().hidden(20).batch(4).truncation(Truncation::Regular(8)).val_fraction(0.0);
     let symbols = Arc::new(Symbols::new(Text::embedded(), Kind::Characters).unwrap());
@@ -26,7 +26,7 @@ fn train(device: &Device, profiled: bool) -> (Vec<u32>, Option<Profile>) {
     if profiled {
         trainer.engine.profile(false).unwrap();
     }
-    // Not measured any more.
+    // No longer measured.
     trainer.step().unwrap();
     let profile = trainer.engine.take_profile();
     assert!(trainer.engine.take_profile().is_none());
@@ -96,7 +96,7 @@ fn train_prints_a_profile_and_puts_it_into_the_summary() {
     assert_eq!(saved["profile"], *profile);
 }
 
-/// A calibration that is damaged, or of another adapter or version, is measured again, with a note; the new one is then remembered.
+/// A calibration that is damaged, or of another adapter or version, is measured again, with a note; the new one is then cached.
 #[test]
 fn a_calibration_that_does_not_fit_is_measured_again() {
     if without_gpu() {

@@ -1,10 +1,10 @@
-//! Bad input: commands, what they exit with, and the one line that they print, in `refused.txt`.
+//! Bad input: commands, their exit codes and the one line they print, listed in `refused.txt`.
 
 use crate::cli::{folder, retrograd, text};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Files that the commands name, by the words in braces.
+/// Files that the commands name, by their placeholder in braces.
 fn files() -> BTreeMap<&'static str, PathBuf> {
     let dir = folder("refused");
     let mut files = BTreeMap::from([("none", dir.join("none")), ("dir", dir.clone())]);
@@ -116,7 +116,7 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A command's words; double quotes hold words together, braces name files.
+/// Splits a command into words; double quotes group words, braces name files.
 fn words(line: &str, files: &BTreeMap<&'static str, PathBuf>) -> Vec<String> {
     let (mut words, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
     for c in line.chars() {
@@ -136,13 +136,13 @@ fn words(line: &str, files: &BTreeMap<&'static str, PathBuf>) -> Vec<String> {
     words.into_iter().map(named).collect()
 }
 
-/// What a command exits with and prints, with the names of files in braces again.
+/// Exit code and output of a command, with file names replaced by their placeholders.
 fn answer(command: &str, files: &BTreeMap<&'static str, PathBuf>) -> String {
     let words = words(command, files);
     let out = retrograd(&words.iter().map(String::as_str).collect::<Vec<_>>());
     let message = text(&out.stderr);
     assert!(!message.contains("panicked"), "{command}: {message}");
-    // Mesa's device-select layer complains by itself on machines without a desktop session.
+    // Mesa's device-select layer prints an error on machines without a desktop session.
     let lines: Vec<&str> = message.lines().filter(|l| l.starts_with("error: ") && !l.contains("XDG_RUNTIME_DIR")).collect();
     let mut line = lines.join(" // ").trim_start_matches("error: ").to_string();
     let mut paths: Vec<_> = files.iter().collect();
@@ -151,7 +151,7 @@ fn answer(command: &str, files: &BTreeMap<&'static str, PathBuf>) -> String {
     format!("{} {line}", out.status.code().unwrap_or(-1))
 }
 
-/// Flags that a message names, and where.
+/// Flags that a message names, with their positions.
 fn flags(message: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     for (at, _) in message.match_indices("--").filter(|(at, _)| *at == 0 || " `'(".contains(&message[at - 1..*at])) {
@@ -162,8 +162,8 @@ fn flags(message: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// The flags in what a command prints that it has not got: neither it, nor `train` or `eval` where the message
-/// speaks of them, nor the user, who gave it.
+/// The flags in a command's message that do not exist: not in that command, nor in `train` or `eval` where the message
+/// mentions them, nor among those the user gave.
 fn unknown_flags(command: &str, message: &str, helps: &mut BTreeMap<String, String>) -> Vec<String> {
     let name = command.split(' ').next().unwrap_or_default().to_string();
     let mut has = |name: &str, flag: &str| {
@@ -176,7 +176,7 @@ fn unknown_flags(command: &str, message: &str, helps: &mut BTreeMap<String, Stri
     unknown.map(|f| f.1.to_string()).collect()
 }
 
-/// Every command in the list is refused with the line below it. To see all lines as they are: `REFUSED=show cargo test --test it refused -- --nocapture`.
+/// Every command in the list is refused with the line below it. To print all current lines: `REFUSED=show cargo test --test it refused -- --nocapture`.
 #[test]
 fn bad_input_is_refused_in_one_line() {
     let (files, list) = (files(), include_str!("refused.txt"));

@@ -1,16 +1,16 @@
-//! Reports: the page of a run, of several, of damaged ones; samples on the way; event files.
+//! Reports: the page of one run, of several, of damaged ones; samples during training; event files.
 
 use crate::cli::{file, folder, refused, retrograd, text};
 use crate::skip::lacks;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// A small run in a folder of its own, and that folder.
+/// Trains a small run in a folder of its own, and returns that folder.
 fn trained(name: &str, more: &[&str]) -> PathBuf {
     bare(name, &[&["--val-every=20"], more].concat())
 }
 
-/// As [`trained`], validated only where that is asked for.
+/// Like [`trained`], but validated only on request.
 fn bare(name: &str, more: &[&str]) -> PathBuf {
     let out = folder("report").join(name);
     let base = ["train", "--hidden=8", "--batch=4", "--truncation=regular:8", "--updates=40", "--log-every=5", "--device=cpu"];
@@ -27,7 +27,7 @@ fn lines(run: &Path) -> Vec<Value> {
     std::fs::read_to_string(run.join("metrics.jsonl")).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect()
 }
 
-/// Nothing is fetched, nothing runs, nothing is drawn at a place that is none.
+/// Checks that a page fetches nothing, runs nothing, and draws nothing at invalid coordinates.
 fn sound(page: &str) {
     let wrong = ["<script", "NaN", "src=", "@import", "url(http", "<link", "\"inf\""];
     assert!(wrong.iter().all(|w| !page.contains(w)), "{:?}", wrong.iter().find(|w| page.contains(**w)));
@@ -58,13 +58,13 @@ fn a_run_ends_with_its_page() {
     parts.iter().for_each(|part| assert!(html.contains(part), "{part}"));
     let command = "retrograd train --batch 4 --device cpu --hidden 8 --log-every 5 --seed 3 --truncation regular:8 --updates 40 --val-every 20";
     assert!(html.contains(command), "{html}");
-    // The same page again from what the folder holds, and it is said that it was replaced.
+    // The same page again from the folder's files, with a note that it was replaced.
     let again = retrograd(&["report", out.to_str().unwrap()]);
     assert!(again.status.success() && text(&again.stdout).starts_with("replaced "), "{}", text(&again.stdout));
     assert!(page(&out) == html);
 }
 
-/// The command repeats the run: the same model, whatever the shell makes of odd names.
+/// The command on the page repeats the run: the same model, even with names that need shell quoting.
 #[test]
 fn the_command_of_the_page_repeats_the_run() {
     if lacks(cfg!(unix), "a shell and signals of Unix") {
@@ -109,7 +109,7 @@ fn hostile_and_damaged_metrics_make_a_page() {
     ] {
         assert!(html.contains(part), "{part}");
     }
-    // Whatever is missing but the configuration, there is a page that says so.
+    // If anything but the configuration is missing, there is still a page that says so.
     for name in ["metrics.jsonl", "summary.json", "plan.json", "report.html"] {
         std::fs::remove_file(out.join(name)).unwrap();
     }
@@ -118,7 +118,7 @@ fn hostile_and_damaged_metrics_make_a_page() {
     let html = page(&out);
     sound(&html);
     assert!(html.contains("No report of training is recorded") && html.contains("<code>retrograd plan</code>"), "{html}");
-    // A run of another version, and what is no run.
+    // A run of another version, and a folder that is no run.
     let config = std::fs::read_to_string(out.join("config.toml")).unwrap();
     std::fs::write(out.join("config.toml"), config.replace("format = 1", "format = 9")).unwrap();
     refused(&["report", out.to_str().unwrap()], 1, &["config.toml", "newer program (format 9"]);
@@ -140,7 +140,7 @@ fn several_runs_are_drawn_together() {
         assert!(html.contains(part), "{part}");
     }
     assert!(!html.contains(">batch<"), "what is the same in all is no difference");
-    // A report may be replaced, and that is said; another file may not.
+    // A report may be replaced, with a note; another file may not.
     assert!(text(&retrograd(&report).stdout).starts_with("replaced "));
     std::fs::write(&out, "my notes").unwrap();
     refused(&report, 2, &["together.html", "not a report", "--out"]);
@@ -171,7 +171,7 @@ fn clipped_updates_are_counted() {
     assert_eq!(counted("clamped", "--clip-value=0.1"), (None, None));
 }
 
-/// The framing is whole, and a run that goes on takes back what comes after.
+/// The framing is intact, and a resumed run takes back later events.
 #[test]
 fn event_files_are_written() {
     let out = trained("board", &["--tensorboard"]);
@@ -196,9 +196,9 @@ fn event_files_are_written() {
     let (first, second) = (records(&files[0]), records(&files[1]));
     assert!(has(&first[0], b"brain.Event:2") && has(&second[0], b"brain.Event:2"));
     assert!(has(&first[1], b"config") && !first.iter().any(|r| r.ends_with(&[0x3a, 2, 8, 1])));
-    // Step 41, a session log that starts.
+    // Step 41, the start of a session log.
     assert!(second[1].ends_with(&[0x10, 41, 0x3a, 2, 8, 1]), "{:?}", second[1]);
     assert!(first.iter().any(|r| has(r, b"loss/validation")) && second.iter().any(|r| has(r, b"sample")));
-    // It stays as it is, unless it is asked for.
+    // No event files unless requested.
     assert!(!folder("report").join("whole").join("tensorboard").exists());
 }

@@ -1,4 +1,4 @@
-//! Runs: what is in their folder, going on after an end of any kind, what is refused.
+//! Runs: the contents of their folder, resuming after any end, refusals.
 
 use crate::cli::{file, folder, refused, retrograd, run, text};
 use crate::devices::{names, without_gpu};
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A small model on the embedded text, into a folder of its own.
+/// Arguments for a small model on the embedded text, in a folder of its own.
 fn small<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec!["train", "--hidden=12", "--batch=4", "--sample=30", "--device=cpu", "--out", out];
     args.extend(more);
     if !more.iter().any(|a| a.starts_with("--truncation")) {
         args.push("--truncation=regular:16");
     }
-    // What is compared may go on to another goal, by which a schedule would end elsewhere.
+    // Compared runs may have different goals, where a schedule would end differently.
     if !more.iter().any(|a| a.starts_with("--schedule")) {
         args.push("--schedule=constant");
     }
@@ -35,7 +35,7 @@ fn lines(run: &Path) -> Vec<Value> {
     let lines = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let strip = |l: &str| {
         let mut v: Value = serde_json::from_str(l).unwrap();
-        // What depends on the clock.
+        // Fields that depend on the clock.
         v.as_object_mut().unwrap().retain(|k, _| k != "seconds" && k != "tokens_per_second");
         v
     };
@@ -49,7 +49,7 @@ fn same(a: &Path, b: &Path) {
     assert_eq!(lines(a), lines(b));
 }
 
-/// Starts, waits until a file of the run is there and some time more, and ends it by a signal; its exit code.
+/// Starts a command, waits until the run's file exists and some time more, and ends it with a signal; returns its exit code.
 fn stop(mut command: Command, run: &Path, signal: &str, after: Duration) -> Option<i32> {
     let mut child = command.current_dir(folder("cli")).stderr(Stdio::null()).spawn().unwrap();
     let start = Instant::now();
@@ -57,13 +57,13 @@ fn stop(mut command: Command, run: &Path, signal: &str, after: Duration) -> Opti
         std::thread::sleep(Duration::from_millis(5));
     }
     std::thread::sleep(after);
-    // The shell's own: there may be no other.
+    // The shell's builtin `kill`: there may be no other.
     let killed = Command::new("sh").args(["-c", &format!("kill {signal} {}", child.id())]).status();
     assert!(killed.unwrap().success());
     child.wait().unwrap().code()
 }
 
-/// Killed or interrupted several times and resumed, a run ends with the bytes of one that was not; likewise the same command twice.
+/// A run killed or interrupted several times and resumed ends with the same bytes as an undisturbed one; so does the same command run twice.
 #[test]
 fn interrupted_runs_end_with_the_same_bytes() {
     if lacks(cfg!(unix), "a shell and signals of Unix") || deaf() {
@@ -92,7 +92,7 @@ fn interrupted_runs_end_with_the_same_bytes() {
                     code
                 })
                 .collect();
-            // A fast machine may be done before the last signal.
+            // A fast machine may finish before the last signal.
             assert!(codes[0] == if signal == "-INT" { Some(130) } else { None }, "{name} {signal}: {codes:?}");
             let done = run(&mut command);
             assert!(done.status.success(), "{}", text(&done.stderr));
@@ -119,7 +119,7 @@ fn a_run_on_the_gpu_goes_on_with_the_same_bytes() {
     assert!(std::fs::read(whole.join("model.safetensors")).unwrap() == std::fs::read(part.join("model.safetensors")).unwrap());
 }
 
-/// Segments that are computed again, in half precision: going on gives the bytes of a run that was not interrupted, and not those of f32.
+/// Recomputed segments in half precision: a resumed run gives the bytes of an uninterrupted run, and not those of f32.
 #[test]
 fn a_history_in_half_precision_trains_and_goes_on() {
     let half = ["--stash=f16", "--truncation=regular:300", "--memory-budget=60KiB"];
@@ -178,7 +178,7 @@ fn early_stop_ends_when_validation_does_not_improve() {
     assert_eq!(validations.iter().copied().fold(f64::INFINITY, f64::min), summary["best_val_loss"].as_f64().unwrap());
 }
 
-/// What is wrong with a run's files is said, and nothing of the run is touched.
+/// Errors in a run's files are reported, and nothing in the run is touched.
 #[test]
 fn damaged_foreign_and_missing_files_are_refused() {
     let book = file("book.txt", "the quick brown fox jumps over the lazy dog\n".repeat(40).as_bytes());
@@ -206,7 +206,7 @@ fn damaged_foreign_and_missing_files_are_refused() {
     refused(&resume, 1, &["book.txt", "not the text", "checksum"]);
     std::fs::remove_file(&book).unwrap();
     refused(&resume, 1, &["book.txt", "cannot read", "new path"]);
-    // Where the text has moved to, its new path does.
+    // If the text has moved, its new path works.
     let moved = file("moved.txt", "the quick brown fox jumps over the lazy dog\n".repeat(40).as_bytes());
     let done = retrograd(&["train", moved.to_str().unwrap(), "--resume", path, "--updates=80", "--sample=0"]);
     assert!(done.status.success(), "{}", text(&done.stderr));
@@ -265,7 +265,7 @@ fn models_are_evaluated_and_sampled() {
     refused(&["eval", "/no/such/run", run], 1, &["/no/such/run"]);
 }
 
-/// The losses of sequences do not depend on the lanes, to the bit, and are those of each sequence alone.
+/// The losses of sequences are the same bits in any number of lanes, and equal those of each sequence alone.
 #[test]
 fn losses_of_sequences_do_not_depend_on_their_neighbours() {
     let all: Vec<String> =
@@ -294,7 +294,7 @@ fn losses_of_sequences_do_not_depend_on_their_neighbours() {
     }
 }
 
-/// The last good checkpoint stays when a disk is full; here a file-size limit takes its place.
+/// The last good checkpoint survives a full disk, here simulated by a file-size limit.
 #[test]
 fn a_full_disk_leaves_the_last_checkpoint() {
     if lacks(cfg!(unix), "a shell and signals of Unix") {
@@ -304,7 +304,7 @@ fn a_full_disk_leaves_the_last_checkpoint() {
     train(&out, &["--updates=50"]);
     let good = std::fs::read(out.join("checkpoint.safetensors")).unwrap();
     let script = format!("ulimit -f 4; exec '{}' train --resume '{}' --updates=90 --sample=0", env!("CARGO_BIN_EXE_retrograd"), out.display());
-    // A file that would pass the limit gives an error, not a signal.
+    // A file beyond the limit gives an error, not a signal.
     let done = run(Command::new("sh").args(["-c", &format!("trap '' XFSZ; {script}")]));
     let message = text(&done.stderr);
     assert!(done.status.code() == Some(1) && message.contains("cannot write") && message.contains("last good one is of update 50"), "{message}");
@@ -313,7 +313,7 @@ fn a_full_disk_leaves_the_last_checkpoint() {
     assert!(retrograd(&["train", "--resume", out.to_str().unwrap(), "--updates=90", "--sample=0"]).status.success());
 }
 
-/// A table, compare.json and a page, from the same weights and symbols for every strategy.
+/// A table, compare.json and a page, with the same weights and symbols for every strategy.
 #[test]
 fn strategies_are_compared() {
     let out = fresh("compare");
@@ -330,7 +330,7 @@ fn strategies_are_compared() {
         let of = |key: &str| s[key].as_f64().unwrap();
         let keys = ["seconds", "val_loss", "cosine", "relative_bias", "relative_spread", "bytes", "window_mean", "window_max"];
         assert!(keys.iter().all(|k| of(k).is_finite()) && !s["curve"].as_array().unwrap().is_empty());
-        // What is drawn spreads and has no bias that is seen; what is not has one, but for the full gradient.
+        // Random strategies have a spread and no visible bias; the others have a bias, except for the full gradient.
         let random = s["truncation"].as_str().unwrap().starts_with("random");
         assert_eq!(random, of("relative_spread") > 0.0);
         assert!(!random || of("relative_bias") < 2.0 * of("relative_bias_error"), "{s}");
@@ -345,7 +345,7 @@ fn strategies_are_compared() {
     refused(&["compare", "--val-fraction=0"], 2, &["--val-fraction"]);
 }
 
-/// Nobody may be there to read what is said: training goes on, and is saved.
+/// Standard error may be closed: training goes on and is saved.
 #[test]
 fn a_closed_standard_error_does_not_end_a_run() {
     if lacks(cfg!(target_os = "linux"), "/dev/full") {
@@ -361,7 +361,7 @@ fn a_closed_standard_error_does_not_end_a_run() {
     }
 }
 
-/// A run that can't begin leaves nothing behind, and one that was killed before its first checkpoint begins again.
+/// A run that can't start leaves nothing behind, and one killed before its first checkpoint starts again.
 #[test]
 fn runs_that_do_not_begin() {
     let out = fresh("no device");
@@ -380,7 +380,7 @@ fn runs_that_do_not_begin() {
     assert_eq!(serde_json::from_slice::<Value>(&again.stdout).unwrap()["updates"], 40, "{}", text(&again.stderr));
 }
 
-/// What is advised works.
+/// The advice works.
 #[test]
 fn a_run_of_an_earlier_version_says_how_to_go_on() {
     let (out, next) = (fresh("earlier"), fresh("earlier next"));

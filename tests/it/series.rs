@@ -1,4 +1,4 @@
-//! Numeric series: what tables are refused, what is read, wanted and held out, baselines, runs from a CSV file to forecasts.
+//! Numeric series: refused tables, inputs, targets and held-out rows, baselines, runs from a CSV file to forecasts.
 
 use crate::cli::{file, folder, refused, retrograd, text};
 use crate::devices::{both, cpu, without_gpu};
@@ -27,7 +27,7 @@ fn table(csv: &str, wanted: &SeriesSpec, fraction: f64) -> Table {
     Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), wanted, fraction).unwrap()
 }
 
-/// A numbered row of noise between -1 and 1, the same everywhere.
+/// The i-th noise value between -1 and 1, the same everywhere.
 fn noise(i: u64) -> f64 {
     let mut x = i.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -35,7 +35,7 @@ fn noise(i: u64) -> f64 {
     ((x ^ (x >> 31)) >> 11) as f64 / (1u64 << 52) as f64 - 1.0
 }
 
-/// Two columns: a wave of 12 rows with noise, and another that follows it by 3 rows.
+/// Two columns: a noisy wave with a period of 12 rows, and one that follows it by 3 rows.
 fn waves(rows: usize) -> String {
     let mut csv = "day,x,y\n".to_string();
     for i in 0..rows {
@@ -45,7 +45,7 @@ fn waves(rows: usize) -> String {
     csv
 }
 
-/// A table, the columns to forecast, more flags, the exit code, and words of the message.
+/// A table, the columns to forecast, more flags, the exit code, and parts of the message.
 type Refused<'a> = (&'a str, &'a str, &'a [&'a str], i32, &'a [&'a str]);
 
 #[test]
@@ -132,7 +132,7 @@ fn flags_that_contradict_each_other_are_refused() {
     refused(&["train", path, "--config", config.to_str().unwrap()], 1, &["line 1", "by target"]);
 }
 
-/// Row p is read at step p, and the targets of rows p + 1 to p + N are wanted, by the definition of scale.
+/// Row p is the input at step p, and the targets of rows p + 1 to p + N are predicted, scaled by definition.
 #[test]
 fn rows_are_read_and_wanted_in_the_scale_of_the_training_part() {
     let csv = "t,x,y\n0,1,10\n1,2,30\n2,4,20\n3,8,60\n4,16,50\n5,100,-70\n6,-100,900\n7,3,4\n";
@@ -147,7 +147,7 @@ fn rows_are_read_and_wanted_in_the_scale_of_the_training_part() {
             let mean = of.iter().sum::<f64>() / of.len() as f64;
             (mean, (of.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / of.len() as f64).sqrt())
         };
-        // What column j changes by over h rows, or is, over the training part.
+        // The changes of column j over h rows, or its values, in the training part.
         let changes = |j: usize, h: usize| -> Vec<f64> { (0..6 - h).map(|p| [x, y][j][p + h] - [x, y][j][p]).collect() };
         let of = |j: usize, h: usize, changed: bool| scale(&if changed { changes(j, h) } else { [x, y][j][..6].to_vec() });
         let (mut read, mut want) = ([0f32; 2], [0f32; 4]);
@@ -216,7 +216,7 @@ fn trained(device: &Device, table: &Arc<Table>, updates: u64) -> Trainer {
     trainer
 }
 
-/// What is held out is not seen in training: not by the scales, not as a target, not as an input.
+/// Training does not see held-out rows: not in the scales, not as targets, not as inputs.
 #[test]
 fn training_does_not_see_the_tail() {
     for (series, horizon) in [(None, 1), (None, 5), (Some("s"), 3)] {
@@ -224,7 +224,7 @@ fn training_does_not_see_the_tail() {
         let csv = |changed: bool| {
             let mut csv = "s,v,w\n".to_string();
             for i in 0..240 {
-                // Of either series the last tenth, and of a single one, begins after this row.
+                // The last tenth of either series, and of a single one, begins after this row.
                 let shift = if changed && i >= 216 { 1000.0 } else { 0.0 };
                 writeln!(csv, "{},{},{}", names(i), (i as f64 / 3.0).sin() + shift, noise(i as u64) - shift).unwrap();
             }
@@ -243,7 +243,7 @@ fn training_does_not_see_the_tail() {
     }
 }
 
-/// The mean loss of validation is that of the forecasts, made step by step and turned back into the units of the table.
+/// The mean validation loss is that of the forecasts, computed step by step and converted back into the table's units.
 #[test]
 fn validation_is_the_loss_of_the_forecasts() {
     for device in both() {
@@ -258,7 +258,7 @@ fn validation_is_the_loss_of_the_forecasts() {
                 assert_eq!(score.steps as usize, 60 - 3);
                 let own = score.loss(&table.series);
                 assert!((own - validated).abs() < 1e-4 * validated, "{device}, {loss:?}: {own} and {validated}");
-                // By the definition.
+                // By definition.
                 let rows = 239..296;
                 let truth = |p: usize, i: usize| table.sheet.target(i % 2).values[p + 1 + i / 2];
                 let squares: f64 = rows.clone().map(|p| (0..8).map(|i| (forecasts.at(p)[i] - truth(p, i)).powi(2)).sum::<f64>()).sum();
@@ -269,7 +269,7 @@ fn validation_is_the_loss_of_the_forecasts() {
     }
 }
 
-/// Long series are read in pieces, whose states have forgotten where they began.
+/// Long series are read in pieces, whose states have forgotten their start.
 #[test]
 fn pieces_of_long_series_forecast_alike() {
     let short = Arc::new(table(&waves(600), &wanted(asked(&["x"]), 2), 0.1));
@@ -298,7 +298,7 @@ fn run_on(csv: &Path, name: &str, more: &[&str]) -> (PathBuf, Value) {
     (out.clone(), json(&retrograd(&args)))
 }
 
-/// From a CSV file to forecasts, better than those that need no model; the figures of training are those of `eval`, and what is written those of both.
+/// From a CSV file to forecasts that beat those without a model; the figures of training match those of `eval`, and the written forecasts match both.
 #[test]
 fn from_a_file_to_forecasts() {
     let csv = file("waves.csv", waves(600).as_bytes());
@@ -324,7 +324,7 @@ fn from_a_file_to_forecasts() {
         assert!(page.contains(words), "{words}");
     }
     assert!(!page.contains("nats") && !page.contains("bits per symbol") && !page.contains("NaN"));
-    // The forecasts, of which those of the held-out rows have the error that was told.
+    // The forecasts; those of held-out rows have the reported error.
     let out = folder("series").join("forecasts.csv");
     let told = json(&retrograd(&["predict", run, "--json", "--out", out.to_str().unwrap()]));
     assert_eq!((&told["rows"], &told["future_rows"]), (&604.into(), &4.into()));
@@ -362,7 +362,7 @@ fn many_series_run() {
     assert_eq!(heads, ["name", "north", "north", "south", "south"]);
 }
 
-/// Stopped and resumed, begun again by its configuration, and from the weights of another run.
+/// Runs stopped and resumed, repeated from their configuration, and started from the weights of another run.
 #[test]
 fn runs_go_on_with_the_same_bytes() {
     let csv = file("resumed.csv", waves(400).as_bytes());

@@ -1,4 +1,4 @@
-//! The settings: one declaration each, of which flags, files, docs and checks are made.
+//! The settings: one declaration each, from which flags, files, docs and checks are made.
 
 use crate::cli::{retrograd, text};
 use rand::rngs::ChaCha8Rng;
@@ -14,7 +14,7 @@ use retrograd::trainer::{Corpus, Settings};
 use retrograd::{Activation, Bytes, Error, MemoryPlan, SampleOptions, Sampler, StashPrecision, Truncation};
 use std::sync::Arc;
 
-/// docs/settings.md, as the declarations have it.
+/// docs/settings.md, generated from the declarations.
 fn page() -> String {
     let mut out = String::from(
         "# Settings\n\nEach is a flag of `retrograd train`, a key of `config.toml`, and a field of `Settings` or `RunConfig` (with underscores). Those marked \
@@ -57,7 +57,7 @@ fn every_setting_is_a_flag_and_a_key() {
         assert!(help.contains(&format!("--{}", s.flag())), "{}", s.name);
         assert!(!s.help.is_empty() && !s.section.is_empty() && (s.form == Form::Switch) == s.value.is_empty(), "{}", s.name);
     }
-    // A file holds what it is given, whatever the kind of data.
+    // A file contains the given settings, for every kind of data.
     for kind in [DataKind::Text, DataKind::Task, DataKind::Labels, DataKind::Series] {
         let config = RunConfig::defaults(kind);
         let keys: Vec<String> = config.toml().unwrap().lines().filter_map(|l| Some(l.split_once(" = ")?.0.to_string())).collect();
@@ -65,7 +65,7 @@ fn every_setting_is_a_flag_and_a_key() {
     }
 }
 
-/// A number that is often at an edge.
+/// A random number, often an edge case.
 fn edge(rng: &mut ChaCha8Rng) -> u64 {
     match rng.random_range(0..8) {
         0 => 0,
@@ -94,7 +94,7 @@ fn any_truncation(rng: &mut ChaCha8Rng) -> Truncation {
 
 fn any_settings(rng: &mut ChaCha8Rng) -> Settings {
     let mut s = Settings::default();
-    // A few settings at a time, so that some get through all checks.
+    // Only a few settings at a time, so that some pass all checks.
     for _ in 0..rng.random_range(1..5) {
         match rng.random_range(0..22) {
             0 => s.hidden = edge(rng) as u32,
@@ -135,7 +135,7 @@ fn any_settings(rng: &mut ChaCha8Rng) -> Settings {
     s
 }
 
-/// No value of the public types of settings makes the library panic: an error that names a setting, or a result.
+/// No value of the public settings types makes the library panic: it returns an error that names a setting, or a result.
 #[test]
 fn random_settings_are_refused_or_taken_and_never_panic() {
     let mut rng = ChaCha8Rng::seed_from_u64(17);
@@ -167,7 +167,7 @@ fn random_settings_are_refused_or_taken_and_never_panic() {
     assert!(all.iter().all(|s| named.contains(s)), "{named:?}");
 }
 
-/// A word for a flag, seldom a right one.
+/// A random word for a flag, seldom a valid one.
 fn word(rng: &mut ChaCha8Rng, s: &Setting) -> String {
     const WORDS: [&str; 16] =
         ["", "0", "1", "7", "-1", "1e999", "nan", "\u{0}", "é", "a,b", "\"", "full", "regular:0", "recall:4,9", "18446744073709551615", "%d"];

@@ -1,4 +1,4 @@
-//! Every WGSL file against its Rust binding, and its translation to every language that a driver may want. Needs no GPU.
+//! Every WGSL file against its Rust binding, and its translation to every shading language that drivers use. Needs no GPU.
 
 use crate::cli::folder;
 use crate::skip::skip;
@@ -11,14 +11,14 @@ use retrograd::kernel::{self, Access, Argument, Kernel, Loads, Scalar, Tile, Var
 use retrograd::kernels::KERNELS;
 use std::process::Command;
 
-/// What WebGPU grants everywhere: bytes of workgroup memory, invocations of a workgroup, and storage bindings, of which Metal
-/// needs one for itself.
+/// WebGPU's guaranteed limits: bytes of workgroup memory, invocations per workgroup, and storage bindings, of which Metal
+/// reserves one.
 const WORKGROUP_BYTES: u32 = 16384;
 const INVOCATIONS: u32 = 256;
 const STORAGE_BINDINGS: usize = 7;
-/// Columns of the rows that the scans must hold within these limits.
+/// Row length that the scans must support within these limits.
 const HIDDEN: u32 = 256;
-/// One text that is handed to a device.
+/// One shader text as handed to a device.
 struct Shader {
     kernel: &'static Kernel,
     variant: Variant,
@@ -28,7 +28,7 @@ struct Shader {
     info: ModuleInfo,
 }
 
-/// All kernels, the tiled ones with every tile and way of loading that they take.
+/// All kernels, the tiled ones with every tile and way of loading they support.
 fn shaders() -> Vec<Shader> {
     KERNELS.iter().flat_map(|k| variants(k).into_iter().map(|v| parse(k, v))).collect()
 }
@@ -36,7 +36,7 @@ fn shaders() -> Vec<Shader> {
 fn variants(kernel: &Kernel) -> Vec<Variant> {
     let sliced = |loads: Loads, width| Tile::SLICED.map(|tile| Variant { tile, loads, width }).to_vec();
     match kernel.name {
-        // More lanes of so many columns would take more workgroup memory than WebGPU grants.
+        // More lanes of this many columns would take more workgroup memory than WebGPU guarantees.
         "scan_forward_held" | "scan_backward_held" => {
             let all = [0, 2].into_iter().flat_map(|blocks| sliced(Loads::Held(blocks), HIDDEN));
             return all.filter(|v| v.tile.rows() <= 2).collect();
@@ -59,7 +59,7 @@ fn parse(kernel: &'static Kernel, variant: Variant) -> Shader {
     let what =
         if kernel.tiled || kernel.name == "matmul_staged" { format!("{} {} {:?}", kernel.name, variant.tile, variant.loads) } else { kernel.name.to_string() };
     let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|e| panic!("{what}: {}", e.emit_to_string(&text)));
-    // Only what loads once for a subgroup may need more than WebGPU grants everywhere.
+    // Only kernels that load once per subgroup may need more than WebGPU guarantees.
     let mut validator = Validator::new(ValidationFlags::all(), if subgroups(variant) { Capabilities::SUBGROUP } else { Capabilities::empty() });
     if subgroups(variant) {
         validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
@@ -110,12 +110,11 @@ fn arguments_are_as_in_rust() {
     }
 }
 
-/// The texts with their overrides set as for rows of 256 columns: with the variant that a device of WebGPU's limits takes, and
-/// each form of the matmul.
+/// The texts with overrides set for rows of 256 columns: the variant chosen within WebGPU's limits, and each form of the matmul.
 fn specialized(shader: &Shader) -> Vec<(String, Module, ModuleInfo)> {
     let Shader { kernel, variant, what, module, info } = shader;
     let (scan, scan_loads) = (variant.tile, variant.loads);
-    // 32 rows of so many columns would take twice the workgroup memory that WebGPU grants.
+    // 32 rows of this many columns would take twice the workgroup memory that WebGPU guarantees.
     let hidden = if scan == Tile::T32x8 { HIDDEN / 2 } else { HIDDEN };
     let limits = kernel::Capabilities { scan, scan_loads, workgroup_bytes: WORKGROUP_BYTES, workgroup_invocations: INVOCATIONS, ..cpu::capabilities() };
     let variant = match kernel.name {
@@ -169,7 +168,7 @@ fn every_shader_translates() {
     }
 }
 
-/// What Vulkan drivers get is checked by its maker's own tool.
+/// The SPIR-V for Vulkan drivers passes Khronos' `spirv-val`.
 #[test]
 fn spirv_is_valid() {
     if Command::new("spirv-val").arg("--version").output().is_err() {
@@ -190,7 +189,7 @@ fn spirv_is_valid() {
         }
     }
     println!("{checked} modules");
-    // The tool does find mistakes.
+    // The tool detects mistakes.
     let path = folder("spirv").join("0.spv");
     let mut bytes = std::fs::read(&path).unwrap();
     let half = bytes.len() / 8 * 4;
@@ -199,12 +198,12 @@ fn spirv_is_valid() {
     assert!(!Command::new("spirv-val").arg(&path).output().unwrap().status.success());
 }
 
-/// For tests/webgpu.py: every text that is handed to a device, as JSON.
+/// For tests/webgpu.py: every shader text, as JSON.
 #[test]
 #[ignore = "writes what tests/webgpu.py asks a browser about"]
 fn texts_for_a_browser() {
     let of = |s: &Shader| {
-        // The standard asks for this line where subgroups are used; naga does without, and does not know it yet.
+        // The standard requires this line if subgroups are used; naga neither needs nor supports it yet.
         let enable = if subgroups(s.variant) { "enable subgroups;\n" } else { "" };
         serde_json::json!({"what": s.what, "text": enable.to_string() + &s.kernel.text(s.variant), "subgroups": subgroups(s.variant)})
     };
@@ -212,11 +211,11 @@ fn texts_for_a_browser() {
     std::fs::write(concat!(env!("CARGO_TARGET_TMPDIR"), "/shaders.json"), serde_json::to_vec(&all).unwrap()).unwrap();
 }
 
-/// A module to be translated; each translation gives its length.
+/// A module to translate; each translation returns its length.
 struct Target<'a> {
     module: &'a Module,
     info: &'a ModuleInfo,
-    /// Subgroup operations ask for newer versions.
+    /// Subgroup operations require newer language versions.
     subgroups: bool,
 }
 
@@ -278,7 +277,7 @@ fn every_file_is_used() {
         assert_eq!(path.extension().and_then(|e| e.to_str()), Some("wgsl"), "{}", path.display());
         let stem = path.file_stem().and_then(|s| s.to_str()).expect("a name in UTF-8").to_string();
         let text = std::fs::read_to_string(&path).expect("a readable shader");
-        // A kernel's file by this kernel, any other by some.
+        // A kernel's file must be used by that kernel, any other by some kernel.
         let own = KERNELS.iter().any(|k| k.name == stem);
         let mut users = KERNELS.iter().filter(|k| !own || k.name == stem);
         assert!(users.any(|k| k.source.contains(&text)), "{stem} is used by nothing");

@@ -1,4 +1,4 @@
-//! What a shell does to a program: signals that it ignores, full disks, arguments of any bytes, files cut short.
+//! The program under a shell: ignored signals, full disks, arguments of any bytes, truncated files.
 
 use crate::cli::{folder, retrograd, run, text};
 use crate::skip::deaf;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 const BINARY: &str = env!("CARGO_BIN_EXE_retrograd");
 const SMALL: &str = "--hidden 8 --batch 4 --truncation regular:16 --sample 0 --device cpu --quiet";
 
-/// A script of `sh`; `$R` is the program, `$O` a folder that is not there yet.
+/// Runs a script with `sh`; `$R` is the program, `$O` a folder that does not exist yet.
 fn sh(name: &str, script: &str) -> Output {
     let out = folder("shell").join(name);
     run(Command::new("sh").args(["-c", script]).env("R", BINARY).env("O", out).env("SMALL", SMALL))
@@ -23,7 +23,7 @@ fn trained(name: &str, more: &[&str]) -> std::path::PathBuf {
     out
 }
 
-/// Begins a long run under `how`, sends it a signal once it trains, and says whether it lives a while later; then ends it.
+/// Starts a long run under `how`, sends it a signal once it trains, and returns whether it is alive a while later; then ends it.
 fn survives(name: &str, how: &str, signal: &str) -> bool {
     let script = format!(
         "{how} & p=$!; n=0; until [ -e \"$O/checkpoint.safetensors\" ] || [ $n = 300 ]; do sleep 0.1; n=$((n+1)); done; kill -{signal} $p; \
@@ -43,7 +43,7 @@ fn a_signal_that_is_ignored_at_the_start_stays_ignored() {
     let train = "\"$R\" train --updates 900000 --save-every 5 --out \"$O\" $SMALL";
     assert!(survives("nohup", &format!("nohup {train} >/dev/null 2>&1"), "HUP"));
     assert!(survives("trap", &format!("(trap '' HUP; exec {train})"), "HUP"));
-    // `sh` without job control starts what is in the background with SIGINT ignored.
+    // `sh` without job control starts background processes with SIGINT ignored.
     assert!(survives("background", train, "INT"));
     assert!(!survives("hangup", train, "HUP"));
     assert!(!survives("term", &format!("(trap '' HUP INT; exec {train})"), "TERM"));
@@ -60,14 +60,14 @@ fn output_that_does_not_arrive_fails() {
     for command in [sample.as_str(), "man", "--help", "--version", "completions bash", "plan --json --device cpu --quiet", "train --help", &json, &eval] {
         let done = sh("unused", &format!("\"$R\" {command} >/dev/full"));
         let message = text(&done.stderr);
-        // A text of other symbols is refused for that; what counts is that it fails.
+        // A text with other symbols is refused for that reason; only the failure matters.
         assert!(done.status.code() == Some(1) && message.contains("error: ") && !message.contains("panicked"), "{command}: {:?} {message}", done.status);
         if command != eval {
             assert!(message.contains("cannot write standard output: No space left on device"), "{command}: {message}");
         }
     }
     assert!(Path::new(&format!("{name}-json/summary.json")).exists(), "what was trained is saved");
-    // Who closes the pipe has seen enough.
+    // A closed pipe is not an error.
     for command in [&sample, "man", "train --help"] {
         let done = sh("unused", &format!("{{ \"$R\" {command}; echo \"code $?\" >&2; }} | head -c 10 >/dev/null"));
         assert!(text(&done.stderr).ends_with("code 0\n"), "{command}: {}", text(&done.stderr));
@@ -124,7 +124,7 @@ fn a_torn_last_line_of_the_metrics_is_cut_off() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     let lines = std::fs::read_to_string(&metrics).unwrap();
     assert!(lines.lines().all(|l| serde_json::from_str::<serde_json::Value>(l).is_ok()), "{lines}");
-    // A configuration that was cut says what to do.
+    // The error for a truncated configuration says what to do.
     for (content, words) in [("", "give the config.toml of a run"), ("seed = 1\n", "put back the one that the run wrote")] {
         std::fs::write(run_folder.join("config.toml"), content).unwrap();
         let done = retrograd(&["train", "--resume", run_folder.to_str().unwrap()]);

@@ -1,20 +1,20 @@
-//! What is not tested here, and why: never in silence.
+//! Skipped tests, listed with their reasons.
 
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::panic::Location;
 use std::sync::Mutex;
 
-/// Says that the test which calls it, or a part of it, is not done here. scripts/test.sh names a file in RETROGRAD_SKIPPED and lists it at its end.
+/// Lists the calling test, or a part of it, as skipped. scripts/test.sh names a file in RETROGRAD_SKIPPED and prints it at the end.
 #[track_caller]
 pub(crate) fn skip(reason: &str) {
-    // Tests run in threads of their name, unless there is one thread alone.
+    // Tests run in threads named after them, unless there is only one thread.
     let thread = std::thread::current();
     let name = thread.name().filter(|n| *n != "main").map_or_else(|| Location::caller().to_string(), String::from);
     note(&name, reason);
 }
 
-/// Whether what the calling test needs is not there; then the test is listed.
+/// Whether a requirement of the calling test is missing; if so, lists the test.
 #[track_caller]
 pub(crate) fn lacks(there: bool, what: &str) -> bool {
     if !there {
@@ -23,8 +23,8 @@ pub(crate) fn lacks(there: bool, what: &str) -> bool {
     !there
 }
 
-/// Whether this process was started with SIGHUP or SIGINT ignored, as by `nohup` or in the background of a script, and so are all that it starts; then the
-/// calling test is listed.
+/// Whether this process was started with SIGHUP or SIGINT ignored, as by `nohup` or in the background of a script, which its children inherit; if so,
+/// lists the calling test.
 #[track_caller]
 pub(crate) fn deaf() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -33,26 +33,26 @@ pub(crate) fn deaf() -> bool {
     lacks(ignored & 0b11 == 0, "signals, which were ignored when the tests were started")
 }
 
-/// As [`skip`], of a test by name.
+/// Like [`skip`], for a test given by name.
 pub(crate) fn note(name: &str, reason: &str) {
     let line = format!("skipped: {name}: {reason}\n");
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    // Of many cases of a test, one line.
+    // One line, even if a test has many cases.
     if !SAID.lock().unwrap().insert(line.clone()) {
         return;
     }
     match std::env::var_os("RETROGRAD_SKIPPED") {
         Some(path) => {
             let file = std::fs::OpenOptions::new().append(true).create(true).open(&path);
-            // One write: tests append side by side.
+            // A single write: tests append concurrently.
             file.and_then(|mut f| f.write_all(line.as_bytes())).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         }
-        // Not by a macro, whose output the runner keeps to itself.
+        // Not a macro, whose output the test runner captures.
         None => std::io::stderr().write_all(line.as_bytes()).unwrap(),
     }
 }
 
-/// What attributes leave out: tests of other systems, and those that are run by hand. Lines above a test are read, in whatever order.
+/// Tests excluded by attributes: those for other systems, and those run by hand. Reads the lines above each test, in any order.
 fn left_out(module: &str, source: &str) -> Vec<(String, String)> {
     let (mut found, mut test, mut reason) = (Vec::new(), false, None);
     for line in source.lines().map(str::trim) {

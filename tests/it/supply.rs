@@ -1,14 +1,14 @@
-//! What the program is built of: licences, where crates come from, and which are there twice.
+//! The dependencies: licences, sources, and duplicate versions.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
-/// Licences that ask for no more than a notice. Of several that a crate offers, one must be among them.
+/// Licences that require no more than a notice. A crate must offer at least one of them.
 const LICENCES: [&str; 9] = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "ISC", "Unicode-3.0", "Zlib"];
 
-/// Crates that are linked in two versions, and who brings the older one; for every target.
+/// Crates linked in two versions, and the dependency that needs the older one; for every target.
 const TWICE: [(&str, &str); 16] = [
     ("bit-set", "fancy-regex under tokenizers has the older one"),
     ("bit-vec", "the same"),
@@ -38,7 +38,7 @@ fn metadata() -> Value {
     serde_json::from_slice(&out.stdout).unwrap()
 }
 
-/// The library alone brings nothing of a command line's.
+/// The library alone pulls in no crate of the command line.
 #[test]
 fn the_library_needs_no_crate_of_the_command_line() {
     let cargo = std::env::var("CARGO").unwrap_or("cargo".to_string());
@@ -55,7 +55,7 @@ fn the_library_needs_no_crate_of_the_command_line() {
     }
 }
 
-/// Whether what a crate offers (an SPDX expression, without nested parentheses beyond one level) can be taken under the list above.
+/// Whether a crate's licence (an SPDX expression, without nested parentheses beyond one level) is allowed by the list above.
 fn allowed(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ");
     expression.split(" AND ").all(|part| part.trim_matches(['(', ')']).split(" OR ").any(|licence| LICENCES.contains(&licence.trim_matches(['(', ')']))))

@@ -1,4 +1,4 @@
-//! Tables as people write them: times, numbers, headers, gaps; and what comes back in the same notation.
+//! Tables as people write them: times, numbers, headers, gaps; and output in the same notation.
 
 use crate::cli::{file, folder, refused, retrograd, text};
 use retrograd::data::{ColumnSpec, Difference, Missing, SeriesSpec, Sheet, Table, Text};
@@ -19,14 +19,14 @@ fn wanted(asked: ColumnSpec, difference: Difference) -> SeriesSpec {
     SeriesSpec { asked, horizon: 1, difference, season: None, loss: RegressionLoss::Squared }
 }
 
-/// A table of times and numbers that count on.
+/// A table of the given times and increasing numbers.
 fn dated(times: &[&str]) -> String {
     let mut csv = "t,y\n".to_string();
     times.iter().enumerate().for_each(|(i, t)| writeln!(csv, "\"{t}\",{}", i * i).unwrap());
     csv
 }
 
-/// Each is in the order of time; the first of the rows to come is written in the same notation.
+/// Each list is in order of time; the first future row is written in the same notation.
 #[test]
 fn times_in_many_notations() {
     let cases: &[(&[&str], Option<&str>)] = &[
@@ -56,7 +56,7 @@ fn times_in_many_notations() {
         let sheet = read(&dated(times), &asked(true)).unwrap_or_else(|e| panic!("{times:?}: {e}"));
         assert_eq!((&sheet.times[..], sheet.notes.len()), (&times.iter().map(|t| (*t).to_string()).collect::<Vec<_>>()[..], 0), "{:?}", sheet.notes);
         assert_eq!(sheet.times_to_come(0, 1).map(|t| t[0].clone()).as_deref(), *next, "{times:?}");
-        // The newest row first: the same series.
+        // Newest row first: the same series.
         let turned: Vec<&str> = times.iter().rev().copied().collect();
         let sheet = read(&dated(&turned), &asked(true)).unwrap_or_else(|e| panic!("{turned:?}: {e}"));
         assert_eq!(sheet.times.iter().collect::<Vec<_>>(), *times);
@@ -66,7 +66,7 @@ fn times_in_many_notations() {
     }
 }
 
-/// The hour that clocks repeat in autumn, in steps of an hour and of half an hour.
+/// The hour that clocks repeat in autumn, in hourly and half-hourly steps.
 #[test]
 fn summer_time_ends() {
     let hours = ["2015-10-25 00:00", "2015-10-25 01:00", "2015-10-25 02:00", "2015-10-25 02:00", "2015-10-25 03:00"];
@@ -85,7 +85,7 @@ fn summer_time_ends() {
     }
 }
 
-/// What can't be told is asked about, and the flag that the message names tells.
+/// Ambiguous dates are asked about, and the flag that the message names resolves them.
 #[test]
 fn days_and_months_are_told_apart_or_asked_about() {
     let e = read(&dated(&["01/02/2018", "01/03/2018", "01/04/2018"]), &asked(true)).unwrap_err();
@@ -94,7 +94,7 @@ fn days_and_months_are_told_apart_or_asked_about() {
         let sheet = read(&dated(&["01/02/2018", "01/03/2018", "01/04/2018"]), &ColumnSpec { time_format: Some(format.into()), ..asked(true) }).unwrap();
         assert_eq!(sheet.times_to_come(0, 1).unwrap(), [next]);
     }
-    // A series that goes on over the end of a month tells by its order.
+    // A series that continues over the end of a month is resolved by its order.
     assert!(read(&dated(&["11/01/2018", "12/01/2018", "01/02/2018"]), &asked(true)).is_ok());
     let e = read(&dated(&["2018-01-01", "2018-01-02", "02.01.2018 x"]), &asked(true)).unwrap_err();
     assert!(e.contains("line 4") && e.contains("in no notation of time that is known"), "{e}");
@@ -102,7 +102,7 @@ fn days_and_months_are_told_apart_or_asked_about() {
     assert!(e.contains("line 5") && e.contains("\"1949-Feb\" after \"1949-Dec\" in line 4") && e.contains("as a time, not as text"), "{e}");
 }
 
-/// What tables of spreadsheets and of other programs have in them: a table, its column y, and a word of each note.
+/// Tables as exported by spreadsheets and other programs: a table, its column y, and a word of each note.
 #[test]
 fn tables_as_programs_write_them() {
     let nan = f64::NAN;
@@ -132,7 +132,7 @@ fn tables_as_programs_write_them() {
         assert!(found.len() == values.len() && found.iter().zip(*values).all(|(a, b)| a == b || a.is_nan() && b.is_nan()), "{csv:?}: {found:?}");
         assert!(sheet.notes.len() == notes.len() && sheet.notes.iter().zip(*notes).all(|(n, words)| n.contains(words)), "{csv:?}: {:?}", sheet.notes);
     }
-    // Columns that are not used may be called alike, hold text, and be left out by name.
+    // Unused columns may share a name, hold text, and be excluded by name.
     let csv = "t,y,flag,flag,note\n1,1,a,b,x\n2,2,a,b,\"x\ny\"\n";
     for ask in [ColumnSpec { features: Some(vec!["y".into()]), ..asked(true) }, ColumnSpec { ignored: vec!["flag".into(), "note".into()], ..asked(true) }] {
         let sheet = read(csv, &ask).unwrap();
@@ -143,7 +143,7 @@ fn tables_as_programs_write_them() {
     }
 }
 
-/// Messages are of one line's length, whatever the file holds.
+/// Messages are at most one line long, whatever the file contains.
 #[test]
 fn messages_quote_a_line_at_most() {
     let long = "x".repeat(30_000);
@@ -163,7 +163,7 @@ fn messages_quote_a_line_at_most() {
     }
 }
 
-/// Naive forecasts, the base of changes and what is wanted come from cells of the file, whatever empty ones are filled with.
+/// Naive forecasts, the base of changes and targets come from cells of the file, whatever fills the empty ones.
 #[test]
 fn what_fills_gaps_is_never_taken_for_known() {
     let mut csv = "t,y\n".to_string();
@@ -191,10 +191,10 @@ fn what_fills_gaps_is_never_taken_for_known() {
         };
         assert_eq!((read(&zero), read(&mean)), (read(&previous), read(&previous)), "{p}");
     }
-    // A season is forecast from the last one in which the row was known.
+    // A seasonal forecast uses the last season in which the row was known.
     assert_eq!(baseline(&zero, Method::Seasonal, 36, 1, 0), Some(1001.0), "row 33 is empty, row 29 is not");
     assert_eq!(zero.series.means, previous.series.means);
-    // A season is found alike.
+    // The same season is found.
     let found = |missing| {
         Table::fit(read(&csv, &ColumnSpec { missing, ..asked(true) }).unwrap(), &wanted(ColumnSpec { missing, ..asked(true) }, Difference::None), 0.0)
             .unwrap()
@@ -204,7 +204,7 @@ fn what_fills_gaps_is_never_taken_for_known() {
     assert_eq!([Missing::Previous, Missing::Zero, Missing::Mean].map(found), [Some(4); 3]);
 }
 
-/// A straight line, in whole numbers and in tenths, that falls, and by a feature that never changes.
+/// Straight lines: in whole numbers and in tenths, falling, and with a constant feature.
 #[test]
 fn what_never_changes_is_data_too() {
     let line = |step: f64| (0..60).fold("t,y,same\n".to_string(), |csv, i| csv + &format!("{i},{},7\n", f64::from(i) * step));
@@ -225,7 +225,7 @@ fn what_never_changes_is_data_too() {
     }
 }
 
-/// A series too short to hold something out of is left out where others are not, and said.
+/// A series too short to hold anything out is skipped if others are long enough, with a note.
 #[test]
 fn short_series_are_left_out() {
     let mut csv = "s,t,y\n".to_string();
@@ -249,7 +249,7 @@ fn train(csv: &Path, name: &str, more: &[&str]) -> (String, String) {
     (out, text(&found.stderr))
 }
 
-/// A model of one file reads another one: with a gap, another character between cells and before fractions, and rows the other way round.
+/// A model of one file reads another: with a gap, other separators for cells and decimals, and rows in reverse order.
 #[test]
 fn a_model_reads_other_files_of_its_columns() {
     let rows = |f: &dyn Fn(u32, f64) -> String| (0..80).map(|i| f(i, (f64::from(i) / 4.0).sin() + 2.0)).collect::<Vec<_>>();
@@ -281,14 +281,14 @@ fn a_model_reads_other_files_of_its_columns() {
     refused(&["eval", &run, lone.to_str().unwrap()], 1, &["has 1 row", "need 2", "give more rows"]);
     let without = file("tables without.csv", b"t,z\n1,2\n");
     refused(&["predict", &run, without.to_str().unwrap()], 1, &["no column \"y\", which the model needs", "t, z"]);
-    // Another season than the model's, which the report and the next run then have.
+    // A season other than the model's, which the report and the next run then use.
     let (from, said) = train(&plain, "from", &["--time=t", "--season=7", "--from", &run]);
     assert!(said.contains("season of 7 rows"), "{said}");
     let eval = text(&retrograd(&["eval", &from]).stdout);
     assert!(eval.contains("season of 7 rows"), "{eval}");
 }
 
-/// A run on a table that had to be asked about keeps what it was told.
+/// A run on an ambiguous table keeps the answers it was given.
 #[test]
 fn what_was_told_is_kept() {
     let csv = (1..=12).fold("t;y\n".to_string(), |csv, i| csv + &format!("01/{i:02}/2018;1.{:03}\n", i * 11));

@@ -1,4 +1,4 @@
-//! Synthetic tasks: what is scored, gradients and N, right answers, runs, what is refused.
+//! Synthetic tasks: scored steps, gradients and N, right answers, runs, refusals.
 
 use crate::cli::{folder, refused, retrograd, text};
 use crate::devices::{both, cpu};
@@ -31,7 +31,7 @@ fn sequences(task: SyntheticTask, count: u64) -> Sequences {
     Sequences::asked(symbols(task, count), task.steps(), task.answers()).unwrap()
 }
 
-/// By sequence: what is read, the targets and weights of its steps, by the definition of the task's text.
+/// Per sequence: the inputs, targets and weights of its steps, by the definition of the task's text.
 fn expected(task: SyntheticTask, count: u64) -> Vec<(Vec<u32>, Vec<u32>, Vec<f64>)> {
     let (symbols, steps, answers) = (symbols(task, count), task.steps() as usize, task.answers() as usize);
     let mut all = vec![0; symbols.len() as usize];
@@ -58,7 +58,7 @@ fn the_asked_steps_alone_are_scored_against_the_answers() {
             assert!(items.iter().any(|i| i.from + task.steps() == steps), "a window ends with a sequence");
             let places = InputLayout::new(&Config::symbols(task.vocabulary()), steps * lanes);
             let edges = |_: usize, d: std::ops::Range<u32>| vec![Edge { xi: 1.0, scored: true }; d.len()];
-            // In two segments, cut where it hurts.
+            // In two segments, cut at the worst place.
             let cut = steps - 4;
             let words = [0..cut, cut..steps].map(|r| all.inputs(&packing, w, &places, r, edges).unwrap().words);
             let at = |place: u32, t: u32, lane: u32| {
@@ -96,7 +96,7 @@ fn whole_sequences_are_held_out() {
     assert!(held.is_some_and(|h| h.list().len() == 5 && h.scored() == 50 && h.asks()));
 }
 
-/// The reference, sequence by sequence; cut before every step whose number `tau` divides.
+/// The reference, sequence by sequence, cut before every step whose number is a multiple of `tau`.
 fn by_hand(task: SyntheticTask, count: u64, config: &Config, flat: &[f32], tau: usize) -> (f64, Vec<Vec<f64>>) {
     let net = Net::symbols(config.outputs() as usize, config.hidden as usize, config.layers as usize);
     let params = config.tensors().iter().map(|t| t.extract(flat).iter().map(|&x| f64::from(x)).collect()).collect();
@@ -155,14 +155,14 @@ fn a_trainer_counts_answers() {
     let mut trainer = Trainer::new(&cpu(), Corpus::new(symbols(COPY, 6), layout, &settings).unwrap(), settings).unwrap();
     let (config, flat) = (trainer.engine.config, trainer.engine.parameters().unwrap());
     trainer.step().unwrap();
-    // 23 steps, 2 sequences in a lane: all are one window.
+    // 23 steps, 2 sequences per lane: a single window.
     assert_eq!((trainer.tokens(), trainer.at_epoch_end()), (60, true));
     let (loss, _) = by_hand(COPY, 6, &config, &flat, 1000);
     let metrics = trainer.metrics().unwrap().unwrap();
     assert!((f64::from(metrics.loss) - loss).abs() <= 1e-5 * loss, "{} and {loss}", metrics.loss);
 }
 
-/// A net that keeps the cue: a unit each, added to for ever; distractors and the mark add nothing. Above it, perhaps, a layer that copies.
+/// A net that keeps the cue: one unit per cue symbol, summed up forever; distractors and the mark add nothing. Optionally a second layer copies it.
 fn keeper(layers: u32, bias: Option<f32>) -> (Config, Vec<f32>) {
     let config = Config { hidden: 3, layers, activation: Activation::Identity, bias: bias.is_some(), ..Config::symbols(RECALL.vocabulary()) };
     let mut flat = vec![0.0; config.elements() as usize];
@@ -171,7 +171,7 @@ fn keeper(layers: u32, bias: Option<f32>) -> (Config, Vec<f32>) {
         let matrix: Vec<f32> = (0..tensor.rows).flat_map(|i| (0..tensor.cols).map(move |j| unit(i, j))).collect();
         match tensor.name.as_str() {
             "w_hh.1" | "b_h.0" | "b_h.1" => {}
-            // For the first answer.
+            // In favour of the first answer.
             "b_y" => tensor.insert(&mut flat, &[&[bias.unwrap()][..], &[0.0; 6]].concat()),
             _ => tensor.insert(&mut flat, &matrix),
         }
@@ -208,7 +208,7 @@ fn fresh(name: &str) -> PathBuf {
     folder("tasks").join(name)
 }
 
-/// A small run on a task; its summary.
+/// Trains a small run on a task; returns its summary.
 fn train(out: &Path, more: &[&str]) -> Value {
     let args = ["train", "--hidden=16", "--batch=8", "--device=cpu", "--json", "--out", out.to_str().unwrap()];
     let done = retrograd(&[&args[..], more].concat());
@@ -275,7 +275,7 @@ fn a_run_on_a_task_goes_on_with_the_same_bytes() {
     }
     let accuracies = |run: &Path| validations(run).iter().map(|l| l["val_accuracy"].clone()).collect::<Vec<_>>();
     assert_eq!((accuracies(&whole), accuracies(&whole).len()), (accuracies(&part), 3));
-    // Sequences that are not the same any more are noticed.
+    // Changed sequences are detected.
     let config = part.join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace("examples = 300", "examples = 301")).unwrap();

@@ -1,4 +1,4 @@
-//! Texts as people have them: line ends, marks, encodings, pipes; and what other programs do to them meanwhile.
+//! Texts as people have them: line ends, byte order marks, encodings, pipes; and other programs changing them during a run.
 
 use crate::cli::{folder, retrograd, run, text};
 use crate::skip::{lacks, skip};
@@ -55,7 +55,7 @@ fn eval(model: &Path, book: &Path, more: &[&str]) -> Value {
     serde_json::from_slice(&out.stdout).unwrap()
 }
 
-/// With something on standard input.
+/// Runs a command with `input` on standard input.
 fn fed(args: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_retrograd"));
     let mut child = command.args(args).current_dir(folder("cli")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -107,7 +107,7 @@ fn a_mark_is_skipped_in_every_file() {
     assert!(labels("plain labels", &names) == labels("marked labels", &marked(&names)));
 }
 
-/// The command that a message names makes a text of the file, where the program that it needs is there.
+/// The command that a message names converts the file to text, if the program it needs is installed.
 #[test]
 fn what_is_no_text_is_named_with_the_command_that_mends_it() {
     if lacks(cfg!(unix), "a shell and signals of Unix") {
@@ -153,7 +153,7 @@ fn what_is_no_text_is_named_with_the_command_that_mends_it() {
         assert!(made.trim_start_matches('\u{feff}') == lf, "{command}");
         std::fs::remove_file(to).unwrap();
     }
-    // What is given already is never advised, nor what can't be.
+    // The advice never repeats what was given, or suggests what can't work.
     let latin = folder("texts").join("it's latin.txt");
     for more in [&["--label-column=1", "--bytes"][..], &["--label-column=1"], &["--target=a"]] {
         let message = refused(&[&["train", str(&latin)], more].concat(), 1);
@@ -179,7 +179,7 @@ fn pipes_and_standard_input_are_texts() {
             assert_eq!(&found["loss"], loss, "{name}");
         }
     }
-    // It can't be found again, and is asked for; given again, the run goes on as the other does.
+    // A pipe can't be found again, so the text is asked for; once given, the run continues like the other.
     let on = |run: &Path, more: &[&str]| {
         [&["train"], more, &["--resume", str(run), "--updates=9", "--sample=0", "--quiet"]].concat().into_iter().map(String::from).collect::<Vec<_>>()
     };
@@ -209,7 +209,7 @@ fn a_path_may_be_of_any_bytes() {
     assert!(message.contains(r"gzip -dc $'") && message.contains(r"caf\xe9 \'\x0a.txt'"), "{message}");
 }
 
-/// A model file says what its sequences are; flags say otherwise; a file without that word is of a stream.
+/// A model file says what its sequences are; flags override it; a file without that word is of a stream.
 #[test]
 fn a_model_file_knows_its_sequences() {
     let path = file("sequences.txt", book());
@@ -232,13 +232,13 @@ fn a_model_file_knows_its_sequences() {
     }
     let stream = from("from stream", &model, &["--stream"]);
     assert!(!stream.1 && stream.0 != as_lines.0);
-    // Exported and imported, it still does.
+    // It still does after export and import.
     let (exported, back) = (folder("texts").join("exported.safetensors"), fresh("back"));
     let _ = std::fs::remove_file(&exported);
     ok(&["export", str(&lines), str(&exported)]);
     ok(&["import", str(&exported), str(&back)]);
     assert_eq!(eval(&back, &path, &[])["loss"], of_run["loss"]);
-    // A stream's file has no more in it than it always had.
+    // A stream's file contains no more than it always did.
     let plain = std::fs::read(trained("stream", &path, &[]).join("model.safetensors")).unwrap();
     assert!(!text(&plain).contains("sequences"));
 }
@@ -269,7 +269,7 @@ fn unknown_characters_are_counted_and_can_be_learned() {
     assert!(said.contains("2 new symbols: the model of --from now knows 33"), "{said}");
     assert!(eval(&learned, &other, &[])["loss"].as_f64().unwrap().is_finite());
     ok(&["train", "--resume", str(&learned), "--updates=4", "--sample=0", "--quiet"]);
-    // The prompt likewise.
+    // The prompt takes escapes, and the same options for unknown characters.
     let sample = |more: &[&str]| text(&ok(&[&["sample", str(&run), "--length=5"], more].concat()).stdout);
     assert!(sample(&["--prompt", r"Line 3\nLine"]).starts_with("Line 3\nLine"));
     assert!(refused(&["sample", str(&run), "--prompt", r"a\q"], 2).contains(r"\q is unknown"));
@@ -296,7 +296,7 @@ fn models_of_every_kind_are_imported() {
     }
 }
 
-/// A run whose text is written anew with the same bytes goes on; one whose text is cut short ends with one line, and is saved.
+/// A run continues if its text is rewritten with the same bytes; if the text is cut short, the run ends with one line and is saved.
 #[test]
 #[cfg(unix)]
 fn a_text_that_is_cut_short_ends_the_run_with_a_line() {
@@ -329,7 +329,7 @@ fn a_text_that_is_cut_short_ends_the_run_with_a_line() {
     std::fs::write(&path, &content).unwrap();
     let update: u64 = lines[0].split("saved after update ").nth(1).unwrap().split(';').next().unwrap().parse().unwrap();
     ok(&["train", "--resume", str(&out), "--updates", &(update + 2).to_string(), "--sample=0", "--quiet"]);
-    // An evaluation too.
+    // An evaluation works too.
     let model = fresh("cut model.safetensors");
     std::fs::copy(out.join("model.safetensors"), &model).unwrap();
     assert!(eval(&model, &path, &[])["loss"].is_number());

@@ -1,4 +1,4 @@
-//! Tokens: text as a tokenizer cuts it, runs on it, text from it.
+//! Tokens: tokenized text, runs on it, text from it.
 
 use crate::cli::{file, folder, retrograd, text};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ fn str(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A command that must be refused in one line with these words.
+/// Checks that a command is refused in one line with these words.
 fn refused(args: &[&str], words: &[&str]) {
     let done = retrograd(args);
     let message = text(&done.stderr);
@@ -15,7 +15,7 @@ fn refused(args: &[&str], words: &[&str]) {
     words.iter().for_each(|w| assert!(message.contains(w), "{args:?}: {message:?} lacks {w:?}"));
 }
 
-/// A text of its own for each test: one that is mapped must not be written again.
+/// A separate text for each test: one in use must not be rewritten.
 fn book(name: &str) -> PathBuf {
     file(&format!("tokens {name}.txt"), "she sells sea shells on the sea shore, né à Zürich → 🦀,\nand so she does\n".repeat(80).as_bytes())
 }
@@ -55,7 +55,7 @@ mod with {
         ok(args)[0].parse().expect("one JSON object")
     }
 
-    /// The 256 bytes, and so many tokens more that English is made of: what lies beyond ASCII is several tokens a character.
+    /// The 256 bytes, and `more` tokens for common English: a character beyond ASCII is several tokens.
     fn bytes_and(more: usize) -> String {
         let mut tokenizer = tokenizers::Tokenizer::new(BPE::default());
         tokenizer.with_pre_tokenizer(Some(ByteLevel::new(false, true, true))).with_decoder(Some(ByteLevel::default()));
@@ -64,7 +64,7 @@ mod with {
         tokenizer.to_string(true).unwrap()
     }
 
-    /// Whole words in lower case; the file wants texts cut to 5 tokens and padded to 40, which nobody who trains does.
+    /// Whole words in lower case; the file asks to cut texts to 5 tokens and pad them to 40, which training must ignore.
     fn words(names: &[&str]) -> String {
         let vocab: serde_json::Map<String, Value> = names.iter().enumerate().map(|(i, w)| ((*w).to_string(), i.into())).collect();
         json!({
@@ -80,7 +80,7 @@ mod with {
         Vocabulary::tokens(Tokenizer::new(json).unwrap())
     }
 
-    /// What a writer makes of symbols, one at a time: each piece is UTF-8 of its own.
+    /// Output of a writer for symbols given one at a time; each piece is valid UTF-8.
     fn written(vocabulary: &Vocabulary, symbols: &[u32]) -> String {
         let (mut writer, mut all) = (vocabulary.writer(&[]), String::new());
         for &s in symbols {
@@ -100,7 +100,7 @@ mod with {
         let ids = v.encode(content).unwrap();
         assert!(v.kind() == Kind::Tokens && v.len() == 296 && ids.len() > content.chars().count());
         assert_eq!(written(&v, &ids), content);
-        // Any tokens at all, as a model of little training draws them: the same as all of them at once.
+        // Arbitrary tokens, as a barely trained model samples them: the same as decoding them all at once.
         let mut x = 1u32;
         for _ in 0..200 {
             let ids: Vec<u32> = (0..30)
@@ -176,7 +176,7 @@ mod with {
         let [_, said] = train(&whole, &[str(&book), "--tokens", str(&tokenizer), "--updates=30", "--schedule=constant"]);
         assert!(said.contains("316 symbols") && said.contains("tokens/s") && said.contains("bits per byte") && !said.contains("note: the tokenizer"), "{said}");
         train(&part, &[str(&book), "--tokens", str(&tokenizer), "--updates=13", "--schedule=constant"]);
-        // The tokenizer has moved; then it is another one.
+        // The tokenizer has moved; then a different one is given.
         let moved = file("moved.json", bytes_and(60).as_bytes());
         std::fs::remove_file(&tokenizer).unwrap();
         let on = ["train", "--resume", str(&part), "--updates=30", "--sample=0", "--quiet"];
@@ -185,7 +185,7 @@ mod with {
         refused(&[&on[..], &["--tokens", str(&other)]].concat(), &["other.json", "not the tokenizer", "--tokens"]);
         ok(&[&on[..], &["--tokens", str(&moved)]].concat());
         assert!(same(&whole, &part), "going on gives the same bytes");
-        // The model knows its tokens by itself.
+        // The model contains its tokenizer.
         std::fs::remove_file(&moved).unwrap();
         let model = whole.join("model.safetensors");
         let found = json_of(&["eval", str(&model), str(&book), "--device=cpu", "--json", "--quiet"]);
@@ -209,7 +209,7 @@ mod with {
         assert!(std::fs::read(imported.join("model.safetensors")).unwrap() == std::fs::read(&model).unwrap());
         let [plan, _] = ok(&["plan", str(&book), "--from", str(&whole), "--device=cpu"]);
         assert!(!plan.is_empty());
-        // And so does whoever begins with it.
+        // So does a run that starts from it.
         let (one, two) = (fresh("one"), fresh("two"));
         let from = |out: &Path, n| train(out, &[str(&book), "--from", str(&model), "--schedule=constant", n]);
         from(&one, "--updates=8");
@@ -261,7 +261,7 @@ mod with {
         refused(&["train", "--task=copy:3", "--tokens", str(&tokenizer)], &["--tokens", "--task"]);
         refused(&["train", str(&book), "--label-column=1", "--tokens", str(&tokenizer)], &["--tokens", "--label-column"]);
         assert!(!fresh("refused").exists(), "nothing is left");
-        // A model file whose tokenizer was taken out.
+        // A model file with its tokenizer removed.
         let v = vocabulary(good);
         let codec = retrograd::Codec::Text(v.clone());
         let config = retrograd::Config { hidden: 2, ..retrograd::Config::symbols(v.len()) };
@@ -279,7 +279,7 @@ mod with {
         container.metadata.remove("tokenizer");
         assert!(retrograd::Model::from_container(container).unwrap_err().to_string().contains("no `tokenizer`"));
     }
-    /// A text in sequences, and one in pieces that begin anywhere: encoded, cut, and the bytes counted that are scored.
+    /// A text in sequences, and one in pieces that start anywhere: encoded, cut, and the scored bytes counted.
     #[test]
     #[ignore = "a measurement; run it by itself in a build with optimization, with --nocapture"]
     fn the_time_for_a_byte_does_not_grow_with_the_text() {

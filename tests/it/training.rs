@@ -73,7 +73,7 @@ fn reference_losses(case: &Case, rule: Optimizer, clip: Clip, lr: f32) -> Vec<f6
     })
 }
 
-/// What trains and writes can be handed to another thread.
+/// Trainers, engines and samplers can be sent to another thread.
 #[test]
 fn trainers_engines_and_samplers_are_send() {
     fn send<T: Send>() {}
@@ -103,7 +103,7 @@ fn the_first_20_losses_agree_with_the_reference() {
     }
 }
 
-/// A gradient that is not finite changes nothing but the count of skipped updates; the state is reset where it is not finite.
+/// A non-finite gradient changes nothing but the count of skipped updates; the state is reset where it is not finite.
 #[test]
 fn a_gradient_that_is_not_finite_is_skipped_and_counted() {
     for device in both() {
@@ -127,7 +127,7 @@ fn a_gradient_that_is_not_finite_is_skipped_and_counted() {
         assert!(engine.state().unwrap().iter().flatten().all(|x| x.is_finite()), "{device}: state");
         let good = case.parameters();
         engine.set_parameters(&good).unwrap();
-        // What is finite stays, however large.
+        // Finite values are kept, however large.
         engine.set_state(&case.state()).unwrap();
         run(&mut engine, 1);
         let noted = engine.metrics(1).unwrap();
@@ -147,7 +147,7 @@ fn trainer(device: &Device, settings: Settings) -> Trainer {
     Trainer::new(device, Corpus::new(head(20_000), None, &settings).unwrap(), settings).unwrap()
 }
 
-/// Steps of the training lanes.
+/// Number of steps of the training lanes.
 fn lane_steps(trainer: &Trainer) -> u32 {
     let Source::Stream(lanes) = trainer.source() else { panic!("a stream") };
     lanes.steps()
@@ -175,7 +175,7 @@ fn the_loss_falls_and_the_same_run_gives_the_same_bits() {
     }
 }
 
-/// An epoch is all windows once, and validation leaves the training state as it was.
+/// An epoch is every window once, and validation leaves the training state unchanged.
 #[test]
 fn windows_pass_over_the_text_in_order() {
     let mut trainer = trainer(&cpu(), small());
@@ -231,7 +231,7 @@ fn planned_and_allocated_bytes_are_equal() {
     }
 }
 
-/// The evaluation adds up the same losses as the reference, one stream with carried state.
+/// The evaluation adds up the same losses as the reference over one stream with carried state.
 #[test]
 fn validation_is_that_of_one_stream() {
     let settings = small();
@@ -262,7 +262,7 @@ fn validation_is_that_of_one_stream() {
     assert!((got - expected).abs() <= 1e-5 * expected, "{got} and {expected}");
 }
 
-/// Prose that people wrote: what this repository says of itself. Held-out text costs less than letters by their frequencies alone.
+/// On prose written by people, this repository's documentation, held-out text costs less than by letter frequencies alone.
 #[test]
 fn real_text_is_learned() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,4 +1,4 @@
-//! Truncation strategies: which are equal to the bit, where gradients stop, and what the sums are, written out naively.
+//! Truncation strategies: which are equal bit for bit, where gradients stop, and the sums, written out naively.
 
 use crate::devices::{both, cpu};
 use retrograd::analysis::gradcheck::relative_error;
@@ -64,7 +64,7 @@ fn wide(c: &Config, flat: &[f32]) -> Tensors {
     c.tensors().iter().map(|t| t.extract(flat).iter().map(|&x| f64::from(x)).collect()).collect()
 }
 
-/// Gradient of the losses of the steps `scored` over the steps `steps` of one lane, from a state, cut at its start; and the state after.
+/// Gradient of the losses of steps `scored` over steps `steps` of one lane, from a state, cut at its start; with the state after.
 fn naive(net: &Net, params: &Tensors, tokens: &[u32], steps: Range<usize>, scored: Range<usize>, state: &[Vec<f64>], n: f64) -> reference::Backward {
     let (count, first) = (steps.len(), steps.start);
     let flag = |b: bool| f64::from(u8::from(b));
@@ -92,7 +92,7 @@ fn add(sum: &mut Tensors, more: &Tensors) {
     sum.iter_mut().zip(more).for_each(|(s, m)| s.iter_mut().zip(m).for_each(|(s, m)| *s += m));
 }
 
-/// The double sum cut off: for every block of K1 losses, what reaches back to the start of the K2 steps that end with it.
+/// The truncated double sum: for every block of K1 losses, the part that reaches back to the start of the K2 steps that end with it.
 fn double_sum(net: &Net, params: &Tensors, tokens: &[u32], k1: usize, k2: usize, n: f64) -> Tensors {
     let len = tokens.len() - 1;
     let mut sum: Tensors = params.iter().map(|p| vec![0.0; p.len()]).collect();
@@ -106,7 +106,7 @@ fn double_sum(net: &Net, params: &Tensors, tokens: &[u32], k1: usize, k2: usize,
     sum
 }
 
-/// `regular:1,TAU` is the textbook's sum cut off after TAU terms, on a stream and on sequences; so are the other forms of it.
+/// `regular:1,TAU` is the textbook's sum truncated after TAU terms, on a stream and on sequences; so are its other forms.
 #[test]
 fn overlapping_windows_equal_the_double_sum_written_out() {
     let symbols = symbols();
@@ -146,7 +146,7 @@ fn overlapping_windows_equal_the_double_sum_written_out() {
     }
 }
 
-/// Training with overlapping windows: the state at the start of the K2 steps is the state as it was when first reached.
+/// In training with overlapping windows, the state at the start of the K2 steps is the one from when that step was first reached.
 #[test]
 fn overlapping_windows_begin_with_states_as_first_reached() {
     let symbols = symbols();
@@ -159,7 +159,7 @@ fn overlapping_windows_begin_with_states_as_first_reached() {
             let mut tokens = vec![0; symbols.len() as usize];
             symbols.read(0, &mut tokens).unwrap();
             let (k1, k2) = (k1 as usize, k2 as usize);
-            // The state before step t, from when it was first reached.
+            // The state before step t, as first reached.
             let mut reached = BTreeMap::from([(0, zero(&net))]);
             for u in 0..12 {
                 trainer.step().unwrap();
@@ -234,7 +234,7 @@ fn times(x: &[f64], m: &[f64], transposed: bool) -> Vec<f64> {
     (0..cols).map(|j| (0..x.len()).map(|i| x[i] * at(i, j)).sum()).collect()
 }
 
-/// phi = identity without bias: dL/dh_t = sum over s >= t of (dL/do_s W_hy) (W_hh^T)^(s-t), with h_t a sum of powers, too.
+/// With phi = identity and no bias, dL/dh_t = sum over s >= t of (dL/do_s W_hy) (W_hh^T)^(s-t), and h_t is a sum of powers too.
 #[test]
 fn linear_nets_have_gradients_of_powers() {
     let steps = 11usize;
@@ -267,7 +267,7 @@ fn linear_nets_have_gradients_of_powers() {
     }
 }
 
-/// Windows of random length are as long as they are drawn, also beyond what is computed at once.
+/// Windows of random length are as long as sampled, even beyond what is computed at once.
 #[test]
 fn random_windows_are_never_capped() {
     let text: String = (0..6000).map(|i| char::from(b'a' + (i * i % 11) as u8)).collect();

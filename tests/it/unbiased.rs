@@ -1,8 +1,8 @@
-//! Random truncation has the full gradient as its mean, and a test that finds three ways to get that wrong.
+//! The mean of random truncation is the full gradient, and the test detects three ways to get that wrong.
 //!
-//! A draw is a pass over the whole text with cuts of its own; draws are independent. Per tensor and direction, the mean over draws is
-//! compared with the full gradient in units of its standard error, z. Where long lags carry little of the gradient, any truncation is
-//! nearly unbiased and such a test proves nothing: so the net is one in which they carry much, and a test says so.
+//! A draw is a pass over the whole text with its own cuts; draws are independent. Per tensor and direction, the mean over draws is
+//! compared with the full gradient in units of its standard error, z. If long lags carried little of the gradient, any truncation would be
+//! nearly unbiased and the test would prove nothing; so the net is one where they carry much, which a test checks.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
@@ -18,27 +18,27 @@ use retrograd::reference::{self, Net, Phi, Read, Targets, Window};
 use retrograd::truncation::{Draw, Truncation};
 use std::sync::Arc;
 
-/// H, and the number of places that a memory of `r` passes through.
+/// H, and the number of positions that a memory of `r` passes through.
 const HIDDEN: usize = 7;
-/// Spectral norm of W_hh: what each step leaves of a memory, and of a gradient.
+/// Spectral norm of W_hh: the factor that each step applies to a memory, and to a gradient.
 const DECAY: f64 = 0.5;
-/// Steps from `r` to the step at which it is read out, which is to predict `b`.
+/// Steps from `r` to the step at which it is read out, to predict `b`.
 const GAP: usize = 6;
-/// A sequence, its separator last: two times `r`, and `b` after the step that lies GAP steps after.
+/// A sequence with its separator last: `r` twice, each with a `b` after the step that is GAP steps later.
 const SEQUENCE: &str = "aaraaaaaabaraaaaaabaaaa.";
 /// The symbols in the order of their indices.
 const SYMBOLS: &str = ".abr";
 /// Seeds of the draws.
 const SEEDS: [u64; 3] = [1, 2, 3];
-/// Largest standard error, as a part of the gradient's norm.
+/// Largest standard error, relative to the gradient's norm.
 const MOST_ERROR: f64 = 0.02;
-/// Draws from this number on serve to find the bias of unweighted truncation and nothing else.
+/// Draws from this number on are used only to find the bias of unweighted truncation.
 const OTHER_DRAWS: u64 = 1 << 20;
 
 const CONFIG: Config = Config { hidden: HIDDEN as u32, layers: 1, activation: Activation::Identity, bias: true, ..Config::symbols(4) };
 const DEVICE: Device = Device::Cpu { threads: 1 };
 
-/// Vectors of length 1 at right angles to each other.
+/// Orthonormal vectors.
 fn frame(rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
     let mut frame: Vec<Vec<f64>> = Vec::new();
     for _ in 0..HIDDEN {
@@ -65,9 +65,9 @@ fn difference(x: &[f64], y: &[f64]) -> Vec<f64> {
     x.iter().zip(y).map(|(x, y)| x - y).collect()
 }
 
-/// A net of long lags though its steps contract: `r` writes a large vector, W_hh turns it into the next of a frame and halves it, and
-/// GAP steps later the head reads it. The states before are larger by as much as the gradient that reaches them is smaller, so all lags
-/// up to GAP - 1 have equal parts in dW_hh. All other losses are nearly flat.
+/// A net with long lags although its steps contract: `r` writes a large vector, W_hh turns it into the next of a frame and halves it, and
+/// GAP steps later the head reads it. Earlier states are larger by the same factor by which the gradient reaching them is smaller, so all lags
+/// up to GAP - 1 contribute equally to dW_hh. All other losses are nearly flat.
 fn parameters() -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(4);
     let frame = frame(&mut rng);
@@ -96,14 +96,14 @@ fn parameters() -> Vec<f32> {
 /// Two ways to read a text.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Layout {
-    /// Lanes that share their cuts.
+    /// Lanes with common cuts.
     Stream,
-    /// Sequences of their own cuts.
+    /// Sequences with their own cuts.
     Sequences,
 }
 
 impl Layout {
-    /// Steps of a lane or sequence, and how many there are. The lanes of the stream begin at four places of a sequence.
+    /// Steps per lane or sequence, and their number. The lanes of the stream begin at four places of a sequence.
     fn sizes(self) -> (u32, u32) {
         if self == Layout::Stream { (54, 4) } else { (SEQUENCE.len() as u32, 48) }
     }
@@ -113,7 +113,7 @@ impl Layout {
         f64::from(steps * lanes)
     }
 
-    /// Begins with a separator, so that lane or sequence i reads the symbols from number i * steps on.
+    /// The text starts with a separator, so that lane or sequence i reads the symbols from number i * steps on.
     fn symbols(self) -> Arc<Symbols> {
         let text = format!(".{}", SEQUENCE.repeat(self.scored() as usize / SEQUENCE.len()));
         let symbols = Symbols::new(Text::given("text", text), Kind::Characters).unwrap();
@@ -131,7 +131,7 @@ impl Layout {
         Estimator::new(&DEVICE, CONFIG, &parameters(), source, truncation, lanes, seed).unwrap()
     }
 
-    /// Steps from cut to cut, of each lane or sequence.
+    /// Steps from cut to cut, per lane or sequence.
     fn lengths(self, truncation: Truncation, draw: Draw) -> Vec<Vec<u32>> {
         let (steps, lanes) = self.sizes();
         if self == Layout::Sequences {
@@ -158,7 +158,7 @@ impl Layout {
     }
 }
 
-/// What is done with the steps between two cuts, rightly or wrongly.
+/// Scaling of the steps between two cuts, right or wrong.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Scaling {
     /// Each step's edge has the scale of the strategy, 1/PI.
@@ -171,8 +171,8 @@ enum Scaling {
     Unweighted,
 }
 
-/// Estimates by one pass over the whole text with the cuts of a draw. A gradient is linear in the weights of the losses, and a window's
-/// part in it is that of its own losses: so a factor of a window is a weight of its steps.
+/// Estimates by one pass over the whole text with the cuts of a draw. A gradient is linear in the loss weights, and a window contributes
+/// only through its own losses: so a factor on a window is a weight on its steps.
 struct Sweep {
     engine: Engine,
     given: Batch,
@@ -220,11 +220,11 @@ fn wide(tensor: &Tensor, flat: &[f32]) -> Vec<f64> {
     tensor.extract(flat).iter().map(|&x| f64::from(x)).collect()
 }
 
-/// Sums over the draws of what one tensor's estimates differ from its full gradient by.
+/// Sums over draws of the differences between one tensor's estimates and its full gradient.
 struct Tally {
     tensor: Tensor,
     full: Vec<f64>,
-    /// Of length 1.
+    /// Unit vectors.
     directions: Vec<Vec<f64>>,
     draws: f64,
     /// Per element, then per direction: the sum and the sum of squares.
@@ -232,7 +232,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// `bias` is the mean of unweighted truncation, less the full gradient.
+    /// `bias` is the mean of unweighted truncation minus the full gradient.
     fn new(tensor: Tensor, full: &[f32], bias: &[f64]) -> Self {
         let full = wide(&tensor, full);
         let mut rng = ChaCha8Rng::seed_from_u64(u64::from(tensor.offset));
@@ -255,13 +255,13 @@ impl Tally {
         self.draws += 1.0;
     }
 
-    /// Mean, and the square of its standard error.
+    /// Mean and squared standard error.
     fn mean(&self, [sum, squares]: [f64; 2]) -> (f64, f64) {
         let mean = sum / self.draws;
         (mean, (squares / self.draws - mean * mean) / (self.draws - 1.0))
     }
 
-    /// The standard error of all elements together, as a part of the gradient's norm.
+    /// The standard error of all elements together, relative to the gradient's norm.
     fn error(&self) -> f64 {
         self.sums[..self.full.len()].iter().map(|s| self.mean(*s).1).sum::<f64>().sqrt() / norm(&self.full)
     }
@@ -275,12 +275,12 @@ impl Tally {
     }
 }
 
-/// Where truncation acts: on the tensors of the recurrence, which come first. Each step's part in those of the head is of lag 0.
+/// The tensors that truncation affects: those of the recurrence, which come first. The head's gradients have lag 0 only.
 fn recurrence() -> Vec<Tensor> {
     CONFIG.tensors().into_iter().filter(|t| !t.name.ends_with('y')).collect()
 }
 
-/// What draws are tallied against: the full gradient, and the bias of unweighted truncation.
+/// The reference for draws: the full gradient, and the bias of unweighted truncation.
 struct Target {
     full: Vec<f32>,
     bias: Vec<Vec<f64>>,
@@ -326,8 +326,8 @@ fn spectral_norm(w: &[f64]) -> f64 {
     length
 }
 
-/// `full` is what it should be, and truncation matters: steps contract by about a half, and yet a fifth of the gradient and more has lags
-/// of 5 steps and more, which are what `regular:1,5` leaves out.
+/// `full` is right, and truncation matters: steps contract by about a half, and yet at least a fifth of the gradient has lags
+/// of 5 steps and more, which `regular:1,5` leaves out.
 #[test]
 fn long_lags_carry_a_fifth_of_the_gradient() {
     let flat = parameters();
@@ -358,7 +358,7 @@ fn long_lags_carry_a_fifth_of_the_gradient() {
     }
 }
 
-/// Proves that a strategy is unbiased, and that it would be noticed if it were not.
+/// Proves that a strategy is unbiased, and that a bias would be detected.
 fn prove(layout: Layout, truncation: &str, draws: u64) {
     let truncation: Truncation = truncation.parse().unwrap();
     for seed in SEEDS {
@@ -371,7 +371,7 @@ fn prove(layout: Layout, truncation: &str, draws: u64) {
             for t in &CONFIG.tensors()[recurrence().len()..] {
                 assert_near(&format!("{what}, {}, which no cut reaches", t.name), &wide(t, &g), &wide(t, &target.full), 1e-5);
             }
-            // So the mistakes below differ from what is tested in the mistake and nothing else.
+            // So the mistakes below differ from the tested code only in the mistake.
             if draw < 3 {
                 let sweep = right.estimate(Draw { seed, epoch: draw });
                 for t in &CONFIG.tensors() {
@@ -389,7 +389,7 @@ fn prove(layout: Layout, truncation: &str, draws: u64) {
     }
 }
 
-/// Each planted mistake, with as many draws, is far beyond chance.
+/// With the same number of draws, each planted mistake is far beyond chance.
 fn find_mistakes(what: &str, target: &Target, sweep: impl Fn(Scaling) -> Sweep, draws: u64, seed: u64) {
     for scaling in [Scaling::OwnLength, Scaling::WholeWindow, Scaling::Unweighted] {
         let mut sweep = sweep(scaling);
@@ -397,7 +397,7 @@ fn find_mistakes(what: &str, target: &Target, sweep: impl Fn(Scaling) -> Sweep, 
         let z = tallies.iter().flat_map(Tally::z).fold(0.0, |most: f64, z| most.max(z.abs()));
         if scaling == Scaling::WholeWindow && sweep.truncation == Truncation::Random(0.5) {
             // Windows of n steps are 2^-n of all and are multiplied by 2^(n-1): the variance grows as 2^T, and the longest window among
-            // the draws decides z: 2 to 14, as it happens. The standard error never fails to show it.
+            // the draws decides z: 2 to 14 by chance. The standard error always shows it.
             let least = tallies.iter().map(Tally::error).fold(f64::INFINITY, f64::min);
             assert!(least > 25.0 * MOST_ERROR, "{what}, {scaling:?}: a standard error of {least:.3}");
             continue;

@@ -1,5 +1,5 @@
-//! delta_t = g_t phi'(a_t) with g_t = d_h_t + carry_t, carry_{t-1} = keep_t xi_t (delta_t W_hh^T), last step first; delta overwrites d_h. A whole
-//! segment in one dispatch; or, of S + 1 dispatches, dispatch i makes delta_t of t = S - 1 - i from delta_{t+1}, and the last the carry that flows out.
+//! delta_t = g_t phi'(a_t) with g_t = d_h_t + carry_t, carry_{t-1} = keep_t xi_t (delta_t W_hh^T), last step first; delta overwrites d_h. Either one
+//! dispatch per segment, or S + 1: dispatch i computes delta_t for t = S - 1 - i from delta_{t+1}, and the last one the outgoing carry.
 
 use super::{Sizes, form, source};
 use crate::arena::View;
@@ -25,10 +25,10 @@ pub static KERNEL: Kernel = Kernel {
     },
 };
 
-/// The same in [`crate::kernel::Loads::Held`].
+/// The same scan in the form [`crate::kernel::Loads::Held`].
 pub static HELD: Kernel = Kernel { name: "scan_backward_held", source: source!("backward", "scan_backward_held"), ..KERNEL };
 
-/// One step of it: [`crate::kernel::Loads::Sliced`].
+/// One step of the scan: [`crate::kernel::Loads::Sliced`].
 pub static STEP: Kernel =
     Kernel { name: "step_backward", source: source!("backward", "step_backward"), cpu: cpu_step, work: |args| Args::of(args).sizes().work(1, 3.0), ..KERNEL };
 
@@ -63,11 +63,11 @@ pub struct Operands {
     pub w_t: View,
     /// `[S*B, 1]`.
     pub keep: View,
-    /// `[S*B, 1]`, in the slot of keep.
+    /// `[S*B, 1]`, in the same slot as keep.
     pub xi: View,
     /// `[S*B, H]`: d_h before, delta after.
     pub delta: View,
-    /// `[B, H]`: the carry that flows in, then the one that flows out.
+    /// `[B, H]`: the incoming carry, replaced by the outgoing one.
     pub carry: View,
     /// 1 if a carry flows in.
     pub carry_in: Word,
@@ -137,7 +137,7 @@ fn cpu_step(call: &mut Call<'_, '_>) {
     if i == 0 && args.carry_in == 0 {
         carry.fill(0.0);
     }
-    // Step `after` is t + 1; the first dispatch has none, the last no t.
+    // `after` is t + 1. The first dispatch has no step t + 1, the last no step t.
     let after = steps - i;
     let (before, behind) = delta.split_at_mut(after * block);
     let mut now = if i < steps { &mut before[(after - 1) * block..] } else { &mut [] };
@@ -157,7 +157,7 @@ fn cpu_step(call: &mut Call<'_, '_>) {
     }));
 }
 
-/// What the steps of a scan have in common.
+/// What all steps of a scan share.
 struct Scan<'a> {
     lanes: usize,
     n: usize,
@@ -183,12 +183,12 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Numbers of a state.
+    /// Values per state.
     fn block(&self) -> usize {
         self.lanes * self.n
     }
 
-    /// Each thread walks through time with lanes of its own.
+    /// Each thread runs through time on its own lanes.
     fn over_lanes(&self, delta: &mut [f32], carry: &mut [f32], steps: usize, ranges: &[Range<usize>]) {
         let block = self.block();
         let deltas = host::cut_blocks(delta, block, self.n, ranges);
@@ -203,11 +203,10 @@ impl<'a> Scan<'a> {
         }));
     }
 
-    /// Each thread makes columns of its own, of carry_t and then delta_t; all wait for each other between two steps, and at the end
-    /// make the carry that flows out.
+    /// Each thread computes its own columns of carry_t and then delta_t. Threads wait for each other between steps; the last pass computes the outgoing carry.
     fn over_columns(&self, delta: &mut [f32], carry: &mut [f32], steps: usize, ranges: &[Range<usize>]) {
         let (n, block) = (self.n, self.block());
-        // Of each thread: its columns of the carry.
+        // Per thread: its columns of the carry.
         let mut rooms: Vec<Vec<f32>> = ranges.iter().map(|r| carry.chunks_exact(n).flat_map(|row| row[r.clone()].iter().copied()).collect()).collect();
         for after in (0..=steps).rev() {
             let (before, behind) = delta.split_at_mut(after * block);
@@ -230,17 +229,17 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// delta_t of the lanes in `range`, over their d_h_t, from the carry that flows into step t.
+    /// Overwrites d_h_t with delta_t for the lanes in `range`, given the carry into step t.
     fn delta(&self, t: usize, range: Range<usize>, delta: &mut [f32], carry: &[f32]) {
         self.slope((t * self.lanes + range.start) * self.n, delta, carry);
     }
 
-    /// carry_{t-1} of the lanes in `range` from their delta_t.
+    /// Computes carry_{t-1} of the lanes in `range` from their delta_t.
     fn carry(&self, t: usize, range: Range<usize>, delta: &[f32], carry: &mut [f32]) {
         self.flow(t, range, delta, 0..self.n, carry);
     }
 
-    /// (d_h + carry) phi', over d_h, of numbers that follow each other from `first` on.
+    /// Overwrites d_h with (d_h + carry) phi', for consecutive values from `first` on.
     fn slope(&self, first: usize, delta: &mut [f32], carry: &[f32]) {
         host::vectorized(
             #[inline(always)]
@@ -249,7 +248,7 @@ impl<'a> Scan<'a> {
         self.activation.apply_slope(delta, &self.h[first..][..delta.len()]);
     }
 
-    /// Columns `cols` of carry_{t-1} from all of delta_t, of the lanes in `range`.
+    /// Computes columns `cols` of carry_{t-1} for the lanes in `range`, from all of their delta_t.
     fn flow(&self, t: usize, range: Range<usize>, delta: &[f32], cols: Range<usize>, carry: &mut [f32]) {
         let (width, first) = (cols.len(), t * self.lanes + range.start);
         let w_t = Mat::new(&self.w_t[cols.start..], self.n);

@@ -1,5 +1,5 @@
-//! h_t = phi(pre_t + hp_t W_hh + b_h) with hp_t = keep_t h_{t-1}, for a whole segment in one dispatch; or, of S + 1 dispatches, the first copies
-//! the state that flows in and dispatch i makes h of step i - 1.
+//! h_t = phi(pre_t + hp_t W_hh + b_h) with hp_t = keep_t h_{t-1}. Either one dispatch per segment, or S + 1: the first copies the incoming state, and
+//! dispatch i computes h of step i - 1.
 
 use super::{Sizes, form, source};
 use crate::arena::{Slot, View};
@@ -25,10 +25,10 @@ pub static KERNEL: Kernel = Kernel {
     },
 };
 
-/// The same in [`crate::kernel::Loads::Held`].
+/// The same scan in the form [`crate::kernel::Loads::Held`].
 pub static HELD: Kernel = Kernel { name: "scan_forward_held", source: source!("forward", "scan_forward_held"), ..KERNEL };
 
-/// One step of it: [`crate::kernel::Loads::Sliced`].
+/// One step of the scan: [`crate::kernel::Loads::Sliced`].
 pub static STEP: Kernel =
     Kernel { name: "step_forward", source: source!("forward", "step_forward"), cpu: cpu_step, work: |args| Args::of(args).sizes().work(1, 3.0), ..KERNEL };
 
@@ -62,17 +62,17 @@ pub struct Operands {
     pub pre: View,
     /// W_hh `[H, H]`.
     pub w: View,
-    /// b_h `[1, H]`, in the slot of W_hh.
+    /// b_h `[1, H]`, in the same slot as W_hh.
     pub bias: Option<View>,
     /// `[S*B, 1]`, 0 where a new sequence begins.
     pub keep: View,
     /// Slot of the states `[B, H]`.
     pub states: Slot,
-    /// Element of the state that flows in.
+    /// Offset of the incoming state, in elements.
     pub state_in: Word,
-    /// Element of the state that flows out.
+    /// Offset of the outgoing state, in elements.
     pub state_out: Word,
-    /// `[(S+1)*B, H]`: block 0 receives the state that flows in.
+    /// `[(S+1)*B, H]`: block 0 receives the incoming state.
     pub h: View,
     /// B.
     pub lanes: u32,
@@ -153,7 +153,7 @@ fn cpu_step(call: &mut Call<'_, '_>) {
     }
 }
 
-/// What the steps of a scan have in common.
+/// What all steps of a scan share.
 struct Scan<'a> {
     lanes: usize,
     n: usize,
@@ -178,12 +178,12 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Numbers of a state.
+    /// Values per state.
     fn block(&self) -> usize {
         self.lanes * self.n
     }
 
-    /// Each thread walks through time with lanes of its own: they don't depend on each other.
+    /// Each thread runs through time on its own lanes, which are independent.
     fn over_lanes(&self, h: &mut [f32], steps: usize, ranges: &[Range<usize>]) {
         let parts = host::cut_blocks(h, self.block(), self.n, ranges);
         host::parallel(ranges.iter().zip(parts).map(|(range, mut h)| {
@@ -198,7 +198,7 @@ impl<'a> Scan<'a> {
         }));
     }
 
-    /// Each thread makes columns of its own of every step, in room of its own, and all wait for each other between two steps.
+    /// Each thread computes its own columns of every step, in its own buffer; threads wait for each other between steps.
     fn over_columns(&self, h: &mut [f32], steps: usize, ranges: &[Range<usize>]) {
         let (block, mut hp) = (self.block(), vec![0f32; self.block()]);
         let mut rooms: Vec<Vec<f32>> = ranges.iter().map(|r| vec![0f32; self.lanes * r.len()]).collect();
@@ -221,7 +221,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// One step of the lanes in `range`: `before` is their h_{t-1}, `now` becomes h_t; `hp` is room for keep_t h_{t-1}.
+    /// One step of the lanes in `range`: `before` is their h_{t-1}, `now` becomes h_t; `hp` is scratch space for keep_t h_{t-1}.
     fn step(&self, t: usize, range: Range<usize>, before: &[f32], now: &mut [f32], hp: &mut [f32]) {
         let (n, first) = (self.n, t * self.lanes + range.start);
         for (row, pre) in now.chunks_exact_mut(n).zip(self.pre[first * n..].chunks_exact(n)) {
@@ -232,7 +232,7 @@ impl<'a> Scan<'a> {
         self.activation.apply(now);
     }
 
-    /// Columns of a row of a_t without its recurrent part.
+    /// Sets columns `cols` of a row to a_t without its recurrent part.
     fn begin(&self, row: &mut [f32], pre: &[f32], cols: Range<usize>) {
         match self.bias {
             Some(bias) => host::vectorized(
@@ -243,7 +243,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// keep_t h_{t-1} of the lanes in `range`: h_{t-1} itself where none begins anew, else a copy in `hp`.
+    /// keep_t h_{t-1} of the lanes in `range`: h_{t-1} itself if no lane is reset, else a copy in `hp`.
     fn kept<'b>(&self, t: usize, range: Range<usize>, before: &'b [f32], hp: &'b mut [f32]) -> &'b [f32] {
         let keep = &self.keep[t * self.lanes..][range];
         if !keep.contains(&0.0) {

@@ -1,5 +1,5 @@
 //! The recurrence over a segment, forward and backward, each in three forms: all steps in one dispatch; the same with W_hh in registers; and one
-//! step a dispatch, for a W_hh that is too large to be read by each workgroup.
+//! dispatch per step, for a W_hh too large for every workgroup to read.
 
 pub mod backward;
 pub mod forward;
@@ -7,7 +7,7 @@ pub mod forward;
 use crate::kernel::{Constant, Kernel, Loads, Variant, Work};
 use crate::recording::Repeat;
 
-/// The text of a kernel: activations, then the arguments and bindings of its direction, then its own file.
+/// The WGSL text of a kernel: activations, then the arguments and bindings of its direction, then its own file.
 macro_rules! source {
     ($direction:literal, $kernel:literal) => {
         concat!(
@@ -20,7 +20,7 @@ macro_rules! source {
 
 use source;
 
-/// The kernel of a form, of the three of a direction, and how often it is dispatched.
+/// Which of a direction's three kernels a variant uses, and how often it is dispatched.
 fn form(variant: Variant, [whole, held, step]: [&'static Kernel; 3]) -> (&'static Kernel, Repeat) {
     match variant.loads {
         Loads::Each | Loads::Spread | Loads::Staged(_) => (whole, Repeat::Once),
@@ -57,7 +57,7 @@ impl Sizes {
         }
     }
 
-    /// What so many steps do, where so many numbers move for each of a step's rows and columns.
+    /// Work of `steps` steps that move `moved` values per lane and column each.
     fn work(self, steps: u32, moved: f64) -> Work {
         let [steps, lanes, h] = [steps, self.lanes, self.hidden4 * 4].map(f64::from);
         Work { flops: 2.0 * steps * lanes * h * h, bytes: 4.0 * (moved * steps * lanes * h + h * h) }
@@ -74,12 +74,12 @@ mod tests {
         (from..from + n).map(number).collect()
     }
 
-    /// One number of every seventh row of a step, and 1 in all others.
+    /// `cut` in every seventh row, and 1 in all others.
     pub(super) fn edges(rows: usize, cut: f32) -> Vec<f32> {
         (0..rows).map(|i| if i % 7 == 4 { cut } else { 1.0 }).collect()
     }
 
-    /// A walk over lanes and one over columns, of one part and of several, make the same bits.
+    /// Splitting by lanes and splitting by columns, into one part or several, gives the same bits.
     pub(super) fn same_bits([lanes, n]: [usize; 2], over_lanes: &dyn Fn(&[Range<usize>]) -> Vec<f32>, over_columns: &dyn Fn(&[Range<usize>]) -> Vec<f32>) {
         let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<u32>>();
         let alone = bits(over_lanes(&host::split(lanes, 1)));

@@ -1,4 +1,4 @@
-//! The head: outputs and losses of all rows, and what follows from them.
+//! The head: outputs and losses of all rows, and their gradients.
 
 use super::Recorder;
 use crate::arena::{Slot, View};
@@ -9,20 +9,19 @@ use crate::kernels::{loss, regression_loss, row_sum};
 use crate::model::Output;
 use crate::recording::Recording;
 
-/// How far the head goes.
+/// How much of the head to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Head {
-    /// The losses of the rows.
+    /// The losses of the rows only.
     Losses,
-    /// d_h as well.
+    /// Also d_h.
     Signal,
-    /// The head's own gradients too, and the sum of the losses; where parts of them lie.
+    /// Also the head's own gradients and the sum of the losses; the slot is for parts of the gradients.
     Gradients(Option<Slot>),
 }
 
 impl Recorder {
-    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; as far as asked for, what follows from them; d_h is written
-    /// to each of the places given.
+    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; then what `head` asks for. d_h is written to each of the views.
     pub(super) fn head(&self, r: &mut Recording, group: usize, head: Head, work: [Slot; 2], d_h: &[View]) {
         let (chunk, variant, accumulate) = (self.extent.head_rows, self.capabilities.matmul, Word::var(Var::Accumulate));
         let [scores, losses] = work;
@@ -48,7 +47,7 @@ impl Recorder {
         }
     }
 
-    /// The losses of a chunk of rows from number `first` on; if asked for, d_scores in place of the scores.
+    /// The losses of a chunk of rows starting at row `first`; with `gradient`, d_scores overwrites the scores.
     fn losses(&self, r: &mut Recording, scores: View, first: u32, loss: View, gradient: bool) {
         let rows = |v: View| v.from_row(first).with_rows(loss.rows);
         let (bias, params, variant, inverse_n) = (self.tensor(self.slots.params, "b_y"), self.slots.params, self.capabilities.matmul, Word::var(Var::InverseN));
@@ -67,7 +66,7 @@ impl Recorder {
         }
     }
 
-    /// logits[v, r] = W_hy[v] . h[r]; b_y is added where they are read.
+    /// logits[v, r] = W_hy[v] . h[r]; b_y is added when they are read.
     pub(super) fn scores(&self, r: &mut Recording, slot: Slot, h: View, ld: u32) -> View {
         let scores = View { slot, offset: 0.into(), rows: self.config.outputs().into(), cols: h.rows, ld };
         let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");

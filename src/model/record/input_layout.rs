@@ -1,26 +1,26 @@
-//! Where a segment's inputs lie.
+//! Layout of a segment's inputs.
 
 use crate::dims::pad4;
 use crate::model::{Config, Input, Output};
 
-/// Places of a segment's inputs within their slot, one word each; R rows.
+/// Offsets of a segment's inputs within their slot, in words, for R rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InputLayout {
     /// R, padded to a multiple of 4.
     pub rows: u32,
-    /// What is read.
+    /// The model's input.
     pub input: Input,
-    /// What is predicted.
+    /// The model's output.
     pub output: Output,
 }
 
 impl InputLayout {
-    /// The places of so many rows.
+    /// The layout of `rows` rows.
     pub fn new(config: &Config, rows: u32) -> Self {
         InputLayout { rows: pad4(rows), input: config.input, output: config.output }
     }
 
-    /// Elements from row to row of the numbers that are read; 0 for symbols.
+    /// Elements from one row of numeric inputs to the next; 0 for symbols.
     pub fn numbers_ld(&self) -> u32 {
         pad4(self.input.numbers())
     }
@@ -52,16 +52,16 @@ impl InputLayout {
     pub fn weights(&self) -> u32 {
         self.keep() + 2 * self.rows
     }
-    /// Where symbols are read: their number + 1 starts, then the rows sorted by symbol.
+    /// For symbol inputs: one start per symbol and one more, then the rows sorted by symbol.
     pub fn starts(&self) -> u32 {
         self.keep() + 3 * self.rows
     }
-    /// All words.
+    /// Total number of words.
     pub fn words(&self) -> u32 {
         self.starts() + if self.input.symbols() > 0 { self.rows + self.input.symbols() + 1 } else { 0 }
     }
 
-    /// Words of each row, at most.
+    /// Maximum words per row.
     pub fn words_per_row(config: &Config) -> u64 {
         4 + u64::from(pad4(config.input.numbers()).max(1)) + u64::from(config.output.numbers().max(1))
     }

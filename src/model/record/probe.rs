@@ -1,4 +1,4 @@
-//! Recordings that make dL/dh of every step and layer, for looking at how gradients flow.
+//! Recordings that compute dL/dh of every step and layer, to inspect how gradients flow.
 
 use super::{Head, ModelProgram, Recorder, Update, WindowShape, Work};
 use crate::arena::{Arena, Purpose, Slot};
@@ -8,14 +8,14 @@ use crate::kernels::matmul::Form;
 use crate::model::Config;
 use crate::recording::Recording;
 
-/// A program with the recordings of [`super::record`], and those of a probe after them.
+/// A program with the recordings of [`super::record`], followed by those of a probe.
 #[derive(Debug, Clone)]
 pub struct ProbeProgram {
     /// All recordings.
     pub model: ModelProgram,
-    /// Index of the first group's probe; those of the others follow.
+    /// Index of the first group's probe; the other groups' follow.
     pub first: usize,
-    /// Per layer: g_t = dL/dh_t `[S,B,H]`, without what flows into the segment from after it: that is the carry before the recording.
+    /// Per layer: g_t = dL/dh_t `[S,B,H]`, without what flows in from later segments: the carry holds that before the recording runs.
     pub g: Vec<Slot>,
 }
 
@@ -32,8 +32,8 @@ pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilitie
 }
 
 impl Recorder {
-    /// g_t of every layer, and delta on the way; no gradients of parameters. Edges must all be whole: keep and xi are 1 but before the
-    /// first step of all.
+    /// Computes g_t of every layer, and delta along the way, but no gradients of parameters. No edge may be cut: keep and xi must be 1 except before the
+    /// very first step.
     fn probe(&self, group: usize, work: &Work, g: &[Slot]) -> Recording {
         let mut r = Recording::new("probe");
         let top = self.config.layers - 1;

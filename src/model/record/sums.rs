@@ -1,4 +1,4 @@
-//! Weight gradients: sums over all rows of a segment, of few results, which may be parted.
+//! Weight gradients: sums over all rows of a segment with few results, which may be split into parts.
 
 use super::{Recorder, WindowShape};
 use crate::arena::{Slot, View};
@@ -8,12 +8,12 @@ use crate::kernels::matmul::{self, Form, Operands, Parts, StridedBatch};
 use crate::model::{Config, Input};
 use crate::recording::Recording;
 
-/// Elements that the parts of a segment's weight gradients take, which are made one after the other; 0 if none is parted.
+/// Elements for the parts of a segment's weight gradients, which are computed one after the other; 0 if none is split.
 pub(crate) fn elements(config: &Config, extent: WindowShape, capabilities: &Capabilities) -> u32 {
     let (hidden, rows) = (config.hidden, extent.rows());
     let recurrent = (hidden, rows);
     let head = (config.outputs(), rows.min(extent.head_rows));
-    // One-hot symbols are no product.
+    // One-hot symbols need no product.
     let inputs = if let Input::Symbols(_) = config.input { recurrent } else { (config.input.width(), rows) };
     let part = |(results, inner): (u32, u32)| match capabilities.sum_variant(results, hidden, inner) {
         (_, 1) => 0,
@@ -23,9 +23,9 @@ pub(crate) fn elements(config: &Config, extent: WindowShape, capabilities: &Capa
 }
 
 impl Recorder {
-    /// C (+)= op(A) B, where the inner dimension runs over rows of the segment; in parts that lie in `parts`, where that takes less time.
+    /// C (+)= op(A) B, where the inner dimension runs over rows of the segment; split into parts stored in `parts` if that is faster.
     pub(super) fn long_sum(&self, r: &mut Recording, label: &str, form: Form, [a, b, c]: [View; 3], accumulate: Word, parts: Option<Slot>) {
-        // The last segment of a window, and the last chunk of a head, may be shorter: they have as many parts.
+        // The last segment of a window, and the last chunk of a head, may be shorter; they have the same number of parts.
         let inner = if form == Form::Nn { self.extent.rows().min(self.extent.head_rows) } else { self.extent.rows() };
         let whole = Values::default().with(Var::Steps, self.extent.steps);
         let [rows, cols] = [c.rows.eval(&whole), c.cols.eval(&whole)];

@@ -1,4 +1,4 @@
-//! The last state of a window becomes the first of the next, or another.
+//! Copying the last state of a window to the first of the next, or to another.
 
 use super::case::Case;
 use super::run::{Forms, check};
@@ -6,12 +6,12 @@ use crate::compare::Want;
 use retrograd::kernel::{Values, Var, Word};
 use retrograd::kernels;
 
-/// Numbers that break a lane.
+/// Non-finite values, which break a lane.
 const BROKEN: [u32; 5] = [0x7fc0_0000, 0xffc0_0000, 0x7f80_0001, 0x7f80_0000, 0xff80_0000];
 
 #[test]
 pub(super) fn carry_state() {
-    // Layers, states of each layer, lanes, columns; 265 and more columns take a workgroup two passes.
+    // Layers, states per layer, lanes, columns; 265 and more columns take two passes of a workgroup.
     for [layers, states, lanes, hidden] in [[1, 2, 1, 1], [3, 4, 5, 37], [2, 3, 17, 16], [1, 2, 3, 265]] {
         for broken in [false, true] {
             carry([layers, states, lanes, hidden], broken, 0);
@@ -27,13 +27,13 @@ fn carry([layers, states, lanes, hidden]: [u32; 4], broken: bool, target: u32) {
     let slot = case.slot("states", layers * stride + 9);
     let mut bad = BROKEN.iter().cycle();
     for layer in 0..layers {
-        // Not the very last state: what lies after it is not this window's.
+        // Not the very last state: what follows it does not belong to this window.
         let last = states.max(3) - 2;
         let from = case.matrix_at(slot, layer * stride + last * state, [lanes, hidden, ld]);
         let to = case.blank_at(slot, layer * stride + target * state, [lanes, hidden, ld]);
         let reset = |b: u32| broken && (b + layer).is_multiple_of(2);
         for b in (0..lanes).filter(|&b| reset(b)) {
-            // At the first element of a lane, or the last, or in the middle.
+            // At the first, last or middle element of a lane.
             let at = [0, hidden - 1, hidden / 2][((b / 2 + layer) % 3) as usize];
             case.put_bits(slot, from.index(b, at), *bad.next().expect("a cycle has no end"));
         }

@@ -1,14 +1,14 @@
-//! One case of the table: slots full of garbage, with random numbers where the kernel may read, and what must be in them
-//! afterwards. Whatever is not an output must stay as it is, bit for bit.
+//! One case of the table: slots full of garbage, with random values where the kernel may read, and the expected words
+//! afterwards. Everything but the outputs must stay unchanged, bit for bit.
 
 use crate::compare::Want;
 use retrograd::arena::{Arena, Purpose, Slot, View};
 use std::collections::BTreeMap;
 
-/// Elements in front of a matrix that has a slot of its own.
+/// Elements before a matrix that has a slot of its own.
 const BEFORE: u32 = 8;
 
-/// The words of a slot before a run, and what each must be after it.
+/// The words of a slot before a run, and the expected words after it.
 pub(super) struct Content {
     pub(super) words: Vec<u32>,
     pub(super) wants: Vec<Want>,
@@ -21,7 +21,7 @@ pub(super) struct Case {
     state: u64,
 }
 
-/// `rows x cols` numbers in a slot, row r at `offset + r * ld`.
+/// `rows x cols` values in a slot, row r at `offset + r * ld`.
 #[derive(Clone)]
 pub(super) struct Matrix {
     pub(super) slot: Slot,
@@ -33,17 +33,17 @@ pub(super) struct Matrix {
 }
 
 impl Matrix {
-    /// The number in row r and column c.
+    /// The value in row r and column c.
     pub(super) fn at(&self, r: u32, c: u32) -> f64 {
         self.data[(r * self.cols + c) as usize]
     }
 
-    /// Its element in the slot.
+    /// Index of that element in the slot.
     pub(super) fn index(&self, r: u32, c: u32) -> u32 {
         self.offset + r * self.ld + c
     }
 
-    /// It as an operand.
+    /// The matrix as an operand.
     pub(super) fn view(&self) -> View {
         View { slot: self.slot, offset: self.offset.into(), rows: self.rows.into(), cols: self.cols.into(), ld: self.ld }
     }
@@ -54,7 +54,7 @@ impl Case {
         Case { arena: Arena::default(), contents: BTreeMap::new(), state: seed }
     }
 
-    /// A slot full of NaN and huge numbers, all of which must stay.
+    /// A slot full of NaNs and huge values, all of which must stay.
     pub(super) fn slot(&mut self, name: &str, elements: u32) -> Slot {
         let slot = self.arena.persistent(name, elements, Purpose::Activations);
         let garbage = |i: u32| match i % 3 {
@@ -66,7 +66,7 @@ impl Case {
         slot
     }
 
-    /// A random whole number below `n`.
+    /// A random integer below `n`.
     pub(super) fn below(&mut self, n: u32) -> u32 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.state;
@@ -90,7 +90,7 @@ impl Case {
         self.put_bits(slot, at, x.to_bits());
     }
 
-    /// Says what a word must be after the run.
+    /// Sets the expected value of a word.
     pub(super) fn want(&mut self, slot: Slot, at: u32, want: Want) {
         self.content(slot).wants[at as usize] = want;
     }
@@ -99,19 +99,19 @@ impl Case {
         self.contents.get_mut(&slot).expect("a slot of this case")
     }
 
-    /// Room for a matrix of rows padded to a multiple of 4, in a slot of its own: garbage.
+    /// Space for a matrix with rows padded to a multiple of 4, in a slot of its own; contains garbage.
     pub(super) fn blank(&mut self, name: &str, rows: u32, cols: u32) -> Matrix {
         let ld = cols.next_multiple_of(4);
         let slot = self.slot(name, BEFORE + (rows + 2) * ld + 5);
         self.blank_at(slot, BEFORE, [rows, cols, ld])
     }
 
-    /// Room for a matrix in a slot: what is there already.
+    /// Space for a matrix in a slot; its contents are left as they are.
     pub(super) fn blank_at(&mut self, slot: Slot, offset: u32, [rows, cols, ld]: [u32; 3]) -> Matrix {
         Matrix { slot, offset, rows, cols, ld, data: vec![f64::NAN; (rows * cols) as usize] }
     }
 
-    /// A random matrix in a slot of its own, its padding zero.
+    /// A random matrix in a slot of its own, with zero padding.
     pub(super) fn matrix(&mut self, name: &str, rows: u32, cols: u32) -> Matrix {
         let blank = self.blank(name, rows, cols);
         self.matrix_at(blank.slot, blank.offset, [rows, cols, blank.ld])
@@ -132,7 +132,7 @@ impl Case {
         m
     }
 
-    /// Replaces a number of a matrix.
+    /// Replaces a value of a matrix.
     pub(super) fn set(&mut self, m: &mut Matrix, r: u32, c: u32, x: f32) {
         m.data[(r * m.cols + c) as usize] = f64::from(x);
         self.put(m.slot, m.index(r, c), x);
@@ -147,12 +147,12 @@ impl Case {
         }
     }
 
-    /// Says that a matrix holds these numbers after the run, its padding zeros.
+    /// Expects a matrix to hold these values after the run, with zero padding.
     pub(super) fn expect(&mut self, m: &Matrix, f: impl Fn(u32, u32) -> f64) {
         self.expect_each(m, |r, c| Want::Near(f(r, c)));
     }
 
-    /// As [`Case::expect`], with any [`Want`].
+    /// Like [`Case::expect`], with any [`Want`].
     pub(super) fn expect_each(&mut self, m: &Matrix, f: impl Fn(u32, u32) -> Want) {
         for r in 0..m.rows {
             for c in 0..m.cols.next_multiple_of(4).min(m.ld) {

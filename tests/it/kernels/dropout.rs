@@ -9,7 +9,7 @@ use retrograd::reference::dropout::factors;
 
 #[test]
 pub(super) fn dropout() {
-    // Rows of segments that begin anywhere, with sizes around a workgroup and a vector unit's blocks.
+    // Rows of segments that start anywhere, with sizes around a workgroup and a vector block.
     for (steps, lanes, cols, first) in [(1u32, 1u32, 1u32, 0u32), (3, 5, 37, 2), (7, 2, 64, 0), (2, 3, 130, 11), (16, 9, 33, 4)] {
         for (p, seed, update, layer) in [(0.3, 7, 0, 1), (0.9, u64::MAX - 3, 12_345, 2), (0.5, 1 << 40, u32::MAX, 7)] {
             for on in [true, false] {
@@ -32,7 +32,7 @@ pub(super) fn dropout() {
     }
 }
 
-/// Over 10,000 updates each unit is dropped as often as it should be, and none follows another: the means of factors and of products of two are 1.
+/// Over 10,000 updates each unit is dropped at the right rate, independently of the others: the means of factors and of products of two are 1.
 #[test]
 fn the_mean_over_masks_is_what_is_read() {
     let (p, updates, sizes) = (0.3, 10_000u32, [2, 2, 6]);
@@ -52,6 +52,6 @@ fn the_mean_over_masks_is_what_is_read() {
     let largest = |z: Vec<f64>| z.into_iter().fold(0.0, |a: f64, b| a.max(b.abs()));
     assert!(largest(sums.iter().map(|s| z(*s, second - 1.0)).collect()) < 4.0);
     let pairs = (0..count).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| z(products[i * count + j], second * second - 1.0)).collect();
-    // Of 276 pairs, one set of masks in 60 has one beyond 4.
+    // With 276 pairs, one set of masks in 60 has a value beyond 4.
     assert!(largest(pairs) < 4.5);
 }

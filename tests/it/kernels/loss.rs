@@ -28,15 +28,15 @@ enum Logits {
     Small,
     /// Up to 10,000.
     Large,
-    /// As small ones, but NaN or infinite in every row whose weight is 0.
+    /// Small, but NaN or infinite in every row with weight 0.
     Broken,
-    /// As small ones, but row 1 has a NaN and row 5 an infinity: both count, so they must not be lost.
+    /// Small, but row 1 has a NaN and row 5 an infinity: both count, so they must not be lost.
     Diverged,
 }
 
 #[test]
 pub(super) fn loss() {
-    // 64 and 128 are a workgroup's and a block's rows and one past each; ld is more than the padded rows in some.
+    // A workgroup's 64 rows and a block's 128, and just past each; in some cases ld exceeds the padded rows.
     for (rows, vocab, ld) in [(1, 11, 4), (37, 11, 40), (64, 65, 64), (66, 3, 80), (130, 11, 136), (259, 2, 260)] {
         for bias in [false, true] {
             for gradient in [false, true] {
@@ -53,7 +53,7 @@ pub(super) fn loss() {
     }
 }
 
-/// What goes in: the inputs' slot holds targets and weights.
+/// The inputs; the inputs' slot holds targets and weights.
 struct Inputs {
     targets: Vec<u32>,
     targets_at: u32,
@@ -77,10 +77,10 @@ impl Inputs {
         }
         let slot = case.slot("params", s.vocab + 14);
         let mut params = case.matrix_at(slot, 7, [1, s.vocab, s.vocab]);
-        // The logits begin at the first element; after the last symbol there is a guard.
+        // The logits start at the first element; a guard follows the last symbol.
         let slot = case.slot("logits", s.vocab * s.ld + 9);
         let mut logits = case.blank_at(slot, 0, [s.vocab, s.rows, s.ld]);
-        // Multiples of 1/64 up to 10,000, as exact as the bias that is added to them.
+        // Multiples of 1/64 up to 10,000, so that adding the bias is exact.
         let scale = if s.logits == Logits::Large { 640_000.0 } else { 192.0 };
         for v in 0..s.vocab {
             let b = (case.uniform() * 64.0).round() / 64.0;
@@ -124,7 +124,7 @@ fn softmax(s: Softmax) {
     let diverged = |r| s.logits == Logits::Diverged && (r == 1 || r == 5);
     case.expect_each(&i.loss, |_, r| if diverged(r) { Want::Nan } else { Want::Near(losses[r as usize]) });
     let gradient = |v: u32, r: u32| if diverged(r) { Want::Nan } else { Want::Near(gradients[(v * s.rows + r) as usize]) };
-    // Without the gradient the logits have served.
+    // Without the gradient the logits may hold anything.
     case.expect_each(&i.logits, |v, r| if s.gradient { gradient(v, r) } else { Want::Free });
     if !s.gradient {
         for v in 0..s.vocab {
@@ -135,7 +135,7 @@ fn softmax(s: Softmax) {
     check(&format!("{s:?}"), &case, Forms::Widths, &values, &|r, caps| record(r, "loss", caps.matmul, i.operands(s)));
 }
 
-/// The loss of each row, and its gradient by each logit, `[V, rows]`.
+/// The loss of each row, and its gradient with respect to each logit, `[V, rows]`.
 fn oracle(s: Softmax, i: &Inputs) -> (Vec<f64>, Vec<f64>) {
     let mut gradients = vec![0.0; (s.vocab * s.rows) as usize];
     let mut losses = Vec::new();

@@ -20,7 +20,7 @@ struct Product {
     /// Elements of each row beyond its padding.
     gap: u32,
     mask: Mask,
-    /// Parts that the inner dimension is cut into; 1: it isn't.
+    /// Number of parts of the inner dimension; 1 if it is not split.
     parts: u32,
 }
 
@@ -63,8 +63,8 @@ pub(super) fn matmul() {
     }
 }
 
-/// The inner dimension in parts: equal ones, a shorter last one, empty ones after it (a part is no shorter than a block of 4), one that
-/// holds everything, and parts that are masked wholly.
+/// The inner dimension in parts: equal parts, a shorter last one, empty ones after it (a part is no shorter than a block of 4), one that
+/// holds everything, and fully masked parts.
 #[test]
 fn products_in_parts() {
     for form in Form::ALL {
@@ -80,7 +80,7 @@ fn products_in_parts() {
     }
 }
 
-/// The matrices of one operand, one after the other in one slot, and the elements from one to the next.
+/// The matrices of one operand, consecutive in one slot, and the elements from one to the next.
 struct Stack {
     each: Vec<Matrix>,
     stride: u32,
@@ -122,7 +122,7 @@ fn check_product(p: Product) {
         });
     }
 
-    // All sizes are known at run time only.
+    // All sizes are known only at run time.
     let [m, n, k] = [Var::Steps, Var::From, Var::Place].map(Word::var);
     let operands = Operands {
         form: p.form,

@@ -1,5 +1,5 @@
-//! The table of kernels: one row each, which runs the kernel over random numbers in awkward sizes on both executors and in every
-//! variant, and holds the plainest possible f64 loop as the oracle. The rows share no code with the crate beyond recording.
+//! The table of kernels: one row each, which runs the kernel on random values in awkward sizes on both executors and in every
+//! variant, with the plainest possible f64 loop as the oracle. The rows share no code with the crate except for recording.
 
 mod carry_state;
 mod case;
@@ -18,7 +18,7 @@ mod update;
 
 use retrograd::kernels::KERNELS;
 
-/// One row a kernel. Each is a test by itself.
+/// One row per kernel; each is a separate test.
 const TABLE: [(&str, fn()); 23] = [
     ("carry_state", carry_state::carry_state),
     ("col_sum", sums::col_sum),
@@ -29,7 +29,7 @@ const TABLE: [(&str, fn()); 23] = [
     ("gather_backward", tokens::gather_backward),
     ("loss", loss::loss),
     ("matmul", matmul::matmul),
-    // A form of it, among the others.
+    // One of the forms that the test of matmul covers.
     ("matmul_staged", matmul::matmul),
     ("norm", update::norm),
     ("optimizer", optimizer::optimizer),

@@ -1,4 +1,4 @@
-//! Five updates under every rule, as PyTorch defines them, one of them skipped.
+//! Five updates under every rule, by PyTorch's definitions, one of them skipped.
 
 use super::case::{Case, Matrix};
 use super::run::{Forms, check};
@@ -9,18 +9,18 @@ use retrograd::kernels::optimizer::{Slots, record};
 use retrograd::optimizer::{Clip, Constants, Optimizer, Update};
 
 const LR: f32 = 0.03;
-/// Parameters that are not padding; their number padded to a multiple of 4 is not one of a workgroup's 256.
+/// Numbers of parameters without padding; padded to a multiple of 4, none is a multiple of a workgroup's 256.
 const COUNTS: [u32; 3] = [1, 37, 1029];
-/// The update that is skipped.
+/// The skipped update.
 const SKIPPED: u32 = 2;
 
-/// Every rule, SGD also with momentum, as it clips.
+/// Every rule with this clipping, SGD also with momentum.
 fn rules(clip: Clip) -> Vec<Update> {
     let rules = Optimizer::all().into_iter().chain([Optimizer::Sgd { momentum: 0.9 }, Optimizer::RmsProp { alpha: 0.95 }, Optimizer::AdamW { decay: 0.1 }]);
     rules.map(|rule| seen(rule.update(clip))).collect()
 }
 
-/// With an eps so large that its place is seen, where there is one.
+/// Makes eps, where there is one, so large that its position in the formula matters.
 fn seen(mut update: Update) -> Update {
     if update.constants.eps != 0.0 {
         update.constants.eps = 1e-3;
@@ -46,7 +46,7 @@ struct State {
 }
 
 impl State {
-    /// One update from a gradient that was scaled or clamped already; `n` counts the updates applied, from 1.
+    /// One update from a gradient already scaled or clamped; `n` counts the applied updates, from 1.
     fn update(&mut self, update: &Update, g: f64, n: i32) {
         let Constants { a, b, eps, decay } = update.constants;
         let [lr, a, b, eps, decay] = [LR, a, b, eps, decay].map(f64::from);
@@ -70,7 +70,7 @@ impl State {
     }
 }
 
-/// A slot of `count` numbers and zeros up to a multiple of 4, from its first element.
+/// A slot of `count` values from its first element, and zeros up to a multiple of 4.
 fn flat(case: &mut Case, name: &str, count: u32, scale: f32) -> Matrix {
     let slot = case.slot(name, count.next_multiple_of(4) + 9);
     let mut m = case.matrix_at(slot, 0, [1, count, count.next_multiple_of(4)]);
@@ -102,7 +102,7 @@ fn updates(rule: &Update, count: u32) {
     let params = flat(&mut case, "params", count, 0.1);
     let Constants { a, b, .. } = rule.constants;
     let [m, v] = [("m", rule.moments[0]), ("v", rule.moments[1])].map(|(name, used)| {
-        // A moment that the rule does not use has a slot of one vec4, which stays as it is.
+        // An unused moment has a slot of one vec4, which must stay unchanged.
         let slot = if used { flat(&mut case, name, count, 0.0).slot } else { case.slot(name, 4) };
         (case.blank_at(slot, 0, [1, count, count.next_multiple_of(4)]), used)
     });
@@ -133,7 +133,7 @@ fn updates(rule: &Update, count: u32) {
     });
 }
 
-/// A skipped update leaves all bits, whatever the gradients and the clip factor are.
+/// A skipped update changes no bit, whatever the gradients and the clip factor are.
 #[test]
 fn a_skipped_update_changes_nothing() {
     for rule in [Clip::None, Clip::Value(0.1)].into_iter().flat_map(rules) {

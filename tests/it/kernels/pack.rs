@@ -1,4 +1,4 @@
-//! Half precision: every half there is, and numbers on and around all of them.
+//! Half precision: every half, and values on and around all of them.
 
 use super::case::Case;
 use super::run::{Forms, check};
@@ -7,10 +7,10 @@ use retrograd::arena::Slot;
 use retrograd::kernel::{Values, Var, Word};
 use retrograd::kernels::pack::{self, Operands};
 
-/// Bits of the half beyond the last finite one.
+/// Bits of the infinite half, after the last finite one.
 const INFINITE: u32 = 0x7c00;
 
-/// What a half is: a sign, 5 bits of exponent, 10 of a fraction.
+/// The value of a half: a sign, 5 bits of exponent, 10 of a fraction.
 fn value(half: u32) -> f64 {
     let (exponent, fraction) = ((half >> 10) & 0x1f, f64::from(half & 0x3ff));
     let size = match exponent {
@@ -22,7 +22,7 @@ fn value(half: u32) -> f64 {
     if half & 0x8000 == 0 { size } else { -size }
 }
 
-/// The nearest half, of two the even one: positive halves are as large as their bits say, so they can be searched.
+/// The nearest half, ties to even. Positive halves are ordered like their bits, so they can be searched.
 fn nearest(x: f32) -> u32 {
     let (sign, size) = (u32::from(x.is_sign_negative()) << 15, f64::from(x.abs()));
     if !x.is_finite() {
@@ -40,10 +40,10 @@ fn nearest(x: f32) -> u32 {
     sign | if down < up || (down == up && below % 2 == 0) { below } else { above }
 }
 
-/// Slots with room in front of what is worked on and after it, and the operands.
+/// Slots with space before and after the values, and the operands.
 fn slots(case: &mut Case, count: u32) -> (Slot, Slot, Operands) {
     let (x, packed) = (case.slot("x", 8 + count + 7), case.slot("packed", 2 + count + 5));
-    // The second place, the first of which begins 4 numbers after the start of the slot.
+    // The second place; the first begins 4 values after the start of the slot.
     let packed_offset = Word::scaled(Var::Place, count).plus(4);
     (x, packed, Operands { x, x_offset: 8.into(), packed, packed_offset, count: Word::scaled(Var::Steps, 4) })
 }
@@ -61,7 +61,7 @@ pub(super) fn pack() {
             [0.0, -0.0, 1.0, -65504.0, 65519.9, 65520.0, -1e9, f32::MAX, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-8, -6e-8, 1e-40, 2f32.powi(-25)];
         let mut numbers = Vec::new();
         for i in 0..count {
-            // Edges, what lies between a half and the next, right in the middle or anywhere, and what states are like.
+            // Edges, midpoints or random points between neighbouring halves, and values typical of states.
             let number = match i % 4 {
                 0 => edges[(i / 4) as usize % edges.len()],
                 1 => case.uniform(),
@@ -89,7 +89,7 @@ pub(super) fn unpack() {
     for count in [4, 252, 256, 260, 1 << 16] {
         let mut case = Case::new(u64::from(count));
         let (x, packed, operands) = slots(&mut case, count);
-        // All halves, or some from everywhere.
+        // All halves, or some over the whole range.
         let halves: Vec<u32> = (0..count).map(|i| (i * ((1 << 16) / count) + count % 7) & 0xffff).collect();
         for (at, pair) in (2 + count / 2..).zip(halves.chunks(2)) {
             case.put_bits(packed, at, pair[0] | pair[1] << 16);

@@ -1,4 +1,4 @@
-//! Weighted mean deviation of outputs `[V, rows]` from numbers, and its gradient in place.
+//! Weighted mean error of outputs `[V, rows]` from targets, and its gradient in place.
 
 use super::case::{Case, Matrix};
 use super::run::{Forms, check};
@@ -15,18 +15,18 @@ const INVERSE_N: f32 = 1.0 / 48.0;
 struct Row {
     rows: u32,
     count: u32,
-    /// Elements from output to output.
+    /// Elements from one output to the next.
     ld: u32,
     bias: bool,
     gradient: bool,
     deviation: RegressionLoss,
-    /// Whether outputs of weight 0 are not finite, and so are those of row 1, which counts.
+    /// Whether outputs with weight 0 are not finite, and also those of row 1, which counts.
     broken: bool,
 }
 
 #[test]
 pub(super) fn regression_loss() {
-    // 64 is a workgroup's rows; ld is more than the padded rows in some.
+    // A workgroup has 64 rows; in some cases ld exceeds the padded rows.
     for (rows, count, ld) in [(1, 1, 4), (37, 5, 40), (64, 3, 64), (65, 12, 80), (259, 2, 260)] {
         for (bias, gradient) in [(false, true), (true, true), (true, false)] {
             for deviation in [RegressionLoss::Squared, RegressionLoss::Absolute] {
@@ -55,7 +55,7 @@ fn run(s: Row) {
             let (x, y) = (case.uniform(), case.uniform());
             let x = if s.broken && (weights.at(r, 0) == 0.0 || r == 1) { f32::NAN } else { 3.0 * x };
             case.set(&mut outputs, v, r, x);
-            // Some are met exactly, where the absolute value has no slope.
+            // Some outputs are exact, where the absolute value has no slope.
             case.set(&mut targets, v, r, if (v + r) % 5 == 3 && !s.bias && x.is_finite() { x } else { 2.0 * y });
         }
     }

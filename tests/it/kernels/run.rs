@@ -14,39 +14,39 @@ use retrograd::layout::Program;
 use retrograd::recording::Recording;
 use std::collections::BTreeMap;
 
-/// Columns of invocations that a workgroup of a matmul is tried with.
+/// Widths of a matmul workgroup, in invocations along the columns.
 const WIDTHS: [u32; 2] = [8, 32];
 
-/// Which variants of a kernel there are.
+/// The variants of a kernel to test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Forms {
-    /// One.
+    /// A single variant.
     Plain,
-    /// Every width of a subgroup.
+    /// Every subgroup width.
     Widths,
-    /// Every tile and width of `Capabilities::matmul`, and those that are staged.
+    /// Every tile and width of `Capabilities::matmul`, and the staged forms.
     Matmul,
-    /// Every tile of recurrences whose inner dimension is sliced, in some widths.
+    /// Every tile of recurrences with a sliced inner dimension, in some widths.
     Step,
-    /// Every tile of `Capabilities::scan` that the adapter holds for rows of so many padded columns.
+    /// Every tile of `Capabilities::scan` that fits the adapter for rows of this many padded columns.
     Scan(u32),
-    /// Every tile of recurrences that hold weights, of so many padded columns and lanes, in some widths and with some blocks held.
+    /// Every tile of recurrences that hold weights, for this many padded columns and lanes, in some widths and with some blocks held.
     Held(u32, u32),
 }
 
 /// The words of every slot after a run.
 pub(super) type After = BTreeMap<Slot, Vec<u32>>;
 
-/// What records the dispatches of a case for an executor.
+/// Records the dispatches of a case for an executor.
 pub(super) type Record<'a> = &'a dyn Fn(&mut Recording, &Capabilities);
 
-/// Runs and compares.
+/// Runs a case in all forms and compares.
 pub(super) fn check(what: &str, case: &Case, forms: Forms, values: &Values, record: Record<'_>) {
     assert!(case.contents.values().any(|c| c.wants.iter().any(|w| w.is_output())), "{what}: nothing is compared");
     check_with(what, case, forms, values, record, &|_, _| {});
 }
 
-/// As [`check`], with a further look at all the words.
+/// Like [`check`], with an additional look at all words.
 pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values, record: Record<'_>, look: &dyn Fn(&str, &After)) {
     for threads in 1..=3 {
         let program = program(case, record, &cpu::capabilities(), false);
@@ -58,7 +58,7 @@ pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values,
     }
     for (name, capabilities) in variants(forms) {
         for folded in [false, true] {
-            // One variant is enough to see that the grid may be folded.
+            // One variant is enough to test a folded grid.
             if folded && (capabilities.matmul.tile != Tile::T8x8 || matches!(forms, Forms::Scan(_) | Forms::Held(..) | Forms::Step)) {
                 continue;
             }
@@ -86,7 +86,7 @@ fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
     });
     let tiled = || {
         pairs(Tile::MATMUL)
-            // A second way of loading, or a tall tile, needs no second width: shaders take long to compile.
+            // Other loads and tall tiles need no second width: shaders take long to compile.
             .flat_map(|(tile, loads)| WIDTHS.map(|width| Variant { tile, loads, width }))
             .filter(|v| v.width == WIDTHS[0] || (v.loads == Loads::Each && v.tile.rows() <= 16))
             .filter(|v| v.width * v.tile.rows() * v.tile.cols() * 4 <= base.workgroup_bytes && v.width <= base.workgroup_invocations)
@@ -144,8 +144,8 @@ fn run(what: &str, case: &Case, executor: &mut dyn Executor, values: &Values, lo
     look(what, &after);
 }
 
-/// Kernels whose grid is folded into two dimensions where one would pass 65,535 workgroups, folded whatever the size: so small
-/// cases show that they find their way in such a grid, and leave the surplus workgroups idle.
+/// Kernels whose grid is folded into two dimensions beyond 65,535 workgroups, here folded at any size: so small cases show that they
+/// work in such a grid and leave the surplus workgroups idle.
 static FOLDED: [Kernel; 12] = [
     folded(&carry_state::KERNEL, |a, v| fold((carry_state::KERNEL.grid)(a, v))),
     folded(&gather::KERNEL, |a, v| fold((gather::KERNEL.grid)(a, v))),

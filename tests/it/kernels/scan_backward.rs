@@ -1,5 +1,5 @@
 //! delta_t = (d_h_t + carry_t) phi'(a_t), carry_{t-1} = keep_t xi_t (delta_t W_hh^T), over the steps of a segment, last first; in
-//! one dispatch and in one a step.
+//! one dispatch and in one per step.
 
 use super::case::{Case, Matrix};
 use super::run::{Forms, check};
@@ -32,7 +32,7 @@ pub(super) fn step_backward() {
     });
 }
 
-/// What goes into a scan.
+/// Inputs of a scan.
 struct Inputs {
     h: Matrix,
     /// W_hh, not transposed: only the oracle reads it.
@@ -112,7 +112,7 @@ fn backward(s: Scan, forms: Forms, record: &dyn Fn(&mut Recording, &Capabilities
     check(&format!("{s:?}"), &case, forms, &values, &|r, caps| record(r, caps, i.operands(s)));
 }
 
-/// The gradients of two lanes are NaN at steps 4 and 0, where a cut or a reset keeps them from what comes before.
+/// The gradients of two lanes are NaN at steps 4 and 0, where a cut or a reset keeps them out of earlier steps.
 fn break_lanes(case: &mut Case, i: &mut Inputs) {
     let lanes = i.carry.rows;
     for (t, b, keep, xi) in [(4, 0, 1.0, 0.0), (4, 2, 0.0, 1.0), (0, 1, 0.0, 1.0 / 0.7), (0, 2, 1.0, 0.0)] {
@@ -123,7 +123,7 @@ fn break_lanes(case: &mut Case, i: &mut Inputs) {
     }
 }
 
-/// delta `[S*B, H]`, and the carry that flows out, `[B, H]`.
+/// delta `[S*B, H]`, and the outgoing carry, `[B, H]`.
 fn oracle(s: Scan, i: &Inputs) -> (Vec<f64>, Vec<f64>) {
     let (n, hidden) = (s.lanes, s.hidden);
     let mut deltas = vec![0.0; (s.steps * n * hidden) as usize];
@@ -157,7 +157,7 @@ fn slope(activation: Activation, y: f64) -> f64 {
     }
 }
 
-/// One dispatch a step, and one for the carry, where no workgroup memory holds the rows.
+/// One dispatch per step, and one for the carry, if no workgroup memory can hold the rows.
 #[test]
 fn a_backward_scan_falls_back_to_steps() {
     let s = Scan { lanes: 3, hidden: 37, steps: 7, activation: Activation::Tanh, extra: true, broken: false };

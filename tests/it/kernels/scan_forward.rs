@@ -1,4 +1,4 @@
-//! h_t = phi(pre_t + keep_t h_{t-1} W_hh + b_h) over the steps of a segment, in one dispatch and in one a step.
+//! h_t = phi(pre_t + keep_t h_{t-1} W_hh + b_h) over the steps of a segment, in one dispatch and in one per step.
 
 use super::case::{Case, Matrix};
 use super::run::{Forms, check};
@@ -19,16 +19,16 @@ pub(super) struct Scan {
     pub(super) activation: Activation,
     /// Forward: whether there is a bias. Backward: whether a carry flows in.
     pub(super) extra: bool,
-    /// Whether some lanes are broken, and put right by a reset.
+    /// Whether some lanes are broken, and repaired by a reset.
     pub(super) broken: bool,
 }
 
-/// Sizes of scans: a single number; odd ones; one lane past the largest tile; whole tiles.
+/// Sizes of scans: all 1; odd ones; one lane past the largest tile; whole tiles.
 pub(super) const SIZES: [[u32; 3]; 4] = [[1, 1, 1], [3, 37, 7], [17, 37, 2], [16, 64, 3]];
-/// Sizes for the kernels that take one step a dispatch, whose columns may be more than a workgroup's.
+/// Sizes for the kernels with one dispatch per step, where columns may exceed a workgroup's.
 pub(super) const STEP_SIZES: [[u32; 3]; 4] = [[1, 1, 1], [3, 37, 7], [17, 131, 2], [16, 64, 3]];
 
-/// Sizes for the kernels that hold weights: slices of one block, of uneven numbers of them, and fewer lanes than a tile.
+/// Sizes for the kernels that hold weights: slices of one block, of unequal numbers of blocks, and fewer lanes than a tile.
 pub(super) const HELD_SIZES: [[u32; 3]; 4] = [[1, 1, 1], [3, 37, 7], [17, 131, 2], [16, 64, 3]];
 
 /// Every activation, with and without the extra, over the given sizes, and broken lanes.
@@ -69,7 +69,7 @@ pub(super) fn step_forward() {
     });
 }
 
-/// What goes into a scan.
+/// Inputs of a scan.
 struct Inputs {
     pre: Matrix,
     w: Matrix,
@@ -115,7 +115,7 @@ impl Inputs {
     }
 }
 
-/// W_hh `[H, H]` at element 8 of a slot with room for a bias after it; like every parameter its rows are padded as well.
+/// W_hh `[H, H]` at element 8 of a slot with space for a bias after it; like those of every parameter, its rows are padded in number too.
 pub(super) fn weights(case: &mut Case, hidden: u32) -> (Matrix, Slot) {
     let ld = hidden.next_multiple_of(4);
     let slot = case.slot("w", 8 + ld * ld + 12 + ld + 7);
@@ -127,7 +127,7 @@ pub(super) fn weights(case: &mut Case, hidden: u32) -> (Matrix, Slot) {
     (w, slot)
 }
 
-/// One number a row, 1 until it is set, at an odd offset in a slot of its own.
+/// One value per row, initially 1, at an odd offset in a slot of its own.
 pub(super) fn edges(case: &mut Case, name: &str, rows: u32) -> Matrix {
     let slot = case.slot(name, rows + 6);
     let mut m = case.blank_at(slot, 3, [rows, 1, 1]);
@@ -173,7 +173,7 @@ pub(super) fn resets(case: &mut Case, keep: &mut Matrix, s: Scan) {
     }
 }
 
-/// Lane 0 starts from a state that is NaN, but is reset. Lane 1 gets a NaN at step 2, is NaN at step 3, and is reset at step 4.
+/// Lane 0 starts from a NaN state but is reset. Lane 1 gets a NaN at step 2, is NaN at step 3, and is reset at step 4.
 fn break_lanes(case: &mut Case, i: &mut Inputs) {
     let lanes = i.state.rows;
     for c in 0..i.state.cols {
@@ -231,7 +231,7 @@ fn tanh_saturates() {
     check("large numbers", &case, Forms::Step, &values, &|r, caps| record_as(r, "h", caps.matmul, i.operands(s)));
 }
 
-/// A scan takes the largest tile that its adapter holds, at most the chosen one, and one dispatch a step where it holds none.
+/// A scan takes the largest tile that fits its adapter, up to the chosen one, and one dispatch per step if none fits.
 #[test]
 fn a_scan_takes_the_tile_that_fits() {
     let caps = Capabilities { workgroup_bytes: 16384, workgroup_invocations: 256, ..cpu::capabilities() };

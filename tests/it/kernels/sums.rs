@@ -7,7 +7,7 @@ use retrograd::arena::View;
 use retrograd::kernel::{Values, Var, Word};
 use retrograd::kernels;
 
-/// The place where a sum goes: random if it is added to, else garbage.
+/// The destination of a sum: random if accumulated to, else garbage.
 fn target(case: &mut Case, cols: u32, accumulate: bool) -> Matrix {
     if accumulate { case.matrix("out", 1, cols) } else { case.blank("out", 1, cols) }
 }
@@ -35,7 +35,7 @@ pub(super) fn col_sum() {
 
 #[test]
 pub(super) fn row_sum() {
-    // The columns are fewer than a row has room for; 261 and 515 are more than one pass of a workgroup.
+    // Rows have a gap after their columns; 261 and 515 columns are more than one pass of a workgroup.
     for [rows, cols, gap] in [[1, 1, 0], [11, 37, 8], [37, 4, 0], [3, 261, 12], [2, 515, 0], [130, 15, 4]] {
         for accumulate in [false, true] {
             let mut case = Case::new(u64::from(rows * cols));
@@ -54,7 +54,7 @@ pub(super) fn row_sum() {
     }
 }
 
-/// One part, many of them, rows with a gap, and a product of nothing, which leaves everything as it is.
+/// One part, many parts, rows with a gap, and an empty product, which changes nothing.
 #[test]
 pub(super) fn part_sum() {
     for ([rows, cols, gap], count, inner) in [([1, 1, 0], 1, 1), ([7, 37, 0], 3, 9), ([5, 6, 8], 2, 3), ([33, 65, 4], 17, 40), ([3, 5, 0], 2, 0)] {
@@ -87,7 +87,7 @@ pub(super) fn transpose() {
     for [rows, cols] in [[1, 1], [37, 11], [4, 16], [5, 133], [68, 17], [64, 32]] {
         let mut case = Case::new(u64::from(rows * cols));
         let (rows4, cols4) = (u32::next_multiple_of(rows, 4), u32::next_multiple_of(cols, 4));
-        // A matrix of parameters: its rows are padded too.
+        // A parameter matrix: its rows are padded in number too.
         let slot = case.slot("x", 8 + rows4 * cols4 + 7);
         for i in 0..rows4 * cols4 {
             case.put(slot, 8 + i, 0.0);

@@ -1,4 +1,4 @@
-//! One-hot inputs: rows picked by tokens, and gradients added up by token.
+//! One-hot inputs: rows selected by tokens, and gradients summed by token.
 
 use super::case::{Case, Matrix};
 use super::run::{Forms, check};
@@ -10,7 +10,7 @@ use retrograd::kernels;
 /// Rows, vocabulary and columns.
 const SHAPES: [[u32; 3]; 5] = [[1, 1, 1], [35, 11, 37], [7, 3, 16], [130, 5, 133], [3, 300, 2]];
 
-/// Tokens `[rows, 1]` at an odd offset in front of a number that no vocabulary has. Symbol 0 and the last never occur.
+/// Tokens `[rows, 1]` at an odd offset, followed by a number outside every vocabulary. Symbol 0 and the last never occur.
 fn tokens(case: &mut Case, rows: u32, vocab: u32) -> (Vec<u32>, View) {
     let tokens: Vec<u32> = (0..rows).map(|_| if vocab > 2 { 1 + case.below(vocab - 2) } else { 0 }).collect();
     let slot = case.slot("tokens", rows + 6);
@@ -65,7 +65,7 @@ pub(super) fn gather_backward() {
     }
 }
 
-/// Where the rows of each token start in the list after, its end, and the list.
+/// The start of each token's rows in the list that follows, the list's end, and the list.
 fn sorted(tokens: &[u32], vocab: u32) -> Vec<u32> {
     let mut starts = vec![0];
     let mut list = Vec::new();

@@ -1,4 +1,4 @@
-//! The end of an update: the norm of all gradients, and what follows from it.
+//! The end of an update: the norm of all gradients, and the values derived from it.
 
 use super::case::{Case, Matrix};
 use super::run::{Forms, check, check_with};
@@ -9,16 +9,16 @@ use retrograd::kernels;
 use retrograd::kernels::finish::{RING, RING_ROWS, RING_WORDS};
 use retrograd::kernels::norm::PARTS;
 
-/// Bits of the numbers that are not finite: NaN of both signs, quiet and signalling, and both infinities.
+/// Bits of non-finite values: NaN of both signs, quiet and signalling, and both infinities.
 const BROKEN: [u32; 6] = [0x7fc0_0000, 0xffc0_0000, 0x7f80_0001, 0xffff_ffff, 0x7f80_0000, 0xff80_0000];
 
 #[test]
 pub(super) fn norm() {
-    // Less than a number a part; more than one pass of all workgroups (16,384 numbers).
+    // Less than one value per part; more than one pass of all workgroups (16,384 values).
     for n in [4, 20, 260, 1000, 16_388, 20_004] {
         norm_of(n, 1.0, None);
     }
-    // Small and large numbers whose squares are still floats.
+    // Small and large values whose squares are still floats.
     norm_of(1000, 1e-15, None);
     norm_of(1000, 1e16, None);
     for n in [4, 20_004] {
@@ -30,7 +30,7 @@ pub(super) fn norm() {
     }
 }
 
-/// The squared norm of `n` numbers, perhaps with one planted among them that is not finite.
+/// The squared norm of `n` values, optionally with a planted non-finite one.
 fn norm_of(n: u32, scale: f32, planted: Option<(u32, u32)>) {
     let mut case = Case::new(u64::from(n));
     let slot = case.slot("x", n + 7);
@@ -43,7 +43,7 @@ fn norm_of(n: u32, scale: f32, planted: Option<(u32, u32)>) {
     (0..2 * PARTS).for_each(|i| case.want(part, i, Want::Free));
     let expected: f64 = (0..n).map(|c| x.at(0, c).powi(2)).sum();
     let what = format!("norm {n} {scale} {planted:?}");
-    // How the numbers are parted is each executor's own affair; the parts together are not.
+    // Executors may split the values differently; only the parts together must agree.
     check_with(&what, &case, Forms::Plain, &Values::default(), &|r, caps| kernels::norm::record(r, caps.matmul, x.view(), part), &|who, after| {
         let pairs = || after[&part][..2 * PARTS as usize].chunks_exact(2);
         let bad = pairs().filter(|p| f32::from_bits(p[1]) != 0.0).count();
@@ -55,7 +55,7 @@ fn norm_of(n: u32, scale: f32, planted: Option<(u32, u32)>) {
     });
 }
 
-/// What [`finish_of`] is given.
+/// Inputs of [`finish_of`].
 #[derive(Debug, Clone, Copy)]
 struct Finish {
     /// Updates applied before this one.
@@ -65,11 +65,11 @@ struct Finish {
     fault: Fault,
 }
 
-/// What is wrong with the parts of the norm.
+/// Faults in the parts of the norm.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     Nothing,
-    /// Part g has seen a number that is not finite, its sum is as in a finite one.
+    /// Part g has seen a non-finite value; its sum is finite.
     Flag(u32),
     /// The sum of part g has these bits.
     Sum(u32, u32),
@@ -148,7 +148,7 @@ fn finish_of(f: Finish) {
     });
 }
 
-/// The bound on a number judged alone is a relative error of 1e-5: the bias corrections are held to it.
+/// The bound for a value compared separately is a relative error of 1e-5, which the bias corrections must meet.
 #[test]
 #[should_panic(expected = "element 0")]
 fn a_bias_correction_that_has_lost_its_digits_is_seen() {
