@@ -168,14 +168,16 @@ struct Recorder {
     w_t: Vec<Slot>,
     /// Per group: a_t without its recurrent part, `[S*B, H]`.
     pre: Vec<Slot>,
-    /// Per group: scratch of the forward and of the backward pass.
-    scratch: Vec<[Scratch; 2]>,
+    /// Per group: of the forward pass.
+    forward: Vec<Scratch>,
+    /// Per group: of the backward pass; none for inference.
+    backward: Vec<Scratch>,
     /// Per group: work space of the backward pass.
     work: Vec<Work>,
     /// Logits of the evaluation, `[V, head_rows]`.
     scores: Slot,
     /// Parts of the squared norm.
-    parts: Slot,
+    parts: Option<Slot>,
 }
 
 impl Recorder {
@@ -201,7 +203,7 @@ impl Recorder {
         let state = extent.lanes * hidden;
         let inputs = InputLayout::new(config, rows);
         let ring = finish::RING + finish::RING_ROWS * finish::RING_WORDS;
-        let trained = |elements: u32| if update.is_some() { elements } else { 4 };
+        let trained = |count: u32, otherwise: u32| if update.is_some() { count } else { otherwise };
         let mut moment = |name: &str, i: usize| {
             let used = update.is_some_and(|u| u.moments[i]);
             arena.persistent(name, if used { elements } else { 4 }, Purpose::Moments)
@@ -211,14 +213,14 @@ impl Recorder {
         let logits = config.outputs() * extent.logits_ld();
         let slots = HostSlots {
             params: arena.persistent("params", elements, Purpose::Parameters),
-            gradients: arena.persistent("gradients", trained(elements), Purpose::Gradients),
+            gradients: arena.persistent("gradients", trained(elements, 4), Purpose::Gradients),
             moments,
             status: arena.persistent("status", ring, Purpose::Status),
             loss: arena.persistent("loss", 4, Purpose::Status),
             row_loss: arena.persistent("row_loss.evaluate", pad4(rows), Purpose::Activations),
             inputs: arena.persistent("inputs", inputs.words(), Purpose::Inputs),
             states: arena.persistent("states", config.layers * extent.all_states() * state, Purpose::Activations),
-            carry: arena.persistent("carry", trained(config.layers * state), Purpose::Activations),
+            carry: arena.persistent("carry", trained(config.layers * state, 4), Purpose::Activations),
             logits: arena.persistent("logits", logits, Purpose::Activations),
         };
         let block = (extent.steps + 1) * state;
@@ -231,14 +233,13 @@ impl Recorder {
                 .map(|g| (0..config.layers).map(|k| arena.persistent(format!("h.{k}.{g}"), held(g), Purpose::Activations)).collect())
                 .collect(),
             h_work: (0..worked).map(|k| arena.persistent(format!("h.work.{k}"), block, Purpose::Activations)).collect(),
-            w_t: (0..config.layers).map(|k| arena.persistent(format!("w_hh_t.{k}"), trained(hidden * hidden), Purpose::Parameters)).collect(),
+            w_t: (0..trained(config.layers, 0)).map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
             pre: (0..extent.groups()).map(|g| arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations)).collect(),
-            scratch: (0..extent.groups())
-                .map(|g| ["forward", "backward"].map(|pass| Scratch::new(&mut arena, config, extent, &format!("{pass}.{g}"))))
-                .collect(),
-            work: (0..extent.groups()).map(|g| Work::new(&mut arena, config, extent, &g.to_string(), parts)).collect(),
+            forward: (0..extent.groups()).map(|g| Scratch::new(&mut arena, config, extent, &format!("forward.{g}"))).collect(),
+            backward: (0..trained(extent.groups(), 0)).map(|g| Scratch::new(&mut arena, config, extent, &format!("backward.{g}"))).collect(),
+            work: (0..trained(extent.groups(), 0)).map(|g| Work::new(&mut arena, config, extent, &g.to_string(), parts)).collect(),
             scores: arena.transient("scores.evaluate", head, Purpose::Activations),
-            parts: arena.transient("parts", 2 * norm::PARTS, Purpose::Status),
+            parts: update.map(|_| arena.transient("parts", 2 * norm::PARTS, Purpose::Status)),
             config: *config,
             extent,
             capabilities,
@@ -332,7 +333,7 @@ impl Recorder {
         if k == 0 && matches!(self.config.input, Input::Symbols(_)) {
             return gather::record(r, "pre.0", self.capabilities.matmul, self.input(self.inputs.tokens()), self.param("w_xh", 0), pre);
         }
-        let x = self.x(r, &self.scratch[group][0], group, k);
+        let x = self.x(r, &self.forward[group], group, k);
         self.product(r, &format!("pre.{k}"), Form::Nn, [x, self.param("w_xh", k), pre], 0.into());
     }
 
@@ -435,7 +436,7 @@ impl Recorder {
     /// d_h of the layer below k: delta W_xh^T, with the dropout mask of the forward pass.
     fn flow_down(&self, r: &mut Recording, group: usize, k: u32, delta: View, d_h: View) {
         let label = format!("d_h.{}", k - 1);
-        let Some(slot) = self.scratch[group][1].dropped else {
+        let Some(slot) = self.backward[group].dropped else {
             return self.product(r, &label, Form::Nt, [delta, self.param("w_xh", k), d_h], 0.into());
         };
         let dropped = self.hidden(slot, 0.into(), self.rows());
@@ -450,13 +451,13 @@ impl Recorder {
         if k == 0 && matches!(self.config.input, Input::Symbols(_)) {
             gather_backward::record(r, "d_w_xh.0", variant, starts, delta, d_w_xh, more);
         } else {
-            let x = self.x(r, &self.scratch[group][1], group, k);
+            let x = self.x(r, &self.backward[group], group, k);
             self.long_sum(r, &format!("d_w_xh.{k}"), Form::Tn, [x, delta, d_w_xh], more, parts);
         }
         if k == 0
             && let Some(d_embed) = self.tensor(self.slots.gradients, "embed")
         {
-            let d_x = self.embedded(&self.scratch[group][1]);
+            let d_x = self.embedded(&self.backward[group]);
             self.product(r, "d_embedded", Form::Nt, [delta, self.param("w_xh", 0), d_x], 0.into());
             gather_backward::record(r, "d_embed", variant, starts, d_x, d_embed, more);
         }
@@ -483,8 +484,9 @@ impl Recorder {
         let mut r = Recording::new("update");
         let (variant, count) = (self.capabilities.matmul, self.config.elements());
         let all = View { slot: self.slots.gradients, offset: 0.into(), rows: 1.into(), cols: count.into(), ld: count };
-        norm::record(&mut r, variant, all, self.parts);
-        let slots = [self.parts, self.slots.loss, self.slots.status];
+        let parts = self.parts.expect("a recorder of training");
+        norm::record(&mut r, variant, all, parts);
+        let slots = [parts, self.slots.loss, self.slots.status];
         finish::record(&mut r, variant, slots, update.clip.norm(), update.betas, Word::var(Var::InverseN), Word::var(Var::RingRow));
         let [m, v] = self.slots.moments;
         let slots = optimizer::Slots { gradients: self.slots.gradients, status: self.slots.status, params: self.slots.params, m, v };

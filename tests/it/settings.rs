@@ -21,6 +21,12 @@ fn page() -> String {
          \"free\" may change when a run goes on (`--resume`).\n\n<!-- Written by `SETTINGS=write cargo test --test it settings`. -->\n",
     );
     let mut section = "";
+    let defaults: std::collections::BTreeMap<String, String> = RunConfig::default()
+        .toml()
+        .unwrap()
+        .lines()
+        .filter_map(|l| l.split_once(" = ").map(|(k, v)| (k.to_string(), v.trim_matches('"').to_string())))
+        .collect();
     let mut all: Vec<&Setting> = declared().filter(|s| s.form != Form::Noted).collect();
     all.sort_by_key(|s| ["Text", "Series", "Model", "Training", "Run"].iter().position(|name| *name == s.section));
     for s in all {
@@ -35,8 +41,10 @@ fn page() -> String {
         };
         let cell = |text: &str| text.replace('|', "\\|");
         let choices = if s.choices.is_empty() { String::new() } else { format!("; one of {}", s.choices.join(", ")) };
+        let told = s.form == Form::Switch || s.text().contains("[default: ");
+        let default = defaults.get(&s.key()).filter(|_| !told).map_or(String::new(), |d| format!(" [default: {d}]"));
         let free = if s.free { "; free" } else { "" };
-        out += &format!("| `--{}{}` | {}{choices}{free} |\n", s.flag(), cell(&value), cell(&s.text()));
+        out += &format!("| `--{}{}` | {}{default}{choices}{free} |\n", s.flag(), cell(&value), cell(&s.text()));
     }
     out
 }

@@ -294,7 +294,7 @@ fn what_was_told_is_kept() {
     let csv = (1..=12).fold("t;y\n".to_string(), |csv, i| csv + &format!("01/{i:02}/2018;1.{:03}\n", i * 11));
     let csv = file("tables told.csv", csv.as_bytes());
     let path = csv.to_str().unwrap();
-    refused(&["train", path, "--target=y", "--time=t", "--device=cpu"], 1, &["\"01/02/2018\"", "`time_format` '%d/%m/%Y' or '%m/%d/%Y'"]);
+    refused(&["train", path, "--target=y", "--time=t", "--device=cpu"], 1, &["\"01/02/2018\"", "--time-format '%d/%m/%Y' or '%m/%d/%Y'"]);
     let (run, _) = train(&csv, "told", &["--time=t", "--time-format=%d/%m/%Y", "--decimal=,"]);
     let found = text(&retrograd(&["predict", &run, "--last=1", "--quiet"]).stdout);
     let lines: Vec<&str> = found.lines().collect();
