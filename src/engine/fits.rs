@@ -63,11 +63,11 @@ mod tests {
         let mut found = |given: Batch| engine.gradient(0..STEPS, |places, range| given.inputs(places, range), 6.0).map_err(|e| e.to_string());
         assert_eq!(found(given()), Ok(()));
         let cases = [
-            (Batch { tokens: vec![1; 5], ..given() }, "Given::tokens has 5 elements; steps up to 3 of 2 lanes need 6"),
-            (Batch { targets: vec![], ..given() }, "Given::targets has 0 elements"),
-            (Batch { keep: vec![1.0; 2], ..given() }, "Given::keep has 2"),
-            (Batch { xi: vec![], ..given() }, "Given::xi has 0"),
-            (Batch { weights: vec![1.0; 3], ..given() }, "Given::weights has 3"),
+            (Batch { tokens: vec![1; 5], ..given() }, "Batch::tokens has 5 elements; steps up to 3 of 2 lanes need 6"),
+            (Batch { targets: vec![], ..given() }, "Batch::targets has 0 elements"),
+            (Batch { keep: vec![1.0; 2], ..given() }, "Batch::keep has 2"),
+            (Batch { xi: vec![], ..given() }, "Batch::xi has 0"),
+            (Batch { weights: vec![1.0; 3], ..given() }, "Batch::weights has 3"),
             (Batch { tokens: vec![9999; 6], ..given() }, "the symbol 9999; the model reads 0 to 4"),
             (Batch { targets: vec![5; 6], ..given() }, "no class 5: the model knows 0 to 4"),
             (Batch { lanes: 1, ..given() }, "inputs of 1 lanes for an engine of 2"),
