@@ -33,7 +33,7 @@
 //! | [`Settings`], [`Truncation`] | the sizes, how far back gradients flow, the optimizer, the goal |
 //! | [`Trainer`] | one update at a time; validation |
 //! | [`MemoryPlan`] | how to run a window within a memory budget ([`Settings::memory_budget`]); a trainer's is `trainer.engine.plan` |
-//! | [`Model`] | architecture, vocabulary and parameters; safetensors and ONNX files |
+//! | [`Model`] | architecture, vocabulary and parameters; logits of a batch; safetensors and ONNX files |
 //! | [`Sampler`] | samples symbols from a model |
 //! | [`Estimator`] | the gradient over a whole text at fixed parameters |
 //! | [`Engine`] | a model on a device, window by window, for custom data ([`Batch`]) |
@@ -46,6 +46,7 @@
 //!
 //! The modules are listed in layers: each imports only from those above it, and only `gpu` uses `wgpu`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 // The reader of the output may be gone; printing must not panic then.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 // Parts of the library are used only by the command line.
