@@ -39,11 +39,11 @@ settings! {
         dropout: f64 = 0.0, "Model", "P", part { later: true };
         /// Embed each symbol in E learned numbers, in place of one-hot inputs: for large vocabularies
         embed: Option<u32> = None, "Model", "E", embedding {};
-        /// Lanes of text trained side by side [default: 32; for series as many as its rows fill, up to 32]
+        /// Lanes of text trained side by side (batch size) [default: 32; for series as many as the rows fill, up to 32]
         batch: u32 = 32, "Training", "B", units {};
         /// How far back gradients flow, see below [default: regular:64; for labels full]
         truncation: Truncation = Truncation::Regular(64), "Training", "STRATEGY", any {};
-        /// Stop after N updates [default: 1000, for series 600, unless epochs are given]
+        /// Stop after N updates [default: 1000, for series 600, unless `epochs` is given]
         updates: Option<u64> = None, "Training", "N", at_least_1 { free: true, excludes: &["epochs"], sets_aside: &["epochs"] };
         /// Stop after N passes over the training text
         epochs: Option<u64> = None, "Training", "N", at_least_1 { free: true, sets_aside: &["updates"] };
@@ -60,18 +60,17 @@ settings! {
         clip_norm: f64 = 1.0, "Training", "NORM", not_negative { excludes: &["clip_value"], sets_aside: &["clip_value"] };
         /// Clamp each gradient to plus or minus V instead
         clip_value: Option<f64> = None, "Training", "V", positive { sets_aside: &["clip_norm"] };
-        /// Memory that training may take on the device, such as 48MiB; longer windows are then computed again in part, not refused
+        /// Memory that training may take on the device, such as 48MiB; longer windows are then partly recomputed, not refused
         /// [default: a quarter of the machine's memory, at most 2GiB]
         memory_budget: Option<Bytes> = None, "Training", "SIZE", any {};
-        /// Precision in which the states of all steps wait for the backward pass: f16 takes half the memory, and rounds them by up to 1 in 2048;
-        /// all arithmetic stays f32. Every device can. States beyond plus or minus 65504 (relu, identity) are held there
+        /// Precision of the hidden states stored for the backward pass: f16 takes half the memory, with a relative error up to 2^-11. Arithmetic stays f32.
+        /// Works on every device. States beyond +-65504 (relu, identity) are clamped
         stash: StashPrecision = StashPrecision::F32, "Training", "STASH", any { later: true };
-        /// Seed of the initial weights, of random cuts, of the sequences of a task and the order of any, and of the sample
+        /// Seed of the initial weights, random cuts, task sequences, shuffling and the sample
         seed: u64 = 0, "Training", "N", any {};
-        /// Part that is held out for validation: the end of a text, or, of lines, sequences and lines with labels, some that are drawn and whose numbers are
-        /// written to held_out.txt
+        /// Fraction held out for validation: the end of a text, or randomly chosen lines or sequences, listed in held_out.txt
         val_fraction: f64 = 0.1, "Training", "PART", part {};
-        /// Seed by which lines or sequences are drawn that are held out; the other seed does not change them [default: 0]
+        /// Seed that chooses the held-out lines or sequences; `seed` does not affect them [default: 0]
         split_seed: Option<u64> = Some(0), "Training", "N", any {};
     }
 }

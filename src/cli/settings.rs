@@ -66,8 +66,13 @@ impl<L: List> clap::Args for Flags<L> {
 }
 
 fn flags<L: List>() -> impl Iterator<Item = &'static Setting> {
-    declared().filter(|s| s.form != Form::Noted && L::has(s))
+    let mut all: Vec<&Setting> = declared().filter(|s| s.form != Form::Noted && L::has(s)).collect();
+    all.sort_by_key(|s| SECTIONS.iter().position(|name| *name == s.section));
+    all.into_iter()
 }
+
+/// The sections of help, in their order.
+const SECTIONS: [&str; 5] = ["Text", "Series", "Model", "Training", "Run"];
 
 /// A setting's help for a terminal.
 fn help(setting: &Setting, own: Option<String>, defaults: &RunConfig) -> String {

@@ -42,72 +42,71 @@ settings! {
         tokens: Option<PathBuf> = None, "Text", "FILE", any { free: true, word: absolute, sets_aside: &["bytes", "tokens_checksum"] };
         /// Checksum of the tokenizer
         tokens_checksum: Option<String> = None, "Text", "", any { form: Form::Noted };
-        /// What stands between the sequences of the text, which are then independent of each other; \n, \t, \r and \\ are understood
+        /// Separator between independent sequences of the text; \n, \t, \r and \\ are escapes
         separator: Option<String> = None, "Text", "STRING", not_empty { word: unescaped };
-        /// Generate the sequences of a task in place of a text: adding:T, copy:T or recall:SYMBOLS,T, see below
+        /// Train on a generated task instead of a text: adding:T, copy:T or recall:SYMBOLS,T, see below
         task: Option<SyntheticTask> = None, "Text", "TASK", any {};
-        /// Sequences of `task`, held-out ones included [default: 20000]
+        /// Number of sequences of `task`, including the held-out ones [default: 20000]
         examples: Option<u64> = None, "Text", "N", at_least_1 {};
-        /// Learn to name the label of each line of a table, at its end: a column by its name in the first line, or by its number from 1. Tabs, commas,
-        /// semicolons or bars stand between the columns. Which lines are held out is drawn, the same share of each label. Other settings that are not
-        /// given are then: `hidden` 64, `activation` relu, `init` identity:1, `truncation` full, `lr` 0.001, `schedule` cosine, and `updates` by the
-        /// number of lines: 20 passes over them, from 2000 to 20000. Lines of more than 200 characters get a lower `lr`
+        /// Classify the lines of a table: the column of their labels, by its name in the first line or its number from 1. Columns are separated by tabs,
+        /// commas, semicolons or bars. Held-out lines are sampled, the same share of each label. Other defaults are then `hidden` 64, `activation` relu,
+        /// `init` identity:1, `truncation` full, `lr` 0.001, `schedule` cosine, and `updates` for 20 passes over the lines, from 2000 to 20000. Lines of
+        /// more than 200 characters get a lower `lr`
         label_column: Option<String> = None, "Text", "COLUMN", any {};
-        /// Column of the texts, where there is more than one besides that of the labels
+        /// Column of the texts, if there are several besides the labels'
         text_column: Option<String> = None, "Text", "COLUMN", any {};
-        /// Whether the first line of a table of labels names its columns [default: found out, and said]
+        /// Whether the first line of a table of labels names its columns [default: detected, with a note]
         header: Option<Answer> = None, "Text", "ANSWER", any {};
-        /// Begin with the weights of this model, and its architecture and vocabulary; the optimizer begins anew
+        /// Start from this model's weights, architecture and vocabulary, with a fresh optimizer
         from: Option<PathBuf> = None, "Model", "RUN|FILE", any { word: absolute };
-        /// Give the model of `from` the characters of the text that it does not know: their rows are as in a fresh model (`init`, `seed`)
+        /// Add the text's characters that the model of `from` lacks, with fresh weights (`init`, `seed`)
         extend_vocabulary: bool = false, "Model", "", any {};
-        /// Forecast these columns of a CSV file, which is then read in place of a text; names apart by commas
+        /// Forecast these columns of a CSV file, which is read instead of a text; comma-separated names
         target: Option<String> = None, "Series", "COLUMNS", any {};
-        /// Columns that are read; names apart by commas, one that holds a comma in double quotes [default: all that have a name, but those of `series`,
-        /// `time` and `ignore`; they must then be numbers]
+        /// Input columns; comma-separated names, with double quotes around one that has a comma [default: all named columns but those of `series`, `time`
+        /// and `ignore`, which must be numbers]
         features: Option<String> = None, "Series", "COLUMNS", any { excludes: &["ignore"] };
-        /// Columns that are left out
+        /// Columns to leave out
         ignore: Option<String> = None, "Series", "COLUMNS", any {};
-        /// Forecast each of the next N rows, each directly [default: 1]
+        /// Forecast the next N rows, each directly [default: 1]
         horizon: Option<u32> = None, "Series", "N", ahead {};
-        /// Column that tells which series a row belongs to, where the file holds several; each begins with a state of zero
+        /// Column that says which series a row belongs to, if the file has several; each starts from a zero state
         series: Option<String> = None, "Series", "COLUMN", any {};
-        /// Column that tells the time of a row: not read, but copied beside forecasts. Rows must be in its order, the oldest or the newest first; numbers,
-        /// and most notations of dates and times, are known
+        /// Column with the time of a row: not an input, but copied beside forecasts. Rows must be sorted by it, oldest or newest first. Numbers and most
+        /// date and time formats are understood
         time: Option<String> = None, "Series", "COLUMN", any {};
-        /// Rows of a season, for the seasonal naive forecast that the model is compared with [default: looked for]
+        /// Rows per season, for the seasonal naive forecast that the model is compared with [default: detected]
         season: Option<u32> = None, "Series", "N", at_least_1 {};
-        /// Forecast changes from the last row known, and read changes from the row before (all, if no value is given) or values as they are (targets).
-        /// `all` is right for most series with a trend, whose values go on to where none was in training; `targets` for those without one whose next
-        /// value is near the last. Errors stay in the series' own units [default: what suits the training part: all where its later rows lie beyond its
-        /// earlier ones, else targets where the last value forecasts better than the mean, else none]
+        /// Forecast changes from the last known row, with changes as inputs too (all, the default value) or plain values (targets). Use all for most series
+        /// with a trend, whose values leave the range seen in training; targets for series without one whose next value is near the last. Errors stay in
+        /// the series' own units [default: chosen by the training part: all if its later rows lie beyond its earlier ones, else targets if the last value
+        /// forecasts better than the mean, else none]
         difference: Option<Difference> = None, "Series", "WHAT", any { form: Form::Optional("all") };
-        /// What is minimized: the squared error, for the mean of what may come, or the absolute error, for its median and fewer surprises by outliers
-        /// [default: squared]
+        /// Loss: squared error (its optimum is the conditional mean) or absolute error (the median, less sensitive to outliers) [default: squared]
         loss: Option<RegressionLoss> = None, "Series", "LOSS", any {};
-        /// What to do with empty cells: refuse the file, take the value of the row before, zero, or the training part's mean [default: refuse; where a
-        /// model is used, as it was trained, or previous]
+        /// What to do with empty cells: refuse the file, or fill in the previous row's value, zero, or the training part's mean [default: refuse; with a
+        /// trained model, as in training, or previous]
         missing: Option<Missing> = None, "Series", "WHAT", any {};
-        /// What stands between cells: one character, or \t [default: found: , ; \t or |]
+        /// Cell delimiter: one character, or \t [default: detected: , ; \t or |]
         delimiter: Option<char> = None, "Series", "C", apart { word: delimiter };
-        /// What stands before a fraction: a point or a comma; the other one, spaces and apostrophes may stand between thousands [default: found]
+        /// Decimal mark: a point or a comma; the other one, spaces and apostrophes may separate thousands [default: detected]
         decimal: Option<char> = None, "Series", "C", fraction_mark { word: mark };
-        /// How the column of time is written, as strftime has it, such as %d/%m/%Y %H:%M [default: found]
+        /// strftime format of the time column, such as %d/%m/%Y %H:%M [default: detected]
         time_format: Option<String> = None, "Series", "FORMAT", strftime {};
         /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
         device: DeviceSpec = DeviceSpec::Auto, "Training", "DEVICE", any { free: true };
-        /// Updates from one validation to the next; the run always ends with one [default: for texts about 25 a run, fewer where they would cost over
-        /// 5% of training's operations; for series every 25, or as many as read as much as is held out; else one at the end of each epoch]
+        /// Validate every N updates, and at the end [default: for texts about 25 times a run, fewer if that cost over 5% of training's operations; for series
+        /// every 25 updates or more; else after each epoch]
         val_every: Option<u64> = None, "Run", "N", at_least_1 {};
-        /// Stop when N validations in a row have not been better than the best before
+        /// Stop after N validations in a row without a new best
         patience: Option<u64> = None, "Run", "N", at_least_1 {};
-        /// Updates from one report of the loss to the next
+        /// Report the loss every N updates
         log_every: u64 = 50, "Run", "N", at_least_1 { free: true };
-        /// Updates from one checkpoint to the next [default: about two a minute]
+        /// Save a checkpoint every N updates [default: about two a minute]
         save_every: Option<u64> = None, "Run", "N", at_least_1 { free: true };
-        /// Characters of the sample that the best model writes at the end, and of which up to 200 are written to metrics.jsonl on the way; 0 for none [default: 400]
+        /// Characters of the text that the best model writes at the end, and of which up to 200 are written to metrics.jsonl on the way; 0 for none [default: 400]
         sample: u64 = 400, "Run", "N", any { free: true, later: true };
-        /// Updates from one look at the gradient to the next: lag profile, norms and update-to-weight ratios by parameter, saturated units, for
+        /// Look at the gradient every N updates: lag profile, norms and update-to-weight ratios by parameter, saturated units, for
         /// metrics.jsonl and report.html. It takes a small part of the memory budget and, at 50, under 3% of the time [default: off]
         monitor: Option<u64> = None, "Run", "N", at_least_1 {};
         /// Write the figures for TensorBoard too, in the run's folder tensorboard
