@@ -146,4 +146,35 @@ mod tests {
             assert_eq!(in_flags(message), wanted);
         }
     }
+
+    crate::setting::settings! {
+        /// Made up.
+        pub struct Made {
+            /// Grams of sugar, with `layers`
+            sugar: u32 = 3, "Model", "G", crate::setting::at_least_1 { free: true };
+            /// Whether to stir
+            stirred: bool = false, "Model", "", crate::setting::any {};
+        }
+    }
+
+    /// One declaration makes the field, its builder, the key, the flag with its help, and the bounds of all three.
+    #[test]
+    fn a_made_up_setting_is_whole_by_its_declaration() {
+        let [sugar, stirred] = Made::FIELDS else { panic!("two settings") };
+        let mut made = Made::default().sugar(5).stirred(true);
+        assert_eq!((sugar.get)(&made), Ok(Some(Value::Integer(5))));
+        assert!((sugar.put)(&mut made, Some(&Value::Integer(0))).is_err_and(|e| e.contains("1 or more")) && made.sugar == 5);
+        assert!((sugar.put)(&mut made, Some(&Value::Integer(7))).is_ok() && made.sugar == 7 && made.stirred);
+        made.sugar = 0;
+        let wrong = crate::setting::check_all(&made, Made::FIELDS).unwrap_err();
+        assert!(matches!(&wrong, crate::error::Error::Setting { setting: "sugar", .. }), "{wrong}");
+        assert_eq!((sugar.setting.key(), sugar.setting.free, stirred.setting.form), ("sugar".to_string(), true, Form::Switch));
+        let command =
+            Command::new("made").arg(argument(&sugar.setting, &help(&sugar.setting, None, &RunConfig::default()))).arg(argument(&stirred.setting, ""));
+        let parse = |words: &[&str]| command.clone().try_get_matches_from([&["made"], words].concat());
+        let matches = parse(&["--sugar", "4", "--stirred"]).unwrap();
+        assert!(matches.get_one::<Value>("sugar") == Some(&Value::Integer(4)) && matches.get_flag("stirred"));
+        assert!(parse(&["--sugar", "0"]).unwrap_err().to_string().contains("1 or more"));
+        assert!(command.clone().render_long_help().to_string().contains("Grams of sugar, with --layers"));
+    }
 }
