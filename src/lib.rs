@@ -53,6 +53,7 @@
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub mod error;
+pub(crate) mod platform;
 pub mod exec;
 
 #[doc(hidden)]

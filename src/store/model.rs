@@ -286,8 +286,21 @@ impl Model {
     /// # Errors
     /// If the device fails.
     pub fn of(trainer: &mut Trainer) -> Result<Self> {
-        let (config, codec, parameters) = (trainer.engine.config, trainer.codec().clone(), trainer.engine.parameters()?);
-        Ok(Model { config, codec, trained_on: TrainedOn::Stream, split_seed: None, parameters })
+        let parameters = trainer.engine.parameters()?;
+        Ok(Self::around(trainer, parameters))
+    }
+
+    /// Like [`Model::of`], without blocking.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub async fn of_async(trainer: &mut Trainer) -> Result<Self> {
+        let parameters = trainer.engine.parameters_async().await?;
+        Ok(Self::around(trainer, parameters))
+    }
+
+    fn around(trainer: &Trainer, parameters: Vec<f32>) -> Self {
+        Model { config: trainer.engine.config, codec: trainer.codec().clone(), trained_on: TrainedOn::Stream, split_seed: None, parameters }
     }
 
     /// Writes the file, whole or not at all.
