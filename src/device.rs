@@ -207,11 +207,8 @@ fn cpu_alone(before: Option<&ExecutionConfig>) -> (Device, String) {
 /// The CPU for lack of a hardware GPU, and a line that says so.
 fn cpu_instead(before: Option<&ExecutionConfig>, found: &[Adapter]) -> (Device, String) {
     let others = list(found);
-    let others = if others.is_empty() {
-        "no GPU adapter was found".to_string()
-    } else {
-        format!("no hardware GPU was found; also there, with `device` gpu: {others}")
-    };
+    let others =
+        if others.is_empty() { "no GPU adapter was found".to_string() } else { format!("no hardware GPU was found; also there, with `device` gpu: {others}") };
     let (cpu, line) = cpu_alone(before);
     (cpu, format!("{line} ({others})"))
 }

@@ -53,8 +53,8 @@
 #![cfg_attr(not(feature = "cli"), allow(dead_code, unused_imports))]
 
 pub mod error;
-pub(crate) mod platform;
 pub mod exec;
+pub(crate) mod platform;
 
 #[doc(hidden)]
 pub mod setting;

@@ -34,6 +34,9 @@ pub struct Trainer {
     interrupt: Arc<AtomicBool>,
 }
 
+/// Builds a trainer around its engine, with flat parameters.
+type Around = Box<dyn FnOnce(Engine, &[f32]) -> Result<Trainer> + Send>;
+
 /// Training progress: everything that the host remembers of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Counters {
@@ -90,18 +93,13 @@ impl Trainer {
     }
 
     /// Architecture, plan, and a function that builds the trainer around its engine.
-    fn parts(
-        device: &Device,
-        corpus: Corpus,
-        settings: Settings,
-        plan: Option<Plan>,
-    ) -> Result<(Config, Plan, impl FnOnce(Engine, &[f32]) -> Result<Self> + Send + use<>)> {
+    fn parts(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>) -> Result<(Config, Plan, Around)> {
         let config = settings.config(&corpus.codec)?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
         let task = settings.task(config, &feed);
         let plan = plan.map_or_else(|| Plan::new(&task, &device.capabilities()), |plan| plan.checked(&task))?;
         let (content, codec, validation, chance) = (corpus.content, corpus.codec, corpus.validation, corpus.chance);
-        let trainer = move |mut engine: Engine, parameters: &[f32]| {
+        let trainer: Around = Box::new(move |mut engine, parameters| {
             engine.set_parameters(parameters)?;
             let interrupt = Arc::new(AtomicBool::new(false));
             Ok(Trainer {
@@ -117,7 +115,7 @@ impl Trainer {
                 read_again: Again::default(),
                 interrupt,
             })
-        };
+        });
         Ok((config, plan, trainer))
     }
 
