@@ -43,7 +43,10 @@ pub struct AdapterInfo {
 
 impl fmt::Display for AdapterInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {}{})", self.name, self.backend, self.driver, if self.kind == Kind::Software { ", software" } else { "" })
+        // Browsers tell neither name nor driver.
+        let name = if self.name.is_empty() { "unnamed adapter" } else { &self.name };
+        let driver = if self.driver.is_empty() { String::new() } else { format!(", {}", self.driver) };
+        write!(f, "{name} ({}{driver}{})", self.backend, if self.kind == Kind::Software { ", software" } else { "" })
     }
 }
 
@@ -99,6 +102,9 @@ async fn on(backends: wgpu::Backends) -> Vec<Adapter> {
     // WGPU_VALIDATION=1 loads Vulkan's validation layers, if installed; WGPU_DEBUG=0 leaves names out of shaders.
     let flags = wgpu::InstanceFlags::default().with_env();
     let descriptor = wgpu::InstanceDescriptor { backends, flags, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    if !platform::has_graphics() {
+        return Vec::new();
+    }
     let instance = wgpu::Instance::new(descriptor);
     let mut found: Vec<Adapter> = instance.enumerate_adapters(backends).await.into_iter().filter_map(usable).collect();
     found.sort_by_key(|a| a.info.kind == Kind::Software);

@@ -130,7 +130,7 @@ impl GpuDevice {
 
     /// Waits for a submission, or for all.
     pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        platform::may_wait()?;
+        platform::may_block()?;
         let timeout = Some(Duration::from_secs(self.patience.load(Ordering::Relaxed)));
         self.answer(wgpu::PollType::Wait { submission_index: submission, timeout })
     }

@@ -219,7 +219,7 @@ impl GpuExecutor {
             if let Some(i) = self.spare.iter().position(|b| b.size() == wanted) {
                 break self.spare.swap_remove(i);
             }
-            let Some(oldest) = self.readings.pop_front_if(|_| platform::WAITS) else { break staging(&self.gpu, wanted) };
+            let Some(oldest) = self.readings.pop_front_if(|_| platform::BLOCKS) else { break staging(&self.gpu, wanted) };
             self.wait_for(Some(oldest.submission.clone()))?;
             let answer = platform::block_on(self.gpu.called_back(&oldest.receiver))?;
             let words = self.finish_reading(oldest, answer)?;
@@ -384,7 +384,7 @@ impl Executor for GpuExecutor {
     }
 
     fn download(&mut self, slot: Slot, offset: u32, words: &mut [u32]) -> Result<()> {
-        platform::may_wait()?;
+        platform::may_block()?;
         platform::block_on(self.read(slot, offset, words, true))
     }
 
@@ -438,7 +438,7 @@ impl Executor for GpuExecutor {
         self.seconds = 0.0;
         if self.in_flight.len() > IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
-            if platform::WAITS {
+            if platform::BLOCKS {
                 self.wait_for(oldest)?;
             }
         }

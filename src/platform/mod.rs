@@ -1,11 +1,11 @@
-//! What differs between a machine and a browser tab: threads, clocks, waiting, memory, files. No other module of the library starts a thread, reads
-//! a clock or waits.
+//! The differences between a native process and a browser tab: threads, clocks, blocking, memory, files. No other module of the library starts a
+//! thread, reads a clock or blocks.
 //!
 //! | | `native` | `web` (wasm32) |
 //! |---|---|---|
-//! | threads | rayon | none: tasks run in their order, which gives the same bits |
+//! | threads | rayon | none: tasks run in order, with the same bits |
 //! | clocks | `std::time` | the browser's, through web-time |
-//! | waiting | as long as it takes | [`block_on`] takes what is there and refuses the rest: use the asynchronous form |
+//! | blocking | until done | an error, unless the future is ready at once: callers use the asynchronous form |
 //! | memory of the machine | sysinfo | unknown |
 //! | files | `std::fs` | errors |
 
@@ -14,5 +14,6 @@
 mod here;
 
 pub(crate) use here::{
-    Instant, NO_GPU, Pool, WAITS, advance, block_on, cores, for_each, map, may_wait, pause, process_id, read_at, run_all, total_memory, unix_seconds,
+    BLOCKS, Instant, NO_GPU, Pool, advance, block_on, cores, for_each, has_graphics, map, may_block, pause, process_id, read_at, run_all, total_memory,
+    unix_seconds,
 };

@@ -1,4 +1,4 @@
-//! In a browser tab: one thread, which must never wait, since what it waits for comes between its turns.
+//! A browser tab: one thread, which must not block, since results only arrive when it returns to the event loop.
 
 use crate::error::{Error, Result};
 use std::fs::File;
@@ -11,23 +11,29 @@ use web_time::{SystemTime, UNIX_EPOCH};
 
 pub(crate) use web_time::Instant;
 
-/// Whether a call may wait.
-pub(crate) const WAITS: bool = false;
+/// Whether calls may block.
+pub(crate) const BLOCKS: bool = false;
 
-/// What to do where there is no GPU.
-pub(crate) const NO_GPU: &str = "take a browser that has WebGPU, and a page from https or localhost";
+/// Whether graphics adapters can be asked for at all: only a page and a dedicated worker have a `navigator.gpu`.
+pub(crate) fn has_graphics() -> bool {
+    let global = js_sys::global();
+    ["Window", "WorkerGlobalScope"].iter().any(|name| js_sys::Reflect::has(&global, &(*name).into()).unwrap_or(false))
+}
 
-/// Unknown here.
+/// Advice for a browser without a GPU adapter.
+pub(crate) const NO_GPU: &str = "use a browser with WebGPU, on a page from https or localhost";
+
+/// Unknown.
 pub(crate) fn total_memory() -> Option<u64> {
     None
 }
 
-/// The one that runs this.
+/// The only one.
 pub(crate) fn cores() -> usize {
     1
 }
 
-/// Parts of work, one after the other.
+/// In place of a thread pool: the same parts of work, one after the other.
 pub(crate) struct Pool(usize);
 
 impl Pool {
@@ -36,7 +42,7 @@ impl Pool {
         Ok(Pool(threads.max(1)))
     }
 
-    /// Parts that work is split into.
+    /// Number of parts to split work into.
     pub(crate) fn parts(&self) -> usize {
         self.0
     }
@@ -47,58 +53,61 @@ impl Pool {
     }
 }
 
-/// Runs the tasks in their order.
+/// Runs the tasks in order.
 pub(crate) fn run_all<F: FnOnce() + Send>(tasks: Vec<F>) {
     tasks.into_iter().for_each(|task| task());
 }
 
-/// Calls `f` with each, in their order.
+/// Calls `f` on each element.
 pub(crate) fn for_each<T: Sync>(all: &[T], f: impl Fn(&T) + Send + Sync) {
     all.iter().for_each(f);
 }
 
-/// What `f` makes of each, in their order.
+/// Maps the elements.
 pub(crate) fn map<T: Sync, R: Send>(all: &[T], _least: usize, f: impl Fn(&T) -> Result<R> + Send + Sync) -> Result<Vec<R>> {
     all.iter().map(f).collect()
 }
 
-/// The answer of a future, if it is there at once.
+/// The result of a future that is ready at once.
 ///
 /// # Errors
-/// What the future gives; [`Error::Usage`] if it would have to be waited for.
+/// Those of the future; [`Error::Usage`] if it is not ready.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(answer) => answer,
-        Poll::Pending => Err(waits()),
+        Poll::Pending => Err(blocks()),
     }
 }
 
-/// Whether a call may wait.
+/// Fails where calls may not block.
 ///
 /// # Errors
-/// [`Error::Usage`]: never.
-pub(crate) fn may_wait() -> Result<()> {
-    Err(waits())
+/// [`Error::Usage`], always.
+pub(crate) fn may_block() -> Result<()> {
+    Err(blocks())
 }
 
-fn waits() -> Error {
-    Error::Usage("a browser tab can't wait for the device; use the asynchronous form of this call (open_async, new_async, parameters_async, ...)".to_string())
+fn blocks() -> Error {
+    Error::Usage(
+        "a browser tab cannot wait for a GPU; use the asynchronous form of this call (open_async, new_async, parameters_async, ...), or `device` cpu"
+            .to_string(),
+    )
 }
 
-/// What a future does that waits for what only answers when asked. Here the browser answers by itself.
+/// Makes progress for a pending future: nothing to do, the browser wakes it.
 ///
 /// # Errors
-/// None.
-pub(crate) fn advance(_waker: &Waker, _ask: impl FnOnce() -> Result<()>) -> Result<()> {
+/// Never.
+pub(crate) fn advance(_waker: &Waker, _poll: impl FnOnce() -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// Does nothing for so long: not possible here.
+/// Would block.
 ///
 /// # Errors
-/// [`Error::Usage`]: always.
+/// [`Error::Usage`], always.
 pub(crate) fn pause(_time: Duration) -> Result<()> {
-    may_wait()
+    may_block()
 }
 
 /// Seconds since 1970.
@@ -106,7 +115,7 @@ pub(crate) fn unix_seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
-/// A tab shares its files, of which there are none, with nobody.
+/// There are no files to share with other processes.
 pub(crate) fn process_id() -> u32 {
     0
 }

@@ -55,9 +55,9 @@ const ORDER: [&str; 45] = [
 /// Files that may hold `unsafe`: the matrix library, signals, and the driver's own cache of pipelines.
 const UNSAFE: [&str; 3] = ["host", "cli::signals", "gpu::cache"];
 
-/// What starts threads, reads clocks and waits: in one module alone, so that the library runs in a browser too.
-const OF_A_MACHINE: [&str; 8] = ["rayon", "sysinfo", "pollster", "std::thread", "std::process", "SystemTime", "web_time", "available_parallelism"];
-/// Files that ask the system for files: in a browser, where there are none, they get errors.
+/// What starts threads, reads clocks or blocks. It stands in `platform` alone, so that the library also runs in a browser.
+const NATIVE: [&str; 8] = ["rayon", "sysinfo", "pollster", "std::thread", "std::process", "SystemTime", "web_time", "available_parallelism"];
+/// Files that use `std::fs`, which gives errors in a browser.
 const FILES: [&str; 8] = ["files", "data::raw", "data::text", "gpu::cache", "gpu::calibrate", "run::folder", "run::tensorboard", "analysis::recorded"];
 
 /// Modules that each file imports: `a::b` for src/a/b.rs.
@@ -202,14 +202,14 @@ fn wgpu_and_unsafe_stay_where_they_belong() {
     }
 }
 
-/// The command line is for machines alone; the rest of the library is not.
+/// The command line is native; the rest of the library also runs in a browser.
 #[test]
-fn what_only_a_machine_has_stays_where_it_belongs() {
+fn threads_clocks_and_files_stay_where_they_belong() {
     for (name, code) in modules().into_iter().filter(|(name, _)| !["cli", "main", "platform"].contains(&top(name))) {
         let words: BTreeSet<&str> = code.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-        let found = OF_A_MACHINE.iter().find(|w| code.contains(**w));
+        let found = NATIVE.iter().find(|w| code.contains(**w));
         assert_eq!(found, None, "{name}");
         assert!(!code.lines().any(|l| l.starts_with("use std::time") && l.contains("Instant")), "{name} has a clock of its own");
-        assert!(FILES.contains(&name.as_str()) || !["fs", "File", "OpenOptions"].iter().any(|w| words.contains(w)), "{name} asks for files");
+        assert!(FILES.contains(&name.as_str()) || !["fs", "File", "OpenOptions"].iter().any(|w| words.contains(w)), "{name} uses files");
     }
 }
