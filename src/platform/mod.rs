@@ -3,7 +3,7 @@
 //!
 //! | | `native` | `web` (wasm32) |
 //! |---|---|---|
-//! | threads | rayon | none: tasks run in order, with the same bits |
+//! | threads | rayon | none: tasks run in order |
 //! | clocks | `std::time` | the browser's, through web-time |
 //! | blocking | until done | an error, unless the future is ready at once: callers use the asynchronous form |
 //! | memory of the machine | sysinfo | unknown |
