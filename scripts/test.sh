@@ -92,6 +92,15 @@ part "clippy" lint
 part "documentation" document
 part "tests of documentation" tests --doc
 part "fuzz: some inputs for each reader" tests --bin retrograd-fuzz
+wasm() {
+    code=0
+    sh scripts/wasm.sh 2>"$work/wasm" || code=$?
+    cat "$work/wasm" >&2
+    [ "$code" = 77 ] || return "$code"
+    echo "skipped: the build for wasm32: $(tail -n 1 "$work/wasm")" >>"$RETROGRAD_SKIPPED"
+}
+
+part "build for wasm32" wasm
 part "unit tests" tests --lib --bin retrograd
 part "integration tests" tests --test it
 

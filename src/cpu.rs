@@ -2,20 +2,20 @@
 
 use crate::arena::Slot;
 use crate::error::{Error, Result};
-use crate::exec::{Counters, Executor};
-use crate::host;
+use crate::exec::{Answer, Counters, Executor};
 use crate::kernel::{Access, Bound, Call, Capabilities, Loads, Speeds, Tile, Values, Var, Variant};
 use crate::layout::Program;
+use crate::platform::{self, Instant, Pool};
 use crate::profile::{Clock, Profile, Recorder};
 use crate::recording::Repeat;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::future::ready;
 
 /// Replays a program on the CPU.
 pub struct CpuExecutor {
     program: Program,
     banks: Vec<Vec<f32>>,
-    pool: rayon::ThreadPool,
+    pool: Pool,
     description: String,
     counters: Counters,
     answers: VecDeque<Vec<u32>>,
@@ -43,7 +43,7 @@ pub fn capabilities() -> Capabilities {
 
 /// Threads to use: one per core.
 pub fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+    platform::cores()
 }
 
 impl CpuExecutor {
@@ -53,12 +53,12 @@ impl CpuExecutor {
     /// [`Error::Device`] if threads can't be started or memory is short.
     pub fn new(program: Program, threads: usize) -> Result<Self> {
         // Overcommitted memory would end the process without a message.
-        let (needed, there) = (program.layout.bytes(), host::total_memory());
+        let (needed, there) = (program.layout.bytes(), platform::total_memory());
         if there.is_some_and(|there| needed > there) {
             let there = there.unwrap_or_default();
             return Err(Error::Device(format!("out of memory: the model needs {needed} bytes, the machine has {there}; lower `hidden`, `layers` or `batch`")));
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+        let pool = Pool::new(threads)?;
         let mut banks = Vec::new();
         for &elements in &program.layout.banks {
             let mut bank: Vec<f32> = Vec::new();
@@ -82,7 +82,7 @@ impl CpuExecutor {
     fn replay(&mut self, recording: usize, index: Option<usize>, values: &Values) {
         let CpuExecutor { program, banks, pool, counters, recorder, .. } = self;
         let mut recorder = recorder.as_mut().filter(|r| r.is_running());
-        let threads = pool.current_num_threads();
+        let threads = pool.parts();
         pool.install(|| {
             let all = &program.recordings[recording].dispatches;
             for dispatch in index.map_or(&all[..], |i| &all[i..=i]) {
@@ -158,6 +158,10 @@ impl Executor for CpuExecutor {
         Ok(())
     }
 
+    fn download_async<'a>(&'a mut self, slot: Slot, offset: u32, words: &'a mut [u32]) -> Answer<'a, ()> {
+        Box::pin(ready(self.download(slot, offset, words)))
+    }
+
     fn request(&mut self, slot: Slot, offset: u32, count: u32) -> Result<()> {
         let mut words = vec![0; count as usize];
         self.download(slot, offset, &mut words)?;
@@ -169,6 +173,10 @@ impl Executor for CpuExecutor {
         Ok(self.answers.pop_front())
     }
 
+    fn collect_async(&mut self) -> Answer<'_, Option<Vec<u32>>> {
+        Box::pin(ready(self.collect(false)))
+    }
+
     fn submit(&mut self) -> Result<()> {
         self.counters.submits += 1;
         Ok(())
@@ -176,6 +184,10 @@ impl Executor for CpuExecutor {
 
     fn wait(&mut self) -> Result<()> {
         Ok(())
+    }
+
+    fn wait_async(&mut self) -> Answer<'_, ()> {
+        Box::pin(ready(Ok(())))
     }
 
     fn allocated_bytes(&self) -> u64 {

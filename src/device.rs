@@ -3,9 +3,10 @@
 use crate::cpu::{self, CpuExecutor};
 use crate::error::{Error, Result};
 use crate::exec::Executor;
-use crate::gpu::{Adapter, GpuDevice, GpuExecutor, Kind, Variants, adapters};
+use crate::gpu::{Adapter, GpuDevice, GpuExecutor, Kind, Variants, adapters, adapters_async};
 use crate::kernel::Capabilities;
 use crate::layout::Program;
+use crate::platform::NO_GPU;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -97,32 +98,36 @@ impl Device {
     /// # Errors
     /// As [`Device::open`].
     pub fn open_again(wish: DeviceSpec, before: Option<&ExecutionConfig>) -> Result<(Self, String)> {
-        let threads = before.and_then(|b| b.threads).unwrap_or_else(cpu::default_threads);
-        let cpu = || Device::Cpu { threads };
         if wish == DeviceSpec::Cpu {
-            return Ok((cpu(), format!("device: {}", cpu())));
+            return Ok(cpu_alone(before));
         }
         let found = adapters()?;
-        let chosen = match wish {
-            DeviceSpec::Auto => found.iter().find(|a| a.info.kind == Kind::Hardware),
-            DeviceSpec::Index(i) => Some(found.get(i).ok_or_else(|| no_adapter(&format!("there is no adapter {i}"), &found))?),
-            _ => Some(found.first().ok_or_else(|| no_adapter("no GPU adapter was found", &found))?),
-        };
-        let Some(adapter) = chosen else {
-            let others = list(&found);
-            let others = if others.is_empty() {
-                "no GPU adapter was found".to_string()
-            } else {
-                format!("no hardware GPU was found; also there, with `device` gpu: {others}")
-            };
-            return Ok((cpu(), format!("device: {} ({others})", cpu())));
-        };
-        let same = before.filter(|b| b.description == adapter.info.to_string());
-        let gpu = GpuDevice::open_with(adapter, same.and_then(|b| b.variants))?;
-        let others: Vec<Adapter> = found.into_iter().filter(|a| a.info != gpu.info).collect();
-        let others = if others.is_empty() { String::new() } else { format!("{}, ", list(&others)) };
-        let line = format!("device: {} (also there: {others}{} with `device` cpu)", gpu.info, cpu());
-        Ok((Device::Gpu(Box::new(gpu)), line))
+        let Some(i) = choose(wish, &found)? else { return Ok(cpu_instead(before, &found)) };
+        let gpu = GpuDevice::open_with(&found[i], same_variants(before, &found[i]))?;
+        Ok(opened(gpu, found, before))
+    }
+
+    /// Like [`Device::open`], without blocking, as a browser demands. It does not calibrate: kernel variants come from the cache, or are the defaults
+    /// for the adapter's kind.
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub async fn open_async(wish: DeviceSpec) -> Result<(Self, String)> {
+        Self::open_again_async(wish, None).await
+    }
+
+    /// Like [`Device::open_again`], without blocking; see [`Device::open_async`].
+    ///
+    /// # Errors
+    /// As [`Device::open`].
+    pub async fn open_again_async(wish: DeviceSpec, before: Option<&ExecutionConfig>) -> Result<(Self, String)> {
+        if wish == DeviceSpec::Cpu {
+            return Ok(cpu_alone(before));
+        }
+        let found = adapters_async().await?;
+        let Some(i) = choose(wish, &found)? else { return Ok(cpu_instead(before, &found)) };
+        let gpu = GpuDevice::open_async(&found[i], same_variants(before, &found[i])).await?;
+        Ok(opened(gpu, found, before))
     }
 
     /// Capabilities of its executor.
@@ -160,6 +165,17 @@ impl Device {
             Device::Cpu { threads } => Box::new(CpuExecutor::new(program, *threads)?),
         })
     }
+
+    /// Like [`Device::executor`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Device::executor`].
+    pub async fn executor_async(&self, program: Program) -> Result<Box<dyn Executor>> {
+        Ok(match self {
+            Device::Gpu(gpu) => Box::new(GpuExecutor::new_async((**gpu).clone(), program).await?),
+            Device::Cpu { threads } => Box::new(CpuExecutor::new(program, *threads)?),
+        })
+    }
 }
 
 impl fmt::Debug for Device {
@@ -177,13 +193,56 @@ impl fmt::Display for Device {
     }
 }
 
+/// The CPU, with as many threads as before.
+fn cpu(before: Option<&ExecutionConfig>) -> Device {
+    Device::Cpu { threads: before.and_then(|b| b.threads).unwrap_or_else(cpu::default_threads) }
+}
+
+fn cpu_alone(before: Option<&ExecutionConfig>) -> (Device, String) {
+    let cpu = cpu(before);
+    let line = format!("device: {cpu}");
+    (cpu, line)
+}
+
+/// The CPU for lack of a hardware GPU, and a line that says so.
+fn cpu_instead(before: Option<&ExecutionConfig>, found: &[Adapter]) -> (Device, String) {
+    let others = list(found);
+    let others =
+        if others.is_empty() { "no GPU adapter was found".to_string() } else { format!("no hardware GPU was found; also there, with `device` gpu: {others}") };
+    let (cpu, line) = cpu_alone(before);
+    (cpu, format!("{line} ({others})"))
+}
+
+/// The device of an opened adapter, and a line that names it and the alternatives.
+fn opened(gpu: GpuDevice, found: Vec<Adapter>, before: Option<&ExecutionConfig>) -> (Device, String) {
+    let others: Vec<Adapter> = found.into_iter().filter(|a| a.info != gpu.info).collect();
+    let others = if others.is_empty() { String::new() } else { format!("{}, ", list(&others)) };
+    let line = format!("device: {} (also there: {others}{} with `device` cpu)", gpu.info, cpu(before));
+    (Device::Gpu(Box::new(gpu)), line)
+}
+
+/// Index of the adapter to open; `None` for the CPU.
+fn choose(wish: DeviceSpec, found: &[Adapter]) -> Result<Option<usize>> {
+    Ok(match wish {
+        DeviceSpec::Cpu => None,
+        DeviceSpec::Auto => found.iter().position(|a| a.info.kind == Kind::Hardware),
+        DeviceSpec::Index(i) => Some(found.get(i).map(|_| i).ok_or_else(|| no_adapter(&format!("there is no adapter {i}"), found))?),
+        DeviceSpec::Gpu => Some(found.first().map(|_| 0).ok_or_else(|| no_adapter("no GPU adapter was found", found))?),
+    })
+}
+
+/// Variants of an earlier run, if it used this adapter.
+fn same_variants(before: Option<&ExecutionConfig>, adapter: &Adapter) -> Option<Variants> {
+    before.filter(|b| b.description == adapter.info.to_string()).and_then(|b| b.variants)
+}
+
 fn list(adapters: &[Adapter]) -> String {
     adapters.iter().map(|a| a.info.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn no_adapter(what: &str, found: &[Adapter]) -> Error {
     if found.is_empty() {
-        return Error::Device(format!("{what}; install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers), or use `device` cpu"));
+        return Error::Device(format!("{what}; {NO_GPU}, or use `device` cpu"));
     }
     let there: Vec<String> = found.iter().enumerate().map(|(i, a)| format!("gpu:{i} {}", a.info)).collect();
     Error::Device(format!("{what}; there: {}; see `retrograd devices`", there.join(", ")))

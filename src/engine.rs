@@ -9,9 +9,10 @@ use crate::data::SegmentInputs;
 use crate::device::Device;
 use crate::dims::pad4;
 use crate::error::{Error, Result};
-use crate::exec::{Counters, Executor, download_f32, upload_f32};
+use crate::exec::{Counters, Executor, download_f32, download_f32_async, upload_f32};
 use crate::kernel::{Values, Var};
 use crate::kernels::finish;
+use crate::layout::Program;
 use crate::model::Config;
 use crate::model::record::{self, HostSlots, InputLayout, ModelProgram, Update};
 use crate::plan::Plan;
@@ -84,6 +85,20 @@ impl Engine {
         Self::with(device, config, plan, Some(update), recorded, None)
     }
 
+    /// Like [`Engine::new`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub async fn new_async(device: &Device, config: Config, plan: Plan, update: &Update) -> Result<Self> {
+        let recorded = record::record(&config, plan.extent, update, &device.capabilities());
+        let (program, engine) = Self::parts(device, config, plan, Some(update), recorded, None);
+        let mut engine = engine(device.executor_async(program).await?);
+        engine.run_all_once()?;
+        engine.executor.wait_async().await?;
+        engine.forget_updates()?;
+        Ok(engine)
+    }
+
     /// An engine with these parameters that is never updated.
     ///
     /// # Errors
@@ -96,13 +111,29 @@ impl Engine {
     }
 
     fn with(device: &Device, config: Config, plan: Plan, update: Option<&Update>, recorded: ModelProgram, probe: Option<probe::Probe>) -> Result<Self> {
+        let (program, engine) = Self::parts(device, config, plan, update, recorded, probe);
+        let mut engine = engine(device.executor(program)?);
+        engine.run_all_once()?;
+        engine.executor.wait()?;
+        engine.forget_updates()?;
+        Ok(engine)
+    }
+
+    /// The program, and a function that builds the engine around its executor.
+    fn parts(
+        device: &Device,
+        config: Config,
+        plan: Plan,
+        update: Option<&Update>,
+        recorded: ModelProgram,
+        probe: Option<probe::Probe>,
+    ) -> (Program, impl FnOnce(Box<dyn Executor>) -> Self + Send + use<>) {
         let layout = &recorded.program.layout;
         let planned = [layout.bytes() + device.capabilities().overhead_bytes, layout.bytes_for(crate::arena::Purpose::Activations)];
         let window = [record::PREPARE, record::forward(0), record::pack(0), record::backward(0), record::UPDATE, record::CARRY];
         let dispatches_per_window = window.iter().map(|&r| recorded.program.recordings[r].dispatch_count(plan.extent.steps)).sum();
-        let (slots, inputs) = (recorded.slots, recorded.inputs);
-        let executor = device.executor(recorded.program)?;
-        let mut engine = Engine {
+        let (slots, inputs, moments) = (recorded.slots, recorded.inputs, update.map(|u| u.moments));
+        let engine = move |executor| Engine {
             executor,
             config,
             plan,
@@ -110,19 +141,18 @@ impl Engine {
             inputs,
             planned,
             dispatches_per_window,
-            moments: update.map(|u| u.moments),
+            moments,
             dropping: None,
             watched: false,
             probe,
             bias: None,
             divided: None,
         };
-        engine.warm_up()?;
-        Ok(engine)
+        (recorded.program, engine)
     }
 
     /// All parameters, inputs and weights are zero, and so are all gradients: only the status changes.
-    fn warm_up(&mut self) -> Result<()> {
+    fn run_all_once(&mut self) -> Result<()> {
         let values = Values::default().with(Var::Steps, 1);
         // The groups of a stash differ only in their buffers.
         for recording in
@@ -130,7 +160,11 @@ impl Engine {
         {
             self.run(recording, &values)?;
         }
-        self.executor.wait()?;
+        Ok(())
+    }
+
+    /// Resets the counts of updates.
+    fn forget_updates(&mut self) -> Result<()> {
         self.executor.upload(self.slots.status, 0, &[0; finish::RING as usize])
     }
 
@@ -170,6 +204,14 @@ impl Engine {
     /// If the device fails.
     pub fn wait(&mut self) -> Result<()> {
         self.executor.wait()
+    }
+
+    /// Like [`Engine::wait`], without blocking: the work is done when the future completes.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub async fn wait_async(&mut self) -> Result<()> {
+        self.executor.wait_async().await
     }
 
     /// From now on, checks everything that kernels write, and fails at the first non-finite value; many times slower.
@@ -227,6 +269,14 @@ impl Engine {
         download_f32(&mut *self.executor, self.slots.params, 0, self.config.elements())
     }
 
+    /// Like [`Engine::parameters`], without blocking.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub async fn parameters_async(&mut self) -> Result<Vec<f32>> {
+        download_f32_async(&mut *self.executor, self.slots.params, 0, self.config.elements()).await
+    }
+
     /// Replaces the flat parameters.
     ///
     /// # Errors
@@ -249,6 +299,14 @@ impl Engine {
     pub fn gradients(&mut self) -> Result<Vec<f32>> {
         self.trains()?;
         download_f32(&mut *self.executor, self.slots.gradients, 0, self.config.elements())
+    }
+
+    /// Like [`Engine::gradients`], without blocking.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub async fn gradients_async(&mut self) -> Result<Vec<f32>> {
+        download_f32_async(&mut *self.executor, self.slots.gradients, 0, self.config.elements()).await
     }
 
     /// The state that flows into the next window: per layer `[B, Hp]`, Hp the hidden size padded to a multiple of 4.
@@ -540,8 +598,7 @@ impl Engine {
     pub fn collect_metrics(&mut self, wait: bool) -> Result<Vec<Metrics>> {
         let mut all = Vec::new();
         while let Some(words) = self.executor.collect(wait)? {
-            let one = |w: &[u32]| Metrics { loss: f32::from_bits(w[0]), norm: f32::from_bits(w[1]), applies: w[2] != 0, applied: w[3] };
-            all.extend(words.chunks_exact(finish::RING_WORDS as usize).map(one));
+            all.extend(metrics_of(&words));
         }
         Ok(all)
     }
@@ -553,7 +610,24 @@ impl Engine {
     pub fn metrics(&mut self, update: u64) -> Result<Metrics> {
         self.request_metrics(update, 1)?;
         let found = self.collect_metrics(true)?.pop();
-        found.ok_or_else(|| crate::error::Error::Device(format!("{}: no answer to a request for metrics", self.executor.description())))
+        found.ok_or_else(|| self.unanswered())
+    }
+
+    /// Like [`Engine::metrics`], without blocking. Discards the answers to earlier requests that were not collected.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub async fn metrics_async(&mut self, update: u64) -> Result<Metrics> {
+        self.request_metrics(update, 1)?;
+        let mut found = None;
+        while let Some(words) = self.executor.collect_async().await? {
+            found = metrics_of(&words).last();
+        }
+        found.ok_or_else(|| self.unanswered())
+    }
+
+    fn unanswered(&self) -> Error {
+        Error::Device(format!("{}: no answer to a request for metrics", self.executor.description()))
     }
 
     /// Number of updates skipped because a gradient was not finite.
@@ -565,4 +639,10 @@ impl Engine {
         self.executor.download(self.slots.status, finish::SKIPPED as u32, &mut words)?;
         Ok(words[0])
     }
+}
+
+/// Decodes rows of the metrics ring.
+fn metrics_of(words: &[u32]) -> impl Iterator<Item = Metrics> + '_ {
+    let one = |w: &[u32]| Metrics { loss: f32::from_bits(w[0]), norm: f32::from_bits(w[1]), applies: w[2] != 0, applied: w[3] };
+    words.chunks_exact(finish::RING_WORDS as usize).map(one)
 }

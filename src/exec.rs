@@ -5,6 +5,11 @@ use crate::error::Result;
 use crate::kernel::Values;
 use crate::layout::Program;
 use crate::profile::Profile;
+use std::future::Future;
+use std::pin::Pin;
+
+/// Result of a call that does not block.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// The work issued so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,6 +54,12 @@ pub trait Executor: Send {
     /// As for [`Executor::run`].
     fn download(&mut self, slot: Slot, offset: u32, words: &mut [u32]) -> Result<()>;
 
+    /// Like [`Executor::download`], without blocking: the words are there when the future completes. The future may be dropped before.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    fn download_async<'a>(&'a mut self, slot: Slot, offset: u32, words: &'a mut [u32]) -> Answer<'a, ()>;
+
     /// Requests `count` words of a slot from element `offset` on, as of after all work issued before, without waiting.
     ///
     /// # Errors
@@ -61,6 +72,12 @@ pub trait Executor: Send {
     /// As for [`Executor::run`].
     fn collect(&mut self, wait: bool) -> Result<Option<Vec<u32>>>;
 
+    /// Like [`Executor::collect`], completing once the answer to the oldest request has arrived; `None` if there is no request.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    fn collect_async(&mut self) -> Answer<'_, Option<Vec<u32>>>;
+
     /// Submits all work to the device without waiting for it.
     ///
     /// # Errors
@@ -72,6 +89,12 @@ pub trait Executor: Send {
     /// # Errors
     /// As for [`Executor::run`].
     fn wait(&mut self) -> Result<()>;
+
+    /// Like [`Executor::wait`], without blocking: the work is done when the future completes.
+    ///
+    /// # Errors
+    /// As for [`Executor::run`].
+    fn wait_async(&mut self) -> Answer<'_, ()>;
 
     /// Allocated bytes of the arena, counted where buffers are created.
     fn allocated_bytes(&self) -> u64;
@@ -113,6 +136,16 @@ pub trait Executor: Send {
 pub fn download_f32(executor: &mut dyn Executor, slot: Slot, offset: u32, count: u32) -> Result<Vec<f32>> {
     let mut words = vec![0u32; count as usize];
     executor.download(slot, offset, &mut words)?;
+    Ok(bytemuck::cast_vec(words))
+}
+
+/// Like [`download_f32`], without blocking.
+///
+/// # Errors
+/// As for [`Executor::download`].
+pub async fn download_f32_async(executor: &mut dyn Executor, slot: Slot, offset: u32, count: u32) -> Result<Vec<f32>> {
+    let mut words = vec![0u32; count as usize];
+    executor.download_async(slot, offset, &mut words).await?;
     Ok(bytemuck::cast_vec(words))
 }
 

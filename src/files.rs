@@ -1,6 +1,7 @@
 //! Atomic file replacement: written under a temporary name, synced, renamed.
 
 use crate::error::{Error, Result};
+use crate::platform;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::path::Path;
 /// [`Error::Input`] if the disk is full, the folder read-only, ...; the old content then remains.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", platform::process_id()));
     let write = || {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;

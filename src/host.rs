@@ -1,14 +1,7 @@
 //! How the CPU kernels use the machine: a fixed split of work over threads, vector instructions by safe dispatch, and the single call into the matmul library.
 
+use crate::platform;
 use std::ops::Range;
-
-/// Memory available to this process in bytes: the machine's, or less in a container; `None` if unknown.
-pub fn total_memory() -> Option<u64> {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let all = Some(system.total_memory()).filter(|n| *n > 0)?;
-    Some(system.cgroup_limits().map_or(all, |c| all.min(c.total_memory)))
-}
 
 /// Splits `0..n` into at most `parts` contiguous, near-equal ranges, none empty.
 pub fn split(n: usize, parts: usize) -> Vec<Range<usize>> {
@@ -26,14 +19,7 @@ pub fn take<'a>(data: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
 
 /// Runs the tasks on the current thread pool and waits for all.
 pub fn parallel<F: FnOnce() + Send>(tasks: impl IntoIterator<Item = F>) {
-    let mut tasks: Vec<F> = tasks.into_iter().collect();
-    let Some(last) = tasks.pop() else { return };
-    rayon::scope(|scope| {
-        for task in tasks {
-            scope.spawn(|_| task());
-        }
-        last();
-    });
+    platform::run_all(tasks.into_iter().collect());
 }
 
 /// Splits every block of `width` elements of `data` at the ends of `ranges` (in units of `unit` elements): element `[i][b]` is the part of block b that

@@ -54,6 +54,7 @@
 
 pub mod error;
 pub mod exec;
+pub(crate) mod platform;
 
 #[doc(hidden)]
 pub mod setting;

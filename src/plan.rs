@@ -132,7 +132,7 @@ const MOST_REPETITIONS: u32 = 8;
 
 /// The default budget: a quarter of the machine's memory, at most 2 GiB, which small GPUs have.
 pub fn default_budget() -> u64 {
-    crate::host::total_memory().map_or(1 << 30, |all| all / 4).min(2 << 30)
+    crate::platform::total_memory().map_or(1 << 30, |all| all / 4).min(2 << 30)
 }
 
 impl Plan {

@@ -1,9 +1,10 @@
 //! Profiles: the time of each kernel as measured by an executor, and the work done in that time.
 
 use crate::kernel::Work;
+use crate::platform::Instant;
 use crate::recording::Dispatch;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How the time of a dispatch was measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

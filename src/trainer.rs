@@ -8,6 +8,7 @@ use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
 use crate::evaluate::EvalSet;
 use crate::feed::{Cursor, Feed, Source, Window};
+use crate::model::Config;
 use crate::plan::{Plan, Workload};
 use crate::relay::{Again, differ, lane_of, lanes_with};
 pub use crate::settings::{Goal, Settings};
@@ -32,6 +33,9 @@ pub struct Trainer {
     read_again: Again,
     interrupt: Arc<AtomicBool>,
 }
+
+/// Builds a trainer around its engine, with flat parameters.
+type Around = Box<dyn FnOnce(Engine, &[f32]) -> Result<Trainer> + Send>;
 
 /// Training progress: everything that the host remembers of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -65,26 +69,54 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::new`].
     pub fn with_plan(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>, parameters: &[f32]) -> Result<Self> {
+        let (config, plan, trainer) = Self::parts(device, corpus, settings, plan)?;
+        trainer(Engine::new(device, config, plan, &settings.optimizer.update(settings.clip()))?, parameters)
+    }
+
+    /// Like [`Trainer::new`], without blocking, as a browser demands. [`Trainer::step`] does not block there either: await metrics every few updates to
+    /// bound the work in flight.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub async fn new_async(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
+        let config = settings.config(&corpus.codec)?;
+        Self::with_plan_async(device, corpus, settings, None, &settings.init.parameters(&config, settings.seed)).await
+    }
+
+    /// Like [`Trainer::with_plan`], without blocking.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub async fn with_plan_async(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>, parameters: &[f32]) -> Result<Self> {
+        let (config, plan, trainer) = Self::parts(device, corpus, settings, plan)?;
+        trainer(Engine::new_async(device, config, plan, &settings.optimizer.update(settings.clip())).await?, parameters)
+    }
+
+    /// Architecture, plan, and a function that builds the trainer around its engine.
+    fn parts(device: &Device, corpus: Corpus, settings: Settings, plan: Option<Plan>) -> Result<(Config, Plan, Around)> {
         let config = settings.config(&corpus.codec)?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
         let task = settings.task(config, &feed);
         let plan = plan.map_or_else(|| Plan::new(&task, &device.capabilities()), |plan| plan.checked(&task))?;
-        let mut engine = Engine::new(device, config, plan, &settings.optimizer.update(settings.clip()))?;
-        engine.set_parameters(parameters)?;
-        let (validation, interrupt) = (corpus.validation, Arc::new(AtomicBool::new(false)));
-        Ok(Trainer {
-            engine,
-            content: corpus.content,
-            codec: corpus.codec,
-            feed,
-            validation,
-            chance: corpus.chance,
-            settings,
-            counters: Counters::default(),
-            last_learning_rate: 0.0,
-            read_again: Again::default(),
-            interrupt,
-        })
+        let (content, codec, validation, chance) = (corpus.content, corpus.codec, corpus.validation, corpus.chance);
+        let trainer: Around = Box::new(move |mut engine, parameters| {
+            engine.set_parameters(parameters)?;
+            let interrupt = Arc::new(AtomicBool::new(false));
+            Ok(Trainer {
+                engine,
+                content,
+                codec,
+                feed,
+                validation,
+                chance,
+                settings,
+                counters: Counters::default(),
+                last_learning_rate: 0.0,
+                read_again: Again::default(),
+                interrupt,
+            })
+        });
+        Ok((config, plan, trainer))
     }
 
     /// Resumes from saved progress.
@@ -247,6 +279,17 @@ impl Trainer {
     /// If the device fails.
     pub fn metrics(&mut self) -> Result<Option<Metrics>> {
         self.counters.updates.checked_sub(1).map(|u| self.engine.metrics(u)).transpose()
+    }
+
+    /// Like [`Trainer::metrics`], without blocking; see [`Engine::metrics_async`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub async fn metrics_async(&mut self) -> Result<Option<Metrics>> {
+        match self.counters.updates.checked_sub(1) {
+            Some(update) => self.engine.metrics_async(update).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Mean loss of the held-out part in nats per symbol, with every symbol after the first scored once; `None` if nothing is held out. A short stream is

@@ -15,10 +15,10 @@ use crate::feed::Source;
 use crate::model::{Config, Tensor};
 use crate::optimizer::Clip;
 use crate::plan::{Bytes, default_budget};
+use crate::platform::Instant;
 use crate::trainer::{Corpus, Layout, Settings, Trainer};
 use crate::truncation::{Draw, Truncation};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// A comparison to run.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use super::scan::LineEnds;
 use super::text::with_lf;
 use super::{Text, Tokenizer};
 use crate::error::{Error, Result};
-use rayon::prelude::*;
+use crate::platform;
 use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
@@ -67,7 +67,7 @@ impl Encoded {
         };
         let (mut places, mut from) = (Vec::new(), 0);
         for wave in jobs.chunks(WAVE) {
-            let done: Vec<Vec<u32>> = wave.par_iter().with_min_len(8).map(|job| encode(&content[job.range.clone()])).collect::<Result<_>>()?;
+            let done: Vec<Vec<u32>> = platform::map(wave, 8, |job| encode(&content[job.range.clone()]))?;
             for (job, ids) in wave.iter().zip(done) {
                 encoded.piece(job.range.start, &ids);
                 if let Some(ended) = job.last {

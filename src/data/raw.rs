@@ -1,10 +1,11 @@
 //! Random access to bytes in a file or in memory. Files are not memory-mapped: if
 //! another program truncates one, a read fails instead of a signal ending the process.
 
+use crate::platform::{self, Instant};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a read waits for missing bytes: programs that rewrite a file truncate it first.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,12 +52,12 @@ impl Raw {
         };
         let (mut done, mut since) = (0, None);
         while done < out.len() {
-            match read_at(file, &mut out[done..], at + done as u64) {
+            match platform::read_at(file, &mut out[done..], at + done as u64) {
                 Ok(0) => {
                     if since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
                         return Ok(false);
                     }
-                    std::thread::sleep(PAUSE);
+                    platform::pause(PAUSE).map_err(io::Error::other)?;
                 }
                 Ok(n) => done += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -65,14 +66,4 @@ impl Raw {
         }
         Ok(true)
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, out, at)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, out, at)
 }

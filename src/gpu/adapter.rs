@@ -1,6 +1,7 @@
 //! The available adapters and their properties.
 
 use crate::error::{Error, Result};
+use crate::platform;
 use std::fmt;
 
 /// Hardware, or a driver that runs shaders on the CPU.
@@ -42,7 +43,10 @@ pub struct AdapterInfo {
 
 impl fmt::Display for AdapterInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {}{})", self.name, self.backend, self.driver, if self.kind == Kind::Software { ", software" } else { "" })
+        // Browsers tell neither name nor driver.
+        let name = if self.name.is_empty() { "unnamed adapter" } else { &self.name };
+        let driver = if self.driver.is_empty() { String::new() } else { format!(", {}", self.driver) };
+        write!(f, "{name} ({}{driver}{})", self.backend, if self.kind == Kind::Software { ", software" } else { "" })
     }
 }
 
@@ -62,6 +66,14 @@ const STORAGE_BINDINGS: u32 = 5;
 /// # Errors
 /// [`Error::Usage`] if one of the two variables matches nothing.
 pub fn adapters() -> Result<Vec<Adapter>> {
+    platform::block_on(adapters_async())
+}
+
+/// Like [`adapters`], without blocking. A browser offers one at most.
+///
+/// # Errors
+/// As [`adapters`].
+pub async fn adapters_async() -> Result<Vec<Adapter>> {
     let wanted = std::env::var("WGPU_BACKEND").ok().filter(|s| !s.is_empty());
     let found = match &wanted {
         Some(text) => {
@@ -69,11 +81,11 @@ pub fn adapters() -> Result<Vec<Adapter>> {
             if backends.is_empty() {
                 return Err(Error::Usage(format!("WGPU_BACKEND={text} names no backend; expected one or more of vulkan, metal, dx12, gl")));
             }
-            on(backends)
+            on(backends).await
         }
         None => {
-            let first = on(wgpu::Backends::PRIMARY);
-            if first.is_empty() { on(wgpu::Backends::GL) } else { first }
+            let first = on(wgpu::Backends::PRIMARY).await;
+            if first.is_empty() { on(wgpu::Backends::GL).await } else { first }
         }
     };
     let Some(name) = std::env::var("WGPU_ADAPTER_NAME").ok().filter(|s| !s.is_empty()) else { return Ok(found) };
@@ -86,12 +98,15 @@ pub fn adapters() -> Result<Vec<Adapter>> {
     Ok(chosen)
 }
 
-fn on(backends: wgpu::Backends) -> Vec<Adapter> {
+async fn on(backends: wgpu::Backends) -> Vec<Adapter> {
     // WGPU_VALIDATION=1 loads Vulkan's validation layers, if installed; WGPU_DEBUG=0 leaves names out of shaders.
     let flags = wgpu::InstanceFlags::default().with_env();
     let descriptor = wgpu::InstanceDescriptor { backends, flags, ..wgpu::InstanceDescriptor::new_without_display_handle() };
+    if !platform::has_graphics() {
+        return Vec::new();
+    }
     let instance = wgpu::Instance::new(descriptor);
-    let mut found: Vec<Adapter> = pollster::block_on(instance.enumerate_adapters(backends)).into_iter().filter_map(usable).collect();
+    let mut found: Vec<Adapter> = instance.enumerate_adapters(backends).await.into_iter().filter_map(usable).collect();
     found.sort_by_key(|a| a.info.kind == Kind::Software);
     found
 }

@@ -9,6 +9,7 @@ use super::variants::{Variants, key};
 use crate::error::Result;
 use crate::files;
 use crate::kernel::Capabilities;
+use crate::platform;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -33,8 +34,8 @@ struct Remembered {
     variants: Variants,
 }
 
-/// Sets the device's variants, from the cache or by measuring.
-fn choose(gpu: &mut GpuDevice) -> Result<()> {
+/// Sets the device's variants, from the cache or by measuring. Without measuring, which blocks, the defaults for its kind stay where nothing is cached.
+fn choose(gpu: &mut GpuDevice, measures: bool) -> Result<()> {
     let key = key(&gpu.info);
     let path = cache_file();
     let known = path.as_ref().and_then(|p| std::fs::read(p).ok());
@@ -51,6 +52,10 @@ fn choose(gpu: &mut GpuDevice) -> Result<()> {
     if let Some(r) = all.iter().find(|r| r.adapter == key) {
         r.variants.apply(&mut gpu.capabilities);
         gpu.calibration = "remembered";
+        return Ok(());
+    }
+    if !measures {
+        gpu.calibration = "not measured";
         return Ok(());
     }
     if !all.is_empty() {
@@ -80,8 +85,22 @@ impl GpuDevice {
     /// # Errors
     /// [`crate::error::Error::Device`] if the adapter refuses.
     pub fn open(adapter: &Adapter) -> Result<Self> {
-        let mut gpu = Self::unmeasured(adapter)?;
-        choose(&mut gpu)?;
+        let mut gpu = platform::block_on(Self::unmeasured(adapter))?;
+        choose(&mut gpu, true)?;
+        Ok(gpu)
+    }
+
+    /// Like [`GpuDevice::open_with`], without blocking, and so without measuring: if no variants are given or cached, the defaults for the adapter's
+    /// kind are used, which may be several times slower.
+    ///
+    /// # Errors
+    /// As [`GpuDevice::open_with`].
+    pub async fn open_async(adapter: &Adapter, variants: Option<Variants>) -> Result<Self> {
+        let mut gpu = Self::unmeasured(adapter).await?;
+        match variants {
+            Some(variants) => variants.apply(&mut gpu.capabilities),
+            None => choose(&mut gpu, false)?,
+        }
         Ok(gpu)
     }
 
@@ -91,7 +110,7 @@ impl GpuDevice {
     /// As for [`GpuDevice::open`].
     pub fn open_with(adapter: &Adapter, variants: Option<Variants>) -> Result<Self> {
         let Some(variants) = variants else { return Self::open(adapter) };
-        let mut gpu = Self::unmeasured(adapter)?;
+        let mut gpu = platform::block_on(Self::unmeasured(adapter))?;
         variants.apply(&mut gpu.capabilities);
         Ok(gpu)
     }

@@ -5,9 +5,14 @@ use super::pipelines::Pipelines;
 use super::variants::{self, Variants};
 use crate::error::{Error, Result, caught};
 use crate::kernel::Capabilities;
+use crate::platform::{self, Instant};
+use futures_intrusive::channel::shared::OneshotReceiver;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::task::Poll;
+use std::time::Duration;
 
 /// Seconds to wait for the device before it counts as hung.
 const PATIENCE: u64 = 120;
@@ -53,7 +58,7 @@ impl GpuDevice {
     ///
     /// # Errors
     /// [`Error::Device`] if the adapter refuses.
-    pub(super) fn unmeasured(adapter: &Adapter) -> Result<Self> {
+    pub(super) async fn unmeasured(adapter: &Adapter) -> Result<Self> {
         let info = adapter.info.clone();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("retrograd"),
@@ -62,7 +67,10 @@ impl GpuDevice {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.inner.request_device(&descriptor))
+        let (device, queue) = adapter
+            .inner
+            .request_device(&descriptor)
+            .await
             .map_err(|e| Error::Device(format!("cannot open {info}: {e}; try another with `device` (see `retrograd devices`)")))?;
         let key = variants::key(&info);
         let fault = Arc::new(Mutex::new(None));
@@ -122,6 +130,7 @@ impl GpuDevice {
 
     /// Waits for a submission, or for all.
     pub(super) fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        platform::may_block()?;
         let timeout = Some(Duration::from_secs(self.patience.load(Ordering::Relaxed)));
         self.answer(wgpu::PollType::Wait { submission_index: submission, timeout })
     }
@@ -151,19 +160,23 @@ impl GpuDevice {
         self.poll().err().unwrap_or_else(|| self.failed(true, &format!("cannot read from the device: {why}")))
     }
 
-    /// Waits for the result of a callback whose work has ended: another thread may have polled and not called it yet.
-    pub(super) fn called_back<T>(&self, mut answer: impl FnMut() -> Option<T>) -> Result<T> {
-        let start = Instant::now();
-        loop {
-            if let Some(answer) = answer() {
-                return Ok(answer);
+    /// Result of a callback. A native device calls back only when polled, so this polls it. After a wait, another thread may have polled and not called
+    /// back yet.
+    pub(super) async fn called_back<T>(&self, receiver: &OneshotReceiver<T>) -> Result<T> {
+        let (start, mut received) = (Instant::now(), pin!(receiver.receive()));
+        poll_fn(|context| {
+            if let Poll::Ready(answer) = received.as_mut().poll(context) {
+                return Poll::Ready(answer.ok_or_else(|| self.cannot_read("the callback was dropped")));
             }
-            self.poll()?;
             if start.elapsed() > Duration::from_secs(PATIENCE) {
-                return Err(self.give_up(format!("no answer for {PATIENCE} s; the driver hangs")));
+                return Poll::Ready(Err(self.give_up(format!("no answer for {PATIENCE} s; the driver hangs"))));
             }
-            std::thread::sleep(Duration::from_micros(100));
-        }
+            match platform::advance(context.waker(), || self.poll()) {
+                Ok(()) => Poll::Pending,
+                Err(e) => Poll::Ready(Err(e)),
+            }
+        })
+        .await
     }
 
     /// Makes something go wrong, for tests.

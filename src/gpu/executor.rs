@@ -7,16 +7,16 @@ use super::sizes::{ANSWER_BYTES, ANSWERS, ARGS_SLOTS, ARGS_STRIDE, ARGS_WORDS, S
 use super::timestamps::Timestamps;
 use crate::arena::Slot;
 use crate::error::{Error, Result};
-use crate::exec::{Counters, Executor};
+use crate::exec::{Answer, Counters, Executor};
 use crate::kernel::{Values, Var};
 use crate::layout::Program;
+use crate::platform::{self, Instant};
 use crate::profile::{Clock, Profile, Recorder};
 use crate::recording::{Dispatch, Repeat};
-use rayon::prelude::*;
+use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 /// Seconds of work, estimated from the adapter's speed, after which pending dispatches are submitted.
 const SUBMIT_SECONDS: f64 = crate::kernel::DISPATCH_SECONDS;
@@ -44,7 +44,7 @@ struct Reading {
     buffer: wgpu::Buffer,
     size: u64,
     submission: wgpu::SubmissionIndex,
-    receiver: futures_intrusive::channel::shared::OneshotReceiver<MapResult>,
+    receiver: OneshotReceiver<MapResult>,
 }
 
 impl Reading {
@@ -86,12 +86,26 @@ pub struct GpuExecutor {
     watched: Option<(Timestamps, usize)>,
 }
 
+/// A buffer for readbacks.
+fn staging(gpu: &GpuDevice, size: u64) -> wgpu::Buffer {
+    let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+    gpu.device.create_buffer(&wgpu::BufferDescriptor { label: Some("staging"), size, usage, mapped_at_creation: false })
+}
+
 impl GpuExecutor {
     /// Allocates the arena's buffers, zeroed, and prepares every dispatch of the program.
     ///
     /// # Errors
     /// [`Error::Device`] if a buffer is larger than the adapter allows, memory runs out, or a shader is rejected.
     pub fn new(gpu: GpuDevice, program: Program) -> Result<Self> {
+        platform::block_on(Self::new_async(gpu, program))
+    }
+
+    /// Like [`GpuExecutor::new`], without blocking.
+    ///
+    /// # Errors
+    /// As [`GpuExecutor::new`].
+    pub async fn new_async(gpu: GpuDevice, program: Program) -> Result<Self> {
         use wgpu::BufferUsages as U;
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let buffer =
@@ -108,9 +122,8 @@ impl GpuExecutor {
             banks.push(buffer(&format!("bank {i}"), size, U::STORAGE | U::COPY_SRC | U::COPY_DST));
         }
         let uniforms = buffer("args", (ARGS_STRIDE * ARGS_SLOTS) as u64, U::UNIFORM | U::COPY_DST);
-        let staging = |size| buffer("staging", size, U::MAP_READ | U::COPY_DST);
-        let spare: Vec<wgpu::Buffer> = (0..ANSWERS).map(|_| ANSWER_BYTES).chain([STAGING_BYTES]).map(staging).collect();
-        if let Some(e) = pollster::block_on(scope.pop()) {
+        let spare: Vec<wgpu::Buffer> = (0..ANSWERS).map(|_| ANSWER_BYTES).chain([STAGING_BYTES]).map(|size| staging(&gpu, size)).collect();
+        if let Some(e) = scope.pop().await {
             return Err(Error::Device(format!(
                 "{}: out of memory for {} bytes ({e}); lower `batch`, `hidden` or the window",
                 gpu.info,
@@ -150,7 +163,7 @@ impl GpuExecutor {
         // A software driver compiles on the cores it runs on: compiling in parallel gains little there.
         if self.gpu.info.kind == Kind::Hardware {
             let all: Vec<&Dispatch> = recordings.iter().flat_map(|r| &r.dispatches).collect();
-            all.par_iter().for_each(|d| drop(pipeline(d)));
+            platform::for_each(&all, |d| drop(pipeline(d)));
         }
         for recording in &recordings {
             let mut ready = Vec::new();
@@ -201,21 +214,21 @@ impl GpuExecutor {
         let size = count as u64 * 4;
         let wanted = if size > ANSWER_BYTES { STAGING_BYTES } else { ANSWER_BYTES };
         assert!(size <= STAGING_BYTES, "{count} words are read in parts");
-        // If none is free, wait for the oldest readback.
+        // If none is free, wait for the oldest readback. In a browser, or if a dropped future took the buffer with it, create one instead.
         let buffer = loop {
             if let Some(i) = self.spare.iter().position(|b| b.size() == wanted) {
                 break self.spare.swap_remove(i);
             }
-            let Some(oldest) = self.readings.pop_front() else { return Err(self.cannot_read("no buffer is free")) };
+            let Some(oldest) = self.readings.pop_front_if(|_| platform::BLOCKS) else { break staging(&self.gpu, wanted) };
             self.wait_for(Some(oldest.submission.clone()))?;
-            let answer = self.gpu.called_back(|| oldest.answer())?;
+            let answer = platform::block_on(self.gpu.called_back(&oldest.receiver))?;
             let words = self.finish_reading(oldest, answer)?;
             self.arrived.push_back(words);
         };
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&self.banks[bank], at, &buffer, 0, size);
         let submission = self.gpu.queue.submit([encoder.finish()]);
-        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
+        let (sender, receiver) = oneshot_channel();
         buffer.map_async(wgpu::MapMode::Read, 0..size, move |result| {
             // Fails only if the receiver is gone.
             let _ = sender.send(result);
@@ -233,6 +246,31 @@ impl GpuExecutor {
         reading.buffer.unmap();
         self.spare.push(reading.buffer);
         Ok(words)
+    }
+
+    /// Reads words of a slot, in parts; `blocks` is whether it may block.
+    async fn read(&mut self, slot: Slot, offset: u32, words: &mut [u32], blocks: bool) -> Result<()> {
+        const PART: usize = STAGING_BYTES as usize / 4;
+        for (part, at) in words.chunks_mut(PART).zip((offset..).step_by(PART)) {
+            let reading = self.start_reading(slot, at, part.len())?;
+            if blocks {
+                self.wait_for(Some(reading.submission.clone()))?;
+            }
+            let answer = self.gpu.called_back(&reading.receiver).await?;
+            self.in_flight.clear();
+            part.copy_from_slice(&self.finish_reading(reading, answer)?);
+        }
+        Ok(())
+    }
+
+    /// The answer to the oldest request, once it has arrived.
+    async fn oldest(&mut self) -> Result<Option<Vec<u32>>> {
+        if let Some(words) = self.arrived.pop_front() {
+            return Ok(Some(words));
+        }
+        let Some(oldest) = self.readings.front() else { return Ok(None) };
+        let answer = self.gpu.called_back(&oldest.receiver).await?;
+        self.readings.pop_front().map(|reading| self.finish_reading(reading, answer)).transpose()
     }
 
     fn cannot_read(&self, why: impl std::fmt::Display) -> Error {
@@ -346,15 +384,12 @@ impl Executor for GpuExecutor {
     }
 
     fn download(&mut self, slot: Slot, offset: u32, words: &mut [u32]) -> Result<()> {
-        const PART: usize = STAGING_BYTES as usize / 4;
-        for (part, at) in words.chunks_mut(PART).zip((offset..).step_by(PART)) {
-            let reading = self.start_reading(slot, at, part.len())?;
-            self.wait_for(Some(reading.submission.clone()))?;
-            self.in_flight.clear();
-            let answer = self.gpu.called_back(|| reading.answer())?;
-            part.copy_from_slice(&self.finish_reading(reading, answer)?);
-        }
-        Ok(())
+        platform::may_block()?;
+        platform::block_on(self.read(slot, offset, words, true))
+    }
+
+    fn download_async<'a>(&'a mut self, slot: Slot, offset: u32, words: &'a mut [u32]) -> Answer<'a, ()> {
+        Box::pin(self.read(slot, offset, words, false))
     }
 
     fn request(&mut self, slot: Slot, offset: u32, count: u32) -> Result<()> {
@@ -370,13 +405,15 @@ impl Executor for GpuExecutor {
         let Some(oldest) = self.readings.front().map(|r| r.submission.clone()) else { return Ok(None) };
         if wait {
             self.wait_for(Some(oldest))?;
-        } else {
-            self.gpu.poll()?;
+            return platform::block_on(self.oldest());
         }
-        let Some(oldest) = self.readings.front() else { return Ok(None) };
-        let answer = if wait { Some(self.gpu.called_back(|| oldest.answer())?) } else { oldest.answer() };
-        let Some(answer) = answer else { return Ok(None) };
+        self.gpu.poll()?;
+        let Some(answer) = self.readings.front().and_then(Reading::answer) else { return Ok(None) };
         self.readings.pop_front().map(|reading| self.finish_reading(reading, answer)).transpose()
+    }
+
+    fn collect_async(&mut self) -> Answer<'_, Option<Vec<u32>>> {
+        Box::pin(self.oldest())
     }
 
     fn submit(&mut self) -> Result<()> {
@@ -401,7 +438,9 @@ impl Executor for GpuExecutor {
         self.seconds = 0.0;
         if self.in_flight.len() > IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
-            self.wait_for(oldest)?;
+            if platform::BLOCKS {
+                self.wait_for(oldest)?;
+            }
         }
         self.gpu.check()
     }
@@ -410,6 +449,20 @@ impl Executor for GpuExecutor {
         self.submit()?;
         self.in_flight.clear();
         self.wait_for(None)
+    }
+
+    fn wait_async(&mut self) -> Answer<'_, ()> {
+        Box::pin(async {
+            self.submit()?;
+            self.in_flight.clear();
+            let (sender, receiver) = oneshot_channel();
+            self.gpu.queue.on_submitted_work_done(move || {
+                // Fails only if the receiver is gone.
+                let _ = sender.send(());
+            });
+            self.gpu.called_back(&receiver).await?;
+            self.gpu.check()
+        })
     }
 
     fn allocated_bytes(&self) -> u64 {

@@ -11,11 +11,10 @@ use crate::exec::{Executor, download_f32, upload_f32};
 use crate::kernel::{Capabilities, FORMS, Latencies, Loads, SCAN_COLUMNS, SCAN_LANES, SPREAD, STEPS, ScanForm, ScanForms, Tile, Values, Var, Variant, Word};
 use crate::kernels::{Activation, matmul, scan};
 use crate::layout::Program;
-use crate::recording::Recording;
-use rayon::prelude::*;
+use crate::platform::{self, Instant};
+use crate::recording::{Dispatch, Recording};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
 
 /// Measures times on an adapter, or returns planted ones.
 pub(super) trait Stopwatch {
@@ -95,7 +94,7 @@ pub(super) fn measure(info: &AdapterInfo, capabilities: &Capabilities, stopwatch
     let mut variants = Variants { speeds, cores: 0, latencies: Latencies::default(), scan: Tile::T1x4, scan_loads: Loads::Each, scans: None, megaflops };
     if software {
         let spreads = found.iter().any(|((_, loads), rate)| *loads == Loads::Spread && *rate > 0.0);
-        variants.cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
+        variants.cores = platform::cores() as u32;
         (variants.scan, variants.scan_loads) = if spreads { (Tile::T32x8, Loads::Spread) } else { (Tile::T16x16, Loads::Each) };
         return Ok(variants);
     }
@@ -251,9 +250,8 @@ impl Stopwatch for Timer<'_> {
         let products = products.iter().map(|v| product(gpu, *v, LARGE_PRODUCT).0);
         let recurrences = recurrences.iter().filter_map(|(form, columns)| Some(recurrence(gpu, *form, *columns, SCAN_LANES[0])?.0));
         let all: Vec<Program> = products.chain(recurrences).collect();
-        all.par_iter().flat_map_iter(|p| &p.recordings).flat_map_iter(|r| &r.dispatches).for_each(|d| {
-            gpu.pipelines.pipeline(d.kernel, d.variant, &d.eval(&Values::default()));
-        });
+        let dispatches: Vec<&Dispatch> = all.iter().flat_map(|p| &p.recordings).flat_map(|r| &r.dispatches).collect();
+        platform::for_each(&dispatches, |d| drop(gpu.pipelines.pipeline(d.kernel, d.variant, &d.eval(&Values::default()))));
     }
 
     fn product(&mut self, variant: Variant, sizes: [u32; 3]) -> Result<f64> {

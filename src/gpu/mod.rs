@@ -11,7 +11,7 @@ mod sizes;
 mod timestamps;
 mod variants;
 
-pub use adapter::{Adapter, AdapterInfo, Kind, adapters};
+pub use adapter::{Adapter, AdapterInfo, Kind, adapters, adapters_async};
 pub use cache::folder as cache_folder;
 pub use calibrate::cached;
 pub use device::{GpuDevice, Injected};

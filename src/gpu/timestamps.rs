@@ -3,6 +3,7 @@
 use super::device::GpuDevice;
 use super::sizes::ARGS_SLOTS;
 use crate::error::Result;
+use crate::platform;
 
 /// Queries for the times before and after each dispatch of a submission, and the buffers for reading them back.
 pub(super) struct Timestamps {
@@ -41,13 +42,13 @@ impl Timestamps {
 
     /// Begin and end of each dispatch, in seconds since the first began; waits for all.
     pub(super) fn spans(&self, gpu: &GpuDevice, count: usize) -> Result<Vec<[f64; 2]>> {
-        let (sender, receiver) = std::sync::mpsc::channel();
+        let (sender, receiver) = futures_intrusive::channel::shared::oneshot_channel();
         self.mapped.map_async(wgpu::MapMode::Read, 0..16 * count as u64, move |result| {
             // Fails only if the receiver is gone.
             let _ = sender.send(result);
         });
         gpu.wait(None)?;
-        let mapped = gpu.called_back(|| receiver.try_recv().ok())?;
+        let mapped = platform::block_on(gpu.called_back(&receiver))?;
         mapped.map_err(|e| gpu.cannot_read(e))?;
         let view = self.mapped.get_mapped_range(0..16 * count as u64).map_err(|e| gpu.cannot_read(e))?;
         let ticks: Vec<u64> = bytemuck::pod_collect_to_vec(&view);

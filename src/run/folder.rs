@@ -1,6 +1,7 @@
 //! The folder of a run.
 
 use crate::error::{Error, Result};
+use crate::platform;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -99,7 +100,7 @@ impl Folder {
         }
         let folder = Folder { path: path.to_path_buf(), new, unfinished, _lock: file };
         // The system holds the lock and releases it with its holder; the file's content is for people.
-        let write = |mut file: &File| file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
+        let write = |mut file: &File| file.set_len(0).and_then(|()| file.write_all(format!("{}\n", platform::process_id()).as_bytes()));
         write(&folder._lock).map_err(|e| failed(&e))?;
         Ok(folder)
     }
@@ -110,7 +111,7 @@ impl Folder {
     /// [`Error::Input`] if another process has it.
     pub(super) fn check(&self) -> Result<()> {
         let holder = fs::read_to_string(self.file(".lock")).ok().and_then(|text| text.trim().parse::<u32>().ok());
-        match holder.filter(|&pid| pid != std::process::id()) {
+        match holder.filter(|&pid| pid != platform::process_id()) {
             Some(pid) => Err(Error::Input(format!(
                 "process {pid} is training in {} now, since somebody removed or replaced its .lock; this one stops and leaves what is there",
                 self.path.display()

@@ -35,11 +35,12 @@ use crate::metrics_log::{Line, Validation};
 use crate::monitor::{self, Monitor};
 use crate::phrase::argument;
 use crate::plan::{Bytes, default_budget};
+use crate::platform::Instant;
 use crate::profile::Profile;
 use crate::store::{Checkpoint, Model, Progress};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
 use folder::Growing;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tensorboard::Board;
 
 /// An event during a run.

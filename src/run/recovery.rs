@@ -3,11 +3,12 @@
 use super::{End, Event, Run, START};
 use crate::device::{Device, DeviceSpec, ExecutionConfig};
 use crate::error::{Error, Result};
+use crate::platform::{self, Instant};
 use crate::store::{Checkpoint, Model};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What to do when the device is lost.
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
@@ -87,7 +88,7 @@ fn open(wish: DeviceSpec, before: &ExecutionConfig, interrupt: &Arc<AtomicBool>,
             if interrupt.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
-            std::thread::sleep(Duration::from_millis(50));
+            platform::pause(Duration::from_millis(50))?;
         }
         match Device::open_again(wish, Some(before)) {
             Ok((device, _)) if device.choices() == *before => return Ok(device),

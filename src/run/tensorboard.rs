@@ -4,10 +4,10 @@ use super::folder::{Folder, Growing};
 use crate::error::{Error, Result};
 use crate::metrics_log::{LayerProfile, Line, Look, ParameterFigures};
 use crate::model::layer_name;
+use crate::platform;
 use crate::store::events::{What, event};
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Prefix of every event file's name.
 const NAME: &str = "events.out.tfevents.";
@@ -72,7 +72,7 @@ fn others(path: &Path) -> std::io::Result<Vec<u64>> {
 }
 
 fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+    platform::unix_seconds()
 }
 
 /// A text verbatim, in Markdown.

@@ -286,8 +286,21 @@ impl Model {
     /// # Errors
     /// If the device fails.
     pub fn of(trainer: &mut Trainer) -> Result<Self> {
-        let (config, codec, parameters) = (trainer.engine.config, trainer.codec().clone(), trainer.engine.parameters()?);
-        Ok(Model { config, codec, trained_on: TrainedOn::Stream, split_seed: None, parameters })
+        let parameters = trainer.engine.parameters()?;
+        Ok(Self::around(trainer, parameters))
+    }
+
+    /// Like [`Model::of`], without blocking.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub async fn of_async(trainer: &mut Trainer) -> Result<Self> {
+        let parameters = trainer.engine.parameters_async().await?;
+        Ok(Self::around(trainer, parameters))
+    }
+
+    fn around(trainer: &Trainer, parameters: Vec<f32>) -> Self {
+        Model { config: trainer.engine.config, codec: trainer.codec().clone(), trained_on: TrainedOn::Stream, split_seed: None, parameters }
     }
 
     /// Writes the file, whole or not at all.
@@ -295,7 +308,20 @@ impl Model {
     /// # Errors
     /// [`Error::Input`] if it can't be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        files::replace(path, &self.to_container().to_bytes())
+        files::replace(path, &self.to_bytes())
+    }
+
+    /// The bytes of the file, for where there are no files.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.to_container().to_bytes()
+    }
+
+    /// Reads the bytes of a file.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they are not a complete model.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Container::from_bytes(bytes, &NAMES).and_then(Self::from_container)
     }
 
     /// Reads a file.
@@ -373,7 +399,7 @@ mod tests {
             let m = Model { parameters: Init::Uniform.parameters(&config, 3), config, codec, trained_on: TrainedOn::Stream, split_seed: Some(7) };
             let c = m.to_container();
             assert!(c.metadata["config"].contains("\"format\":2"), "{}", c.metadata["config"]);
-            assert_eq!(Model::from_container(Container::from_bytes(&c.to_bytes(), &NAMES).unwrap()).unwrap(), m);
+            assert_eq!(Model::from_bytes(&m.to_bytes()).unwrap(), m);
         }
     }
 

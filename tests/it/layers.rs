@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules, each after those it may import from.
-const ORDER: [&str; 44] = [
+const ORDER: [&str; 45] = [
     "error",
+    "platform",
     "setting",
     "phrase",
     "dims",
@@ -53,6 +54,11 @@ const ORDER: [&str; 44] = [
 ];
 /// Files that may hold `unsafe`: the matrix library, signals, and the driver's own cache of pipelines.
 const UNSAFE: [&str; 3] = ["host", "cli::signals", "gpu::cache"];
+
+/// What starts threads, reads clocks or blocks. It stands in `platform` alone, so that the library also runs in a browser.
+const NATIVE: [&str; 8] = ["rayon", "sysinfo", "pollster", "std::thread", "std::process", "SystemTime", "web_time", "available_parallelism"];
+/// Files that use `std::fs`, which gives errors in a browser.
+const FILES: [&str; 8] = ["files", "data::raw", "data::text", "gpu::cache", "gpu::calibrate", "run::folder", "run::tensorboard", "analysis::recorded"];
 
 /// Modules that each file imports: `a::b` for src/a/b.rs.
 type Imports = BTreeMap<String, BTreeSet<String>>;
@@ -193,5 +199,17 @@ fn wgpu_and_unsafe_stay_where_they_belong() {
         let words = |w: &str| code.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|x| x == w);
         assert!(top(&name) == "gpu" || !words("wgpu"), "{name} names wgpu");
         assert!(UNSAFE.contains(&name.as_str()) || !words("unsafe"), "{name} holds unsafe code");
+    }
+}
+
+/// The command line is native; the rest of the library also runs in a browser.
+#[test]
+fn threads_clocks_and_files_stay_where_they_belong() {
+    for (name, code) in modules().into_iter().filter(|(name, _)| !["cli", "main", "platform"].contains(&top(name))) {
+        let words: BTreeSet<&str> = code.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+        let found = NATIVE.iter().find(|w| code.contains(**w));
+        assert_eq!(found, None, "{name}");
+        assert!(!code.lines().any(|l| l.starts_with("use std::time") && l.contains("Instant")), "{name} has a clock of its own");
+        assert!(FILES.contains(&name.as_str()) || !["fs", "File", "OpenOptions"].iter().any(|w| words.contains(w)), "{name} uses files");
     }
 }

@@ -9,9 +9,13 @@ use retrograd::feed::Source;
 use retrograd::model::{Activation, Config, Init};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::reference::{self, optimizer as oracle};
+use retrograd::store::Model;
 use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 const UPDATES: u64 = 20;
 
@@ -219,6 +223,32 @@ fn dispatches_per_window_do_not_depend_on_its_length() {
     let before = t.engine.counters().dispatches;
     t.step().unwrap();
     assert_eq!(t.engine.counters().dispatches - before, u64::from(t.engine.dispatches_per_window()), "as counted when run");
+}
+
+#[test]
+fn asynchronous_calls_give_what_blocking_ones_give() {
+    for device in both() {
+        let settings = small();
+        let mut blocking = trainer(&device, settings);
+        let mut t = pollster::block_on(Trainer::new_async(&device, Corpus::new(head(20_000), None, &settings).unwrap(), settings)).unwrap();
+        for _ in 0..3 {
+            blocking.step().unwrap();
+            t.step().unwrap();
+        }
+        // Dropped before it completes, it must not take away what the next one needs.
+        let _ = pin!(t.engine.parameters_async()).poll(&mut Context::from_waker(Waker::noop()));
+        let parameters = pollster::block_on(t.engine.parameters_async()).unwrap();
+        assert!(parameters == blocking.engine.parameters().unwrap() && parameters == t.engine.parameters().unwrap(), "{device}");
+        assert!(pollster::block_on(t.engine.gradients_async()).unwrap() == blocking.engine.gradients().unwrap(), "{device}");
+        assert_eq!(pollster::block_on(t.metrics_async()).unwrap(), blocking.metrics().unwrap(), "{device}");
+        assert_eq!(pollster::block_on(Model::of_async(&mut t)).unwrap(), Model::of(&mut blocking).unwrap(), "{device}");
+        // More requests than there are buffers for answers.
+        (0..9).for_each(|_| t.engine.request_metrics(0, 3).unwrap());
+        pollster::block_on(t.engine.wait_async()).unwrap();
+        assert_eq!(t.engine.collect_metrics(true).unwrap().len(), 27, "{device}");
+        let [planned, allocated] = t.engine.device_bytes();
+        assert!(allocated <= planned, "{device}: {allocated} of {planned}");
+    }
 }
 
 #[test]

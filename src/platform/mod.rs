@@ -1,0 +1,19 @@
+//! The differences between a native process and a browser tab: threads, clocks, blocking, memory, files. No other module of the library starts a
+//! thread, reads a clock or blocks.
+//!
+//! | | `native` | `web` (wasm32) |
+//! |---|---|---|
+//! | threads | rayon | none: tasks run in order |
+//! | clocks | `std::time` | the browser's, through web-time |
+//! | blocking | until done | an error, unless the future is ready at once: callers use the asynchronous form |
+//! | memory of the machine | sysinfo | unknown |
+//! | files | `std::fs` | errors |
+
+#[cfg_attr(not(target_arch = "wasm32"), path = "native.rs")]
+#[cfg_attr(target_arch = "wasm32", path = "web.rs")]
+mod here;
+
+pub(crate) use here::{
+    BLOCKS, Instant, NO_GPU, Pool, advance, block_on, cores, for_each, has_graphics, map, may_block, pause, process_id, read_at, run_all, total_memory,
+    unix_seconds,
+};

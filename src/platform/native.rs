@@ -1,0 +1,138 @@
+//! A native process.
+
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::task::Waker;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub(crate) use std::time::Instant;
+
+/// Whether calls may block.
+pub(crate) const BLOCKS: bool = true;
+
+/// Whether graphics adapters can be asked for at all.
+pub(crate) fn has_graphics() -> bool {
+    true
+}
+
+/// Advice for a machine without a GPU adapter.
+pub(crate) const NO_GPU: &str = "install a Vulkan driver (Debian: apt-get install mesa-vulkan-drivers)";
+
+/// Pause between two polls of a device.
+const POLL_PAUSE: Duration = Duration::from_micros(100);
+
+/// Memory available to this process in bytes: the machine's, or less in a container; `None` if unknown.
+pub(crate) fn total_memory() -> Option<u64> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let all = Some(system.total_memory()).filter(|n| *n > 0)?;
+    Some(system.cgroup_limits().map_or(all, |c| all.min(c.total_memory)))
+}
+
+/// Cores available to this process.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A thread pool.
+pub(crate) struct Pool(rayon::ThreadPool);
+
+impl Pool {
+    /// A pool of so many threads.
+    pub(crate) fn new(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.map(Pool).map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))
+    }
+
+    /// Number of parts to split work into.
+    pub(crate) fn parts(&self) -> usize {
+        self.0.current_num_threads()
+    }
+
+    /// Runs `f`, in which [`run_all`] uses this pool.
+    pub(crate) fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+        self.0.install(f)
+    }
+}
+
+/// Runs the tasks on the current thread pool and waits for all.
+pub(crate) fn run_all<F: FnOnce() + Send>(mut tasks: Vec<F>) {
+    let Some(last) = tasks.pop() else { return };
+    rayon::scope(|scope| {
+        for task in tasks {
+            scope.spawn(|_| task());
+        }
+        last();
+    });
+}
+
+/// Calls `f` on each element, in parallel.
+pub(crate) fn for_each<T: Sync>(all: &[T], f: impl Fn(&T) + Send + Sync) {
+    all.par_iter().for_each(f);
+}
+
+/// Maps the elements in parallel, at least `least` of them per thread; keeps their order.
+pub(crate) fn map<T: Sync, R: Send>(all: &[T], least: usize, f: impl Fn(&T) -> Result<R> + Send + Sync) -> Result<Vec<R>> {
+    all.par_iter().with_min_len(least).map(f).collect()
+}
+
+/// Blocks until a future completes.
+///
+/// # Errors
+/// Those of the future.
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    pollster::block_on(future)
+}
+
+/// Fails where calls may not block.
+///
+/// # Errors
+/// Never.
+pub(crate) fn may_block() -> Result<()> {
+    Ok(())
+}
+
+/// Makes progress for a pending future: polls the device, and has the future polled again soon.
+///
+/// # Errors
+/// Those of `poll`.
+pub(crate) fn advance(waker: &Waker, poll: impl FnOnce() -> Result<()>) -> Result<()> {
+    poll()?;
+    pause(POLL_PAUSE)?;
+    waker.wake_by_ref();
+    Ok(())
+}
+
+/// Sleeps.
+///
+/// # Errors
+/// Never.
+pub(crate) fn pause(time: Duration) -> Result<()> {
+    std::thread::sleep(time);
+    Ok(())
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
+
+/// Number of this process.
+pub(crate) fn process_id() -> u32 {
+    std::process::id()
+}
+
+/// Reads from an offset of a file.
+#[cfg(unix)]
+pub(crate) fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, out, at)
+}
+
+/// Reads from an offset of a file.
+#[cfg(windows)]
+pub(crate) fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, out, at)
+}
