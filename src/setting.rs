@@ -174,28 +174,7 @@ macro_rules! whole {
         }
     })* };
 }
-whole!(u64, usize);
-
-impl SettingType for u32 {
-    type Inner = Self;
-    fn of(inner: Self) -> Self {
-        inner
-    }
-    fn inner(&self) -> Option<&Self> {
-        Some(self)
-    }
-    fn write(n: &Self) -> std::result::Result<Value, String> {
-        Ok(Value::Integer(i64::from(*n)))
-    }
-    fn read(value: Option<&Value>) -> std::result::Result<Self, String> {
-        let n = value.ok_or(MISSING)?.as_integer().and_then(|n| Self::try_from(n).ok());
-        n.ok_or_else(|| format!("expected a whole number from 0 to {}", Self::MAX))
-    }
-    fn parse(word: &str) -> std::result::Result<Value, String> {
-        let n = word.parse::<i128>().map_err(|_| "expected a whole number")?;
-        Self::try_from(n).map(|n| Value::Integer(i64::from(n))).map_err(|_| format!("expected a whole number from 0 to {}", Self::MAX))
-    }
-}
+whole!(u32, u64);
 
 impl SettingType for f64 {
     type Inner = Self;

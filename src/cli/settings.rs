@@ -130,6 +130,7 @@ pub(super) fn in_flags(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(unreachable_pub)] // the made-up settings
     use super::*;
 
     #[test]
