@@ -1,7 +1,7 @@
 //! Labelled texts: a table of two columns, one sequence per line.
 
 use super::records::{Record, Records, delimiter, most_frequent, typical};
-use super::{Codec, Kind, Symbols, Text, Unknown, Vocabulary};
+use super::{Codec, Kind, Symbols, Text, Unknown, Vocabulary, cells};
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -169,14 +169,14 @@ fn plain(content: &str) -> (Vec<(u64, String)>, Vec<String>) {
 fn laid_out(content: &str, columns: Columns<'_>, labels: &[String]) -> bool {
     let named: Vec<&str> = [Some(columns.label), columns.text].into_iter().flatten().filter(|c| is_name(c)).collect();
     let between = delimiter(content, &named);
-    let mut reader = csv::ReaderBuilder::new().delimiter(between).has_headers(false).flexible(true).from_reader(content.as_bytes());
-    let records: Vec<csv::StringRecord> = reader.records().map_while(std::result::Result::ok).collect();
+    let mut reader = cells::reader(content, between, true);
+    let records: Vec<cells::Record> = reader.records().map_while(std::result::Result::ok).collect();
     let Some(first) = records.first().filter(|r| r.len() > 1) else { return false };
     if !named.is_empty() {
         return named.iter().any(|n| first.iter().any(|c| c.trim() == *n));
     }
     let Some(place) = columns.label.parse::<usize>().ok().and_then(|n| n.checked_sub(1)) else { return false };
-    let is_label = |r: &csv::StringRecord| r.get(place).is_some_and(|c| labels.iter().any(|l| l == c.trim()));
+    let is_label = |r: &cells::Record| r.get(place).is_some_and(|c| labels.iter().any(|l| l == c.trim()));
     let rest = if is_label(first) { &records[..] } else { &records[1..] };
     !rest.is_empty() && rest.iter().all(is_label)
 }

@@ -1,5 +1,7 @@
 //! Training data: texts, tables, labelled lines and synthetic tasks; vocabularies; lanes of a stream and finite sequences.
 
+#[cfg_attr(not(feature = "tables"), path = "no_cells.rs")]
+pub(crate) mod cells;
 mod codec;
 mod content;
 mod cut;

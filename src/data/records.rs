@@ -1,5 +1,6 @@
 //! Splits a file into records of cells: finds the delimiter, and whether double quotes enclose cells.
 
+use super::cells;
 use crate::error::{Error, Result};
 use std::ops::Range;
 
@@ -33,6 +34,7 @@ impl Records {
     /// # Errors
     /// [`Error::Input`] with the line, for an unclosed quote or a record with another number of cells.
     pub(super) fn read(name: &str, content: &str, named: &[&str]) -> Result<Self> {
+        cells::available()?;
         refuse_json(name, content, named)?;
         let delimiter = delimiter(content, named);
         let (_, between, one) = DELIMITERS.into_iter().find(|d| d.0 == delimiter).unwrap_or(DELIMITERS[0]);
@@ -64,10 +66,10 @@ pub(super) fn most_frequent<T: Ord + Copy>(values: impl Iterator<Item = T>) -> O
 /// The delimiter of a file.
 pub(super) fn delimiter(content: &str, named: &[&str]) -> u8 {
     let fit = |delimiter: u8| {
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(content.as_bytes());
-        let all: Vec<csv::StringRecord> = reader.records().take(SAMPLED).map_while(std::result::Result::ok).collect();
+        let mut reader = cells::reader(content, delimiter, true);
+        let all: Vec<cells::Record> = reader.records().take(SAMPLED).map_while(std::result::Result::ok).collect();
         let has_names = !named.is_empty() && all.first().is_some_and(|r| named.iter().all(|n| r.iter().any(|c| c.trim() == *n)));
-        let alike = most_frequent(all.iter().map(csv::StringRecord::len)).filter(|(n, _)| *n > 1).map_or(0, |(_, times)| times);
+        let alike = most_frequent(all.iter().map(cells::Record::len)).filter(|(n, _)| *n > 1).map_or(0, |(_, times)| times);
         (has_names, alike * 1000 / all.len().max(1))
     };
     // `max_by_key` returns the last of equals; reversed, that is the preferred one.
@@ -129,8 +131,8 @@ fn stray(content: &[u8], delimiter: u8) -> Option<[u64; 2]> {
 
 /// The non-empty records.
 fn cut(name: &str, content: &str, delimiter: u8, quoting: bool) -> Result<Vec<Record>> {
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).quoting(quoting).has_headers(false).flexible(true).from_reader(content.as_bytes());
-    let (bytes, mut list, mut record) = (content.as_bytes(), Vec::new(), csv::StringRecord::new());
+    let mut reader = cells::reader(content, delimiter, quoting);
+    let (bytes, mut list, mut record) = (content.as_bytes(), Vec::new(), cells::Record::new());
     let (mut from, mut line) = (0, 1);
     while reader.read_record(&mut record).map_err(|e| Error::Input(format!("{name}: {e}")))? {
         let to = (reader.position().byte() as usize).min(bytes.len());

@@ -1,7 +1,7 @@
 //! Runs on numeric series: how their configuration describes a table.
 
 use super::{Chosen, Run, RunConfig};
-use crate::data::{ColumnSpec, Difference, Series, SeriesSpec, Sheet, Table, Text, check_format};
+use crate::data::{ColumnSpec, Difference, Series, SeriesSpec, Sheet, Table, Text, cells, check_format};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
@@ -183,8 +183,8 @@ pub(super) fn strftime(format: &String) -> std::result::Result<(), String> {
 
 /// Comma-separated names; those that contain a comma are quoted.
 fn names(setting: &'static str, text: &str) -> Result<Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
-    let mut record = csv::StringRecord::new();
+    let mut reader = cells::reader(text, b',', true);
+    let mut record = cells::Record::new();
     let read = reader.read_record(&mut record).map_err(|e| Error::setting(setting, format!("`{setting}` {text:?} is no list of columns: {e}")))?;
     let names: Vec<String> = record.iter().map(|n| n.trim().to_string()).collect();
     match names.iter().find(|n| n.is_empty()) {

@@ -50,7 +50,7 @@ fn the_library_needs_no_crate_of_the_command_line() {
         names.lines().filter_map(|l| l.split(' ').next()).map(String::from).collect::<BTreeSet<String>>()
     };
     let (library, program) = (tree(&["--no-default-features"]), tree(&[]));
-    for name in ["clap", "clap_builder", "clap_complete", "clap_mangen", "ctrlc", "indicatif"] {
+    for name in ["clap", "clap_builder", "clap_complete", "clap_mangen", "csv", "csv-core", "ctrlc", "indicatif"] {
         assert!(program.contains(name) && !library.contains(name), "{name}");
     }
 }

@@ -1,6 +1,6 @@
 //! Detects tables among texts: users who train on one as characters mostly meant something else.
 
-use crate::data::Text;
+use crate::data::{Text, cells};
 use crate::error::{Error, Result};
 
 /// Bytes of the file examined.
@@ -52,8 +52,8 @@ impl Looks {
     }
 
     fn split(file: &str, content: &str, delimiter: char) -> Option<Self> {
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter as u8).has_headers(false).flexible(true).from_reader(content.as_bytes());
-        let rows: Vec<csv::StringRecord> = reader.records().take(LINES).collect::<std::result::Result<_, _>>().ok()?;
+        let mut reader = cells::reader(content, delimiter as u8, true);
+        let rows: Vec<cells::Record> = reader.records().take(LINES).collect::<std::result::Result<_, _>>().ok()?;
         let first = rows.first()?;
         let width = first.len();
         let equal = rows.len() >= FEWEST && rows.iter().all(|row| row.len() == width);

@@ -1,6 +1,7 @@
 //! The lines of a table: the delimiter, the header, and lines that are not rows.
 
 use super::cell;
+use crate::data::cells;
 use crate::error::{Error, Result, listed, quoted};
 
 /// Possible delimiters, the likeliest first.
@@ -53,7 +54,7 @@ impl Layout {
 /// The delimiter that splits the first rows into the same number of cells, and into the most.
 fn found(content: &str) -> char {
     let score = |c: char| {
-        let mut reader = csv::ReaderBuilder::new().delimiter(c as u8).flexible(true).has_headers(false).from_reader(content.as_bytes());
+        let mut reader = cells::reader(content, c as u8, true);
         let mut rows = reader.records().take(LOOKED_AT).map_while(std::result::Result::ok);
         let names = rows.next().map_or(0, |r| r.len());
         let even = rows.all(|r| r.len() == names || r.iter().skip(names).all(str::is_empty) && r.len() > names);
@@ -67,8 +68,8 @@ fn found(content: &str) -> char {
 pub(super) struct Lines<'a> {
     file: &'a str,
     content: &'a str,
-    reader: csv::Reader<&'a [u8]>,
-    record: csv::StringRecord,
+    reader: cells::Reader<'a>,
+    record: cells::Record,
     layout: Layout,
     /// Column names; empty where a column has none.
     pub header: Vec<String>,
@@ -85,19 +86,9 @@ impl<'a> Lines<'a> {
     /// Reads the header.
     pub(super) fn open(file: &'a str, content: &'a str, layout: Layout) -> Result<Self> {
         let rest = &content[layout.start..];
-        let reader = csv::ReaderBuilder::new().delimiter(layout.delimiter as u8).flexible(true).has_headers(false).from_reader(rest.as_bytes());
-        let mut lines = Lines {
-            file,
-            content: rest,
-            reader,
-            record: csv::StringRecord::new(),
-            layout,
-            header: Vec::new(),
-            hashes: true,
-            blank: 0,
-            comments: 0,
-            long: None,
-        };
+        let reader = cells::reader(rest, layout.delimiter as u8, true);
+        let mut lines =
+            Lines { file, content: rest, reader, record: cells::Record::new(), layout, header: Vec::new(), hashes: true, blank: 0, comments: 0, long: None };
         if lines.record()?.is_none() {
             return Err(Error::Input(format!("{file} is empty; give a CSV file whose first line names the columns")));
         }
@@ -127,7 +118,7 @@ impl<'a> Lines<'a> {
     }
 
     /// The next row that is not empty, with its line.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, &csv::StringRecord)>> {
+    pub(super) fn next(&mut self) -> Result<Option<(u64, &cells::Record)>> {
         loop {
             let Some((line, last)) = self.record()? else { return Ok(None) };
             let names = self.header.len();
@@ -161,7 +152,7 @@ impl<'a> Lines<'a> {
 
     /// The next record, with its first and last line.
     fn record(&mut self) -> Result<Option<(u64, u64)>> {
-        let failed = |e: csv::Error| Error::Input(format!("{}: {e}; give a CSV file", self.file));
+        let failed = |e: cells::Error| Error::Input(format!("{}: {e}; give a CSV file", self.file));
         if !self.reader.read_record(&mut self.record).map_err(failed)? {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use super::chosen::Chosen;
 use super::lines::{Layout, Lines};
 use super::timeline::{self, Timeline};
 use super::{Column, ColumnSpec, Group, Missing, Sheet};
-use crate::data::Text;
+use crate::data::{Text, cells};
 use crate::error::{Error, Result, listed, quoted};
 use std::collections::HashMap;
 
@@ -15,6 +15,7 @@ impl Sheet {
     /// # Errors
     /// [`Error::Input`] with file, line and column, what was found and what to do, if it is not a complete numeric table.
     pub fn read(text: &Text, asked: &ColumnSpec) -> Result<Self> {
+        cells::available()?;
         let content = text.utf8()?;
         let layout = Layout::of(&content, asked.delimiter);
         let mut lines = Lines::open(&text.name, &content, layout)?;
@@ -23,7 +24,7 @@ impl Sheet {
         lines.first_column_is_text(hashes);
         let mut survey = Survey::new(&chosen.names);
         while let Some((line, record)) = lines.next()? {
-            chosen.places.iter().enumerate().for_each(|(i, place)| survey.look(i, line, &record[*place]));
+            chosen.places.iter().enumerate().for_each(|(i, place)| survey.look(i, line, record.get(*place).unwrap_or_default()));
         }
         let (style, mut notes) = survey.style(&text.name, layout.delimiter, asked.decimal, asked.usual_decimal)?;
         let mut lines = Lines::open(&text.name, &content, layout)?;
@@ -84,10 +85,10 @@ impl Rows {
         Rows { style, columns, lines: Vec::new(), times: Vec::new(), series: Vec::new(), names: Vec::new(), numbers: HashMap::new() }
     }
 
-    fn take(&mut self, file: &str, line: u64, record: &csv::StringRecord, chosen: &Chosen, asked: &ColumnSpec) -> Result<()> {
+    fn take(&mut self, file: &str, line: u64, record: &cells::Record, chosen: &Chosen, asked: &ColumnSpec) -> Result<()> {
         let wrong = |name: &str, what: String| Err(Error::Input(format!("{file} line {line}, column {}: {what}", quoted(name))));
         for (i, ((place, name), column)) in chosen.places.iter().zip(&chosen.names).zip(&mut self.columns).enumerate() {
-            let text = &record[*place];
+            let text = record.get(*place).unwrap_or_default();
             column.push(match self.style.cell(text) {
                 Cell::Number(x) => x,
                 Cell::Missing if asked.missing != Missing::Refuse => f64::NAN,
@@ -102,7 +103,7 @@ impl Rows {
             return Err(Error::Input(format!("{file} has more than {} rows; give fewer", u32::MAX)));
         }
         if let Some(at) = chosen.series {
-            let name = record[at].trim();
+            let name = record.get(at).unwrap_or_default().trim();
             if name.is_empty() {
                 return wrong(asked.series.as_deref().unwrap_or_default(), "the cell is empty: the row belongs to no series; fill it in".to_string());
             }
@@ -114,7 +115,7 @@ impl Rows {
             self.series.push(number);
         }
         if let Some(at) = chosen.time {
-            self.times.push(record[at].trim().to_string());
+            self.times.push(record.get(at).unwrap_or_default().trim().to_string());
         }
         self.lines.push(line);
         Ok(())
