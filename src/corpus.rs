@@ -68,7 +68,7 @@ impl Corpus {
         if let Some((all, other)) = finite {
             if fraction > 0.0 && all.list().len() < 2 {
                 let message = format!("{name} is one sequence; at least 2 are needed to hold one out; give `val_fraction` 0, or {other}");
-                return Err(if all.asks() { Error::Usage(message) } else { Error::Input(message) });
+                return Err(if all.asks() { Error::setting("val_fraction", message) } else { Error::Input(message) });
             }
             // Sequences of a task are sampled when they are made.
             let (train, held) = match settings.split_seed.filter(|_| !all.asks()) {
@@ -104,7 +104,10 @@ impl Corpus {
         let name = labelled.symbols.text().name.clone();
         let (count, fraction) = (labelled.parts.len(), settings.val_fraction);
         if fraction > 0.0 && count < 2 {
-            return Err(Error::Usage(format!("{name} has one line; at least 2 are needed to hold one out; give `val_fraction` 0, or more lines")));
+            return Err(Error::setting(
+                "val_fraction",
+                format!("{name} has one line; at least 2 are needed to hold one out; give `val_fraction` 0, or more lines"),
+            ));
         }
         let chance = Some(labelled.most_frequent().1 as f64 / count as f64);
         let all = Sequences::labelled(labelled.symbols.clone(), labelled.parts, labelled.classes, &labelled.lines);
@@ -113,7 +116,10 @@ impl Corpus {
             None => all.shuffled(settings.seed).hold_out(fraction),
         };
         if fraction > 0.0 && held.is_none() {
-            return Err(Error::Usage(format!("{name} has one line of each label, so none can be held out; give `val_fraction` 0, or more lines")));
+            return Err(Error::setting(
+                "val_fraction",
+                format!("{name} has one line of each label, so none can be held out; give `val_fraction` 0, or more lines"),
+            ));
         }
         let mut notes = labelled.notes;
         for (part, what) in [(Some(&train), "trained on"), (held.as_ref(), "held out")] {

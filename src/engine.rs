@@ -1,8 +1,12 @@
 //! A model on a device: runs the passes of a window segment by segment, as planned.
 
 mod fits;
+mod memory;
+mod metrics;
 mod probe;
 
+pub use memory::Memory;
+pub use metrics::Metrics;
 pub use probe::{LagNorms, STEPS};
 
 use crate::data::SegmentInputs;
@@ -44,35 +48,6 @@ pub struct Engine {
     bias: Option<Vec<f32>>,
     /// N of the current gradient, if [`Engine::gradient`] computed it.
     divided: Option<f64>,
-}
-
-/// One row of the ring of metrics: the device's record of an update.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Metrics {
-    /// Mean loss of the window in nats.
-    pub loss: f32,
-    /// Global norm of the gradient before clipping; infinity if the gradient was not finite.
-    pub norm: f32,
-    /// Whether the update was applied.
-    pub applies: bool,
-    /// Updates applied so far.
-    pub applied: u32,
-}
-
-/// What training resumes from, besides the parameters. Serialized, it is only its counts: the rest is large.
-#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
-pub struct Memory {
-    /// First and second moments, flat like the parameters; empty if the rule has none.
-    #[serde(skip)]
-    pub moments: [Vec<f32>; 2],
-    /// Updates applied and skipped.
-    pub counts: [u32; 2],
-    /// See [`Engine::state`].
-    #[serde(skip)]
-    pub state: Vec<Vec<f32>>,
-    /// Per layer, the ring of past states, `[ring, B, Hp]`.
-    #[serde(skip)]
-    pub ring: Vec<Vec<f32>>,
 }
 
 impl Engine {
@@ -309,31 +284,6 @@ impl Engine {
         download_f32_async(&mut *self.executor, self.slots.gradients, 0, self.config.elements()).await
     }
 
-    /// The state that flows into the next window: per layer `[B, Hp]`, Hp the hidden size padded to a multiple of 4.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn state(&mut self) -> Result<Vec<Vec<f32>>> {
-        let (state, stride) = self.state_sizes();
-        (0..self.config.layers).map(|k| download_f32(&mut *self.executor, self.slots.states, k * stride, state)).collect()
-    }
-
-    /// Replaces the state that flows into the next window.
-    ///
-    /// # Errors
-    /// If the device fails; [`Error::Usage`] if its size is not that of [`Engine::state`].
-    pub fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
-        let (size, stride) = self.state_sizes();
-        sized("layers of state", state.len(), self.config.layers)?;
-        state.iter().try_for_each(|s| sized("numbers of state", s.len(), size))?;
-        (0..).zip(state).try_for_each(|(k, s)| upload_f32(&mut *self.executor, self.slots.states, k * stride, s))
-    }
-
-    fn state_sizes(&self) -> (u32, u32) {
-        let state = self.plan.extent.lanes * pad4(self.config.hidden);
-        (state, state * self.plan.extent.all_states())
-    }
-
     /// From now on, gradients use the plan's dropout with the masks of update number `update`, or none. Only gradients do.
     pub fn drop_units(&mut self, update: Option<u64>) {
         self.dropping = update.map(|u| u as u32);
@@ -441,26 +391,6 @@ impl Engine {
         self.copy_state(self.plan.tail(), 0)
     }
 
-    /// Saves the state that was set aside to a slot of the ring of past states.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn save_state(&mut self, slot: u32) -> Result<()> {
-        self.copy_state(self.plan.extent.states, self.plan.extent.states + 1 + slot)
-    }
-
-    /// Copies the state in a slot of the ring to the start of the next window.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn load_state(&mut self, slot: u32) -> Result<()> {
-        self.copy_state(self.plan.extent.states + 1 + slot, 0)
-    }
-
-    fn copy_state(&mut self, from: u32, to: u32) -> Result<()> {
-        self.run(record::CARRY, &Values::default().with(Var::From, from).with(Var::To, to))
-    }
-
     /// Computes the weighted losses of some steps from the current state, and advances it. Passes them to `losses` segment by segment, `[S, B]`. Segments
     /// begin at multiples of the plan's, wherever `steps` begin.
     ///
@@ -499,47 +429,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Everything that training resumes from, besides the parameters: moments (flat,
-    /// empty if the rule has none), counts of applied and skipped updates, and the state.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn memory(&mut self) -> Result<Memory> {
-        let elements = self.config.elements();
-        let mut moments = [Vec::new(), Vec::new()];
-        for ((moment, slot), used) in moments.iter_mut().zip(self.slots.moments).zip(self.moments.unwrap_or_default()) {
-            if used {
-                *moment = download_f32(&mut *self.executor, slot, 0, elements)?;
-            }
-        }
-        let mut counts = [0; 2];
-        self.executor.download(self.slots.status, finish::APPLIED as u32, &mut counts)?;
-        let (size, stride) = self.state_sizes();
-        let past = self.plan.extent.states * size;
-        let ring = |k| download_f32(&mut *self.executor, self.slots.states, k * stride + past, self.plan.extent.ring * size);
-        let ring = if self.plan.extent.ring > 0 { (0..self.config.layers).map(ring).collect::<Result<_>>()? } else { Vec::new() };
-        Ok(Memory { moments, counts, state: self.state()?, ring })
-    }
-
-    /// Restores them.
-    ///
-    /// # Errors
-    /// If the device fails; [`Error::Usage`] if its sizes are not those of [`Engine::memory`].
-    pub fn set_memory(&mut self, memory: &Memory) -> Result<()> {
-        self.trains()?;
-        let (size, _) = self.state_sizes();
-        memory.moments.iter().filter(|m| !m.is_empty()).try_for_each(|m| sized("moments", m.len(), self.config.elements()))?;
-        memory.ring.iter().try_for_each(|r| sized("numbers of past states", r.len(), self.plan.extent.ring * size))?;
-        for (slot, moment) in self.slots.moments.into_iter().zip(&memory.moments) {
-            upload_f32(&mut *self.executor, slot, 0, moment)?;
-        }
-        self.executor.upload(self.slots.status, finish::APPLIED as u32, &memory.counts)?;
-        let (size, stride) = self.state_sizes();
-        let past = self.plan.extent.states * size;
-        (0..).zip(&memory.ring).try_for_each(|(k, ring)| upload_f32(&mut *self.executor, self.slots.states, k * stride + past, ring))?;
-        self.set_state(&memory.state)
-    }
-
     /// The sum of the weighted losses of the last window.
     ///
     /// # Errors
@@ -574,75 +463,4 @@ impl Engine {
         }
         Ok(self.bias.as_deref().unwrap_or_default())
     }
-
-    /// Requests the metrics of `count` updates from number `first` (from 0), among the last 1,024, without waiting for them.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn request_metrics(&mut self, first: u64, count: u32) -> Result<()> {
-        let rows = u64::from(finish::RING_ROWS);
-        let row = (first % rows) as u32;
-        let before_end = count.min(finish::RING_ROWS - row);
-        for (row, count) in [(row, before_end), (0, count - before_end)] {
-            if count > 0 {
-                self.executor.request(self.slots.status, finish::RING + row * finish::RING_WORDS, count * finish::RING_WORDS)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The metrics requested that have arrived, in order; all of them if `wait`.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn collect_metrics(&mut self, wait: bool) -> Result<Vec<Metrics>> {
-        let mut all = Vec::new();
-        while let Some(words) = self.executor.collect(wait)? {
-            all.extend(metrics_of(&words));
-        }
-        Ok(all)
-    }
-
-    /// The metrics of update number `update` (from 0), one of the last 1,024; waits for them.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn metrics(&mut self, update: u64) -> Result<Metrics> {
-        self.request_metrics(update, 1)?;
-        let found = self.collect_metrics(true)?.pop();
-        found.ok_or_else(|| self.unanswered())
-    }
-
-    /// Like [`Engine::metrics`], without blocking. Discards the answers to earlier requests that were not collected.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub async fn metrics_async(&mut self, update: u64) -> Result<Metrics> {
-        self.request_metrics(update, 1)?;
-        let mut found = None;
-        while let Some(words) = self.executor.collect_async().await? {
-            found = metrics_of(&words).last();
-        }
-        found.ok_or_else(|| self.unanswered())
-    }
-
-    fn unanswered(&self) -> Error {
-        Error::Device(format!("{}: no answer to a request for metrics", self.executor.description()))
-    }
-
-    /// Number of updates skipped because a gradient was not finite.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn skipped(&mut self) -> Result<u32> {
-        let mut words = [0u32];
-        self.executor.download(self.slots.status, finish::SKIPPED as u32, &mut words)?;
-        Ok(words[0])
-    }
-}
-
-/// Decodes rows of the metrics ring.
-fn metrics_of(words: &[u32]) -> impl Iterator<Item = Metrics> + '_ {
-    let one = |w: &[u32]| Metrics { loss: f32::from_bits(w[0]), norm: f32::from_bits(w[1]), applies: w[2] != 0, applied: w[3] };
-    words.chunks_exact(finish::RING_WORDS as usize).map(one)
 }

@@ -73,7 +73,7 @@ impl Monitor {
 
 fn symbols(trainer: &Trainer) -> Result<Arc<Symbols>> {
     let found = trainer.content().symbols().cloned();
-    found.ok_or_else(|| Error::Usage("`monitor` looks at texts alone; leave it out".to_string()))
+    found.ok_or_else(|| Error::setting("monitor", "`monitor` looks at texts alone; leave it out"))
 }
 
 fn layer(l: Layer) -> LayerProfile {

@@ -8,7 +8,7 @@ use crate::device::{Device, DeviceSpec, ExecutionConfig};
 use crate::error::{Error, Result};
 use crate::optimizer::Schedule;
 use crate::phrase::counted;
-use crate::run::{Folder, Run, RunConfig, START, is_free};
+use crate::run::{Folder, Run, RunConfig, START, Stated, is_free};
 use crate::store::{Checkpoint, Model};
 use crate::trainer::Goal;
 use std::path::Path;
@@ -101,10 +101,9 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
 fn apply(args: &Args, config: &mut RunConfig, checkpoint: Option<&Checkpoint>, path: &Path) -> Result<bool> {
     let stated = args.stated()?;
     let mut asked = RunConfig::default();
-    for (key, value) in &stated {
-        asked.put(key, value.as_ref()).map_err(|e| Error::Usage(format!("--{key}: {e}")))?;
-    }
-    let (free, fixed): (Vec<String>, Vec<String>) = stated.keys().cloned().partition(|key| is_free(key));
+    asked.put_all(&stated)?;
+    let (free, fixed): (Stated, Stated) = stated.into_iter().partition(|(key, _)| is_free(key));
+    let fixed: Vec<String> = fixed.into_keys().collect();
     if let Some([key, here, there]) = asked.differences(config, &fixed).first() {
         let flag = match (key.as_str(), here.as_str()) {
             ("separator", _) if args.lines => "--lines".to_string(),
@@ -128,9 +127,7 @@ fn apply(args: &Args, config: &mut RunConfig, checkpoint: Option<&Checkpoint>, p
     if args.settings.has("updates") || args.settings.has("epochs") {
         (config.training.updates, config.training.epochs) = (None, None);
     }
-    for key in free {
-        config.put(&key, stated[&key].as_ref()).map_err(|e| Error::Usage(format!("--{key}: {e}")))?;
-    }
+    config.put_all(&free)?;
     config.check()?;
     let done = checkpoint.map_or((0, 0), |s| (s.counters.updates, s.counters.cursor.epoch));
     let (what, goal, done) = match config.goal() {

@@ -35,9 +35,7 @@ impl Reading {
         let own = series.asked();
         let missing = if own.missing == Missing::Refuse { Missing::Previous } else { own.missing };
         let mut stated = RunConfig::default();
-        for (key, value) in &self.stated {
-            stated.put(key, value.as_ref()).map_err(|e| Error::Usage(format!("--{key}: {e}")))?;
-        }
+        stated.put_all(&self.stated)?;
         Ok(ColumnSpec {
             missing: stated.missing.unwrap_or(missing),
             delimiter: stated.delimiter,

@@ -138,7 +138,10 @@ impl Texts {
                 (places.rows(&records).map(|r| (r.lines[0], r.cells[places.text].clone())).collect(), [records.notes, places.notes].concat())
             }
             None if header.is_some() => {
-                return Err(Error::Usage(format!("{name} is read line by line, and `header` is about a table; name its column of texts by `text_column`")));
+                return Err(Error::setting(
+                    "header",
+                    format!("{name} is read line by line, and `header` is about a table; name its column of texts by `text_column`"),
+                ));
             }
             None => plain(content),
         };
@@ -242,7 +245,7 @@ impl Places {
             }
         };
         if Some(text) == label {
-            return Err(Error::Usage("`label_column` and `text_column` are the same column".to_string()));
+            return Err(Error::setting("label_column", "`label_column` and `text_column` are the same column"));
         }
         let places = Places { label: label.unwrap_or(text), text, header, notes: Vec::new() };
         if header && wanted.header.is_none() && wanted.label.is_some_and(is_name) {
@@ -298,7 +301,10 @@ fn header(name: &str, records: &Records, wanted: Wanted<'_>) -> Result<(bool, Ve
     let named = [wanted.label, wanted.text].into_iter().flatten().find(|c| is_name(c));
     match (wanted.header, named) {
         (Some(false), Some(column)) => {
-            return Err(Error::Usage(format!("`header` no says that line 1 names no columns, so {} is none; give the column's number, from 1", short(column))));
+            return Err(Error::setting(
+                "header",
+                format!("`header` no says that line 1 names no columns, so {} is none; give the column's number, from 1", short(column)),
+            ));
         }
         (Some(said), _) => return Ok((said, Vec::new())),
         (None, Some(_)) => return Ok((true, Vec::new())),

@@ -1,7 +1,7 @@
 //! What a run was started with: `config.toml`, whose keys are the settings.
 
-use super::Answer;
 use super::series::{ahead, apart, fraction_mark, strftime};
+use super::{Answer, Stated};
 use crate::data::{self, Difference, Missing, SyntheticTask};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
@@ -168,7 +168,19 @@ impl RunConfig {
         }
     }
 
-    /// The keys that have a value, and these.
+    /// Sets what is stated.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for the first value that is not possible by itself.
+    pub(crate) fn put_all(&mut self, stated: &Stated) -> Result<()> {
+        for (key, value) in stated {
+            let name = setting(key).map_or("", |s| s.name);
+            self.put(key, value.as_ref()).map_err(|e| Error::setting(name, if e.contains(key) { e } else { format!("`{name}`: {e}") }))?;
+        }
+        Ok(())
+    }
+
+    /// The keys that have a value, and their values.
     pub(crate) fn values(&self) -> Table {
         declared().filter_map(|s| Some((s.key(), self.get(&s.key())?))).collect()
     }
@@ -245,13 +257,8 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Setting`] if a file can't hold a value.
     pub fn toml(&self) -> Result<String> {
-        self.check_values()?;
+        check_all(&self.training, Settings::FIELDS).and_then(|()| check_all(self, Self::FIELDS))?;
         Ok(declared().filter_map(|s| Some(format!("{} = {}\n", s.key(), self.get(&s.key())?))).collect())
-    }
-
-    /// That each value is within its bounds.
-    fn check_values(&self) -> Result<()> {
-        check_all(&self.training, Settings::FIELDS).and_then(|()| check_all(self, Self::FIELDS))
     }
 
     /// That each value is within its bounds, and all go together.
@@ -259,8 +266,8 @@ impl RunConfig {
     /// # Errors
     /// [`Error::Setting`] for the first that is not possible.
     pub fn check(&self) -> Result<()> {
-        self.check_values()?;
         self.training.check()?;
+        check_all(self, Self::FIELDS)?;
         let wrong = |setting: &'static str, what: &str| Err(Error::setting(setting, what));
         if self.task.is_some() && (self.text.is_some() || self.separator.is_some() || self.bytes) {
             return wrong("task", "`task` makes sequences of its own; leave out the text, `separator` and `bytes`");
@@ -319,7 +326,7 @@ fn unknown(key: &str) -> String {
         Some((old, new)) => format!("unknown key {old}; it is called {new} now"),
         None => {
             let near = declared().map(Setting::key).min_by_key(|known| edits(known, key)).filter(|known| edits(known, key) <= 2);
-            format!("unknown key {key}; {}see docs/settings.md for all", near.map_or(String::new(), |n| format!("a similar one is {n}; ")))
+            format!("unknown key {key}; {}`retrograd train --help` lists all", near.map_or(String::new(), |n| format!("a similar one is {n}; ")))
         }
     }
 }

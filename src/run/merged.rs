@@ -51,10 +51,7 @@ impl RunConfig {
         if ["updates", "epochs"].iter().any(|key| stated.contains_key(*key)) {
             config.training.updates = None;
         }
-        for (key, value) in stated {
-            let name = setting(key).map_or("", |s| s.name);
-            config.put(key, value.as_ref()).map_err(|e| Error::setting(name, if e.contains(key) { e } else { format!("`{name}`: {e}") }))?;
-        }
+        config.put_all(stated)?;
         config.check().map(|()| config)
     }
 

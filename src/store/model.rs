@@ -254,10 +254,10 @@ impl Model {
     /// [`Error::Usage`] if it is not a model of characters that predicts the next one.
     pub fn extended(&self, more: &[char], init: Init, seed: u64) -> Result<(Self, u32)> {
         let Codec::Text(vocabulary) = &self.codec else {
-            return Err(Error::Usage("`extend_vocabulary` is for models that predict the next character; leave it out".to_string()));
+            return Err(Error::setting("extend_vocabulary", "`extend_vocabulary` is for models that predict the next character; leave it out"));
         };
         if vocabulary.kind() != Kind::Characters || self.trained_on.task().is_some() {
-            return Err(Error::Usage("`extend_vocabulary` is for models of the characters of a text; leave it out".to_string()));
+            return Err(Error::setting("extend_vocabulary", "`extend_vocabulary` is for models of the characters of a text; leave it out"));
         }
         let (vocabulary, before) = vocabulary.extended(more);
         let codec = Codec::Text(vocabulary);

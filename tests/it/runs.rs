@@ -407,3 +407,16 @@ fn bytes_of_any_file_are_trained_on() {
     assert_eq!(retrograd(&["sample", out.to_str().unwrap(), "--length=40"]).stdout.len(), 41);
     refused(&["train", any.to_str().unwrap()], 1, &["not UTF-8", "--bytes"]);
 }
+
+/// The first checkpoint is written before the first model: a run that is killed between the two goes on, with the same bytes.
+#[test]
+fn a_run_without_its_first_model_goes_on() {
+    let (whole, cut) = (fresh("first whole"), fresh("first cut"));
+    train(&whole, &["--updates=12"]);
+    train(&cut, &["--updates=5"]);
+    std::fs::remove_file(cut.join("model.safetensors")).unwrap();
+    let done = retrograd(&["train", "--resume", cut.to_str().unwrap(), "--updates=12"]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let models = [&whole, &cut].map(|run| std::fs::read(run.join("model.safetensors")).unwrap());
+    assert!(models[0] == models[1]);
+}
