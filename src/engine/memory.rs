@@ -38,7 +38,7 @@ impl Engine {
     /// Replaces the state that flows into the next window.
     ///
     /// # Errors
-    /// If the device fails; [`Error::Usage`] if its size is not that of [`Engine::state`].
+    /// If the device fails; [`crate::error::Error::Usage`] if its size is not that of [`Engine::state`].
     pub fn set_state(&mut self, state: &[Vec<f32>]) -> Result<()> {
         let (size, stride) = self.state_sizes();
         sized("layers of state", state.len(), self.config.layers)?;
@@ -96,7 +96,7 @@ impl Engine {
     /// Restores them.
     ///
     /// # Errors
-    /// If the device fails; [`Error::Usage`] if its sizes are not those of [`Engine::memory`].
+    /// If the device fails; [`crate::error::Error::Usage`] if its sizes are not those of [`Engine::memory`].
     pub fn set_memory(&mut self, memory: &Memory) -> Result<()> {
         self.trains()?;
         let (size, _) = self.state_sizes();
