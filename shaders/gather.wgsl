@@ -6,6 +6,7 @@ struct Args {
     tokens_offset: u32, // elements
     w_offset: u32,      // vec4
     out_offset: u32,    // vec4
+    out_ld: u32,        // vec4
 }
 
 @group(0) @binding(0) var<storage, read> tokens: array<u32>;
@@ -27,6 +28,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
         return;
     }
     for (var row = first; row < min(first + ROWS, args.rows); row++) {
-        out[args.out_offset + row * args.cols4 + col] = w[args.w_offset + tokens[args.tokens_offset + row] * args.cols4 + col];
+        out[args.out_offset + row * args.out_ld + col] = w[args.w_offset + tokens[args.tokens_offset + row] * args.cols4 + col];
     }
 }

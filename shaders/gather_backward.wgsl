@@ -10,6 +10,7 @@ struct Args {
     cols4: u32,
     starts_offset: u32, // elements; V + 1 starts, then the rows
     delta_offset: u32,  // vec4
+    delta_ld: u32,      // vec4
     out_offset: u32,    // vec4
     accumulate: u32,
     rows: u32, // of delta; for reports only
@@ -33,7 +34,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     let end = starts[args.starts_offset + v + 1u];
     var sum = vec4f();
     for (var i = starts[args.starts_offset + v] + local.y; i < end; i += STRANDS) {
-        sum += delta[column + starts[list + i] * args.cols4];
+        sum += delta[column + starts[list + i] * args.delta_ld];
     }
     if STRANDS > 1u {
         found[local.y * COLUMNS + local.x] = sum;

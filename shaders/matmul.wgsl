@@ -11,7 +11,8 @@ override WIDTH: u32;
 override TRANSPOSE_A: bool;
 override TRANSPOSE_B: bool;
 
-const MASKED = 3u;
+const TN_MASKED = 3u;
+const NN_MASKED = 4u;
 
 struct Args {
     rows: u32,
@@ -29,7 +30,7 @@ struct Args {
     mask_offset: u32, // elements
     accumulate: u32,
     batch: u32,
-    form: u32, // 0 AB, 1 AB^T, 2 A^T B, 3 A^T B under a mask; the overrides say the same except for the mask
+    form: u32, // 0 AB, 1 AB^T, 2 A^T B, 3 A^T B under a mask, 4 AB under a mask; the overrides say the same except for the mask
     parts: u32, // of the inner dimension
 }
 
@@ -58,13 +59,18 @@ fn a_row(i: u32, k: u32) -> vec4f {
         let inner = k * 4u + i % 4u;
         let clamped = min(inner, inner_size - 1u);
         var live = inner < inner_size;
-        if args.form == MASKED {
+        if args.form == TN_MASKED {
             live = live && mask[mask_base + clamped] != 0.0;
         }
         let block = min(row4 + i / 4u, (args.rows + 3u) / 4u - 1u);
         return select(vec4f(), a[a_base + clamped * args.a_ld + block], live);
     }
-    return a[a_base + k + min(row4 * 4u + i, args.rows - 1u) * args.a_ld];
+    let row = min(row4 * 4u + i, args.rows - 1u);
+    let x = a[a_base + k + row * args.a_ld];
+    if args.form == NN_MASKED {
+        return select(vec4f(), x, mask[args.mask_offset + row] != 0.0);
+    }
+    return x;
 }
 
 fn a_block(rows: mat4x4f) -> mat4x4f {

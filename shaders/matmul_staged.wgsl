@@ -9,7 +9,8 @@ override SIDE: u32;   // 8 or 16
 override BLOCKS: u32; // 1 or 2
 override STEPS: u32;  // a multiple of 4
 
-const MASKED = 3u;
+const TN_MASKED = 3u;
+const NN_MASKED = 4u;
 // vec4s of a staged inner step.
 override WIDE: u32 = SIDE * BLOCKS;
 // Blocks of 4x4 values in a tile of A, and in one of B.
@@ -85,14 +86,16 @@ fn block_of_a(at: vec2u, k0: u32) -> mat4x4f {
         var x = vec4f();
         if TRANSPOSE_A {
             var live = k + q < inner_size && i * 4u < args.rows;
-            if live && args.form == MASKED {
+            if live && args.form == TN_MASKED {
                 live = mask[mask_base + k + q] != 0.0;
             }
             if live {
                 x = a[a_base + (k + q) * args.a_ld + i];
             }
         } else if i * 4u + q < args.rows && k < inner_size {
-            x = a[a_base + (i * 4u + q) * args.a_ld + k / 4u];
+            if args.form != NN_MASKED || mask[args.mask_offset + i * 4u + q] != 0.0 {
+                x = a[a_base + (i * 4u + q) * args.a_ld + k / 4u];
+            }
         }
         m = mat4x4f(m[1], m[2], m[3], x);
     }

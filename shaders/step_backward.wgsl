@@ -1,13 +1,13 @@
-// One step of scan_backward per dispatch; see step_forward.wgsl. Dispatch i of steps + 1 handles t = steps - 1 - i:
-// delta_t = (d_h_t + keep_{t+1} xi_{t+1} (delta_{t+1} W_hh^T)) phi'(a_t); the first takes the incoming carry instead of
-// the product, the last only writes the outgoing carry.
+// One step of scan_backward per dispatch; see step_forward.wgsl. Dispatch i of steps + 1 handles t = steps - 1 - i; the first takes the incoming carry
+// instead of the product with delta_{t+1}, the last only writes the outgoing carry. In between, the carry holds the direct part of the step.
 
 override SLICES: u32;
 override COLS4: u32;
 
-// Start of delta_{t+1} of a lane.
+// Start of the part of delta_{t+1} of a lane that W_hh^T multiplies.
 fn a_row(lane: u32) -> u32 {
-    return args.delta_offset + ((args.steps - args.index) * args.lanes + min(lane, args.lanes - 1u)) * args.hidden4;
+    let row = (args.steps - args.index) * args.lanes + min(lane, args.lanes - 1u);
+    return args.delta_offset + (row * BLOCKS + BEFORE_HIDDEN) * args.hidden4;
 }
 
 fn a(at: u32) -> vec4f {
@@ -29,21 +29,22 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) id
         if lane >= args.lanes || j >= args.hidden4 {
             continue;
         }
-        let carry_at = args.carry_offset + lane * args.hidden4 + j;
-        var flow = vec4f();
+        var flow = Gradient(vec4f(), vec4f());
         if args.index > 0u {
-            let at = after * args.lanes + lane;
-            let weight = edges[args.keep_offset + at] * edges[args.xi_offset + at];
-            flow = select(flow, weight * found(i), weight != 0.0);
+            if DIRECT || STATES == 2u {
+                flow = load_carry(lane, j);
+            }
+            flow = weighted(edge(after, lane), Gradient(select(vec4f(), flow.h, DIRECT) + found(i), flow.c));
         } else if args.carry_in != 0u {
-            flow = carry[carry_at];
+            flow = load_carry(lane, j);
         }
         if args.index == args.steps {
-            carry[carry_at] = flow;
+            store_carry(lane, j, flow);
         } else {
-            let at = ((after - 1u) * args.lanes + lane) * args.hidden4 + j;
-            let slope = phi_slope(args.phi, h[args.h_offset + args.lanes * args.hidden4 + at]);
-            delta[args.delta_offset + at] = (delta[args.delta_offset + at] + flow) * slope;
+            let back = step_back(after - 1u, lane, j, load_step(after - 1u, lane, j), flow);
+            if DIRECT || STATES == 2u {
+                store_carry(lane, j, Gradient(back.h, back.c));
+            }
         }
     }
 }

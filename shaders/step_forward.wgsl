@@ -1,6 +1,6 @@
-// One step of scan_forward per dispatch, where W_hh is too large for each workgroup to read all of it: h_t = phi(pre_t + hp_t W_hh + b_h). Dispatch
-// 0 copies the incoming state to block 0 of h, dispatch i computes h of step i - 1. A workgroup computes ROWS lanes by 4 COLS4 columns; its
-// invocations split the inner dimension into slices, whose sums are added up in workgroup memory.
+// One step of scan_forward per dispatch, where W_hh is too large for each workgroup to read all of it. Dispatch 0 copies the incoming state to block 0 of
+// h (and c), dispatch i computes step i - 1. A workgroup computes ROWS lanes by 4 COLS4 units; its invocations split the inner dimension into
+// slices, whose sums are added up in workgroup memory.
 
 override SLICES: u32;
 override COLS4: u32;
@@ -22,30 +22,27 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) id
         products(lane0, j0, id);
     }
     workgroupBarrier();
-    let block = args.lanes * args.hidden4;
     for (var i = id; i < ROWS * COLS4; i += SLICES * COLS4) {
         let lane = lane0 + i / COLS4;
         let j = j0 + i % COLS4;
-        let at = lane * args.hidden4 + j;
         if lane >= args.lanes || j >= args.hidden4 {
             continue;
         }
         if args.index == 0u {
-            h[args.h_offset + at] = states[args.state_in + at];
+            copy_state(lane, j);
             continue;
         }
         let t = args.index - 1u;
-        var x = pre[args.pre_offset + t * block + at];
-        if args.bias != 0u {
-            x += w[args.bias_offset + j];
+        let row = t * args.lanes + lane;
+        let at = row * args.hidden4 + j;
+        var m = mat4x4f();
+        var hp = vec4f();
+        var cp = vec4f();
+        if is_kept(t, lane) {
+            m = found_gates(i);
+            hp = h[args.h_offset + at];
+            cp = load_c(at);
         }
-        if keep[args.keep_offset + t * args.lanes + lane] != 0.0 {
-            x += found(i);
-        }
-        let y = phi(args.phi, x);
-        h[args.h_offset + args.index * block + at] = y;
-        if args.index == args.steps {
-            states[args.state_out + at] = y;
-        }
+        store_step(t, lane, j, cell_forward(load_pre(row, j) + load_bias(j), m, hp, cp));
     }
 }

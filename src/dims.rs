@@ -1,5 +1,6 @@
 //! Sizes and their checks.
 
+use crate::cells::{Cell, Spec};
 use crate::error::{Error, Result};
 
 /// Rounds up to a multiple of 4: rows are read as `vec4<f32>`, so every leading dimension is such a multiple.
@@ -22,6 +23,8 @@ pub struct Dims {
     pub layers: u32,
     /// B: lanes trained side by side.
     pub lanes: u32,
+    /// The cell of every layer.
+    pub cell: Cell,
 }
 
 impl Dims {
@@ -44,10 +47,11 @@ impl Dims {
             return Err(Error::setting("layers", format!("`layers` {} is too many; expected 1 to {}", self.layers, Self::MAX_LAYERS)));
         }
         let [h, d, e, v, b] = [self.hidden, self.inputs, self.embedded, self.outputs, self.lanes].map(u128::from);
-        let parameters = e * d + h * (d + h) + h * (2 * h) * u128::from(self.layers - 1) + v * h;
+        let (g, blocks) = (u128::from(self.spec().gates), u128::from(self.spec().blocks()));
+        let parameters = e * d + g * (h * (d + h) + h * (2 * h) * u128::from(self.layers - 1)) + v * h;
         for (what, setting, lower, n) in [
             ("the parameters", "hidden", "`hidden` or `layers`", parameters),
-            ("one step's state", "batch", "`batch` or `hidden`", b * h * u128::from(self.layers)),
+            ("one step's state", "batch", "`batch` or `hidden`", b * h * blocks * u128::from(self.layers)),
             ("one step's inputs", "batch", "`batch`", b * d),
             ("one step's outputs", "batch", "`batch`", b * v),
         ] {
@@ -64,8 +68,28 @@ impl Dims {
         pad4(self.hidden)
     }
 
-    /// Elements of one step's state of one layer, `[B, Hp]`.
-    pub fn state(&self) -> u32 {
+    /// The cell's data.
+    pub fn spec(&self) -> &'static Spec {
+        self.cell.spec()
+    }
+
+    /// N Hp: values in a lane's state of a layer: h, and c after it if the cell has one.
+    pub fn state_width(&self) -> u32 {
+        self.spec().states * self.hidden_padded()
+    }
+
+    /// Values in a row of gates.
+    pub fn gates_width(&self) -> u32 {
+        self.spec().blocks() * self.hidden_padded()
+    }
+
+    /// Elements of one step's h of one layer, `[B, Hp]`.
+    pub fn block(&self) -> u32 {
         self.lanes * self.hidden_padded()
+    }
+
+    /// Elements of one step's state of one layer, `[B, N Hp]`.
+    pub fn state(&self) -> u32 {
+        self.lanes * self.state_width()
     }
 }

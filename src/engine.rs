@@ -11,7 +11,6 @@ pub use probe::{LagNorms, STEPS};
 
 use crate::data::SegmentInputs;
 use crate::device::Device;
-use crate::dims::pad4;
 use crate::error::{Error, Result};
 use crate::exec::{Counters, Executor, download_f32, download_f32_async, upload_f32};
 use crate::kernel::{Values, Var};
@@ -201,7 +200,8 @@ impl Engine {
 
     fn run(&mut self, recording: usize, values: &Values) -> Result<()> {
         if self.watched {
-            let shape = [self.plan.extent.lanes, pad4(self.config.hidden)];
+            let dims = self.config.dims(self.plan.extent.lanes);
+            let shape = [dims.lanes, dims.hidden_padded(), dims.gates_width()];
             return watch::run(&mut *self.executor, shape, recording, values);
         }
         self.executor.run(recording, values)

@@ -110,7 +110,7 @@ pub fn measure(engine: &mut Engine, ends: &Ends, o: &Options) -> Result<Vec<Laye
 
 /// The state at the start of a text.
 pub fn zero_state(engine: &Engine) -> Vec<Vec<f32>> {
-    let size = engine.plan.extent.lanes * crate::dims::pad4(engine.config.hidden);
+    let size = engine.plan.extent.lanes * engine.config.state_width();
     vec![vec![0.0; size as usize]; engine.config.layers as usize]
 }
 

@@ -192,7 +192,7 @@ impl Program {
 mod tests {
     use super::*;
     use crate::cpu;
-    use crate::kernels::Activation;
+    use crate::model::Activation;
     use crate::model::Config;
     use crate::model::Dropout;
     use crate::model::record::{StashPrecision, WindowShape, record};
@@ -257,7 +257,7 @@ mod tests {
             places_per_slot: 1,
             ring: 0,
             head_rows: 8,
-            stash: StashPrecision::F32,
+            stash: StashPrecision::F32, gates: Default::default(),
             dropout: Dropout::default(),
         };
         let program = record(&config, extent, &Optimizer::Adam.update(Clip::None), &cpu::capabilities()).program;

@@ -59,6 +59,7 @@ pub(crate) mod platform;
 #[doc(hidden)]
 pub mod setting;
 
+pub mod cells;
 pub mod dims;
 
 #[doc(hidden)]

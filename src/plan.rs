@@ -8,7 +8,7 @@ use crate::arena::Purpose;
 use crate::dims::{Dims, pad4};
 use crate::error::{Error, Result};
 use crate::kernel::{Capabilities, DISPATCH_SECONDS};
-use crate::model::record::{self, InputLayout, StashPrecision, Update, WindowShape};
+use crate::model::record::{self, GateStorage, InputLayout, SegmentBytes, StashPrecision, Update, WindowShape};
 use crate::model::{Config, Dropout, Input};
 use crate::schedule::{self, Action};
 use crate::setting::{SettingType, Value};
@@ -127,6 +127,8 @@ const LEAST_HEAD_BYTES: u64 = 64 << 10;
 const PASS: f64 = 1.0;
 /// Cost of packing a value of h into half precision, or unpacking it, in operations.
 const PACK: f64 = 32.0;
+/// Cost of computing the gates of a segment again, relative to its forward pass: one product of all rows instead of one per step.
+const AGAIN: f64 = 0.9;
 /// Maximum number of recomputations of a segment.
 const MOST_REPETITIONS: u32 = 8;
 
@@ -168,8 +170,8 @@ impl Plan {
     pub fn for_evaluation(task: &Workload, capabilities: &Capabilities) -> Result<Self> {
         let short = Workload { window: task.window.min(LONGEST_SEGMENT), ring: 0, split: false, ..*task };
         let planner = Planner::new(&short, capabilities)?;
-        let steps = (1..=planner.longest()).rev().find(|&s| planner.bytes(planner.extent(s, 1, 1)) <= task.budget.min(64 << 20));
-        let plan = Plan { extent: planner.extent(steps.unwrap_or(1), 1, 1), window: task.window, split: false };
+        let steps = (1..=planner.longest()).rev().find(|&s| planner.bytes(planner.extent(s, 1, 1, GateStorage::Kept)) <= task.budget.min(64 << 20));
+        let plan = Plan { extent: planner.extent(steps.unwrap_or(1), 1, 1, GateStorage::Kept), window: task.window, split: false };
         planner.checked(plan)
     }
 
@@ -188,6 +190,7 @@ impl Plan {
             ring: 0,
             head_rows,
             stash: StashPrecision::F32,
+            gates: GateStorage::Kept,
             dropout: Dropout::default(),
         };
         Plan { extent, window, split: false }
@@ -198,7 +201,7 @@ impl Plan {
     /// # Errors
     /// [`Error::Usage`] if it can't bind even one.
     pub fn fitted(mut self, capabilities: &Capabilities, dims: Dims) -> Result<Self> {
-        let place = u64::from(dims.state()) * 4 * u64::from(self.extent.steps + 1);
+        let place = SegmentBytes::new(&dims, self.extent.steps, self.extent.gates).largest;
         let held = place / u64::from(self.extent.stash.per_word());
         let most = if place > capabilities.binding_bytes { 0 } else { capabilities.binding_bytes / held };
         let most = u32::try_from(most).unwrap_or(u32::MAX);
@@ -274,6 +277,9 @@ impl Plan {
             let moved = PACK * f64::from(config.hidden) * f64::from(config.layers);
             (forward, backward) = (forward + moved, backward + moved);
         }
+        if self.extent.gates == GateStorage::Recomputed {
+            backward += AGAIN * forward;
+        }
         let longest = LONGEST_SEGMENT.min(self.window);
         let (_, again) = self.recomputed();
         let passes = |steps: u32, again: f64| PASS * forward * (2.0 + again) / f64::from(steps);
@@ -293,7 +299,7 @@ impl Plan {
 pub(crate) fn operations(config: &Config) -> (f64, f64) {
     let [h, v, l] = [config.hidden, config.outputs(), config.layers].map(f64::from);
     let d = if let Input::Symbols(_) = config.input { 0.0 } else { f64::from(config.input.width()) };
-    let forward = 2.0 * h * (h * (2.0 * l - 1.0) + d);
+    let forward = 2.0 * h * (h * (2.0 * l - 1.0) + d) * f64::from(config.cell.spec().gates);
     (forward, 2.0 * forward + 6.0 * h * v)
 }
 
@@ -307,7 +313,7 @@ struct Planner<'a> {
     task: &'a Workload,
     capabilities: &'a Capabilities,
     dims: Dims,
-    /// Bytes of one layer's state.
+    /// Bytes of h of one step of one layer.
     unit: u64,
     /// Correction of the estimate of bytes.
     packing: i64,
@@ -316,8 +322,8 @@ struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(task: &'a Workload, capabilities: &'a Capabilities) -> Result<Self> {
         let dims = task.config.dims(task.lanes).checked()?;
-        let mut planner = Planner { task, capabilities, dims, unit: u64::from(dims.state()) * 4, packing: 0 };
-        let states = planner.unit * u64::from(task.config.layers) * (u64::from(task.ring) + 5);
+        let mut planner = Planner { task, capabilities, dims, unit: u64::from(dims.block()) * 4, packing: 0 };
+        let states = planner.state() * (u64::from(task.ring) + 5);
         if states > capabilities.binding_bytes {
             return Err(Error::Usage(format!(
                 "the states of one step, and the {} past ones that are kept, would take {} in one piece, the device binds at most {}; lower `batch`, `hidden` or K2/K1",
@@ -326,7 +332,7 @@ impl<'a> Planner<'a> {
                 Bytes(capabilities.binding_bytes)
             )));
         }
-        let small = planner.extent_with(1, 1, 1, 0);
+        let small = planner.extent_with(1, 1, 1, 0, GateStorage::Kept);
         planner.packing = planner.exact(small) as i64 - planner.bytes(small) as i64;
         Ok(planner)
     }
@@ -335,18 +341,29 @@ impl<'a> Planner<'a> {
         Plan { extent, window: self.task.window, split: self.task.split }
     }
 
+    /// Bytes of one step's state of all layers.
+    fn state(&self) -> u64 {
+        u64::from(self.dims.state()) * 4 * u64::from(self.task.config.layers)
+    }
+
+    /// The ways to store what a cell has besides h.
+    fn ways(&self) -> &'static [GateStorage] {
+        if self.dims.spec().keeps_gates { &[GateStorage::Kept, GateStorage::Recomputed] } else { &[GateStorage::Kept] }
+    }
+
     /// The longest segment that one dispatch may process and one slot may hold.
     fn longest(&self) -> u32 {
-        let [h, b] = [self.task.config.hidden, self.task.lanes].map(f64::from);
-        let affordable = DISPATCH_SECONDS * self.capabilities.flops_per_second / (2.0 * b * h * h);
-        let binding = self.capabilities.binding_bytes / self.unit;
+        let spec = self.dims.spec();
+        let [h, b, g] = [self.task.config.hidden, self.task.lanes, spec.gates].map(f64::from);
+        let affordable = DISPATCH_SECONDS * self.capabilities.flops_per_second / (2.0 * b * h * h * g);
+        let binding = self.capabilities.binding_bytes / (self.unit * u64::from(spec.blocks()));
         let rows = self.capabilities.binding_bytes / 4 / (InputLayout::words_per_row(&self.task.config) + 1) / u64::from(self.task.lanes);
         // Another segment is held in f32 as workspace: it must be short compared to the window, or half precision would save nothing.
         let longest = match self.task.stash {
             StashPrecision::F32 => self.task.window.min(LONGEST_SEGMENT),
             StashPrecision::F16 => self.task.window.min(LONGEST_SEGMENT).div_ceil(8),
         };
-        let scan = self.capabilities.longest_scan(pad4(self.task.config.hidden) / 4, self.task.lanes);
+        let scan = self.capabilities.longest_scan(self.dims.hidden_padded() / 4, spec.gates, self.task.lanes);
         let most = u64::from(longest.min(scan)).min(affordable as u64).min(binding.saturating_sub(1)).min(rows);
         u32::try_from(most).unwrap_or(1).max(1)
     }
@@ -356,16 +373,17 @@ impl<'a> Planner<'a> {
     }
 
     /// The sizes of a plan.
-    fn extent(&self, steps: u32, stored: u32, places: u32) -> WindowShape {
+    fn extent(&self, steps: u32, stored: u32, places: u32, gates: GateStorage) -> WindowShape {
         let bytes = HEAD_BYTES.min(self.task.budget / 16).max(LEAST_HEAD_BYTES);
-        self.extent_with(steps, stored, places, bytes)
+        self.extent_with(steps, stored, places, bytes, gates)
     }
 
     /// The same with chunks of the head of `head_bytes` bytes, or of 4 rows.
-    fn extent_with(&self, steps: u32, stored: u32, places: u32, head_bytes: u64) -> WindowShape {
+    fn extent_with(&self, steps: u32, stored: u32, places: u32, head_bytes: u64, gates: GateStorage) -> WindowShape {
         let bytes = head_bytes.min(self.capabilities.binding_bytes);
         let chunk = u32::try_from(bytes / 4 / u64::from(self.dims.outputs)).unwrap_or(u32::MAX).max(4) / 4 * 4;
-        let per_slot = u32::try_from(self.capabilities.binding_bytes / self.place(steps)).unwrap_or(u32::MAX).max(1);
+        let largest = SegmentBytes::new(&self.dims, steps, gates).largest / u64::from(self.task.stash.per_word());
+        let per_slot = u32::try_from(self.capabilities.binding_bytes / largest).unwrap_or(u32::MAX).max(1);
         WindowShape {
             lanes: self.task.lanes,
             steps,
@@ -375,13 +393,15 @@ impl<'a> Planner<'a> {
             ring: kept(self.task.ring),
             head_rows: pad4(steps * self.task.lanes).min(chunk),
             stash: self.task.stash,
+            gates,
             dropout: self.task.dropout,
         }
     }
 
-    /// Bytes of h of a segment of one layer.
-    fn place(&self, steps: u32) -> u64 {
-        self.unit / u64::from(self.task.stash.per_word()) * u64::from(steps + 1)
+    /// Bytes of what is stored of a segment, of all layers.
+    fn place(&self, steps: u32, gates: GateStorage) -> u64 {
+        let segment = SegmentBytes::new(&self.dims, steps, gates);
+        (segment.stored / u64::from(self.task.stash.per_word()) + segment.first_c) * u64::from(self.task.config.layers)
     }
 
     /// Approximate bytes on the device; [`Planner::exact`] counts them all.
@@ -390,15 +410,17 @@ impl<'a> Planner<'a> {
         let rows = u64::from(e.steps) * u64::from(e.lanes);
         let moments = self.task.update.moments.iter().filter(|m| **m).count() as u64;
         let (hidden, outputs) = (u64::from(self.dims.hidden_padded()), u64::from(c.outputs()));
-        let fixed = u64::from(c.elements()) * 4 * (2 + moments) + layers * hidden * hidden * 4 + outputs * u64::from(pad4(e.lanes)) * 4;
+        let fixed = u64::from(c.elements()) * 4 * (2 + moments) + u64::from(self.dims.spec().gates) * layers * hidden * hidden * 4 + outputs * u64::from(pad4(e.lanes)) * 4;
         let words = InputLayout::words_per_row(c) + u64::from(pad4(c.embedding()));
         let inputs = 4 * (words * rows + u64::from(c.input.symbols())) + 8 * rows + outputs * u64::from(e.head_rows) * 4;
-        let worked = if e.stash == StashPrecision::F16 { u64::from(e.steps + 1) } else { 0 };
+        let segment = SegmentBytes::new(&self.dims, e.steps, e.gates);
+        let unpacked = if e.stash == StashPrecision::F16 { layers * segment.stored } else { 0 };
         let parts = u64::from(record::parts(c, e, self.capabilities)) * 4;
         let dropped = u64::from(c.layers > 1 && e.dropout.acts());
-        let states = layers * (u64::from(e.all_states()) + 1 + worked) + (layers.min(2) + dropped) * u64::from(e.steps);
-        let places = layers * u64::from(e.places) * self.place(e.steps);
-        (fixed + inputs + parts + states * self.unit + places + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
+        let d_h = if self.dims.spec().keeps_gates { 1 } else { layers.min(2) };
+        let states = self.state() * (u64::from(e.all_states()) + 1) + unpacked + segment.worked + (d_h + dropped) * u64::from(e.steps) * self.unit;
+        let places = u64::from(e.places) * self.place(e.steps, e.gates);
+        (fixed + inputs + parts + states + places + self.capabilities.overhead_bytes).saturating_add_signed(self.packing)
     }
 
     /// Exact bytes on the device.
@@ -409,14 +431,15 @@ impl<'a> Planner<'a> {
     /// The sizes that keep everything in the longest segments.
     fn roomy(&self) -> WindowShape {
         let steps = self.longest();
-        self.extent(steps, 1, self.segments(steps))
+        self.extent(steps, 1, self.segments(steps), GateStorage::Kept)
     }
 
     /// The fastest plan that fits `budget` by the estimate.
     fn best(&self, budget: u64) -> Option<Plan> {
         let mut best: Option<(f64, Plan)> = None;
-        for steps in (1..=self.longest()).rev() {
-            let Some(extent) = self.fitting(steps, budget) else { continue };
+        let all = (1..=self.longest()).rev().flat_map(|steps| self.ways().iter().map(move |gates| (steps, *gates)));
+        for (steps, gates) in all {
+            let Some(extent) = self.fitting(steps, budget, gates) else { continue };
             let plan = self.with(extent);
             let time = plan.time_factor(&self.task.config);
             if best.as_ref().is_none_or(|b| time < b.0) {
@@ -427,17 +450,17 @@ impl<'a> Planner<'a> {
     }
 
     /// The sizes with segments of `steps` steps that fit and recompute least.
-    fn fitting(&self, steps: u32, budget: u64) -> Option<WindowShape> {
-        let (segments, block) = (self.segments(steps), u64::from(steps + 1));
-        // The memory left after one stored state and one place, in states of all layers as a place holds them; stored states are f32.
-        let state = u64::from(self.task.stash.per_word());
-        let left = budget.checked_sub(self.bytes(self.extent(steps, 1, 1)))? / (self.unit / state * u64::from(self.task.config.layers));
-        if u64::from(segments - 1) * block <= left {
-            return Some(self.extent(steps, 1, segments));
+    fn fitting(&self, steps: u32, budget: u64, gates: GateStorage) -> Option<WindowShape> {
+        let segments = self.segments(steps);
+        // The memory left after one stored state and one place.
+        let (state, place) = (self.state(), self.place(steps, gates));
+        let left = budget.checked_sub(self.bytes(self.extent(steps, 1, 1, gates)))?;
+        if u64::from(segments - 1) * place <= left {
+            return Some(self.extent(steps, 1, segments, gates));
         }
-        // With a state at the start of every segment that is not kept, the rest of the memory keeps h.
+        // With a state at the start of every segment that is not kept, the rest of the memory keeps history.
         let spare = left.checked_sub(state * (u64::from(segments) - 2));
-        let places = 1 + spare.map_or(0, |l| l / (block - state).max(1)).min(u64::from(segments) - 2) as u32;
+        let places = 1 + spare.map_or(0, |l| l / place.saturating_sub(state).max(1)).min(u64::from(segments) - 2) as u32;
         let most = self.most_stored();
         let stored = u32::try_from(left / state + 1).unwrap_or(u32::MAX).min(most);
         let (stored, places) = match segments - places {
@@ -445,24 +468,25 @@ impl<'a> Planner<'a> {
             _ => (stored.min(segments - 1).max(1), 1),
         };
         let within = schedule::reach(stored, MOST_REPETITIONS) >= u64::from(segments - places + 1);
-        within.then(|| self.extent(steps, stored, places))
+        within.then(|| self.extent(steps, stored, places, gates))
     }
 
     /// Maximum number of states in one slot.
     fn most_stored(&self) -> u32 {
-        let all = self.capabilities.binding_bytes / (self.unit * u64::from(self.task.config.layers));
+        let all = self.capabilities.binding_bytes / self.state();
         u32::try_from(all).unwrap_or(u32::MAX).saturating_sub(3 + if self.task.ring > 0 { self.task.ring + 1 } else { 0 }).max(1)
     }
 
     /// The plan with the least memory, and its bytes.
     fn least(&self) -> Option<(Plan, u64)> {
-        let small = |steps: u32| {
+        let small = |(steps, gates): (u32, GateStorage)| {
             let segments = u64::from(self.segments(steps));
             let stored = (1..=self.most_stored()).find(|&s| schedule::reach(s, MOST_REPETITIONS) >= segments)?;
-            let extent = self.extent_with(steps, stored, 1, 0);
+            let extent = self.extent_with(steps, stored, 1, 0, gates);
             Some((self.bytes(extent), extent))
         };
-        let extent = (1..=self.longest().min(64)).filter_map(small).min_by_key(|s| s.0)?.1;
+        let all = (1..=self.longest().min(64)).flat_map(|steps| self.ways().iter().map(move |gates| (steps, *gates)));
+        let extent = all.filter_map(small).min_by_key(|s| s.0)?.1;
         Some((self.with(extent), self.exact(extent)))
     }
 

@@ -7,7 +7,6 @@
 //! The first part of a stream never changes, so each round settles at least one more: at worst, a stream is read from end to end.
 
 use crate::data::Parts;
-use crate::dims::pad4;
 use crate::engine::Engine;
 use crate::error::Result;
 use std::ops::Range;
@@ -173,7 +172,7 @@ impl<'a, T: Default, F: FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<T>>> Rela
     fn first(&mut self, engine: &mut Engine, batch: &[usize]) -> Result<()> {
         let mut lanes: Vec<Option<usize>> = batch.iter().copied().map(Some).collect();
         lanes.resize(engine.plan.extent.lanes as usize, None);
-        let (list, own, width) = (self.parts.list(), self.parts.warm_up(), pad4(engine.config.hidden) as usize);
+        let (list, own, width) = (self.parts.list(), self.parts.warm_up(), engine.config.state_width() as usize);
         let warm = batch.iter().map(|&i| list[i].warm_up).max().unwrap_or(0);
         if warm > 0 {
             (self.read)(engine, &Reading { lanes: &lanes, steps: own - warm..own, again: false })?;
@@ -208,7 +207,7 @@ impl<'a, T: Default, F: FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<T>>> Rela
 
     /// Rereads parts whose initial state differs from the final state of the previous one; returns whether there were any.
     fn round(&mut self, engine: &mut Engine, lanes: usize) -> Result<bool> {
-        let width = pad4(engine.config.hidden) as usize;
+        let width = engine.config.state_width() as usize;
         let differs = |i: usize| self.parts.list()[i].before.is_some_and(|p| differ(&self.starts[i], self.ended(p), width, TOLERANCE));
         let wrong: Vec<bool> = (0..self.starts.len()).map(differs).collect();
         // Rereading a part after another reread one only helps if the latter ends as before.

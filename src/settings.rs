@@ -4,7 +4,7 @@ use crate::data::Codec;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::feed::Feed;
-use crate::model::{Activation, Config, Dropout, Init, StashPrecision};
+use crate::model::{Activation, Cell, Config, Dropout, Init, StashPrecision};
 use crate::optimizer::{Clip, Optimizer, Schedule};
 use crate::plan::{self, Bytes, Workload};
 use crate::setting::{any, at_least_1, check_all, not_negative, part, positive, settings, written_as_text};
@@ -29,6 +29,8 @@ settings! {
         hidden: u32 = 256, "Model", "H", units {};
         /// Layers, 1 to 8
         layers: u32 = 1, "Model", "N", layers {};
+        /// Cell of the layers: rnn, gru or lstm
+        cell: Cell = Cell::Rnn, "Model", "CELL", any { later: true };
         /// Activation of the layers [default: tanh; for labels relu]
         activation: Activation = Activation::Tanh, "Model", "PHI", any {};
         /// Train without biases
@@ -103,7 +105,7 @@ impl Settings {
     /// [`Error::Setting`] for the first that is not possible.
     pub fn check(&self) -> Result<()> {
         check_all(self, Self::FIELDS)?;
-        Config { hidden: self.hidden, layers: self.layers, ..Config::symbols(1) }.dims(self.batch).checked()?;
+        Config { hidden: self.hidden, layers: self.layers, cell: self.cell, ..Config::symbols(1) }.dims(self.batch).checked()?;
         if self.updates.is_some() && self.epochs.is_some() {
             return Err(Error::setting("updates", "`updates` and `epochs` exclude each other; give one of them"));
         }
@@ -137,7 +139,7 @@ impl Settings {
     pub fn config(&self, codec: &Codec) -> Result<Config> {
         self.check()?;
         let (input, output) = (codec.input(self.embed.unwrap_or(0)), codec.output());
-        let config = Config { input, output, hidden: self.hidden, layers: self.layers, activation: self.activation, bias: !self.no_bias };
+        let config = Config { input, output, hidden: self.hidden, layers: self.layers, cell: self.cell, activation: self.activation, bias: !self.no_bias };
         config.dims(self.batch).checked().map(|_| config)
     }
 

@@ -3,7 +3,6 @@
 pub use crate::corpus::{Corpus, Layout};
 use crate::data::{Codec, Content, Packing, WARM_UP};
 use crate::device::Device;
-use crate::dims::pad4;
 use crate::engine::{Engine, Memory, Metrics};
 use crate::error::{Error, Result};
 use crate::evaluate::EvalSet;
@@ -329,7 +328,7 @@ impl Trainer {
         // If windows overlap, the state that flows on is an earlier one.
         engine.carry()?;
         let ended = engine.state()?;
-        let (width, layers) = (pad4(engine.config.hidden) as usize, engine.config.layers as usize);
+        let (width, layers) = (engine.config.state_width() as usize, engine.config.layers as usize);
         let mut read = |from: &[Vec<f32>]| -> Result<Vec<Vec<f32>>> {
             engine.set_state(from)?;
             let inputs = |places: &_, steps| go_on().and_then(|()| lanes.inputs(places, steps, |_| (1.0, 0.0, 0.0)));

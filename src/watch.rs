@@ -7,8 +7,8 @@ use crate::kernel::{Access, Values};
 use crate::kernels::{finish, pack};
 use crate::recording::Dispatch;
 
-/// The shape of a model's slots: B, and the row length of `[.., H]` slots.
-pub type Shape = [u32; 2];
+/// The shape of a model's slots: B, and the row lengths of h and of gates.
+pub type Shape = [u32; 3];
 
 /// Replays a recording dispatch by dispatch, and fails at the first non-finite value. Many times slower: all outputs are read back.
 ///
@@ -56,13 +56,15 @@ fn check_slot(executor: &mut dyn Executor, shape: Shape, recording: &str, dispat
 }
 
 /// The step, lane and unit of an element, in slots where they are known.
-fn place([lanes, width]: Shape, name: &str, element: u32) -> String {
-    let (row, unit) = (element / width, element % width);
+fn place([lanes, hidden, gates]: Shape, name: &str, element: u32) -> String {
+    let kind = name.split('.').next();
+    let width = if matches!(kind, Some("pre" | "gates")) { gates } else { hidden };
+    let (row, unit) = (element / width, element % width % hidden);
     let (step, lane) = (row / lanes, row % lanes);
-    match name.split('.').next() {
-        Some("pre" | "delta" | "dropped") => format!(", step {step} of the segment (from 0), lane {lane}, unit {unit}"),
+    match kind {
+        Some("pre" | "gates" | "d_h" | "dropped") => format!(", step {step} of the segment (from 0), lane {lane}, unit {unit}"),
         // Block 0 is the initial state.
-        Some("h") => format!(", after {step} steps, lane {lane}, unit {unit}"),
+        Some("h" | "c") => format!(", after {step} steps, lane {lane}, unit {unit}"),
         _ => String::new(),
     }
 }

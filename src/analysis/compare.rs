@@ -8,10 +8,10 @@ use super::comparison::{Comparison, Parameter, Point, Strategy};
 use crate::data::Codec;
 use crate::data::{Sequences, Symbols};
 use crate::device::Device;
-use crate::dims::pad4;
 use crate::error::Result;
 use crate::estimate::Estimator;
 use crate::feed::Source;
+use crate::model::record::SegmentBytes;
 use crate::model::{Config, Tensor};
 use crate::optimizer::Clip;
 use crate::plan::{Bytes, default_budget};
@@ -159,7 +159,7 @@ impl Course {
     /// The results and the weights.
     fn end(mut self, plan: &Plan) -> Result<(Strategy, Vec<f32>)> {
         let (c, config) = (self.trainer.counters(), self.trainer.engine.config);
-        let state = 4 * u64::from(plan.settings.batch) * u64::from(pad4(config.hidden));
+        let state = SegmentBytes::per_step(&config.dims(plan.settings.batch));
         let draw = Draw { seed: plan.settings.seed, epoch: 0 };
         let cuts = self.truncation.within(plan.length).cuts(plan.length, 0, draw).edges(0..STRETCH.min(plan.length), 0);
         let strategy = Strategy {

@@ -76,11 +76,12 @@ impl Case {
         Batch { lanes: self.lanes, tokens, numbers, targets, wanted, keep, xi, weights }
     }
 
-    /// The initial state, per layer `[B, Hp]`.
+    /// The initial state, per layer `[B, N Hp]`.
     pub fn state(&self) -> Vec<Vec<f32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x57a7e);
         let (h, ld) = (self.config.hidden as usize, self.config.hidden.next_multiple_of(4) as usize);
-        let row = |rng: &mut ChaCha8Rng| (0..ld).map(|i| if i < h { rng.random_range(-0.5..0.5) } else { 0.0 }).collect::<Vec<f32>>();
+        let width = self.config.state_width() as usize;
+        let row = |rng: &mut ChaCha8Rng| (0..width).map(|i| if i % ld < h { rng.random_range(-0.5..0.5) } else { 0.0 }).collect::<Vec<f32>>();
         (0..self.config.layers).map(|_| (0..self.lanes).flat_map(|_| row(&mut rng)).collect()).collect()
     }
 
@@ -104,7 +105,7 @@ pub struct Gradients {
     pub loss: f64,
     /// Row-major, without padding.
     pub tensors: Tensors,
-    /// The final state, per layer `[B, H]`.
+    /// The final state, per layer `[B, N H]`.
     pub state: Vec<Vec<f64>>,
 }
 

@@ -60,7 +60,7 @@ fn products(c: &Capabilities) -> Vec<((Tile, Loads), u8)> {
 
 /// The variant of the recurrence for each measured number of columns and lanes.
 fn recurrences(c: &Capabilities) -> Vec<(u32, u32, String)> {
-    let name = |columns, lanes| (columns, lanes, c.scan_variant(columns, lanes).to_string());
+    let name = |columns, lanes| (columns, lanes, c.scan_variant(columns, lanes, 1, 1).to_string());
     SCAN_COLUMNS.into_iter().flat_map(|columns| SCAN_LANES.map(|lanes| name(columns, lanes))).collect()
 }
 

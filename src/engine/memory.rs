@@ -2,7 +2,6 @@
 
 use super::Engine;
 use super::fits::sized;
-use crate::dims::pad4;
 use crate::error::Result;
 use crate::exec::{download_f32, upload_f32};
 use crate::kernel::{Values, Var};
@@ -20,13 +19,13 @@ pub struct Memory {
     /// See [`Engine::state`].
     #[serde(skip)]
     pub state: Vec<Vec<f32>>,
-    /// Per layer, the ring of past states, `[ring, B, Hp]`.
+    /// Per layer, the ring of past states, `[ring, B, N Hp]`.
     #[serde(skip)]
     pub ring: Vec<Vec<f32>>,
 }
 
 impl Engine {
-    /// The state that flows into the next window: per layer `[B, Hp]`, Hp the hidden size padded to a multiple of 4.
+    /// The state that flows into the next window: per layer `[B, N Hp]`, each lane's h and then c if the cell has one, padded to multiples of 4.
     ///
     /// # Errors
     /// If the device fails.
@@ -47,7 +46,7 @@ impl Engine {
     }
 
     fn state_sizes(&self) -> (u32, u32) {
-        let state = self.plan.extent.lanes * pad4(self.config.hidden);
+        let state = self.config.dims(self.plan.extent.lanes).state();
         (state, state * self.plan.extent.all_states())
     }
 

@@ -1,4 +1,5 @@
-//! Measures how the gradient of single losses decays as it flows back in time: |dL_t/dh_{t-k}| for every lag k, layer and lane.
+//! Measures how the gradient of single losses decays as it flows back in time: |dL_t/ds_{t-k}| for every lag k, layer and lane, where the state s is h, or h
+//! and c together.
 //!
 //! A lane has one scored step, its last. Since the backward pass is linear in the gradient, each lane's carry is scaled back to about 1 between short
 //! segments, by a power of two, which is exact and recorded. So norms down to 1e-300 and less are representable.
@@ -7,7 +8,6 @@ use super::Engine;
 use crate::arena::Slot;
 use crate::data::SegmentInputs;
 use crate::device::Device;
-use crate::dims::pad4;
 use crate::error::Result;
 use crate::exec::{download_f32, upload_f32};
 use crate::kernel::{Values, Var};
@@ -27,7 +27,7 @@ pub(super) struct Probe {
 /// Steps between rescalings. Gradients may change by a factor of 1e4 per step before they leave the range of f32.
 pub const STEPS: u32 = 8;
 
-/// Natural logarithms of |dL_t/dh_{t-k}|.
+/// Natural logarithms of |dL_t/ds_{t-k}|.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LagNorms {
     /// Number of lags: k runs from 0 to `lags` - 1.
@@ -60,7 +60,7 @@ impl Engine {
         layout.map_or(0, |bytes| bytes + capabilities.overhead_bytes)
     }
 
-    /// |dL_t/dh_{t-k}| of the loss of the last of `steps` steps, from the current state, which is preserved; `inputs` must score no other step.
+    /// |dL_t/ds_{t-k}| of the loss of the last of `steps` steps, from the current state, which is preserved; `inputs` must score no other step.
     ///
     /// # Errors
     /// If the device or `inputs` fails.
@@ -91,18 +91,17 @@ impl Engine {
     /// The backward pass over a segment whose last step is at lag `lag`.
     fn probe_segment(&mut self, flow: &mut Flow, group: u32, values: Values, lag: u32, carried: bool) -> Result<()> {
         let probe = self.probe.as_ref().expect("an engine with a probe");
-        let (layers, state) = (self.config.layers, self.plan.extent.lanes * pad4(self.config.hidden));
+        let (layers, state) = (self.config.layers, self.config.dims(self.plan.extent.lanes).state());
         let steps = values.get(Var::Steps);
         if carried {
             let mut carry = download_f32(&mut *self.executor, self.slots.carry, 0, layers * state)?;
             flow.rescale(&mut carry);
             upload_f32(&mut *self.executor, self.slots.carry, 0, &carry)?;
-            flow.carry = carry;
         }
         self.executor.run(probe.first + group as usize, &values)?;
         for (layer, slot) in probe.g.iter().enumerate() {
             let g = download_f32(&mut *self.executor, *slot, 0, steps * state)?;
-            flow.note(layer, &g, lag, steps, carried);
+            flow.note(layer, &g, lag, steps);
         }
         Ok(())
     }
@@ -115,24 +114,22 @@ fn update() -> Update {
 
 /// Data collected during the backward pass.
 struct Flow {
-    hidden: usize,
+    /// Values in a lane's state of a layer.
+    width: usize,
     norms: LagNorms,
     /// Per lane: the power of two by which the gradient has been divided.
     power: Vec<i32>,
-    /// `[layers, B, Hp]`: the gradient that flows into the segment from the next one.
-    carry: Vec<f32>,
 }
 
 impl Flow {
     fn new(config: &Config, lanes: u32, lags: u32) -> Self {
         let ln = vec![vec![f64::NEG_INFINITY; (lags * lanes) as usize]; config.layers as usize];
-        let hidden = pad4(config.hidden) as usize;
-        Flow { hidden, norms: LagNorms { lags, lanes, ln }, power: vec![0; lanes as usize], carry: Vec::new() }
+        Flow { width: config.dims(lanes).state_width() as usize, norms: LagNorms { lags, lanes, ln }, power: vec![0; lanes as usize] }
     }
 
     /// Scales each lane so that its largest value, over all layers, is near 1.
     fn rescale(&mut self, carry: &mut [f32]) {
-        let (n, lanes) = (self.hidden, self.power.len());
+        let (n, lanes) = (self.width, self.power.len());
         for lane in 0..lanes {
             let rows = || (0..carry.len() / (n * lanes)).map(|layer| (layer * lanes + lane) * n);
             // `max` ignores NaN, and an infinity skips the lane; the norms show both anyway.
@@ -151,15 +148,12 @@ impl Flow {
     }
 
     /// Records the norms of a segment of a layer.
-    fn note(&mut self, layer: usize, g: &[f32], lag: u32, steps: u32, carried: bool) {
-        let (n, lanes) = (self.hidden, self.power.len());
+    fn note(&mut self, layer: usize, g: &[f32], lag: u32, steps: u32) {
+        let (n, lanes) = (self.width, self.power.len());
         for (t, step) in g.chunks_exact(n * lanes).enumerate() {
             let k = (lag + steps - 1) as usize - t;
             for (lane, row) in step.chunks_exact(n).enumerate() {
-                let last = carried && t + 1 == steps as usize;
-                let carry = if last { &self.carry[(layer * lanes + lane) * n..][..n] } else { &[][..] };
-                let square = |(i, x): (usize, &f32)| (f64::from(*x) + carry.get(i).map_or(0.0, |c| f64::from(*c))).powi(2);
-                let norm = row.iter().enumerate().map(square).sum::<f64>().sqrt();
+                let norm = row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
                 let ln = norm.ln() + f64::from(self.power[lane]) * std::f64::consts::LN_2;
                 self.norms.ln[layer][k * lanes + lane] = if norm.is_finite() { ln } else { f64::NAN };
             }

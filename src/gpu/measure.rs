@@ -9,7 +9,8 @@ use crate::cpu::CpuExecutor;
 use crate::error::{Error, Result};
 use crate::exec::{Executor, download_f32, upload_f32};
 use crate::kernel::{Capabilities, FORMS, Latencies, Loads, SCAN_COLUMNS, SCAN_LANES, SPREAD, STEPS, ScanForm, ScanForms, Tile, Values, Var, Variant, Word};
-use crate::kernels::{Activation, matmul, scan};
+use crate::cells::{Activation, Cell};
+use crate::kernels::{matmul, scan};
 use crate::layout::Program;
 use crate::platform::{self, Instant};
 use crate::recording::{Dispatch, Recording};
@@ -278,7 +279,7 @@ impl Stopwatch for Timer<'_> {
     fn recurrence(&mut self, form: ScanForm, columns: u32, lanes: u32) -> Result<f64> {
         let Some((program, o)) = recurrence(self.gpu, form, columns, lanes) else { return Ok(f64::INFINITY) };
         let run = |e: &mut dyn Executor| -> Result<Vec<f32>> {
-            upload_f32(e, o.pre.slot, 0, &numbers(COMPARED * lanes * columns, 1.0))?;
+            upload_f32(e, o.gates.slot, 0, &numbers(COMPARED * lanes * columns, 1.0))?;
             upload_f32(e, o.w.slot, 0, &numbers(columns * columns, 4.0 / (columns as f32).sqrt()))?;
             upload_f32(e, o.keep.slot, 0, &vec![1.0; (TIMED * lanes) as usize])?;
             e.run(0, &Values::default().with(Var::Steps, COMPARED))?;
@@ -302,7 +303,7 @@ impl Stopwatch for Timer<'_> {
 /// A recurrence over [`TIMED`] steps and its operands; `None` if the form does not fit.
 fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Option<(Program, scan::forward::Operands)> {
     let capabilities = Capabilities { scans: Some([[form; SCAN_LANES.len()]; SCAN_COLUMNS.len()]), ..gpu.capabilities };
-    let variant = capabilities.scan_variant(columns, lanes);
+    let variant = capabilities.scan_variant(columns, lanes, 1, 1);
     if variant.tile != form.tile || std::mem::discriminant(&variant.loads) != std::mem::discriminant(&form.loads) {
         return None;
     }
@@ -311,7 +312,8 @@ fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Opti
     let mut slot = |name: &str, elements| arena.persistent(name, elements, Purpose::Activations);
     let view = |slot, rows: Word, cols| View { slot, offset: 0.into(), rows, cols: Word::from(cols), ld: cols };
     let operands = scan::forward::Operands {
-        pre: view(slot("pre", rows * columns), live, columns),
+        cell: Cell::Rnn,
+        gates: view(slot("pre", rows * columns), live, columns),
         w: view(slot("w", columns * columns), columns.into(), columns),
         bias: None,
         keep: view(slot("keep", rows), live, 1),
@@ -319,6 +321,7 @@ fn recurrence(gpu: &GpuDevice, form: ScanForm, columns: u32, lanes: u32) -> Opti
         state_in: 0.into(),
         state_out: 0.into(),
         h: view(slot("h", (rows + lanes) * columns), live, columns),
+        c: None,
         lanes,
         activation: Activation::Tanh,
     };

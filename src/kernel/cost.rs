@@ -56,6 +56,8 @@ const MOVE: f64 = 16.0;
 const DISPATCH: f64 = 4e-6;
 /// Minimum length of a part of a long sum.
 const LEAST_PART: u32 = 32;
+/// Most vec4 sums per invocation of a recurrence that takes a dispatch per step.
+const MOST_SUMS: u32 = 32;
 /// Maximum parts of a long sum: all are in memory at once.
 const MOST_PARTS: u32 = 512;
 
@@ -92,11 +94,11 @@ pub struct Capabilities {
 const SOFTWARE_PASSES: u32 = 65_535;
 
 impl Capabilities {
-    /// Maximum steps of a scan per dispatch on a software driver, which counts loop iterations: each step loops over the row once, and over the lanes of a
-    /// workgroup. The count is doubled, since tiles have loops of their own.
-    pub fn longest_scan(&self, hidden4: u32, lanes: u32) -> u32 {
+    /// Maximum steps of a scan per dispatch on a software driver, which counts loop iterations: each step loops over the row of gates once, and over the
+    /// lanes of a workgroup. The count is doubled, since tiles have loops of their own.
+    pub fn longest_scan(&self, hidden4: u32, gates: u32, lanes: u32) -> u32 {
         let rows = lanes.min(self.scan.rows());
-        let passes = 2 * (1 + hidden4 + rows * (1 + hidden4.div_ceil(self.matmul.width.max(1))));
+        let passes = 2 * (1 + hidden4 * gates + rows * (1 + hidden4.div_ceil(self.matmul.width.max(1))));
         // The CPU has no workgroups.
         let software = self.scans.is_none() && self.workgroup_bytes < u32::MAX;
         if software { (SOFTWARE_PASSES / passes).max(1) } else { u32::MAX }
@@ -147,38 +149,45 @@ impl Capabilities {
         Variant { tile, loads, width: if let Loads::Staged(side) = loads { side * side } else { self.matmul.width } }
     }
 
-    /// The variant of a recurrence over `lanes` rows of `hidden` padded columns. With [`Loads::Sliced`], each step takes a dispatch.
-    pub fn scan_variant(&self, hidden: u32, lanes: u32) -> Variant {
+    /// The variant of a recurrence over `lanes` rows of `hidden` padded units, whose product has `columns` results per unit and sums over `inners` values
+    /// per unit. With [`Loads::Sliced`], each step takes a dispatch.
+    pub fn scan_variant(&self, hidden: u32, lanes: u32, columns: u32, inners: u32) -> Variant {
         if let Some(forms) = &self.scans {
-            let columns = SCAN_COLUMNS.iter().position(|c| hidden <= *c).unwrap_or(SCAN_COLUMNS.len() - 1);
+            // What matters is the size of W_hh: forms are measured for one gate.
+            let size = u64::from(hidden).pow(2) * u64::from(columns * inners);
+            let class = SCAN_COLUMNS.iter().position(|c| size <= u64::from(*c).pow(2)).unwrap_or(SCAN_COLUMNS.len() - 1);
             let few = u64::from(lanes).pow(2) <= u64::from(SCAN_LANES[0] * SCAN_LANES[1]);
-            return self.recurrence(forms[columns][usize::from(!few)], hidden, lanes);
+            return self.recurrence(forms[class][usize::from(!few)], hidden, lanes, columns, inners);
         }
-        let tiles = Tile::SCAN.into_iter().filter(|t| t.rows() <= self.scan.rows());
-        let mut fitting = tiles.map(|tile| self.scan_form(tile, hidden)).filter(|v| {
+        let narrow = columns > 1;
+        let tiles = if narrow { &Tile::SLICED[..] } else { &Tile::SCAN };
+        let mut fitting = tiles.iter().filter(|t| t.rows() <= self.scan.rows()).map(|tile| self.scan_form(*tile, hidden)).filter(|v| {
             let holds = v.tile.rows() * hidden * 4 <= self.workgroup_bytes;
             holds && v.width <= self.workgroup_invocations && v.tile.allows(v.loads)
         });
-        let found = if self.cores == 0 { fitting.next() } else { fitting.min_by_key(|v| self.scan_cost(v, lanes)) };
-        found.unwrap_or_else(|| self.recurrence(STEPS, hidden, lanes))
+        let found = if self.cores == 0 { fitting.next() } else { fitting.min_by_key(|v| self.scan_cost(v, lanes, columns)) };
+        found.unwrap_or_else(|| self.recurrence(STEPS, hidden, lanes, columns, inners))
     }
 
-    /// Adapts a form of the recurrence to `lanes` rows of `hidden` padded columns and to the adapter.
-    pub fn recurrence(&self, form: ScanForm, hidden: u32, lanes: u32) -> Variant {
-        let (hidden4, most) = (hidden / 4, form.width.min(self.workgroup_invocations));
+    /// Adapts a form of the recurrence to `lanes` rows of `hidden` padded units and to the adapter; see [`Self::scan_variant`].
+    pub fn recurrence(&self, form: ScanForm, hidden: u32, lanes: u32, columns: u32, inners: u32) -> Variant {
+        let most = form.width.min(self.workgroup_invocations);
+        let (hidden4, columns4, inner4) = (hidden / 4, hidden / 4 * columns, hidden / 4 * inners);
         let tiles = || Tile::SLICED.into_iter().filter(|t| t.rows() <= form.tile.rows() && (t.rows() == 1 || t.rows() < 2 * lanes));
         if let Loads::Held(blocks) = form.loads {
             // The fewest slices that need no more blocks each than the maximum number of slices would.
-            let slices = hidden4.div_ceil(hidden4.div_ceil((most / hidden4).max(1)));
-            let bytes = |t: &Tile| 16 * hidden4 * t.rows() * (slices + 1);
-            if let Some(tile) = tiles().find(|t| hidden4 <= most && t.rows() <= slices && bytes(t) <= self.workgroup_bytes) {
-                return Variant { tile, loads: Loads::Held(blocks.min(hidden4.div_ceil(slices))), width: hidden4 * slices };
+            let slices = inner4.div_ceil(inner4.div_ceil((most / columns4).max(1)));
+            let bytes = |t: &Tile| 16 * t.rows() * (inner4 + slices * columns4);
+            let suits = |t: &Tile| columns4 <= most && t.rows() * hidden4 <= slices * columns4 && bytes(t) <= self.workgroup_bytes;
+            if let Some(tile) = tiles().find(suits) {
+                return Variant { tile, loads: Loads::Held(blocks.min(inner4.div_ceil(slices))), width: columns4 * slices };
             }
-            return self.recurrence(STEPS, hidden, lanes);
+            return self.recurrence(STEPS, hidden, lanes, columns, inners);
         }
-        let Loads::Sliced(across) = form.loads else { return self.recurrence(STEPS, hidden, lanes) };
-        let tile = tiles().find(|t| 16 * most / across * across * t.rows() <= self.workgroup_bytes).unwrap_or(Tile::T1x4);
-        Variant { tile, loads: form.loads, width: most / across * across }
+        let Loads::Sliced(across) = form.loads else { return self.recurrence(STEPS, hidden, lanes, columns, inners) };
+        // Sums of all columns stay in registers.
+        let suits = |t: &Tile| t.rows() * columns <= MOST_SUMS && 16 * (most / across * across) * t.rows() * columns <= self.workgroup_bytes;
+        Variant { tile: tiles().find(suits).unwrap_or(Tile::T1x4), loads: form.loads, width: most / across * across }
     }
 
     /// The variant of a scan with a tile. If rows are spread over a subgroup, all of its invocations take part.
@@ -189,8 +198,8 @@ impl Capabilities {
     }
 
     /// Relative time of a step on a software driver, which runs eight invocations at once and one workgroup per core.
-    fn scan_cost(&self, v: &Variant, lanes: u32) -> u32 {
-        let [rows, cols] = v.tile.size();
+    fn scan_cost(&self, v: &Variant, lanes: u32, columns: u32) -> u32 {
+        let [rows, cols] = [v.tile.rows(), v.tile.cols() * columns];
         let loads = cols + if v.loads == Loads::Spread { rows / super::SPREAD } else { rows };
         lanes.div_ceil(rows).div_ceil(self.cores) * v.width.div_ceil(8) * (LOAD * loads + rows * cols / 4)
     }
@@ -220,7 +229,7 @@ mod tests {
         assert!(hardware.sum_variant(4, 4, u32::MAX).1 <= MOST_PARTS);
         // The square of this many lanes overflows 32 bits.
         let scans = Some([[STEPS; 2]; 4]);
-        assert_eq!(Capabilities { scans, ..hardware }.scan_variant(8, 70_000).loads, STEPS.loads);
+        assert_eq!(Capabilities { scans, ..hardware }.scan_variant(8, 70_000, 1, 1).loads, STEPS.loads);
         let parts = |inner| hardware.sum_variant(256, 256, inner).1;
         assert!([64, 512, 2048, 65_536].map(parts).is_sorted());
     }

@@ -8,6 +8,7 @@ mod tile;
 pub use args::{Argument, Scalar};
 pub(crate) use args::{Is, args};
 pub use cost::{Capabilities, DISPATCH_SECONDS, FORMS, Latencies, SCAN_COLUMNS, SCAN_LANES, STEPS, ScanForm, ScanForms, Speeds};
+use crate::cells::{Cell, Spec};
 use std::fmt;
 pub use tile::{Loads, SPREAD, Tile};
 
@@ -231,12 +232,25 @@ pub struct Work {
 /// An `override` of the WGSL source and its value.
 pub type Constant = (&'static str, f64);
 
+/// The part of a kernel's text that depends on its cell.
+#[derive(Clone, Copy)]
+pub struct CellText {
+    /// The cell.
+    pub cell: Cell,
+    /// The text.
+    pub text: fn(&Spec) -> String,
+    /// Results of the kernel's product per unit.
+    pub columns: fn(&Spec) -> u32,
+}
+
 /// A kernel: `shaders/NAME.wgsl`, its Rust binding and its CPU implementation under one name.
 pub struct Kernel {
     /// Stem of the shader file; also the pipeline's label and the bench's row.
     pub name: &'static str,
-    /// The WGSL text; a tiled kernel's tile is appended to it, see [`Kernel::text`].
+    /// The WGSL text; see [`Kernel::text`] for what is appended to it.
     pub source: &'static str,
+    /// For a kernel of a cell: the text that depends on it.
+    pub cell: Option<CellText>,
     /// Whether it is built on a [`Tile`].
     pub tiled: bool,
     /// Storage bindings; the arguments' uniform follows as the last binding.
@@ -256,7 +270,10 @@ pub struct Kernel {
 impl Kernel {
     /// The complete WGSL text of a variant.
     pub fn text(&self, variant: Variant) -> String {
-        if self.tiled { [self.source, &variant.tile.source(variant.loads)].concat() } else { self.source.to_string() }
+        let cell = self.cell.map(|c| (c.text)(c.cell.spec()) + c.cell.spec().source).unwrap_or_default();
+        let columns = self.cell.map_or(1, |c| (c.columns)(c.cell.spec()));
+        let tile = if self.tiled { variant.tile.source(variant.loads, columns) } else { String::new() };
+        [self.source, &cell, &tile].concat()
     }
 }
 

@@ -77,16 +77,16 @@ impl Tile {
         }
     }
 
-    /// The WGSL text to append to a kernel that defines `a_row(row, k4)`, `a_block(four rows)`, `b_block(k4, column block)`,
+    /// The WGSL text to append to a kernel with `columns` times as many column blocks as the tile, that defines `a_row(row, k4)`, `a_block(four rows)`, `b_block(k4, column block)`,
     /// `tile_ready()` and `store_block(row block, column block, block)` (`store_row` for a tile of fewer than 4 rows). A block is a
     /// `mat4x4f` whose columns, in WGSL's sense, are rows of the product.
-    pub fn source(self, loads: Loads) -> String {
+    pub fn source(self, loads: Loads, columns: u32) -> String {
         match loads {
             Loads::Held(blocks) => return sliced::held(self.rows(), blocks),
-            Loads::Sliced(_) => return sliced::products(self.rows()),
+            Loads::Sliced(_) => return sliced::products(self.rows(), columns),
             Loads::Each | Loads::Spread | Loads::Staged(_) => {}
         }
-        let (rows, blocks) = (self.rows(), self.cols() / 4);
+        let (rows, blocks) = (self.rows(), self.cols() / 4 * columns);
         let mut s = format!("\nconst TILE_ROWS = {rows}u;\nconst TILE_ROWS4 = {}u;\nconst TILE_COLS4 = {blocks}u;\n", rows.div_ceil(4));
         s.push_str(if loads == Loads::Spread { SHARE } else { "\nfn find_share() {}\n" });
         s.push_str("\n// The product over k4 = 0..count blocks of four, stored.\nfn tile_product(count: u32) {\n");

@@ -9,6 +9,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 pub static KERNEL: Kernel = Kernel {
     name: "carry_state",
     source: include_str!("../../shaders/carry_state.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[write("states")],
     args: Args::LIST,

@@ -10,6 +10,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 pub static KERNEL: Kernel = Kernel {
     name: "col_sum",
     source: include_str!("../../shaders/col_sum.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("x"), write("out")],
     args: Args::LIST,

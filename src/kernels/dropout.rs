@@ -14,6 +14,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 pub static KERNEL: Kernel = Kernel {
     name: "dropout",
     source: include_str!("../../shaders/dropout.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("x"), write("out")],
     args: Args::LIST,

@@ -9,6 +9,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 pub static KERNEL: Kernel = Kernel {
     name: "finish",
     source: include_str!("../../shaders/finish.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("part"), read("loss"), write("status")],
     args: Args::LIST,

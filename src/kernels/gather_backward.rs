@@ -10,6 +10,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 pub static KERNEL: Kernel = Kernel {
     name: "gather_backward",
     source: include_str!("../../shaders/gather_backward.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("starts"), read("delta"), write("out")],
     args: Args::LIST,
@@ -34,6 +35,7 @@ args! {
     cols4: u32,
     starts_offset: u32,
     delta_offset: u32,
+    delta_ld: u32,
     out_offset: u32,
     accumulate: u32,
     rows: u32,
@@ -64,7 +66,7 @@ pub fn sort_by_token(tokens: &[u32], vocab: u32) -> Vec<u32> {
 
 /// Records d_w (+)= the sums; `starts` from [`sort_by_token`], delta `[rows, n]`, d_w `[V, n]`.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, starts: View, delta: View, d_w: View, accumulate: Word) {
-    assert!(delta.cols == d_w.cols && delta.ld == d_w.ld, "{label}: shapes");
+    assert!(delta.cols == d_w.cols && delta.ld >= d_w.ld, "{label}: shapes");
     recording.push(Dispatch {
         kernel: &KERNEL,
         label: label.to_string(),
@@ -74,6 +76,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, starts: 
             cols4: Word::from(d_w.ld).quarter(),
             starts_offset: starts.offset,
             delta_offset: delta.offset.quarter(),
+            delta_ld: Word::from(delta.ld).quarter(),
             out_offset: d_w.offset.quarter(),
             accumulate,
             rows: delta.rows,
@@ -85,9 +88,9 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, starts: 
 }
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let Args { vocab, cols4, starts_offset, delta_offset, out_offset, accumulate, .. } = Args::of(call.args);
+    let Args { vocab, cols4, starts_offset, delta_offset, delta_ld, out_offset, accumulate, .. } = Args::of(call.args);
     let ([starts, delta], [out]) = slices(call.bound);
-    let (vocab, n) = (vocab as usize, cols4 as usize * 4);
+    let (vocab, n, ld) = (vocab as usize, cols4 as usize * 4, delta_ld as usize * 4);
     let list: &[u32] = &bytemuck::cast_slice(starts)[starts_offset as usize..];
     let (starts, rows) = list.split_at(vocab + 1);
     let delta = from_vec4(delta, delta_offset);
@@ -102,7 +105,7 @@ fn cpu(call: &mut Call<'_, '_>) {
                     for (out, v) in part.chunks_exact_mut(n).zip(range) {
                         sum.fill(0.0);
                         for &r in &rows[starts[v] as usize..starts[v + 1] as usize] {
-                            sum.iter_mut().zip(&delta[r as usize * n..][..n]).for_each(|(s, d)| *s += d);
+                            sum.iter_mut().zip(&delta[r as usize * ld..][..n]).for_each(|(s, d)| *s += d);
                         }
                         if accumulate != 0 {
                             out.iter_mut().zip(&sum).for_each(|(o, s)| *o += s);

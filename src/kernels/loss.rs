@@ -11,6 +11,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 pub static KERNEL: Kernel = Kernel {
     name: "loss",
     source: include_str!("../../shaders/loss.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("targets"), read("params"), write("logits"), write("loss")],
     args: Args::LIST,

@@ -11,6 +11,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 pub static KERNEL: Kernel = Kernel {
     name: "matmul",
     source: concat!(include_str!("../../shaders/matmul.wgsl"), include_str!("../../shaders/parked.wgsl")),
+    cell: None,
     tiled: true,
     bindings: &[read("a"), read("b"), read("mask"), write("c")],
     args: Args::LIST,
@@ -53,20 +54,28 @@ pub enum Form {
     Nt,
     /// A^T B
     Tn,
-    /// A^T B over the rows whose mask is not 0
+    /// A^T B over the rows of A whose mask is not 0
     TnMasked,
+    /// A B with the rows of A replaced by zeros whose mask is 0
+    NnMasked,
 }
 
 impl Form {
     /// Every form.
-    pub const ALL: [Form; 4] = [Form::Nn, Form::Nt, Form::Tn, Form::TnMasked];
+    pub const ALL: [Form; 5] = [Form::Nn, Form::Nt, Form::Tn, Form::TnMasked, Form::NnMasked];
 
     fn from_word(word: u32) -> Self {
         Self::ALL[word as usize]
     }
 
-    fn transposes_a(self) -> bool {
+    /// Whether the inner dimension runs over the rows of A.
+    pub(crate) fn transposes_a(self) -> bool {
         matches!(self, Form::Tn | Form::TnMasked)
+    }
+
+    /// Whether rows of A as stored count only where a mask is not 0.
+    pub(crate) fn is_masked(self) -> bool {
+        matches!(self, Form::TnMasked | Form::NnMasked)
     }
 }
 
@@ -95,7 +104,7 @@ pub struct Operands {
     pub b: View,
     /// C.
     pub c: View,
-    /// One value per row of A as stored; required by [`Form::TnMasked`], otherwise `None`.
+    /// One value per row of A as stored; required by masked forms, otherwise `None`.
     pub mask: Option<View>,
     /// 1: add to C, 0: replace it.
     pub accumulate: Word,
@@ -124,14 +133,14 @@ pub fn record_parted(recording: &mut Recording, label: &str, variant: Variant, o
 fn record_with(recording: &mut Recording, label: &str, variant: Variant, o: Operands, batch: StridedBatch, parts: u32) {
     let (a, b) = (o.a, o.b);
     let ((rows, inner), (inner_b, cols)) = match o.form {
-        Form::Nn => ((a.rows, a.cols), (b.rows, b.cols)),
+        Form::Nn | Form::NnMasked => ((a.rows, a.cols), (b.rows, b.cols)),
         Form::Nt => ((a.rows, a.cols), (b.cols, b.rows)),
         Form::Tn | Form::TnMasked => ((a.cols, a.rows), (b.rows, b.cols)),
     };
     let shapes = format!("{label}: {:?} a [{},{}] . b [{},{}]", o.form, a.rows, a.cols, b.rows, b.cols);
     assert!(inner == inner_b, "{shapes}: inner sizes {inner} and {inner_b} differ");
     assert!(o.c.rows == rows && o.c.cols == cols, "{shapes}: the result is [{rows},{cols}], not [{},{}]", o.c.rows, o.c.cols);
-    assert_eq!(o.mask.is_some(), o.form == Form::TnMasked, "{shapes}: mask");
+    assert_eq!(o.mask.is_some(), o.form.is_masked(), "{shapes}: mask");
     assert!(o.mask.is_none_or(|m| m.rows == a.rows), "{shapes}: the mask has another number of rows");
     let q = |v: u32| Word::from(v).quarter();
     let mask = o.mask.map_or((b.slot, Word::from(0)), |m| (m.slot, m.offset));
@@ -215,6 +224,13 @@ fn cpu(call: &mut Call<'_, '_>) {
             masked(call.threads, c, c_ld, sizes, (a, a_ld), (b, b_ld), &mask[size(mask_offset + from)..][..size(inner)], accumulate != 0);
             continue;
         }
+        let kept: Vec<f32>;
+        let a = if form == Form::NnMasked {
+            kept = masked_rows(&a[..(size(rows) - 1) * a_ld + size(inner)], a_ld, &mask[size(mask_offset)..][..size(rows)]);
+            &kept
+        } else {
+            a
+        };
         let a = if form.transposes_a() { Mat::new(a, a_ld).t() } else { Mat::new(a, a_ld) };
         let b = if form == Form::Nt { Mat::new(b, b_ld).t() } else { Mat::new(b, b_ld) };
         product(call.threads, c, c_ld, sizes, a, b, accumulate != 0);

@@ -19,89 +19,29 @@ pub mod scan;
 pub mod transpose;
 
 use crate::kernel::{Bound, Kernel};
-use crate::setting::choices;
 
 /// Every kernel.
-pub static KERNELS: [&Kernel; 23] = [
-    &carry_state::KERNEL,
-    &col_sum::KERNEL,
-    &regression_loss::KERNEL,
-    &dropout::KERNEL,
-    &finish::KERNEL,
-    &gather::KERNEL,
-    &gather_backward::KERNEL,
-    &loss::KERNEL,
-    &matmul::KERNEL,
-    &matmul::STAGED,
-    &norm::KERNEL,
-    &optimizer::KERNEL,
-    &pack::KERNEL,
-    &part_sum::KERNEL,
-    &row_sum::KERNEL,
-    &scan::backward::KERNEL,
-    &scan::backward::HELD,
-    &scan::forward::KERNEL,
-    &scan::forward::HELD,
-    &scan::backward::STEP,
-    &scan::forward::STEP,
-    &transpose::KERNEL,
-    &pack::UNPACK,
-];
-
-/// The activation function; discriminants match `shaders/phi.wgsl`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// tanh(a)
-    #[default]
-    Tanh,
-    /// max(a, 0)
-    Relu,
-    /// a
-    Identity,
-}
-
-choices!(Activation { Tanh = "tanh", Relu = "relu", Identity = "identity" });
-
-impl Activation {
-    /// The activation with the given number in the kernels.
-    fn from_word(word: u32) -> Self {
-        [Activation::Tanh, Activation::Relu, Activation::Identity][word as usize]
-    }
-
-    /// x = phi(x), element by element.
-    fn apply(self, x: &mut [f32]) {
-        crate::host::vectorized(
-            #[inline(always)]
-            || match self {
-                Activation::Tanh => x.iter_mut().for_each(|x| *x = crate::host::tanh(*x)),
-                // A comparison, not max(): NaN stays NaN.
-                Activation::Relu => x.iter_mut().for_each(|x| *x = if *x < 0.0 { 0.0 } else { *x }),
-                Activation::Identity => {}
-            },
-        );
-    }
-
-    /// phi'(a), from h = phi(a).
-    pub fn slope(self, h: f32) -> f32 {
-        match self {
-            Activation::Tanh => 1.0 - h * h,
-            Activation::Relu => f32::from(u8::from(h > 0.0)),
-            Activation::Identity => 1.0,
-        }
-    }
-
-    /// g *= phi'(a), element by element, as a function of y = phi(a).
-    fn apply_slope(self, g: &mut [f32], y: &[f32]) {
-        crate::host::vectorized(
-            #[inline(always)]
-            || match self {
-                Activation::Tanh => g.iter_mut().zip(y).for_each(|(g, y)| *g *= 1.0 - y * y),
-                Activation::Relu => g.iter_mut().zip(y).for_each(|(g, y)| *g *= if *y > 0.0 { 1.0 } else { 0.0 }),
-                Activation::Identity => {}
-            },
-        );
-    }
+pub fn all() -> impl Iterator<Item = &'static Kernel> {
+    const OTHERS: [&Kernel; 17] = [
+        &carry_state::KERNEL,
+        &col_sum::KERNEL,
+        &regression_loss::KERNEL,
+        &dropout::KERNEL,
+        &finish::KERNEL,
+        &gather::KERNEL,
+        &gather_backward::KERNEL,
+        &loss::KERNEL,
+        &matmul::KERNEL,
+        &matmul::STAGED,
+        &norm::KERNEL,
+        &optimizer::KERNEL,
+        &pack::KERNEL,
+        &part_sum::KERNEL,
+        &row_sum::KERNEL,
+        &transpose::KERNEL,
+        &pack::UNPACK,
+    ];
+    OTHERS.into_iter().chain(scan::forward::KERNELS.iter().flatten()).chain(scan::backward::KERNELS.iter().flatten())
 }
 
 /// The bindings of a call as slices: the first `R` read, the next `W` written.

@@ -10,6 +10,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 pub static KERNEL: Kernel = Kernel {
     name: "norm",
     source: include_str!("../../shaders/norm.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("x"), write("part")],
     args: Args::LIST,

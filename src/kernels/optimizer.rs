@@ -14,6 +14,7 @@ pub static KERNEL: Kernel = Kernel {
         Ok(source) => source,
         Err(_) => panic!("texts one after the other are a text"),
     },
+    cell: None,
     tiled: false,
     bindings: &[read("gradients"), read("status"), write("params"), write("m"), write("v")],
     args: Args::LIST,

@@ -22,6 +22,7 @@ const REBIAS: u32 = (127 - 15) << 23;
 pub static KERNEL: Kernel = Kernel {
     name: "pack",
     source: include_str!("../../shaders/pack.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("x"), write("packed")],
     args: Args::LIST,
@@ -35,6 +36,7 @@ pub static KERNEL: Kernel = Kernel {
 pub static UNPACK: Kernel = Kernel {
     name: "unpack",
     source: include_str!("../../shaders/unpack.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("packed"), write("x")],
     args: Args::LIST,

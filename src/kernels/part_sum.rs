@@ -10,6 +10,7 @@ use crate::recording::{Dispatch, Recording, Repeat};
 pub static KERNEL: Kernel = Kernel {
     name: "part_sum",
     source: include_str!("../../shaders/part_sum.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("part"), write("c")],
     args: Args::LIST,

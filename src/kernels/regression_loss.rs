@@ -12,6 +12,7 @@ use crate::setting::choices;
 pub static KERNEL: Kernel = Kernel {
     name: "regression_loss",
     source: include_str!("../../shaders/regression_loss.wgsl"),
+    cell: None,
     tiled: false,
     bindings: &[read("targets"), read("params"), write("outputs"), write("loss")],
     args: Args::LIST,

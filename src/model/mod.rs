@@ -3,7 +3,7 @@
 pub mod init;
 pub mod record;
 
-pub use crate::kernels::Activation;
+pub use crate::cells::{Activation, Cell};
 pub use crate::kernels::dropout::Dropout;
 pub use crate::kernels::regression_loss::RegressionLoss;
 pub use init::Init;
@@ -79,7 +79,7 @@ impl Output {
     }
 }
 
-/// The architecture of a model: layers of `h_t = phi(x_t W_xh + h_{t-1} W_hh + b_h)` and a linear head.
+/// The architecture of a model: recurrent layers and a linear head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Config {
     /// The input.
@@ -90,7 +90,10 @@ pub struct Config {
     pub hidden: u32,
     /// Number of layers.
     pub layers: u32,
-    /// phi.
+    /// The cell of every layer.
+    #[serde(default)]
+    pub cell: Cell,
+    /// phi of the layers, for [`Cell::Rnn`]; tanh for the others.
     pub activation: Activation,
     /// Whether the layers and the head have biases.
     pub bias: bool,
@@ -99,7 +102,7 @@ pub struct Config {
 impl Config {
     /// One layer of 256 tanh units with biases that reads one-hot symbols and predicts the next; a base for struct update syntax.
     pub const fn symbols(vocab: u32) -> Self {
-        Config { input: Input::Symbols(vocab), output: Output::Classes(vocab), hidden: 256, layers: 1, activation: Activation::Tanh, bias: true }
+        Config { input: Input::Symbols(vocab), output: Output::Classes(vocab), hidden: 256, layers: 1, cell: Cell::Rnn, activation: Activation::Tanh, bias: true }
     }
 
     /// V: number of outputs of the head.
@@ -115,31 +118,38 @@ impl Config {
     /// The sizes together with a number of lanes.
     pub fn dims(&self, lanes: u32) -> Dims {
         let embedded = if self.embedding() > 0 { self.input.symbols() } else { 0 };
-        Dims { inputs: self.input.width(), embedded, outputs: self.outputs(), hidden: self.hidden, layers: self.layers, lanes }
+        Dims { inputs: self.input.width(), embedded, outputs: self.outputs(), hidden: self.hidden, layers: self.layers, lanes, cell: self.cell }
     }
 
-    /// The parameters, in memory order: `embed [V,E]` if symbols are embedded; per layer `w_xh.k [D,H]`, `w_hh.k [H,H]`, `b_h.k [1,H]`; then
-    /// `w_hy [V,H]` (stored transposed, as in PyTorch) and `b_y [1,V]`.
+    /// Values in a lane's state of a layer: h, then c if the cell has one, each padded to a multiple of 4.
+    pub fn state_width(&self) -> u32 {
+        self.dims(1).state_width()
+    }
+
+    /// The parameters, in memory order: `embed [V,E]` if symbols are embedded; per layer `w_xh.k [D, G H]`, `w_hh.k [H, G H]`, `b_h.k [1, blocks H]`, with the
+    /// columns of one gate after those of another; then `w_hy [V,H]` (stored transposed, as in PyTorch) and `b_y [1,V]`.
     pub fn tensors(&self) -> Vec<Tensor> {
-        let (v, h) = (self.outputs(), self.hidden);
+        const PLAIN: &[u8] = &[0];
+        let (v, h, spec) = (self.outputs(), self.hidden, self.cell.spec());
         let mut shapes = Vec::new();
         if let Input::Embedded { symbols, size } = self.input {
-            shapes.push(("embed".to_string(), [symbols, size]));
+            shapes.push(("embed".to_string(), [symbols, size], PLAIN));
         }
         for k in 0..self.layers {
-            shapes.push((format!("w_xh.{k}"), [if k == 0 { self.input.width() } else { h }, h]));
-            shapes.push((format!("w_hh.{k}"), [h, h]));
+            shapes.push((format!("w_xh.{k}"), [if k == 0 { self.input.width() } else { h }, h], spec.input));
+            shapes.push((format!("w_hh.{k}"), [h, h], spec.hidden));
             if self.bias {
-                shapes.push((format!("b_h.{k}"), [1, h]));
+                shapes.push((format!("b_h.{k}"), [1, h], spec.bias));
             }
         }
-        shapes.push(("w_hy".to_string(), [v, h]));
+        shapes.push(("w_hy".to_string(), [v, h], PLAIN));
         if self.bias {
-            shapes.push(("b_y".to_string(), [1, v]));
+            shapes.push(("b_y".to_string(), [1, v], PLAIN));
         }
         let mut offset = 0;
-        let place = |(name, [rows, cols]): (String, [u32; 2])| {
-            let tensor = Tensor { name, rows, cols, ld: pad4(cols), offset };
+        let place = |(name, [rows, units], order): (String, [u32; 2], &'static [u8])| {
+            let gates = order.len() as u32;
+            let tensor = Tensor { name, rows, cols: gates * units, ld: gates * pad4(units), offset, order };
             offset += tensor.elements();
             tensor
         };
@@ -175,6 +185,8 @@ pub struct Tensor {
     pub ld: u32,
     /// Index of the first element.
     pub offset: u32,
+    /// The order in memory of the parts of a row, one per gate, each padded to a multiple of 4 elements; `[0]` for one part.
+    pub order: &'static [u8],
 }
 
 impl Tensor {
@@ -184,19 +196,42 @@ impl Tensor {
         rows * self.ld
     }
 
-    /// Extracts the values, row-major without padding, from the flat parameters.
-    pub fn extract(&self, flat: &[f32]) -> Vec<f32> {
-        (0..self.rows).flat_map(|r| flat[(self.offset + r * self.ld) as usize..][..self.cols as usize].iter().copied()).collect()
+    /// Parts of a row: one per gate, or one.
+    pub fn gates(&self) -> u32 {
+        self.order.len() as u32
     }
 
-    /// Copies the values, row-major without padding, into the flat parameters.
+    /// Columns of a view of it: all, with the padding between gates, if there are several.
+    pub fn view_cols(&self) -> u32 {
+        if self.order.len() == 1 { self.cols } else { self.ld }
+    }
+
+    /// Per row and gate, in the order of the values: where they lie in the flat parameters.
+    fn parts(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let Tensor { rows, ld, offset, order, .. } = *self;
+        let (gates, units) = (self.gates(), self.cols / self.gates());
+        (0..rows).flat_map(move |r| {
+            (0..gates).map(move |g| {
+                let place = order.iter().position(|o| u32::from(*o) == g).expect("an order has every gate");
+                let first = (offset + r * ld) as usize + place * (ld / gates) as usize;
+                first..first + units as usize
+            })
+        })
+    }
+
+    /// Extracts the values, row-major without padding, gates in PyTorch's order, from the flat parameters.
+    pub fn extract(&self, flat: &[f32]) -> Vec<f32> {
+        self.parts().flat_map(|part| flat[part].iter().copied()).collect()
+    }
+
+    /// Copies the values, ordered likewise, into the flat parameters.
     ///
     /// # Panics
     /// If the number of `values` is not that of this tensor.
     pub fn insert(&self, flat: &mut [f32], values: &[f32]) {
         assert_eq!(values.len(), (self.rows * self.cols) as usize, "{}", self.name);
-        for (r, row) in values.chunks_exact(self.cols as usize).enumerate() {
-            flat[self.offset as usize + r * self.ld as usize..][..row.len()].copy_from_slice(row);
+        for (part, values) in self.parts().zip(values.chunks_exact((self.cols / self.gates()) as usize)) {
+            flat[part].copy_from_slice(values);
         }
     }
 }

@@ -1,31 +1,36 @@
-//! The equations of the model as recordings. Only this module knows them. Forward and backward mirror each other.
+//! The equations of the model as recordings. Only this module knows them, and [`crate::cells`] the step of each cell. Forward and backward mirror each other.
 //!
 //! ```text
-//! forward     a_t = x_t W_xh + hp_t W_hh + b_h,  hp_t = keep_t h_{t-1},  h_t = phi(a_t),  o_t = h_t W_hy + b_y
-//! backward    delta_t = (dL/do_t W_hy^T + carry_t) phi'(a_t),  carry_{t-1} = keep_t xi_t (delta_t W_hh^T)
+//! forward     h_t, c_t = step(x_t W_xh + b_h, hp_t W_hh, hp_t, cp_t),  hp_t = keep_t h_{t-1},  o_t = h_t W_hy + b_y
+//! backward    delta_t, direct_t = step_back(dL/do_t W_hy^T + carry_t),  carry_{t-1} = keep_t xi_t (delta_t W_hh^T + direct_t)
 //!             dW_hh = sum hp_t^T delta_t,  dW_xh = sum x_t^T delta_t,  db_h = sum delta_t,  dW_hy = sum h_t^T dL/do_t
 //! ```
 //!
 //! Between layers, x_t is the h_t of the layer below, times its dropout factors (0 or 1/(1-p)) if there is dropout; so is the gradient that flows back.
 //!
-//! Shapes: S steps of a segment, B lanes, rows = S*B. `h` has S+1 blocks `[B,H]`; block 0 is the incoming state.
+//! Shapes: S steps of a segment, B lanes, rows = S*B. `h` (and `c`) has S+1 blocks `[B,H]`; block 0 is the incoming state. A row of gates has G
+//! columns per unit, or one more block for a gate with two biases; see [`crate::cells`].
 
 mod head;
+mod history;
 mod input_layout;
+mod passes;
 pub mod probe;
 mod sums;
 mod window_shape;
 
 use head::Head;
+pub(crate) use history::SegmentBytes;
+use history::{History, Part, Pass};
 pub use input_layout::InputLayout;
 pub(crate) use sums::elements as parts;
-pub use window_shape::{StashPrecision, WindowShape};
+pub use window_shape::{GateStorage, StashPrecision, WindowShape};
 
-use super::{Config, Input, Tensor};
+use super::{Config, Tensor};
 use crate::arena::{Arena, Purpose, Slot, View};
-use crate::dims::pad4;
+use crate::dims::{Dims, pad4};
 use crate::kernel::{Capabilities, Values, Var, Word};
-use crate::kernels::{carry_state, col_sum, dropout, finish, gather, gather_backward, matmul, norm, optimizer, pack, scan, transpose};
+use crate::kernels::{carry_state, finish, matmul, norm, optimizer, pack, transpose};
 use crate::layout::Program;
 pub use crate::optimizer::Update;
 use crate::recording::Recording;
@@ -74,9 +79,9 @@ pub struct HostSlots {
     pub row_loss: Slot,
     /// A segment's inputs, see [`InputLayout`].
     pub inputs: Slot,
-    /// `[layers, states + ring, B, H]`: state 0 flows into the window; for the others see [`crate::schedule`]; the last `ring` are past states.
+    /// `[layers, states + ring, B, N H]`: state 0 flows into the window; for the others see [`crate::schedule`]; the last `ring` are past states.
     pub states: Slot,
-    /// `[layers, B, H]`.
+    /// `[layers, B, N H]`.
     pub carry: Slot,
     /// `[V, B]`, rows padded to a multiple of 4: output of [`LOGITS`], without b_y.
     pub logits: Slot,
@@ -111,8 +116,8 @@ pub fn record_inference(config: &Config, extent: WindowShape, capabilities: &Cap
 
 /// Work space of a backward pass over a group.
 struct Work {
-    /// d_h, then delta, `[S*B, H]`; one for even and one for odd layers.
-    delta: Vec<Slot>,
+    /// d_h `[S*B, H]`. For a cell that keeps no gates it becomes delta: then one for even and one for odd layers.
+    d_h: Vec<Slot>,
     /// Logits, then d_logits, `[V, head_rows]`.
     scores: Slot,
     /// Weighted losses, `[S*B]`.
@@ -125,8 +130,9 @@ impl Work {
     fn new(arena: &mut Arena, config: &Config, extent: WindowShape, name: &str, parts: u32) -> Self {
         let rows = extent.rows();
         let mut slot = |what: &str, elements| arena.transient(format!("{what}.{name}"), elements, Purpose::Activations);
+        let count = if config.cell.spec().keeps_gates { 1 } else { config.layers.min(2) as usize };
         Work {
-            delta: ["delta.even", "delta.odd"].iter().take(config.layers as usize).map(|n| slot(n, rows * pad4(config.hidden))).collect(),
+            d_h: ["d_h.even", "d_h.odd"].iter().take(count).map(|n| slot(n, rows * pad4(config.hidden))).collect(),
             scores: slot("scores", config.outputs() * extent.head_rows),
             row_loss: slot("row_loss", pad4(rows)),
             parts: (parts > 0).then(|| slot("parts", parts)),
@@ -160,14 +166,13 @@ struct Recorder {
     arena: Arena,
     slots: HostSlots,
     inputs: InputLayout,
-    /// Per group and layer: h of every stash block, `[places, S+1, B, H]`; packed if stored in half precision.
-    h: Vec<Vec<Slot>>,
-    /// Per layer, if packed: the unpacked h in use, `[S+1, B, H]`.
-    h_work: Vec<Slot>,
+    dims: Dims,
+    /// h, c and gates.
+    history: History,
     /// Per layer: W_hh^T.
     w_t: Vec<Slot>,
-    /// Per group: a_t without its recurrent part, `[S*B, H]`.
-    pre: Vec<Slot>,
+    /// Per layer: where a probe stores the gradients of the states; bound but not written otherwise.
+    g: Vec<Slot>,
     /// Per group: of the forward pass.
     forward: Vec<Scratch>,
     /// Per group: of the backward pass; none for inference.
@@ -199,8 +204,8 @@ impl Recorder {
     /// Without `update`, the slots for training have 4 elements.
     fn new(config: &Config, extent: WindowShape, update: Option<&Update>, capabilities: Capabilities) -> Self {
         let mut arena = Arena::default();
-        let (elements, hidden, rows) = (config.elements(), pad4(config.hidden), extent.rows());
-        let state = extent.lanes * hidden;
+        let dims = config.dims(extent.lanes);
+        let (elements, hidden, rows, state) = (config.elements(), dims.hidden_padded(), extent.rows(), dims.state());
         let inputs = InputLayout::new(config, rows);
         let ring = finish::RING + finish::RING_ROWS * finish::RING_WORDS;
         let trained = |count: u32, otherwise: u32| if update.is_some() { count } else { otherwise };
@@ -223,24 +228,20 @@ impl Recorder {
             carry: arena.persistent("carry", trained(config.layers * state, 4), Purpose::Activations),
             logits: arena.persistent("logits", logits, Purpose::Activations),
         };
-        let block = (extent.steps + 1) * state;
         let parts = sums::elements(config, extent, &capabilities);
-        let held = |group: u32| extent.places_per_slot.min(extent.places - group * extent.places_per_slot) * (block / extent.stash.per_word());
-        let worked = if extent.stash == StashPrecision::F16 { config.layers } else { 0 };
+        let recurrent = dims.spec().gates * hidden * hidden;
         Recorder {
             tensors: config.tensors(),
-            h: (0..extent.groups())
-                .map(|g| (0..config.layers).map(|k| arena.persistent(format!("h.{k}.{g}"), held(g), Purpose::Activations)).collect())
-                .collect(),
-            h_work: (0..worked).map(|k| arena.persistent(format!("h.work.{k}"), block, Purpose::Activations)).collect(),
-            w_t: (0..trained(config.layers, 0)).map(|k| arena.persistent(format!("w_hh_t.{k}"), hidden * hidden, Purpose::Parameters)).collect(),
-            pre: (0..extent.groups()).map(|g| arena.transient(format!("pre.{g}"), rows * hidden, Purpose::Activations)).collect(),
+            history: History::new(&mut arena, &dims, extent, update.is_some()),
+            w_t: (0..trained(config.layers, 0)).map(|k| arena.persistent(format!("w_hh_t.{k}"), recurrent, Purpose::Parameters)).collect(),
+            g: (0..trained(config.layers, 0)).take(1).map(|_| arena.persistent("g.none", 4, Purpose::Activations)).collect(),
             forward: (0..extent.groups()).map(|g| Scratch::new(&mut arena, config, extent, &format!("forward.{g}"))).collect(),
             backward: (0..trained(extent.groups(), 0)).map(|g| Scratch::new(&mut arena, config, extent, &format!("backward.{g}"))).collect(),
             work: (0..trained(extent.groups(), 0)).map(|g| Work::new(&mut arena, config, extent, &g.to_string(), parts)).collect(),
             scores: arena.transient("scores.evaluate", head, Purpose::Activations),
             parts: update.map(|_| arena.transient("parts", 2 * norm::PARTS, Purpose::Status)),
             config: *config,
+            dims,
             extent,
             capabilities,
             arena,
@@ -252,7 +253,7 @@ impl Recorder {
     /// A parameter, or its gradient if `slot` is that of the gradients; `None` if the model has no such tensor.
     fn tensor(&self, slot: Slot, name: &str) -> Option<View> {
         let t = self.tensors.iter().find(|t| t.name == name)?;
-        Some(View { slot, offset: t.offset.into(), rows: t.rows.into(), cols: t.cols.into(), ld: t.ld })
+        Some(View { slot, offset: t.offset.into(), rows: t.rows.into(), cols: t.view_cols().into(), ld: t.ld })
     }
 
     fn param(&self, name: &str, k: u32) -> View {
@@ -267,8 +268,11 @@ impl Recorder {
         View { slot, offset, rows, cols: self.config.hidden.into(), ld: pad4(self.config.hidden) }
     }
 
-    fn state(&self) -> u32 {
-        self.extent.lanes * pad4(self.config.hidden)
+    /// Rows of states, `[.., N H]`.
+    fn states(&self, slot: Slot, offset: Word, rows: Word) -> View {
+        let width = self.dims.state_width();
+        let cols = if self.dims.spec().states == 1 { self.config.hidden } else { width };
+        View { slot, offset, rows, cols: cols.into(), ld: width }
     }
 
     /// All rows of the segment.
@@ -278,31 +282,73 @@ impl Recorder {
 
     /// h of layer k from block `from` on. Block 0 is the incoming state, so from 0 it is h_{t-1}, from 1 h_t.
     fn h(&self, group: usize, k: u32, from: u32) -> View {
-        let (slot, first) = match self.extent.stash {
-            StashPrecision::F32 => (self.h[group][k as usize], self.place()),
-            StashPrecision::F16 => (self.h_work[k as usize], 0.into()),
-        };
-        self.hidden(slot, first.plus(from * self.state()), self.rows())
+        let (slot, first) = self.history.place(Pass::Backward, group, k, Part::H);
+        self.hidden(slot, first.plus(from * self.dims.block()), self.rows())
     }
 
-    /// First element of stash block `Place`.
-    fn place(&self) -> Word {
-        Word::scaled(Var::Place, (self.extent.steps + 1) * self.state())
+    /// c of layer k, likewise from block 0; `None` for a cell without c.
+    fn c(&self, pass: Pass, group: usize, k: u32) -> Option<View> {
+        let there = self.dims.spec().states == 2;
+        there.then(|| self.history.place(pass, group, k, Part::C)).map(|(slot, first)| self.hidden(slot, first, self.rows()))
     }
 
-    /// The conversion between the h of layer k in use and its stash block; `None` if h is used in that block.
-    fn packing(&self, group: usize, k: u32) -> Option<pack::Operands> {
-        let x = *self.h_work.get(k as usize)?;
-        let count = Word::scaled(Var::Steps, self.state()).plus(self.state());
-        Some(pack::Operands { x, x_offset: 0.into(), packed: self.h[group][k as usize], packed_offset: self.place(), count })
+    /// `count` blocks of the rows of gates of layer k, from block `from` on.
+    fn gates(&self, pass: Pass, group: usize, k: u32, from: u32, count: u32) -> View {
+        let (slot, first) = self.history.place(pass, group, k, Part::Gates);
+        self.blocks(slot, first, from, count)
     }
 
-    fn delta(&self, work: &Work, k: u32) -> View {
-        self.hidden(work.delta[k as usize % 2], 0.into(), self.rows())
+    /// Blocks of rows of gates.
+    fn blocks(&self, slot: Slot, first: Word, from: u32, count: u32) -> View {
+        let (hidden, all) = (self.dims.hidden_padded(), self.dims.spec().blocks());
+        let cols = if all == 1 { self.config.hidden } else { count * hidden };
+        View { slot, offset: first.plus(from * hidden), rows: self.rows(), cols: cols.into(), ld: all * hidden }
+    }
+
+    /// The conversions between what is computed with and what is stored of layer k; none if that is the same.
+    fn packing(&self, group: usize, k: u32) -> impl Iterator<Item = (String, pack::Operands)> {
+        let [block, row, lanes] = [self.dims.block(), self.dims.gates_width(), self.extent.lanes];
+        self.history.packed(group, k).map(move |(part, x, packed, packed_offset)| {
+            let count = match part {
+                Part::H | Part::C => Word::scaled(Var::Steps, block).plus(block),
+                Part::Gates => Word::scaled(Var::Steps, lanes * row),
+            };
+            let name = if part == Part::H { k.to_string() } else { format!("{}.{k}", format!("{part:?}").to_lowercase()) };
+            (name, pack::Operands { x, x_offset: 0.into(), packed, packed_offset, count })
+        })
+    }
+
+    /// Where c at the start of a segment is stored, if c is not.
+    fn first_c(&self, group: usize, k: u32) -> Option<View> {
+        let (slot, offset) = self.history.first_c(group, k, self.dims.block())?;
+        Some(self.hidden(slot, offset, self.extent.lanes.into()))
+    }
+
+    /// d_h of layer k, `[S*B, H]`.
+    fn d_h(&self, work: &Work, k: u32) -> View {
+        self.hidden(work.d_h[k as usize % work.d_h.len()], 0.into(), self.rows())
+    }
+
+    /// All blocks of delta of layer k.
+    fn delta(&self, work: &Work, group: usize, k: u32) -> View {
+        if self.dims.spec().keeps_gates { self.gates(Pass::Backward, group, k, 0, self.dims.spec().blocks()) } else { self.d_h(work, k) }
+    }
+
+    /// The blocks of delta that belong to W_xh.
+    fn input_delta(&self, delta: View) -> View {
+        let spec = self.dims.spec();
+        if spec.blocks() == 1 { delta } else { self.blocks(delta.slot, delta.offset, 0, spec.gates) }
+    }
+
+    /// The blocks of delta that belong to W_hh.
+    fn hidden_delta(&self, delta: View) -> View {
+        let spec = self.dims.spec();
+        if spec.blocks() == 1 { delta } else { self.blocks(delta.slot, delta.offset, spec.before_hidden(), spec.gates) }
     }
 
     fn w_t(&self, k: u32) -> View {
-        self.hidden(self.w_t[k as usize], 0.into(), self.config.hidden.into())
+        let rows = if self.dims.spec().gates == 1 { self.config.hidden } else { self.dims.spec().gates * self.dims.hidden_padded() };
+        self.hidden(self.w_t[k as usize], 0.into(), rows.into())
     }
 
     /// One word per row of the inputs.
@@ -311,10 +357,10 @@ impl Recorder {
     }
 
     fn product(&self, r: &mut Recording, label: &str, form: Form, [a, b, c]: [View; 3], accumulate: Word) {
-        let mask = (form == Form::TnMasked).then(|| self.input(self.inputs.keep()));
+        let mask = form.is_masked().then(|| self.input(self.inputs.keep()));
         // Sizes known only at run time are usually those of whole segments.
         let whole = Values::default().with(Var::Steps, self.extent.steps);
-        let inner = if matches!(form, Form::Tn | Form::TnMasked) { a.rows } else { a.cols };
+        let inner = if form.transposes_a() { a.rows } else { a.cols };
         let variant = self.capabilities.matmul_variant(c.rows.eval(&whole), c.cols.eval(&whole), inner.eval(&whole));
         matmul::record(r, label, variant, matmul::Operands { form, a, b, c, mask, accumulate }, StridedBatch::ONE);
     }
@@ -328,147 +374,9 @@ impl Recorder {
         r
     }
 
-    /// Records x_t W_xh of layer k, all rows at once.
-    fn input_projection(&self, r: &mut Recording, group: usize, k: u32, pre: View) {
-        if k == 0 && matches!(self.config.input, Input::Symbols(_)) {
-            return gather::record(r, "pre.0", self.capabilities.matmul, self.input(self.inputs.tokens()), self.param("w_xh", 0), pre);
-        }
-        let x = self.x(r, &self.forward[group], group, k);
-        self.product(r, &format!("pre.{k}"), Form::Nn, [x, self.param("w_xh", k), pre], 0.into());
-    }
-
-    /// x_t of layer k as numbers, `[rows, D]`; computed into `scratch` if not stored.
-    fn x(&self, r: &mut Recording, scratch: &Scratch, group: usize, k: u32) -> View {
-        let variant = self.capabilities.matmul;
-        match self.config.input {
-            _ if k > 0 => {
-                let below = self.h(group, k - 1, 1);
-                let Some(slot) = scratch.dropped else { return below };
-                let dropped = self.hidden(slot, 0.into(), self.rows());
-                dropout::record(r, &format!("dropped.{k}"), variant, self.extent.dropout, k, self.extent.lanes, [below, dropped]);
-                dropped
-            }
-            Input::Numbers(n) => {
-                View { slot: self.slots.inputs, offset: self.inputs.numbers().into(), rows: self.rows(), cols: n.into(), ld: self.inputs.numbers_ld() }
-            }
-            Input::Symbols(_) | Input::Embedded { .. } => {
-                let x = self.embedded(scratch);
-                let embed = self.tensor(self.slots.params, "embed").expect("symbols are embedded");
-                gather::record(r, "embedded", variant, self.input(self.inputs.tokens()), embed, x);
-                x
-            }
-        }
-    }
-
-    /// The embedded symbols, then their gradient.
-    fn embedded(&self, scratch: &Scratch) -> View {
-        let size = self.config.embedding();
-        View { slot: scratch.embedded.expect("symbols are embedded"), offset: 0.into(), rows: self.rows(), cols: size.into(), ld: pad4(size) }
-    }
-
-    fn forward(&self, group: usize) -> Recording {
-        let mut r = Recording::new("forward");
-        for k in 0..self.config.layers {
-            let pre = self.hidden(self.pre[group], 0.into(), self.rows());
-            self.input_projection(&mut r, group, k, pre);
-            let state = k * self.extent.all_states() * self.state();
-            let operands = scan::forward::Operands {
-                pre,
-                w: self.param("w_hh", k),
-                bias: self.tensor(self.slots.params, &format!("b_h.{k}")),
-                keep: self.input(self.inputs.keep()),
-                states: self.slots.states,
-                state_in: Word::scaled(Var::From, self.state()).plus(state),
-                state_out: Word::scaled(Var::To, self.state()).plus(state),
-                h: self.h(group, k, 0),
-                lanes: self.extent.lanes,
-                activation: self.config.activation,
-            };
-            scan::forward::record(&mut r, &format!("h.{k}"), &self.capabilities, operands);
-        }
-        r
-    }
-
-    fn pack(&self, group: usize) -> Recording {
-        let mut r = Recording::new("pack");
-        for (k, operands) in (0..self.config.layers).filter_map(|k| Some((k, self.packing(group, k)?))) {
-            pack::pack(&mut r, &format!("pack.{k}"), self.capabilities.matmul, operands);
-        }
-        r
-    }
-
-    fn backward(&self, group: usize) -> Recording {
-        let mut r = Recording::new("backward");
-        // Even if h has just been computed: the results must depend only on what is stored.
-        for (k, operands) in (0..self.config.layers).filter_map(|k| Some((k, self.packing(group, k)?))) {
-            pack::unpack(&mut r, &format!("unpack.{k}"), self.capabilities.matmul, operands);
-        }
-        let work = &self.work[group];
-        let d_h = self.delta(work, self.config.layers - 1);
-        self.head(&mut r, group, Head::Gradients(work.parts), [work.scores, work.row_loss], &[d_h]);
-        for k in (0..self.config.layers).rev() {
-            let delta = self.delta(work, k);
-            self.scan_backward(&mut r, group, k, delta);
-            self.weight_gradients(&mut r, group, k, delta, work.parts);
-            if k > 0 {
-                self.flow_down(&mut r, group, k, delta, self.delta(work, k - 1));
-            }
-        }
-        r
-    }
-
-    /// Turns d_h of a layer into its delta.
-    fn scan_backward(&self, r: &mut Recording, group: usize, k: u32, delta: View) {
-        let operands = scan::backward::Operands {
-            h: self.h(group, k, 0),
-            w_t: self.w_t(k),
-            keep: self.input(self.inputs.keep()),
-            xi: self.input(self.inputs.xi()),
-            delta,
-            carry: self.hidden(self.slots.carry, (k * self.state()).into(), self.extent.lanes.into()),
-            carry_in: Word::var(Var::CarryIn),
-            lanes: self.extent.lanes,
-            activation: self.config.activation,
-        };
-        scan::backward::record(r, &format!("delta.{k}"), &self.capabilities, operands);
-    }
-
-    /// d_h of the layer below k: delta W_xh^T, with the dropout mask of the forward pass.
-    fn flow_down(&self, r: &mut Recording, group: usize, k: u32, delta: View, d_h: View) {
-        let label = format!("d_h.{}", k - 1);
-        let Some(slot) = self.backward[group].dropped else {
-            return self.product(r, &label, Form::Nt, [delta, self.param("w_xh", k), d_h], 0.into());
-        };
-        let dropped = self.hidden(slot, 0.into(), self.rows());
-        self.product(r, &label, Form::Nt, [delta, self.param("w_xh", k), dropped], 0.into());
-        dropout::record(r, &format!("d_dropped.{k}"), self.capabilities.matmul, self.extent.dropout, k, self.extent.lanes, [dropped, d_h]);
-    }
-
-    fn weight_gradients(&self, r: &mut Recording, group: usize, k: u32, delta: View, parts: Option<Slot>) {
-        let more = Word::var(Var::Accumulate);
-        self.long_sum(r, &format!("d_w_hh.{k}"), Form::TnMasked, [self.h(group, k, 0), delta, self.gradient("w_hh", k)], more, parts);
-        let (starts, d_w_xh, variant) = (self.input(self.inputs.starts()), self.gradient("w_xh", k), self.capabilities.matmul);
-        if k == 0 && matches!(self.config.input, Input::Symbols(_)) {
-            gather_backward::record(r, "d_w_xh.0", variant, starts, delta, d_w_xh, more);
-        } else {
-            let x = self.x(r, &self.backward[group], group, k);
-            self.long_sum(r, &format!("d_w_xh.{k}"), Form::Tn, [x, delta, d_w_xh], more, parts);
-        }
-        if k == 0
-            && let Some(d_embed) = self.tensor(self.slots.gradients, "embed")
-        {
-            let d_x = self.embedded(&self.backward[group]);
-            self.product(r, "d_embedded", Form::Nt, [delta, self.param("w_xh", 0), d_x], 0.into());
-            gather_backward::record(r, "d_embed", variant, starts, d_x, d_embed, more);
-        }
-        if let Some(d_b) = self.tensor(self.slots.gradients, &format!("b_h.{k}")) {
-            col_sum::record(r, &format!("d_b_h.{k}"), self.capabilities.matmul, delta, d_b, more);
-        }
-    }
-
     fn evaluate(&self) -> Recording {
         let mut r = Recording::new("evaluate");
-        self.head(&mut r, 0, Head::Losses, [self.scores, self.slots.row_loss], &[]);
+        self.head(&mut r, 0, Head::Losses, [self.scores, self.slots.row_loss], None);
         r
     }
 
@@ -497,9 +405,9 @@ impl Recorder {
     /// Copies state `From` to state `To`.
     fn carry(&self) -> Recording {
         let mut r = Recording::new("carry");
-        let sizes = [self.config.layers, self.extent.lanes, pad4(self.config.hidden)];
-        let places = [Var::From, Var::To].map(|v| Word::scaled(v, self.state()));
-        carry_state::record(&mut r, self.capabilities.matmul, self.slots.states, sizes, self.extent.all_states() * self.state(), places);
+        let (sizes, state) = ([self.config.layers, self.extent.lanes, self.dims.state_width()], self.dims.state());
+        let places = [Var::From, Var::To].map(|v| Word::scaled(v, state));
+        carry_state::record(&mut r, self.capabilities.matmul, self.slots.states, sizes, self.extent.all_states() * state, places);
         r
     }
 }

@@ -10,7 +10,7 @@ use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Config, Init, Tensor};
+use crate::model::{Activation, Cell, Config, Init, Tensor};
 use crate::plan::Plan;
 use crate::trainer::Trainer;
 use serde::{Deserialize, Serialize};
@@ -217,7 +217,7 @@ impl Model {
         let codec = parse_codec(&container, a.symbols)?;
         let (trained_on, split_seed) = (parse_sequences(&container)?, parse_split_seed(&container)?);
         let embed = a.embed.unwrap_or(0);
-        let config = Config { input: codec.input(embed), output: codec.output(), hidden: a.hidden, layers: a.layers, activation: a.activation, bias: a.bias };
+        let config = Config { input: codec.input(embed), output: codec.output(), hidden: a.hidden, layers: a.layers, cell: Cell::Rnn, activation: a.activation, bias: a.bias };
         config.dims(1).checked().map_err(|e| Error::Input(e.to_string()))?;
         let found: u64 = container.tensors.values().map(|(_, numbers)| numbers.len() as u64).sum();
         if found < config.parameters() {

@@ -52,21 +52,22 @@ pub fn measure(engine: &mut Engine, ends: &Ends, which: &[End], warm_up: u32, st
     })
 }
 
-/// Per layer `[B, Hp]`.
+/// Per layer `[B, N Hp]`.
 type State = Vec<Vec<f32>>;
 
 /// A direction of length 1 over all layers, for each lane.
 fn directions(engine: &Engine, seed: u64) -> State {
-    let (hidden, lanes) = (engine.config.hidden as usize, engine.plan.extent.lanes as usize);
-    let padded = pad4(engine.config.hidden) as usize;
+    let (hidden, lanes, padded) = (engine.config.hidden as usize, engine.plan.extent.lanes as usize, engine.config.state_width() as usize);
+    let block = pad4(engine.config.hidden) as usize;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut all: State = vec![vec![0.0; lanes * padded]; engine.config.layers as usize];
     for lane in 0..lanes {
-        let mut draw = || (0..hidden).map(|_| rng.random::<f64>() - 0.5).collect::<Vec<f64>>();
+        // h, and c after it.
+        let mut draw = || (0..padded).map(|i| if i % block < hidden { rng.random::<f64>() - 0.5 } else { 0.0 }).collect::<Vec<f64>>();
         let parts: Vec<Vec<f64>> = all.iter().map(|_| draw()).collect();
         let norm = parts.iter().flatten().map(|x| x * x).sum::<f64>().sqrt();
         for (layer, part) in all.iter_mut().zip(&parts) {
-            layer[lane * padded..][..hidden].iter_mut().zip(part).for_each(|(to, x)| *to = (x / norm) as f32);
+            layer[lane * padded..][..padded].iter_mut().zip(part).for_each(|(to, x)| *to = (x / norm) as f32);
         }
     }
     all
@@ -80,7 +81,7 @@ fn shift(start: &State, direction: &State, length: f64) -> State {
 
 /// Norms of the differences of two states, over all layers, by lane.
 fn distances(engine: &Engine, a: &State, b: &State) -> Vec<f64> {
-    let padded = pad4(engine.config.hidden) as usize;
+    let padded = engine.config.state_width() as usize;
     let mut squares = vec![0.0; engine.plan.extent.lanes as usize];
     for (a, b) in a.iter().zip(b) {
         for (square, (a, b)) in squares.iter_mut().zip(a.chunks_exact(padded).zip(b.chunks_exact(padded))) {
@@ -147,7 +148,7 @@ fn lyapunov(engine: &mut Engine, ends: &Ends, which: &[End], [start, moved]: [&S
 
 /// a + MOVED (b - a) / |b - a|, by lane; b where the two are equal.
 fn brought_back(engine: &Engine, a: &State, b: &State, distances: &[f64]) -> State {
-    let padded = pad4(engine.config.hidden) as usize;
+    let padded = engine.config.state_width() as usize;
     let mut out = b.clone();
     for (out, a) in out.iter_mut().zip(a) {
         for ((out, a), d) in out.chunks_exact_mut(padded).zip(a.chunks_exact(padded)).zip(distances) {

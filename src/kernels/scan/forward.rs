@@ -1,44 +1,77 @@
-//! h_t = phi(pre_t + hp_t W_hh + b_h) with hp_t = keep_t h_{t-1}. Either one dispatch per segment, or S + 1: the first copies the incoming state, and
-//! dispatch i computes h of step i - 1.
+//! The forward scan: the cell's step from x_t W_xh + b and hp_t W_hh, with hp_t = keep_t h_{t-1}. Either one dispatch per segment, or S + 1: the first copies
+//! the incoming state, and dispatch i computes step i - 1.
 
-use super::{Sizes, form, source};
+use super::{Kernels, Sizes, blocks, blocks_mut, form, kept, source, text};
 use crate::arena::{Slot, View};
+use crate::cells::{Activation, Cell, Forward, Spec};
 use crate::host::{self, Mat, Parts};
-use crate::kernel::{Call, Capabilities, Kernel, Var, Variant, Word, args, read, write};
-use crate::kernels::{Activation, from_vec4, from_vec4_mut, slices};
-use crate::recording::{Dispatch, Recording};
+use crate::kernel::{Binding, Call, Capabilities, CellText, Kernel, Var, Variant, Word, Work, args, linear_grid, no_constants, read, write};
+use crate::kernels::{from_vec4, from_vec4_mut, slices};
+use crate::recording::{Dispatch, Recording, Repeat};
 use std::ops::Range;
 
-/// The kernel.
-pub static KERNEL: Kernel = Kernel {
-    name: "scan_forward",
-    source: source!("forward", "scan_forward"),
-    tiled: true,
-    bindings: &[read("pre"), read("w"), read("keep"), write("states"), write("h")],
-    args: Args::LIST,
-    constants: |args, variant| Args::of(args).sizes().constants(variant),
-    grid: |args, variant| Args::of(args).sizes().grid(variant),
-    cpu,
-    work: |args| {
-        let sizes = Args::of(args).sizes();
-        sizes.work(sizes.steps, 2.0)
-    },
-};
+const BINDINGS: [Binding; 6] = [write("gates"), read("w"), read("keep"), write("states"), write("h"), write("c")];
 
-/// The same scan in the form [`crate::kernel::Loads::Held`].
-pub static HELD: Kernel = Kernel { name: "scan_forward_held", source: source!("forward", "scan_forward_held"), ..KERNEL };
+const fn columns(spec: &Spec) -> u32 {
+    spec.gates
+}
 
-/// One step of the scan: [`crate::kernel::Loads::Sliced`].
-pub static STEP: Kernel =
-    Kernel { name: "step_forward", source: source!("forward", "step_forward"), cpu: cpu_step, work: |args| Args::of(args).sizes().work(1, 3.0), ..KERNEL };
+macro_rules! kernels {
+    ($cell:expr, $name:literal, $bindings:literal) => {{
+        const fn kernel(name: &'static str, source: &'static str, text: fn(&Spec) -> String) -> Kernel {
+            Kernel {
+                name,
+                source,
+                cell: Some(CellText { cell: $cell, text, columns }),
+                tiled: true,
+                bindings: BINDINGS.first_chunk::<$bindings>().unwrap(),
+                args: Args::LIST,
+                constants: |args, variant| Args::of(args).sizes().constants(variant),
+                grid: |args, variant| Args::of(args).sizes().grid(variant),
+                cpu,
+                work: |args| {
+                    let sizes = Args::of(args).sizes();
+                    sizes.work(sizes.steps, 1.0)
+                },
+            }
+        }
+        [
+            kernel(concat!("scan_forward_", $name), source!("forward", "scan_forward"), text::forward),
+            kernel(concat!("scan_forward_held_", $name), source!("forward", "scan_forward_held"), text::forward_held),
+            Kernel {
+                cpu: cpu_step,
+                work: |args| Args::of(args).sizes().work(1, 2.0),
+                ..kernel(concat!("step_forward_", $name), source!("forward", "step_forward"), text::forward_step)
+            },
+            Kernel {
+                tiled: false,
+                constants: no_constants,
+                grid: |args, _| {
+                    let Args { steps, lanes, hidden4, .. } = Args::of(args);
+                    if steps == 0 { [0, 0, 0] } else { linear_grid((lanes * hidden4).div_ceil(64)) }
+                },
+                cpu: cpu_gates,
+                work: |args| {
+                    let sizes = Args::of(args).sizes();
+                    Work { flops: 0.0, ..sizes.work(sizes.steps, 2.0) }
+                },
+                ..kernel(concat!("gates_", $name), source!("forward", "gates"), text::forward)
+            },
+        ]
+    }};
+}
+
+/// The kernels.
+pub static KERNELS: Kernels<4> = [kernels!(Cell::Rnn, "rnn", 5), kernels!(Cell::Gru, "gru", 5), kernels!(Cell::Lstm, "lstm", 6)];
 
 args! {
     index: u32,
     steps: u32,
     lanes: u32,
     hidden4: u32,
+    cell: u32,
     phi: u32,
-    pre_offset: u32,
+    gates_offset: u32,
     w_offset: u32,
     bias: u32,
     bias_offset: u32,
@@ -46,27 +79,30 @@ args! {
     state_in: u32,
     state_out: u32,
     h_offset: u32,
+    c_offset: u32,
 }
 
 impl Args {
     fn sizes(&self) -> Sizes {
-        let Args { steps, lanes, hidden4, .. } = *self;
-        Sizes { steps, lanes, hidden4 }
+        let (cell, Args { steps, lanes, hidden4, .. }) = (Cell::from_word(self.cell), *self);
+        Sizes { cell, steps, lanes, hidden4, columns: cell.spec().gates }
     }
 }
 
 /// The operands of a forward scan over S steps of B lanes.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// a_t without its recurrent part: `[S*B, H]`.
-    pub pre: View,
-    /// W_hh `[H, H]`.
+    /// The cell.
+    pub cell: Cell,
+    /// Rows of gates, `[S*B, blocks H]`: x_t W_xh in the first G blocks, replaced by the activations if the cell keeps them; else undefined afterwards.
+    pub gates: View,
+    /// W_hh `[H, G H]`.
     pub w: View,
-    /// b_h `[1, H]`, in the same slot as W_hh.
+    /// b_h `[1, blocks H]`, in the same slot as W_hh.
     pub bias: Option<View>,
     /// `[S*B, 1]`, 0 where a new sequence begins.
     pub keep: View,
-    /// Slot of the states `[B, H]`.
+    /// Slot of the states `[B, N H]`.
     pub states: Slot,
     /// Offset of the incoming state, in elements.
     pub state_in: Word,
@@ -74,6 +110,8 @@ pub struct Operands {
     pub state_out: Word,
     /// `[(S+1)*B, H]`: block 0 receives the incoming state.
     pub h: View,
+    /// As h, for a cell with c.
+    pub c: Option<View>,
     /// B.
     pub lanes: u32,
     /// phi.
@@ -82,26 +120,40 @@ pub struct Operands {
 
 /// Records the scan in the form that suits the device.
 pub fn record(recording: &mut Recording, label: &str, capabilities: &Capabilities, o: Operands) {
-    record_as(recording, label, capabilities.scan_variant(o.w.ld, o.lanes), o);
+    let spec = o.cell.spec();
+    record_as(recording, label, capabilities.scan_variant(o.h.ld, o.lanes, spec.gates, 1), o);
 }
 
 /// Records the scan in a given form.
 pub fn record_as(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
-    let ld = o.w.ld;
-    assert!(o.pre.ld == ld && o.h.ld == ld && o.w.rows == o.w.cols && o.pre.cols == o.w.cols, "{label}: shapes");
-    assert!(o.bias.is_none_or(|b| b.slot == o.w.slot && b.cols == o.w.cols) && o.keep.rows == o.pre.rows, "{label}: shapes");
-    let (kernel, repeat) = form(variant, [&KERNEL, &HELD, &STEP]);
+    let (spec, ld) = (o.cell.spec(), o.h.ld);
+    assert!(o.w.ld == spec.gates * ld && o.gates.ld == spec.blocks() * ld && o.gates.rows == o.keep.rows, "{label}: shapes");
+    assert!(o.c.is_some() == (spec.states == 2) && o.c.is_none_or(|c| c.ld == ld), "{label}: c");
+    assert!(o.bias.is_none_or(|b| b.slot == o.w.slot && b.ld == o.gates.ld), "{label}: bias");
+    let [whole, held, step, _] = &KERNELS[o.cell as usize];
+    push(recording, label, variant, form(variant, [whole, held, step]), o);
+}
+
+/// Records the computation of the activations of all steps, and c, from rows of gates that hold x_t W_xh and hp_t W_hh, h, and c at the start; see
+/// [`crate::model::record::GateStorage`].
+pub fn record_gates(recording: &mut Recording, label: &str, variant: Variant, o: Operands) {
+    push(recording, label, variant, (&KERNELS[o.cell as usize][3], Repeat::Once), o);
+}
+
+fn push(recording: &mut Recording, label: &str, variant: Variant, (kernel, repeat): (&'static Kernel, Repeat), o: Operands) {
+    let ld = o.h.ld;
     recording.push(Dispatch {
         kernel,
         label: label.to_string(),
-        bindings: vec![o.pre.slot, o.w.slot, o.keep.slot, o.states, o.h.slot],
+        bindings: [o.gates.slot, o.w.slot, o.keep.slot, o.states, o.h.slot].into_iter().chain(o.c.map(|c| c.slot)).collect(),
         args: Words {
             index: Word::var(Var::Index),
             steps: Word::var(Var::Steps),
             lanes: o.lanes.into(),
             hidden4: Word::from(ld).quarter(),
+            cell: (o.cell as u32).into(),
             phi: (o.activation as u32).into(),
-            pre_offset: o.pre.offset.quarter(),
+            gates_offset: o.gates.offset.quarter(),
             w_offset: o.w.offset.quarter(),
             bias: u32::from(o.bias.is_some()).into(),
             bias_offset: o.bias.map_or(0.into(), |b| b.offset.quarter()),
@@ -109,6 +161,7 @@ pub fn record_as(recording: &mut Recording, label: &str, variant: Variant, o: Op
             state_in: o.state_in.quarter(),
             state_out: o.state_out.quarter(),
             h_offset: o.h.offset.quarter(),
+            c_offset: o.c.map_or(0.into(), |c| c.offset.quarter()),
         }
         .into(),
         variant,
@@ -116,130 +169,251 @@ pub fn record_as(recording: &mut Recording, label: &str, variant: Variant, o: Op
     });
 }
 
-fn cpu(call: &mut Call<'_, '_>) {
-    let args = Args::of(call.args);
-    let (reads, [states, h]) = slices(call.bound);
-    let (scan, steps) = (Scan::of(&args, reads), args.steps as usize);
-    let block = scan.block();
-    let h = &mut from_vec4_mut(h, args.h_offset)[..(steps + 1) * block];
-    h[..block].copy_from_slice(&from_vec4(states, args.state_in)[..block]);
-    match host::part_scan(scan.lanes, scan.n, call.threads) {
-        Parts::Lanes(ranges) => scan.over_lanes(h, steps, &ranges),
-        Parts::Columns(ranges) => scan.over_columns(h, steps, &ranges),
+/// What a call writes: rows of gates, h and c of its segment, and the states.
+struct Written<'a> {
+    gates: &'a mut [f32],
+    h: &'a mut [f32],
+    c: &'a mut [f32],
+    states: &'a mut [f32],
+}
+
+/// Splits the bindings of a call.
+fn bound<'a>(call: &'a mut Call<'_, '_>, args: &Args) -> (Scan<'a>, Written<'a>) {
+    let spec = Cell::from_word(args.cell).spec();
+    let ([w, keep], [gates, states, h], c): (_, [&mut [f32]; 3], _) = if spec.states == 2 {
+        let (reads, [gates, states, h, c]) = slices(call.bound);
+        (reads, [gates, states, h], c)
+    } else {
+        let (reads, writes) = slices(call.bound);
+        (reads, writes, Default::default())
+    };
+    let scan = Scan::of(args, [w, keep]);
+    let (steps, block) = (args.steps as usize, scan.block());
+    let c = if c.is_empty() { c } else { &mut from_vec4_mut(c, args.c_offset)[..(steps + 1) * block] };
+    let gates = &mut from_vec4_mut(gates, args.gates_offset)[..steps * scan.lanes * scan.row()];
+    (scan, Written { gates, h: &mut from_vec4_mut(h, args.h_offset)[..(steps + 1) * block], c, states })
+}
+
+impl Written<'_> {
+    /// Copies the incoming state to block 0 of h and c.
+    fn take_state(&mut self, offset: u32, n: usize, block: usize) {
+        let parts: Vec<&mut [f32]> = [&mut *self.h, &mut *self.c].into_iter().filter(|x| !x.is_empty()).collect();
+        let states = &from_vec4(self.states, offset)[..parts.len() * block];
+        let count = parts.len();
+        for (i, part) in parts.into_iter().enumerate() {
+            part[..block].chunks_exact_mut(n).zip(states.chunks_exact(n).skip(i).step_by(count)).for_each(|(to, from)| to.copy_from_slice(from));
+        }
     }
-    from_vec4_mut(states, args.state_out)[..block].copy_from_slice(&h[steps * block..]);
+
+    /// Copies block `t` of h and c to the outgoing state.
+    fn give_state(&mut self, offset: u32, n: usize, block: usize, t: usize) {
+        let parts: Vec<&[f32]> = [&*self.h, &*self.c].into_iter().filter(|x| !x.is_empty()).collect();
+        let states = &mut from_vec4_mut(self.states, offset)[..parts.len() * block];
+        let count = parts.len();
+        for (i, part) in parts.into_iter().enumerate() {
+            states.chunks_exact_mut(n).skip(i).step_by(count).zip(part[t * block..].chunks_exact(n)).for_each(|(to, from)| to.copy_from_slice(from));
+        }
+    }
+}
+
+fn cpu(call: &mut Call<'_, '_>) {
+    let (args, threads) = (Args::of(call.args), call.threads);
+    let (scan, mut to) = bound(call, &args);
+    let (steps, n, block) = (args.steps as usize, scan.n, scan.block());
+    to.take_state(args.state_in, n, block);
+    match host::part_scan(scan.lanes, n, threads) {
+        Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges),
+        Parts::Columns(ranges) => scan.over_columns(&mut to, steps, &ranges),
+    }
+    to.give_state(args.state_out, n, block, steps);
 }
 
 fn cpu_step(call: &mut Call<'_, '_>) {
-    let args = Args::of(call.args);
-    let (reads, [states, h]) = slices(call.bound);
-    let (scan, steps) = (Scan::of(&args, reads), args.steps as usize);
+    let (args, threads) = (Args::of(call.args), call.threads);
+    let (scan, mut to) = bound(call, &args);
     let (n, block) = (scan.n, scan.block());
-    let h = &mut from_vec4_mut(h, args.h_offset)[..(steps + 1) * block];
     if args.index == 0 {
-        return h[..block].copy_from_slice(&from_vec4(states, args.state_in)[..block]);
+        return to.take_state(args.state_in, n, block);
     }
     let t = args.index as usize - 1;
-    let (before, now) = h[t * block..(t + 2) * block].split_at_mut(block);
-    let before = &*before;
-    let mut rest = &mut *now;
-    host::parallel(host::split(scan.lanes, call.threads).into_iter().map(|range| {
-        let part = host::take(&mut rest, range.len() * n);
-        let (scan, before) = (&scan, &before[range.start * n..range.end * n]);
-        move || scan.step(t, range, before, part, &mut vec![0f32; before.len()])
-    }));
-    if t + 1 == steps {
-        from_vec4_mut(states, args.state_out)[..block].copy_from_slice(now);
+    scan.one_step(&mut to, t, &host::split(scan.lanes, threads));
+    if args.index == args.steps {
+        to.give_state(args.state_out, n, block, t + 1);
     }
+}
+
+fn cpu_gates(call: &mut Call<'_, '_>) {
+    let (args, threads) = (Args::of(call.args), call.threads);
+    let (scan, to) = bound(call, &args);
+    let (n, block, steps, ranges) = (scan.n, scan.block(), args.steps as usize, host::split(scan.lanes, threads));
+    let gates = host::cut_blocks(to.gates, scan.lanes * scan.row(), scan.row(), &ranges);
+    let (h, c) = (&*to.h, host::cut_blocks(to.c, block, n, &ranges));
+    host::parallel(ranges.iter().zip(gates).zip(c).map(|((range, mut gates), mut c)| {
+        let scan = &scan;
+        move || {
+            let mut unused = vec![0f32; n];
+            for t in 0..steps {
+                for (i, gates) in gates[t].chunks_exact_mut(scan.row()).enumerate() {
+                    let (row, own) = (t * scan.lanes + range.start + i, i * n..(i + 1) * n);
+                    let hp = kept(scan.keep[row], &h[row * n..][..n], &scan.zeros);
+                    let there = (t + 1).min(c.len());
+                    let (before, now) = c.split_at_mut(there);
+                    let cp = before.last().map_or(&[][..], |c| kept(scan.keep[row], &c[own.clone()], &scan.zeros));
+                    let c = now.first_mut().map_or(&mut [][..], |c| &mut c[own]);
+                    scan.turn(gates.chunks_exact_mut(n), 0..n, [hp, cp], [&mut unused, c]);
+                }
+            }
+        }
+    }));
 }
 
 /// What all steps of a scan share.
 struct Scan<'a> {
+    spec: &'static Spec,
     lanes: usize,
     n: usize,
     activation: Activation,
-    pre: &'a [f32],
     w: &'a [f32],
-    bias: Option<&'a [f32]>,
+    /// `[blocks H]`.
+    bias: std::borrow::Cow<'a, [f32]>,
     keep: &'a [f32],
+    zeros: Vec<f32>,
+}
+
+/// The lanes of one thread in one step.
+struct Lanes<'a> {
+    gates: &'a mut [f32],
+    before: &'a [f32],
+    now: &'a mut [f32],
+    c_before: &'a [f32],
+    c_now: &'a mut [f32],
 }
 
 impl<'a> Scan<'a> {
-    fn of(args: &Args, [pre, w, keep]: [&'a [f32]; 3]) -> Self {
+    fn of(args: &Args, [w, keep]: [&'a [f32]; 2]) -> Self {
         let (steps, lanes, n) = (args.steps as usize, args.lanes as usize, args.hidden4 as usize * 4);
+        let spec = Cell::from_word(args.cell).spec();
+        let blocks = spec.blocks() as usize;
         Scan {
+            spec,
             lanes,
             n,
             activation: Activation::from_word(args.phi),
-            pre: &from_vec4(pre, args.pre_offset)[..steps * lanes * n],
-            w: &from_vec4(w, args.w_offset)[..n * n],
-            bias: (args.bias != 0).then(|| &from_vec4(w, args.bias_offset)[..n]),
+            w: &from_vec4(w, args.w_offset)[..n * n * spec.gates as usize],
+            bias: if args.bias != 0 { from_vec4(w, args.bias_offset)[..n * blocks].into() } else { vec![0.0; n * blocks].into() },
             keep: &keep[args.keep_offset as usize..][..steps * lanes],
+            zeros: vec![0.0; n],
         }
     }
 
-    /// Values per state.
+    /// Values per h of a step.
     fn block(&self) -> usize {
         self.lanes * self.n
     }
 
+    /// Values in a row of gates.
+    fn row(&self) -> usize {
+        self.spec.blocks() as usize * self.n
+    }
+
     /// Each thread runs through time on its own lanes, which are independent.
-    fn over_lanes(&self, h: &mut [f32], steps: usize, ranges: &[Range<usize>]) {
-        let parts = host::cut_blocks(h, self.block(), self.n, ranges);
-        host::parallel(ranges.iter().zip(parts).map(|(range, mut h)| {
-            let range = range.clone();
+    fn over_lanes(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>]) {
+        let gates = host::cut_blocks(to.gates, self.lanes * self.row(), self.row(), ranges);
+        let h = host::cut_blocks(to.h, self.block(), self.n, ranges);
+        let c = host::cut_blocks(to.c, self.block(), self.n, ranges);
+        host::parallel(ranges.iter().zip(gates).zip(h).zip(c).map(|(((range, mut gates), mut h), mut c)| {
             move || {
                 let mut hp = vec![0f32; range.len() * self.n];
                 for t in 0..steps {
                     let (before, now) = h.split_at_mut(t + 1);
-                    self.step(t, range.clone(), &*before[t], &mut *now[0], &mut hp);
+                    let there = (t + 1).min(c.len());
+                    let (c_before, c_now) = c.split_at_mut(there);
+                    let c_before = c_before.last().map_or(&[][..], |c| &**c);
+                    let c_now = c_now.first_mut().map_or(&mut [][..], |c| &mut **c);
+                    self.step(t, range.clone(), Lanes { gates: gates[t], before: before[t], now: now[0], c_before, c_now }, &mut hp);
                 }
             }
         }));
     }
 
-    /// Each thread computes its own columns of every step, in its own buffer; threads wait for each other between steps.
-    fn over_columns(&self, h: &mut [f32], steps: usize, ranges: &[Range<usize>]) {
-        let (block, mut hp) = (self.block(), vec![0f32; self.block()]);
-        let mut rooms: Vec<Vec<f32>> = ranges.iter().map(|r| vec![0f32; self.lanes * r.len()]).collect();
+    /// Step t, by lanes.
+    fn one_step(&self, to: &mut Written<'_>, t: usize, ranges: &[Range<usize>]) {
+        let block = self.block();
+        let (before, now) = to.h[t * block..(t + 2) * block].split_at_mut(block);
+        let (c_before, c_now) = if to.c.is_empty() { (&mut [][..], &mut [][..]) } else { to.c[t * block..(t + 2) * block].split_at_mut(block) };
+        let (before, c_before) = (&*before, &*c_before);
+        let (mut gates, mut now, mut c_now) = (&mut to.gates[t * self.lanes * self.row()..], now, c_now);
+        host::parallel(ranges.iter().cloned().map(|range| {
+            let part = |x: &'_ [f32]| if x.is_empty() { 0..0 } else { range.start * self.n..range.end * self.n };
+            let lanes = Lanes {
+                gates: host::take(&mut gates, range.len() * self.row()),
+                before: &before[part(before)],
+                now: host::take(&mut now, range.len() * self.n),
+                c_before: &c_before[part(c_before)],
+                c_now: host::take(&mut c_now, range.len() * self.n),
+            };
+            move || self.step(t, range.clone(), lanes, &mut vec![0f32; range.len() * self.n])
+        }));
+    }
+
+    /// One step of the lanes in `range`; `hp` is scratch space for keep_t h_{t-1}.
+    fn step(&self, t: usize, range: Range<usize>, lanes: Lanes<'_>, hp: &mut [f32]) {
+        let (n, row, columns, first) = (self.n, self.row(), self.spec.gates as usize * self.n, self.spec.before_hidden() as usize * self.n);
+        if first > 0 {
+            lanes.gates.chunks_exact_mut(row).for_each(|gates| gates[columns..].fill(0.0));
+        }
+        let from = self.kept(t, range.clone(), lanes.before, hp);
+        host::product(&mut lanes.gates[first..], row, [range.len(), columns, n], Mat::new(from, n), Mat::new(self.w, columns), true);
+        let mut c_now = lanes.c_now;
+        for (i, (gates, h)) in lanes.gates.chunks_exact_mut(row).zip(lanes.now.chunks_exact_mut(n)).enumerate() {
+            let keep = self.keep[t * self.lanes + range.start + i];
+            let cp = lanes.c_before.chunks_exact(n).nth(i).map_or(&[][..], |c| kept(keep, c, &self.zeros));
+            let (hp, c) = (&from[i * n..][..n], host::take(&mut c_now, n));
+            self.turn(gates.chunks_exact_mut(n), 0..n, [hp, cp], [h, c]);
+        }
+    }
+
+    /// The cell's step for units `cols` of a lane.
+    fn turn<'b>(&self, gates: impl Iterator<Item = &'b mut [f32]>, cols: Range<usize>, [hp, cp]: [&[f32]; 2], [h, c]: [&mut [f32]; 2]) {
+        let bias = blocks(self.bias.chunks_exact(self.n).map(|b| &b[cols.clone()]));
+        (self.spec.forward)(Forward { activation: self.activation, gates: blocks_mut(gates), bias, hp, cp, h, c });
+    }
+
+    /// Each thread computes its own units of every step, in its own buffer; threads wait for each other between steps.
+    fn over_columns(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>]) {
+        let (n, block, row) = (self.n, self.block(), self.row());
+        let (mut hp, mut rooms) = (vec![0f32; block], vec![Vec::new(); ranges.len()]);
         for t in 0..steps {
-            let (before, now) = h[t * block..(t + 2) * block].split_at_mut(block);
-            let from = self.kept(t, 0..self.lanes, before, &mut hp);
-            let parts = host::cut_blocks(now, self.n, 1, ranges);
-            host::parallel(ranges.iter().zip(parts).zip(&mut rooms).map(|((cols, rows), room)| {
-                move || {
-                    let width = cols.len();
-                    for (row, pre) in room.chunks_exact_mut(width).zip(self.pre[t * block..].chunks_exact(self.n)) {
-                        self.begin(row, &pre[cols.clone()], cols.clone());
-                    }
-                    let w = Mat::new(&self.w[cols.start..], self.n);
-                    host::product(room, width, [self.lanes, width, self.n], Mat::new(from, self.n), w, true);
-                    self.activation.apply(room);
-                    rows.into_iter().zip(room.chunks_exact(width)).for_each(|(to, row)| to.copy_from_slice(row));
-                }
+            let (before, now) = to.h[t * block..(t + 2) * block].split_at_mut(block);
+            let (c_before, c_now) = if to.c.is_empty() { (&mut [][..], &mut [][..]) } else { to.c[t * block..(t + 2) * block].split_at_mut(block) };
+            let (from, c_before) = (self.kept(t, 0..self.lanes, before, &mut hp), &*c_before);
+            let gates = host::cut_blocks(&mut to.gates[t * self.lanes * row..][..self.lanes * row], n, 1, ranges);
+            let (h, c) = (host::cut_blocks(now, n, 1, ranges), host::cut_blocks(c_now, n, 1, ranges));
+            host::parallel(ranges.iter().zip(gates).zip(h).zip(c).zip(&mut rooms).map(|((((cols, gates), h), c), room)| {
+                move || self.columns(t, cols.clone(), gates, [from, c_before], [h, c], room)
             }));
         }
     }
 
-    /// One step of the lanes in `range`: `before` is their h_{t-1}, `now` becomes h_t; `hp` is scratch space for keep_t h_{t-1}.
-    fn step(&self, t: usize, range: Range<usize>, before: &[f32], now: &mut [f32], hp: &mut [f32]) {
-        let (n, first) = (self.n, t * self.lanes + range.start);
-        for (row, pre) in now.chunks_exact_mut(n).zip(self.pre[first * n..].chunks_exact(n)) {
-            self.begin(row, pre, 0..n);
+    /// Units `cols` of all lanes in step t. `gates` has their part of each lane's blocks, `h` and `c` of each lane; `room` is for products.
+    fn columns(&self, t: usize, cols: Range<usize>, mut gates: Vec<&mut [f32]>, [from, c_before]: [&[f32]; 2], [h, c]: [Vec<&mut [f32]>; 2], room: &mut Vec<f32>) {
+        let (n, width, count, blocks) = (self.n, cols.len(), self.spec.gates as usize, self.spec.blocks() as usize);
+        let before = self.spec.before_hidden() as usize;
+        room.resize(self.lanes * width, 0.0);
+        for g in 0..count {
+            let block = |lane: usize| lane * blocks + before + g;
+            for (lane, part) in room.chunks_exact_mut(width).enumerate() {
+                if before + g < count { part.copy_from_slice(gates[block(lane)]) } else { part.fill(0.0) }
+            }
+            let w = Mat::new(&self.w[g * n + cols.start..], count * n);
+            host::product(room, width, [self.lanes, width, n], Mat::new(from, n), w, true);
+            room.chunks_exact(width).enumerate().for_each(|(lane, part)| gates[block(lane)].copy_from_slice(part));
         }
-        let from = self.kept(t, range.clone(), before, hp);
-        host::product(now, n, [range.len(), n, n], Mat::new(from, n), Mat::new(self.w, n), true);
-        self.activation.apply(now);
-    }
-
-    /// Sets columns `cols` of a row to a_t without its recurrent part.
-    fn begin(&self, row: &mut [f32], pre: &[f32], cols: Range<usize>) {
-        match self.bias {
-            Some(bias) => host::vectorized(
-                #[inline(always)]
-                || row.iter_mut().zip(pre).zip(&bias[cols]).for_each(|((x, p), b)| *x = p + b),
-            ),
-            None => row.copy_from_slice(pre),
+        let (mut gates, mut c) = (gates.into_iter(), c.into_iter());
+        for (lane, h) in h.into_iter().enumerate() {
+            let part = |x: &'_ [f32]| if x.is_empty() { 0..0 } else { lane * n + cols.start..lane * n + cols.end };
+            let cp = kept(self.keep[t * self.lanes + lane], &c_before[part(c_before)], &self.zeros);
+            self.turn(gates.by_ref().take(blocks), cols.clone(), [&from[part(from)], cp], [h, c.next().unwrap_or_default()]);
         }
     }
 
@@ -262,16 +436,18 @@ mod tests {
 
     #[test]
     fn lanes_and_columns_make_the_same_bits() {
-        for (lanes, n) in [(1, 20), (3, 132), (8, 600)] {
-            let (steps, block) = (5, lanes * n);
-            let (pre, w, bias, keep) = (numbers(steps * block, 1), numbers(n * n, 7_000), numbers(n, 90_000), edges(steps * lanes, 0.0));
-            let scan = Scan { lanes, n, activation: Activation::Tanh, pre: &pre, w: &w, bias: Some(&bias), keep: &keep };
-            let run = |walk: &dyn Fn(&mut [f32])| {
-                let mut h = numbers((steps + 1) * block, 500);
-                walk(&mut h);
-                h
+        for (cell, lanes, n) in Cell::ALL.into_iter().flat_map(|cell| [(1, 20), (3, 132), (8, 600)].map(|(lanes, n)| (cell, lanes, n))) {
+            let spec = cell.spec();
+            let (steps, block, gates) = (5, lanes * n, spec.blocks() as usize);
+            let (w, bias, keep) = (numbers(n * n * spec.gates as usize, 7_000), numbers(gates * n, 90_000), edges(steps * lanes, 0.0));
+            let scan = Scan { spec, lanes, n, activation: Activation::Tanh, w: &w, bias: bias.into(), keep: &keep, zeros: vec![0.0; n] };
+            let run = |walk: &dyn Fn(&mut Written<'_>)| {
+                let (mut pre, mut h) = (numbers(steps * block * gates, 1), numbers((steps + 1) * block, 500));
+                let mut c = if spec.states == 2 { numbers((steps + 1) * block, 300) } else { Vec::new() };
+                walk(&mut Written { gates: &mut pre, h: &mut h, c: &mut c, states: &mut [] });
+                [pre, h, c].concat()
             };
-            same_bits([lanes, n], &|ranges| run(&|h| scan.over_lanes(h, steps, ranges)), &|ranges| run(&|h| scan.over_columns(h, steps, ranges)));
+            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges)), &|ranges| run(&|to| scan.over_columns(to, steps, ranges)));
         }
     }
 }

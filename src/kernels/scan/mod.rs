@@ -1,17 +1,22 @@
-//! The recurrence over a segment, forward and backward, each in three forms: all steps in one dispatch; the same with W_hh in registers; and one
-//! dispatch per step, for a W_hh too large for every workgroup to read.
+//! The recurrence over a segment, forward and backward, for every cell, each in three forms: all steps in one dispatch; the same with W_hh in registers; and
+//! one dispatch per step, for a W_hh too large for every workgroup to read.
 
 pub mod backward;
 pub mod forward;
+mod text;
 
+use crate::cells::{BLOCKS, Cell};
 use crate::kernel::{Constant, Kernel, Loads, Variant, Work};
 use crate::recording::Repeat;
 
-/// The WGSL text of a kernel: activations, then the arguments and bindings of its direction, then its own file.
+/// The kernels of a direction, of every cell: whole, held, by step, and for the forward direction without the products.
+pub type Kernels<const N: usize> = [[Kernel; N]; Cell::ALL.len()];
+
+/// The WGSL text of a kernel: what all steps use, the arguments and bindings of its direction, then its own file.
 macro_rules! source {
     ($direction:literal, $kernel:literal) => {
         concat!(
-            include_str!("../../../shaders/phi.wgsl"),
+            include_str!("../../../shaders/cells/common.wgsl"),
             include_str!(concat!("../../../shaders/", $direction, "_args.wgsl")),
             include_str!(concat!("../../../shaders/", $kernel, ".wgsl"))
         )
@@ -20,7 +25,7 @@ macro_rules! source {
 
 use source;
 
-/// Which of a direction's three kernels a variant uses, and how often it is dispatched.
+/// Which of a direction's kernels of a cell a variant uses, and how often it is dispatched.
 fn form(variant: Variant, [whole, held, step]: [&'static Kernel; 3]) -> (&'static Kernel, Repeat) {
     match variant.loads {
         Loads::Each | Loads::Spread | Loads::Staged(_) => (whole, Repeat::Once),
@@ -32,9 +37,12 @@ fn form(variant: Variant, [whole, held, step]: [&'static Kernel; 3]) -> (&'stati
 /// The sizes of a scan.
 #[derive(Clone, Copy)]
 struct Sizes {
+    cell: Cell,
     steps: u32,
     lanes: u32,
     hidden4: u32,
+    /// Results of the product per unit.
+    columns: u32,
 }
 
 impl Sizes {
@@ -42,7 +50,7 @@ impl Sizes {
         let (width, hidden4) = (variant.width, self.hidden4);
         let all = match variant.loads {
             Loads::Each | Loads::Spread | Loads::Staged(_) => vec![("WIDTH", width), ("HIDDEN4", hidden4)],
-            Loads::Held(_) => vec![("WIDTH", width), ("HIDDEN4", hidden4), ("SLICES", width / hidden4)],
+            Loads::Held(_) => vec![("WIDTH", width), ("HIDDEN4", hidden4), ("SLICES", width / (hidden4 * self.columns))],
             Loads::Sliced(across) => vec![("COLS4", across), ("SLICES", width / across)],
         };
         all.into_iter().map(|(name, value)| (name, f64::from(value))).collect()
@@ -57,11 +65,29 @@ impl Sizes {
         }
     }
 
-    /// Work of `steps` steps that move `moved` values per lane and column each.
+    /// Work of `steps` steps that move a row of gates and `moved` more values per lane and unit each.
     fn work(self, steps: u32, moved: f64) -> Work {
         let [steps, lanes, h] = [steps, self.lanes, self.hidden4 * 4].map(f64::from);
-        Work { flops: 2.0 * steps * lanes * h * h, bytes: 4.0 * (moved * steps * lanes * h + h * h) }
+        let (spec, products) = (self.cell.spec(), f64::from(self.cell.spec().gates) * h * h);
+        // The gates are read, and written where they are kept.
+        let moved = moved + f64::from(spec.blocks() * (1 + u32::from(spec.keeps_gates)));
+        Work { flops: 2.0 * steps * lanes * products, bytes: 4.0 * (moved * steps * lanes * h + products) }
     }
+}
+
+/// The first `N` of an iterator of slices; the rest is empty.
+fn blocks<'a>(mut all: impl Iterator<Item = &'a [f32]>) -> [&'a [f32]; BLOCKS] {
+    std::array::from_fn(|_| all.next().unwrap_or(&[]))
+}
+
+/// As [`blocks`], mutable.
+fn blocks_mut<'a>(mut all: impl Iterator<Item = &'a mut [f32]>) -> [&'a mut [f32]; BLOCKS] {
+    std::array::from_fn(|_| all.next().unwrap_or_default())
+}
+
+/// `keep` times a state of a lane: the state itself, or zeros.
+fn kept<'a>(keep: f32, state: &'a [f32], zeros: &'a [f32]) -> &'a [f32] {
+    if keep == 0.0 { &zeros[..state.len()] } else { state }
 }
 
 #[cfg(test)]

@@ -21,10 +21,10 @@ pub(super) enum Head {
 }
 
 impl Recorder {
-    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; then what `head` asks for. d_h is written to each of the views.
-    pub(super) fn head(&self, r: &mut Recording, group: usize, head: Head, work: [Slot; 2], d_h: &[View]) {
+    /// Logits and losses of all rows, in chunks so that logits never exist for all rows; then what `head` asks for.
+    pub(super) fn head(&self, r: &mut Recording, group: usize, head: Head, work: [Slot; 2], d_h: impl Into<Option<View>>) {
         let (chunk, variant, accumulate) = (self.extent.head_rows, self.capabilities.matmul, Word::var(Var::Accumulate));
-        let [scores, losses] = work;
+        let ([scores, losses], d_h) = (work, d_h.into());
         let row_loss = View { slot: losses, offset: 0.into(), rows: self.rows(), cols: 1.into(), ld: 1 };
         for (i, first) in (0..self.extent.rows()).step_by(chunk as usize).enumerate() {
             let part = Word::part(Var::Steps, self.extent.lanes, first, chunk);
@@ -35,9 +35,9 @@ impl Recorder {
             if let Head::Gradients(parts) = head {
                 self.head_gradients(r, scores, h, if i == 0 { accumulate } else { 1.into() }, parts);
             }
-            for d_h in d_h {
+            if let Some(d_h) = d_h {
                 let w = self.tensor(self.slots.params, "w_hy").expect("every model has a head");
-                self.product(r, "d_h", Form::Tn, [scores, w, rows(*d_h)], 0.into());
+                self.product(r, "d_h", Form::Tn, [scores, w, rows(d_h)], 0.into());
             }
         }
         if matches!(head, Head::Gradients(_)) {

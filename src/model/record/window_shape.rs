@@ -27,6 +27,20 @@ impl StashPrecision {
 
 choices!(StashPrecision { F32 = "f32", F16 = "f16" });
 
+/// What is stored of the gates of a cell between the forward and the backward pass over a segment. For a cell without gates it has no effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GateStorage {
+    /// Their activations, and c, as the forward pass computed them.
+    #[default]
+    Kept,
+    /// Only h, and c at the segment's start: before the backward pass, one product of all rows gives the activations again. They may differ
+    /// in the last bits from those of the scan, so a window has one way of storage.
+    Recomputed,
+}
+
+choices!(GateStorage { Kept = "kept", Recomputed = "recomputed" });
+
 /// How much of a window is in memory at once; decided by the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct WindowShape {
@@ -47,6 +61,9 @@ pub struct WindowShape {
     /// How h is stored.
     #[serde(default)]
     pub stash: StashPrecision,
+    /// What is stored of gates.
+    #[serde(default)]
+    pub gates: GateStorage,
     /// Dropout between layers while gradients are computed.
     #[serde(default)]
     pub dropout: Dropout,
