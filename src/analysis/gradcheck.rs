@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::{Activation, Config, Dropout, Init, Output, RegressionLoss, StashPrecision};
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
-use crate::reference::{self, Head, Net, Phi, Read, Targets, Tensors, Window, checks, dropout};
+use crate::reference::{self, Cell, Head, Net, Phi, Read, Targets, Tensors, Window, checks, dropout};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -166,7 +166,7 @@ pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>
     };
     let embedded = Some(c.input.symbols() as usize).filter(|_| c.embedding() > 0);
     let sizes = [c.input.width(), c.outputs(), c.hidden, c.layers].map(|n| n as usize);
-    let net = Net { embedded, inputs: sizes[0], outputs: sizes[1], hidden: sizes[2], layers: sizes[3], phi, bias: c.bias, head };
+    let net = Net { embedded, inputs: sizes[0], outputs: sizes[1], hidden: sizes[2], layers: sizes[3], cell: Cell::Rnn, phi, bias: c.bias, head };
     let flat = case.parameters();
     let params: Tensors = c.tensors().iter().map(|t| wide(&t.extract(&flat))).collect();
     let given = case.window();

@@ -1,241 +1,11 @@
-//! The gradients of [`super::backward`], derived in two other ways, forward mode and central differences; and the shape checks shared by all three.
+//! The gradients of [`super::backward()`], derived in two other ways: forward mode, and here central differences.
 #![forbid(unsafe_code)]
 
-use super::{Head, Net, Phi, Read, Targets, Tensors, Window, forward, gated};
-
-/// Panics unless `found` equals `expected`.
-fn expect(what: &str, found: usize, expected: usize) {
-    assert_eq!(found, expected, "reference: {what}, found and expected");
-}
-
-/// Panics unless `tensors` is, per layer, `[B,H]`.
-pub(super) fn layers(what: &str, net: &Net, tensors: &[Vec<f64>], lanes: usize) {
-    expect(what, tensors.len(), net.layers);
-    for layer in tensors {
-        expect(what, layer.len(), lanes * net.hidden);
-    }
-}
-
-/// Checks all shapes and returns B; panics naming the mismatch. `state`: per layer `[B,H]`.
-pub(super) fn shapes(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]) -> usize {
-    let sizes = [net.inputs, net.outputs, net.hidden, net.layers];
-    assert!(!sizes.contains(&0), "reference: a size is 0 in {net:?}");
-    let shapes = net.tensors();
-    expect("number of tensors", params.len(), shapes.len());
-    for (tensor, (name, [rows, columns])) in params.iter().zip(&shapes) {
-        expect(name, tensor.len(), rows * columns);
-    }
-    let lanes = state.first().map_or(0, Vec::len) / net.hidden;
-    layers("state", net, state, lanes);
-    let cells = window.steps * lanes;
-    expect("keep [T,B]", window.keep.len(), cells);
-    expect("xi [T,B]", window.xi.len(), cells);
-    expect("weights [T,B]", window.weights.len(), cells);
-    assert!(window.n > 0.0, "reference: N must be above 0, found {}", window.n);
-    match window.read {
-        Read::Numbers(numbers) => expect("numbers [T,B,D]", numbers.len(), cells * net.inputs),
-        Read::Symbols(symbols) => {
-            expect("symbols [T,B]", symbols.len(), cells);
-            assert!(symbols.iter().all(|&x| (x as usize) < net.embedded.unwrap_or(net.inputs)), "reference: a symbol that there is not");
-        }
-    }
-    match window.targets {
-        Targets::Numbers(numbers) => expect("targets [T,B,V]", numbers.len(), cells * net.outputs),
-        Targets::Classes(classes) => {
-            expect("targets [T,B]", classes.len(), cells);
-            let bad = classes.iter().zip(window.weights).find(|(y, w)| **w != 0.0 && **y as usize >= net.outputs);
-            assert!(bad.is_none(), "reference: a target >= V");
-        }
-    }
-    assert_eq!(matches!(window.targets, Targets::Classes(_)), net.head == Head::Softmax, "reference: the head and its targets");
-    assert!(window.factors.is_empty() || window.factors.len() + 1 == net.layers, "reference: factors of every layer but the last");
-    for factors in window.factors {
-        expect("factors [T,B,H]", factors.len(), cells * net.hidden);
-    }
-    lanes
-}
-
-/// A vector together with its derivative with respect to every parameter.
-struct Tangent {
-    /// `[W]` its elements
-    value: Vec<f64>,
-    /// `[W][P]` the derivative of each element with respect to each of the P parameters; an empty row is a constant
-    slope: Vec<Vec<f64>>,
-}
-
-impl Tangent {
-    /// A vector that depends on no parameter.
-    fn constant(value: Vec<f64>) -> Tangent {
-        let slope = vec![Vec::new(); value.len()];
-        Tangent { value, slope }
-    }
-
-    /// Each element times a constant factor.
-    fn times(&self, factors: Option<&[f64]>) -> Tangent {
-        let factor = |j: usize| factors.map_or(1.0, |f| f[j]);
-        let value = self.value.iter().enumerate().map(|(j, x)| gated(factor(j), *x)).collect();
-        let slope = self.slope.iter().enumerate().map(|(j, row)| row.iter().map(|s| gated(factor(j), *s)).collect()).collect();
-        Tangent { value, slope }
-    }
-}
-
-/// `sum += factor * slope`; does nothing for a constant or a factor of 0. Both `[P]`.
-fn add_scaled(sum: &mut [f64], factor: f64, slope: &[f64]) {
-    for (total, value) in sum.iter_mut().zip(slope) {
-        *total += gated(factor, *value);
-    }
-}
-
-/// Forward mode, also known as real-time recurrent learning: carries `dh_t/dw` forward in time, separately for each lane.
-///
-/// With P parameters w, per layer and unit j, the textbook's recurrence taken literally:
-///
-/// ```text
-/// da_j/dw   = partial a_j / partial w                       x_d for w_xh[d,j], hp_i for w_hh[i,j], 1 for b_h[j]
-///           + sum_d w_xh[d,j] dx_d/dw                       x: the h of the layer below at the same step; never scaled
-///           + keep_t xi_t sum_i w_hh[i,j] dh_{t-1,i}/dw     the edge in time
-/// dh_t,j/dw = phi'(a_j) da_j/dw                             dh_0/dw = 0
-/// dL/dw     = 1/N sum_{t,b} w_t sum_v dloss/do_v do_t,v/dw    softmax(o_t)_v - [v = y_t], or 2/V (o_v - y_v), or sign(o_v - y_v)/V
-/// ```
-///
-/// If symbols are embedded, x_d itself depends on a parameter; with dropout, x is the h below times its factors, and its slopes likewise.
-///
-/// `state`: per layer `[B,H]`. Returns the gradients, shapes and order of [`Net::tensors`]. Memory: H P values per layer;
-/// time: of the order of `T B layers (2 H^2 + V H) P`.
-pub fn forward_mode(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>]) -> Tensors {
-    let lanes = shapes(net, params, window, state);
-    let mut starts = vec![0];
-    for tensor in params {
-        starts.push(starts[starts.len() - 1] + tensor.len());
-    }
-    let mut gradient = vec![0.0; starts[params.len()]];
-    let unrolled = Unrolled { net, params, starts };
-    for b in 0..lanes {
-        let rows = b * net.hidden..(b + 1) * net.hidden;
-        let start = |h: &Vec<f64>| Tangent::constant(h[rows.clone()].to_vec());
-        let mut h: Vec<Tangent> = state.iter().map(start).collect();
-        for t in 0..window.steps {
-            let cell = t * lanes + b;
-            let (keep, xi, weight) = (window.keep[cell], window.xi[cell], window.weights[cell]);
-            h[0] = unrolled.advance(0, &unrolled.read(window, cell), &h[0], keep, xi);
-            for k in 1..net.layers {
-                let factors = window.factors.get(k - 1).map(|f| &f[cell * net.hidden..][..net.hidden]);
-                h[k] = unrolled.advance(k, &h[k - 1].times(factors), &h[k], keep, xi);
-            }
-            if weight != 0.0 {
-                unrolled.score(&h[net.layers - 1], (window.targets, cell), weight / window.n, &mut gradient);
-            }
-        }
-    }
-    let ends = unrolled.starts.windows(2);
-    ends.map(|ends| gradient[ends[0]..ends[1]].to_vec()).collect()
-}
-
-/// The network as a function of its P parameters in one list.
-struct Unrolled<'a> {
-    net: &'a Net,
-    params: &'a Tensors,
-    /// index of each tensor's first parameter in the list; the last entry is P
-    starts: Vec<usize>,
-}
-
-impl Unrolled<'_> {
-    /// `x_t` `[D]` of the first layer in a cell.
-    fn read(&self, window: &Window, cell: usize) -> Tangent {
-        let d = self.net.inputs;
-        match window.read {
-            Read::Numbers(numbers) => Tangent::constant(numbers[cell * d..][..d].to_vec()),
-            Read::Symbols(symbols) if self.net.embedded.is_some() => {
-                let first = symbols[cell] as usize * d;
-                let mut x = Tangent::constant(self.params[0][first..][..d].to_vec());
-                for (i, slope) in x.slope.iter_mut().enumerate() {
-                    *slope = vec![0.0; self.starts[self.params.len()]];
-                    slope[first + i] = 1.0;
-                }
-                x
-            }
-            Read::Symbols(symbols) => {
-                let mut one_hot = vec![0.0; d];
-                one_hot[symbols[cell] as usize] = 1.0;
-                Tangent::constant(one_hot)
-            }
-        }
-    }
-
-    /// One step of layer k for one lane: `x` `[D_k]` and `h_{t-1}` `[H]` become `h_t` `[H]`, each with its derivatives.
-    fn advance(&self, k: usize, x: &Tangent, past: &Tangent, keep: f64, xi: f64) -> Tangent {
-        let hidden = self.net.hidden;
-        let first = usize::from(self.net.embedded.is_some()) + k * (2 + usize::from(self.net.bias));
-        let (w_xh, w_hh) = (&self.params[first], &self.params[first + 1]);
-        let mut next = Tangent::constant(Vec::new());
-        for j in 0..hidden {
-            let mut a = 0.0;
-            let mut da = vec![0.0; self.starts[self.params.len()]];
-            for (d, &x_d) in x.value.iter().enumerate() {
-                let place = d * hidden + j;
-                a += x_d * w_xh[place];
-                da[self.starts[first] + place] += x_d;
-                add_scaled(&mut da, w_xh[place], &x.slope[d]);
-            }
-            for (i, &h_i) in past.value.iter().enumerate() {
-                let place = i * hidden + j;
-                let hp_i = gated(keep, h_i);
-                a += hp_i * w_hh[place];
-                da[self.starts[first + 1] + place] += hp_i;
-                add_scaled(&mut da, keep * xi * w_hh[place], &past.slope[i]);
-            }
-            if self.net.bias {
-                a += self.params[first + 2][j];
-                da[self.starts[first + 2] + j] += 1.0;
-            }
-            let (h, derivative) = match self.net.phi {
-                Phi::Tanh => (a.tanh(), a.cosh().powi(-2)),
-                Phi::Relu if a <= 0.0 => (0.0, 0.0),
-                Phi::Relu | Phi::Identity => (a, 1.0),
-            };
-            next.value.push(h);
-            next.slope.push(da.iter().map(|value| derivative * value).collect());
-        }
-        next
-    }
-
-    /// Adds `scale * dloss/dw` of one step and lane to `gradient` `[P]`, where `o = h W_hy^T + b_y`.
-    fn score(&self, h: &Tangent, (targets, cell): (Targets, usize), scale: f64, gradient: &mut [f64]) {
-        let net = self.net;
-        let first = usize::from(net.embedded.is_some()) + net.layers * (2 + usize::from(net.bias));
-        let w_hy = &self.params[first];
-        let mut o = vec![0.0; net.outputs];
-        let mut d_o = vec![vec![0.0; gradient.len()]; net.outputs];
-        for v in 0..net.outputs {
-            for j in 0..net.hidden {
-                let place = v * net.hidden + j;
-                o[v] += h.value[j] * w_hy[place];
-                d_o[v][self.starts[first] + place] += h.value[j];
-                add_scaled(&mut d_o[v], w_hy[place], &h.slope[j]);
-            }
-            if net.bias {
-                o[v] += self.params[first + 1][v];
-                d_o[v][self.starts[first + 1] + v] += 1.0;
-            }
-        }
-        for v in 0..net.outputs {
-            let slope = match targets {
-                Targets::Classes(classes) => {
-                    let softmax = 1.0 / o.iter().map(|other| (other - o[v]).exp()).sum::<f64>();
-                    softmax - f64::from(u8::from(v == classes[cell] as usize))
-                }
-                Targets::Numbers(numbers) => {
-                    let off = o[v] - numbers[cell * net.outputs + v];
-                    (if net.head == Head::Squared { 2.0 * off } else { off.signum() }) / net.outputs as f64
-                }
-            };
-            add_scaled(gradient, scale * slope, &d_o[v]);
-        }
-    }
-}
+pub use super::forward_mode::forward_mode;
+use super::{Net, Tensors, Window, forward};
 
 /// `(L(p + s) - L(p - s)) / 2s` for each parameter p separately, with the step `s = eps * max(1, |p|)`. Meaningful only where
-/// `xi = 1`, since the loss does not depend on xi. `state`: per layer `[B,H]`. Returns shapes and order of [`Net::tensors`].
+/// `xi = 1`, since the loss does not depend on xi. `state`: per layer `[B,N*H]`. Returns shapes and order of [`Net::tensors`].
 pub fn central_differences(net: &Net, params: &Tensors, window: &Window, state: &[Vec<f64>], eps: f64) -> Tensors {
     let mut moved = params.clone();
     let mut gradients = params.clone();
@@ -258,7 +28,8 @@ pub fn central_differences(net: &Net, params: &Tensors, window: &Window, state: 
 #[cfg(test)]
 #[rustfmt::skip]
 mod tests {
-    use super::super::{backward, optimizer::*};
+    use super::super::backward::backward_over;
+    use super::super::{Cell, Head, Phi, Read, Targets, backward, optimizer::*};
     use super::*;
 
     const T: usize = 7;
@@ -276,14 +47,21 @@ mod tests {
         (0..n).map(next).collect()
     }
 
-    /// `norm(found - expected) <= bound * norm(expected)` for each tensor.
-    fn close(found: &[Vec<f64>], expected: &[Vec<f64>], bound: f64) {
+    /// The largest `norm(found - expected) / norm(expected)` of a tensor; NaN counts as infinite.
+    fn error(found: &[Vec<f64>], expected: &[Vec<f64>]) -> f64 {
         assert_eq!(found.len(), expected.len());
-        for (f, e) in found.iter().zip(expected) {
-            let error: f64 = f.iter().zip(e).map(|(a, b)| (a - b).powi(2)).sum();
-            let norm: f64 = e.iter().map(|b| b * b).sum();
-            assert!(f.len() == e.len() && error <= bound * bound * norm, "{f:?} is not {e:?}");
-        }
+        let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
+        let each = found.iter().zip(expected).map(|(f, e)| {
+            assert_eq!(f.len(), e.len());
+            let (off, size) = (norm(&mut f.iter().zip(e).map(|(a, b)| a - b)), norm(&mut e.iter().copied()));
+            if off == 0.0 { 0.0 } else { off / size }
+        });
+        each.fold(0.0, |worst, error| if error <= worst { worst } else if error.is_nan() { f64::INFINITY } else { error })
+    }
+
+    fn close(found: &[Vec<f64>], expected: &[Vec<f64>], bound: f64) {
+        let error = error(found, expected);
+        assert!(error <= bound, "off by {error}, more than {bound}: {found:?} is not {expected:?}");
     }
 
     /// Steps `from..to` of a window over a net.
@@ -301,49 +79,127 @@ mod tests {
         Window { steps: to - from, read, targets, keep, xi, weights, factors, n: w.n }
     }
 
-    fn check(net: Net, dense: bool, drop: bool, seed: usize) {
+    /// Calls `f` with random parameters, a random window of resets, cuts and weights of 0, and a random state.
+    fn with_case(net: &Net, dense: bool, drop: bool, seed: usize, f: impl FnOnce(&Tensors, &Window, &[Vec<f64>])) {
         let small = |n: usize, len: usize| random(seed + n, len, |u| 1.4 * u - 0.7);
         let pick = |n: usize, of: [f64; 3]| random(seed + n, T * B, |u| of[(3.0 * u) as usize]);
         let token = |n: usize, of: usize| random(seed + n, T * B, |u| (u * of as f64) as u32);
         let shapes = net.tensors().into_iter().enumerate();
-        let params: Tensors = shapes.map(|(n, (_, [r, c]))| small(n, r * c)).collect();
-        let state: Vec<_> = (0..net.layers).map(|k| small(20 + k, B * net.hidden)).collect();
+        // Gates halve what flows through them: larger weights keep the gradients of deep layers well above the rounding of differences.
+        let scale = if net.cell == Cell::Rnn { 1.0 } else { 2.0 };
+        let params: Tensors = shapes.map(|(n, (_, [r, c]))| small(n, r * c).iter().map(|p| scale * p).collect()).collect();
+        let state: Vec<_> = (0..net.layers).map(|k| small(20 + k, B * net.wide())).collect();
         let (tokens, numbers) = (token(30, net.embedded.unwrap_or(net.inputs)), small(35, T * B * net.inputs));
         let (classes, wanted) = (token(31, net.outputs), small(36, T * B * net.outputs));
         let read = if dense { Read::Numbers(&numbers) } else { Read::Symbols(&tokens) };
         let targets = if net.head == Head::Softmax { Targets::Classes(&classes) } else { Targets::Numbers(&wanted) };
         let layers = if drop { net.layers - 1 } else { 0 };
         let factors: Vec<Vec<f64>> = (0..layers).map(|k| random(seed + 40 + k, T * B * net.hidden, |u| if u < 0.3 { 0.0 } else { 1.0 / 0.7 })).collect();
-        let cut = |from: usize, to: usize| factors.iter().map(|f| f[from * B * net.hidden..to * B * net.hidden].to_vec()).collect::<Vec<_>>();
-        let (first_factors, last_factors) = (cut(0, 3), cut(3, T));
         let keep = &pick(32, [0.0, 1.0, 1.0])[..];
         let (xi, weights) = (&pick(33, [0.0, 1.0 / 0.7, 1.0])[..], &pick(34, [0.0, 1.0, 1.0])[..]);
-        let whole = Window { steps: T, read, targets, keep, xi, weights, factors: &factors, n: 11.5 };
-        let none = vec![vec![0.0; B * net.hidden]; net.layers];
-        let all = backward(&net, &params, &whole, &state, &none);
-        close(&all.gradients, &forward_mode(&net, &params, &whole, &state), 1e-10);
-        let (loss, middle) = forward(&net, &params, &part(&net, &whole, 0, 3, &first_factors), &state);
-        let late = backward(&net, &params, &part(&net, &whole, 3, T, &last_factors), &middle, &none);
-        let early = backward(&net, &params, &part(&net, &whole, 0, 3, &first_factors), &state, &late.carry);
+        f(&params, &Window { steps: T, read, targets, keep, xi, weights, factors: &factors, n: 11.5 }, &state);
+    }
+
+    fn check(net: &Net, params: &Tensors, whole: &Window, state: &[Vec<f64>]) {
+        let none = vec![vec![0.0; B * net.wide()]; net.layers];
+        let all = backward(net, params, whole, state, &none);
+        close(&all.gradients, &forward_mode(net, params, whole, state), 1e-10);
+        let cut = |from: usize, to: usize| whole.factors.iter().map(|f| f[from * B * net.hidden..to * B * net.hidden].to_vec()).collect::<Vec<_>>();
+        let (first_factors, last_factors) = (cut(0, 3), cut(3, T));
+        let first = part(net, whole, 0, 3, &first_factors);
+        let (loss, middle) = forward(net, params, &first, state);
+        let late = backward(net, params, &part(net, whole, 3, T, &last_factors), &middle, &none);
+        let early = backward(net, params, &first, state, &late.carry);
         assert!(early.loss == loss && (loss + late.loss - all.loss).abs() < 1e-12);
         let add = |(a, b): (&Vec<f64>, &Vec<f64>)| a.iter().zip(b).map(|(a, b)| a + b).collect();
         let sum: Tensors = early.gradients.iter().zip(&late.gradients).map(add).collect();
         close(&sum, &all.gradients, 1e-12);
         close(&[early.carry, late.state].concat(), &[all.carry, all.state].concat(), 1e-12);
-        let full = Window { xi: &[1.0; T * B], ..whole };
-        let differences = central_differences(&net, &params, &full, &state, 1e-5);
-        close(&backward(&net, &params, &full, &state, &none).gradients, &differences, 1e-6);
+        let (top, third) = (net.layers - 1, 2 * B * net.wide()..3 * B * net.wide());
+        let above = &backward(net, params, &first, state, &none).g[top][third.clone()];
+        close(&[add((&above.to_vec(), &late.carry[top]))], &[all.g[top][third].to_vec()], 1e-12);
+        let full = Window { xi: &[1.0; T * B], ..*whole };
+        let differences = central_differences(net, params, &full, state, 1e-5);
+        close(&backward(net, params, &full, state, &none).gradients, &differences, 1e-6);
     }
 
     #[test]
     fn backward_agrees_with_forward_mode_with_differences_and_with_two_segments() {
-        for code in 0..18 {
-            let (phi, bias) = ([Phi::Tanh, Phi::Relu, Phi::Identity][code % 3], code / 3 % 2 == 0);
-            let net = Net { embedded: None, inputs: 4, outputs: 4, head: Head::Softmax, hidden: 5, layers: 1 + code / 6, phi, bias };
-            check(net, false, false, 100 * code);
-            let head = [Head::Squared, Head::Absolute, Head::Softmax][code % 3];
-            check(Net { inputs: 3, outputs: 6, head, ..net }, true, code % 2 == 0, 100 * code + 50);
-            check(Net { embedded: Some(7), inputs: 2, outputs: 3, head, ..net }, false, true, 100 * code + 70);
+        for (cell, hidden) in [(Cell::Rnn, 5), (Cell::Gru, 3), (Cell::Lstm, 3)] {
+            for code in 0..18 {
+                let (phi, bias) = ([Phi::Tanh, Phi::Relu, Phi::Identity][code % 3], code / 3 % 2 == 0);
+                let net = Net { embedded: None, inputs: 4, outputs: 4, head: Head::Softmax, hidden, layers: 1 + code / 6, cell, phi, bias };
+                let head = [Head::Squared, Head::Absolute, Head::Softmax][code % 3];
+                let numbers = Net { inputs: 3, outputs: 6, head, ..net };
+                let embedded = Net { embedded: Some(7), inputs: 2, outputs: 3, head, ..net };
+                with_case(&net, false, false, 100 * code, |params, whole, state| check(&net, params, whole, state));
+                with_case(&numbers, true, code % 2 == 0, 100 * code + 50, |params, whole, state| check(&numbers, params, whole, state));
+                with_case(&embedded, false, true, 100 * code + 70, |params, whole, state| check(&embedded, params, whole, state));
+            }
+        }
+    }
+
+    /// Wrong gradients are far from those of forward mode: xi on the carry of h but not of c; the carry of c without keep; a GRU's b_hn outside
+    /// the product with r, as if it were part of b_in.
+    #[test]
+    fn planted_mistakes_are_found() {
+        for (layers, seed) in [(1, 1), (2, 2), (3, 3)] {
+            let lstm = Net { cell: Cell::Lstm, ..Net::symbols(4, 3, layers) };
+            with_case(&lstm, false, false, seed, |params, window, state| {
+                let none = vec![vec![0.0; B * lstm.wide()]; layers];
+                let right = forward_mode(&lstm, params, window, state);
+                let off = |edge| error(&backward_over(&lstm, params, window, state, &none, edge).gradients, &right);
+                assert!(off(|keep, xi| [keep * xi; 2]) < 1e-10);
+                assert!(off(|keep, xi| [keep * xi, keep]) > 1e-3 && off(|keep, xi| [keep * xi, xi]) > 1e-3);
+            });
+            let gru = Net { cell: Cell::Gru, ..Net::symbols(4, 3, layers) };
+            with_case(&gru, false, false, seed, |params, window, state| {
+                let mut outside = params.clone();
+                for k in 0..layers {
+                    let (b_in, b_hn) = outside[3 * k + 2][6..].split_at_mut(3);
+                    b_in.iter_mut().zip(b_hn).for_each(|(n, q)| *n += std::mem::take(q));
+                }
+                let mut wrong = backward(&gru, &outside, window, state, &vec![vec![0.0; B * 3]; layers]).gradients;
+                (0..layers).for_each(|k| wrong[3 * k + 2].copy_within(6..9, 9));
+                assert!(error(&wrong, &forward_mode(&gru, params, window, state)) > 1e-3);
+            });
+        }
+    }
+
+    /// Loss, final state, carry, then sum_i (i+1) dL/dw_i of w_xh and w_hh, and dL/db, of `torch.nn.LSTM` and `GRU` in float64; the loss is
+    /// `sum_t 1/H |h_t|^2`. Of PyTorch's two biases only one is not 0, but in the GRU's block n, where b_hn is q's.
+    #[test]
+    fn gated_cells_agree_with_pytorch() {
+        let lstm = [
+            vec![0.15237478569652113],
+            vec![-0.1674346123039585, -0.05082046666161172, -0.42938268607743396, -0.07847345286057572],
+            vec![0.00909071655572219, 0.014785559075760967, -0.07052666601194699, 0.08405776756943763],
+            vec![-0.15502433455628895, 0.015383726959152091],
+            vec![0.05674073348762196, -0.004115442869860779, 0.06463410550107064, 0.042123199028912775,
+                -0.07498778518883813, 0.09431545534245539, 0.10838927566175517, 0.03683608762865293],
+        ];
+        let gru = [
+            vec![0.15504547222492074],
+            vec![-0.31316914038629806, -0.1628142620498117],
+            vec![-0.0921124991330704, 0.018064799098228775],
+            vec![0.2068012575077039, 0.019101633629958148],
+            vec![-0.004389013770265623, 0.0013963064132361117, -0.18166618099629064, -0.041489060249510254,
+                -0.3523482591509432, -0.03405514182598969, -0.12072509251754689, -0.004743870112167741],
+        ];
+        for (cell, expected) in [(Cell::Lstm, lstm), (Cell::Gru, gru)] {
+            let net = Net { head: Head::Squared, cell, ..Net::symbols(2, 2, 1) };
+            let value = |n: usize, i: usize| ((7 * n + 3 * i) % 13) as f64 / 8.0 - 0.75;
+            let mut params: Tensors = net.tensors().iter().enumerate().map(|(n, (_, [r, c]))| (0..r * c).map(|i| value(n, i)).collect()).collect();
+            (params[3], params[4]) = (vec![1.0, 0.0, 0.0, 1.0], vec![0.0; 2]);
+            let x: Vec<f64> = (0..6).map(|i| (5 * i % 7) as f64 / 4.0 - 0.75).collect();
+            let (read, targets, ones) = (Read::Numbers(&x), Targets::Numbers(&[0.0; 6]), &[1.0; 3]);
+            let window = Window { steps: 3, read, targets, keep: ones, xi: ones, weights: ones, factors: &[], n: 1.0 };
+            let state = vec![[0.5, -0.25, -0.75, 1.0][..net.wide()].to_vec()];
+            let back = backward(&net, &params, &window, &state, &[vec![0.0; net.wide()]]);
+            let sum = |g: &Vec<f64>| g.iter().enumerate().map(|(i, g)| (i + 1) as f64 * g).sum();
+            let sums = back.gradients[..2].iter().map(sum).collect();
+            let found = [vec![back.loss], back.state[0].clone(), back.carry[0].clone(), sums, back.gradients[2].clone()];
+            close(&found, &expected, 1e-13);
         }
     }
 
