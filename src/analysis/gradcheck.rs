@@ -4,10 +4,11 @@ use crate::data::Batch;
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::model::{Activation, Config, Dropout, Init, Output, RegressionLoss, StashPrecision};
+use crate::model::record::GateStorage;
+use crate::model::{Activation, Cell, Config, Dropout, Init, Output, RegressionLoss, StashPrecision};
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::Plan;
-use crate::reference::{self, Cell, Head, Net, Phi, Read, Targets, Tensors, Window, checks, dropout};
+use crate::reference::{self, Head, Net, Phi, Read, Targets, Tensors, Window, checks, dropout};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -31,6 +32,8 @@ pub struct Case {
     pub head_rows: u32,
     /// Precision in which h is stored between the passes.
     pub stash: StashPrecision,
+    /// What is stored of gates between the passes.
+    pub gates: GateStorage,
     /// Seed of parameters and data.
     pub seed: u64,
     /// Dropout probability of the units between layers.
@@ -43,14 +46,20 @@ impl Case {
     /// A case of odd sizes: B 3, T 17, V 11, H 37, segments of 5 steps, resets, cuts and weights of 0.
     pub fn odd(activation: Activation, layers: u32, bias: bool) -> Self {
         let config = Config { hidden: 37, layers, activation, bias, ..Config::symbols(11) };
-        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, stash: StashPrecision::F32, seed: 1, dropout: 0.0, cuts: true }
+        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, stash: StashPrecision::F32, gates: GateStorage::Kept, seed: 1, dropout: 0.0, cuts: true }
+    }
+
+    /// The same sizes and data for another cell.
+    pub fn of_cell(cell: Cell, layers: u32, bias: bool) -> Self {
+        let odd = Self::odd(Activation::Tanh, layers, bias);
+        Case { config: Config { cell, ..odd.config }, ..odd }
     }
 
     /// The plan of this case.
     pub fn plan(&self) -> Plan {
         let mut plan = Plan::with(self.config.dims(self.lanes), self.steps, self.segment, self.recompute);
         plan.extent.head_rows = plan.extent.head_rows.min(self.head_rows);
-        plan.extent.stash = self.stash;
+        (plan.extent.stash, plan.extent.gates) = (self.stash, self.gates);
         plan.extent.dropout = Dropout::new(self.dropout, self.seed);
         plan
     }
@@ -159,6 +168,11 @@ pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>
         Activation::Relu => Phi::Relu,
         Activation::Identity => Phi::Identity,
     };
+    let cell = match c.cell {
+        Cell::Rnn => reference::Cell::Rnn,
+        Cell::Gru => reference::Cell::Gru,
+        Cell::Lstm => reference::Cell::Lstm,
+    };
     let head = match c.output {
         Output::Classes(_) => Head::Softmax,
         Output::Numbers { deviation: RegressionLoss::Squared, .. } => Head::Squared,
@@ -166,7 +180,7 @@ pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>
     };
     let embedded = Some(c.input.symbols() as usize).filter(|_| c.embedding() > 0);
     let sizes = [c.input.width(), c.outputs(), c.hidden, c.layers].map(|n| n as usize);
-    let net = Net { embedded, inputs: sizes[0], outputs: sizes[1], hidden: sizes[2], layers: sizes[3], cell: Cell::Rnn, phi, bias: c.bias, head };
+    let net = Net { embedded, inputs: sizes[0], outputs: sizes[1], hidden: sizes[2], layers: sizes[3], cell, phi, bias: c.bias, head };
     let flat = case.parameters();
     let params: Tensors = c.tensors().iter().map(|t| wide(&t.extract(&flat))).collect();
     let given = case.window();

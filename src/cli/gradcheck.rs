@@ -8,7 +8,8 @@ use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result};
 use crate::gpu::{GpuDevice, adapters};
 use crate::metrics::number;
-use crate::model::Activation;
+use crate::model::record::GateStorage;
+use crate::model::{Activation, Cell, Config};
 use serde_json::{Value, json};
 
 /// Flags of `gradcheck`.
@@ -48,13 +49,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
         rows.push(json!({"device": device, "case": what, "tensor": worst.0, "relative_error": number(worst.1), "bound": bound, "passes": passes}));
     };
-    for activation in [Activation::Tanh, Activation::Relu, Activation::Identity] {
+    let activations = [Activation::Tanh, Activation::Relu, Activation::Identity].map(|a| (format!("{a:?}"), Case::odd(a, 1, true)));
+    for (name, case) in activations.into_iter().chain([Cell::Gru, Cell::Lstm].map(|cell| (cell.spec().torch.to_string(), Case::of_cell(cell, 1, true)))) {
         for layers in [1, 3] {
-            let odd = Case::odd(activation, layers, true);
+            let odd = Case { config: Config { layers, ..case.config }, ..case };
             let smooth = Case { cuts: false, ..odd };
             let label = |c: &Case| {
                 format!(
-                    "{activation:?} {layers} layer{} {}",
+                    "{name} {layers} layer{} {}",
                     if layers == 1 { "" } else { "s" },
                     if c.cuts { "resets, cuts, weights" } else { "resets, weights" }
                 )
@@ -65,19 +67,22 @@ pub(super) fn run(args: &Args) -> Result<()> {
             let expected = reference(&small);
             let measured = Gradients { tensors: differences(&small), ..expected.clone() };
             report("f64 reference", &format!("{} vs differences", label(&small)), worst(&small, &measured, &expected), DIFFERENCES_BOUND);
-            for case in [odd, Case { recompute: true, ..odd }] {
+            let again = Case { gates: GateStorage::Recomputed, ..odd };
+            let again = Some(again).filter(|_| odd.config.cell.spec().keeps_gates);
+            for case in [odd, Case { recompute: true, ..odd }].into_iter().chain(again) {
                 let expected = reference(&case);
-                for (name, device) in &devices {
+                for (device_name, device) in &devices {
                     let got = executor(device, &case).map(|(got, _)| got);
-                    let what = format!("{}{}", label(&case), if case.recompute { ", recomputed" } else { "" });
+                    let gates = if case.gates == GateStorage::Kept { "" } else { ", gates recomputed" };
+                    let what = format!("{}{}{gates}", label(&case), if case.recompute { ", recomputed" } else { "" });
                     let worst = match &got {
                         Ok(got) => worst(&case, got, &expected),
                         Err(e) => {
-                            tell(&format!("{name}: {e}"));
+                            tell(&format!("{device_name}: {e}"));
                             ("no result".to_string(), f64::INFINITY)
                         }
                     };
-                    report(name, &what, worst, BOUND);
+                    report(device_name, &what, worst, BOUND);
                 }
             }
         }
