@@ -218,6 +218,7 @@ mod tests {
                 ring: n(3),
                 head_rows: 4 * n(30),
                 stash,
+                gates: Default::default(),
                 dropout: Dropout::new(f64::from(n(2)) / 4.0, 1),
             };
             let program = record(&config, extent, &Optimizer::Adam.update(Clip::None), &cpu::capabilities()).program;

@@ -4,7 +4,7 @@ use crate::targets::{answer, written};
 use retrograd::data::{ColumnSpec, Columns, Difference, Kind, Labelled, Missing, SeriesSpec, Sheet, Table, Text, Vocabulary};
 use retrograd::feed::Feed;
 use retrograd::forecast::{Forecasts, Outcome};
-use retrograd::model::{Activation, Config, Init};
+use retrograd::model::{Config, Init};
 use retrograd::store::{Model, TrainedOn};
 use retrograd::trainer::Corpus;
 use retrograd::{Codec, Device, MemoryPlan, RegressionLoss, Result, Settings, Truncation};
@@ -119,7 +119,7 @@ pub(crate) fn read_series(input: &[u8]) -> String {
 }
 
 fn untrained(codec: Codec, embed: u32, layers: u32) -> Model {
-    let config = Config { input: codec.input(embed), output: codec.output(), hidden: 3, layers, activation: Activation::Tanh, bias: layers != 2 };
+    let config = Config { input: codec.input(embed), output: codec.output(), hidden: 3, layers, bias: layers != 2, ..Config::symbols(1) };
     Model { parameters: Init::Uniform.parameters(&config, 1), config, codec, trained_on: TrainedOn::Stream, split_seed: None }
 }
 

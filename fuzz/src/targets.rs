@@ -306,7 +306,9 @@ fn calibration(input: &[u8]) -> String {
             return e.to_string();
         }
         for hidden in [1, 37, 5000] {
-            let _ = capabilities.scan_variant(hidden, 2);
+            let _ = capabilities.scan_variant(hidden, 2, 1, 1);
+            let _ = capabilities.scan_variant(hidden, 2, 4, 1);
+            let _ = capabilities.scan_variant(hidden, 2, 1, 3);
         }
     }
     "ok".to_string()
