@@ -162,6 +162,7 @@ impl RunConfig {
     /// What is expected of its value; or that there is no such key.
     pub(crate) fn put(&mut self, key: &str, value: Option<&Value>) -> std::result::Result<(), String> {
         match place(key) {
+            _ if setting(key).is_some_and(|s| s.is_auto(value)) => Ok(()),
             Some(Place::Training(f)) => (f.put)(&mut self.training, value),
             Some(Place::Own(f)) => (f.put)(self, value),
             None => Err(unknown(key)),
@@ -188,7 +189,7 @@ impl RunConfig {
     /// Takes over what a model decides.
     pub(crate) fn take_architecture(&mut self, model: &Model) {
         let has = &model.config;
-        self.training = self.training.hidden(has.hidden).layers(has.layers).activation(has.activation).no_bias(!has.bias);
+        self.training = self.training.hidden(has.hidden).layers(has.layers).cell(has.cell).activation(has.activation).no_bias(!has.bias);
         self.training.embed = Some(has.embedding()).filter(|e| *e > 0);
         self.bytes = model.codec.vocabulary().is_some_and(|v| v.kind() == data::Kind::Bytes);
     }
