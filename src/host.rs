@@ -205,8 +205,8 @@ pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], 
     }
 }
 
-/// A right operand of many products. If its rows are long, it is a copy in panels of columns, each with its rows side by side: read in place, rows so far
-/// apart bring in a page each, and powers of two collide in the caches.
+/// A right operand of many products. If it is large, it is a copy in panels of columns, each with its rows side by side: read in place, its rows lie so far
+/// apart that each brings in a page, and powers of two collide in the caches.
 pub struct Panels<'a> {
     data: Cow<'a, [f32]>,
     inner: usize,
@@ -217,13 +217,13 @@ pub struct Panels<'a> {
 
 /// Columns of a panel: a multiple of the tiles of the library's kernels, 64 columns with AVX-512 and 24 with AVX2.
 const PANEL: usize = 192;
-/// Rows shorter than this stay where they are.
-const LONG: usize = 1024;
+/// Matrices of fewer values stay where they are: they fit into a cache of 2 MiB.
+const LARGE: usize = 1 << 19;
 
 impl<'a> Panels<'a> {
     /// Of a matrix `[inner, cols]`.
     pub fn new(b: &'a [f32], inner: usize, cols: usize, threads: usize) -> Self {
-        if cols < LONG {
+        if inner * cols < LARGE {
             return Panels { data: b.into(), inner, cols, width: cols };
         }
         let mut data = vec![0.0; inner * cols];

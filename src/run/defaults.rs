@@ -71,7 +71,7 @@ impl RunConfig {
     }
 
     /// The defaults for a kind of data and a cell.
-    fn defaults_for(kind: DataKind, cell: Cell) -> Self {
+    pub(crate) fn defaults_for(kind: DataKind, cell: Cell) -> Self {
         let mut usual = Settings::default().cell(cell).updates(1000);
         usual.split_seed = None;
         let training = match kind {

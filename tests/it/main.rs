@@ -13,6 +13,8 @@ mod flow;
 mod forecasts;
 // Devices that are lost, hang, fail or vanish.
 mod faults;
+// Every feature with every cell.
+mod features;
 // The programs in examples/.
 mod examples;
 // What a first-time user sees.
