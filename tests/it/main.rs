@@ -10,6 +10,8 @@ mod crash;
 mod devices;
 // Gradients by time lag, and what they suggest.
 mod flow;
+// The same of every cell, and Jacobians of a step.
+mod flow_cells;
 mod forecasts;
 // Devices that are lost, hang, fail or vanish.
 mod faults;
