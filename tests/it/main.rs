@@ -8,9 +8,9 @@ mod anomaly;
 mod crash;
 // The devices that tests run on.
 mod devices;
-// Gradients by time lag, and what they suggest.
+// Gradients by time lag of plain models, and what they suggest.
 mod flow;
-// The same of every cell, and Jacobians of a step.
+// Gradients by time lag and Jacobians of every cell.
 mod flow_cells;
 mod forecasts;
 // Devices that are lost, hang, fail or vanish.
