@@ -95,7 +95,8 @@ const FEATURES: [Feature; 20] = [
         }
     }),
     ("memory budget", |e| {
-        let args = [str(&poem()), "--truncation=full", "--updates=2", "--val-fraction=0"];
+        let text = poem();
+        let args = [str(&text), "--truncation=full", "--updates=2", "--val-fraction=0"];
         let plenty = e.train("plenty", &args);
         let most = plenty["device_bytes_allocated"].as_u64().unwrap();
         let budget = format!("--memory-budget={}", most * 6 / 10);
@@ -110,7 +111,8 @@ const FEATURES: [Feature; 20] = [
         assert!((whole - half).abs() < 2e-3 * whole, "{whole} {half}");
     }),
     ("resume", |e| {
-        let args = [str(&poem()), "--schedule=constant", "--layers=2", "--truncation=regular:8,20", "--val-fraction=0"];
+        let text = poem();
+        let args = [str(&text), "--schedule=constant", "--layers=2", "--truncation=regular:8,20", "--val-fraction=0"];
         e.train("whole", &[&args[..], &["--updates=10"]].concat());
         e.train("parts", &[&args[..], &["--updates=4"]].concat());
         ok(&["train", "--resume", str(&e.at("parts")), "--updates=10", "--quiet"]);
@@ -138,7 +140,8 @@ const FEATURES: [Feature; 20] = [
         is_loss(&e.train("run", &[str(&poem()), "--tokens", str(&tokenizer), "--embed=6"])["val_loss"]);
     }),
     ("series", |e| {
-        let args = [str(&table("waves.csv", 300)), "--target=load", "--features=load,temp", "--time=time", "--horizon=3", "--updates=60"];
+        let waves = table("waves.csv", 300);
+        let args = [str(&waves), "--target=load", "--features=load,temp", "--time=time", "--horizon=3", "--updates=60"];
         e.train("series", &args);
         let rmse = e.on("series", "eval", &["--device", e.device])["rmse"].as_f64().unwrap();
         assert!(rmse > 0.0 && rmse < 0.7, "a wave of amplitude 1 is forecast: {rmse}");
@@ -154,7 +157,8 @@ const FEATURES: [Feature; 20] = [
         is_loss(&found["val_loss"]);
     }),
     ("compare", |e| {
-        let args = ["compare", str(&poem()), "--cell", e.cell.name(), "--device", e.device, "--hidden=8", "--batch=4", "--symbols=1500", "--json", "--out"];
+        let text = poem();
+        let args = ["compare", str(&text), "--cell", e.cell.name(), "--device", e.device, "--hidden=8", "--batch=4", "--symbols=1500", "--json", "--out"];
         let found = e.program(&[&args[..], &[str(&e.at("compared")), "--truncation=full,regular:8,random:0.8"]].concat());
         assert_eq!(found["strategies"].as_array().map(Vec::len), Some(3), "{found}");
     }),
@@ -172,7 +176,8 @@ const FEATURES: [Feature; 20] = [
         assert!(page.contains("<svg"), "a page with pictures");
     }),
     ("plan", |e| {
-        let args = ["plan", str(&poem()), "--cell", e.cell.name(), "--device", e.device, "--hidden=12", "--truncation=full", "--json"];
+        let text = poem();
+        let args = ["plan", str(&text), "--cell", e.cell.name(), "--device", e.device, "--hidden=12", "--truncation=full", "--json"];
         let found = e.program(&args);
         assert!(found["device_bytes"].as_u64().is_some_and(|b| b > 0) && found["dispatches_per_window"].as_u64() != Some(0), "{found}");
     }),
