@@ -188,7 +188,7 @@ impl RunConfig {
     /// Takes over what a model decides.
     pub(crate) fn take_architecture(&mut self, model: &Model) {
         let has = &model.config;
-        self.training = self.training.hidden(has.hidden).layers(has.layers).activation(has.activation).no_bias(!has.bias);
+        self.training = self.training.hidden(has.hidden).layers(has.layers).cell(has.cell).activation(has.activation).no_bias(!has.bias);
         self.training.embed = Some(has.embedding()).filter(|e| *e > 0);
         self.bytes = model.codec.vocabulary().is_some_and(|v| v.kind() == data::Kind::Bytes);
     }
