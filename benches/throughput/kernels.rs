@@ -11,7 +11,7 @@ use retrograd::kernel::{Capabilities, Kernel, STEPS, Values, Var, Variant, Word}
 use retrograd::kernels::{self, matmul};
 use retrograd::layout::Program;
 use retrograd::model::Dropout;
-use retrograd::model::record::{self, ModelProgram, StashPrecision, WindowShape};
+use retrograd::model::record::{self, GateStorage, ModelProgram, StashPrecision, WindowShape};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::recording::{Dispatch, Recording, Repeat};
 
@@ -27,6 +27,7 @@ pub(crate) fn recorded(shape: Shape, clip: Clip, capabilities: &Capabilities) ->
         ring: 0,
         head_rows: steps * lanes,
         stash: StashPrecision::F32,
+        gates: GateStorage::Kept,
         dropout: Dropout::default(),
     };
     record::record(&shape.config(), extent, &Optimizer::Adam.update(clip), capabilities)
@@ -40,7 +41,7 @@ pub(crate) fn values(shape: Shape) -> Values {
 /// Times every dispatch of a window of a two-layer model one by one, and the steps that it does not use.
 pub(crate) fn bench(device: &Device, hidden: u32) {
     println!(
-        "\n{:<16} {:<12} {:<34} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8}",
+        "\n{:<22} {:<12} {:<34} {:>10} {:>10} {:>9} {:>8} {:>8} {:>8}",
         "kernel", "what", "shape", "median", "min", "GFLOP/s", "GB/s", "of best", "variant"
     );
     let shape = Shape { layers: 2, ..Shape::new(hidden) };
@@ -122,7 +123,7 @@ impl Bench<'_> {
         let shape: Vec<String> = kernel.args.iter().zip(args).filter(|(n, _)| SHAPE.contains(&n.name)).map(|(n, a)| format!("{} {a}", n.name)).collect();
         let form = if kernel.tiled { variant.tile.to_string() } else { String::new() };
         println!(
-            "{:<16} {label:<12} {:<34} {:>7.3} ms {:>7.3} ms {:>9.1} {:>8.2} {:>7.0}% {form:>8}",
+            "{:<22} {label:<12} {:<34} {:>7.3} ms {:>7.3} ms {:>9.1} {:>8.2} {:>7.0}% {form:>8}",
             kernel.name,
             shape.join(", "),
             times.median * 1e3,
@@ -137,13 +138,17 @@ impl Bench<'_> {
 /// Rows, columns and inner size of the product at the core of a tiled kernel.
 pub(crate) fn product(kernel: &Kernel, args: &[u32]) -> Option<[u32; 3]> {
     let get = |name: &str| kernel.args.iter().position(|n| n.name == name).map(|i| args[i]);
-    let hidden = get("hidden4").map(|h| h * 4);
-    match kernel.name {
-        "matmul" => Some([get("rows")?, get("cols")?, get("inner")?]),
-        "scan_forward" | "scan_backward" => Some([get("steps")? * get("lanes")?, hidden?, hidden?]),
-        "step_forward" | "step_backward" => Some([get("lanes")?, hidden?, hidden?]),
-        _ => None,
+    if kernel.name == "matmul" {
+        return Some([get("rows")?, get("cols")?, get("inner")?]);
     }
+    let rows = match kernel.name.split_once('_')?.0 {
+        "scan" => get("steps")? * get("lanes")?,
+        "step" => get("lanes")?,
+        _ => return None,
+    };
+    // Forward, a unit has one column per gate; backward, one row of the transposed W_hh per gate.
+    let (hidden, gates) = (get("hidden4")? * 4, kernel.cell?.cell.spec().gates);
+    Some(if kernel.name.contains("forward") { [rows, gates * hidden, hidden] } else { [rows, hidden, gates * hidden] })
 }
 
 /// The floats of a slot. The parts of a norm are split differently on each device, so only their sum is compared.

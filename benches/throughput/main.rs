@@ -19,7 +19,7 @@ mod updates;
 
 use retrograd::analysis::gradcheck::{Case, executor, reference, relative_error};
 use retrograd::device::{Device, DeviceSpec};
-use retrograd::kernels::Activation;
+use retrograd::model::Activation;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();

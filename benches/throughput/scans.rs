@@ -34,7 +34,7 @@ pub(crate) fn bench(device: &Device, columns: &[u32], lanes: &[u32]) {
                 if matches!(form.loads, Loads::Held(_)) && (hidden > 512 || !(16..=256).contains(&groups)) {
                     continue;
                 }
-                let v = capabilities.scan_variant(hidden, lanes);
+                let v = capabilities.scan_variant(hidden, lanes, 1, 1);
                 // A form that does not fit becomes another one.
                 let fits = v.tile == form.tile && std::mem::discriminant(&v.loads) == std::mem::discriminant(&form.loads);
                 if fits && seen.insert(v) {

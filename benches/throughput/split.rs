@@ -15,11 +15,15 @@ const GROUPS: [&str; 6] = ["forward", "loss", "backward, data", "backward, weigh
 
 /// The group that a dispatch belongs to.
 fn group(dispatch: &Dispatch) -> usize {
-    match (dispatch.kernel.name, dispatch.label.as_str()) {
+    // The kernels of all cells have one family name.
+    let name = dispatch.kernel.name;
+    let backward = name.starts_with("scan_backward") || name.starts_with("step_backward");
+    match (name, dispatch.label.as_str()) {
         ("norm" | "finish" | "optimizer" | "carry_state", _) => 4,
         (_, label) if label.starts_with("d_w") || label.starts_with("d_b") => 3,
         ("loss" | "row_sum", _) => 1,
-        ("scan_backward" | "step_backward" | "transpose", _) => 2,
+        ("transpose", _) => 2,
+        _ if backward => 2,
         (_, label) if label.starts_with("d_h") => 2,
         _ => 0,
     }

@@ -3,8 +3,7 @@
 use crate::timing::{Times, repeat};
 use retrograd::data::{Kind, Symbols, Text};
 use retrograd::device::Device;
-use retrograd::kernels::Activation;
-use retrograd::model::Config;
+use retrograd::model::{Activation, Config};
 use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use std::sync::Arc;

@@ -82,7 +82,7 @@ fn every_form_of_the_recurrence_agrees_with_the_reference() {
     for form in [STEPS, ScanForm { tile: Tile::T1x4, ..STEPS }, held(Tile::T1x4, 128, 2), held(Tile::T4x4, 256, 0)] {
         let mut device = gpu();
         device.capabilities.scans = Some([[form; 2]; 4]);
-        assert!(std::mem::discriminant(&device.capabilities.scan_variant(40, 32).loads) == std::mem::discriminant(&form.loads));
+        assert!(std::mem::discriminant(&device.capabilities.scan_variant(40, 32, 1, 1).loads) == std::mem::discriminant(&form.loads));
         let device = Device::Gpu(Box::new(device));
         for layers in [1, 2] {
             check(&device, &Case::odd(Activation::Tanh, layers, true));

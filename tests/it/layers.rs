@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules, each after those it may import from.
-const ORDER: [&str; 45] = [
+const ORDER: [&str; 46] = [
     "error",
     "platform",
+    "host",
     "setting",
     "phrase",
+    "cells",
     "dims",
     "files",
     "kernel",
@@ -18,7 +20,6 @@ const ORDER: [&str; 45] = [
     "layout",
     "profile",
     "exec",
-    "host",
     "optimizer",
     "kernels",
     "cpu",

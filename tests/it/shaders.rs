@@ -7,8 +7,11 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ScalarKind, ShaderStage, StorageAccess, TypeInner};
 use retrograd::cpu;
-use retrograd::kernel::{self, Access, Argument, Kernel, Loads, Scalar, Tile, Variant};
-use retrograd::kernels::KERNELS;
+use retrograd::kernel::{self, Access, Argument, Kernel, Loads, Scalar, ScanForm, Tile, Variant};
+use retrograd::kernels;
+use retrograd::kernels::matmul::Form;
+use retrograd::model::Cell;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// WebGPU's guaranteed limits: bytes of workgroup memory, invocations per workgroup, and storage bindings, of which Metal
@@ -30,18 +33,35 @@ struct Shader {
 
 /// All kernels, the tiled ones with every tile and way of loading they support.
 fn shaders() -> Vec<Shader> {
-    KERNELS.iter().flat_map(|k| variants(k).into_iter().map(|v| parse(k, v))).collect()
+    kernels::all().flat_map(|k| variants(k).into_iter().map(move |v| parse(k, v))).collect()
+}
+
+/// The name of a kernel without that of its cell.
+fn family(kernel: &Kernel) -> &str {
+    let cell = kernel.cell.map_or(String::new(), |c| format!("_{}", c.cell));
+    kernel.name.strip_suffix(&cell).expect("a kernel of a cell ends with the cell's name")
+}
+
+/// Results of a scan's product per unit, and values per unit that it sums over.
+fn columns_and_inners(kernel: &Kernel) -> [u32; 2] {
+    let gates = kernel.cell.map_or(1, |c| c.cell.spec().gates);
+    if kernel.name.contains("forward") { [gates, 1] } else { [1, gates] }
 }
 
 fn variants(kernel: &Kernel) -> Vec<Variant> {
-    let sliced = |loads: Loads, width| Tile::SLICED.map(|tile| Variant { tile, loads, width }).to_vec();
-    match kernel.name {
+    let sliced = |loads: Loads, width| Tile::SLICED.map(|tile| Variant { tile, loads, width });
+    let [columns, inners] = columns_and_inners(kernel);
+    match family(kernel) {
         // More lanes of this many columns would take more workgroup memory than WebGPU guarantees.
         "scan_forward_held" | "scan_backward_held" => {
-            let all = [0, 2].into_iter().flat_map(|blocks| sliced(Loads::Held(blocks), HIDDEN));
-            return all.filter(|v| v.tile.rows() <= 2).collect();
+            let forms =
+                [0, 2].into_iter().flat_map(|blocks| [Tile::T2x4, Tile::T1x4].map(|tile| ScanForm { tile, loads: Loads::Held(blocks), width: INVOCATIONS }));
+            return forms.map(|form| limits(Tile::T1x4, Loads::Each).recurrence(form, HIDDEN, 32, columns, inners)).collect();
         }
-        "step_forward" | "step_backward" => return sliced(Loads::Sliced(8), 64),
+        // Nor can the sums of more rows and columns be kept there.
+        "step_forward" | "step_backward" => {
+            return sliced(Loads::Sliced(8), 64).into_iter().filter(|v| 16 * v.width * v.tile.rows() * columns <= WORKGROUP_BYTES).collect();
+        }
         "matmul_staged" => {
             let staged = |(tile, side)| Variant { tile, loads: Loads::Staged(side), width: side * side };
             return [(Tile::T8x8, 16), (Tile::T8x8, 8), (Tile::T4x4, 16), (Tile::T4x4, 8)].map(staged).to_vec();
@@ -49,9 +69,18 @@ fn variants(kernel: &Kernel) -> Vec<Variant> {
         _ if !kernel.tiled => return vec![Variant { tile: Tile::T8x8, loads: Loads::Each, width: 8 }],
         _ => {}
     }
-    let tiles = if kernel.name.starts_with("scan_") { Tile::SCAN } else { Tile::MATMUL };
-    let pairs = tiles.into_iter().flat_map(|tile| [Loads::Each, Loads::Spread].map(|loads| (tile, loads)));
+    let tiles: &[Tile] = match family(kernel) {
+        "matmul" => &Tile::MATMUL,
+        _ if columns > 1 => &Tile::SLICED,
+        _ => &Tile::SCAN,
+    };
+    let pairs = tiles.iter().flat_map(|&tile| [Loads::Each, Loads::Spread].map(|loads| (tile, loads)));
     pairs.filter(|(tile, loads)| tile.allows(*loads)).map(|(tile, loads)| Variant { tile, loads, width: 8 }).collect()
+}
+
+/// An adapter with WebGPU's guaranteed limits that uses this tile for scans, if it fits.
+fn limits(scan: Tile, scan_loads: Loads) -> kernel::Capabilities {
+    kernel::Capabilities { scan, scan_loads, workgroup_bytes: WORKGROUP_BYTES, workgroup_invocations: INVOCATIONS, ..cpu::capabilities() }
 }
 
 fn parse(kernel: &'static Kernel, variant: Variant) -> Shader {
@@ -116,17 +145,18 @@ fn specialized(shader: &Shader) -> Vec<(String, Module, ModuleInfo)> {
     let (scan, scan_loads) = (variant.tile, variant.loads);
     // 32 rows of this many columns would take twice the workgroup memory that WebGPU guarantees.
     let hidden = if scan == Tile::T32x8 { HIDDEN / 2 } else { HIDDEN };
-    let limits = kernel::Capabilities { scan, scan_loads, workgroup_bytes: WORKGROUP_BYTES, workgroup_invocations: INVOCATIONS, ..cpu::capabilities() };
-    let variant = match kernel.name {
-        "scan_forward" | "scan_backward" => limits.scan_variant(hidden, 1),
+    let [columns, inners] = columns_and_inners(kernel);
+    let variant = match family(kernel) {
+        "scan_forward" | "scan_backward" => limits(scan, scan_loads).scan_variant(hidden, 1, columns, inners),
         _ => *variant,
     };
     assert_eq!(variant.tile, scan, "{what}: every tile holds so many columns");
-    let forms = if kernel.args.iter().any(|a| a.name == "form") { 0..4 } else { 0..1 };
+    let forms = if kernel.args.iter().any(|a| a.name == "form") { 0..Form::ALL.len() as u32 } else { 0..1 };
     let specialize = |form| {
         let value = |arg: &Argument| match arg.name {
             "hidden4" => hidden / 4,
             "form" => form,
+            "cell" => kernel.cell.map_or(0, |c| c.cell as u32),
             _ => 1,
         };
         let args: Vec<u32> = kernel.args.iter().map(value).collect();
@@ -271,21 +301,26 @@ impl Target<'_> {
 #[test]
 fn every_file_is_used() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/shaders");
+    let entries = |folder: &Path| -> Vec<PathBuf> { std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry of the folder").path()).collect() };
+    let (folders, mut files): (Vec<PathBuf>, Vec<PathBuf>) = entries(Path::new(folder)).into_iter().partition(|p| p.is_dir());
+    files.extend(folders.iter().flat_map(|f| entries(f)));
+    let texts: Vec<(&str, String)> = kernels::all().map(|k| (family(k), k.text(variants(k)[0]))).collect();
     let mut stems = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("the folder of the shaders") {
-        let path = entry.expect("an entry of the folder").path();
+    for path in files {
         assert_eq!(path.extension().and_then(|e| e.to_str()), Some("wgsl"), "{}", path.display());
         let stem = path.file_stem().and_then(|s| s.to_str()).expect("a name in UTF-8").to_string();
         let text = std::fs::read_to_string(&path).expect("a readable shader");
         // A kernel's file must be used by that kernel, any other by some kernel.
-        let own = KERNELS.iter().any(|k| k.name == stem);
-        let mut users = KERNELS.iter().filter(|k| !own || k.name == stem);
-        assert!(users.any(|k| k.source.contains(&text)), "{stem} is used by nothing");
+        let own = texts.iter().any(|(name, _)| *name == stem);
+        let mut users = texts.iter().filter(|(name, _)| !own || *name == stem);
+        assert!(users.any(|(_, whole)| whole.contains(&text)), "{stem} is used by nothing");
         stems.push(stem);
     }
     stems.sort_unstable();
-    let shared = ["backward_args", "forward_args", "parked", "phi"].map(String::from);
-    let mut expected: Vec<String> = KERNELS.iter().map(|k| k.name.to_string()).chain(shared).collect();
+    let shared = ["backward_args", "common", "forward_args", "parked"].into_iter();
+    let cells = Cell::ALL.map(|c| c.to_string());
+    let mut expected: Vec<String> = texts.iter().map(|(name, _)| *name).chain(shared).map(String::from).chain(cells).collect();
     expected.sort_unstable();
+    expected.dedup();
     assert_eq!(stems, expected);
 }

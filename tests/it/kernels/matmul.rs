@@ -57,8 +57,8 @@ pub(super) fn matmul() {
         check_product(Product { count: 3, shared: true, accumulate: false, ..base });
     }
     for accumulate in [false, true] {
-        for mask in [Mask::Empty, Mask::Full] {
-            check_product(Product { mask, accumulate, ..Product::new(Form::TnMasked, [6, 10, 7]) });
+        for (form, mask) in [Form::TnMasked, Form::NnMasked].into_iter().flat_map(|form| [Mask::Empty, Mask::Full].map(|mask| (form, mask))) {
+            check_product(Product { mask, accumulate, ..Product::new(form, [6, 10, 7]) });
         }
     }
 }
@@ -75,8 +75,8 @@ fn products_in_parts() {
         }
         check_product(Product { parts: 3, gap: 8, accumulate: true, ..Product::new(form, [6, 10, 29]) });
     }
-    for mask in [Mask::Empty, Mask::Full] {
-        check_product(Product { parts: 3, mask, accumulate: true, ..Product::new(Form::TnMasked, [6, 10, 31]) });
+    for (form, mask) in [Form::TnMasked, Form::NnMasked].into_iter().flat_map(|form| [Mask::Empty, Mask::Full].map(|mask| (form, mask))) {
+        check_product(Product { parts: 3, mask, accumulate: true, ..Product::new(form, [6, 10, 31]) });
     }
 }
 
@@ -109,16 +109,17 @@ fn check_product(p: Product) {
     let mut a = Stack::new(&mut case, "a", p.count, stored(flip_a, rows, inner), true);
     let b = Stack::new(&mut case, "b", if p.shared { 1 } else { p.count }, stored(flip_b, inner, cols), true);
     let c = Stack::new(&mut case, "c", p.count, [rows, cols, p.gap], p.accumulate);
-    let mask = (p.form == Form::TnMasked).then(|| masked(&mut case, &mut a, p.mask));
+    let mask = matches!(p.form, Form::TnMasked | Form::NnMasked).then(|| masked(&mut case, &mut a, p.mask));
 
-    let counts = |k: u32| mask.as_ref().is_none_or(|m| m.at(k, 0) != 0.0);
+    // Whether term k of row r counts: the mask is over the rows of A as stored.
+    let counts = |r: u32, k: u32| mask.as_ref().is_none_or(|m| m.at(if flip_a { k } else { r }, 0) != 0.0);
     for (i, c) in c.each.iter().enumerate() {
         let (a, b) = (&a.each[i], &b.each[if p.shared { 0 } else { i }]);
         let left = |r, k| if flip_a { a.at(k, r) } else { a.at(r, k) };
         let right = |k, j| if flip_b { b.at(j, k) } else { b.at(k, j) };
         case.expect(c, |r, j| {
             let before = if p.accumulate { c.at(r, j) } else { 0.0 };
-            before + (0..inner).filter(|&k| counts(k)).map(|k| left(r, k) * right(k, j)).sum::<f64>()
+            before + (0..inner).filter(|&k| counts(r, k)).map(|k| left(r, k) * right(k, j)).sum::<f64>()
         });
     }
 
@@ -129,7 +130,7 @@ fn check_product(p: Product) {
         a: if flip_a { a.view(k, m) } else { a.view(m, k) },
         b: if flip_b { b.view(n, k) } else { b.view(k, n) },
         c: c.view(m, n),
-        mask: mask.map(|mask| View { rows: k, ..mask.view() }),
+        mask: mask.map(|mask| View { rows: if flip_a { k } else { m }, ..mask.view() }),
         accumulate: Word::var(Var::Accumulate),
     };
     let batch = StridedBatch { count: p.count, strides: [a.stride, if p.shared { 0 } else { b.stride }, c.stride] };

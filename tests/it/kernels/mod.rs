@@ -10,16 +10,17 @@ mod optimizer;
 mod pack;
 mod regression_loss;
 mod run;
+mod scan;
 mod scan_backward;
 mod scan_forward;
 mod sums;
 mod tokens;
 mod update;
 
-use retrograd::kernels::KERNELS;
+use retrograd::kernels;
 
 /// One row per kernel; each is a separate test.
-const TABLE: [(&str, fn()); 23] = [
+const TABLE: [(&str, fn()); 38] = [
     ("carry_state", carry_state::carry_state),
     ("col_sum", sums::col_sum),
     ("regression_loss", regression_loss::regression_loss),
@@ -36,12 +37,27 @@ const TABLE: [(&str, fn()); 23] = [
     ("pack", pack::pack),
     ("part_sum", sums::part_sum),
     ("row_sum", sums::row_sum),
-    ("scan_backward", scan_backward::scan_backward),
-    ("scan_backward_held", scan_backward::scan_backward_held),
-    ("scan_forward", scan_forward::scan_forward),
-    ("scan_forward_held", scan_forward::scan_forward_held),
-    ("step_backward", scan_backward::step_backward),
-    ("step_forward", scan_forward::step_forward),
+    ("scan_backward_gru", scan_backward::scan_backward_gru),
+    ("scan_backward_lstm", scan_backward::scan_backward_lstm),
+    ("scan_backward_rnn", scan_backward::scan_backward_rnn),
+    ("scan_backward_held_gru", scan_backward::scan_backward_held_gru),
+    ("scan_backward_held_lstm", scan_backward::scan_backward_held_lstm),
+    ("scan_backward_held_rnn", scan_backward::scan_backward_held_rnn),
+    ("step_backward_gru", scan_backward::step_backward_gru),
+    ("step_backward_lstm", scan_backward::step_backward_lstm),
+    ("step_backward_rnn", scan_backward::step_backward_rnn),
+    ("gates_gru", scan_forward::gates_gru),
+    ("gates_lstm", scan_forward::gates_lstm),
+    ("gates_rnn", scan_forward::gates_rnn),
+    ("scan_forward_gru", scan_forward::scan_forward_gru),
+    ("scan_forward_lstm", scan_forward::scan_forward_lstm),
+    ("scan_forward_rnn", scan_forward::scan_forward_rnn),
+    ("scan_forward_held_gru", scan_forward::scan_forward_held_gru),
+    ("scan_forward_held_lstm", scan_forward::scan_forward_held_lstm),
+    ("scan_forward_held_rnn", scan_forward::scan_forward_held_rnn),
+    ("step_forward_gru", scan_forward::step_forward_gru),
+    ("step_forward_lstm", scan_forward::step_forward_lstm),
+    ("step_forward_rnn", scan_forward::step_forward_rnn),
     ("transpose", sums::transpose),
     ("unpack", pack::unpack),
 ];
@@ -49,7 +65,7 @@ const TABLE: [(&str, fn()); 23] = [
 #[test]
 fn every_kernel_has_a_row() {
     let mut rows: Vec<&str> = TABLE.iter().map(|(name, _)| *name).collect();
-    let mut kernels: Vec<&str> = KERNELS.iter().map(|k| k.name).collect();
+    let mut kernels: Vec<&str> = kernels::all().map(|k| k.name).collect();
     rows.sort_unstable();
     kernels.sort_unstable();
     assert_eq!(rows, kernels);

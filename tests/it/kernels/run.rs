@@ -9,6 +9,7 @@ use retrograd::cpu::{self, CpuExecutor};
 use retrograd::exec::Executor;
 use retrograd::gpu::GpuExecutor;
 use retrograd::kernel::{Capabilities, Kernel, Loads, SPREAD, ScanForm, Tile, Values, Variant, linear_grid};
+use retrograd::kernels::scan::forward;
 use retrograd::kernels::{carry_state, gather, gather_backward, loss, matmul, optimizer, pack, part_sum, row_sum, transpose};
 use retrograd::layout::Program;
 use retrograd::recording::Recording;
@@ -27,11 +28,31 @@ pub(super) enum Forms {
     /// Every tile and width of `Capabilities::matmul`, and the staged forms.
     Matmul,
     /// Every tile of recurrences with a sliced inner dimension, in some widths.
-    Step,
-    /// Every tile of `Capabilities::scan` that fits the adapter for rows of this many padded columns.
-    Scan(u32),
-    /// Every tile of recurrences that hold weights, for this many padded columns and lanes, in some widths and with some blocks held.
-    Held(u32, u32),
+    Step(Recurrence),
+    /// Every tile of `Capabilities::scan` that fits the adapter.
+    Scan(Recurrence),
+    /// Every tile of recurrences that hold weights, in some widths and with some blocks held.
+    Held(Recurrence),
+}
+
+/// The sizes of a recurrence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Recurrence {
+    /// Padded units.
+    pub(super) hidden: u32,
+    /// B.
+    pub(super) lanes: u32,
+    /// Results of the product per unit.
+    pub(super) columns: u32,
+    /// Values per unit that the product sums over.
+    pub(super) inners: u32,
+}
+
+impl Recurrence {
+    /// The variant that an adapter chooses.
+    fn variant(self, c: &Capabilities) -> Variant {
+        c.scan_variant(self.hidden, self.lanes, self.columns, self.inners)
+    }
 }
 
 /// The words of every slot after a run.
@@ -59,7 +80,7 @@ pub(super) fn check_with(what: &str, case: &Case, forms: Forms, values: &Values,
     for (name, capabilities) in variants(forms) {
         for folded in [false, true] {
             // One variant is enough to test a folded grid.
-            if folded && (capabilities.matmul.tile != Tile::T8x8 || matches!(forms, Forms::Scan(_) | Forms::Held(..) | Forms::Step)) {
+            if folded && (capabilities.matmul.tile != Tile::T8x8 || matches!(forms, Forms::Scan(_) | Forms::Held(_) | Forms::Step(_))) {
                 continue;
             }
             let program = program(case, record, &capabilities, folded);
@@ -78,14 +99,14 @@ fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
         skip("forms that load over a subgroup, which the adapter has not got");
     }
     let ways = if subgroups { vec![Loads::Each, Loads::Spread] } else { vec![Loads::Each] };
-    let pairs = |tiles: [Tile; 6]| tiles.into_iter().flat_map(|tile| ways.iter().map(move |&loads| (tile, loads))).filter(|(t, l)| t.allows(*l));
+    let pairs = |tiles: &'static [Tile]| tiles.iter().copied().flat_map(|tile| ways.iter().map(move |&loads| (tile, loads))).filter(|(t, l)| t.allows(*l));
     let staged = [(Tile::T8x8, 16), (Tile::T8x8, 8), (Tile::T4x4, 16), (Tile::T4x4, 8)].map(|(tile, side)| Variant {
         tile,
         loads: Loads::Staged(side),
         width: side * side,
     });
     let tiled = || {
-        pairs(Tile::MATMUL)
+        pairs(&Tile::MATMUL)
             // Other loads and tall tiles need no second width: shaders take long to compile.
             .flat_map(|(tile, loads)| WIDTHS.map(|width| Variant { tile, loads, width }))
             .filter(|v| v.width == WIDTHS[0] || (v.loads == Loads::Each && v.tile.rows() <= 16))
@@ -96,22 +117,22 @@ fn variants(forms: Forms) -> Vec<(String, Capabilities)> {
         Forms::Plain => vec![(String::new(), base)],
         Forms::Widths => WIDTHS.map(|width| named(Variant { width, ..base.matmul })).into(),
         Forms::Matmul => tiled().chain(staged).map(named).collect(),
-        Forms::Step => Tile::SLICED
+        Forms::Step(r) => Tile::SLICED
             .into_iter()
             .flat_map(|tile| [(64, 8), (32, 16), (96, 4)].map(|(width, across)| Variant { tile, loads: Loads::Sliced(across), width }))
-            .filter(|v| 16 * v.width * v.tile.rows() <= base.workgroup_bytes)
+            .filter(|v| 16 * v.width * v.tile.rows() * r.columns <= base.workgroup_bytes)
             .map(named)
             .collect(),
-        Forms::Held(columns, lanes) => Tile::SLICED
+        Forms::Held(r) => Tile::SLICED
             .into_iter()
             .flat_map(|tile| [(64, 0), (128, 1), (256, 3)].map(|(width, blocks)| ScanForm { tile, loads: Loads::Held(blocks), width }))
             .map(|form| Capabilities { scans: Some([[form; 2]; 4]), ..base })
-            .map(|c| (format!(" {}", c.scan_variant(columns, lanes)), c))
-            .filter(|(_, c)| matches!(c.scan_variant(columns, lanes).loads, Loads::Held(_)))
+            .map(|c| (format!(" {}", r.variant(&c)), c))
+            .filter(|(_, c)| matches!(r.variant(c).loads, Loads::Held(_)))
             .collect(),
-        Forms::Scan(columns) => pairs(Tile::SCAN)
+        Forms::Scan(r) => pairs(if r.columns > 1 { &Tile::SLICED } else { &Tile::SCAN })
             .map(|(tile, loads)| (format!(" {tile} {loads}"), Capabilities { scan: tile, scan_loads: loads, ..base }))
-            .filter(|(_, c)| c.scan_variant(columns, 1).tile == c.scan)
+            .filter(|(_, c)| Recurrence { lanes: 1, ..r }.variant(c).tile == c.scan)
             .collect(),
     };
     assert!(!found.is_empty(), "{} holds no variant of {forms:?}", gpu().info);
@@ -146,10 +167,12 @@ fn run(what: &str, case: &Case, executor: &mut dyn Executor, values: &Values, lo
 
 /// Kernels whose grid is folded into two dimensions beyond 65,535 workgroups, here folded at any size: so small cases show that they
 /// work in such a grid and leave the surplus workgroups idle.
-static FOLDED: [Kernel; 12] = [
+static FOLDED: [Kernel; 14] = [
     folded(&carry_state::KERNEL, |a, v| fold((carry_state::KERNEL.grid)(a, v))),
     folded(&gather::KERNEL, |a, v| fold((gather::KERNEL.grid)(a, v))),
     folded(&gather_backward::KERNEL, |a, v| fold((gather_backward::KERNEL.grid)(a, v))),
+    folded(&forward::KERNELS[1][3], |a, v| fold((forward::KERNELS[1][3].grid)(a, v))),
+    folded(&forward::KERNELS[2][3], |a, v| fold((forward::KERNELS[2][3].grid)(a, v))),
     folded(&loss::KERNEL, |a, v| fold((loss::KERNEL.grid)(a, v))),
     folded(&matmul::KERNEL, |a, v| fold((matmul::KERNEL.grid)(a, v))),
     folded(&matmul::STAGED, |a, v| fold((matmul::STAGED.grid)(a, v))),

@@ -1,256 +1,307 @@
-//! h_t = phi(pre_t + keep_t h_{t-1} W_hh + b_h) over the steps of a segment, in one dispatch and in one per step.
+//! The cell's step from x_t W_xh + b and keep_t h_{t-1} W_hh over the steps of a segment, in one dispatch and in one per step; and the activations of
+//! all steps again, from these products.
 
 use super::case::{Case, Matrix};
 use super::run::{Forms, check};
+use super::scan::{HELD_SIZES, SIZES, STEP_SIZES, Scan, Step, Weights, cases, ones, padded, resets, step, want, whole};
 use crate::compare::Want;
-use retrograd::arena::{Slot, View};
+use retrograd::arena::View;
 use retrograd::cpu;
 use retrograd::kernel::{Capabilities, Loads, Tile, Values, Var, Variant, Word};
-use retrograd::kernels::Activation;
-use retrograd::kernels::scan::forward::{Operands, record, record_as};
+use retrograd::kernels::scan::forward::{Operands, record, record_as, record_gates};
+use retrograd::model::{Activation, Cell};
 use retrograd::recording::Recording;
 
-/// One scan of the table.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scan {
-    pub(super) lanes: u32,
-    pub(super) hidden: u32,
-    pub(super) steps: u32,
-    pub(super) activation: Activation,
-    /// Forward: whether there is a bias. Backward: whether a carry flows in.
-    pub(super) extra: bool,
-    /// Whether some lanes are broken, and repaired by a reset.
-    pub(super) broken: bool,
+fn in_one_dispatch(cell: Cell) {
+    cases(cell, &SIZES, &|s| forward(s, Forms::Scan(s.sizes(s.gates(), 1)), &|r, caps, operands| record(r, "h", caps, operands)));
 }
 
-/// Sizes of scans: all 1; odd ones; one lane past the largest tile; whole tiles.
-pub(super) const SIZES: [[u32; 3]; 4] = [[1, 1, 1], [3, 37, 7], [17, 37, 2], [16, 64, 3]];
-/// Sizes for the kernels with one dispatch per step, where columns may exceed a workgroup's.
-pub(super) const STEP_SIZES: [[u32; 3]; 4] = [[1, 1, 1], [3, 37, 7], [17, 131, 2], [16, 64, 3]];
+fn with_held_weights(cell: Cell) {
+    cases(cell, &HELD_SIZES, &|s| forward(s, Forms::Held(s.sizes(s.gates(), 1)), &|r, caps, operands| record(r, "h", caps, operands)));
+}
 
-/// Sizes for the kernels that hold weights: slices of one block, of unequal numbers of blocks, and fewer lanes than a tile.
-pub(super) const HELD_SIZES: [[u32; 3]; 4] = [[1, 1, 1], [3, 37, 7], [17, 131, 2], [16, 64, 3]];
-
-/// Every activation, with and without the extra, over the given sizes, and broken lanes.
-pub(super) fn cases(sizes: &[[u32; 3]], run: &dyn Fn(Scan)) {
-    for (i, &[lanes, hidden, steps]) in sizes.iter().enumerate() {
-        for activation in [Activation::Tanh, Activation::Relu, Activation::Identity] {
-            for extra in [false, true] {
-                // All combinations at the odd sizes, a few at the others.
-                if i == 1 || extra == (activation != Activation::Relu) {
-                    run(Scan { lanes, hidden, steps, activation, extra, broken: false });
-                }
-            }
-            if i == 1 {
-                run(Scan { lanes, hidden, steps, activation, extra: true, broken: true });
-            }
-        }
-    }
+fn step_by_step(cell: Cell) {
+    cases(cell, &STEP_SIZES, &|s| forward(s, Forms::Step(s.sizes(s.gates(), 1)), &|r, caps, operands| record_as(r, "h", caps.matmul, operands)));
 }
 
 #[test]
-pub(super) fn scan_forward() {
-    cases(&SIZES, &|scan| {
-        forward(scan, Forms::Scan(scan.hidden.next_multiple_of(4)), &|r, caps, operands| record(r, "h", caps, operands));
-    });
+pub(super) fn scan_forward_rnn() {
+    in_one_dispatch(Cell::Rnn);
 }
 
 #[test]
-pub(super) fn scan_forward_held() {
-    cases(&HELD_SIZES, &|scan| {
-        forward(scan, Forms::Held(scan.hidden.next_multiple_of(4), scan.lanes), &|r, caps, operands| record(r, "h", caps, operands));
-    });
+pub(super) fn scan_forward_gru() {
+    in_one_dispatch(Cell::Gru);
 }
 
 #[test]
-pub(super) fn step_forward() {
-    cases(&STEP_SIZES, &|scan| {
-        forward(scan, Forms::Step, &|r, caps, operands| record_as(r, "h", caps.matmul, operands));
-    });
+pub(super) fn scan_forward_lstm() {
+    in_one_dispatch(Cell::Lstm);
+}
+
+#[test]
+pub(super) fn scan_forward_held_rnn() {
+    with_held_weights(Cell::Rnn);
+}
+
+#[test]
+pub(super) fn scan_forward_held_gru() {
+    with_held_weights(Cell::Gru);
+}
+
+#[test]
+pub(super) fn scan_forward_held_lstm() {
+    with_held_weights(Cell::Lstm);
+}
+
+#[test]
+pub(super) fn step_forward_rnn() {
+    step_by_step(Cell::Rnn);
+}
+
+#[test]
+pub(super) fn step_forward_gru() {
+    step_by_step(Cell::Gru);
+}
+
+#[test]
+pub(super) fn step_forward_lstm() {
+    step_by_step(Cell::Lstm);
 }
 
 /// Inputs of a scan.
 struct Inputs {
-    pre: Matrix,
-    w: Matrix,
-    bias: Option<Matrix>,
+    /// x_t W_xh by block, replaced by the activations.
+    gates: Vec<Matrix>,
+    weights: Weights,
     keep: Matrix,
-    state: Matrix,
-    out: Matrix,
+    /// h, and c, that flow in and out.
+    state: Vec<Matrix>,
+    out: Vec<Matrix>,
     h: Matrix,
+    c: Option<Matrix>,
 }
 
 impl Inputs {
-    fn new(case: &mut Case, s: Scan) -> Self {
-        let (n, ld) = (s.lanes, s.hidden.next_multiple_of(4));
+    /// The first `given` blocks of the rows of gates are random; the others hold garbage.
+    fn new(case: &mut Case, s: Scan, given: u32) -> Self {
+        let (n, ld, blocks, states) = (s.lanes, s.ld(), s.blocks(), s.states());
         let room = (s.steps + 2) * n;
-        let slot = case.slot("pre", 4 + room * ld);
-        let pre = case.matrix_at(slot, 4, [s.steps * n, s.hidden, ld]);
-        let (w, slot) = weights(case, s.hidden);
-        let bias = s.extra.then(|| case.matrix_at(slot, 20 + ld * ld, [1, s.hidden, ld]));
-        let keep = edges(case, "keep", room);
-        let slot = case.slot("states", 16 + 3 * n * ld);
-        let state = case.matrix_at(slot, 8, [n, s.hidden, ld]);
-        let out = case.blank_at(slot, 8 + 2 * n * ld, [n, s.hidden, ld]);
-        let slot = case.slot("h", 12 + (room + n) * ld);
-        let h = case.blank_at(slot, 12, [(s.steps + 1) * n, s.hidden, ld]);
-        Inputs { pre, w, bias, keep, state, out, h }
+        let slot = case.slot("gates", 4 + room * blocks * ld);
+        let gates = s.parts(case, slot, 4, s.steps * n, [blocks, given]);
+        let weights = Weights::new(case, s);
+        let keep = ones(case, "keep", room);
+        let slot = case.slot("states", 16 + 3 * n * states * ld);
+        let state = s.parts(case, slot, 8, n, [states; 2]);
+        let out = s.parts(case, slot, 8 + 2 * n * states * ld, n, [states, 0]);
+        let mut past = |name: &str| {
+            let slot = case.slot(name, 12 + (room + n) * ld);
+            case.blank_at(slot, 12, [(s.steps + 1) * n, s.hidden, ld])
+        };
+        Inputs { gates, weights, keep, state, out, h: past("h"), c: (states == 2).then(|| past("c")) }
     }
 
     fn operands(&self, s: Scan) -> Operands {
         let rows = Word::scaled(Var::Steps, s.lanes);
-        let state = s.lanes * self.state.ld;
+        let state = s.lanes * self.state[0].ld;
         Operands {
-            pre: self.pre.view().with_rows(rows),
-            w: self.w.view(),
-            bias: self.bias.as_ref().map(Matrix::view),
+            cell: s.cell,
+            gates: whole(&self.gates, rows),
+            w: whole(&self.weights.w, s.hidden.into()),
+            bias: self.weights.bias_view(),
             keep: self.keep.view().with_rows(rows),
-            states: self.state.slot,
+            states: self.state[0].slot,
             state_in: Word::scaled(Var::From, state).plus(8),
             state_out: Word::scaled(Var::From, state).plus(8 + 2 * state),
             h: View { rows, ..self.h.view() },
+            c: self.c.as_ref().map(|c| View { rows, ..c.view() }),
             lanes: s.lanes,
             activation: s.activation,
         }
     }
 }
 
-/// W_hh `[H, H]` at element 8 of a slot with space for a bias after it; like those of every parameter, its rows are padded in number too.
-pub(super) fn weights(case: &mut Case, hidden: u32) -> (Matrix, Slot) {
-    let ld = hidden.next_multiple_of(4);
-    let slot = case.slot("w", 8 + ld * ld + 12 + ld + 7);
-    for i in 0..ld * ld {
-        case.put(slot, 8 + i, 0.0);
-    }
-    let mut w = case.matrix_at(slot, 8, [hidden, hidden, ld]);
-    case.scale(&mut w, 1.7 / (hidden as f32).sqrt());
-    (w, slot)
-}
-
-/// One value per row, initially 1, at an odd offset in a slot of its own.
-pub(super) fn edges(case: &mut Case, name: &str, rows: u32) -> Matrix {
-    let slot = case.slot(name, rows + 6);
-    let mut m = case.blank_at(slot, 3, [rows, 1, 1]);
-    (0..rows).for_each(|r| case.set(&mut m, r, 0, 1.0));
-    m
-}
-
 fn forward(s: Scan, forms: Forms, record: &dyn Fn(&mut Recording, &Capabilities, Operands)) {
     let mut case = Case::new(u64::from(s.lanes * 100 + s.hidden + s.steps));
-    let mut i = Inputs::new(&mut case, s);
+    let mut i = Inputs::new(&mut case, s, s.gates());
     resets(&mut case, &mut i.keep, s);
     if s.broken {
         break_lanes(&mut case, &mut i);
     }
-    let h = oracle(s, &i);
-    let want = |r: u32, c: u32| {
-        let x = h[(r * s.hidden + c) as usize];
-        if x.is_nan() { Want::Nan } else { Want::Near(x) }
-    };
-    case.expect_each(&i.h, want);
-    case.expect_each(&i.out, |b, c| want(s.steps * s.lanes + b, c));
-    for b in 0..s.lanes {
-        for c in 0..s.hidden {
-            let x = i.state.at(b, c);
-            case.want(i.h.slot, i.h.index(b, c), if x.is_nan() { Want::Nan } else { Want::Bits((x as f32).to_bits()) });
-        }
-    }
-    if s.broken {
-        // NaN times a zero of the padding is NaN.
-        let row = 4 * s.lanes + 1;
-        (s.hidden..i.h.ld).for_each(|c| case.want(i.h.slot, i.h.index(row, c), Want::Free));
-    }
+    expect(&mut case, s, &i);
     let values = Values::default().with(Var::Steps, s.steps);
     check(&format!("{s:?}"), &case, forms, &values, &|r, caps| record(r, caps, i.operands(s)));
 }
 
-/// Zeros of `keep` at the first step, in the middle and at the last, different in each lane.
-pub(super) fn resets(case: &mut Case, keep: &mut Matrix, s: Scan) {
-    for t in 0..s.steps {
-        for b in (0..s.lanes).filter(|b| (t + 2 * b) % 5 == 4) {
-            case.set(keep, t * s.lanes + b, 0, 0.0);
-        }
-    }
-}
-
-/// Lane 0 starts from a NaN state but is reset. Lane 1 gets a NaN at step 2, is NaN at step 3, and is reset at step 4.
+/// Lane 0 starts from a state that is NaN or infinite but is reset. Lane 1 gets a NaN at step 2, is NaN at step 3, and is reset at step 4.
 fn break_lanes(case: &mut Case, i: &mut Inputs) {
-    let lanes = i.state.rows;
-    for c in 0..i.state.cols {
-        case.set(&mut i.state, 0, c, f32::NAN);
+    let lanes = i.state[0].rows;
+    for (part, x) in i.state.iter_mut().zip([f32::NAN, f32::INFINITY]) {
+        (0..part.cols).for_each(|c| case.set(part, 0, c, x));
     }
     case.set(&mut i.keep, 0, 0, 0.0);
-    case.set(&mut i.pre, 2 * lanes + 1, 5, f32::NAN);
+    case.set(&mut i.gates[0], 2 * lanes + 1, 5, f32::NAN);
     for (t, keep) in (1..6).zip([1.0, 0.0, 1.0, 0.0, 1.0]) {
         case.set(&mut i.keep, t * lanes + 1, 0, keep);
     }
 }
 
-/// h of blocks 0 to S, `[(S+1)*B, H]`.
-fn oracle(s: Scan, i: &Inputs) -> Vec<f64> {
-    let (n, hidden) = (s.lanes, s.hidden);
-    let mut h: Vec<f64> = (0..n * hidden).map(|k| i.state.at(k / hidden, k % hidden)).collect();
-    for t in 0..s.steps {
-        for b in 0..n {
-            let row = t * n + b;
-            for c in 0..hidden {
-                let mut a = i.pre.at(row, c) + i.bias.as_ref().map_or(0.0, |bias| bias.at(0, c));
-                if i.keep.at(row, 0) != 0.0 {
-                    a += (0..hidden).map(|j| h[(row * hidden + j) as usize] * i.w.at(j, c)).sum::<f64>();
-                }
-                h.push(phi(s.activation, a));
+/// Expects h, c, the outgoing state, and the activations of a cell that keeps them.
+fn expect(case: &mut Case, s: Scan, i: &Inputs) {
+    let (n, ld) = (s.lanes, s.ld());
+    let steps = oracle(s, i);
+    let pasts = || std::iter::once(&i.h).chain(&i.c);
+    for (r, j) in (0..s.steps * n).flat_map(|r| (0..ld).map(move |j| (r, j))) {
+        let Step { gates, h, c } = steps[(r * ld + j) as usize];
+        for (m, x) in i.gates.iter().zip(gates) {
+            case.want(m.slot, m.index(r, j), if s.cell == Cell::Rnn { Want::Free } else { want(m, j, x) });
+        }
+        for ((m, out), x) in pasts().zip(&i.out).zip([h, c]) {
+            case.want(m.slot, m.index(n + r, j), want(m, j, x));
+            if r / n + 1 == s.steps {
+                case.want(out.slot, out.index(r % n, j), want(out, j, x));
             }
         }
     }
-    h
-}
-
-fn phi(activation: Activation, a: f64) -> f64 {
-    match activation {
-        Activation::Tanh => a.tanh(),
-        Activation::Relu if a < 0.0 => 0.0,
-        Activation::Relu | Activation::Identity => a,
+    // The incoming state is copied.
+    for (m, from) in pasts().zip(&i.state) {
+        for (b, j) in (0..n).flat_map(|b| (0..ld).map(move |j| (b, j))) {
+            let x = padded(from, b, j);
+            let bits = if j < s.hidden { Want::Bits((x as f32).to_bits()) } else { Want::Zero };
+            case.want(m.slot, m.index(b, j), if x.is_nan() { Want::Nan } else { bits });
+        }
     }
 }
 
-/// tanh far from 0 is 1, and never NaN.
+/// Every step of every unit, padding included, `[S*B, H]`.
+fn oracle(s: Scan, i: &Inputs) -> Vec<Step> {
+    let (n, ld) = (s.lanes, s.ld());
+    let mut steps: Vec<Step> = Vec::new();
+    for row in 0..s.steps * n {
+        let kept = i.keep.at(row, 0) != 0.0;
+        // keep_t h_{t-1} and keep_t c_{t-1}.
+        let before = |part: usize, j: u32| match row.checked_sub(n) {
+            _ if !kept => 0.0,
+            Some(last) => [steps[(last * ld + j) as usize].h, steps[(last * ld + j) as usize].c][part],
+            None => i.state.get(part).map_or(0.0, |m| padded(m, row, j)),
+        };
+        let sum = |b: u32, j: u32| {
+            let x = if b < s.gates() { padded(&i.gates[b as usize], row, j) } else { 0.0 };
+            let product = |w: &Matrix| (0..s.hidden).map(|k| before(0, k) * padded(w, k, j)).sum::<f64>();
+            let of_h = b.checked_sub(s.first()).map_or(0.0, |g| product(&i.weights.w[g as usize]));
+            x + of_h + i.weights.bias(b, j)
+        };
+        let sums = |j: u32| std::array::from_fn(|b| if (b as u32) < s.blocks() { sum(b as u32, j) } else { 0.0 });
+        let new: Vec<Step> = (0..ld).map(|j| step(s, sums(j), before(0, j), before(1, j))).collect();
+        steps.extend(new);
+    }
+    steps
+}
+
+/// tanh and the logistic function far from 0 are 1 or 0, and never NaN.
 #[test]
-fn tanh_saturates() {
-    let s = Scan { lanes: 1, hidden: 37, steps: 2, activation: Activation::Tanh, extra: false, broken: false };
-    let mut case = Case::new(3);
-    let mut i = Inputs::new(&mut case, s);
-    for (c, x) in (0..).zip([8.0, 9.0, 9.2, 20.0, 90.0, 1e4, 1e30, 3e38]) {
-        case.set(&mut i.pre, 0, c, x);
-        case.set(&mut i.pre, 1, c + 8, -x);
+fn far_from_0_units_saturate() {
+    for cell in Cell::ALL {
+        let s = Scan { cell, lanes: 1, hidden: 37, steps: 2, activation: Activation::Tanh, extra: false, probe: false, broken: false };
+        let mut case = Case::new(3);
+        let mut i = Inputs::new(&mut case, s, s.gates());
+        for (b, block) in (0..).zip(&mut i.gates[..s.gates() as usize]) {
+            for (c, x) in (5 * b..).zip([8.0, 9.0, 9.2, 20.0, 90.0, 1e4, 1e30, 3e38]) {
+                case.set(block, 0, c, x);
+                case.set(block, 1, c + 8, -x);
+            }
+        }
+        expect(&mut case, s, &i);
+        let values = Values::default().with(Var::Steps, 2);
+        let what = format!("large numbers, {cell}");
+        check(&what, &case, Forms::Scan(s.sizes(s.gates(), 1)), &values, &|r, caps| record(r, "h", caps, i.operands(s)));
+        check(&what, &case, Forms::Step(s.sizes(s.gates(), 1)), &values, &|r, caps| record_as(r, "h", caps.matmul, i.operands(s)));
     }
-    let h = oracle(s, &i);
-    case.expect(&i.h, |r, c| h[(r * 37 + c) as usize]);
-    case.expect(&i.out, |_, c| h[(2 * 37 + c) as usize]);
-    let values = Values::default().with(Var::Steps, 2);
-    check("large numbers", &case, Forms::Scan(40), &values, &|r, caps| record(r, "h", caps, i.operands(s)));
-    check("large numbers", &case, Forms::Step, &values, &|r, caps| record_as(r, "h", caps.matmul, i.operands(s)));
+}
+
+#[test]
+pub(super) fn gates_rnn() {
+    cases(Cell::Rnn, &SIZES, &gates_again);
+}
+
+#[test]
+pub(super) fn gates_gru() {
+    cases(Cell::Gru, &SIZES, &gates_again);
+}
+
+#[test]
+pub(super) fn gates_lstm() {
+    cases(Cell::Lstm, &SIZES, &gates_again);
+}
+
+/// All activations from x_t W_xh + hp_t W_hh, given h of all steps and the first c: broken lanes are broken in what is given. A cell that keeps no gates
+/// has nothing to compute.
+fn gates_again(s: Scan) {
+    let mut case = Case::new(u64::from(s.lanes * 100 + s.hidden + s.steps));
+    let mut i = Inputs::new(&mut case, s, s.blocks());
+    resets(&mut case, &mut i.keep, s);
+    i.h = case.matrix_at(i.h.slot, i.h.offset, [i.h.rows, s.hidden, i.h.ld]);
+    if s.broken {
+        break_lanes(&mut case, &mut i);
+        (0..s.hidden).for_each(|j| case.set(&mut i.h, 0, j, f32::NAN));
+    }
+    if let Some(c) = &i.c {
+        // Block 0 of c is given.
+        let mut first = case.matrix_at(c.slot, c.offset, [s.lanes, s.hidden, c.ld]);
+        (0..if s.broken { s.hidden } else { 0 }).for_each(|j| case.set(&mut first, 0, j, [f32::NAN, f32::INFINITY][j as usize % 2]));
+        i.state[1] = first;
+    }
+    let mut c_before: Vec<f64> = (0..s.lanes * s.ld()).map(|at| i.state.get(1).map_or(0.0, |m| padded(m, at / s.ld(), at % s.ld()))).collect();
+    for (row, j) in (0..s.steps * s.lanes).flat_map(|r| (0..s.ld()).map(move |j| (r, j))) {
+        let at = (row % s.lanes * s.ld() + j) as usize;
+        let kept = i.keep.at(row, 0) != 0.0;
+        let sums = std::array::from_fn(|b| i.gates.get(b).map_or(0.0, |m| padded(m, row, j) + i.weights.bias(b as u32, j)));
+        // h is not computed again.
+        let Step { gates, c, .. } = step(s, sums, 0.0, if kept { c_before[at] } else { 0.0 });
+        c_before[at] = c;
+        for (m, x) in i.gates.iter().zip(gates) {
+            let unchanged = Want::Bits((padded(m, row, j) as f32).to_bits());
+            case.want(m.slot, m.index(row, j), if s.cell == Cell::Rnn && !padded(m, row, j).is_nan() { unchanged } else { want(m, j, x) });
+        }
+        if let Some(m) = &i.c {
+            case.want(m.slot, m.index(s.lanes + row, j), want(m, j, c));
+        }
+    }
+    let values = Values::default().with(Var::Steps, s.steps);
+    check(&format!("gates of {s:?}"), &case, Forms::Plain, &values, &|r, caps| record_gates(r, "gates", caps.matmul, i.operands(s)));
 }
 
 /// A scan takes the largest tile that fits its adapter, up to the chosen one, and one dispatch per step if none fits.
 #[test]
 fn a_scan_takes_the_tile_that_fits() {
     let caps = Capabilities { workgroup_bytes: 16384, workgroup_invocations: 256, ..cpu::capabilities() };
-    let tile = |hidden, caps: Capabilities| Some(caps.scan_variant(hidden, 16)).filter(|v| !matches!(v.loads, Loads::Sliced(_))).map(|v| v.tile);
+    let in_one = |v: Variant| Some(v).filter(|v| !matches!(v.loads, Loads::Sliced(_))).map(|v| v.tile);
+    let tile = |hidden, caps: Capabilities| in_one(caps.scan_variant(hidden, 16, 1, 1));
     assert_eq!(
         [128, 256, 260, 512, 516, 1024].map(|h| tile(h, caps)),
         [Some(Tile::T16x16), Some(Tile::T16x16), Some(Tile::T8x8), Some(Tile::T8x8), Some(Tile::T4x16), Some(Tile::T4x16)]
     );
     assert_eq!(tile(1028, caps), None);
-    assert_eq!(caps.scan_variant(40, 16), Variant { tile: Tile::T16x16, loads: Loads::Each, width: 3 });
+    assert_eq!(caps.scan_variant(40, 16, 1, 1), Variant { tile: Tile::T16x16, loads: Loads::Each, width: 3 });
     assert_eq!(tile(40, Capabilities { scan: Tile::T8x8, ..caps }), Some(Tile::T8x8));
     assert_eq!(tile(40, Capabilities { workgroup_invocations: 2, ..caps }), None);
+    // The tiles of a cell with several gates are as many times as wide.
+    let gated = |hidden| in_one(caps.scan_variant(hidden, 16, 4, 1));
+    assert_eq!([256, 260, 512, 516, 1024].map(gated), [Some(Tile::T16x4), Some(Tile::T8x4), Some(Tile::T8x4), Some(Tile::T4x4), Some(Tile::T4x4)]);
+    assert_eq!(gated(1028), None);
 
-    let s = Scan { lanes: 3, hidden: 37, steps: 7, activation: Activation::Tanh, extra: true, broken: false };
-    let i = Inputs::new(&mut Case::new(1), s);
-    let kernel = |workgroup_bytes| {
-        let mut recording = Recording::new("scan");
-        record(&mut recording, "h", &Capabilities { workgroup_bytes, ..caps }, i.operands(s));
-        (recording.dispatches[0].kernel.name, recording.dispatch_count(7))
-    };
-    assert_eq!([kernel(160), kernel(159)], [("scan_forward", 1), ("step_forward", 8)]);
+    for (cell, names) in Cell::ALL.into_iter().zip([
+        ["scan_forward_rnn", "step_forward_rnn"],
+        ["scan_forward_gru", "step_forward_gru"],
+        ["scan_forward_lstm", "step_forward_lstm"],
+    ]) {
+        let s = Scan { cell, lanes: 3, hidden: 37, steps: 7, activation: Activation::Tanh, extra: true, probe: false, broken: false };
+        let i = Inputs::new(&mut Case::new(1), s, s.gates());
+        let kernel = |workgroup_bytes| {
+            let mut recording = Recording::new("scan");
+            record(&mut recording, "h", &Capabilities { workgroup_bytes, ..caps }, i.operands(s));
+            (recording.dispatches[0].kernel.name, recording.dispatch_count(7))
+        };
+        assert_eq!([kernel(160), kernel(159)], [(names[0], 1), (names[1], 8)]);
+    }
 }
