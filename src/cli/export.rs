@@ -5,7 +5,7 @@ use super::tell;
 use super::{print_json, say};
 use crate::data::{Codec, Kind, Vocabulary};
 use crate::error::{Error, Result};
-use crate::model::Activation;
+use crate::model::{Activation, Cell};
 use crate::store::Model;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 /// Flags of `export`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The safetensors file has the names and shapes of a PyTorch module with rnn = nn.RNN and head = nn.Linear, and the vocabulary and the
-architecture among its metadata. PyTorch has two biases per layer where one would do: the model's is the first, the second is zero.
-The ONNX file takes tokens [time, batch] and the state [layers, batch, H], and gives logits [time, batch, V] and the next state.
+The safetensors file has the names and shapes of a PyTorch module with rnn = nn.RNN, nn.GRU or nn.LSTM and head = nn.Linear, and the
+vocabulary and the architecture among its metadata. PyTorch has two biases per layer where one would do: the model's is the first, the
+second is zero; but nn.GRU's new gate has both. The ONNX file takes tokens [time, batch] and the state [layers, batch, H], and gives
+logits [time, batch, V] and the next state; that of an LSTM also takes and gives the cell_state.
 
 Examples:
   retrograd export runs/book book.safetensors          for PyTorch; prints the Python that loads it
@@ -99,14 +100,16 @@ fn symbols_snippet(model: &Model, metadata: &str) -> (&'static str, String) {
 fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
     let c = &model.config;
     let activation = match c.activation {
-        Activation::Tanh => "tanh",
-        Activation::Relu => "relu",
+        _ if c.cell != Cell::Rnn => "",
+        Activation::Tanh => ", nonlinearity=\"tanh\"",
+        Activation::Relu => ", nonlinearity=\"relu\"",
         Activation::Identity => {
             return Err(Error::Usage("nn.RNN has no identity activation, so PyTorch can't load this model; export it with --onnx".to_string()));
         }
     };
     let (d, v, h, layers, bias, file) = (c.input.width(), c.outputs(), c.hidden, c.layers, if c.bias { "True" } else { "False" }, quoted(path));
-    let symbols = c.input.symbols();
+    let (symbols, class) = (c.input.symbols(), c.cell.spec().torch);
+    let state = if c.cell.spec().states == 1 { format!("[layers, batch, {h}]") } else { format!("(h, c) [layers, batch, {h}] each") };
     let (embed, x) = match c.embedding() {
         0 => (String::new(), format!("torch.nn.functional.one_hot(tokens, {symbols}).float()")),
         e => (format!("\n        self.embed = torch.nn.Embedding({symbols}, {e})"), "self.embed(tokens)".to_string()),
@@ -131,10 +134,10 @@ from safetensors.torch import load_file
 class Model(torch.nn.Module):
     def __init__(self):
         super().__init__(){embed}
-        self.rnn = torch.nn.RNN({d}, {h}, num_layers={layers}, nonlinearity=\"{activation}\", bias={bias})
+        self.rnn = torch.nn.{class}({d}, {h}, num_layers={layers}{activation}, bias={bias})
         self.head = torch.nn.Linear({h}, {v}, bias={bias})
 
-    def forward(self, {tokens}, state=None):  # [time, batch{last}], [layers, batch, {h}] -> [time, batch, {v}], the next state
+    def forward(self, {tokens}, state=None):  # [time, batch{last}], {state} -> [time, batch, {v}], the next state
         x = {x}
         y, state = self.rnn(x, state)
         return self.head(y), state
@@ -150,15 +153,20 @@ with safe_open({file}, \"pt\") as f:
 fn onnx_snippet(model: &Model, path: &Path) -> String {
     let (c, file) = (&model.config, quoted(path));
     let (json, known) = symbols_snippet(model, "session.get_modelmeta().custom_metadata_map");
+    // For a cell with c, the code beside that for h.
+    let [zero, output, next, input] = match c.cell.spec().states {
+        1 => ["", "", "", ""],
+        _ => ["\ncell_state = state", ", cell_state", ", \"next_cell_state\"", ", \"cell_state\": cell_state"],
+    };
     format!(
         "\
 import {json}, numpy, onnxruntime
 
 session = onnxruntime.InferenceSession({file})
 {known}
-state = numpy.zeros(({layers}, 1, {h}), numpy.float32)  # [layers, batch, {h}]
+state = numpy.zeros(({layers}, 1, {h}), numpy.float32)  # [layers, batch, {h}]{zero}
 tokens = numpy.zeros((5, 1), numpy.int64)  # [time, batch], indices 0 to {last}
-logits, state = session.run([\"logits\", \"next_state\"], {{\"tokens\": tokens, \"state\": state}})  # [time, batch, {v}]",
+logits, state{output} = session.run([\"logits\", \"next_state\"{next}], {{\"tokens\": tokens, \"state\": state{input}}})  # [time, batch, {v}]",
         layers = c.layers,
         h = c.hidden,
         v = c.outputs(),

@@ -3,7 +3,7 @@
 use super::{print_json, tell};
 use crate::data::{Codec, whole};
 use crate::error::{Error, Result};
-use crate::model::Activation;
+use crate::model::{Activation, Cell};
 use crate::phrase::{argument, counted};
 use crate::run::Folder;
 use crate::store::{Foreign, ImportOptions};
@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 /// Flags of `import`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-The file holds the state_dict of a PyTorch module that has rnn = nn.RNN(V, H, layers) over one-hot symbols and head = nn.Linear(H, V), as
-safetensors.torch.save_file writes it: any number of layers up to 8, tanh or relu, with biases or without. The two biases of a layer are
-added. Symbols may have any order. RUN is a new folder with model.safetensors, which train --from, eval, sample and export take.
+The file holds the state_dict of a PyTorch module that has rnn = nn.RNN(V, H, layers), nn.GRU or nn.LSTM, over one-hot symbols, and
+head = nn.Linear(H, V), as safetensors.torch.save_file writes it: any number of layers up to 8, tanh or relu, with biases or without; no
+projections, one direction. Which of the three it is follows from the shapes. The two biases of a layer are added, but for nn.GRU's new
+gate. Symbols may have any order. RUN is a new folder with model.safetensors, which train --from, eval, sample and export take.
 
 Examples:
   retrograd import torch.safetensors runs/torch --vocabulary symbols.json   symbols.json: [\"\\n\", \" \", \"a\", ...], by index
@@ -32,7 +33,7 @@ pub(super) struct Args {
     /// The model's symbols are all 256 bytes
     #[arg(long, conflicts_with = "vocabulary")]
     bytes: bool,
-    /// Activation of the layers: tanh or relu [default: as in the file, or tanh]
+    /// Activation of an nn.RNN: tanh or relu [default: as in the file, or tanh]
     #[arg(long, value_name = "PHI")]
     activation: Option<Activation>,
     /// No messages except warnings and errors
@@ -55,10 +56,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     model.save(&folder.file("model.safetensors"))?;
     folder.keep();
     let c = &model.config;
+    let activation = (c.cell == Cell::Rnn).then_some(c.activation);
     if args.json {
         print_json(&json!({
             "run_dir": name.to_string(), "parameters": c.parameters(), "symbols": c.input.symbols(), "hidden": c.hidden, "layers": c.layers,
-            "activation": c.activation, "bias": c.bias, "notes": notes,
+            "cell": c.cell, "activation": activation, "bias": c.bias, "notes": notes,
         }))?;
     }
     if !args.quiet {
@@ -72,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "{name}: {what}, {} of {} {} units, {} parameters; go on with `retrograd train {more} --from {}`",
             counted(c.layers, "layer", "layers"),
             c.hidden,
-            format!("{:?}", c.activation).to_lowercase(),
+            activation.map_or(c.cell.name(), Activation::name),
             c.parameters(),
             argument(&args.run)
         ));

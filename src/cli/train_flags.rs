@@ -147,7 +147,7 @@ impl Args {
         let before = config.clone();
         config.take_architecture(&model);
         let stated: Vec<String> =
-            stated.into_iter().filter(|s| ["hidden", "layers", "activation", "no-bias", "bytes", "embed"].contains(&s.as_str())).collect();
+            stated.into_iter().filter(|s| ["hidden", "layers", "cell", "activation", "no-bias", "bytes", "embed"].contains(&s.as_str())).collect();
         if let Some([key, here, there]) = before.differences(&config, &stated).first() {
             return Err(Error::Usage(format!("{key} {here} contradicts the model of --from {}, whose {key} is {there}; leave it out", path.display())));
         }

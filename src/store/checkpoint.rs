@@ -6,14 +6,16 @@ use crate::device::ExecutionConfig;
 use crate::engine::Memory;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::Config;
+use crate::model::{Cell, Config};
 use crate::plan::Plan;
 use crate::trainer::Counters;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Newest format that this program reads.
-const FORMAT: u32 = 2;
+/// Newest format that this program reads: that of models with gates, which older programs refuse.
+const FORMAT: u32 = 3;
+/// The format of models of the plain cell, and the oldest that this program reads.
+const PLAIN_FORMAT: u32 = 2;
 
 /// State of a run beyond the training state.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -108,7 +110,8 @@ impl Checkpoint {
     fn to_container(&self) -> Result<Container> {
         let (config, mut container) = (&self.config, Container::default());
         let header = toml::to_string(self).map_err(|e| Error::Input(format!("cannot write a checkpoint: {e}")))?;
-        container.metadata.insert("checkpoint".to_string(), format!("format = {FORMAT}\n{header}"));
+        let format = if config.cell == Cell::Rnn { PLAIN_FORMAT } else { FORMAT };
+        container.metadata.insert("checkpoint".to_string(), format!("format = {format}\n{header}"));
         for tensor in config.tensors() {
             let shape = [tensor.rows, tensor.cols];
             container.put(format!("param.{}", tensor.name), &shape, tensor.extract(&self.parameters));
@@ -133,9 +136,9 @@ impl Checkpoint {
         if format > i64::from(FORMAT) {
             return Err(Error::Input(format!("it was written by a newer program (format {format}; this one reads up to {FORMAT}); update retrograd")));
         }
-        if table.contains_key("format") && format < i64::from(FORMAT) {
+        if table.contains_key("format") && format < i64::from(PLAIN_FORMAT) {
             return Err(Error::Input(format!(
-                "it was written by an older program (format {format}; this one goes on from {FORMAT}); begin a run with its model.safetensors by `from`"
+                "it was written by an older program (format {format}; this one goes on from {PLAIN_FORMAT}); begin a run with its model.safetensors by `from`"
             )));
         }
         let mut checkpoint: Checkpoint = toml::from_str(text).map_err(wrong)?;
@@ -192,8 +195,9 @@ mod tests {
     use crate::feed::Cursor;
     use crate::model::{Activation, Init};
 
-    fn checkpoint() -> Checkpoint {
-        let config = Config { hidden: 7, layers: 2, activation: Activation::Tanh, bias: true, ..Config::symbols(5) };
+    fn checkpoint(cell: Cell) -> Checkpoint {
+        let config = Config { hidden: 7, layers: 2, cell, activation: Activation::Tanh, bias: true, ..Config::symbols(5) };
+        let state = config.dims(3).state() as usize;
         let flat = |seed| Init::Uniform.parameters(&config, seed);
         let progress = Progress { seconds: 0.1 + 0.2, best_loss: Some(1.0 / 3.0), val_loss: Some(2f64.sqrt()), last_loss: Some(0.1), ..Progress::default() };
         Checkpoint {
@@ -211,21 +215,25 @@ mod tests {
             memory: Memory {
                 moments: [flat(2), Vec::new()],
                 counts: [6, 1],
-                state: vec![vec![0.5; 24], vec![-0.25; 24]],
-                ring: vec![vec![1.0; 48], vec![2.0; 48]],
+                state: vec![vec![0.5; state], vec![-0.25; state]],
+                ring: vec![vec![1.0; 2 * state], vec![2.0; 2 * state]],
             },
         }
     }
 
     #[test]
     fn what_is_written_is_read() {
-        let s = checkpoint();
-        assert_eq!(Checkpoint::from_container(Container::from_bytes(&s.to_container().unwrap().to_bytes(), &NAMES).unwrap()).unwrap(), s);
+        for (cell, format, state) in [(Cell::Rnn, 2, 24), (Cell::Gru, 3, 24), (Cell::Lstm, 3, 48)] {
+            let s = checkpoint(cell);
+            let c = s.to_container().unwrap();
+            assert!(c.metadata["checkpoint"].starts_with(&format!("format = {format}\n")) && c.tensors["state.1"].0 == [state], "{cell}");
+            assert_eq!(Checkpoint::from_container(Container::from_bytes(&c.to_bytes(), &NAMES).unwrap()).unwrap(), s);
+        }
     }
 
     #[test]
     fn floats_are_read_back_exactly() {
-        let mut checkpoint = checkpoint();
+        let mut checkpoint = checkpoint(Cell::Rnn);
         let mut bits = 0x1234_5678_9abc_def1u64;
         for _ in 0..10_000 {
             bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -238,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_model_is_no_checkpoint_and_a_newer_one_is_named() {
-        let mut c = checkpoint().to_container().unwrap();
+        let mut c = checkpoint(Cell::Rnn).to_container().unwrap();
         c.metadata.insert("checkpoint".into(), "format = 9".into());
         assert!(Checkpoint::from_container(c).unwrap_err().to_string().contains("newer program (format 9"));
         let e = Checkpoint::from_container(Container::default()).unwrap_err().to_string();

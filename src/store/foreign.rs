@@ -1,5 +1,5 @@
-//! Models of other programs: safetensors files with the names and shapes of a PyTorch module that has `rnn = nn.RNN(V, H, layers)` and
-//! `head = nn.Linear(H, V)`.
+//! Models of other programs: safetensors files with the names and shapes of a PyTorch module that has `rnn = nn.RNN(V, H, layers)`, `nn.GRU` or
+//! `nn.LSTM`, and `head = nn.Linear(H, V)`.
 
 use super::container::{CHECKSUM, Container, in_file};
 use super::{Model, model};
@@ -7,7 +7,7 @@ use crate::data::{Kind, Vocabulary};
 use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::Activation;
+use crate::model::{Activation, Cell, Config};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,12 +36,13 @@ pub struct ImportOptions {
     pub vocabulary: Option<Vec<String>>,
     /// Whether the symbols are all 256 bytes.
     pub bytes: bool,
-    /// Activation function; none to take that of the file's metadata, or tanh.
+    /// Activation function of an `nn.RNN`; none to take that of the file's metadata, or tanh.
     pub activation: Option<Activation>,
 }
 
-/// Sizes inferred from the tensors: V, H, layers, and whether layers and head have biases.
+/// What is inferred from the tensors: the cell, V, H, layers, and whether layers and head have biases.
 struct Sizes {
+    cell: Cell,
     vocab: Option<usize>,
     hidden: Option<usize>,
     layers: usize,
@@ -86,7 +87,7 @@ impl Foreign {
         if self.is_own(own.as_ref()) {
             return self.own(unsaid).map(|model| (model, Vec::new()));
         }
-        let sizes = self.sizes();
+        let sizes = self.sizes(own.as_ref())?;
         self.check(&sizes)?;
         let (Some(vocab), Some(hidden)) = (sizes.vocab, sizes.hidden) else { return Err(Error::Input("it has no tensors".to_string())) };
         if let Some(own) = own.as_ref().filter(|o| o.hidden as usize != hidden || o.layers as usize != sizes.layers) {
@@ -99,15 +100,14 @@ impl Foreign {
             return Err(Error::Input(format!("it has {} layers, expected 1 to {}", sizes.layers, Dims::MAX_LAYERS)));
         }
         let mut notes = Vec::new();
-        let activation = unsaid.activation.or(own.as_ref().map(|o| o.activation)).unwrap_or_else(|| {
-            notes.push("the file does not say which activation its model has: tanh is taken, as nn.RNN does; `activation` relu for the other".to_string());
-            Activation::Tanh
-        });
+        let activation = self.activation(sizes.cell, unsaid, own.as_ref(), &mut notes)?;
         let kind = if unsaid.bytes { Kind::Bytes } else { own.as_ref().map_or(Kind::Characters, |o| o.symbols) };
         let symbols = self.symbols(unsaid, kind, vocab)?;
         let order = checked_order(&symbols, vocab)?;
         let bias = sizes.bias != [false; 2];
-        let architecture = model::architecture(kind, hidden as u32, sizes.layers as u32, activation, bias);
+        let (cell, layers) = (sizes.cell, sizes.layers as u32);
+        let config = Config { hidden: hidden as u32, layers, cell, activation, bias, ..Config::symbols(vocab as u32) };
+        let architecture = model::architecture(&config, kind);
         let sorted: Vec<&String> = order.iter().map(|&i| &symbols[i]).collect();
         let mut container = Container {
             metadata: BTreeMap::from([("config".into(), architecture), ("vocabulary".into(), serde_json::json!(sorted).to_string())]),
@@ -165,24 +165,71 @@ impl Foreign {
         }
     }
 
-    fn sizes(&self) -> Sizes {
+    /// The activation function; `notes` says if it is a guess.
+    fn activation(&self, cell: Cell, unsaid: &ImportOptions, own: Option<&model::Architecture>, notes: &mut Vec<String>) -> Result<Activation> {
+        match (cell, unsaid.activation, own) {
+            (Cell::Rnn, Some(activation), _) => Ok(activation),
+            (Cell::Rnn, None, Some(own)) => Ok(own.activation()),
+            (Cell::Rnn, None, None) => {
+                notes.push("the file does not say which activation its model has: tanh is taken, as nn.RNN does; `activation` relu for the other".to_string());
+                Ok(Activation::Tanh)
+            }
+            (cell, Some(_), _) => Err(Error::Usage(format!("`activation` is for nn.RNN, and its tensors are those of nn.{}; leave it out", cell.spec().torch))),
+            (_, None, _) => Ok(Activation::default()),
+        }
+    }
+
+    /// The cell whose gates the first layer has. The metadata, if any, must say the same.
+    fn cell(&self, hidden: Option<usize>, own: Option<&model::Architecture>) -> Result<Cell> {
+        let named = |sought: &dyn Fn(&str) -> bool| self.tensors.keys().find(|name| name.starts_with("rnn.") && sought(name));
+        if let Some(name) = named(&|n| n.ends_with("_reverse")) {
+            return Err(Error::Input(format!("{name} is of a second direction, which models here do not have; train one with bidirectional=False")));
+        }
+        if let Some(name) = named(&|n| n.starts_with("rnn.weight_hr_l")) {
+            return Err(Error::Input(format!("{name} is of a projection of the state, which models here do not have; train one without proj_size")));
+        }
+        let said = own.map_or(Cell::Rnn, |o| o.cell);
+        let Some((found, &[rows, columns])) = self.tensors.get("rnn.weight_hh_l0").and_then(|t| Some((t, t.shape.first_chunk::<2>()?))) else {
+            return Ok(said);
+        };
+        let found = format!("rnn.weight_hh_l0 is {:?} {:?}", found.dtype, found.shape);
+        let fits = |h: usize| Cell::ALL.into_iter().find(|c| h > 0 && rows.is_multiple_of(h) && rows / h == c.spec().gates as usize);
+        match hidden.and_then(fits).or(fits(columns)) {
+            Some(cell) if own.is_some() && cell != said => Err(Error::Input(format!(
+                "{found}, as in nn.{}, and its metadata `config` says {said}; leave `config` out, or put it right",
+                cell.spec().torch
+            ))),
+            Some(cell) => Ok(cell),
+            None => {
+                let expected = Cell::ALL.map(|c| format!("[{}, H] of nn.{}", of_units(c.spec().gates as usize), c.spec().torch)).join(", ");
+                let fewer = rows / 4 > columns && rows.is_multiple_of(4);
+                let projected = if fewer { "; with proj_size there are fewer columns: train a model without it" } else { "" };
+                Err(Error::Input(format!("{found}, which has the gates of no cell: expected {expected}{projected}; or convert it in Python")))
+            }
+        }
+    }
+
+    fn sizes(&self, own: Option<&model::Architecture>) -> Result<Sizes> {
         let shape = |name: &str, dimension: usize| self.tensors.get(name).filter(|t| t.shape.len() == 2).map(|t| t.shape[dimension]);
         let layer = |name: &String| {
             let stems = ["rnn.weight_ih_l", "rnn.weight_hh_l", "rnn.bias_ih_l", "rnn.bias_hh_l"];
             stems.iter().find_map(|stem| name.strip_prefix(stem)?.parse::<usize>().ok()).filter(|k| *k < 1000)
         };
-        Sizes {
+        let hidden = shape("head.weight", 1).or(shape("rnn.weight_hh_l0", 1));
+        let cell = self.cell(hidden, own)?;
+        Ok(Sizes {
+            cell,
             vocab: shape("rnn.weight_ih_l0", 1).or(shape("head.weight", 0)),
-            hidden: shape("head.weight", 1).or(shape("rnn.weight_hh_l0", 1)).or(shape("rnn.weight_ih_l0", 0)),
+            hidden: hidden.or(shape("rnn.weight_ih_l0", 0).map(|rows| rows / cell.spec().gates as usize)),
             layers: self.tensors.keys().filter_map(layer).max().map_or(1, |k| k + 1),
             bias: [self.tensors.keys().any(|n| n.starts_with("rnn.bias_")), self.tensors.contains_key("head.bias")],
-        }
+        })
     }
 
     /// Checks the tensors. The error lists every one that does not fit, in one line.
     fn check(&self, sizes: &Sizes) -> Result<()> {
         let expected = expected(sizes);
-        let size = |d: &Dimension| d.0.map_or(d.1.to_string(), |n| n.to_string());
+        let size = |d: &Dimension| d.0.map_or(d.1.clone(), |n| n.to_string());
         let mut faults = Vec::new();
         for (name, shape) in &expected {
             let wanted = format!("F32 [{}]", shape.iter().map(size).collect::<Vec<_>>().join(", "));
@@ -201,16 +248,12 @@ impl Foreign {
         if faults.is_empty() {
             return Ok(());
         }
-        let gates = match (self.tensors.get("rnn.weight_hh_l0").map(|t| &t.shape[..]), sizes.hidden) {
-            (Some([rows, _]), Some(h)) if *rows == 4 * h => "; it looks like an LSTM, which can't be imported",
-            (Some([rows, _]), Some(h)) if *rows == 3 * h => "; it looks like a GRU, which can't be imported",
-            _ => "",
-        };
         let more = faults.len().saturating_sub(LISTED);
         faults.truncate(LISTED);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         Err(Error::Input(format!(
-            "its tensors are not those of rnn = nn.RNN(V, H, layers) and head = nn.Linear(H, V): {}{more}{gates}; rename or convert them in Python",
+            "its tensors are not those of rnn = nn.{}(V, H, layers) and head = nn.Linear(H, V): {}{more}; rename or convert them in Python",
+            sizes.cell.spec().torch,
             faults.join("; ")
         )))
     }
@@ -233,33 +276,41 @@ impl Foreign {
     }
 }
 
-/// A size, and the letter shown if it is unknown.
-type Dimension = (Option<usize>, &'static str);
+/// A size, and what is shown if it is unknown.
+type Dimension = (Option<usize>, String);
+
+/// The size of `gates` times H.
+fn of_units(gates: usize) -> String {
+    if gates == 1 { "H".to_string() } else { format!("{gates} H") }
+}
 
 /// The tensors of a model: names and shapes.
 fn expected(sizes: &Sizes) -> Vec<(String, Vec<Dimension>)> {
-    let (v, h) = ((sizes.vocab, "V"), (sizes.hidden, "H"));
+    let gates = sizes.cell.spec().gates as usize;
+    let v = || (sizes.vocab, "V".to_string());
+    let of = |gates: usize| (sizes.hidden.map(|h| h.saturating_mul(gates)), of_units(gates));
     let mut list = Vec::new();
     for k in 0..sizes.layers {
-        list.push((format!("rnn.weight_ih_l{k}"), vec![h, if k == 0 { v } else { h }]));
-        list.push((format!("rnn.weight_hh_l{k}"), vec![h, h]));
+        list.push((format!("rnn.weight_ih_l{k}"), vec![of(gates), if k == 0 { v() } else { of(1) }]));
+        list.push((format!("rnn.weight_hh_l{k}"), vec![of(gates), of(1)]));
         if sizes.bias[0] {
-            list.push((format!("rnn.bias_ih_l{k}"), vec![h]));
-            list.push((format!("rnn.bias_hh_l{k}"), vec![h]));
+            list.push((format!("rnn.bias_ih_l{k}"), vec![of(gates)]));
+            list.push((format!("rnn.bias_hh_l{k}"), vec![of(gates)]));
         }
     }
-    list.push(("head.weight".to_string(), vec![v, h]));
+    list.push(("head.weight".to_string(), vec![v(), of(1)]));
     if sizes.bias[1] {
-        list.push(("head.bias".to_string(), vec![v]));
+        list.push(("head.bias".to_string(), vec![v()]));
     }
     list
 }
 
 /// Names and sizes of the missing biases, where only the layers or only the head have some.
 fn zero_biases(sizes: &Sizes, vocab: usize, hidden: usize) -> Vec<(String, usize)> {
+    let rows = sizes.cell.spec().gates as usize * hidden;
     match sizes.bias {
         [true, false] => vec![("head.bias".to_string(), vocab)],
-        [false, true] => (0..sizes.layers).flat_map(|k| [format!("rnn.bias_ih_l{k}"), format!("rnn.bias_hh_l{k}")]).map(|n| (n, hidden)).collect(),
+        [false, true] => (0..sizes.layers).flat_map(|k| [format!("rnn.bias_ih_l{k}"), format!("rnn.bias_hh_l{k}")]).map(|n| (n, rows)).collect(),
         _ => Vec::new(),
     }
 }
@@ -293,7 +344,7 @@ fn checked_order(symbols: &[String], vocab: usize) -> Result<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Config, Init};
+    use crate::model::Init;
 
     fn model(layers: u32, bias: bool, activation: Activation) -> Model {
         let config = Config { hidden: 5, layers, activation, bias, ..Config::symbols(4) };
@@ -304,6 +355,12 @@ mod tests {
             split_seed: None,
             parameters: Init::Uniform.parameters(&config, 3),
         }
+    }
+
+    fn of_cell(cell: Cell, bias: bool) -> Model {
+        let m = model(2, bias, Activation::Tanh);
+        let config = Config { cell, ..m.config };
+        Model { config, parameters: Init::Uniform.parameters(&config, 3), ..m }
     }
 
     fn foreign(container: &Container) -> Foreign {
@@ -384,12 +441,65 @@ mod tests {
                 shape(f, "rnn.weight_hh_l0", &[20, 5]);
                 shape(f, "rnn.weight_ih_l0", &[20, 4]);
             },
-            &["LSTM"],
+            &["nn.LSTM(V, H, layers)", "rnn.weight_hh_l1 is F32 [5, 5], expected F32 [20, 5]", "rnn.bias_hh_l0 is F32 [5], expected F32 [20]"],
         );
         check(&|f| f.tensors.get_mut("rnn.weight_hh_l0").unwrap().numbers[3] = f32::NAN, &["not finite"]);
         check(&|f| drop(f.metadata.insert("config".into(), r#"{"format":9,"architecture":"rnn"}"#.into())), &["newer program"]);
         let config = r#"{"format":1,"architecture":"rnn","symbols":"characters","hidden":6,"layers":2,"activation":"relu","bias":true}"#;
         check(&|f| drop(f.metadata.insert("config".into(), config.into())), &["2 layers of 6 units", "2 of 5"]);
+    }
+
+    #[test]
+    fn gates_say_which_cell_it_is() {
+        for (cell, bias) in [(Cell::Gru, true), (Cell::Lstm, false), (Cell::Lstm, true)] {
+            let m = of_cell(cell, bias);
+            let mut c = m.to_container();
+            let unsaid = ImportOptions { vocabulary: letters("abcd"), ..ImportOptions::default() };
+            let own = foreign(&c).model(&ImportOptions::default()).unwrap();
+            assert!(own.0 == m && own.1.is_empty(), "{:?}", own.1);
+            c.metadata.clear();
+            let (read, notes) = foreign(&c).model(&unsaid).unwrap();
+            assert!(read == m && notes.is_empty(), "{notes:?}");
+            let e = foreign(&c).model(&ImportOptions { activation: Some(Activation::Tanh), ..unsaid }).map(|m| m.1).unwrap_err().to_string();
+            assert!(e.starts_with(&format!("`activation` is for nn.RNN, and its tensors are those of nn.{}", cell.spec().torch)), "{e}");
+        }
+    }
+
+    #[test]
+    fn what_is_more_than_a_cell_is_refused() {
+        let refused = |cell: Cell, change: &dyn Fn(&mut Foreign)| {
+            let mut f = foreign(&of_cell(cell, true).to_container());
+            change(&mut f);
+            f.model(&ImportOptions { vocabulary: letters("abcd"), ..ImportOptions::default() }).map(|m| m.1).unwrap_err().to_string()
+        };
+        let more = |f: &mut Foreign, name: &str, shape: &[usize]| {
+            f.metadata.clear();
+            f.tensors.insert(name.into(), Found { dtype: Dtype::F32, shape: shape.to_vec(), numbers: vec![0.0; shape.iter().product()] });
+        };
+        for (cell, name, shape, expected) in [
+            (
+                Cell::Lstm,
+                "rnn.weight_hr_l0",
+                [3, 5],
+                "rnn.weight_hr_l0 is of a projection of the state, which models here do not have; train one without proj_size",
+            ),
+            (Cell::Gru, "rnn.weight_ih_l0_reverse", [15, 4], "is of a second direction, which models here do not have; train one with bidirectional=False"),
+            (
+                Cell::Gru,
+                "rnn.weight_hh_l0",
+                [25, 5],
+                "[25, 5], which has the gates of no cell: expected [H, H] of nn.RNN, [3 H, H] of nn.GRU, [4 H, H] of nn.LSTM; or",
+            ),
+            (Cell::Lstm, "rnn.weight_hh_l0", [28, 5], "with proj_size there are fewer columns: train a model without it"),
+        ] {
+            let e = refused(cell, &|f| more(f, name, &shape));
+            assert!(e.contains(expected) && !e.contains('\n'), "{e}");
+        }
+        let says = |cell| move |f: &mut Foreign| drop(f.metadata.insert("config".into(), of_cell(cell, true).to_container().metadata["config"].clone()));
+        let e = refused(Cell::Gru, &says(Cell::Lstm));
+        assert_eq!(e, "rnn.weight_hh_l0 is F32 [15, 5], as in nn.GRU, and its metadata `config` says lstm; leave `config` out, or put it right");
+        let e = refused(Cell::Rnn, &says(Cell::Gru));
+        assert!(e.contains("[5, 5], as in nn.RNN, and its metadata `config` says gru"), "{e}");
     }
 
     #[test]

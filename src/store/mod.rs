@@ -8,9 +8,10 @@ mod foreign;
 mod model;
 mod onnx;
 mod protobuf;
+mod torch;
 
 pub use checkpoint::{Checkpoint, Progress};
 pub use container::Container;
 pub use foreign::{Foreign, ImportOptions};
-pub(crate) use model::torch_name;
 pub use model::{Model, TrainedOn};
+pub(crate) use torch::torch_name;

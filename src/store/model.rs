@@ -1,25 +1,26 @@
 //! A model as a file: tensors, vocabulary and architecture, nothing else, so that equal models give equal files.
 //!
-//! Names and shapes are those of the `state_dict` of a PyTorch module with `rnn = nn.RNN(V, H, layers)` and
-//! `head = nn.Linear(H, V)`. Its matrices multiply columns, so its recurrent ones are the transposes of ours. Its two biases per layer
-//! are added; ours is written as the first, with zeros as the second.
+//! Names and shapes are those of PyTorch, see [`super::torch`].
 
 use super::container::{Container, in_file};
+use super::torch;
 use crate::data::{Batch, Codec, Kind, Series, SyntheticTask, Tokenizer, Vocabulary};
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Cell, Config, Init, Tensor};
+use crate::model::{Activation, Cell, Config, Init};
 use crate::plan::Plan;
 use crate::trainer::Trainer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::Path;
 
-/// Newest format of the config that this program reads.
-const FORMAT: u32 = 2;
-/// The format of models that read one-hot characters or bytes and predict the next.
+/// Newest format of the config that this program reads: that of models with gates. Older programs refuse it.
+const FORMAT: u32 = 3;
+/// The format of models of the plain cell.
+const PLAIN_FORMAT: u32 = 2;
+/// The format of those that read one-hot characters or bytes and predict the next.
 const FIRST_FORMAT: u32 = 1;
 
 /// Names of the metadata; PyTorch's tools write `format`.
@@ -71,22 +72,47 @@ pub struct Model {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Architecture {
     format: u32,
-    architecture: String,
+    #[serde(rename = "architecture")]
+    pub(super) cell: Cell,
     /// The kind of symbols; meaningless if numbers are read.
     #[serde(default)]
     pub(super) symbols: Kind,
     pub(super) hidden: u32,
     pub(super) layers: u32,
-    pub(super) activation: Activation,
+    /// None for a cell with gates, whose functions are fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    activation: Option<Activation>,
     bias: bool,
     /// Size of a symbol's embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     embed: Option<u32>,
 }
 
+impl Architecture {
+    /// That of a model; `first` if it reads one-hot characters or bytes and predicts the next.
+    fn of(c: &Config, symbols: Kind, first: bool) -> Self {
+        let plain = c.cell == Cell::Rnn;
+        let format = if plain && first { FIRST_FORMAT } else { PLAIN_FORMAT };
+        Architecture {
+            format: if plain { format } else { FORMAT },
+            cell: c.cell,
+            symbols,
+            hidden: c.hidden,
+            layers: c.layers,
+            activation: plain.then_some(c.activation),
+            bias: c.bias,
+            embed: Some(c.embedding()).filter(|e| *e > 0),
+        }
+    }
+
+    pub(super) fn activation(&self) -> Activation {
+        self.activation.unwrap_or_default()
+    }
+}
+
 /// The metadata `config` of a model that reads one-hot symbols and predicts the next.
-pub(super) fn architecture(symbols: Kind, hidden: u32, layers: u32, activation: Activation, bias: bool) -> String {
-    json!(Architecture { format: FIRST_FORMAT, architecture: "rnn".to_string(), symbols, hidden, layers, activation, bias, embed: None }).to_string()
+pub(super) fn architecture(config: &Config, symbols: Kind) -> String {
+    json!(Architecture::of(config, symbols, true)).to_string()
 }
 
 /// Reads the metadata `config`.
@@ -98,37 +124,13 @@ pub(super) fn parse_architecture(config: &str) -> Result<Architecture> {
         return Err(Error::Input(format!("it was written by a newer program (format {format}; this one reads up to {FORMAT}); update retrograd")));
     }
     let a: Architecture = serde_json::from_str(config).map_err(|e| wrong(&e))?;
-    if a.architecture == "rnn" { Ok(a) } else { Err(wrong(&format!("architecture {:?}, not \"rnn\"", a.architecture))) }
-}
-
-/// A tensor's name in the file, and whether it is stored transposed.
-fn file_name(tensor: &Tensor) -> (String, bool) {
-    let transposed = tensor.name.starts_with("w_xh") || tensor.name.starts_with("w_hh");
-    (torch_name(&tensor.name), transposed)
-}
-
-/// PyTorch's name of a parameter that is named so here; other names unchanged.
-pub(crate) fn torch_name(name: &str) -> String {
-    match (name, name.split_once('.')) {
-        (_, Some(("w_xh", k))) => format!("rnn.weight_ih_l{k}"),
-        (_, Some(("w_hh", k))) => format!("rnn.weight_hh_l{k}"),
-        (_, Some(("b_h", k))) => format!("rnn.bias_ih_l{k}"),
-        ("w_hy", _) => "head.weight".to_string(),
-        ("b_y", _) => "head.bias".to_string(),
-        ("embed", _) => "embed.weight".to_string(),
-        (other, _) => other.to_string(),
+    match (a.cell, a.activation) {
+        (Cell::Rnn, None) => Err(wrong(&"missing field `activation`")),
+        (Cell::Rnn, Some(_)) => Ok(a),
+        (cell, _) if a.format < FORMAT => Err(wrong(&format!("format {} with the architecture \"{cell}\", expected \"rnn\"", a.format))),
+        (cell, Some(activation)) => Err(wrong(&format!("activation \"{activation}\", which the architecture \"{cell}\" does not have"))),
+        (_, None) => Ok(a),
     }
-}
-
-/// Whether a tensor is a vector in the file.
-fn is_bias(tensor: &Tensor) -> bool {
-    tensor.name.starts_with("b_")
-}
-
-/// The transpose of a `[rows, cols]` matrix.
-fn transpose(numbers: &[f32], rows: u32, cols: u32) -> Vec<f32> {
-    let (rows, cols) = (rows as usize, cols as usize);
-    (0..cols).flat_map(|c| (0..rows).map(move |r| numbers[r * cols + c])).collect()
 }
 
 impl Model {
@@ -169,9 +171,6 @@ impl Model {
         let c = &self.config;
         let mut container = Container::default();
         let mut put = |name: &str, text: String| container.metadata.insert(name.to_string(), text);
-        let embed = Some(c.embedding()).filter(|e| *e > 0);
-        let plain = matches!(&self.codec, Codec::Text(v) if v.tokenizer().is_none()) && embed.is_none();
-        let (format, architecture) = (if plain { FIRST_FORMAT } else { FORMAT }, "rnn".to_string());
         match &self.codec {
             Codec::Text(vocabulary) | Codec::Labels { vocabulary, .. } => match vocabulary.tokenizer() {
                 Some(tokenizer) => put("tokenizer", tokenizer.json().to_string()),
@@ -180,8 +179,8 @@ impl Model {
             Codec::Series(series) => put("series", json!(series).to_string()),
         };
         let symbols = self.codec.vocabulary().map_or(Kind::default(), Vocabulary::kind);
-        let a = Architecture { format, architecture, symbols, hidden: c.hidden, layers: c.layers, activation: c.activation, bias: c.bias, embed };
-        put("config", json!(a).to_string());
+        let first = matches!(&self.codec, Codec::Text(v) if v.tokenizer().is_none()) && c.embedding() == 0;
+        put("config", json!(Architecture::of(c, symbols, first)).to_string());
         if self.trained_on != TrainedOn::Stream {
             put("sequences", json!(self.trained_on).to_string());
         }
@@ -191,19 +190,7 @@ impl Model {
         if let Codec::Labels { labels, .. } = &self.codec {
             put("labels", json!(labels).to_string());
         }
-        for tensor in c.tensors() {
-            let numbers = tensor.extract(&self.parameters);
-            match file_name(&tensor) {
-                (name, true) => container.put(name, &[tensor.cols, tensor.rows], transpose(&numbers, tensor.rows, tensor.cols)),
-                (name, false) if !is_bias(&tensor) => container.put(name, &[tensor.rows, tensor.cols], numbers),
-                (name, false) => {
-                    if name.starts_with("rnn.") {
-                        container.put(name.replace("_ih_", "_hh_"), &[tensor.cols], vec![0.0; tensor.cols as usize]);
-                    }
-                    container.put(name, &[tensor.cols], numbers);
-                }
-            }
-        }
+        torch::put(&mut container, c, &self.parameters);
         container
     }
 
@@ -217,28 +204,14 @@ impl Model {
         let codec = parse_codec(&container, a.symbols)?;
         let (trained_on, split_seed) = (parse_sequences(&container)?, parse_split_seed(&container)?);
         let embed = a.embed.unwrap_or(0);
-        let config = Config { input: codec.input(embed), output: codec.output(), hidden: a.hidden, layers: a.layers, cell: Cell::Rnn, activation: a.activation, bias: a.bias };
+        let (hidden, layers, cell, activation, bias) = (a.hidden, a.layers, a.cell, a.activation(), a.bias);
+        let config = Config { input: codec.input(embed), output: codec.output(), hidden, layers, cell, activation, bias };
         config.dims(1).checked().map_err(|e| Error::Input(e.to_string()))?;
         let found: u64 = container.tensors.values().map(|(_, numbers)| numbers.len() as u64).sum();
         if found < config.parameters() {
             return Err(Error::Input(format!("it holds {found} numbers, a model of its architecture has {}", config.parameters())));
         }
-        let mut parameters = vec![0.0; config.elements() as usize];
-        for tensor in config.tensors() {
-            let numbers = match file_name(&tensor) {
-                (name, true) => transpose(&container.take(&name, &[tensor.cols, tensor.rows])?, tensor.cols, tensor.rows),
-                (name, false) if !is_bias(&tensor) => container.take(&name, &[tensor.rows, tensor.cols])?,
-                (name, false) => {
-                    let mut numbers = container.take(&name, &[tensor.cols])?;
-                    if name.starts_with("rnn.") {
-                        let second = container.take(&name.replace("_ih_", "_hh_"), &[tensor.cols])?;
-                        numbers.iter_mut().zip(second).for_each(|(x, y)| *x += y);
-                    }
-                    numbers
-                }
-            };
-            tensor.insert(&mut parameters, &numbers);
-        }
+        let parameters = torch::take(&mut container, &config)?;
         if !parameters.iter().all(|x| x.is_finite()) {
             return Err(Error::Input("it holds numbers that are not finite: its training has diverged".to_string()));
         }
@@ -480,6 +453,36 @@ mod tests {
         assert_eq!(c.metadata["vocabulary"], r#"["\n","\"","a","ñ"]"#);
     }
 
+    /// Files of the plain cell are as they always were; those of gates have a format that older programs refuse, and no activation.
+    #[test]
+    fn the_format_tells_gates_apart() {
+        let config = |m: &Model| m.to_container().metadata["config"].clone();
+        let plain = r#"{"activation":"relu","architecture":"rnn","bias":true,"format":1,"hidden":5,"layers":2,"symbols":"characters"}"#;
+        assert_eq!(config(&model(2, true)), plain);
+        for (cell, bias) in [(Cell::Gru, true), (Cell::Lstm, true), (Cell::Gru, false), (Cell::Lstm, false)] {
+            let config = Config { cell, activation: Activation::Tanh, bias, ..model(2, bias).config };
+            let m = Model { config, parameters: Init::Uniform.parameters(&config, 3), ..model(2, bias) };
+            let (c, rows) = (m.to_container(), 5 * cell.spec().gates as usize);
+            let expected = format!(r#"{{"architecture":"{cell}","bias":{bias},"format":3,"hidden":5,"layers":2,"symbols":"characters"}}"#);
+            assert_eq!(c.metadata["config"], expected);
+            assert_eq!([&c.tensors["rnn.weight_ih_l0"].0, &c.tensors["rnn.weight_hh_l1"].0], [&[rows, 4], &[rows, 5]]);
+            let biases = ["rnn.bias_ih_l1", "rnn.bias_hh_l0"].map(|n| c.tensors.get(n).map(|t| t.0.clone()));
+            assert_eq!(biases, [bias.then(|| vec![rows]), bias.then(|| vec![rows])]);
+            assert_eq!(Model::from_bytes(&m.to_bytes()).unwrap(), m);
+        }
+        for (change, word) in [
+            ([r#""rnn""#, r#""lstm""#], r#"format 1 with the architecture "lstm", expected "rnn""#),
+            ([r#""rnn""#, r#""ltsm""#], "unknown variant `ltsm`, expected one of `rnn`, `gru`, `lstm`"),
+            ([r#""activation":"relu","#, ""], "missing field `activation`"),
+            ([r#""rnn","bias":true,"format":1"#, r#""gru","bias":true,"format":3"#], r#"activation "relu", which the architecture "gru" does not have"#),
+        ] {
+            let mut c = model(2, true).to_container();
+            c.metadata.insert("config".into(), plain.replace(change[0], change[1]));
+            let e = Model::from_container(c).unwrap_err().to_string();
+            assert!(e.contains(word), "{e}");
+        }
+    }
+
     #[test]
     fn foreign_and_newer_files_are_refused() {
         let check = |change: &dyn Fn(&mut Container), word: &str| {
@@ -489,7 +492,7 @@ mod tests {
             assert!(e.contains(word), "{e}");
         };
         check(&|c| c.metadata.clear(), "no `config`");
-        check(&|c| drop(c.metadata.insert("config".into(), r#"{"format":3,"what":1}"#.into())), "newer program (format 3");
+        check(&|c| drop(c.metadata.insert("config".into(), r#"{"format":4,"what":1}"#.into())), "newer program (format 4");
         check(&|c| drop(c.metadata.insert("config".into(), r#"{"a":1}"#.into())), "config");
         check(&|c| drop(c.metadata.insert("vocabulary".into(), r#"["b","a"]"#.into())), "order");
         check(&|c| drop(c.tensors.remove("rnn.weight_hh_l0")), "numbers, a model of its architecture has 74");
