@@ -102,7 +102,15 @@ pub struct Config {
 impl Config {
     /// One layer of 256 tanh units with biases that reads one-hot symbols and predicts the next; a base for struct update syntax.
     pub const fn symbols(vocab: u32) -> Self {
-        Config { input: Input::Symbols(vocab), output: Output::Classes(vocab), hidden: 256, layers: 1, cell: Cell::Rnn, activation: Activation::Tanh, bias: true }
+        Config {
+            input: Input::Symbols(vocab),
+            output: Output::Classes(vocab),
+            hidden: 256,
+            layers: 1,
+            cell: Cell::Rnn,
+            activation: Activation::Tanh,
+            bias: true,
+        }
     }
 
     /// V: number of outputs of the head.

@@ -41,10 +41,7 @@ fn lag_norms_agree_with_the_reference() {
                     let norm = row.iter().map(|x| x * x).sum::<f64>().sqrt();
                     let (t, lane) = (i / lanes, i % lanes);
                     let found = norms.ln[layer][(case.steps as usize - 1 - t) * lanes + lane].exp();
-                    assert!(
-                        (found / norm - 1.0).abs() <= 1e-4,
-                        "{device} {case:?}: layer {layer}, step {t}, lane {lane}: {found:e}, reference {norm:e}"
-                    );
+                    assert!((found / norm - 1.0).abs() <= 1e-4, "{device} {case:?}: layer {layer}, step {t}, lane {lane}: {found:e}, reference {norm:e}");
                 }
             }
         }
