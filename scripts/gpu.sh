@@ -144,7 +144,7 @@ else
         missing "tests of kernels" "no program \`it\` in $bin"
     fi
     if [ -x "$bin/burn-peer" ]; then
-        step burn 60 "burn, wgpu" "$bin/burn-peer" wgpu 256 32 64 1 2
+        step burn 60 "burn, wgpu" "$bin/burn-peer" wgpu rnn 256 32 64 1 2
     else
         missing "burn, wgpu" "no program \`burn-peer\` in $bin"
     fi

@@ -1,6 +1,7 @@
 //! How the CPU kernels use the machine: a fixed split of work over threads, vector instructions by safe dispatch, and the single call into the matmul library.
 
 use crate::platform;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Splits `0..n` into at most `parts` contiguous, near-equal ranges, none empty.
@@ -201,6 +202,54 @@ pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], 
     for from in (0..inner).step_by(INNER) {
         let part = INNER.min(inner - from);
         gemm_product(dst, dst_ld, [rows, cols, part], a.skip_inner(from, false), b.skip_inner(from, true), accumulate || from > 0);
+    }
+}
+
+/// A right operand of many products. If it is large, it is a copy in panels of columns, each with its rows side by side: read in place, its rows lie so far
+/// apart that each brings in a page, and powers of two collide in the caches.
+pub struct Panels<'a> {
+    data: Cow<'a, [f32]>,
+    inner: usize,
+    cols: usize,
+    /// Columns of each panel but the last.
+    width: usize,
+}
+
+/// Columns of a panel: a multiple of the tiles of the library's kernels, 64 columns with AVX-512 and 24 with AVX2.
+const PANEL: usize = 192;
+/// Matrices of fewer values stay where they are: they fit into a cache of 2 MiB.
+const LARGE: usize = 1 << 19;
+
+impl<'a> Panels<'a> {
+    /// Of a matrix `[inner, cols]`.
+    pub fn new(b: &'a [f32], inner: usize, cols: usize, threads: usize) -> Self {
+        if inner * cols < LARGE {
+            return Panels { data: b.into(), inner, cols, width: cols };
+        }
+        let mut data = vec![0.0; inner * cols];
+        let mut rest = &mut data[..];
+        parallel(split(cols.div_ceil(PANEL), threads).into_iter().map(|range| {
+            let own = range.start * PANEL..(range.end * PANEL).min(cols);
+            let mut part = take(&mut rest, own.len() * inner);
+            move || {
+                for from in own.clone().step_by(PANEL) {
+                    let wide = PANEL.min(own.end - from);
+                    for (row, to) in take(&mut part, inner * wide).chunks_exact_mut(wide).enumerate() {
+                        to.copy_from_slice(&b[row * cols + from..][..wide]);
+                    }
+                }
+            }
+        }));
+        Panels { data: data.into(), inner, cols, width: PANEL }
+    }
+
+    /// dst (+)= a b, as [`product`] computes it.
+    pub fn product(&self, dst: &mut [f32], dst_ld: usize, rows: usize, a: Mat<'_>, accumulate: bool) {
+        for from in (0..self.cols).step_by(self.width) {
+            let wide = self.width.min(self.cols - from);
+            let b = Mat::new(&self.data[from * self.inner..][..wide * self.inner], wide);
+            product(&mut dst[from..], dst_ld, [rows, wide, self.inner], a, b, accumulate);
+        }
     }
 }
 

@@ -47,7 +47,8 @@ pub struct Layer {
     pub decay_fit: f64,
     /// Steps in which the fit halves; null if it does not decay.
     pub half_life: Option<f64>,
-    /// Share of (unit, position) pairs with phi' below 0.1, which almost stop the gradient.
+    /// Share of what almost stops the gradient: of (unit, position) pairs, those with phi' below 0.1; for a cell with gates, of (gate activation, position)
+    /// pairs, those whose slope is below a tenth of the steepest.
     pub saturation: f64,
 }
 
@@ -100,9 +101,14 @@ pub fn measure(engine: &mut Engine, ends: &Ends, o: &Options) -> Result<Vec<Laye
         engine.set_state(&zero_state(engine))?;
         let last = |t: u32| f32::from(u8::from(t + 1 == steps));
         engine.advance(0..o.warm_up, |places, range| ends.inputs(which, steps, places, range, last))?;
-        all.push((engine.lag_norms(o.warm_up..steps, |places, range| ends.inputs(which, steps, places, range, last))?, which.to_vec()));
-        // The state at the start of the backward pass, of each lane at its own position in the text.
-        saturation(engine, &mut saturated)?;
+        let norms = engine.lag_norms(o.warm_up..steps, |places, range| ends.inputs(which, steps, places, range, last))?;
+        // Of each lane at its own position in the text.
+        if engine.config.cell.spec().keeps_gates {
+            flat_gates(engine, &norms.gates, &mut saturated);
+        } else {
+            flat_units(engine, &mut saturated)?;
+        }
+        all.push((norms, which.to_vec()));
     }
     let layers = 0..engine.config.layers as usize;
     Ok(layers.map(|layer| summarize(layer, o.lags, &all, saturated[layer])).collect())
@@ -114,13 +120,26 @@ pub fn zero_state(engine: &Engine) -> Vec<Vec<f32>> {
     vec![vec![0.0; size as usize]; engine.config.layers as usize]
 }
 
-/// Counts units with phi' below 0.1, and all units.
-fn saturation(engine: &mut Engine, counts: &mut [(u64, u64)]) -> Result<()> {
+/// Counts gate activations whose slope is small, and all.
+fn flat_gates(engine: &Engine, gates: &[Vec<f32>], counts: &mut [(u64, u64)]) {
+    let (hidden, curves) = (engine.config.hidden as usize, engine.config.cell.spec().curves);
+    let padded = crate::dims::pad4(engine.config.hidden) as usize;
+    for (rows, (saturated, all)) in gates.iter().zip(counts) {
+        for (block, curve) in rows.chunks_exact(padded).zip(curves.iter().cycle()) {
+            let Some(curve) = curve else { continue };
+            *saturated += block[..hidden].iter().filter(|y| curve.is_flat(**y)).count() as u64;
+            *all += hidden as u64;
+        }
+    }
+}
+
+/// Counts units with phi' below 0.1 in the state before the first of the lags, and all units.
+fn flat_units(engine: &mut Engine, counts: &mut [(u64, u64)]) -> Result<()> {
     let hidden = engine.config.hidden as usize;
     let activation = engine.config.activation;
     for (state, (saturated, all)) in engine.state()?.iter().zip(counts) {
         for row in state.chunks_exact(crate::dims::pad4(hidden as u32) as usize) {
-            *saturated += row[..hidden].iter().filter(|h| activation.slope(**h) < 0.1).count() as u64;
+            *saturated += row[..hidden].iter().filter(|h| activation.is_flat(**h)).count() as u64;
             *all += hidden as u64;
         }
     }

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 pub use toml::Value;
 
+/// The word of a setting that stands for leaving it out.
+pub const AUTO: &str = "auto";
+
 /// How a value is given on a command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -43,6 +46,8 @@ pub struct Setting {
     pub optional: bool,
     /// Whether files of runs may lack it, which were begun before it was a setting: its default is meant then.
     pub later: bool,
+    /// Whether the word `auto` stands for leaving it out: its default depends on the data.
+    pub auto: bool,
     /// Settings that can't be given together with it.
     pub excludes: &'static [&'static str],
     /// Settings of a file that are set aside where this one is given by a flag.
@@ -69,6 +74,7 @@ impl Setting {
             free: false,
             optional: T::OPTIONAL,
             later: T::SWITCH,
+            auto: false,
             excludes: &[],
             sets_aside: &[],
             word,
@@ -91,7 +97,20 @@ impl Setting {
     /// # Errors
     /// What is expected.
     pub fn read(&self, word: &str) -> std::result::Result<Value, String> {
+        if self.auto && word == AUTO {
+            return Ok(Value::String(AUTO.to_string()));
+        }
         (self.word)(word).and_then(|word| (self.parse)(&word))
+    }
+
+    /// Whether a value stands for leaving it out.
+    pub(crate) fn is_auto(&self, value: Option<&Value>) -> bool {
+        self.auto && value.and_then(Value::as_str) == Some(AUTO)
+    }
+
+    /// All values, where they are few.
+    pub fn all(&self) -> Vec<&'static str> {
+        self.choices.iter().copied().chain(self.auto.then_some(AUTO)).collect()
     }
 
     /// Its help, on one line.

@@ -4,6 +4,7 @@ use crate::data::Codec;
 use crate::dims::Dims;
 use crate::error::{Error, Result};
 use crate::feed::Feed;
+use crate::model::init;
 use crate::model::{Activation, Cell, Config, Dropout, Init, StashPrecision};
 use crate::optimizer::{Clip, Optimizer, Schedule};
 use crate::plan::{self, Bytes, Workload};
@@ -29,14 +30,16 @@ settings! {
         hidden: u32 = 256, "Model", "H", units {};
         /// Layers, 1 to 8
         layers: u32 = 1, "Model", "N", layers {};
-        /// Cell of the layers: rnn, gru or lstm
-        cell: Cell = Cell::Rnn, "Model", "CELL", any { later: true };
-        /// Activation of the layers [default: tanh; for labels relu]
+        /// Cell of the layers: rnn, gru or lstm [default: auto, which is AUTO_CELLS]
+        cell: Cell = Cell::Rnn, "Model", "CELL", any { later: true, auto: true };
+        /// Activation of the layers of `cell` rnn [default: tanh; for labels relu]
         activation: Activation = Activation::Tanh, "Model", "PHI", any {};
         /// Train without biases
         no_bias: bool = false, "Model", "", any {};
         /// Initial weights: orthogonal, orthogonal:A, xavier, identity:A, normal:SIGMA, or uniform (PyTorch's default) [default: orthogonal; for labels identity:1]
         init: Init = Init::default(), "Model", "INIT", any {};
+        /// Added to the initial bias of the forget gate of `cell` lstm, so that it remembers from the start; 0 as in PyTorch [default: 1]
+        forget_bias: Option<f64> = None, "Model", "F", finite { later: true };
         /// Drop units between layers with this probability while training, as nn.RNN(dropout=P) does; needs 2 layers or more
         dropout: f64 = 0.0, "Model", "P", part { later: true };
         /// Embed each symbol in E learned numbers, in place of one-hot inputs: for large vocabularies
@@ -85,6 +88,10 @@ fn layers(n: &u32) -> std::result::Result<(), String> {
     if (1..=Dims::MAX_LAYERS).contains(n) { Ok(()) } else { Err(format!("expected 1 to {}", Dims::MAX_LAYERS)) }
 }
 
+fn finite(x: &f64) -> std::result::Result<(), String> {
+    if x.is_finite() && x.abs() <= f64::from(f32::MAX) { Ok(()) } else { Err("expected a number".to_string()) }
+}
+
 fn embedding(n: &u32) -> std::result::Result<(), String> {
     if (1..=65_536).contains(n) { Ok(()) } else { Err("expected a whole number from 1 to 65536".to_string()) }
 }
@@ -108,6 +115,13 @@ impl Settings {
         Config { hidden: self.hidden, layers: self.layers, cell: self.cell, ..Config::symbols(1) }.dims(self.batch).checked()?;
         if self.updates.is_some() && self.epochs.is_some() {
             return Err(Error::setting("updates", "`updates` and `epochs` exclude each other; give one of them"));
+        }
+        if self.cell != Cell::Rnn && self.activation != Activation::Tanh {
+            return Err(Error::setting("activation", format!("`activation` is for `cell` rnn, and {} has activations of its own; leave it out", self.cell)));
+        }
+        if self.forget_bias.is_some() && (self.cell.spec().forget.is_none() || self.no_bias) {
+            let why = if self.no_bias { "`no_bias` leaves out all biases".to_string() } else { format!("{} has no forget gate", self.cell) };
+            return Err(Error::setting("forget_bias", format!("`forget_bias` is for `cell` lstm with biases, and {why}; leave one of them out")));
         }
         if self.dropout > 0.0 && self.layers < 2 {
             return Err(Error::setting("dropout", "`dropout` drops units between layers, and there is one layer; give `layers` 2 or more, or leave it out"));
@@ -141,6 +155,13 @@ impl Settings {
         let (input, output) = (codec.input(self.embed.unwrap_or(0)), codec.output());
         let config = Config { input, output, hidden: self.hidden, layers: self.layers, cell: self.cell, activation: self.activation, bias: !self.no_bias };
         config.dims(self.batch).checked().map(|_| config)
+    }
+
+    /// The initial flat parameters of a model.
+    pub fn parameters(&self, config: &Config) -> Vec<f32> {
+        let mut flat = self.init.parameters(config, self.seed);
+        init::remember(config, &mut flat, self.forget_bias.unwrap_or(1.0) as f32);
+        flat
     }
 
     /// What a plan is made for.

@@ -60,7 +60,7 @@ impl Trainer {
     /// If sizes are invalid or the device refuses.
     pub fn new(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
         let config = settings.config(&corpus.codec)?;
-        Self::with_plan(device, corpus, settings, None, &settings.init.parameters(&config, settings.seed))
+        Self::with_plan(device, corpus, settings, None, &settings.parameters(&config))
     }
 
     /// Like [`Trainer::new`], with saved flat parameters, and optionally a saved plan.
@@ -79,7 +79,7 @@ impl Trainer {
     /// As [`Trainer::new`].
     pub async fn new_async(device: &Device, corpus: Corpus, settings: Settings) -> Result<Self> {
         let config = settings.config(&corpus.codec)?;
-        Self::with_plan_async(device, corpus, settings, None, &settings.init.parameters(&config, settings.seed)).await
+        Self::with_plan_async(device, corpus, settings, None, &settings.parameters(&config)).await
     }
 
     /// Like [`Trainer::with_plan`], without blocking.

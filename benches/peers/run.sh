@@ -31,8 +31,8 @@ program() {
     own-cpu) "$own" cpu update "$@" "$time" ;;
     own-gpu) "$own" gpu update "$@" "$time" ;;
     torch) "$python" "$here/torch_peer.py" "$@" "$time" "$threads" ;;
-    burn-flex) "$target/release/burn-peer" flex "$@" "$time" ;;
-    burn-wgpu) "$target/release/burn-peer" wgpu "$@" "$time" ;;
+    burn-flex) "$target/release/burn-peer" flex rnn "$@" "$time" ;;
+    burn-wgpu) "$target/release/burn-peer" wgpu rnn "$@" "$time" ;;
     esac
 }
 

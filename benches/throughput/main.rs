@@ -3,11 +3,12 @@
 //!
 //! Sections, all by default or those named: `kernels` (every dispatch separately: median, minimum, rate, and its share of
 //! the machine's best rate, see `roofline.rs`), `updates` (whole updates, and their parts), and, only if named,
-//! `scaling` (time per step and lane as T, B, H and the layers grow). `cpu` or `gpu` selects one device, `quick` small sizes:
+//! `scaling` (time per step and lane as T, B, H and the layers grow). `cpu` or `gpu` selects one device, `rnn`, `gru` or `lstm` one cell, `quick` small
+//! sizes:
 //!
 //! ```text
 //! cargo bench -- cpu kernels
-//! cargo bench -- cpu update H B T LAYERS SECONDS      one line of JSON, for peers/run.sh
+//! cargo bench -- cpu lstm update H B T LAYERS SECONDS      one line of JSON, for peers/run.sh; rnn by default
 //! ```
 
 mod kernels;
@@ -19,24 +20,27 @@ mod updates;
 
 use retrograd::analysis::gradcheck::{Case, executor, reference, relative_error};
 use retrograd::device::{Device, DeviceSpec};
-use retrograd::model::Activation;
+use retrograd::model::Cell;
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let has = |w: &str| words.iter().any(|x| x == w);
-    const KNOWN: [&str; 8] = ["cpu", "gpu", "quick", "kernels", "updates", "scaling", "update", "scans"];
+    const KNOWN: [&str; 11] = ["cpu", "gpu", "quick", "kernels", "updates", "scaling", "update", "scans", "rnn", "gru", "lstm"];
     if let Some(w) = words.iter().find(|w| !(KNOWN.contains(&w.as_str()) || has("update") && w.parse::<u32>().is_ok())) {
         eprintln!("`{w}` is unknown; expected of {}", KNOWN.join(", "));
         std::process::exit(2);
     }
     let devices = devices(has("cpu"), has("gpu"));
+    let named: Vec<Cell> = Cell::ALL.into_iter().filter(|c| has(c.name())).collect();
+    let cell = named.first().copied().unwrap_or_default();
+    let cells = if named.is_empty() { &Cell::ALL } else { &named[..] };
     if has("update") {
         let numbers: Vec<u32> = words.iter().filter_map(|w| w.parse().ok()).collect();
         let &[hidden, lanes, steps, layers, seconds] = numbers.as_slice() else {
             eprintln!("update needs five numbers: H B T LAYERS SECONDS");
             std::process::exit(2);
         };
-        devices.iter().for_each(|d| updates::one(d, updates::Shape { hidden, lanes, steps, layers }, f64::from(seconds)));
+        devices.iter().for_each(|d| updates::one(d, updates::Shape { hidden, lanes, steps, layers, cell }, f64::from(seconds)));
         return;
     }
     let (quick, some) = (has("quick"), has("kernels") || has("updates") || has("scaling") || has("scans"));
@@ -44,18 +48,18 @@ fn main() {
         println!("\n{device}, {}", timing::machine());
         check(device);
         if has("kernels") || !some {
-            kernels::bench(device, if quick { 64 } else { 256 });
+            kernels::bench(device, cells, if quick { 64 } else { 256 });
         }
         if has("updates") || !some {
-            updates::bench(device, if quick { &[64] } else { &[128, 256, 512] });
-            split::bench(device, if quick { &[64] } else { &[256, 512] });
+            updates::bench(device, cells, if quick { &[64] } else { &[128, 256, 512] });
+            split::bench(device, cells, if quick { &[64] } else { &[256, 512] });
         }
         if has("scans") {
             let (columns, lanes): (&[u32], &[u32]) = if quick { (&[128], &[32]) } else { (&[128, 256, 512, 1024], &[32, 256]) };
-            scans::bench(device, columns, lanes);
+            scans::bench(device, cell, columns, lanes);
         }
         if has("scaling") {
-            updates::scaling(device, quick);
+            updates::scaling(device, cell, quick);
         }
     }
 }
@@ -77,8 +81,8 @@ fn devices(cpu: bool, gpu: bool) -> Vec<Device> {
 
 /// Panics, before anything is timed, unless the gradients of a small odd model are right on this device.
 fn check(device: &Device) {
-    for layers in [1, 2] {
-        let case = Case::odd(Activation::Tanh, layers, true);
+    for (cell, layers) in Cell::ALL.into_iter().flat_map(|cell| [(cell, 1), (cell, 2)]) {
+        let case = Case::of_cell(cell, layers, true);
         let (got, _) = executor(device, &case).expect("the device runs");
         for (g, e) in got.tensors.iter().zip(&reference(&case).tensors) {
             assert!(relative_error(g, e) <= 1e-4, "{device}: wrong gradients");

@@ -5,6 +5,7 @@ use crate::timing::repeat;
 use crate::updates::Shape;
 use retrograd::device::Device;
 use retrograd::kernel::{Capabilities, Loads, SCAN_COLUMNS, ScanForm, Tile};
+use retrograd::model::Cell;
 use retrograd::optimizer::Clip;
 
 /// The forms to time.
@@ -22,7 +23,7 @@ fn forms() -> Vec<ScanForm> {
 }
 
 /// Prints microseconds per step of every form at these sizes.
-pub(crate) fn bench(device: &Device, columns: &[u32], lanes: &[u32]) {
+pub(crate) fn bench(device: &Device, cell: Cell, columns: &[u32], lanes: &[u32]) {
     println!("\n{:>5} {:>5} {:>6} {:>24} {:>6} {:>12} {:>12}", "H", "B", "lanes", "form", "width", "us forward", "us backward");
     for &hidden in columns {
         for &lanes in lanes {
@@ -34,11 +35,11 @@ pub(crate) fn bench(device: &Device, columns: &[u32], lanes: &[u32]) {
                 if matches!(form.loads, Loads::Held(_)) && (hidden > 512 || !(16..=256).contains(&groups)) {
                     continue;
                 }
-                let v = capabilities.scan_variant(hidden, lanes, 1, 1);
+                let v = capabilities.scan_variant(hidden, lanes, cell.spec().gates, 1);
                 // A form that does not fit becomes another one.
                 let fits = v.tile == form.tile && std::mem::discriminant(&v.loads) == std::mem::discriminant(&form.loads);
                 if fits && seen.insert(v) {
-                    let times = steps(device, &capabilities, Shape { lanes, ..Shape::new(hidden) });
+                    let times = steps(device, &capabilities, Shape { lanes, ..Shape::new(cell, hidden) });
                     println!("{hidden:>5} {lanes:>5} {:>6} {:>24} {:>6} {:>12.2} {:>12.2}", v.tile.rows(), v.loads.to_string(), v.width, times[0], times[1]);
                 }
             }

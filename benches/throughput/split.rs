@@ -7,7 +7,7 @@ use crate::updates::Shape;
 use retrograd::arena::Slot;
 use retrograd::device::Device;
 use retrograd::layout::Program;
-use retrograd::model::record;
+use retrograd::model::{Cell, record};
 use retrograd::optimizer::Clip;
 use retrograd::recording::{Dispatch, Recording};
 
@@ -15,23 +15,21 @@ const GROUPS: [&str; 6] = ["forward", "loss", "backward, data", "backward, weigh
 
 /// The group that a dispatch belongs to.
 fn group(dispatch: &Dispatch) -> usize {
-    // The kernels of all cells have one family name.
-    let name = dispatch.kernel.name;
-    let backward = name.starts_with("scan_backward") || name.starts_with("step_backward");
-    match (name, dispatch.label.as_str()) {
+    match (dispatch.kernel.name, dispatch.label.as_str()) {
         ("norm" | "finish" | "optimizer" | "carry_state", _) => 4,
         (_, label) if label.starts_with("d_w") || label.starts_with("d_b") => 3,
         ("loss" | "row_sum", _) => 1,
         ("transpose", _) => 2,
-        _ if backward => 2,
+        (name, _) if name.starts_with("scan_backward") || name.starts_with("step_backward") => 2,
         (_, label) if label.starts_with("d_h") => 2,
         _ => 0,
     }
 }
 
 /// B 32, T 64, two layers.
-pub(crate) fn bench(device: &Device, hidden: &[u32]) {
-    hidden.iter().for_each(|&hidden| shape(device, Shape { layers: 2, ..Shape::new(hidden) }));
+pub(crate) fn bench(device: &Device, cells: &[Cell], hidden: &[u32]) {
+    let all = cells.iter().flat_map(|cell| hidden.iter().map(move |h| (*cell, *h)));
+    all.for_each(|(cell, hidden)| shape(device, Shape { layers: 2, ..Shape::new(cell, hidden) }));
 }
 
 fn shape(device: &Device, shape: Shape) {
@@ -58,8 +56,8 @@ fn shape(device: &Device, shape: Shape) {
     run(GROUPS.len() - 1);
     let times: Vec<Times> = (0..GROUPS.len()).map(|i| repeat(0.7, || run(i))).collect();
     let whole = times[GROUPS.len() - 1].median;
-    let best = Roofline::new(device).product([shape.steps * shape.lanes, shape.hidden, shape.hidden]);
-    println!("\nparts of an update: {shape}; best plain product of [{}, H] and [H, H]: {:.1} GFLOP/s", shape.steps * shape.lanes, best / 1e9);
+    let best = Roofline::new(device).product([shape.steps * shape.lanes, shape.cell.spec().gates * shape.hidden, shape.hidden]);
+    println!("\nparts of an update: {shape}; best plain product of [{}, H] and [H, G H]: {:.1} GFLOP/s", shape.steps * shape.lanes, best / 1e9);
     println!("{:<20} {:>10} {:>10} {:>10} {:>8} {:>9} {:>8}", "part", "dispatches", "median", "min", "share", "GFLOP/s", "of best");
     for ((name, recording), t) in GROUPS.iter().zip(&parts).zip(&times) {
         // Only products count as operations.

@@ -99,6 +99,7 @@ pub fn compare(device: &Device, symbols: &Arc<Symbols>, plan: &Plan, observer: &
         parameters: config.parameters(),
         hidden: config.hidden,
         layers: config.layers,
+        cell: config.cell,
         batch: plan.settings.batch,
         length: plan.length,
         seed: plan.settings.seed,

@@ -1,5 +1,6 @@
 //! The results of a comparison of truncation strategies: the content of `compare.json` and of its report.
 
+use crate::model::Cell;
 use serde::{Deserialize, Serialize};
 
 /// All results.
@@ -15,6 +16,9 @@ pub struct Comparison {
     pub hidden: u32,
     /// Layers.
     pub layers: u32,
+    /// The cell of every layer.
+    #[serde(default)]
+    pub cell: Cell,
     /// B.
     pub batch: u32,
     /// Symbols per sequence.

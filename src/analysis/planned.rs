@@ -3,7 +3,8 @@
 use crate::arena::Purpose;
 use crate::device::Device;
 use crate::error::Result;
-use crate::model::{StashPrecision, record};
+use crate::model::record::{self, GateStorage};
+use crate::model::{Cell, StashPrecision};
 use crate::plan::{Plan, Workload};
 use crate::schedule::Action;
 use crate::truncation::Truncation;
@@ -19,6 +20,9 @@ pub struct Planned {
     pub hidden: u32,
     /// Layers.
     pub layers: u32,
+    /// The cell of every layer.
+    #[serde(default)]
+    pub cell: Cell,
     /// B.
     pub batch: u32,
     /// V.
@@ -33,6 +37,9 @@ pub struct Planned {
     /// Precision in which h is stored for the backward pass.
     #[serde(default)]
     pub stash: StashPrecision,
+    /// What is stored of gates; none for a cell without gates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<GateStorage>,
     /// Steps of the longest window.
     pub window: u32,
     /// Steps per segment.
@@ -74,6 +81,9 @@ pub struct CurvePoint {
     pub activation_bytes: u64,
     /// Steps per segment.
     pub segment_steps: u32,
+    /// What is stored of gates, as in [`Planned::gates`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gates: Option<GateStorage>,
     /// Segments whose h is stored at once.
     pub held_segments: u32,
     /// States that can be stored at once.
@@ -117,6 +127,7 @@ impl Planned {
         let bytes = plan.bytes(&task.config, &task.update, &capabilities);
         let (most_recomputed, recomputed_per_step) = plan.recomputed();
         let c = &task.config;
+        let gates = |p: &Plan| Some(p.extent.gates).filter(|_| c.cell.spec().keeps_gates);
         let point = |p: &Plan| {
             let (most_recomputed, recomputed_per_step) = p.recomputed();
             let bytes = p.bytes(c, &task.update, &capabilities);
@@ -124,6 +135,7 @@ impl Planned {
                 device_bytes: bytes.values().sum(),
                 activation_bytes: bytes[&Purpose::Activations],
                 segment_steps: p.extent.steps,
+                gates: gates(p),
                 held_segments: p.extent.places,
                 stored_states: p.stored(),
                 most_recomputed,
@@ -136,12 +148,14 @@ impl Planned {
             device: device.to_string(),
             hidden: c.hidden,
             layers: c.layers,
+            cell: c.cell,
             batch: task.lanes,
             vocabulary: c.outputs(),
             parameters: c.parameters(),
             truncation: truncation.to_string(),
             budget: task.budget,
             stash: plan.extent.stash,
+            gates: gates(plan),
             window: task.window,
             segment_steps: plan.extent.steps,
             segments: plan.segment_count(),

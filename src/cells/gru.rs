@@ -7,7 +7,7 @@
 //! dL/dh_{t-1} = keep_t xi_t (g_h z + (d_r, d_z, d_q) W_hh^T)
 //! ```
 
-use super::{Backward, Forward, Spec};
+use super::{Backward, Curve, Forward, Spec};
 use crate::host::{self, sigmoid, tanh};
 
 pub(super) static SPEC: Spec = Spec {
@@ -19,6 +19,7 @@ pub(super) static SPEC: Spec = Spec {
     hidden: &[0, 1, 2],
     bias: &[2, 0, 1, 3],
     apart: Some(2),
+    curves: &[Some(Curve::Tanh), Some(Curve::Sigmoid), Some(Curve::Sigmoid), None],
     forget: None,
     torch: "GRU",
     onnx: &[1, 0, 2],

@@ -6,7 +6,7 @@
 //! dL/dc_{t-1} = keep_t xi_t dc f
 //! ```
 
-use super::{Backward, Forward, Spec};
+use super::{Backward, Curve, Forward, Spec};
 use crate::host::{self, sigmoid, tanh};
 
 pub(super) static SPEC: Spec = Spec {
@@ -18,6 +18,7 @@ pub(super) static SPEC: Spec = Spec {
     hidden: &[0, 1, 2, 3],
     bias: &[0, 1, 2, 3],
     apart: None,
+    curves: &[Some(Curve::Sigmoid), Some(Curve::Sigmoid), Some(Curve::Tanh), Some(Curve::Sigmoid)],
     forget: Some(1),
     torch: "LSTM",
     onnx: &[0, 3, 1, 2],

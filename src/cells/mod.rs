@@ -32,6 +32,25 @@ pub enum Cell {
 
 choices!(Cell { Rnn = "rnn", Gru = "gru", Lstm = "lstm" });
 
+/// The curve of a gate's activation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Curve {
+    /// 1 / (1 + exp(-a)): its slope is y (1 - y), at most 1/4.
+    Sigmoid,
+    /// tanh(a): its slope is 1 - y^2, at most 1.
+    Tanh,
+}
+
+impl Curve {
+    /// Whether the slope where the activation is y is below a tenth of the steepest.
+    pub fn is_flat(self, y: f32) -> bool {
+        match self {
+            Curve::Sigmoid => y * (1.0 - y) < 0.025,
+            Curve::Tanh => 1.0 - y * y < 0.1,
+        }
+    }
+}
+
 /// What tells one cell from another, besides its step.
 #[derive(Debug)]
 pub struct Spec {
@@ -51,6 +70,8 @@ pub struct Spec {
     pub bias: &'static [u8],
     /// The gate whose two biases, of x_t W_xh and of hp_t W_hh, are apart; for the others PyTorch's two add up.
     pub apart: Option<u8>,
+    /// By block: the curve of its activation; none where the block is part of a sum. Empty for a cell whose curve is [`Activation`].
+    pub curves: &'static [Option<Curve>],
     /// The gate by which c is kept.
     pub forget: Option<u8>,
     /// PyTorch's class in torch.nn, and ONNX's operator.
@@ -148,9 +169,34 @@ mod tests {
             assert_eq!([sorted(spec.input), sorted(spec.hidden), sorted(spec.onnx)], [gates.clone(), gates.clone(), gates], "{cell}");
             assert_eq!(sorted(spec.bias), (0..spec.blocks() as u8).collect::<Vec<_>>(), "{cell}");
             assert_eq!(&spec.bias[..spec.gates as usize], spec.input, "{cell}");
+            assert_eq!(spec.curves.len(), if spec.keeps_gates { spec.bias.len() } else { 0 }, "{cell}");
             // The second bias of a gate is that of hp_t W_hh.
             let second = |g: &u8| if u32::from(*g) == spec.gates { spec.apart.expect("a gate with two biases") } else { *g };
             assert_eq!(spec.bias[spec.before_hidden() as usize..].iter().map(second).collect::<Vec<_>>(), spec.hidden, "{cell}");
+        }
+    }
+
+    #[test]
+    fn a_curve_is_flat_where_a_small_change_does_little() {
+        let sigma = |a: f64| 1.0 / (1.0 + (-a).exp());
+        let curves: [(Curve, &dyn Fn(f64) -> f64); 2] = [(Curve::Sigmoid, &sigma), (Curve::Tanh, &f64::tanh)];
+        for (curve, f) in curves {
+            let slope = |a: f64| (f(a + 1e-5) - f(a - 1e-5)) / 2e-5;
+            for a in (-60..=60).map(|i| f64::from(i) / 10.0 + 0.003) {
+                assert_eq!(curve.is_flat(f(a) as f32), slope(a) < 0.1 * slope(0.0), "{curve:?} at {a}");
+            }
+        }
+        let phi: [(Activation, f32, bool); 7] = [
+            (Activation::Tanh, 0.94, false),
+            (Activation::Tanh, -0.95, true),
+            (Activation::Relu, 0.0, true),
+            (Activation::Relu, f32::NAN, true),
+            (Activation::Relu, 1e-9, false),
+            (Activation::Identity, 1e9, false),
+            (Activation::Tanh, f32::NAN, false),
+        ];
+        for (activation, h, flat) in phi {
+            assert_eq!(activation.is_flat(h), flat, "{activation} {h}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The plain recurrent layer: `h_t = phi(x_t W_xh + hp_t W_hh + b)`, `delta_t = g_t phi'(a_t)`. phi' is a function of h_t, so nothing else is kept.
 
-use super::{Backward, Forward, Spec};
+use super::{Backward, Curve, Forward, Spec};
 use crate::host;
 use crate::setting::choices;
 
@@ -13,6 +13,7 @@ pub(super) static SPEC: Spec = Spec {
     hidden: &[0],
     bias: &[0],
     apart: None,
+    curves: &[],
     forget: None,
     torch: "RNN",
     onnx: &[0],
@@ -42,12 +43,12 @@ impl Activation {
         [Activation::Tanh, Activation::Relu, Activation::Identity][word as usize]
     }
 
-    /// phi'(a), from h = phi(a).
-    pub fn slope(self, h: f32) -> f32 {
+    /// Whether phi'(a), where h = phi(a), is below a tenth of the steepest.
+    pub fn is_flat(self, h: f32) -> bool {
         match self {
-            Activation::Tanh => 1.0 - h * h,
-            Activation::Relu => f32::from(u8::from(h > 0.0)),
-            Activation::Identity => 1.0,
+            Activation::Tanh => Curve::Tanh.is_flat(h),
+            Activation::Relu => h <= 0.0 || h.is_nan(),
+            Activation::Identity => false,
         }
     }
 }

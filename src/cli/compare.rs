@@ -78,7 +78,7 @@ fn strategies(words: &[String]) -> Result<Vec<Truncation>> {
 /// Settings that strategies are compared under.
 struct Compared;
 
-const COMPARED: [&str; 11] = ["hidden", "layers", "activation", "init", "batch", "optimizer", "lr", "clip_norm", "val_fraction", "seed", "device"];
+const COMPARED: [&str; 13] = ["hidden", "layers", "cell", "forget_bias", "activation", "init", "batch", "optimizer", "lr", "clip_norm", "val_fraction", "seed", "device"];
 
 /// Defaults that differ from those of training.
 const DEFAULTS: [(&str, &str); 3] = [("hidden", "128"), ("lr", "0.004"), ("schedule", "constant")];

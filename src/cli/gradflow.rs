@@ -21,15 +21,17 @@ use std::sync::Arc;
 /// Flags of `gradflow`.
 #[derive(clap::Args)]
 #[command(after_help = "\
-What is measured: the loss L_t of single steps is followed back, and |dL_t/dh_{t-k}| / |dL_t/dh_t| is noted for every lag k. Where it halves every few steps
+What is measured: the loss L_t of single steps is followed back, and |dL_t/dh_{t-k}| / |dL_t/dh_t| is noted for every lag k; for an lstm, h is h and c. Where it halves every few steps
 the gradient vanishes, and a window need not be long; where it grows it explodes. From that follow the window that is long enough (the smallest TAU for which
 regular:TAU misses less than --tolerance of the gradient, as estimated; what it really misses is measured beside it), and why it is so: singular values of
-what one and several steps do to a gradient, the spectrum of W_hh, units that are saturated, and what a small move of the first state does.
+what one and several steps do to a gradient, the spectrum of W_hh (gru, lstm: of what one step does), units or gates that are saturated, and what a small move
+of the first state does.
 
 Examples:
   retrograd gradflow runs/book                      a trained model, on the text that it was trained on
   retrograd gradflow runs/book other.txt --lags 500 on another text, further back
   retrograd gradflow book.txt --init identity:0.9   a fresh model
+  retrograd gradflow book.txt --cell lstm           a fresh LSTM
   retrograd gradflow --sweep                        fresh models of many spectral radii against the theory's |lambda|^k")]
 pub(super) struct Args {
     /// Folder of a run or a model file (.safetensors); without one, a fresh model is measured. A text may be given here instead
@@ -98,7 +100,7 @@ impl List for Fresh {
     const HEADING: Option<&'static str> = Some("Fresh model");
 
     fn has(setting: &Setting) -> bool {
-        ["hidden", "layers", "activation", "init", "no_bias"].contains(&setting.name)
+        ["hidden", "layers", "cell", "activation", "init", "no_bias"].contains(&setting.name)
     }
 
     fn default(setting: &Setting) -> Option<String> {
@@ -187,8 +189,8 @@ impl Args {
     }
 
     fn fresh_config(&self, vocab: u32) -> Result<Config> {
-        let training = self.training()?;
-        Ok(Config { hidden: training.hidden, layers: training.layers, activation: training.activation, bias: !training.no_bias, ..Config::symbols(vocab) })
+        let Settings { hidden, layers, cell, activation, no_bias, .. } = self.training()?;
+        Ok(Config { hidden, layers, cell, activation, bias: !no_bias, ..Config::symbols(vocab) })
     }
 
     fn note(&self, line: &str) {
@@ -252,6 +254,9 @@ fn look(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Valu
 
 fn lab(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Value, String, String)> {
     let training = args.training()?;
+    if training.cell.spec().gates > 1 {
+        return Err(Error::Usage(format!("--sweep is over the spectrum of a plain RNN's W_hh; leave out --cell {}, or --sweep", training.cell)));
+    }
     let grid = Grid {
         radii: args.radii.clone(),
         activations: if args.fresh.has("activation") { vec![training.activation] } else { vec![Activation::Identity, Activation::Tanh, Activation::Relu] },
@@ -326,7 +331,7 @@ fn table(f: &Flow) -> String {
     }
     lines.push(String::new());
     lines.push(format!(
-        "a move of h_0 grows by a factor of {} a step (Lyapunov exponent {}); the gradient of {} steps then differs by {}",
+        "a move of the first state grows by a factor of {} a step (Lyapunov exponent {}); the gradient of {} steps then differs by {}",
         short(f.lyapunov.exp()),
         short(f.lyapunov),
         f.sensitivity.loss.len(),

@@ -138,7 +138,8 @@ fn not_better(run: &Run, accuracy: f64, chance: f64) {
     if accuracy > chance + 2.0 * (chance * (1.0 - chance) / held).sqrt() {
         return;
     }
-    let (config, usual) = (run.config(), RunConfig::defaults(DataKind::Labels));
+    let config = run.config();
+    let usual = RunConfig::defaults_for(DataKind::Labels, config.training.cell);
     let mut changed = Vec::new();
     let mut differs = |flag: &'static str, other: bool| {
         if other {

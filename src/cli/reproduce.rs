@@ -116,6 +116,8 @@ mod tests {
             &["--val-fraction", "0.05"],
             &["--hidden", "12"],
             &["--layers", "3"],
+            &["--cell", "gru"],
+            &["--cell", "lstm", "--forget-bias", "0"],
             &["--activation", "relu"],
             &["--no-bias"],
             &["--init", "normal:0.1"],

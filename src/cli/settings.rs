@@ -95,7 +95,7 @@ fn argument(setting: &'static Setting, help: &str) -> Arg {
     let arg = arg.value_name(setting.value);
     match setting.choices {
         [] => arg.value_parser(|word: &str| setting.read(word).map_err(|e| in_flags(&e))),
-        some => arg.value_parser(PossibleValuesParser::new(some).map(Value::String)),
+        _ => arg.value_parser(PossibleValuesParser::new(setting.all()).map(Value::String)),
     }
 }
 

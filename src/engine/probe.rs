@@ -1,11 +1,11 @@
 //! Measures how the gradient of single losses decays as it flows back in time: |dL_t/ds_{t-k}| for every lag k, layer and lane, where the state s is h, or h
-//! and c together.
+//! and c together; and what one step does to a gradient, its Jacobian.
 //!
 //! A lane has one scored step, its last. Since the backward pass is linear in the gradient, each lane's carry is scaled back to about 1 between short
 //! segments, by a power of two, which is exact and recorded. So norms down to 1e-300 and less are representable.
 
 use super::Engine;
-use crate::arena::Slot;
+use crate::arena::{Slot, View};
 use crate::data::SegmentInputs;
 use crate::device::Device;
 use crate::error::Result;
@@ -18,16 +18,17 @@ use crate::plan::Plan;
 use crate::schedule::Action;
 use std::ops::Range;
 
-/// The probe's first recording, and slots of gradients per layer.
+/// The probe's first recording, and what the host reads; see [`record::probe::ProbeProgram`].
 pub(super) struct Probe {
     first: usize,
     g: Vec<Slot>,
+    gates: Vec<Vec<View>>,
 }
 
 /// Steps between rescalings. Gradients may change by a factor of 1e4 per step before they leave the range of f32.
 pub const STEPS: u32 = 8;
 
-/// Natural logarithms of |dL_t/ds_{t-k}|.
+/// Natural logarithms of |dL_t/ds_{t-k}|, and the gates at the step of the loss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LagNorms {
     /// Number of lags: k runs from 0 to `lags` - 1.
@@ -36,6 +37,8 @@ pub struct LagNorms {
     pub lanes: u32,
     /// Per layer `[lags, B]`; minus infinity for a zero gradient, NaN for a non-finite one.
     pub ln: Vec<Vec<f64>>,
+    /// Per layer `[B, blocks Hp]`: the activations of the gates at the last step; no layers for a cell that keeps none.
+    pub gates: Vec<Vec<f32>>,
 }
 
 impl Engine {
@@ -49,7 +52,7 @@ impl Engine {
         let plan = Plan::with(dims, window, steps.min(window), false).fitted(&device.capabilities(), dims)?;
         let update = update();
         let recorded = record::probe::record(&config, plan.extent, &update, &device.capabilities());
-        Self::with(device, config, plan, Some(&update), recorded.model, Some(Probe { first: recorded.first, g: recorded.g }))
+        Self::with(device, config, plan, Some(&update), recorded.model, Some(Probe { first: recorded.first, g: recorded.g, gates: recorded.gates }))
     }
 
     /// Device memory of [`Engine::with_probe`] in bytes; 0 if it can't be made.
@@ -80,6 +83,9 @@ impl Engine {
             if let Action::Forward { from, to, .. } = action {
                 self.run(record::forward(group), &values.with(Var::From, from).with(Var::To, to))?;
                 self.run(record::pack(group), &values)?;
+                if segment + 1 == segments.len() as u32 {
+                    flow.norms.gates = self.last_gates(group, &values)?;
+                }
             } else {
                 let carried = segment + 1 < segments.len() as u32;
                 self.probe_segment(&mut flow, group, values.with(Var::CarryIn, u32::from(carried)).with_f32(Var::InverseN, 1.0), last - range.end, carried)?;
@@ -105,6 +111,57 @@ impl Engine {
         }
         Ok(())
     }
+
+    /// The rows of gates of the last step that the forward pass left.
+    fn last_gates(&mut self, group: u32, values: &Values) -> Result<Vec<Vec<f32>>> {
+        let (lanes, steps) = (self.plan.extent.lanes, values.get(Var::Steps));
+        let views = &self.probe.as_ref().expect("an engine with a probe").gates[group as usize];
+        let step = |v: &View| download_f32(&mut *self.executor, v.slot, v.offset.eval(values) + (steps - 1) * lanes * v.ld, lanes * v.ld);
+        views.iter().map(step).collect()
+    }
+
+    /// The Jacobian of one step of a layer, `[N H, N H]`: row i has the gradient of value i of the state after the step, h and then c, with respect to the state
+    /// before it. `state` is the state before, `[N Hp]` per layer; `inputs` are those of one step, the same for every lane. The engine's state is lost.
+    ///
+    /// A backward pass over the step turns a unit vector as the incoming carry into a row: one row for each lane.
+    ///
+    /// # Errors
+    /// If the device fails, or sizes differ.
+    ///
+    /// # Panics
+    /// If the engine has no probe.
+    pub fn state_jacobian(&mut self, layer: u32, state: &[Vec<f32>], inputs: &SegmentInputs) -> Result<Vec<f64>> {
+        let dims = self.config.dims(self.plan.extent.lanes);
+        let (lanes, width, hidden) = (dims.lanes as usize, dims.state_width() as usize, dims.hidden as usize);
+        let columns: Vec<usize> = (0..dims.spec().states as usize).flat_map(|n| (0..hidden).map(move |j| n * dims.hidden_padded() as usize + j)).collect();
+        self.set_state(&state.iter().map(|s| s.repeat(lanes)).collect::<Vec<_>>())?;
+        self.upload(&|places: &InputLayout, _| Ok(without_edges(inputs, places)), &(0..1))?;
+        self.run(record::PREPARE, &Values::default())?;
+        let (group, values) = self.values(&(0..1), 0);
+        let backward = self.probe.as_ref().expect("an engine with a probe").first + group as usize;
+        let first = layer * dims.state();
+        let mut jacobian = Vec::with_capacity(columns.len() * columns.len());
+        for rows in columns.chunks(lanes) {
+            // The backward pass puts deltas in the place of gates.
+            self.run(record::forward(group), &values.with(Var::To, self.plan.tail()))?;
+            let mut carry = vec![0f32; (dims.layers * dims.state()) as usize];
+            rows.iter().enumerate().for_each(|(lane, column)| carry[first as usize + lane * width + column] = 1.0);
+            upload_f32(&mut *self.executor, self.slots.carry, 0, &carry)?;
+            self.executor.run(backward, &values.with(Var::CarryIn, 1).with_f32(Var::InverseN, 1.0))?;
+            let carry = download_f32(&mut *self.executor, self.slots.carry, first, dims.state())?;
+            jacobian.extend(carry.chunks_exact(width).take(rows.len()).flat_map(|row| columns.iter().map(|c| f64::from(row[*c]))));
+        }
+        Ok(jacobian)
+    }
+}
+
+/// The inputs of one step, without a loss and with nothing cut.
+fn without_edges(inputs: &SegmentInputs, places: &InputLayout) -> SegmentInputs {
+    let mut words = inputs.words.clone();
+    for (place, value) in [(places.keep(), 1f32), (places.xi(), 1.0), (places.weights(), 0.0)] {
+        words[place as usize..][..places.rows as usize].fill(value.to_bits());
+    }
+    SegmentInputs { words, ..*inputs }
 }
 
 /// A probe trains with plain SGD, if at all.
@@ -124,7 +181,7 @@ struct Flow {
 impl Flow {
     fn new(config: &Config, lanes: u32, lags: u32) -> Self {
         let ln = vec![vec![f64::NEG_INFINITY; (lags * lanes) as usize]; config.layers as usize];
-        Flow { width: config.dims(lanes).state_width() as usize, norms: LagNorms { lags, lanes, ln }, power: vec![0; lanes as usize] }
+        Flow { width: config.dims(lanes).state_width() as usize, norms: LagNorms { lags, lanes, ln, gates: Vec::new() }, power: vec![0; lanes as usize] }
     }
 
     /// Scales each lane so that its largest value, over all layers, is near 1.

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use std::fmt;
 use std::str::FromStr;
 
-/// How parameters are initialised. Biases start at 0, except for [`Init::Uniform`].
+/// How parameters are initialised, each gate of a matrix by itself. Biases start at 0, except for [`Init::Uniform`]; see also [`remember`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
     /// W_hh = a Q with Q a random orthogonal matrix (Haar); the other matrices as for Xavier.
@@ -70,8 +70,12 @@ impl Init {
         for (stream, tensor) in config.tensors().into_iter().enumerate() {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             rng.set_stream(stream as u64);
-            let shape = [tensor.rows as usize, tensor.cols as usize];
-            tensor.insert(&mut flat, &self.tensor(&tensor.name, shape, config.hidden, &mut rng));
+            let (rows, gates) = (tensor.rows as usize, tensor.gates() as usize);
+            let units = tensor.cols as usize / gates;
+            // Each gate is initialised as a matrix of its own.
+            let parts: Vec<Vec<f32>> = (0..gates).map(|_| self.tensor(&tensor.name, [rows, units], config.hidden, &mut rng)).collect();
+            let values: Vec<f32> = (0..rows).flat_map(|r| parts.iter().flat_map(move |p| p[r * units..][..units].iter().copied())).collect();
+            tensor.insert(&mut flat, &values);
         }
         flat
     }
@@ -88,6 +92,16 @@ impl Init {
             Init::Normal(sigma) => (0..count).map(|_| normal(rng) as f32 * sigma).collect(),
             _ => uniform((6.0 / (rows + cols) as f32).sqrt()),
         }
+    }
+}
+
+/// Adds `amount` to the biases of the gate that keeps c, if the cell has one and there are biases.
+pub fn remember(config: &Config, flat: &mut [f32], amount: f32) {
+    let Some(gate) = config.cell.spec().forget else { return };
+    for tensor in config.tensors().iter().filter(|t| t.name.starts_with("b_h")) {
+        let (mut values, units) = (tensor.extract(flat), config.hidden as usize);
+        values[usize::from(gate) * units..][..units].iter_mut().for_each(|b| *b += amount);
+        tensor.insert(flat, &values);
     }
 }
 

@@ -32,12 +32,7 @@ pub fn html(c: &Comparison) -> String {
 }
 
 fn introduction(c: &Comparison) -> String {
-    let model = format!(
-        "{} of {} with {}",
-        plural(c.layers, "recurrent layer", "recurrent layers"),
-        plural(c.hidden, "unit", "units"),
-        plural(c.parameters, "parameter", "parameters"),
-    );
+    let model = format!("{}, {}", format::layers(c.cell, c.layers, c.hidden), plural(c.parameters, "parameter", "parameters"),);
     let batch = format!("batch {}, sequences of {}, seed {}", count(c.batch), plural(c.length, "symbol", "symbols"), c.seed);
     let many = plural(c.strategies.len() as u64, "strategy of truncation", "strategies of truncation");
     let [tokens, updates] = [|s: &Strategy| s.tokens, |s: &Strategy| s.updates].map(|f| count(c.strategies.first().map_or(0, f)));

@@ -4,6 +4,8 @@ use crate::analysis::comparison::{Comparison, Parameter, Point, Strategy};
 use crate::analysis::planned::{CurvePoint, Planned, Segment};
 use crate::analysis::recorded::Recorded;
 use crate::metrics_log::{Figures, LayerProfile, Look, MetricsLog, Monitored, ParameterFigures, Sample, Validation};
+use crate::model::Cell;
+use crate::model::record::GateStorage;
 use crate::run::RunConfig;
 
 const STRETCH: &str = "Non eram nescius, Brute, cum, quae summis ingeniis exquisitaque doctrina philosophi Graeco sermone tractavissent,\n\
@@ -35,6 +37,7 @@ pub(super) fn comparison() -> Comparison {
         parameters: 79_918,
         hidden: 256,
         layers: 1,
+        cell: Cell::Rnn,
         batch: 32,
         length: 512,
         seed: 7,
@@ -135,12 +138,14 @@ fn planned(t: u32, steps: u32, layers: u32) -> Planned {
         device: "llvmpipe (LLVM 15.0.6, 256 bits), Mesa 22.3.6, Vulkan".into(),
         hidden: 256,
         layers,
+        cell: Cell::Rnn,
         batch: 32,
         vocabulary: 96,
         parameters: 0,
         truncation: "full".into(),
         budget: 24 << 20,
         stash: crate::model::StashPrecision::F32,
+        gates: None,
         window: t,
         segment_steps: steps,
         segments,
@@ -171,6 +176,7 @@ fn curve_point((t, segments): (u32, u32), i: u32, (block, fixed): (u64, u64)) ->
         device_bytes: fixed + activations,
         activation_bytes: activations,
         segment_steps: steps,
+        gates: None,
         held_segments: part(held),
         stored_states: part(stored),
         most_recomputed: most,
@@ -197,6 +203,14 @@ pub(super) fn frugal_plan() -> Planned {
         s.recomputed = if s.held { 0 } else { [1, 2, 3, 3, 2, 1, 2, 2, 1, 1, 2, 1, 1, 1, 0][i] };
     }
     (p.stored_states, p.most_recomputed, p.recomputed_per_step, p.time_factor) = (4, 3, 1.53, 1.51);
+    p
+}
+
+/// A window of an LSTM, whose gates are computed again.
+pub(super) fn gated_plan() -> Planned {
+    let gates = Some(GateStorage::Recomputed);
+    let mut p = Planned { cell: Cell::Lstm, gates, ..planned(1_500, 100, 1) };
+    p.curve.iter_mut().enumerate().for_each(|(i, q)| q.gates = if i > 6 { Some(GateStorage::Kept) } else { gates });
     p
 }
 

@@ -15,8 +15,9 @@ pub fn html(f: &Flow) -> String {
         p { (verdict(f)) }
         p { (window(f)) }
         p.note {
-            "Text: " (f.text) ". Model: " (plural(m.layers, "recurrent layer", "recurrent layers")) " of " (plural(m.hidden, "unit", "units"))
-            " (" (m.activation.name()) "), " (m.outputs()) " symbols. " (plural(f.places, "loss", "losses")) " were followed back over "
+            "Text: " (f.text) ". Model: " (format::layers(m.cell, m.layers, m.hidden)) (format::phi(m.cell, m.activation)) ", " (m.outputs()) " symbols. "
+            @if m.cell.spec().states == 2 { "Here h stands for the whole state of a layer, h and c together. " }
+             (plural(f.places, "loss", "losses")) " were followed back over "
             (plural(f.lags.len() as u64 - 1, "step", "steps")) ". Device: " (f.device) "."
         }
         (profile(f)) (bias(f)) (layers(f)) (singular(f)) (sensitivity(f))
@@ -93,7 +94,9 @@ fn bias(f: &Flow) -> Markup {
 }
 
 fn layers(f: &Flow) -> Markup {
-    let head = ["Layer", "Verdict", "Factor a step", "Half-life, steps", "Spectral radius", "Spectral norm", "Saturated units"];
+    let spec = f.model.cell.spec();
+    let saturated = format!("Saturated {}", format::saturated(f.model.cell)[1]);
+    let head = ["Layer", "Verdict", "Factor a step", "Half-life, steps", "Spectral radius", "Spectral norm", &saturated];
     let row = |(k, l): (usize, &Deep)| {
         let cells = vec![
             format!("{:?}", l.verdict).to_lowercase(),
@@ -105,18 +108,33 @@ fn layers(f: &Flow) -> Markup {
         ];
         (k, cells)
     };
-    let what = "Spectral radius and norm are those of W_hh: the largest modulus of an eigenvalue, and the largest singular value. A unit is saturated where its slope phi′ is \
-                below 0.1: what flows back through it is all but stopped.";
-    section("Why: weights and units", what, &table("Layers", &head, &f.layers.iter().enumerate().map(row).collect::<Vec<_>>()))
+    let of = if spec.gates == 1 { "W_hh" } else { "the Jacobian of one step, the last of those below" };
+    let flat = if spec.curves.is_empty() {
+        "A unit is saturated where its slope phi′ is below 0.1"
+    } else {
+        "A gate is saturated where the slope of its sigmoid or tanh is below a tenth of the steepest"
+    };
+    let what = format!(
+        "Spectral radius and norm are those of {of}: the largest modulus of an eigenvalue, and the largest singular value. {flat}: what flows back through it \
+         is all but stopped."
+    );
+    let title = if spec.curves.is_empty() { "Why: weights and units" } else { "Why: steps and gates" };
+    section(title, &what, &table("Layers", &head, &f.layers.iter().enumerate().map(row).collect::<Vec<_>>()))
 }
 
 fn singular(f: &Flow) -> Markup {
     let points = |y: fn(&Spectrum) -> f64| f.singular_values.iter().map(move |s| (f64::from(s.steps), y(s)));
     let lines = vec![line("largest", 2, points(|s| s.max)), line("median", 1, points(|s| s.median)), line("smallest", 3, points(|s| s.min))];
     let of = f.named_layer().map_or(String::new(), |layer| format!(", of {layer}"));
+    let spec = f.model.cell.spec();
+    let jacobian = match (spec.gates, spec.states) {
+        (1, _) => "diag(phi′(a)) W_hh-transposed",
+        (_, 1) => "dh(t)/dh(t−1)",
+        _ => "d(h, c)(t)/d(h, c)(t−1)",
+    };
     let what = format!(
-        "Singular values of products of the one-step Jacobians diag(phi′(a)) W_hh-transposed, at one place of the text{of}. The gradient can't grow faster \
-         than the largest of them."
+        "Singular values of products of the one-step Jacobians {jacobian}, at one place of the text{of}. The gradient can't grow faster than the largest of \
+         them."
     );
     let chart = chart(["singular", "Singular values", "steps back", "singular value, ratio"], Kind::Log, lines);
     section("Why: Jacobians", &what, &chart.figure(""))
@@ -127,7 +145,7 @@ fn sensitivity(f: &Flow) -> Markup {
     let indexed = |y: &[f64], from: usize| -> Vec<At> { y.iter().enumerate().map(|(t, y)| ((t + from) as f64, *y)).collect() };
     let lines = vec![line("states", 1, indexed(&s.state, 0)), line("losses, nats", 2, indexed(&s.loss, 1))];
     let caption = format!(
-        "A move of h_0 is multiplied by {} a step (Lyapunov exponent {} a step; above 0, what differs a little runs apart exponentially). The gradient of all {} \
+        "A move of the first state is multiplied by {} a step (Lyapunov exponent {} a step; above 0, what differs a little runs apart exponentially). The gradient of all {} \
          steps then differs by {} of its norm.",
         number(s.lyapunov.exp()),
         number(s.lyapunov),

@@ -1,5 +1,6 @@
 //! Numbers and lists for readers, as plain text.
 
+use crate::model::{Activation, Cell};
 use crate::phrase::noun;
 use crate::plan::Bytes;
 
@@ -101,6 +102,21 @@ pub(super) fn bytes(n: u64) -> String {
 pub(super) fn plural(n: impl Into<u64>, one: &str, many: &str) -> String {
     let n = n.into();
     format!("{} {}", count(n), noun(n, one, many))
+}
+
+/// The layers of a model, such as `LSTM, 2 layers, 256 units`.
+pub(super) fn layers(cell: Cell, layers: u32, hidden: u32) -> String {
+    format!("{}, {}, {}", cell.spec().torch, plural(layers, "layer", "layers"), plural(hidden, "unit", "units"))
+}
+
+/// The activation after that, where it tells one model from another.
+pub(super) fn phi(cell: Cell, activation: Activation) -> String {
+    if cell.spec().curves.is_empty() { format!(" ({activation})") } else { String::new() }
+}
+
+/// What saturates, one of them and several.
+pub(super) fn saturated(cell: Cell) -> [&'static str; 2] {
+    if cell.spec().curves.is_empty() { ["unit", "units"] } else { ["gate", "gates"] }
 }
 
 /// The name of a file without its folders; other names unchanged.

@@ -1,12 +1,12 @@
 //! The sections of `--monitor`: the gradient by lag, updates against weights, saturation.
 
 use super::chart::{Chart, Curve, Kind, Stroke};
-use super::format::{count, number, percent};
+use super::format::{self, count, number, percent};
 use super::heat::Heat;
 use super::page::{section, table};
 use crate::analysis::recorded::Recorded;
 use crate::metrics_log::{LayerProfile, Monitored, ParameterFigures};
-use crate::model::layer_name;
+use crate::model::{Cell, layer_name};
 use crate::store::torch_name;
 use maud::{Markup, html};
 
@@ -17,7 +17,8 @@ pub(super) fn sections(r: &Recorded) -> Markup {
                    Train with --monitor 50 to have them recorded every 50 updates.";
         return section("Gradient by lag", how, &html! {});
     };
-    html! { (profiles(all, last)) (parameters(all, last)) (saturation(all, last)) }
+    let cell = r.config.training.cell;
+    html! { (profiles(all, last, cell)) (parameters(all, last)) (saturation(all, last, cell)) }
 }
 
 /// A figure of each layer over the updates.
@@ -26,7 +27,7 @@ fn layers(all: &[Monitored], last: &Monitored, figure: fn(&LayerProfile) -> f64)
     (0..last.monitor.layers.len()).map(|k| Curve::new(layer_name(k), k + 1, Stroke::Marked, points(k))).collect()
 }
 
-fn profiles(all: &[Monitored], last: &Monitored) -> Markup {
+fn profiles(all: &[Monitored], last: &Monitored, cell: Cell) -> Markup {
     let what = "How much of the gradient is left k steps back: |dL_t/dh_{t-k}| / |dL_t/dh_t|, the median over many t and lanes. Full blue is 1, all of it; \
                 the fainter, the less; orange is more than 1, grey not finite.";
     // Lags other than the last one's are from a run that continued with another setting.
@@ -44,7 +45,8 @@ fn profiles(all: &[Monitored], last: &Monitored) -> Markup {
     let ending = Chart::new("profile", &title, "ratio, with its spread as a band", Kind::Log, curves).over(Kind::FromZero, "lag, steps back");
     let half = Chart::new("half-life", "Half-life of the gradient", "steps back in which it halves", Kind::Log, layers(all, last, |l| l.half_life));
     let row = |(k, l): (usize, &LayerProfile)| (layer_name(k), vec![number(l.decay_rate), number(l.half_life), percent(l.saturation)]);
-    let head = ["layer", "factor a step back", "half-life, steps", "saturated units"];
+    let saturated = format!("saturated {}", format::saturated(cell)[1]);
+    let head = ["layer", "factor a step back", "half-life, steps", &saturated];
     let body = html! {
         @for k in 0..last.monitor.layers.len() { h3 { "Layer " (k) } (heat(k)) }
         h3 { "At update " (count(last.update)) }
@@ -71,8 +73,10 @@ fn parameters(all: &[Monitored], last: &Monitored) -> Markup {
     html! { (section("Updates against weights", what, &ratios.figure(""))) (section("Gradient norm of each parameter", "", &norms.figure(""))) }
 }
 
-fn saturation(all: &[Monitored], last: &Monitored) -> Markup {
-    let chart = Chart::new("saturation", "Saturation", "% of the units", Kind::FromZero, layers(all, last, |l| 100.0 * l.saturation));
-    let what = "The share of units whose activation is so near its end that next to no gradient passes.";
-    section("Saturation", what, &Chart { height: 160.0, ..chart }.figure(""))
+fn saturation(all: &[Monitored], last: &Monitored, cell: Cell) -> Markup {
+    let [one, many] = format::saturated(cell);
+    let chart = Chart::new("saturation", "Saturation", &format!("% of the {many}"), Kind::FromZero, layers(all, last, |l| 100.0 * l.saturation));
+    let what =
+        format!("The share of {many} whose activation is so near its end that next to no gradient passes: its slope is below a tenth of the {one}'s steepest.");
+    section("Saturation", &what, &Chart { height: 160.0, ..chart }.figure(""))
 }

@@ -165,6 +165,8 @@ mod tests {
         let named = |file: &str, name: &str| file.lines().filter(|l| l.contains("class=\"mid\"") && l.contains(name)).count();
         let short = checked(&fixture::short_plan());
         assert_eq!([named(&short, ">×1<"), named(&short, ">held<"), count(&short, "stored")], [2, 1, 4]);
+        let gated = checked(&fixture::gated_plan());
+        assert!(gated.contains("LSTM, 1 layer, hidden 256") && gated.contains(">recomputed by one product a segment<") && !long.contains(">gates<"));
         let frugal = checked(&fixture::frugal_plan());
         assert_eq!([named(&frugal, ">×3<"), count(&frugal, "stored")], [2, 5]);
     }
@@ -180,7 +182,7 @@ mod tests {
 
     #[test]
     fn any_figures_make_a_picture() {
-        for mut p in [fixture::long_plan(), fixture::short_plan(), fixture::frugal_plan()] {
+        for mut p in [fixture::long_plan(), fixture::short_plan(), fixture::frugal_plan(), fixture::gated_plan()] {
             for x in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -1.0, 1e300, 1e-300, 80.0] {
                 (p.time_factor, p.recomputed_per_step) = (x, x);
                 p.curve.iter_mut().for_each(|q| (q.time_factor, q.recomputed_per_step) = (x, x));

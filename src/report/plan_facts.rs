@@ -2,10 +2,11 @@
 
 use super::format::{self, count, number, plural};
 use crate::analysis::planned::{CurvePoint, Planned};
+use crate::model::record::GateStorage;
 
 /// The model, in a line.
 pub(super) fn model(p: &Planned) -> String {
-    let layers = plural(p.layers, "layer", "layers");
+    let layers = format!("{}, {}", p.cell.spec().torch, plural(p.layers, "layer", "layers"));
     let [h, b, v] = [p.hidden, p.batch, p.vocabulary].map(count);
     format!("{layers}, hidden {h}, batch {b}, vocabulary {v}; truncation {}", p.truncation)
 }
@@ -16,13 +17,13 @@ pub(super) fn times(x: f64) -> String {
 }
 
 /// The plan as rows of a name and a text.
-pub(super) fn facts(p: &Planned) -> [(&'static str, String); 8] {
+pub(super) fn facts(p: &Planned) -> Vec<(&'static str, String)> {
     let again = match p.most_recomputed {
         0 => "nothing".to_string(),
         most => format!("each step at most {most}x, {} in the mean", times(p.recomputed_per_step)),
     };
     let steps = |n: u32| plural(n, "step", "steps");
-    [
+    let mut facts = vec![
         ("window", steps(p.window)),
         ("segments", format!("{} of at most {}", count(p.segments), steps(p.segment_steps))),
         ("held at once", format!("h of {}, in {}", plural(p.held_segments, "segment", "segments"), p.stash.name())),
@@ -31,7 +32,18 @@ pub(super) fn facts(p: &Planned) -> [(&'static str, String); 8] {
         ("predicted time", format!("{} that of keeping everything", times(p.time_factor))),
         ("dispatches", format!("{} a window", count(p.dispatches))),
         ("head", format!("{} at once", plural(p.head_rows, "row", "rows"))),
-    ]
+    ];
+    // After what is held.
+    facts.splice(3..3, p.gates.map(|gates| ("gates", stored(gates).to_string())));
+    facts
+}
+
+/// What is stored of gates, in words.
+fn stored(gates: GateStorage) -> &'static str {
+    match gates {
+        GateStorage::Kept => "kept",
+        GateStorage::Recomputed => "recomputed by one product a segment",
+    }
 }
 
 /// Bytes by purpose, largest first, then the total and the budget.
@@ -46,11 +58,12 @@ pub(super) fn bytes(p: &Planned) -> Vec<(String, [String; 2])> {
 pub(super) fn points(p: &Planned) -> (Vec<CurvePoint>, usize) {
     let mut points = p.curve.clone();
     points.sort_by_key(|q| q.device_bytes);
-    let kind = |q: &CurvePoint| (q.device_bytes, q.segment_steps, q.held_segments, q.stored_states);
+    let kind = |q: &CurvePoint| (q.device_bytes, q.segment_steps, q.gates, q.held_segments, q.stored_states);
     let own = CurvePoint {
         device_bytes: p.device_bytes,
         activation_bytes: p.activation_bytes,
         segment_steps: p.segment_steps,
+        gates: p.gates,
         held_segments: p.held_segments,
         stored_states: p.stored_states,
         most_recomputed: p.most_recomputed,

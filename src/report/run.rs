@@ -41,15 +41,14 @@ pub(super) fn ended(r: &Recorded) -> &'static str {
 }
 
 fn introduction(r: &Recorded) -> String {
-    let c = &r.config;
+    let (c, s) = (&r.config, &r.config.training);
     let text = c.text.as_ref().and_then(|t| t.file_name()).map_or("the embedded text".into(), |n| n.to_string_lossy());
     format!(
-        "A recurrent network, {} of {} ({}), trained on {text} with truncation {} and {}. State: {}.{}",
-        plural(c.training.layers, "layer", "layers"),
-        plural(c.training.hidden, "unit", "units"),
-        c.training.activation.name(),
-        c.training.truncation,
-        c.training.optimizer,
+        "A recurrent network: {}{}, trained on {text} with truncation {} and {}. State: {}.{}",
+        format::layers(s.cell, s.layers, s.hidden),
+        format::phi(s.cell, s.activation),
+        s.truncation,
+        s.optimizer,
         ended(r),
         unread(r.history.unread)
     )
@@ -62,15 +61,12 @@ pub(super) fn unread(lines: u64) -> String {
 
 /// Number of parameters, if the size of the vocabulary is known.
 fn parameters(r: &Recorded) -> Option<u64> {
-    let (c, planned) = (&r.config, r.planned.as_ref()?);
+    let (s, planned) = (&r.config.training, r.planned.as_ref()?);
     if planned.parameters > 0 {
         return Some(planned.parameters);
     }
-    let vocab = planned.vocabulary;
-    Some(
-        Config { hidden: c.training.hidden, layers: c.training.layers, activation: c.training.activation, bias: !c.training.no_bias, ..Config::symbols(vocab) }
-            .parameters(),
-    )
+    let config = Config { hidden: s.hidden, layers: s.layers, cell: s.cell, activation: s.activation, bias: !s.no_bias, ..Config::symbols(planned.vocabulary) };
+    Some(config.parameters())
 }
 
 pub(super) fn capital(word: &str) -> String {
@@ -196,6 +192,8 @@ mod tests {
     use super::super::{fixture, runs};
     use super::*;
     use crate::metrics_log::MetricsLog;
+    use crate::model::Cell;
+    use crate::model::record::GateStorage;
 
     #[test]
     fn a_whole_page() {
@@ -206,6 +204,21 @@ mod tests {
             assert!(page.contains(words), "{words}");
         }
         assert!(!page.contains("--monitor 50"));
+    }
+
+    #[test]
+    fn the_cell_is_named() {
+        let mut r = fixture::recorded(60);
+        assert!(html(&r).contains("A recurrent network: RNN, 2 layers, 128 units (tanh), trained on") && !html(&r).contains("gates"));
+        r.config.training.cell = Cell::Lstm;
+        for (gates, said) in [(GateStorage::Kept, "kept"), (GateStorage::Recomputed, "recomputed by one product a segment")] {
+            r.planned.as_mut().unwrap().gates = Some(gates);
+            let page = html(&r);
+            fixture::checked(&page);
+            for words in ["A recurrent network: LSTM, 2 layers, 128 units, trained on", "saturated gates", &format!("<td>{said}</td>")] {
+                assert!(page.contains(words), "{words}");
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::format;
 use super::plan_facts::{bytes, facts, model, points, times};
 use crate::analysis::planned::{CurvePoint, Planned};
+use crate::model::record::GateStorage;
 
 /// Characters of a line.
 const WIDTH: usize = 100;
@@ -12,7 +13,7 @@ const ROWS: usize = 12;
 /// The plan, its bytes, and the plans of other budgets.
 pub fn table(p: &Planned) -> String {
     let mut lines = vec![row("device", &p.device), row("model", &model(p)), String::new(), "plan".to_string()];
-    lines.extend(facts(p).map(|(name, text)| format!("  {}", row(name, &text))));
+    lines.extend(facts(p).into_iter().map(|(name, text)| format!("  {}", row(name, &text))));
     lines.extend([String::new(), "bytes on the device".to_string()]);
     lines.extend(columns(&bytes(p).into_iter().map(|(name, [size, n])| [format!("  {name}"), size, n]).collect::<Vec<_>>()));
     lines.extend([String::new(), "from least to most memory; * is this plan".to_string()]);
@@ -32,21 +33,27 @@ fn row(name: &str, text: &str) -> String {
 fn curve(p: &Planned) -> Vec<String> {
     let (points, chosen) = points(p);
     let shown = evenly(points.len(), chosen);
-    let mut rows = vec![["", "device", "activations", "segment", "held", "stored", "again (mean)", "(most)", "time"].map(str::to_string)];
+    let mut rows = vec![["", "device", "activations", "segment", "gates", "held", "stored", "again (mean)", "(most)", "time"].map(str::to_string)];
     rows.extend(shown.iter().filter_map(|&i| Some(cells(points.get(i)?, i == chosen))));
-    let mut lines = columns(&rows);
+    let mut lines = if p.gates.is_some() { columns(&rows) } else { columns(&rows.into_iter().map(without_gates).collect::<Vec<_>>()) };
     if shown.len() < points.len() {
         lines.push(format!("  ({} of {})", shown.len(), format::plural(points.len() as u64, "plan", "plans")));
     }
     lines
 }
 
-fn cells(q: &CurvePoint, chosen: bool) -> [String; 9] {
+fn without_gates([chosen, device, activations, segment, _, rest @ ..]: [String; 10]) -> [String; 9] {
+    let [held, stored, mean, most, time] = rest;
+    [chosen, device, activations, segment, held, stored, mean, most, time]
+}
+
+fn cells(q: &CurvePoint, chosen: bool) -> [String; 10] {
     [
         if chosen { "*" } else { "" }.to_string(),
         format::bytes(q.device_bytes),
         format::bytes(q.activation_bytes),
         format::count(q.segment_steps),
+        q.gates.map_or_else(String::new, |g| if g == GateStorage::Kept { "kept" } else { "again" }.to_string()),
         format::count(q.held_segments),
         format::count(q.stored_states),
         times(q.recomputed_per_step),
@@ -99,12 +106,13 @@ mod tests {
 
     #[test]
     fn a_whole_table() {
-        for p in [fixture::long_plan(), fixture::short_plan()] {
+        for p in [fixture::long_plan(), fixture::short_plan(), fixture::gated_plan()] {
             let table = checked(&p);
             for words in ["device", "model", "window", "dispatches", "head", "total", "budget"] {
                 assert!(table.contains(words), "{words}");
             }
             assert!(p.bytes.keys().all(|name| table.contains(name.as_str())));
+            assert_eq!(table.contains("gates"), p.gates.is_some());
         }
     }
 

@@ -162,6 +162,7 @@ impl RunConfig {
     /// What is expected of its value; or that there is no such key.
     pub(crate) fn put(&mut self, key: &str, value: Option<&Value>) -> std::result::Result<(), String> {
         match place(key) {
+            _ if setting(key).is_some_and(|s| s.is_auto(value)) => Ok(()),
             Some(Place::Training(f)) => (f.put)(&mut self.training, value),
             Some(Place::Own(f)) => (f.put)(self, value),
             None => Err(unknown(key)),

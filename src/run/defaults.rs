@@ -1,7 +1,7 @@
 //! The default settings of a run, by kind of data.
 
 use super::{RunConfig, Stated};
-use crate::model::{Activation, Init};
+use crate::model::{Activation, Cell, Init};
 use crate::optimizer::{Optimizer, Schedule};
 use crate::settings::Settings;
 use crate::truncation::Truncation;
@@ -17,6 +17,15 @@ pub enum DataKind {
     Labels,
     /// A table of numbers.
     Series,
+}
+
+impl DataKind {
+    /// The cell that `cell` auto stands for.
+    pub fn cell(self) -> Cell {
+        match self {
+            DataKind::Text | DataKind::Task | DataKind::Labels | DataKind::Series => Cell::Rnn,
+        }
+    }
 }
 
 /// Number of sequences of a task: enough that they are not memorised.
@@ -45,7 +54,10 @@ impl RunConfig {
             () if has("task") => DataKind::Task,
             () => DataKind::Text,
         };
-        let mut config = Self::defaults(kind);
+        let named = stated.get("cell").and_then(|v| v.as_ref()?.as_str()?.parse().ok());
+        // Whoever names an activation means the cell that has one to choose.
+        let named = named.or(has("activation").then_some(Cell::Rnn));
+        let mut config = Self::defaults_for(kind, named.unwrap_or(kind.cell()));
         // The held-out sequences of a text are chosen at random, like lines with labels.
         if kind == DataKind::Text && has("separator") {
             config.training.split_seed = Some(0);
@@ -55,7 +67,12 @@ impl RunConfig {
 
     /// The defaults for a kind of data. Those that depend on the data itself are chosen when it is opened, see [`RunConfig::open_corpus`].
     pub fn defaults(kind: DataKind) -> Self {
-        let mut usual = Settings::default().updates(1000);
+        Self::defaults_for(kind, kind.cell())
+    }
+
+    /// The defaults for a kind of data and a cell.
+    pub(crate) fn defaults_for(kind: DataKind, cell: Cell) -> Self {
+        let mut usual = Settings::default().cell(cell).updates(1000);
         usual.split_seed = None;
         let training = match kind {
             // A text is memorised sooner or later: the best model should be the last.
@@ -64,8 +81,10 @@ impl RunConfig {
             // A label depends on symbols anywhere in its line: to find them takes gradients through the whole line, and a state that keeps what it has read.
             // The number of updates follows from the number of lines, once that is known.
             DataKind::Labels => {
-                let kept = usual.truncation(Truncation::Full).activation(Activation::Relu).init(Init::Identity(1.0));
-                let mut kept = kept.hidden(64);
+                let mut kept = usual.truncation(Truncation::Full).hidden(64);
+                if cell == Cell::Rnn {
+                    kept = kept.activation(Activation::Relu).init(Init::Identity(1.0));
+                }
                 kept.updates = None;
                 kept.lr(1e-3).schedule(Schedule::Cosine(0.0)).split_seed(0)
             }

@@ -2,12 +2,10 @@
 
 use crate::cli::{file, folder, retrograd, text};
 use crate::devices::{both, names};
-use retrograd::analysis::gradcheck::{Case, with_reference};
 use retrograd::data::{Ends, Kind, Symbols, Text};
 use retrograd::engine::{Engine, STEPS};
 use retrograd::lag_profile::{self, Layer, Options, estimated_bias, suggested_tau};
 use retrograd::model::{Activation, Config, Init};
-use retrograd::reference::backward;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -34,51 +32,6 @@ fn the_profile_of_a_linear_net_is_a_power() {
                 }
             }
             assert!((layer.decay_rate / a - 1.0).abs() <= 1e-5 && layer.decay_fit > 0.999, "{device}: {a} is measured as {}", layer.decay_rate);
-        }
-    }
-}
-
-/// In the reference, g_t = delta_t / phi'(a_t), lane by lane, over windows of several segments.
-#[test]
-fn lag_norms_agree_with_the_reference() {
-    for device in both() {
-        for (activation, layers) in [(Activation::Tanh, 2), (Activation::Tanh, 3), (Activation::Identity, 1)] {
-            let case = Case { steps: 21, cuts: false, ..Case::odd(activation, layers, true) };
-            let mut given = case.window();
-            let last = ((case.steps - 1) * case.lanes) as usize;
-            (given.keep, given.xi) = (vec![1.0; given.keep.len()], vec![1.0; given.xi.len()]);
-            given.weights = (0..given.weights.len()).map(|i| f32::from(u8::from(i >= last))).collect();
-            let mut engine = Engine::with_probe(&device, case.config, case.lanes, case.steps, STEPS).unwrap();
-            engine.set_parameters(&case.parameters()).unwrap();
-            engine.set_state(&case.state()).unwrap();
-            let norms = engine.lag_norms(0..case.steps, |places, range| given.inputs(places, range)).unwrap();
-            let wide = |x: &[f32]| x.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
-            let (keep, xi, weights) = (wide(&given.keep), wide(&given.xi), wide(&given.weights));
-            let back = with_reference(&case, |net, params, window, state| {
-                let window = retrograd::reference::Window {
-                    read: retrograd::reference::Read::Symbols(&given.tokens),
-                    targets: retrograd::reference::Targets::Classes(&given.targets),
-                    keep: &keep,
-                    xi: &xi,
-                    weights: &weights,
-                    factors: &[],
-                    n: 1.0,
-                    ..*window
-                };
-                let carry: Vec<Vec<f64>> = state.iter().map(|s| vec![0.0; s.len()]).collect();
-                backward(net, params, &window, state, &carry)
-            });
-            let (h, lanes) = (case.config.hidden as usize, case.lanes as usize);
-            for layer in 0..layers as usize {
-                for (t, lane) in (0..case.steps as usize).flat_map(|t| (0..lanes).map(move |b| (t, b))) {
-                    let row = |of: &[f64], t: usize| of[(t * lanes + lane) * h..][..h].to_vec();
-                    let (delta, state) = (row(&back.delta[layer], t), row(&back.h[layer], t + 1));
-                    let slope = |h: f64| if activation == Activation::Tanh { 1.0 - h * h } else { 1.0 };
-                    let norm = delta.iter().zip(&state).map(|(d, h)| (d / slope(*h)).powi(2)).sum::<f64>().sqrt();
-                    let found = norms.ln[layer][(case.steps as usize - 1 - t) * lanes + lane].exp();
-                    assert!((found / norm - 1.0).abs() <= 1e-4, "{device} layer {layer} of {layers}, step {t}, lane {lane}: {found:e}, reference {norm:e}");
-                }
-            }
         }
     }
 }

@@ -8,11 +8,15 @@ mod anomaly;
 mod crash;
 // The devices that tests run on.
 mod devices;
-// Gradients by time lag, and what they suggest.
+// Gradients by time lag of plain models, and what they suggest.
 mod flow;
+// Gradients by time lag and Jacobians of every cell.
+mod flow_cells;
 mod forecasts;
 // Devices that are lost, hang, fail or vanish.
 mod faults;
+// Every feature with every cell.
+mod features;
 // The programs in examples/.
 mod examples;
 // What a first-time user sees.

@@ -66,15 +66,16 @@ pub struct Flow {
     pub bias_scale: f64,
     /// Symbols of that stretch.
     pub bias_symbols: u64,
-    /// Largest modulus of an eigenvalue of W_hh.
+    /// Largest modulus of an eigenvalue: of W_hh; for a cell with several gates, whose W_hh is not square, of the Jacobian of one step, the last of those in
+    /// [`Flow::singular_values`].
     pub spectral_radius: f64,
-    /// Largest singular value of W_hh.
+    /// Largest singular value of the same matrix.
     pub spectral_norm: f64,
     /// See [`Sensitivity::lyapunov`].
     pub lyapunov: f64,
-    /// Singular values of products of one-step Jacobians.
+    /// Singular values of products of one-step Jacobians of the state: h, or h and c.
     pub singular_values: Vec<Spectrum>,
-    /// The effect of a small perturbation of h_0.
+    /// The effect of a small perturbation of the first state.
     pub sensitivity: Sensitivity,
     /// All layers, the one that reads the text first.
     pub layers: Vec<Deep>,
@@ -101,8 +102,9 @@ pub type Observer<'a> = &'a mut dyn FnMut(&str);
 
 /// Most steps over which sensitivity is measured.
 const SENSITIVITY_STEPS: u32 = 128;
-/// Steps of the longest product of Jacobians; fewer if matrices are large.
+/// Steps of the longest product of Jacobians; a quarter of them if the matrices have more rows than [`WIDE`].
 const PRODUCT: u32 = 32;
+const WIDE: u32 = 512;
 
 /// Measures a model on a text.
 ///
@@ -165,20 +167,17 @@ impl Flow {
     }
 }
 
-/// The figures of each layer's weights, and of the states of the first lane.
+/// The figures of each layer's weights, and of its Jacobians at one position of the text.
 fn spectra(engine: &mut Engine, subject: &Subject<'_>, ends: &Ends, o: &Options, layers: Vec<Layer>) -> Result<Vec<Deep>> {
-    let (config, which) = (subject.config, &ends.list()[..o.lanes as usize]);
-    let product = if config.hidden > 512 { PRODUCT / 4 } else { PRODUCT }.min(o.lags + 1);
-    let all = o.warm_up + product;
-    engine.set_state(&lag_profile::zero_state(engine))?;
-    engine.advance(0..o.warm_up, |places, range| ends.inputs(which, all, places, range, |_| 0.0))?;
-    let states = jacobian::follow(engine, product, |engine, t| {
-        let at = o.warm_up + t;
-        engine.advance(at..at + 1, |places, range| ends.inputs(which, all, places, range, |_| 0.0))
-    })?;
+    let (config, spec) = (subject.config, subject.config.cell.spec());
+    let most = if spec.states * config.hidden > WIDE { PRODUCT / 4 } else { PRODUCT }.min(o.lags + 1);
+    let steps = jacobian::follow(engine, ends, o, most)?;
     let deep = |(k, profile): (u32, Layer)| {
-        let (spectral_radius, spectral_norm) = jacobian::of_weights(&config, subject.parameters, k)?;
-        let singular_values = jacobian::of_products(&config, subject.parameters, k, &states[k as usize])?;
+        let singular_values = jacobian::of_products(steps.iter().rev().map(|s| s.jacobian(engine, k)))?;
+        let (spectral_radius, spectral_norm) = match steps.last() {
+            Some(last) if spec.gates > 1 => jacobian::of_matrix(&last.jacobian(engine, k)?)?,
+            _ => jacobian::of_weights(&config, subject.parameters, k)?,
+        };
         Ok(Deep { verdict: profile.verdict(), profile, spectral_radius, spectral_norm, singular_values })
     };
     (0..).zip(layers).map(deep).collect()

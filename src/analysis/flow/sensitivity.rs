@@ -1,4 +1,4 @@
-//! Sensitivity to initial conditions: h_0 is perturbed a little, and states, losses and gradients diverge or converge.
+//! Sensitivity to initial conditions: the first state is perturbed a little, and states, losses and gradients diverge or converge.
 
 use crate::data::{End, Ends};
 use crate::dims::pad4;
@@ -10,15 +10,15 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 use std::ops::Range;
 
-/// Size of the perturbation of h_0: the norm of the difference, over all layers.
+/// Size of the perturbation of the first state, h and c: the norm of the difference, over all layers.
 pub const MOVED: f64 = 1e-4;
 
-/// The effect of a small perturbation of h_0.
+/// The effect of a small perturbation of the first state, h and c.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sensitivity {
-    /// Norm of the perturbation of h_0.
+    /// Norm of the perturbation.
     pub moved: f64,
-    /// Median over the lanes of |h'_t - h_t| over that of the perturbation, by t from 0. Values below about 1e-2 are lost in rounding errors.
+    /// Median over the lanes of |s'_t - s_t| over that of the perturbation, s being h, or h and c, by t from 0. Values below about 1e-2 are lost in rounding errors.
     pub state: Vec<f64>,
     /// Median over the lanes of |L'_t - L_t|, nats, by t from 1.
     pub loss: Vec<f64>,

@@ -4,7 +4,7 @@
 use super::{Kernels, Sizes, blocks_mut, form, kept, source, text};
 use crate::arena::View;
 use crate::cells::{Activation, Backward, Cell, Spec};
-use crate::host::{self, Mat, Parts};
+use crate::host::{self, Mat, Panels, Parts};
 use crate::kernel::{Binding, Call, Capabilities, CellText, Kernel, Var, Variant, Word, args, read, write};
 use crate::kernels::{from_vec4, from_vec4_mut, slices};
 use crate::recording::{Dispatch, Recording};
@@ -188,7 +188,7 @@ fn cpu(call: &mut Call<'_, '_>) {
         to.carry.fill(0.0);
     }
     match host::part_scan(scan.lanes, scan.n, threads) {
-        Parts::Lanes(ranges) => scan.over_lanes(&mut to, args.steps as usize, &ranges),
+        Parts::Lanes(ranges) => scan.over_lanes(&mut to, args.steps as usize, &ranges, &scan.panels(threads)),
         Parts::Columns(ranges) => scan.over_columns(&mut to, args.steps as usize, &ranges),
     }
 }
@@ -205,7 +205,7 @@ fn cpu_step(call: &mut Call<'_, '_>) {
     let (before, behind) = to.delta.split_at_mut(after * lanes * row);
     let mut now = if i < steps { &mut before[(after - 1) * lanes * row..] } else { &mut [] };
     let mut g = if i < steps && !to.g.is_empty() { &mut to.g[(after - 1) * lanes * state..] } else { &mut [] };
-    let (mut carry, behind) = (to.carry, &*behind);
+    let (mut carry, behind, w_t) = (to.carry, &*behind, &scan.panels(threads));
     host::parallel(host::split(lanes, threads).into_iter().map(|range| {
         let now = host::take(&mut now, range.len() * row);
         let carry = host::take(&mut carry, range.len() * state);
@@ -213,7 +213,7 @@ fn cpu_step(call: &mut Call<'_, '_>) {
         let scan = &scan;
         move || {
             if i > 0 {
-                scan.flow(after, range.clone(), &behind[range.start * row..range.end * row], carry);
+                scan.flow(after, range.clone(), &behind[range.start * row..range.end * row], carry, w_t);
             }
             if i < steps {
                 scan.step(after - 1, range, now, carry, g);
@@ -265,8 +265,13 @@ impl<'a> Scan<'a> {
         self.spec.states as usize * self.n
     }
 
+    /// W_hh^T for many products.
+    fn panels(&self, threads: usize) -> Panels<'_> {
+        Panels::new(self.w_t, self.spec.gates as usize * self.n, self.n, threads)
+    }
+
     /// Each thread runs through time on its own lanes.
-    fn over_lanes(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>]) {
+    fn over_lanes(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>], w_t: &Panels<'_>) {
         let deltas = host::cut_blocks(to.delta, self.lanes * self.row(), self.row(), ranges);
         let carries = host::cut_blocks(to.carry, self.lanes * self.state(), self.state(), ranges);
         let gs = host::cut_blocks(to.g, self.lanes * self.state(), self.state(), ranges);
@@ -274,7 +279,7 @@ impl<'a> Scan<'a> {
             move || {
                 for t in (0..steps).rev() {
                     self.step(t, range.clone(), delta[t], carry[0], g.get_mut(t).map_or(&mut [][..], |g| &mut **g));
-                    self.flow(t, range.clone(), delta[t], carry[0]);
+                    self.flow(t, range.clone(), delta[t], carry[0], w_t);
                 }
             }
         }));
@@ -361,9 +366,9 @@ impl<'a> Scan<'a> {
     }
 
     /// Completes carry_{t-1} of the lanes in `range`, which holds the direct parts, from all of their delta_t.
-    fn flow(&self, t: usize, range: Range<usize>, delta: &[f32], carry: &mut [f32]) {
-        let (n, state, inner) = (self.n, self.state(), self.spec.gates as usize * self.n);
-        host::product(carry, state, [range.len(), n, inner], self.recurrent(delta), Mat::new(self.w_t, n), self.spec.direct);
+    fn flow(&self, t: usize, range: Range<usize>, delta: &[f32], carry: &mut [f32], w_t: &Panels<'_>) {
+        let state = self.state();
+        w_t.product(carry, state, range.len(), self.recurrent(delta), self.spec.direct);
         for (row, at) in carry.chunks_exact_mut(state).zip(t * self.lanes + range.start..) {
             self.weigh(at, row);
         }
@@ -409,7 +414,7 @@ mod tests {
                 walk(&mut Written { delta: &mut delta, carry: &mut carry, g: &mut g });
                 [delta, carry, g].concat()
             };
-            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges)), &|ranges| run(&|to| scan.over_columns(to, steps, ranges)));
+            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(2))), &|ranges| run(&|to| scan.over_columns(to, steps, ranges)));
         }
     }
 }

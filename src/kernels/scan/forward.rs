@@ -4,7 +4,7 @@
 use super::{Kernels, Sizes, blocks, blocks_mut, form, kept, source, text};
 use crate::arena::{Slot, View};
 use crate::cells::{Activation, Cell, Forward, Spec};
-use crate::host::{self, Mat, Parts};
+use crate::host::{self, Mat, Panels, Parts};
 use crate::kernel::{Binding, Call, Capabilities, CellText, Kernel, Var, Variant, Word, Work, args, linear_grid, no_constants, read, write};
 use crate::kernels::{from_vec4, from_vec4_mut, slices};
 use crate::recording::{Dispatch, Recording, Repeat};
@@ -222,7 +222,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let (steps, n, block) = (args.steps as usize, scan.n, scan.block());
     to.take_state(args.state_in, n, block);
     match host::part_scan(scan.lanes, n, threads) {
-        Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges),
+        Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges, &scan.panels(threads)),
         Parts::Columns(ranges) => scan.over_columns(&mut to, steps, &ranges),
     }
     to.give_state(args.state_out, n, block, steps);
@@ -236,7 +236,7 @@ fn cpu_step(call: &mut Call<'_, '_>) {
         return to.take_state(args.state_in, n, block);
     }
     let t = args.index as usize - 1;
-    scan.one_step(&mut to, t, &host::split(scan.lanes, threads));
+    scan.one_step(&mut to, t, &host::split(scan.lanes, threads), &scan.panels(threads));
     if args.index == args.steps {
         to.give_state(args.state_out, n, block, t + 1);
     }
@@ -316,8 +316,14 @@ impl<'a> Scan<'a> {
         self.spec.blocks() as usize * self.n
     }
 
+    /// W_hh for many products.
+    fn panels(&self, threads: usize) -> Panels<'_> {
+        let columns = self.spec.gates as usize * self.n;
+        Panels::new(self.w, self.n, columns, threads)
+    }
+
     /// Each thread runs through time on its own lanes, which are independent.
-    fn over_lanes(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>]) {
+    fn over_lanes(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>], w: &Panels<'_>) {
         let gates = host::cut_blocks(to.gates, self.lanes * self.row(), self.row(), ranges);
         let h = host::cut_blocks(to.h, self.block(), self.n, ranges);
         let c = host::cut_blocks(to.c, self.block(), self.n, ranges);
@@ -330,14 +336,14 @@ impl<'a> Scan<'a> {
                     let (c_before, c_now) = c.split_at_mut(there);
                     let c_before = c_before.last().map_or(&[][..], |c| &**c);
                     let c_now = c_now.first_mut().map_or(&mut [][..], |c| &mut **c);
-                    self.step(t, range.clone(), Lanes { gates: gates[t], before: before[t], now: now[0], c_before, c_now }, &mut hp);
+                    self.step(t, range.clone(), Lanes { gates: gates[t], before: before[t], now: now[0], c_before, c_now }, &mut hp, w);
                 }
             }
         }));
     }
 
     /// Step t, by lanes.
-    fn one_step(&self, to: &mut Written<'_>, t: usize, ranges: &[Range<usize>]) {
+    fn one_step(&self, to: &mut Written<'_>, t: usize, ranges: &[Range<usize>], w: &Panels<'_>) {
         let block = self.block();
         let (before, now) = to.h[t * block..(t + 2) * block].split_at_mut(block);
         let (c_before, c_now) = if to.c.is_empty() { (&mut [][..], &mut [][..]) } else { to.c[t * block..(t + 2) * block].split_at_mut(block) };
@@ -352,18 +358,18 @@ impl<'a> Scan<'a> {
                 c_before: &c_before[part(c_before)],
                 c_now: host::take(&mut c_now, range.len() * self.n),
             };
-            move || self.step(t, range.clone(), lanes, &mut vec![0f32; range.len() * self.n])
+            move || self.step(t, range.clone(), lanes, &mut vec![0f32; range.len() * self.n], w)
         }));
     }
 
     /// One step of the lanes in `range`; `hp` is scratch space for keep_t h_{t-1}.
-    fn step(&self, t: usize, range: Range<usize>, lanes: Lanes<'_>, hp: &mut [f32]) {
+    fn step(&self, t: usize, range: Range<usize>, lanes: Lanes<'_>, hp: &mut [f32], w: &Panels<'_>) {
         let (n, row, columns, first) = (self.n, self.row(), self.spec.gates as usize * self.n, self.spec.before_hidden() as usize * self.n);
         if first > 0 {
             lanes.gates.chunks_exact_mut(row).for_each(|gates| gates[columns..].fill(0.0));
         }
         let from = self.kept(t, range.clone(), lanes.before, hp);
-        host::product(&mut lanes.gates[first..], row, [range.len(), columns, n], Mat::new(from, n), Mat::new(self.w, columns), true);
+        w.product(&mut lanes.gates[first..], row, range.len(), Mat::new(from, n), true);
         let mut c_now = lanes.c_now;
         for (i, (gates, h)) in lanes.gates.chunks_exact_mut(row).zip(lanes.now.chunks_exact_mut(n)).enumerate() {
             let keep = self.keep[t * self.lanes + range.start + i];
@@ -447,7 +453,7 @@ mod tests {
                 walk(&mut Written { gates: &mut pre, h: &mut h, c: &mut c, states: &mut [] });
                 [pre, h, c].concat()
             };
-            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges)), &|ranges| run(&|to| scan.over_columns(to, steps, ranges)));
+            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(2))), &|ranges| run(&|to| scan.over_columns(to, steps, ranges)));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Recordings that compute dL/dh (and dL/dc) of every step and layer, to inspect how gradients flow.
 
-use super::{Head, ModelProgram, Recorder, Update, WindowShape, Work};
-use crate::arena::{Arena, Purpose, Slot};
+use super::{Head, ModelProgram, Pass, Recorder, Update, WindowShape, Work};
+use crate::arena::{Arena, Purpose, Slot, View};
 use crate::kernel::Capabilities;
 use crate::model::Config;
 use crate::recording::Recording;
@@ -15,6 +15,8 @@ pub struct ProbeProgram {
     pub first: usize,
     /// Per layer `[S,B,N H]`: dL/dh_t, and dL/dc_t without the part through h_t.
     pub g: Vec<Slot>,
+    /// Per group and layer: the rows of gates, between the forward pass and the backward pass; none for a cell that keeps none.
+    pub gates: Vec<Vec<View>>,
 }
 
 /// Records a model with a probe.
@@ -26,8 +28,11 @@ pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilitie
     let slots = |arena: &mut Arena, group: u32| Work::new(arena, config, extent, &format!("probe.{group}"), 0);
     let work: Vec<Work> = (0..extent.groups()).map(|group| slots(&mut recorder.arena, group)).collect();
     let probes: Vec<Recording> = work.iter().enumerate().map(|(group, work)| recorder.probe(group, work)).collect();
+    let gated = if config.cell.spec().keeps_gates { config.layers } else { 0 };
+    let rows = |group: usize, k: u32| recorder.gates(Pass::Forward, group, k, 0, recorder.dims.spec().blocks());
+    let gates = (0..work.len()).map(|group| (0..gated).map(|k| rows(group, k)).collect()).collect();
     let model = recorder.program(update, probes);
-    ProbeProgram { first: model.program.recordings.len() - work.len(), model, g }
+    ProbeProgram { first: model.program.recordings.len() - work.len(), model, g, gates }
 }
 
 impl Recorder {
