@@ -198,9 +198,9 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Elements with padding: rows and columns are padded with zeros to multiples of 4, since kernels read blocks of 4 by 4.
+    /// Elements with padding: rows and columns are padded with zeros to multiples of 4, since kernels read blocks of 4 by 4; of a bias, rows of 4.
     pub fn elements(&self) -> u32 {
-        let rows = if self.rows == 1 { 1 } else { pad4(self.rows) };
+        let rows = if self.name.starts_with("b_") { 1 } else { pad4(self.rows) };
         rows * self.ld
     }
 
