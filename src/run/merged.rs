@@ -3,6 +3,8 @@
 use super::config::{FORMAT, content, in_keys, newer, of_key, setting};
 use super::{DataKind, RunConfig};
 use crate::error::{Error, Result};
+use crate::model::Cell;
+use crate::settings::no_activation;
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
@@ -57,6 +59,9 @@ impl RunConfig {
 
     /// Refuses settings that are fine as defaults, but not when stated.
     fn check_stated(&self, stated: &Stated, flags: &Stated) -> Result<()> {
+        if self.training.cell != Cell::Rnn && flags.contains_key("activation") {
+            return Err(no_activation(self.training.cell));
+        }
         if self.from.is_some() && !self.extend_vocabulary && flags.contains_key("init") {
             return Err(Error::setting("init", "`init` draws weights, and `from` takes those of a model; leave one of them out"));
         }

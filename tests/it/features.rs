@@ -75,7 +75,7 @@ fn table(name: &str, rows: usize) -> PathBuf {
 }
 
 fn labelled() -> PathBuf {
-    let line = |i: usize| format!("{}\t{}\n", if i % 2 == 0 { "abcabcab" } else { "cbacbacb" }, if i % 2 == 0 { "up" } else { "down" });
+    let line = |i: usize| format!("{}\t{}\n", if i.is_multiple_of(2) { "abcabcab" } else { "cbacbacb" }, if i.is_multiple_of(2) { "up" } else { "down" });
     file("labelled.tsv", (0..120).map(line).collect::<String>().as_bytes())
 }
 
