@@ -100,7 +100,7 @@ impl List for Fresh {
     const HEADING: Option<&'static str> = Some("Fresh model");
 
     fn has(setting: &Setting) -> bool {
-        ["hidden", "layers", "cell", "activation", "init", "no_bias"].contains(&setting.name)
+        ["hidden", "layers", "cell", "forget_bias", "activation", "init", "no_bias"].contains(&setting.name)
     }
 
     fn default(setting: &Setting) -> Option<String> {
@@ -242,7 +242,7 @@ fn look(args: &Args, device: &Device, found: &Found) -> Result<(serde_json::Valu
         None => {
             let config = args.fresh_config(found.symbols.vocabulary().len())?;
             config.dims(args.lanes).checked()?;
-            (config, args.training()?.init.parameters(&config, args.seed))
+            (config, args.training()?.seed(args.seed).parameters(&config))
         }
     };
     let subject = Subject { config, parameters: &parameters, symbols: found.symbols.clone(), sequences: found.sequences.clone() };

@@ -117,7 +117,7 @@ fn models_of_gates_are_files_like_others() {
     for (cell, class, states) in [("gru", "GRU", "state"), ("lstm", "LSTM", "cell_state")] {
         let place = |name: &str| fresh(&format!("{cell} {name}"));
         let (out, exported, back) = (place("run"), place("model.safetensors"), place("back"));
-        let flags = ["--cell", cell, "--hidden=7", "--layers=2", "--init=uniform", "--schedule=constant"];
+        let flags = ["--cell", cell, "--hidden=7", "--layers=2", "--schedule=constant"];
         train(&out, &[&[str(&book), "--updates=20"], &flags[..]].concat());
         let [python, _] = ok(&["export", str(&out), str(&exported)]);
         assert!(python.contains(&format!("torch.nn.{class}(13, 7, num_layers=2, bias=True)")), "{python}");

@@ -178,10 +178,8 @@ fn gradflow_monitor_and_compare_know_every_cell() {
     for (cell, name) in [("gru", "GRU"), ("lstm", "LSTM")] {
         for &device in names() {
             let run = folder("flow-cells").join(format!("{cell}-{device}"));
-            let summary = json(
-                &[&["train", "--cell", cell, "--layers=2", "--monitor=5", "--sample=0", "--init=uniform", "--device", device, "--out", str(&run)][..], &small]
-                    .concat(),
-            );
+            let summary =
+                json(&[&["train", "--cell", cell, "--layers=2", "--monitor=5", "--sample=0", "--device", device, "--out", str(&run)][..], &small].concat());
             assert_eq!(summary["updates"], 12);
             let flow = json(&[&["gradflow", str(&run), "--device", device][..], &few].concat());
             assert_eq!((&flow["model"]["cell"], flow["layers"].as_array().unwrap().len()), (&Value::from(cell), 2));
@@ -197,15 +195,17 @@ fn gradflow_monitor_and_compare_know_every_cell() {
             assert_eq!(looks, 2);
         }
         let out = folder("flow-cells").join(format!("{cell}-fresh"));
-        let fresh = json(&[&["gradflow", "--cell", cell, "--init=uniform", "--hidden=14", "--device=cpu", "--out", str(&out)][..], &few].concat());
+        let fresh = json(&[&["gradflow", "--cell", cell, "--hidden=14", "--device=cpu", "--out", str(&out)][..], &few].concat());
         assert_eq!(fresh["model"]["cell"], cell);
+        if cell == "lstm" {
+            // The forget gate remembers from the start, as it does in training.
+            let out = folder("flow-cells").join("forgets");
+            let forgets = json(&[&["gradflow", "--cell=lstm", "--forget-bias=0", "--hidden=14", "--device=cpu", "--out", str(&out)][..], &few].concat());
+            assert!(fresh["spectral_radius"].as_f64().unwrap() > 0.1 + forgets["spectral_radius"].as_f64().unwrap());
+        }
         let out = folder("flow-cells").join(format!("{cell}-compare"));
         let compared = json(
-            &[
-                &["compare", "--cell", cell, "--init=uniform", "--length=32", "--draws=2", "--strategies=regular:8", "--device=cpu", "--out", str(&out)][..],
-                &small,
-            ]
-            .concat(),
+            &[&["compare", "--cell", cell, "--length=32", "--draws=2", "--strategies=regular:8", "--device=cpu", "--out", str(&out)][..], &small].concat(),
         );
         assert_eq!(compared["cell"], cell);
         assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains(&format!("{name}, 1 layer, 14 units")));
@@ -221,20 +221,7 @@ fn gradflow_monitor_and_compare_know_every_cell() {
 fn no_jacobian_reaches_over_the_start_of_a_sequence() {
     let lines = file("flow-cells.txt", (0..300).map(|i| format!("{}\n", "abcdefghij"[..4 + i % 7].repeat(2))).collect::<String>().as_bytes());
     let out = folder("flow-cells").join("lines");
-    let flow = json(&[
-        "gradflow",
-        str(&lines),
-        "--lines",
-        "--cell=lstm",
-        "--init=uniform",
-        "--hidden=8",
-        "--lags=18",
-        "--lanes=8",
-        "--device=cpu",
-        "--json",
-        "--out",
-        str(&out),
-    ]);
+    let flow = json(&["gradflow", str(&lines), "--lines", "--cell=lstm", "--hidden=8", "--lags=18", "--lanes=8", "--device=cpu", "--json", "--out", str(&out)]);
     let steps: Vec<u64> = flow["singular_values"].as_array().unwrap().iter().map(|s| s["steps"].as_u64().unwrap()).collect();
     assert!(steps.len() > 2 && steps.iter().all(|s| *s <= 20), "{steps:?}");
     assert!(flow["singular_values"].as_array().unwrap().iter().all(|s| s["max"].as_f64().unwrap() > 0.0));

@@ -304,13 +304,9 @@ fn long_lags_carry_a_fifth_of_the_gradient() {
                 tensors.iter().map(|t| wide(t, &flat)).collect::<Vec<_>>()
             };
             let (full, short) = (gradient(Truncation::Full), gradient(Truncation::Overlapping { k1: 1, k2: 5 }));
-<<<<<<< HEAD
-            let share = norm(&difference(&full.concat(), &short.concat())) / norm(&full.concat());
-=======
             // Where units are small, dW_xh is larger than dW_hh, and its lags are short.
             let of = |g: &[Vec<f64>]| if cell == Cell::Rnn { g.concat() } else { g[1].clone() };
             let share = norm(&difference(&of(&full), &of(&short))) / norm(&of(&full));
->>>>>>> cells-tests
             println!("{cell}, {layout:?}: {share:.2} has lags of 5 steps and more");
             assert!(share >= 0.2, "{cell}, {layout:?}: {share}");
             for ((t, found), expected) in tensors.iter().zip(&full).zip(&by_reference(cell, layout, &params)) {
@@ -420,13 +416,8 @@ fn random_tail_on_sequences() {
 /// The strategies do not know the cell: one seed, and a stream for one of them.
 fn prove_gated(cell: Cell) {
     prove(cell, Layout::Stream, "random-tail:8,4", 2000, &SEEDS[..1]);
-<<<<<<< HEAD
-    for truncation in ["random:0.5", "random:0.9", "random-tail:8,4"] {
-        prove(cell, Layout::Sequences, truncation, 400, &SEEDS[..1]);
-=======
     for (truncation, draws) in [("random:0.5", 800), ("random:0.9", 400), ("random-tail:8,4", 400)] {
         prove(cell, Layout::Sequences, truncation, draws, &SEEDS[..1]);
->>>>>>> cells-tests
     }
 }
 

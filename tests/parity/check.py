@@ -129,12 +129,12 @@ def trained_here(folder, train, held):
         ("2 relu, no bias", ["--hidden", 24, "--layers", 2, "--activation", "relu", "--init", "identity:0.9", "--no-bias"]),
         ("3 tanh", ["--hidden", 16, "--layers", 3]),
         ("1 identity", ["--hidden", 20, "--activation", "identity"]),
-        ("1 gru", ["--cell", "gru", "--init", "uniform", "--hidden", 19]),
-        ("2 gru, no bias", ["--cell", "gru", "--init", "uniform", "--hidden", 24, "--layers", 2, "--no-bias"]),
-        ("3 gru", ["--cell", "gru", "--init", "uniform", "--hidden", 13, "--layers", 3, "--embed", 7]),
-        ("1 lstm, no bias", ["--cell", "lstm", "--init", "uniform", "--hidden", 37, "--no-bias"]),
-        ("2 lstm", ["--cell", "lstm", "--init", "uniform", "--hidden", 18, "--layers", 2]),
-        ("3 lstm, no bias", ["--cell", "lstm", "--init", "uniform", "--hidden", 15, "--layers", 3, "--no-bias"]),
+        ("1 gru", ["--cell", "gru", "--hidden", 19]),
+        ("2 gru, no bias", ["--cell", "gru", "--hidden", 24, "--layers", 2, "--no-bias"]),
+        ("3 gru", ["--cell", "gru", "--hidden", 13, "--layers", 3, "--embed", 7]),
+        ("1 lstm, no bias", ["--cell", "lstm", "--hidden", 37, "--no-bias"]),
+        ("2 lstm", ["--cell", "lstm", "--hidden", 18, "--layers", 2]),
+        ("3 lstm, no bias", ["--cell", "lstm", "--hidden", 15, "--layers", 3, "--no-bias"]),
     ]:
         run = folder / name.replace(" ", "-").replace(",", "")
         common = ["--batch", 8, "--truncation", "regular:32", "--updates", 400, "--lr", 0.01, "--device", "cpu", "--sample", 0, "--quiet"]
