@@ -62,8 +62,10 @@ impl RunConfig {
         if self.training.cell != Cell::Rnn && flags.contains_key("activation") {
             return Err(no_activation(self.training.cell));
         }
-        if self.from.is_some() && !self.extend_vocabulary && flags.contains_key("init") {
-            return Err(Error::setting("init", "`init` draws weights, and `from` takes those of a model; leave one of them out"));
+        let draws = self.from.is_none() || self.extend_vocabulary;
+        let fresh = [("init", "draws weights"), ("forget_bias", "adds to fresh biases")];
+        if let Some((setting, does)) = fresh.into_iter().find(|(s, _)| !draws && flags.contains_key(&s.replace('_', "-"))) {
+            return Err(Error::setting(setting, format!("`{setting}` {does}, and `from` takes those of a model; leave one of them out")));
         }
         if self.sample > 0 && !self.writes_text() && stated.contains_key("sample") {
             let (setting, what) = match self.data_kind() {

@@ -136,6 +136,8 @@ fn models_of_gates_are_files_like_others() {
         assert!(same(&still.join("model.safetensors"), &back.join("model.safetensors")));
         let contradicted = format!("error: cell rnn contradicts the model of --from {}, whose cell is {cell}; leave it out", back.display());
         refused(&["train", str(&book), "--from", str(&back), "--cell=rnn"], 2, &[&contradicted]);
+        let biased = "--forget-bias adds to fresh biases, and --from takes those of a model; leave one of them out";
+        refused(&["train", str(&book), "--from", str(&back), "--cell=lstm", "--forget-bias=2"], 2, &[biased]);
         let import = |more: &[&str], code, words: &[&str]| refused(&[&["import", str(&exported), str(&place("never"))], more].concat(), code, words);
         import(&["--activation=tanh"], 2, &["--activation is for nn.RNN, and its tensors are those of nn.", class]);
     }
