@@ -108,7 +108,11 @@ pub fn sigmoid(x: f32) -> f32 {
     let half = (n * 0.5) as i32;
     let power = |n: i32| f32::from_bits(((n + 127) as u32) << 23);
     let e = e * power(half) * power(n as i32 - half);
-    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+    // The division, corrected by its remainder and by what the sum has lost.
+    let (top, sum) = (if x < 0.0 { e } else { 1.0 }, 1.0 + e);
+    let (lost, inverse) = (e - (sum - 1.0), 1.0 / sum);
+    let s = top * inverse;
+    ((-s).mul_add(sum, top) - s * lost).mul_add(inverse, s)
 }
 
 /// exp for -87 <= x <= 88 with an error below 1.1 units in the last place; outside, its value at the nearer end. NaN stays NaN.

@@ -258,7 +258,8 @@ mod tests {
             places_per_slot: 1,
             ring: 0,
             head_rows: 8,
-            stash: StashPrecision::F32, gates: Default::default(),
+            stash: StashPrecision::F32,
+            gates: Default::default(),
             dropout: Dropout::default(),
         };
         let program = record(&config, extent, &Optimizer::Adam.update(Clip::None), &cpu::capabilities()).program;

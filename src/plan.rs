@@ -410,7 +410,9 @@ impl<'a> Planner<'a> {
         let rows = u64::from(e.steps) * u64::from(e.lanes);
         let moments = self.task.update.moments.iter().filter(|m| **m).count() as u64;
         let (hidden, outputs) = (u64::from(self.dims.hidden_padded()), u64::from(c.outputs()));
-        let fixed = u64::from(c.elements()) * 4 * (2 + moments) + u64::from(self.dims.spec().gates) * layers * hidden * hidden * 4 + outputs * u64::from(pad4(e.lanes)) * 4;
+        let fixed = u64::from(c.elements()) * 4 * (2 + moments)
+            + u64::from(self.dims.spec().gates) * layers * hidden * hidden * 4
+            + outputs * u64::from(pad4(e.lanes)) * 4;
         let words = InputLayout::words_per_row(c) + u64::from(pad4(c.embedding()));
         let inputs = 4 * (words * rows + u64::from(c.input.symbols())) + 8 * rows + outputs * u64::from(e.head_rows) * 4;
         let segment = SegmentBytes::new(&self.dims, e.steps, e.gates);

@@ -30,7 +30,7 @@ settings! {
         hidden: u32 = 256, "Model", "H", units {};
         /// Layers, 1 to 8
         layers: u32 = 1, "Model", "N", layers {};
-        /// Cell of the layers: rnn, gru or lstm [default: auto, which is AUTO_CELLS]
+        /// Cell of the layers: rnn, gru or lstm [default: auto, which is rnn]
         cell: Cell = Cell::Rnn, "Model", "CELL", any { later: true, auto: true };
         /// Activation of the layers of `cell` rnn [default: tanh; for labels relu]
         activation: Activation = Activation::Tanh, "Model", "PHI", any {};
@@ -96,6 +96,11 @@ fn embedding(n: &u32) -> std::result::Result<(), String> {
     if (1..=65_536).contains(n) { Ok(()) } else { Err("expected a whole number from 1 to 65536".to_string()) }
 }
 
+/// That a cell has no activation to choose.
+pub(crate) fn no_activation(cell: Cell) -> Error {
+    Error::setting("activation", format!("`activation` is for `cell` rnn, and {cell} has activations of its own; leave it out"))
+}
+
 /// Where training ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
@@ -117,7 +122,7 @@ impl Settings {
             return Err(Error::setting("updates", "`updates` and `epochs` exclude each other; give one of them"));
         }
         if self.cell != Cell::Rnn && self.activation != Activation::Tanh {
-            return Err(Error::setting("activation", format!("`activation` is for `cell` rnn, and {} has activations of its own; leave it out", self.cell)));
+            return Err(no_activation(self.cell));
         }
         if self.forget_bias.is_some() && (self.cell.spec().forget.is_none() || self.no_bias) {
             let why = if self.no_bias { "`no_bias` leaves out all biases".to_string() } else { format!("{} has no forget gate", self.cell) };

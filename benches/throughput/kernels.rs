@@ -10,8 +10,8 @@ use retrograd::exec::Executor;
 use retrograd::kernel::{Capabilities, Kernel, STEPS, Values, Var, Variant, Word};
 use retrograd::kernels::{self, matmul};
 use retrograd::layout::Program;
-use retrograd::model::{Cell, Dropout};
 use retrograd::model::record::{self, GateStorage, ModelProgram, StashPrecision, WindowShape};
+use retrograd::model::{Cell, Dropout};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::recording::{Dispatch, Recording, Repeat};
 

@@ -46,7 +46,19 @@ impl Case {
     /// A case of odd sizes: B 3, T 17, V 11, H 37, segments of 5 steps, resets, cuts and weights of 0.
     pub fn odd(activation: Activation, layers: u32, bias: bool) -> Self {
         let config = Config { hidden: 37, layers, activation, bias, ..Config::symbols(11) };
-        Case { config, lanes: 3, steps: 17, segment: 5, recompute: false, head_rows: 8, stash: StashPrecision::F32, gates: GateStorage::Kept, seed: 1, dropout: 0.0, cuts: true }
+        Case {
+            config,
+            lanes: 3,
+            steps: 17,
+            segment: 5,
+            recompute: false,
+            head_rows: 8,
+            stash: StashPrecision::F32,
+            gates: GateStorage::Kept,
+            seed: 1,
+            dropout: 0.0,
+            cuts: true,
+        }
     }
 
     /// The same sizes and data for another cell.

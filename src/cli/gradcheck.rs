@@ -55,11 +55,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             let odd = Case { config: Config { layers, ..case.config }, ..case };
             let smooth = Case { cuts: false, ..odd };
             let label = |c: &Case| {
-                format!(
-                    "{name} {layers} layer{} {}",
-                    if layers == 1 { "" } else { "s" },
-                    if c.cuts { "resets, cuts, weights" } else { "resets, weights" }
-                )
+                format!("{name} {layers} layer{} {}", if layers == 1 { "" } else { "s" }, if c.cuts { "resets, cuts, weights" } else { "resets, weights" })
             };
             // Central differences of every parameter: a smaller net, since each costs two passes.
             let mut small = smooth;

@@ -25,7 +25,9 @@ fn parse(arguments: &[String]) -> crate::error::Result<RunConfig> {
 pub(super) fn arguments(config: &RunConfig) -> (Vec<String>, Vec<String>) {
     let mut mine = config.values();
     let stated = mine.iter().map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
-    let default = RunConfig::defaults_of(&stated).values();
+    // The other defaults are those for its cell, whether that is the usual one or not.
+    let mut default = RunConfig::defaults_of(&stated).values();
+    default.insert("cell".to_string(), config.data_kind().cell().name().into());
     // Values recorded by the program have no flag.
     declared().filter(|s| s.form == Form::Noted && s.name != "text").for_each(|s| drop(mine.remove(&s.key())));
     // Of two that contradict each other, only the one in effect.

@@ -5,10 +5,10 @@ mod cost;
 mod sliced;
 mod tile;
 
+use crate::cells::{Cell, Spec};
 pub use args::{Argument, Scalar};
 pub(crate) use args::{Is, args};
 pub use cost::{Capabilities, DISPATCH_SECONDS, FORMS, Latencies, SCAN_COLUMNS, SCAN_LANES, STEPS, ScanForm, ScanForms, Speeds};
-use crate::cells::{Cell, Spec};
 use std::fmt;
 pub use tile::{Loads, SPREAD, Tile};
 

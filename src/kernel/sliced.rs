@@ -21,7 +21,7 @@ pub(super) fn held(rows: u32, blocks: u32) -> String {
     }
     let first = format!("slice + {blocks}u * SLICES");
     let each = |i, k: &str| (0..rows).map(|r| format!("m{r} += b{i}_0 * rows[{r}u * INNERS * HIDDEN4 + {k}];")).collect();
-    batches(&mut s, BATCH, &first, "INNERS * HIDDEN4", |k| vec![ format!("w_block({k}, column)")], each);
+    batches(&mut s, BATCH, &first, "INNERS * HIDDEN4", |k| vec![format!("w_block({k}, column)")], each);
     (0..rows).for_each(|r| push(&mut s, 1, format_args!("sums[(slice * ROWS + {r}u) * COLUMNS * HIDDEN4 + column] = m{r};")));
     s.push_str("}\n");
     s

@@ -102,7 +102,15 @@ pub struct Config {
 impl Config {
     /// One layer of 256 tanh units with biases that reads one-hot symbols and predicts the next; a base for struct update syntax.
     pub const fn symbols(vocab: u32) -> Self {
-        Config { input: Input::Symbols(vocab), output: Output::Classes(vocab), hidden: 256, layers: 1, cell: Cell::Rnn, activation: Activation::Tanh, bias: true }
+        Config {
+            input: Input::Symbols(vocab),
+            output: Output::Classes(vocab),
+            hidden: 256,
+            layers: 1,
+            cell: Cell::Rnn,
+            activation: Activation::Tanh,
+            bias: true,
+        }
     }
 
     /// V: number of outputs of the head.
@@ -190,9 +198,9 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Elements with padding: rows and columns are padded with zeros to multiples of 4, since kernels read blocks of 4 by 4.
+    /// Elements with padding: rows and columns are padded with zeros to multiples of 4, since kernels read blocks of 4 by 4; of a bias, rows of 4.
     pub fn elements(&self) -> u32 {
-        let rows = if self.rows == 1 { 1 } else { pad4(self.rows) };
+        let rows = if self.name.starts_with("b_") { 1 } else { pad4(self.rows) };
         rows * self.ld
     }
 

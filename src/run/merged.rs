@@ -3,6 +3,8 @@
 use super::config::{FORMAT, content, in_keys, newer, of_key, setting};
 use super::{DataKind, RunConfig};
 use crate::error::{Error, Result};
+use crate::model::Cell;
+use crate::settings::no_activation;
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::{Table, Value};
@@ -57,8 +59,13 @@ impl RunConfig {
 
     /// Refuses settings that are fine as defaults, but not when stated.
     fn check_stated(&self, stated: &Stated, flags: &Stated) -> Result<()> {
-        if self.from.is_some() && !self.extend_vocabulary && flags.contains_key("init") {
-            return Err(Error::setting("init", "`init` draws weights, and `from` takes those of a model; leave one of them out"));
+        if self.training.cell != Cell::Rnn && flags.contains_key("activation") {
+            return Err(no_activation(self.training.cell));
+        }
+        let draws = self.from.is_none() || self.extend_vocabulary;
+        let fresh = [("init", "draws weights"), ("forget_bias", "adds to fresh biases")];
+        if let Some((setting, does)) = fresh.into_iter().find(|(s, _)| !draws && flags.contains_key(&s.replace('_', "-"))) {
+            return Err(Error::setting(setting, format!("`{setting}` {does}, and `from` takes those of a model; leave one of them out")));
         }
         if self.sample > 0 && !self.writes_text() && stated.contains_key("sample") {
             let (setting, what) = match self.data_kind() {

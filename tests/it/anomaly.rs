@@ -29,7 +29,8 @@ fn the_first_number_that_is_not_finite_is_named() {
         let message = text(&out.stderr);
         let line = message.lines().find(|l| l.starts_with("error: update ")).unwrap_or_else(|| panic!("{device}: {message}"));
         assert_eq!(out.status.code(), Some(1));
-        for word in ["error: update 1: ", "the first number that is not finite is ", "kernel scan_forward wrote it for h.0", "lane ", "unit ", "not finite"] {
+        for word in ["error: update 1: ", "the first number that is not finite is ", "kernel scan_forward_rnn wrote it for h.0", "lane ", "unit ", "not finite"]
+        {
             assert!(line.contains(word), "{device}: {word:?} is not in {line}");
         }
     }

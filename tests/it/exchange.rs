@@ -45,7 +45,7 @@ fn foreign(name: &str, change: impl Fn(&str, Vec<usize>) -> Option<(Dtype, Vec<u
         ("head.weight", vec![4, 5]),
         ("head.bias", vec![4]),
     ];
-    let bytes: Vec<u8> = 0.125f32.to_le_bytes().repeat(64);
+    let bytes: Vec<u8> = 0.125f32.to_le_bytes().repeat(80);
     let tensors = all.into_iter().filter_map(|(name, shape)| change(name, shape).map(|(dtype, shape)| (name, dtype, shape)));
     let view = |(name, dtype, shape): (&'static str, Dtype, Vec<usize>)| {
         let len = shape.iter().product::<usize>() * dtype.bitsize() / 8;
@@ -107,6 +107,59 @@ fn an_exported_model_comes_back_and_is_trained_on() {
     train(&linear, &[str(&book), "--hidden=4", "--activation=identity", "--updates=2"]);
     refused(&["export", str(&linear), str(&fresh("b"))], 2, &["identity", "--onnx"]);
     ok(&["export", str(&linear), str(&fresh("b.onnx")), "--onnx"]);
+}
+
+/// Models of gates: out and back, resumed, trained on; what does not fit their cell is refused.
+#[test]
+fn models_of_gates_are_files_like_others() {
+    let book = book();
+    std::fs::create_dir_all(folder("exchange")).unwrap();
+    for (cell, class, states) in [("gru", "GRU", "state"), ("lstm", "LSTM", "cell_state")] {
+        let place = |name: &str| fresh(&format!("{cell} {name}"));
+        let (out, exported, back) = (place("run"), place("model.safetensors"), place("back"));
+        let flags = ["--cell", cell, "--hidden=7", "--layers=2", "--schedule=constant"];
+        train(&out, &[&[str(&book), "--updates=20"], &flags[..]].concat());
+        let [python, _] = ok(&["export", str(&out), str(&exported)]);
+        assert!(python.contains(&format!("torch.nn.{class}(13, 7, num_layers=2, bias=True)")), "{python}");
+        let [python, _] = ok(&["export", str(&out), str(&place("model.onnx")), "--onnx"]);
+        assert!(python.contains(&format!("\"next_{states}\"]")), "{python}");
+        let [_, messages] = ok(&["import", str(&exported), str(&back)]);
+        assert!(messages.contains(&format!("2 layers of 7 {cell} units")), "{messages}");
+        assert!(same(&out.join("model.safetensors"), &back.join("model.safetensors")));
+        assert!(ok(&["sample", str(&back), "--length=9"])[0].len() > 8);
+        let part = place("part");
+        train(&part, &[&[str(&book), "--updates=10"], &flags[..]].concat());
+        ok(&["train", "--resume", str(&part), "--updates=20", "--sample=0", "--quiet"]);
+        assert!(same(&out.join("model.safetensors"), &part.join("model.safetensors")), "{cell}: resumed");
+        let still = place("still");
+        train(&still, &[str(&book), "--from", str(&back), "--updates=1", "--optimizer=sgd", "--lr=1e-30"]);
+        assert!(same(&still.join("model.safetensors"), &back.join("model.safetensors")));
+        let contradicted = format!("error: cell rnn contradicts the model of --from {}, whose cell is {cell}; leave it out", back.display());
+        refused(&["train", str(&book), "--from", str(&back), "--cell=rnn"], 2, &[&contradicted]);
+        let biased = "--forget-bias adds to fresh biases, and --from takes those of a model; leave one of them out";
+        refused(&["train", str(&book), "--from", str(&back), "--cell=lstm", "--forget-bias=2"], 2, &[biased]);
+        let import = |more: &[&str], code, words: &[&str]| refused(&[&["import", str(&exported), str(&place("never"))], more].concat(), code, words);
+        import(&["--activation=tanh"], 2, &["--activation is for nn.RNN, and its tensors are those of nn.", class]);
+    }
+    let four = file("four symbols.json", br#"["d", "a", "c", "b"]"#);
+    let never = fresh("never of gates");
+    let import = |path: &Path, words: &[&str]| refused(&["import", str(path), str(&never), "--vocabulary", str(&four)], 1, words);
+    let shaped = |to: &'static [usize]| {
+        foreign("gates.safetensors", move |name, shape| Some((Dtype::F32, if name == "rnn.weight_hh_l0" { to.to_vec() } else { shape })))
+    };
+    import(&shaped(&[15, 5]), &["gates.safetensors", "nn.GRU(V, H, layers)", "rnn.weight_ih_l0 is F32 [5, 4], expected F32 [15, 4]"]);
+    import(&shaped(&[10, 5]), &["rnn.weight_hh_l0 is F32 [10, 5], which has the gates of no cell"]);
+    import(&shaped(&[16, 3]), &["with proj_size there are fewer columns"]);
+    let renamed = |to: &'static str| {
+        let good = std::fs::read(foreign("plain.safetensors", |_, shape| Some((Dtype::F32, shape)))).unwrap();
+        let (len, rest) = good.split_first_chunk().unwrap();
+        let (header, data) = rest.split_at(u64::from_le_bytes(*len) as usize);
+        let header = text(header).replace("rnn.bias_hh_l0", to);
+        file("renamed.safetensors", &[&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat())
+    };
+    import(&renamed("rnn.bias_hh_l0_reverse"), &["rnn.bias_hh_l0_reverse is of a second direction", "bidirectional=False"]);
+    import(&renamed("rnn.weight_hr_l0"), &["rnn.weight_hr_l0 is of a projection", "proj_size"]);
+    assert!(!never.exists());
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn table(name: &str, rows: usize) -> PathBuf {
 }
 
 fn labelled() -> PathBuf {
-    let line = |i: usize| format!("{}\t{}\n", if i % 2 == 0 { "abcabcab" } else { "cbacbacb" }, if i % 2 == 0 { "up" } else { "down" });
+    let line = |i: usize| format!("{}\t{}\n", if i.is_multiple_of(2) { "abcabcab" } else { "cbacbacb" }, if i.is_multiple_of(2) { "up" } else { "down" });
     file("labelled.tsv", (0..120).map(line).collect::<String>().as_bytes())
 }
 
@@ -158,8 +158,8 @@ const FEATURES: [Feature; 20] = [
     }),
     ("compare", |e| {
         let text = poem();
-        let args = ["compare", str(&text), "--cell", e.cell.name(), "--device", e.device, "--hidden=8", "--batch=4", "--symbols=1500", "--json", "--out"];
-        let found = e.program(&[&args[..], &[str(&e.at("compared")), "--truncation=full,regular:8,random:0.8"]].concat());
+        let args = ["compare", str(&text), "--cell", e.cell.name(), "--device", e.device, "--hidden=8", "--batch=4", "--length=40", "--updates=6"];
+        let found = e.program(&[&args[..], &["--draws=4", "--json", "--out", str(&e.at("compared")), "--strategies", "regular:8", "random:0.8"]].concat());
         assert_eq!(found["strategies"].as_array().map(Vec::len), Some(3), "{found}");
     }),
     ("gradflow", |e| {
@@ -183,7 +183,7 @@ const FEATURES: [Feature; 20] = [
     }),
     ("sample", |e| {
         e.train("run", &[str(&poem())]);
-        let [out, _] = ok(&["sample", str(&e.at("run")), "--length=40", "--seed=1", "--device", e.device]);
+        let [out, _] = ok(&["sample", str(&e.at("run")), "--length=40", "--seed=1"]);
         assert_eq!(out.trim_end_matches('\n').chars().count().min(38), 38, "{out:?}");
     }),
     ("PyTorch and back", |e| {

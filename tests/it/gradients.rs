@@ -14,8 +14,13 @@ use std::collections::BTreeSet;
 /// Bound of norm(g - reference) / norm(reference), per tensor.
 const BOUND: f64 = 1e-4;
 
-fn check(device: &Device, case: &Case) {
-    let (expected, (got, _)) = (reference(case), executor(device, case).unwrap());
+/// Checks loss, gradients and final state.
+pub(crate) fn check(device: &Device, case: &Case) {
+    let (expected, (got, flat)) = (reference(case), executor(device, case).unwrap());
+    // The norm that an update clips to is that of the flat gradients.
+    let there = |x: &[f32]| x.iter().filter(|x| **x != 0.0).count();
+    let all: usize = case.config.tensors().iter().map(|t| there(&t.extract(&flat))).sum();
+    assert_eq!(there(&flat), all, "{device} {case:?}: the padding of the gradients is 0");
     assert!(relative_error(&[got.loss], &[expected.loss]) <= 1e-5, "{device} {case:?}: loss {} and {}", got.loss, expected.loss);
     for ((tensor, g), e) in case.config.tensors().iter().zip(&got.tensors).zip(&expected.tensors) {
         let error = relative_error(g, e);
@@ -152,7 +157,7 @@ fn a_history_in_half_precision_acts_and_stays_near_the_reference() {
 }
 
 /// Models with inputs and outputs other than symbols.
-fn others() -> Vec<Case> {
+pub(crate) fn others() -> Vec<Case> {
     let odd = Case::odd(Activation::Tanh, 2, true);
     let numbers = |count, deviation| Output::Numbers { count, deviation };
     let with = |input, output, layers, bias| Case { config: Config { input, output, layers, bias, ..odd.config }, ..odd };

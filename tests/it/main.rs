@@ -27,6 +27,8 @@ mod exchange;
 mod layers;
 // Whole models against the f64 reference.
 mod gradients;
+// Cells with gates against the f64 reference, in every form and storage.
+mod cells;
 // Comparing found and expected values, and tests of that.
 mod compare;
 // Every kernel and variant, GPU and CPU, against naive f64 loops.

@@ -1,4 +1,4 @@
-//! Both executors against PyTorch's nn.RNN and nn.Linear, by fixtures from tests/parity/make.py.
+//! Both executors against PyTorch's nn.RNN, nn.GRU, nn.LSTM and nn.Linear, by fixtures from tests/parity/make.py.
 
 use crate::devices::both;
 use retrograd::analysis::gradcheck::relative_error;
@@ -14,15 +14,41 @@ use std::collections::BTreeMap;
 /// Bound of norm(g - PyTorch's) / norm(PyTorch's), per tensor.
 const BOUND: f64 = 1e-4;
 
-/// Fixtures with numeric inputs, with mean squared and mean absolute error.
-const NUMBERS: [&str; 2] = ["1-tanh-squared", "2-relu-absolute-no-bias"];
+/// The same bound, of the parameters after [`UPDATES`].
+const BOUND_AFTER: f64 = 1e-5;
 
-const NAMES: [&str; 6] = ["1-tanh", "1-relu-no-bias", "2-tanh-no-bias", "2-relu", "3-tanh", "3-relu-no-bias"];
+/// Updates of a fixture.
+const UPDATES: u64 = 20;
+
+/// Fixtures with numeric inputs, with mean squared and mean absolute error.
+const NUMBERS: [&str; 3] = ["1-tanh-squared", "2-relu-absolute-no-bias", "2-lstm-squared"];
+
+const NAMES: [&str; 16] = [
+    "1-tanh",
+    "1-relu-no-bias",
+    "2-tanh-no-bias",
+    "2-relu",
+    "3-tanh",
+    "3-relu-no-bias",
+    "1-gru",
+    "1-gru-no-bias",
+    "2-gru",
+    "3-gru-no-bias",
+    "3-gru",
+    "1-lstm",
+    "1-lstm-no-bias",
+    "2-lstm-no-bias",
+    "2-lstm",
+    "3-lstm",
+];
 
 struct Fixture {
     model: Model,
     /// The expected gradients, flat like the parameters.
     gradients: Vec<f32>,
+    /// The learning rate of the updates, and the parameters after them.
+    lr: f32,
+    after: Vec<f32>,
     /// T and B.
     steps: u32,
     lanes: u32,
@@ -31,9 +57,9 @@ struct Fixture {
     /// Instead of symbols, `[T, B, D]` and `[T, B, V]`.
     numbers: Vec<f32>,
     wanted: Vec<f32>,
-    /// Per layer, `[B, Hp]`.
+    /// Per layer, `[B, N Hp]`.
     state: Vec<Vec<f32>>,
-    /// Per layer, `[B, H]`.
+    /// Per layer, `[B, N H]`.
     last: Vec<Vec<f64>>,
     /// `[T, B, V]`.
     logits: Vec<f32>,
@@ -51,40 +77,55 @@ fn fixture(name: &str) -> Fixture {
     let shape = |name: &str| file.tensor(name).unwrap().shape().to_vec();
     let [steps, lanes, vocab] = shape("logits")[..] else { panic!("{path}: logits") };
     let [layers, _, hidden] = shape("h0")[..] else { panic!("{path}: h0") };
-    let (activation, bias) = (if name.contains("tanh") { "tanh" } else { "relu" }, !name.contains("no-bias"));
     let metadata = || if dense { series_metadata(name, shape("numbers")[2], vocab) } else { text_metadata(vocab) };
-    // The model, and the gradients in the form of a model, converted to this crate's layout.
+    // The model, and what has its shapes in the form of a model, converted to this crate's layout.
     let read = |prefix: &str| {
-        let config = serde_json::json!({
-            "format": if dense { 2 } else { 1 }, "architecture": "rnn", "symbols": "characters", "hidden": hidden, "layers": layers, "activation": activation,
-            "bias": bias,
-        });
-        let metadata = BTreeMap::from([("config".into(), config.to_string()), metadata()]);
+        let metadata = BTreeMap::from([("config".into(), config(name, hidden, layers)), metadata()]);
         let mut container = Container { metadata, ..Container::default() };
         for full in file.names() {
             let Some(name) = full.strip_prefix(prefix).filter(|n| n.starts_with("rnn.") || n.starts_with("head.")) else { continue };
-            // Each of the two biases has the gradient of their sum.
-            let numbers = if prefix == "grad." && name.contains("bias_hh") { vec![0.0; hidden] } else { floats(full) };
-            container.tensors.insert(name.to_string(), (shape(full), numbers));
+            container.tensors.insert(name.to_string(), (shape(full), floats(full)));
         }
         Model::from_container(container).unwrap()
     };
-    let padded = |rows: &[f32]| rows.chunks(hidden).flat_map(|r| [r, &vec![0.0; hidden.next_multiple_of(4) - hidden]].concat()).collect();
+    // Per layer and lane h, then c.
+    let states = |names: [&str; 2]| -> Vec<Vec<f32>> {
+        let all: Vec<Vec<f32>> = names.into_iter().filter(|n| file.tensor(n).is_ok()).map(floats).collect();
+        let lane = |at: usize| all.iter().flat_map(move |s| s[at * hidden..][..hidden].to_vec());
+        (0..layers).map(|k| (0..lanes).flat_map(|b| lane(k * lanes + b)).collect()).collect()
+    };
+    let padded = |rows: Vec<f32>| rows.chunks(hidden).flat_map(|r| [r, &vec![0.0; hidden.next_multiple_of(4) - hidden]].concat()).collect();
     let loss = f64::from_le_bytes(file.tensor("loss").unwrap().data().try_into().unwrap());
     Fixture {
         model: read(""),
         gradients: read("grad.").parameters,
+        lr: floats("lr")[0],
+        after: read("after.").parameters,
         steps: steps as u32,
         lanes: lanes as u32,
         tokens: symbols("tokens"),
         targets: symbols("targets"),
         numbers: of_numbers("numbers"),
         wanted: of_numbers("wanted"),
-        state: floats("h0").chunks(lanes * hidden).map(padded).collect(),
-        last: floats("hn").chunks(lanes * hidden).map(wide).collect(),
+        state: states(["h0", "c0"]).into_iter().map(padded).collect(),
+        last: states(["hn", "cn"]).iter().map(|s| wide(s)).collect(),
         logits: floats("logits"),
         loss,
     }
+}
+
+/// The metadata `config` of a fixture's model.
+fn config(name: &str, hidden: usize, layers: usize) -> String {
+    let kind = name.split('-').nth(1).unwrap();
+    let plain = ["tanh", "relu"].contains(&kind);
+    let mut config = serde_json::json!({
+        "format": if !plain { 3 } else if NUMBERS.contains(&name) { 2 } else { 1 }, "architecture": if plain { "rnn" } else { kind },
+        "symbols": "characters", "hidden": hidden, "layers": layers, "bias": !name.contains("no-bias"),
+    });
+    if plain {
+        config["activation"] = kind.into();
+    }
+    config.to_string()
 }
 
 fn text_metadata(vocab: usize) -> (String, String) {
@@ -122,24 +163,29 @@ fn state_error(engine: &mut Engine, f: &Fixture) -> f64 {
     state.iter().zip(&f.last).map(|(s, e)| relative_error(&unpad(s), e)).fold(0.0, f64::max)
 }
 
+/// The window of a fixture, and its N.
+fn window(f: &Fixture) -> (Batch, f64) {
+    let ones = vec![1.0; (f.steps * f.lanes) as usize];
+    let window = Batch {
+        lanes: f.lanes,
+        tokens: f.tokens.clone(),
+        targets: f.targets.clone(),
+        numbers: f.numbers.clone(),
+        wanted: f.wanted.clone(),
+        keep: ones.clone(),
+        xi: ones.clone(),
+        weights: ones,
+    };
+    (window, f64::from(f.steps * f.lanes))
+}
+
 #[test]
 fn losses_states_and_gradients_are_those_of_pytorch() {
     for device in both() {
         for name in NAMES.into_iter().chain(NUMBERS) {
             let f = fixture(name);
-            let ones = vec![1.0; (f.steps * f.lanes) as usize];
-            let window = Batch {
-                lanes: f.lanes,
-                tokens: f.tokens.clone(),
-                targets: f.targets.clone(),
-                numbers: f.numbers.clone(),
-                wanted: f.wanted.clone(),
-                keep: ones.clone(),
-                xi: ones.clone(),
-                weights: ones,
-            };
+            let (window, n) = window(&f);
             let mut engine = engine(&device, &f, f.steps, 4);
-            let n = f64::from(f.steps * f.lanes);
             engine.gradient(0..f.steps, |places, range| window.inputs(places, range), n).unwrap();
             let loss = engine.loss_sum().unwrap() / n;
             assert!((loss - f.loss).abs() <= 1e-5 * f.loss, "{device} {name}: loss {loss}, in PyTorch {}", f.loss);
@@ -152,6 +198,37 @@ fn losses_states_and_gradients_are_those_of_pytorch() {
             let error = state_error(&mut engine, &f);
             assert!(error <= BOUND, "{device} {name}: the last state is off by {error:e}");
         }
+    }
+}
+
+/// Plain SGD on the same window, each time from the state in which the one before ended.
+#[test]
+fn parameters_after_updates_are_those_of_pytorch() {
+    for device in both() {
+        let mut far = 0;
+        for name in NAMES.into_iter().chain(NUMBERS) {
+            let f = fixture(name);
+            let (window, n) = window(&f);
+            let mut engine = engine(&device, &f, f.steps, 4);
+            for u in 0..UPDATES {
+                engine.gradient(0..f.steps, |places, range| window.inputs(places, range), n).unwrap();
+                engine.update(u, f.lr, n).unwrap();
+                engine.carry().unwrap();
+            }
+            let flat = engine.parameters().unwrap();
+            let mut worst = (0.0, String::new());
+            for tensor in f.model.config.tensors() {
+                let [found, expected, before] = [&flat, &f.after, &f.model.parameters].map(|p| wide(&tensor.extract(p)));
+                assert!(relative_error(&before, &expected) > 100.0 * BOUND_AFTER, "{device} {name}: {} has not moved", tensor.name);
+                let error = relative_error(&found, &expected);
+                if error.is_nan() || error > worst.0 {
+                    worst = (error, tensor.name);
+                }
+            }
+            println!("{device} {name}: off by up to {:.1e}, {}", worst.0, worst.1);
+            far += u32::from(worst.0.is_nan() || worst.0 > BOUND_AFTER);
+        }
+        assert_eq!(far, 0, "{device}: fixtures beyond {BOUND_AFTER:e}, of those listed");
     }
 }
 

@@ -4,6 +4,9 @@
 //! compared with the full gradient in units of its standard error, z. If long lags carried little of the gradient, any truncation would be
 //! nearly unbiased and the test would prove nothing; so the net is one where they carry much, which a test checks.
 
+mod net;
+
+use net::{config, parameters};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use retrograd::data::{Batch, Kind, Lanes, Sequences, Symbols, Text};
@@ -11,7 +14,7 @@ use retrograd::device::Device;
 use retrograd::engine::Engine;
 use retrograd::estimate::Estimator;
 use retrograd::feed::Source;
-use retrograd::model::{Activation, Config, Tensor};
+use retrograd::model::{Cell, Tensor};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::Plan;
 use retrograd::reference::{self, Net, Phi, Read, Targets, Window};
@@ -20,8 +23,6 @@ use std::sync::Arc;
 
 /// H, and the number of positions that a memory of `r` passes through.
 const HIDDEN: usize = 7;
-/// Spectral norm of W_hh: the factor that each step applies to a memory, and to a gradient.
-const DECAY: f64 = 0.5;
 /// Steps from `r` to the step at which it is read out, to predict `b`.
 const GAP: usize = 6;
 /// A sequence with its separator last: `r` twice, each with a `b` after the step that is GAP steps later.
@@ -35,23 +36,7 @@ const MOST_ERROR: f64 = 0.02;
 /// Draws from this number on are used only to find the bias of unweighted truncation.
 const OTHER_DRAWS: u64 = 1 << 20;
 
-const CONFIG: Config = Config { hidden: HIDDEN as u32, layers: 1, activation: Activation::Identity, bias: true, ..Config::symbols(4) };
 const DEVICE: Device = Device::Cpu { threads: 1 };
-
-/// Orthonormal vectors.
-fn frame(rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
-    let mut frame: Vec<Vec<f64>> = Vec::new();
-    for _ in 0..HIDDEN {
-        let mut v: Vec<f64> = (0..HIDDEN).map(|_| rng.random_range(-1.0..1.0)).collect();
-        for u in &frame {
-            let along = dot(u, &v);
-            v.iter_mut().zip(u).for_each(|(v, u)| *v -= along * u);
-        }
-        let length = dot(&v, &v).sqrt();
-        frame.push(v.iter().map(|v| v / length).collect());
-    }
-    frame
-}
 
 fn dot(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| x * y).sum()
@@ -63,34 +48,6 @@ fn norm(x: &[f64]) -> f64 {
 
 fn difference(x: &[f64], y: &[f64]) -> Vec<f64> {
     x.iter().zip(y).map(|(x, y)| x - y).collect()
-}
-
-/// A net with long lags although its steps contract: `r` writes a large vector, W_hh turns it into the next of a frame and halves it, and
-/// GAP steps later the head reads it. Earlier states are larger by the same factor by which the gradient reaching them is smaller, so all lags
-/// up to GAP - 1 contribute equally to dW_hh. All other losses are nearly flat.
-fn parameters() -> Vec<f32> {
-    let mut rng = ChaCha8Rng::seed_from_u64(4);
-    let frame = frame(&mut rng);
-    let mut noise = |size: f64, n: usize| (0..n).map(|_| rng.random_range(-size..size)).collect::<Vec<f64>>();
-    let (mut w_xh, mut w_hy, b_h) = (noise(0.02, 4 * HIDDEN), noise(0.05, 4 * HIDDEN), noise(0.02, HIDDEN));
-    let mut w_hh = vec![0.0; HIDDEN * HIDDEN];
-    for (k, from) in frame.iter().enumerate() {
-        for (place, w) in w_hh.iter_mut().enumerate() {
-            *w += DECAY * from[place / HIDDEN] * frame[(k + 1) % HIDDEN][place % HIDDEN];
-        }
-    }
-    let row = |symbol| SYMBOLS.find(symbol).unwrap() * HIDDEN;
-    let read = 0.5;
-    for j in 0..HIDDEN {
-        w_xh[row('r') + j] += read * DECAY.powi(-(GAP as i32)) * frame[0][j];
-        w_hy[row('b') + j] += 6.0 / read * frame[GAP][j];
-    }
-    let b_y = vec![0.0, 5.0, -1.0, 0.0];
-    let mut flat = vec![0.0; CONFIG.elements() as usize];
-    for (tensor, values) in CONFIG.tensors().iter().zip([w_xh, w_hh, b_h, w_hy, b_y]) {
-        tensor.insert(&mut flat, &values.iter().map(|&x| x as f32).collect::<Vec<f32>>());
-    }
-    flat
 }
 
 /// Two ways to read a text.
@@ -121,14 +78,14 @@ impl Layout {
         Arc::new(symbols)
     }
 
-    fn estimator(self, truncation: Truncation, seed: u64) -> Estimator {
+    fn estimator(self, cell: Cell, truncation: Truncation, seed: u64) -> Estimator {
         let symbols = self.symbols();
         let source = match self {
             Layout::Stream => Source::Stream(Lanes::new(symbols.clone(), 0..symbols.len(), 4).unwrap()),
             Layout::Sequences => Source::Sequences(Sequences::new(symbols, ".").unwrap()),
         };
         let lanes = if self == Layout::Stream { 4 } else { 24 };
-        Estimator::new(&DEVICE, CONFIG, &parameters(), source, truncation, lanes, seed).unwrap()
+        Estimator::new(&DEVICE, config(cell), &parameters(cell), source, truncation, lanes, seed).unwrap()
     }
 
     /// Steps from cut to cut, per lane or sequence.
@@ -182,11 +139,11 @@ struct Sweep {
 }
 
 impl Sweep {
-    fn new(layout: Layout, truncation: Truncation, scaling: Scaling) -> Self {
+    fn new(cell: Cell, layout: Layout, truncation: Truncation, scaling: Scaling) -> Self {
         let (steps, lanes) = layout.sizes();
-        let plan = Plan::with(CONFIG.dims(lanes), steps, steps, false);
-        let mut engine = Engine::new(&DEVICE, CONFIG, plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
-        engine.set_parameters(&parameters()).unwrap();
+        let plan = Plan::with(config(cell).dims(lanes), steps, steps, false);
+        let mut engine = Engine::new(&DEVICE, config(cell), plan, &Optimizer::Sgd { momentum: 0.0 }.update(Clip::None)).unwrap();
+        engine.set_parameters(&parameters(cell)).unwrap();
         Sweep { engine, given: layout.whole(), layout, truncation, scaling }
     }
 
@@ -276,31 +233,32 @@ impl Tally {
 }
 
 /// The tensors that truncation affects: those of the recurrence, which come first. The head's gradients have lag 0 only.
-fn recurrence() -> Vec<Tensor> {
-    CONFIG.tensors().into_iter().filter(|t| !t.name.ends_with('y')).collect()
+fn recurrence(cell: Cell) -> Vec<Tensor> {
+    config(cell).tensors().into_iter().filter(|t| !t.name.ends_with('y')).collect()
 }
 
 /// The reference for draws: the full gradient, and the bias of unweighted truncation.
 struct Target {
+    cell: Cell,
     full: Vec<f32>,
     bias: Vec<Vec<f64>>,
 }
 
 impl Target {
-    fn new(layout: Layout, truncation: Truncation, seed: u64, draws: u64) -> Self {
-        let full = layout.estimator(Truncation::Full, 0).estimate(0).unwrap().gradients;
-        let mut sweep = Sweep::new(layout, truncation, Scaling::Unweighted);
+    fn new(cell: Cell, layout: Layout, truncation: Truncation, seed: u64, draws: u64) -> Self {
+        let full = layout.estimator(cell, Truncation::Full, 0).estimate(0).unwrap().gradients;
+        let mut sweep = Sweep::new(cell, layout, truncation, Scaling::Unweighted);
         let mut sum = vec![0.0; full.len()];
         for draw in 0..draws {
             let g = sweep.estimate(Draw { seed, epoch: OTHER_DRAWS + draw });
             sum.iter_mut().zip(g.iter().zip(&full)).for_each(|(s, (g, f))| *s += g - f);
         }
-        let bias = recurrence().iter().map(|t| wide(t, &sum)).collect();
-        Target { full, bias }
+        let bias = recurrence(cell).iter().map(|t| wide(t, &sum)).collect();
+        Target { cell, full, bias }
     }
 
     fn tally(&self, draws: u64, mut estimate: impl FnMut(u64) -> Vec<f32>) -> Vec<Tally> {
-        let mut tallies: Vec<Tally> = recurrence().into_iter().zip(&self.bias).map(|(t, b)| Tally::new(t, &self.full, b)).collect();
+        let mut tallies: Vec<Tally> = recurrence(self.cell).into_iter().zip(&self.bias).map(|(t, b)| Tally::new(t, &self.full, b)).collect();
         for draw in 0..draws {
             let g = estimate(draw);
             tallies.iter_mut().for_each(|t| t.add(&g));
@@ -326,55 +284,72 @@ fn spectral_norm(w: &[f64]) -> f64 {
     length
 }
 
-/// `full` is right, and truncation matters: steps contract by about a half, and yet at least a fifth of the gradient has lags
-/// of 5 steps and more, which `regular:1,5` leaves out.
+/// `full` is right, and truncation matters: steps contract by about a half, and yet at least a fifth of the gradient (of dW_hh, for cells with gates)
+/// has lags of 5 steps and more, which `regular:1,5` leaves out.
 #[test]
 fn long_lags_carry_a_fifth_of_the_gradient() {
-    let flat = parameters();
-    let params: Vec<Vec<f64>> = CONFIG.tensors().iter().map(|t| wide(t, &flat)).collect();
-    let contraction = spectral_norm(&params[1]);
-    assert!((0.4..=0.6).contains(&contraction), "{contraction}");
-    for layout in [Layout::Stream, Layout::Sequences] {
-        let (steps, lanes) = layout.sizes();
-        assert!(steps >= 24);
-        let gradient = |truncation| {
-            let mut estimator = layout.estimator(truncation, 0);
-            let flat = estimator.estimate(0).unwrap().gradients;
-            CONFIG.tensors().iter().map(|t| wide(t, &flat)).collect::<Vec<_>>()
-        };
-        let (full, short) = (gradient(Truncation::Full), gradient(Truncation::Overlapping { k1: 1, k2: 5 }));
-        let share = norm(&difference(&full.concat(), &short.concat())) / norm(&full.concat());
-        assert!(share >= 0.2, "{layout:?}: {share}");
-
-        let net = Net { phi: Phi::Identity, ..Net::symbols(CONFIG.outputs() as usize, HIDDEN, 1) };
-        let (given, zeros) = (layout.whole(), [vec![0.0; lanes as usize * HIDDEN]]);
-        let [keep, xi, weights] = [&given.keep, &given.xi, &given.weights].map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
-        let (read, targets) = (Read::Symbols(&given.tokens), Targets::Classes(&given.targets));
-        let window = Window { steps: steps as usize, read, targets, factors: &[], keep: &keep, xi: &xi, weights: &weights, n: layout.scored() };
-        let expected = reference::backward(&net, &params, &window, &zeros, &zeros).gradients;
-        for ((t, found), expected) in CONFIG.tensors().iter().zip(&full).zip(&expected) {
-            assert_near(&format!("{layout:?}, {}", t.name), found, expected, 1e-4);
+    for cell in Cell::ALL {
+        let flat = parameters(cell);
+        let tensors = config(cell).tensors();
+        let params: Vec<Vec<f64>> = tensors.iter().map(|t| wide(t, &flat)).collect();
+        if cell == Cell::Rnn {
+            let contraction = spectral_norm(&params[1]);
+            assert!((0.4..=0.6).contains(&contraction), "{contraction}");
+        }
+        for layout in [Layout::Stream, Layout::Sequences] {
+            assert!(layout.sizes().0 >= 24);
+            let gradient = |truncation| {
+                let mut estimator = layout.estimator(cell, truncation, 0);
+                let flat = estimator.estimate(0).unwrap().gradients;
+                tensors.iter().map(|t| wide(t, &flat)).collect::<Vec<_>>()
+            };
+            let (full, short) = (gradient(Truncation::Full), gradient(Truncation::Overlapping { k1: 1, k2: 5 }));
+            // Where units are small, dW_xh is larger than dW_hh, and its lags are short.
+            let of = |g: &[Vec<f64>]| if cell == Cell::Rnn { g.concat() } else { g[1].clone() };
+            let share = norm(&difference(&of(&full), &of(&short))) / norm(&of(&full));
+            println!("{cell}, {layout:?}: {share:.2} has lags of 5 steps and more");
+            assert!(share >= 0.2, "{cell}, {layout:?}: {share}");
+            for ((t, found), expected) in tensors.iter().zip(&full).zip(&by_reference(cell, layout, &params)) {
+                assert_near(&format!("{cell}, {layout:?}, {}", t.name), found, expected, 1e-4);
+            }
         }
     }
 }
 
+/// The reference's gradient over the whole text.
+fn by_reference(cell: Cell, layout: Layout, params: &Vec<Vec<f64>>) -> Vec<Vec<f64>> {
+    let (steps, lanes) = layout.sizes();
+    let of = match cell {
+        Cell::Rnn => reference::Cell::Rnn,
+        Cell::Gru => reference::Cell::Gru,
+        Cell::Lstm => reference::Cell::Lstm,
+    };
+    let net = Net { cell: of, phi: Phi::Identity, ..Net::symbols(SYMBOLS.len(), HIDDEN, 1) };
+    let (given, zeros) = (layout.whole(), [vec![0.0; lanes as usize * of.states() * HIDDEN]]);
+    let [keep, xi, weights] = [&given.keep, &given.xi, &given.weights].map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
+    let (read, targets) = (Read::Symbols(&given.tokens), Targets::Classes(&given.targets));
+    let window = Window { steps: steps as usize, read, targets, factors: &[], keep: &keep, xi: &xi, weights: &weights, n: layout.scored() };
+    reference::backward(&net, params, &window, &zeros, &zeros).gradients
+}
+
 /// Proves that a strategy is unbiased, and that a bias would be detected.
-fn prove(layout: Layout, truncation: &str, draws: u64) {
+fn prove(cell: Cell, layout: Layout, truncation: &str, draws: u64, seeds: &[u64]) {
     let truncation: Truncation = truncation.parse().unwrap();
-    for seed in SEEDS {
-        let what = format!("{layout:?}, {truncation}, seed {seed}");
-        let target = Target::new(layout, truncation, seed, draws / 4);
-        let mut estimator = layout.estimator(truncation, seed);
-        let mut right = Sweep::new(layout, truncation, Scaling::Right);
+    let (tensors, recurrent) = (config(cell).tensors(), recurrence(cell).len());
+    for &seed in seeds {
+        let what = format!("{cell}, {layout:?}, {truncation}, seed {seed}");
+        let target = Target::new(cell, layout, truncation, seed, draws / 4);
+        let mut estimator = layout.estimator(cell, truncation, seed);
+        let mut right = Sweep::new(cell, layout, truncation, Scaling::Right);
         let tallies = target.tally(draws, |draw| {
             let g = estimator.estimate(draw).unwrap().gradients;
-            for t in &CONFIG.tensors()[recurrence().len()..] {
+            for t in &tensors[recurrent..] {
                 assert_near(&format!("{what}, {}, which no cut reaches", t.name), &wide(t, &g), &wide(t, &target.full), 1e-5);
             }
             // So the mistakes below differ from the tested code only in the mistake.
             if draw < 3 {
                 let sweep = right.estimate(Draw { seed, epoch: draw });
-                for t in &CONFIG.tensors() {
+                for t in &tensors {
                     assert_near(&format!("{what}, {}, by windows and in one pass", t.name), &wide(t, &g), &wide(t, &sweep), 1e-5);
                 }
             }
@@ -382,10 +357,11 @@ fn prove(layout: Layout, truncation: &str, draws: u64) {
         });
         for t in &tallies {
             let (error, z, name) = (t.error(), t.z(), &t.tensor.name);
+            println!("{what}, {name}: standard error {error:.4}, z {z:.1?}");
             assert!(error <= MOST_ERROR, "{what}, {name}: a standard error of {error:.4} of the gradient proves little; more draws are needed");
             assert!(z.iter().all(|z| z.abs() <= 4.0), "{what}, {name}: z {z:.1?}");
         }
-        find_mistakes(&what, &target, |scaling| Sweep::new(layout, truncation, scaling), draws, seed);
+        find_mistakes(&what, &target, |scaling| Sweep::new(cell, layout, truncation, scaling), draws, seed);
     }
 }
 
@@ -395,6 +371,7 @@ fn find_mistakes(what: &str, target: &Target, sweep: impl Fn(Scaling) -> Sweep, 
         let mut sweep = sweep(scaling);
         let tallies = target.tally(draws, |draw| sweep.estimate(Draw { seed, epoch: draw }));
         let z = tallies.iter().flat_map(Tally::z).fold(0.0, |most: f64, z| most.max(z.abs()));
+        println!("{what}, {scaling:?}: |z| up to {z:.1}");
         if scaling == Scaling::WholeWindow && sweep.truncation == Truncation::Random(0.5) {
             // Windows of n steps are 2^-n of all and are multiplied by 2^(n-1): the variance grows as 2^T, and the longest window among
             // the draws decides z: 2 to 14 by chance. The standard error always shows it.
@@ -408,30 +385,48 @@ fn find_mistakes(what: &str, target: &Target, sweep: impl Fn(Scaling) -> Sweep, 
 
 #[test]
 fn random_half_on_a_stream() {
-    prove(Layout::Stream, "random:0.5", 2500);
+    prove(Cell::Rnn, Layout::Stream, "random:0.5", 2500, &SEEDS);
 }
 
 #[test]
 fn random_half_on_sequences() {
-    prove(Layout::Sequences, "random:0.5", 400);
+    prove(Cell::Rnn, Layout::Sequences, "random:0.5", 400, &SEEDS);
 }
 
 #[test]
 fn random_nine_tenths_on_a_stream() {
-    prove(Layout::Stream, "random:0.9", 2000);
+    prove(Cell::Rnn, Layout::Stream, "random:0.9", 2000, &SEEDS);
 }
 
 #[test]
 fn random_nine_tenths_on_sequences() {
-    prove(Layout::Sequences, "random:0.9", 400);
+    prove(Cell::Rnn, Layout::Sequences, "random:0.9", 400, &SEEDS);
 }
 
 #[test]
 fn random_tail_on_a_stream() {
-    prove(Layout::Stream, "random-tail:8,4", 2000);
+    prove(Cell::Rnn, Layout::Stream, "random-tail:8,4", 2000, &SEEDS);
 }
 
 #[test]
 fn random_tail_on_sequences() {
-    prove(Layout::Sequences, "random-tail:8,4", 400);
+    prove(Cell::Rnn, Layout::Sequences, "random-tail:8,4", 400, &SEEDS);
+}
+
+/// The strategies do not know the cell: one seed, and a stream for one of them.
+fn prove_gated(cell: Cell) {
+    prove(cell, Layout::Stream, "random-tail:8,4", 2000, &SEEDS[..1]);
+    for (truncation, draws) in [("random:0.5", 800), ("random:0.9", 400), ("random-tail:8,4", 400)] {
+        prove(cell, Layout::Sequences, truncation, draws, &SEEDS[..1]);
+    }
+}
+
+#[test]
+fn random_windows_of_a_gru() {
+    prove_gated(Cell::Gru);
+}
+
+#[test]
+fn random_windows_of_an_lstm() {
+    prove_gated(Cell::Lstm);
 }

@@ -5,8 +5,8 @@
 scripts/parity.sh makes what it needs and runs it.
 
 Every line is one check: what was compared, how far apart it is, and the bound; the exit code is 1 if one is beyond it.
-PyTorch's nn.RNN has two biases per layer that are added and move together, so a plain update moves their sum twice as far as one bias
-would: to train alike, bias_hh is zero there and frozen.
+PyTorch has two biases per layer that are added and move together, so a plain update moves their sum twice as far as one bias would: to
+train alike, bias_hh is zero there and frozen; but not in the n block of nn.GRU, where the two are apart.
 """
 
 import json
@@ -74,8 +74,8 @@ def lanes_of(tokens, batch):
 
 def sgd(model, tokens, updates, lr, batch=8, window=32):
     """Plain SGD over windows of a stream in lanes, the state carried and cut."""
-    parameters = [p for n, p in model.named_parameters() if "bias_hh" not in n]
-    optimizer = torch.optim.SGD(parameters, lr)
+    optimizer = torch.optim.SGD(model.parameters(), lr)
+    frozen = 2 * model.rnn.hidden_size if isinstance(model.rnn, torch.nn.GRU) else None
     lanes, steps = lanes_of(tokens, batch)
     x = torch.stack(lanes, 1)
     state = None
@@ -85,8 +85,11 @@ def sgd(model, tokens, updates, lr, batch=8, window=32):
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), x[a + 1 : b + 1].flatten())
         optimizer.zero_grad()
         loss.backward()
+        for n, p in model.named_parameters():
+            if "bias_hh" in n:
+                p.grad[:frozen] = 0
         optimizer.step()
-        state = state.detach()
+        state = tuple(s.detach() for s in state) if isinstance(state, tuple) else state.detach()
 
 
 def onnx_checks(name, run, folder, content):
@@ -100,17 +103,24 @@ def onnx_checks(name, run, folder, content):
     own = numpy.array([[float(x) for x in line.split()] for line in logits.splitlines()], numpy.float32)
     tokens = tokens_of(vocabulary, content).numpy()
     layers, _, hidden = session.get_inputs()[1].shape
-    zero = numpy.zeros((layers, 1, hidden), numpy.float32)
-    whole, last = session.run(["logits", "next_state"], {"tokens": tokens[:, None], "state": zero})
+    names = [i.name for i in session.get_inputs()[1:]]
+    zero = [numpy.zeros((layers, 1, hidden), numpy.float32) for _ in names]
+
+    def run_on(tokens, states):
+        logits, *states = session.run(["logits", *(f"next_{n}" for n in names)], {"tokens": tokens} | dict(zip(names, states)))
+        return logits, states
+
+    whole, last = run_on(tokens[:, None], zero)
     check(f"{name}: onnxruntime, {len(tokens)} steps as a sequence, logits", abs(whole[:, 0] - own).max(), 1e-4)
     state, steps = zero, []
     for t in tokens:
-        out, state = session.run(["logits", "next_state"], {"tokens": numpy.array([[t]]), "state": state})
+        out, state = run_on(numpy.array([[t]]), state)
         steps.append(out[0, 0])
     check(f"{name}: onnxruntime, step by step, logits", abs(numpy.stack(steps) - own).max(), 1e-4)
-    check(f"{name}: onnxruntime, last state of both", abs(state - last).max(), 1e-5)
-    three, _ = session.run(["logits", "next_state"], {"tokens": numpy.stack([tokens] * 3, 1), "state": numpy.repeat(zero, 3, 1)})
+    check(f"{name}: onnxruntime, last state of both", max(abs(a - b).max() for a, b in zip(state, last, strict=True)), 1e-5)
+    three, _ = run_on(numpy.stack([tokens] * 3, 1), [numpy.repeat(z, 3, 1) for z in zero])
     check(f"{name}: onnxruntime, 3 lanes, logits", abs(three - own[:, None]).max(), 1e-4)
+    return own
 
 
 def trained_here(folder, train, held):
@@ -119,19 +129,29 @@ def trained_here(folder, train, held):
         ("2 relu, no bias", ["--hidden", 24, "--layers", 2, "--activation", "relu", "--init", "identity:0.9", "--no-bias"]),
         ("3 tanh", ["--hidden", 16, "--layers", 3]),
         ("1 identity", ["--hidden", 20, "--activation", "identity"]),
+        ("1 gru", ["--cell", "gru", "--hidden", 19]),
+        ("2 gru, no bias", ["--cell", "gru", "--hidden", 24, "--layers", 2, "--no-bias"]),
+        ("3 gru", ["--cell", "gru", "--hidden", 13, "--layers", 3, "--embed", 7]),
+        ("1 lstm, no bias", ["--cell", "lstm", "--hidden", 37, "--no-bias"]),
+        ("2 lstm", ["--cell", "lstm", "--hidden", 18, "--layers", 2]),
+        ("3 lstm, no bias", ["--cell", "lstm", "--hidden", 15, "--layers", 3, "--no-bias"]),
     ]:
         run = folder / name.replace(" ", "-").replace(",", "")
         common = ["--batch", 8, "--truncation", "regular:32", "--updates", 400, "--lr", 0.01, "--device", "cpu", "--sample", 0, "--quiet"]
         program("train", train, "--out", run, *common, *flags)
-        onnx_checks(name, run, folder, held.read_text()[:200])
+        own = onnx_checks(name, run, folder, held.read_text()[:200])
         if "identity" in flags[-1:]:
             continue
         names = loaded(program("export", run, folder / f"{run.name}.safetensors"))
+        with torch.no_grad():
+            logits, _ = names["model"](tokens_of(names["vocabulary"], held.read_text()[:200])[:, None])
+        check(f"{name}, trained here: logits in PyTorch", abs(logits[:, 0].numpy() - own).max(), 1e-4)
         ours, theirs = own_loss(run, held), torch_loss(names["model"], names["vocabulary"], held.read_text())
         check(f"{name}, trained here: loss {ours:.6f}, in PyTorch {theirs:.6f}", relative(theirs, ours), 1e-5)
-        # That the comparison sees a mistake: the recurrent matrix the wrong way round.
+        # That the comparison sees a mistake: the recurrent matrix, of each gate, the wrong way round.
         with torch.no_grad():
-            names["model"].rnn.weight_hh_l0.copy_(names["model"].rnn.weight_hh_l0.T.clone())
+            w = names["model"].rnn.weight_hh_l0
+            w.copy_(torch.cat([gate.T for gate in w.split(w.shape[1])]))
         wrong = relative(torch_loss(names["model"], names["vocabulary"], held.read_text()), ours)
         check(f"{name}: 1e-5 over the error {wrong:.1e} of a transposed W_hh", 1e-5 / wrong, 1e-1)
 
@@ -141,29 +161,33 @@ def trained_in_torch(folder, train, held):
     # In the order in which they come, not that of their code points.
     vocabulary = list(dict.fromkeys(content))
     (folder / "vocabulary.json").write_text(json.dumps(vocabulary))
-    for layers, activation, bias in [(1, "tanh", True), (2, "relu", False), (3, "tanh", True)]:
-        name = f"{layers} {activation}{'' if bias else ', no bias'}"
+    kinds = [(1, "tanh", True), (2, "relu", False), (3, "tanh", True)]
+    kinds += [(1, "GRU", True), (2, "GRU", False), (3, "GRU", True), (1, "LSTM", False), (2, "LSTM", True), (3, "LSTM", True)]
+    for layers, kind, bias in kinds:
+        name = f"{layers} {kind}{'' if bias else ', no bias'}"
         torch.manual_seed(layers)
+        plain = kind in ("tanh", "relu")
+        cell, more = (torch.nn.RNN, {"nonlinearity": kind}) if plain else (getattr(torch.nn, kind), {})
 
         class Model(torch.nn.Module):
             def __init__(self):
                 super().__init__()
-                self.rnn = torch.nn.RNN(len(vocabulary), 24, layers, nonlinearity=activation, bias=bias)
+                self.rnn = cell(len(vocabulary), 24, layers, bias=bias, **more)
                 self.head = torch.nn.Linear(24, len(vocabulary), bias=bias)
 
             def forward(self, tokens, state=None):
                 y, state = self.rnn(torch.nn.functional.one_hot(tokens, len(vocabulary)).float(), state)
                 return self.head(y), state
 
-        model, lr = Model(), 0.5 if activation == "tanh" else 0.05
+        model, lr = Model(), {"tanh": 0.5, "relu": 0.05}.get(kind, 1.0)
         sgd(model, tokens_of(vocabulary, content), 60, lr)
-        file, run, more = folder / f"torch-{layers}.safetensors", folder / f"imported-{layers}", folder / f"more-{layers}"
+        file, run, more = folder / f"torch-{layers}-{kind}.safetensors", folder / f"imported-{layers}-{kind}", folder / f"more-{layers}-{kind}"
         save_file(model.state_dict(), file)
-        program("import", file, run, "--vocabulary", folder / "vocabulary.json", "--activation", activation)
+        program("import", file, run, "--vocabulary", folder / "vocabulary.json", *(["--activation", kind] if plain else []))
         ours, theirs = own_loss(run, held), torch_loss(model, vocabulary, held.read_text())
         check(f"{name}, trained in PyTorch: loss {theirs:.6f}, here {ours:.6f}", relative(ours, theirs), 1e-5)
-        # On both sides from the same weights: bias_hh is added to bias_ih and zero.
-        names = loaded(program("export", run, folder / f"start-{layers}.safetensors"))
+        # On both sides from the same weights: bias_hh is added to bias_ih and zero, but for that of nn.GRU's n.
+        names = loaded(program("export", run, folder / f"start-{layers}-{kind}.safetensors"))
         before = {n: t.clone() for n, t in names["model"].state_dict().items()}
         sgd(names["model"], tokens_of(names["vocabulary"], content), 20, lr)
         flags = ["--optimizer", "sgd", "--lr", lr, "--clip-norm", 0, "--updates", 20, "--batch", 8, "--truncation", "regular:32", "--val-fraction", 0]
@@ -171,9 +195,9 @@ def trained_in_torch(folder, train, held):
         program("train", train, "--from", run, "--out", more, *flags, "--device", "cpu", "--sample", 0, "--quiet")
         here = load_file(more / "model.safetensors")
         there = names["model"].state_dict()
-        far = max(((here[n] - t).norm() / t.norm()).item() for n, t in there.items() if "bias_hh" not in n)
+        far = max(((here[n] - t).norm() / t.norm()).item() for n, t in there.items() if t.norm() > 0)
         check(f"{name}: 20 updates of SGD on each side, the worst tensor", far, 1e-4)
-        moved = {n: (t - before[n]).norm().item() for n, t in there.items() if "bias_hh" not in n}
+        moved = {n: (t - before[n]).norm().item() for n, t in there.items() if t.norm() > 0}
         far = max(((here[n] - there[n]).norm().item() / m) for n, m in moved.items())
         check(f"{name}: the same, against how far that moved", far, 1e-3)
 

@@ -414,7 +414,9 @@ mod tests {
                 walk(&mut Written { delta: &mut delta, carry: &mut carry, g: &mut g });
                 [delta, carry, g].concat()
             };
-            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(2))), &|ranges| run(&|to| scan.over_columns(to, steps, ranges)));
+            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(2))), &|ranges| {
+                run(&|to| scan.over_columns(to, steps, ranges))
+            });
         }
     }
 }

@@ -395,14 +395,28 @@ impl<'a> Scan<'a> {
             let (from, c_before) = (self.kept(t, 0..self.lanes, before, &mut hp), &*c_before);
             let gates = host::cut_blocks(&mut to.gates[t * self.lanes * row..][..self.lanes * row], n, 1, ranges);
             let (h, c) = (host::cut_blocks(now, n, 1, ranges), host::cut_blocks(c_now, n, 1, ranges));
-            host::parallel(ranges.iter().zip(gates).zip(h).zip(c).zip(&mut rooms).map(|((((cols, gates), h), c), room)| {
-                move || self.columns(t, cols.clone(), gates, [from, c_before], [h, c], room)
-            }));
+            host::parallel(
+                ranges
+                    .iter()
+                    .zip(gates)
+                    .zip(h)
+                    .zip(c)
+                    .zip(&mut rooms)
+                    .map(|((((cols, gates), h), c), room)| move || self.columns(t, cols.clone(), gates, [from, c_before], [h, c], room)),
+            );
         }
     }
 
     /// Units `cols` of all lanes in step t. `gates` has their part of each lane's blocks, `h` and `c` of each lane; `room` is for products.
-    fn columns(&self, t: usize, cols: Range<usize>, mut gates: Vec<&mut [f32]>, [from, c_before]: [&[f32]; 2], [h, c]: [Vec<&mut [f32]>; 2], room: &mut Vec<f32>) {
+    fn columns(
+        &self,
+        t: usize,
+        cols: Range<usize>,
+        mut gates: Vec<&mut [f32]>,
+        [from, c_before]: [&[f32]; 2],
+        [h, c]: [Vec<&mut [f32]>; 2],
+        room: &mut Vec<f32>,
+    ) {
         let (n, width, count, blocks) = (self.n, cols.len(), self.spec.gates as usize, self.spec.blocks() as usize);
         let before = self.spec.before_hidden() as usize;
         room.resize(self.lanes * width, 0.0);
@@ -453,7 +467,9 @@ mod tests {
                 walk(&mut Written { gates: &mut pre, h: &mut h, c: &mut c, states: &mut [] });
                 [pre, h, c].concat()
             };
-            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(2))), &|ranges| run(&|to| scan.over_columns(to, steps, ranges)));
+            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(2))), &|ranges| {
+                run(&|to| scan.over_columns(to, steps, ranges))
+            });
         }
     }
 }

@@ -103,7 +103,8 @@ impl History {
             let mut slot = |i: usize| {
                 let name = names.next().unwrap_or_default();
                 let elements = count * (sizes[i] / per_word);
-                which[i].then(|| if lasts { arena.persistent(name, elements, Purpose::Activations) } else { arena.transient(name, elements, Purpose::Activations) })
+                which[i]
+                    .then(|| if lasts { arena.persistent(name, elements, Purpose::Activations) } else { arena.transient(name, elements, Purpose::Activations) })
             };
             [slot(0), slot(1), slot(2)]
         };

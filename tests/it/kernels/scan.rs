@@ -32,10 +32,12 @@ pub(super) const STEP_SIZES: [[u32; 3]; 4] = [[1, 1, 1], [3, 37, 7], [17, 131, 2
 /// Sizes for the kernels that hold weights: slices of one block, of unequal numbers of blocks, and fewer lanes than a tile.
 pub(super) const HELD_SIZES: [[u32; 3]; 4] = [[1, 1, 1], [3, 37, 7], [17, 131, 2], [16, 64, 3]];
 
-/// A cell over the given sizes. At the odd sizes: every activation, with and without the extra, and broken lanes; at the others a few of these.
+/// A cell over the given sizes. At the odd sizes: every activation, with and without the extra, and broken lanes; at the others a few of these. Cells with
+/// gates leave out the last size: their shaders take long to compile, and whole tiles are the same for all cells.
 pub(super) fn cases(cell: Cell, sizes: &[[u32; 3]; 4], run: &dyn Fn(Scan)) {
     const PLAIN: &[Activation] = &[Activation::Tanh, Activation::Relu, Activation::Identity];
-    for (i, &[lanes, hidden, steps]) in sizes.iter().enumerate() {
+    let count = if cell == Cell::Rnn { sizes.len() } else { sizes.len() - 1 };
+    for (i, &[lanes, hidden, steps]) in sizes[..count].iter().enumerate() {
         for &activation in if cell == Cell::Rnn { PLAIN } else { &PLAIN[..1] } {
             let with = |extra, probe, broken| run(Scan { cell, lanes, hidden, steps, activation, extra, probe, broken });
             if i == 1 {

@@ -196,7 +196,7 @@ fn break_lanes(case: &mut Case, s: Scan, i: &mut Inputs) {
         case.set(&mut i.xi, row, 0, xi);
     }
     for c in 0..s.hidden {
-        case.set(&mut i.past, 4 * lanes + 1, c, [f32::NAN, f32::INFINITY][usize::from(s.activation == Activation::Tanh) * (c as usize % 2)]);
+        case.set(&mut i.past, 4 * lanes + 1, c, if s.cell == Cell::Lstm && c % 2 == 1 { f32::INFINITY } else { f32::NAN });
     }
     if s.cell == Cell::Rnn {
         i.d_h = i.delta[0].clone();
