@@ -1,7 +1,10 @@
 //! How the CPU kernels use the machine: a fixed split of work over threads, vector instructions by safe dispatch, and the single call into the matmul library.
 
+mod panels;
+
+pub use panels::{Panels, multiply};
+
 use crate::platform;
-use std::borrow::Cow;
 use std::ops::Range;
 
 /// Splits `0..n` into at most `parts` contiguous, near-equal ranges, none empty.
@@ -66,7 +69,9 @@ pub fn vectorized<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// 1.5 * 2^23 plus the exponent bias: adding it to a value of moderate size leaves the nearest integer, biased, in the low bits.
-const ROUND: f32 = 12_582_912.0 + 127.0;
+const ROUND: f32 = INTEGER + 127.0;
+/// 1.5 * 2^23.
+const INTEGER: f32 = 12_582_912.0;
 
 /// tanh with an error below 1.5 units in the last place everywhere; odd; NaN stays NaN. Below 0.55 a polynomial in x^2, above it 1 - 2u / (1 + u) with u =
 /// exp(-2 |x|) = 2^n exp(2r), |2r| <= ln 2 / 2. Returns 1 where tanh rounds to 1 in f32.
@@ -98,16 +103,19 @@ pub fn tanh(x: f32) -> f32 {
 pub fn sigmoid(x: f32) -> f32 {
     // Unlike min(), this passes NaN on.
     let a = if x.abs() > 104.0 { 104.0 } else { x.abs() };
-    let n = (a * -std::f32::consts::LOG2_E + 12_582_912.0) - 12_582_912.0;
+    let biased = a * -std::f32::consts::LOG2_E + INTEGER;
+    let n = biased - INTEGER;
     let r = n.mul_add(-1.428_606_8e-6, n.mul_add(-0.693_145_75, -a));
     let mut q = 1.394_649_7e-3f32;
     for c in [8.366_611e-3, 4.166_628e-2, 0.166_665_43, 0.5] {
         q = q.mul_add(r, c);
     }
     let e = (q * r).mul_add(r, r) + 1.0;
-    let half = (n * 0.5) as i32;
-    let power = |n: i32| f32::from_bits(((n + 127) as u32) << 23);
-    let e = e * power(half) * power(n as i32 - half);
+    // Not `n as i32`, which checks for NaN and keeps the loop from being vectorized.
+    let whole = (biased.to_bits() as i32).wrapping_sub(INTEGER.to_bits() as i32);
+    let half = whole >> 1;
+    let power = |n: i32| f32::from_bits((n.wrapping_add(127) as u32) << 23);
+    let e = e * power(half) * power(whole.wrapping_sub(half));
     // The division, corrected by its remainder and by what the sum has lost.
     let (top, sum) = (if x < 0.0 { e } else { 1.0 }, 1.0 + e);
     let (lost, inverse) = (e - (sum - 1.0), 1.0 / sum);
@@ -206,54 +214,6 @@ pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], 
     for from in (0..inner).step_by(INNER) {
         let part = INNER.min(inner - from);
         gemm_product(dst, dst_ld, [rows, cols, part], a.skip_inner(from, false), b.skip_inner(from, true), accumulate || from > 0);
-    }
-}
-
-/// A right operand of many products. If it is large, it is a copy in panels of columns, each with its rows side by side: read in place, its rows lie so far
-/// apart that each brings in a page, and powers of two collide in the caches.
-pub struct Panels<'a> {
-    data: Cow<'a, [f32]>,
-    inner: usize,
-    cols: usize,
-    /// Columns of each panel but the last.
-    width: usize,
-}
-
-/// Columns of a panel: a multiple of the tiles of the library's kernels, 64 columns with AVX-512 and 24 with AVX2.
-const PANEL: usize = 192;
-/// Matrices of fewer values stay where they are: they fit into a cache of 2 MiB.
-const LARGE: usize = 1 << 19;
-
-impl<'a> Panels<'a> {
-    /// Of a matrix `[inner, cols]`.
-    pub fn new(b: &'a [f32], inner: usize, cols: usize, threads: usize) -> Self {
-        if inner * cols < LARGE {
-            return Panels { data: b.into(), inner, cols, width: cols };
-        }
-        let mut data = vec![0.0; inner * cols];
-        let mut rest = &mut data[..];
-        parallel(split(cols.div_ceil(PANEL), threads).into_iter().map(|range| {
-            let own = range.start * PANEL..(range.end * PANEL).min(cols);
-            let mut part = take(&mut rest, own.len() * inner);
-            move || {
-                for from in own.clone().step_by(PANEL) {
-                    let wide = PANEL.min(own.end - from);
-                    for (row, to) in take(&mut part, inner * wide).chunks_exact_mut(wide).enumerate() {
-                        to.copy_from_slice(&b[row * cols + from..][..wide]);
-                    }
-                }
-            }
-        }));
-        Panels { data: data.into(), inner, cols, width: PANEL }
-    }
-
-    /// dst (+)= a b, as [`product`] computes it.
-    pub fn product(&self, dst: &mut [f32], dst_ld: usize, rows: usize, a: Mat<'_>, accumulate: bool) {
-        for from in (0..self.cols).step_by(self.width) {
-            let wide = self.width.min(self.cols - from);
-            let b = Mat::new(&self.data[from * self.inner..][..wide * self.inner], wide);
-            product(&mut dst[from..], dst_ld, [rows, wide, self.inner], a, b, accumulate);
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use retrograd::device::Device;
 use retrograd::engine::Engine;
 use retrograd::evaluate::{EvalSet, Evaluation};
 use retrograd::forecast::Forecasts;
-use retrograd::model::{Activation, Config, Init, Input, Output, RegressionLoss};
+use retrograd::model::{Activation, Cell, Config, Init, Input, Output, RegressionLoss};
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::plan::Plan;
 use retrograd::trainer::{Corpus, Settings, Trainer};
@@ -46,14 +46,21 @@ fn parameters(config: &Config, given: &[(&str, &[f32])]) -> Vec<f32> {
     flat
 }
 
-/// A net with one latching unit: U sets it, D resets it, and from zero it falls to where D leaves it.
-fn latch(symbols: &Symbols) -> (Config, Vec<f32>) {
-    let config = Config { hidden: 1, layers: 1, ..Config::symbols(symbols.vocabulary().len()) };
+/// A net with one latching unit: U sets it, D resets it. From zero a tanh unit falls to where D leaves it, and a gated one remembers zero.
+fn latch(symbols: &Symbols, cell: Cell) -> (Config, Vec<f32>) {
+    let config = Config { hidden: 1, layers: 1, cell, ..Config::symbols(symbols.vocabulary().len()) };
     let code = |c: &str| symbols.vocabulary().encode(c).unwrap()[0] as usize;
-    let (mut read, mut head) = ([0.0f32; 4], [0.0f32; 4]);
-    (read[code("U")], read[code("D")], read[code("a")], read[code("b")]) = (9.0, -9.0, -0.05, -0.05);
+    // Rows of blocks in PyTorch's order, and the biases: sums far from zero open a gate or close it.
+    let (set, reset, rest, bias): (&[f32], &[f32], &[f32], &[f32]) = match cell {
+        Cell::Rnn => (&[9.0], &[-9.0], &[-0.05], &[0.0]),
+        Cell::Gru => (&[0.0, -40.0, 20.0], &[0.0, -40.0, -20.0], &[0.0; 3], &[0.0, 20.0, 0.0, 0.0]),
+        Cell::Lstm => (&[40.0, -40.0, 20.0, 0.0], &[40.0, -40.0, -20.0, 0.0], &[0.0; 4], &[-20.0, 20.0, 0.0, 20.0]),
+    };
+    let (mut read, mut head) = (vec![Default::default(); 4], [0.0f32; 4]);
+    (read[code("U")], read[code("D")], read[code("a")], read[code("b")]) = (set, reset, rest, rest);
     (head[code("a")], head[code("b")]) = (1.5, -1.5);
-    let flat = parameters(&config, &[("w_xh.0", &read), ("w_hh.0", &[3.0]), ("w_hy", &head)]);
+    let recurrent = vec![if cell == Cell::Rnn { 3.0 } else { 0.0 }; set.len()];
+    let flat = parameters(&config, &[("w_xh.0", &read.concat()), ("w_hh.0", &recurrent), ("b_h.0", bias), ("w_hy", &head)]);
     (config, flat)
 }
 
@@ -73,14 +80,17 @@ fn evaluation(device: &Device, (config, flat): &(Config, Vec<f32>), content: &Co
 #[test]
 fn a_latch_in_lanes_has_the_loss_of_one_stream() {
     let symbols = Arc::new(Symbols::new(Text::given("text", stretches(60_000)), Kind::Characters).unwrap());
-    let (net, content) = (latch(&symbols), Content::from(symbols));
-    for device in both() {
+    let content = Content::from(symbols.clone());
+    for (cell, device) in Cell::ALL.iter().flat_map(|cell| both().into_iter().map(|device| (*cell, device))) {
+        let net = latch(&symbols, cell);
         let one = evaluation(&device, &net, &content, 1);
         assert_eq!((one.again.parts, one.again.steps), (0, 0));
+        // It knows the kind of each stretch; without, it would be ln 4.
+        assert!(one.loss < 0.9, "{device}, {cell}: {}", one.loss);
         for lanes in [16, 100] {
             let many = evaluation(&device, &net, &content, lanes);
-            assert!((many.loss - one.loss).abs() < 1e-6, "{device}, {lanes} lanes: {} and {}", many.loss, one.loss);
-            assert!(many.again.parts > lanes as u64 / 8 && many.again.steps < 59_999, "{device}, {lanes} lanes: {:?}", many.again);
+            assert!((many.loss - one.loss).abs() < 1e-6, "{device}, {cell}, {lanes} lanes: {} and {}", many.loss, one.loss);
+            assert!(many.again.parts > lanes as u64 / 8 && many.again.steps < 59_999, "{device}, {cell}, {lanes} lanes: {:?}", many.again);
             assert_eq!((many.scored, many.again.of), (59_999, u64::from(lanes) - 1));
         }
     }
@@ -227,7 +237,7 @@ fn a_series_held_out_in_pieces_has_the_loss_of_one_piece() {
 #[test]
 fn lanes_that_training_traps_are_counted() {
     let symbols = Arc::new(Symbols::new(Text::given("text", stretches(20_000)), Kind::Characters).unwrap());
-    let (config, flat) = latch(&symbols);
+    let (config, flat) = latch(&symbols, Cell::Rnn);
     let settings = Settings::default().batch(10).hidden(1).lr(1e-9).val_fraction(0.1).epochs(2).truncation(Truncation::Regular(250));
     let run = |look: bool| {
         let corpus = Corpus::new(symbols.clone(), None, &settings).unwrap();

@@ -184,12 +184,13 @@ fn bound<'a>(call: &'a mut Call<'_, '_>, args: &Args) -> (Scan<'a>, Written<'a>)
 fn cpu(call: &mut Call<'_, '_>) {
     let (args, threads) = (Args::of(call.args), call.threads);
     let (scan, mut to) = bound(call, &args);
+    let steps = args.steps as usize;
     if args.carry_in == 0 {
         to.carry.fill(0.0);
     }
     match host::part_scan(scan.lanes, scan.n, threads) {
-        Parts::Lanes(ranges) => scan.over_lanes(&mut to, args.steps as usize, &ranges, &scan.panels(threads)),
-        Parts::Columns(ranges) => scan.over_columns(&mut to, args.steps as usize, &ranges),
+        Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges, &scan.panels(steps, threads)),
+        Parts::Columns(ranges) => scan.over_columns(&mut to, steps, &ranges),
     }
 }
 
@@ -205,7 +206,7 @@ fn cpu_step(call: &mut Call<'_, '_>) {
     let (before, behind) = to.delta.split_at_mut(after * lanes * row);
     let mut now = if i < steps { &mut before[(after - 1) * lanes * row..] } else { &mut [] };
     let mut g = if i < steps && !to.g.is_empty() { &mut to.g[(after - 1) * lanes * state..] } else { &mut [] };
-    let (mut carry, behind, w_t) = (to.carry, &*behind, &scan.panels(threads));
+    let (mut carry, behind, w_t) = (to.carry, &*behind, &scan.panels(1, threads));
     host::parallel(host::split(lanes, threads).into_iter().map(|range| {
         let now = host::take(&mut now, range.len() * row);
         let carry = host::take(&mut carry, range.len() * state);
@@ -266,8 +267,8 @@ impl<'a> Scan<'a> {
     }
 
     /// W_hh^T for many products.
-    fn panels(&self, threads: usize) -> Panels<'_> {
-        Panels::new(self.w_t, self.spec.gates as usize * self.n, self.n, threads)
+    fn panels(&self, steps: usize, threads: usize) -> Panels<'_> {
+        Panels::new(self.w_t, [self.spec.gates as usize * self.n, self.n], steps, threads)
     }
 
     /// Each thread runs through time on its own lanes.
@@ -378,7 +379,7 @@ impl<'a> Scan<'a> {
     fn column_flow(&self, t: usize, delta: &[f32], cols: Range<usize>, room: &mut [f32]) {
         let (width, inner) = (cols.len(), self.spec.gates as usize * self.n);
         let w_t = Mat::new(&self.w_t[cols.start..], self.n);
-        host::product(room, width, [self.lanes, width, inner], self.recurrent(delta), w_t, self.spec.direct);
+        host::multiply(room, width, [self.lanes, width, inner], self.recurrent(delta), w_t, self.spec.direct);
         for part in room.chunks_exact_mut(self.lanes * width) {
             part.chunks_exact_mut(width).zip(t * self.lanes..).for_each(|(row, at)| self.weigh(at, row));
         }
@@ -414,7 +415,7 @@ mod tests {
                 walk(&mut Written { delta: &mut delta, carry: &mut carry, g: &mut g });
                 [delta, carry, g].concat()
             };
-            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(2))), &|ranges| {
+            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(steps, 2))), &|ranges| {
                 run(&|to| scan.over_columns(to, steps, ranges))
             });
         }

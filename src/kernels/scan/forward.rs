@@ -222,7 +222,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let (steps, n, block) = (args.steps as usize, scan.n, scan.block());
     to.take_state(args.state_in, n, block);
     match host::part_scan(scan.lanes, n, threads) {
-        Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges, &scan.panels(threads)),
+        Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges, &scan.panels(steps, threads)),
         Parts::Columns(ranges) => scan.over_columns(&mut to, steps, &ranges),
     }
     to.give_state(args.state_out, n, block, steps);
@@ -236,7 +236,7 @@ fn cpu_step(call: &mut Call<'_, '_>) {
         return to.take_state(args.state_in, n, block);
     }
     let t = args.index as usize - 1;
-    scan.one_step(&mut to, t, &host::split(scan.lanes, threads), &scan.panels(threads));
+    scan.one_step(&mut to, t, &host::split(scan.lanes, threads), &scan.panels(1, threads));
     if args.index == args.steps {
         to.give_state(args.state_out, n, block, t + 1);
     }
@@ -317,9 +317,8 @@ impl<'a> Scan<'a> {
     }
 
     /// W_hh for many products.
-    fn panels(&self, threads: usize) -> Panels<'_> {
-        let columns = self.spec.gates as usize * self.n;
-        Panels::new(self.w, self.n, columns, threads)
+    fn panels(&self, steps: usize, threads: usize) -> Panels<'_> {
+        Panels::new(self.w, [self.n, self.spec.gates as usize * self.n], steps, threads)
     }
 
     /// Each thread runs through time on its own lanes, which are independent.
@@ -426,7 +425,7 @@ impl<'a> Scan<'a> {
                 if before + g < count { part.copy_from_slice(gates[block(lane)]) } else { part.fill(0.0) }
             }
             let w = Mat::new(&self.w[g * n + cols.start..], count * n);
-            host::product(room, width, [self.lanes, width, n], Mat::new(from, n), w, true);
+            host::multiply(room, width, [self.lanes, width, n], Mat::new(from, n), w, true);
             room.chunks_exact(width).enumerate().for_each(|(lane, part)| gates[block(lane)].copy_from_slice(part));
         }
         let (mut gates, mut c) = (gates.into_iter(), c.into_iter());
@@ -467,7 +466,7 @@ mod tests {
                 walk(&mut Written { gates: &mut pre, h: &mut h, c: &mut c, states: &mut [] });
                 [pre, h, c].concat()
             };
-            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(2))), &|ranges| {
+            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(steps, 2))), &|ranges| {
                 run(&|to| scan.over_columns(to, steps, ranges))
             });
         }
