@@ -28,7 +28,7 @@ pub struct Panels<'a> {
 
 enum Data<'a> {
     /// As it is.
-    Rows(&'a [f32]),
+    Rows(Mat<'a>),
     /// In panels of columns, each with its rows side by side: read in place, rows lie so far apart that each brings in a page, and powers of two collide in
     /// the caches.
     Panels(Vec<Line>),
@@ -36,8 +36,8 @@ enum Data<'a> {
 
 impl<'a> Panels<'a> {
     /// Of the matrix `b` that takes part in `products` products.
-    pub fn new(b: &'a [f32], [inner, cols]: [usize; 2], products: usize, threads: usize) -> Self {
-        assert_eq!(b.len(), inner * cols, "a matrix [{inner}, {cols}]");
+    pub fn new(b: Mat<'a>, [inner, cols]: [usize; 2], products: usize, threads: usize) -> Self {
+        assert!(!b.transposed, "an operand as stored");
         if products < MANY {
             return Panels { data: Data::Rows(b), inner, cols };
         }
@@ -49,7 +49,7 @@ impl<'a> Panels<'a> {
             move || {
                 for (panel, from) in part.chunks_exact_mut(inner * PANEL).zip(range.clone().map(|p| p * PANEL)) {
                     let wide = PANEL.min(cols - from);
-                    panel.chunks_exact_mut(PANEL).zip(b.chunks_exact(cols)).for_each(|(to, row)| to[..wide].copy_from_slice(&row[from..][..wide]));
+                    panel.chunks_exact_mut(PANEL).zip(b.data.chunks(b.ld)).for_each(|(to, row)| to[..wide].copy_from_slice(&row[from..][..wide]));
                 }
             }
         }));
@@ -60,7 +60,7 @@ impl<'a> Panels<'a> {
     /// parts of [`INNER`], whatever the other rows and columns are: [`multiply`] gives the same bits.
     pub fn product(&self, dst: &mut [f32], dst_ld: usize, rows: usize, a: Mat<'_>, accumulate: bool) {
         match &self.data {
-            Data::Rows(b) => multiply(dst, dst_ld, [rows, self.cols, self.inner], a, Mat::new(b, self.cols), accumulate),
+            Data::Rows(b) => multiply(dst, dst_ld, [rows, self.cols, self.inner], a, *b, accumulate),
             Data::Panels(lines) => {
                 let panels: &[f32] = bytemuck::cast_slice(lines);
                 for (panel, from) in panels.chunks_exact(self.inner * PANEL).zip((0..).step_by(PANEL)) {
@@ -215,7 +215,7 @@ mod tests {
                 }
                 let same = |what: &str, got: Vec<f32>| assert!(bits(&got) == bits(&place), "{sizes:?}, {what}");
                 for (products, threads) in [(MANY - 1, 1), (MANY, 1), (MANY, 3)] {
-                    let panels = Panels::new(&b, [inner, cols], products, threads);
+                    let panels = Panels::new(Mat::new(&b, cols), [inner, cols], products, threads);
                     same("panels", run(&|dst| panels.product(dst, dst_ld, rows, a, accumulate)));
                 }
                 same(

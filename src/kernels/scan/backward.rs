@@ -268,7 +268,7 @@ impl<'a> Scan<'a> {
 
     /// W_hh^T for many products.
     fn panels(&self, steps: usize, threads: usize) -> Panels<'_> {
-        Panels::new(self.w_t, [self.spec.gates as usize * self.n, self.n], steps, threads)
+        Panels::new(Mat::new(self.w_t, self.n), [self.spec.gates as usize * self.n, self.n], steps, threads)
     }
 
     /// Each thread runs through time on its own lanes.
@@ -328,15 +328,18 @@ impl<'a> Scan<'a> {
             (0..self.spec.states as usize).flat_map(part).collect()
         };
         let mut rooms: Vec<Vec<f32>> = ranges.iter().map(parts).collect();
+        let inner = self.spec.gates as usize * n;
+        let part = |cols: &Range<usize>| Panels::new(Mat::new(&self.w_t[cols.start..], n), [inner, cols.len()], steps, ranges.len());
+        let w_t: Vec<Panels<'_>> = ranges.iter().map(part).collect();
         for after in (0..=steps).rev() {
             let (before, behind) = to.delta.split_at_mut(after * rows);
             let now = if after > 0 { &mut before[(after - 1) * rows..] } else { &mut *to.carry };
             let g = if after > 0 && !to.g.is_empty() { &mut to.g[(after - 1) * state..after * state] } else { &mut [] };
             let (parts, gs, behind) = (host::cut_blocks(now, n, 1, ranges), host::cut_blocks(g, n, 1, ranges), &*behind);
-            host::parallel(ranges.iter().zip(parts).zip(gs).zip(&mut rooms).map(|(((cols, parts), g), room)| {
+            host::parallel(ranges.iter().zip(parts).zip(gs).zip(&mut rooms).zip(&w_t).map(|((((cols, parts), g), room), w_t)| {
                 move || {
                     if after < steps {
-                        self.column_flow(after, &behind[..rows], cols.clone(), room);
+                        self.column_flow(after, &behind[..rows], cols.len(), room, w_t);
                     }
                     self.columns(after, cols, parts, g, room);
                 }
@@ -375,11 +378,9 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The same for units `cols` of all lanes.
-    fn column_flow(&self, t: usize, delta: &[f32], cols: Range<usize>, room: &mut [f32]) {
-        let (width, inner) = (cols.len(), self.spec.gates as usize * self.n);
-        let w_t = Mat::new(&self.w_t[cols.start..], self.n);
-        host::multiply(room, width, [self.lanes, width, inner], self.recurrent(delta), w_t, self.spec.direct);
+    /// The same for some units of all lanes.
+    fn column_flow(&self, t: usize, delta: &[f32], width: usize, room: &mut [f32], w_t: &Panels<'_>) {
+        w_t.product(room, width, self.lanes, self.recurrent(delta), self.spec.direct);
         for part in room.chunks_exact_mut(self.lanes * width) {
             part.chunks_exact_mut(width).zip(t * self.lanes..).for_each(|(row, at)| self.weigh(at, row));
         }

@@ -318,7 +318,8 @@ impl<'a> Scan<'a> {
 
     /// W_hh for many products.
     fn panels(&self, steps: usize, threads: usize) -> Panels<'_> {
-        Panels::new(self.w, [self.n, self.spec.gates as usize * self.n], steps, threads)
+        let columns = self.spec.gates as usize * self.n;
+        Panels::new(Mat::new(self.w, columns), [self.n, columns], steps, threads)
     }
 
     /// Each thread runs through time on its own lanes, which are independent.
@@ -388,6 +389,10 @@ impl<'a> Scan<'a> {
     fn over_columns(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>]) {
         let (n, block, row) = (self.n, self.block(), self.row());
         let (mut hp, mut rooms) = (vec![0f32; block], vec![Vec::new(); ranges.len()]);
+        // By thread and gate.
+        let count = self.spec.gates as usize;
+        let part = |cols: &Range<usize>, g: usize| Panels::new(Mat::new(&self.w[g * n + cols.start..], count * n), [n, cols.len()], steps, ranges.len());
+        let w: Vec<Vec<Panels<'_>>> = ranges.iter().map(|cols| (0..count).map(|g| part(cols, g)).collect()).collect();
         for t in 0..steps {
             let (before, now) = to.h[t * block..(t + 2) * block].split_at_mut(block);
             let (c_before, c_now) = if to.c.is_empty() { (&mut [][..], &mut [][..]) } else { to.c[t * block..(t + 2) * block].split_at_mut(block) };
@@ -401,7 +406,8 @@ impl<'a> Scan<'a> {
                     .zip(h)
                     .zip(c)
                     .zip(&mut rooms)
-                    .map(|((((cols, gates), h), c), room)| move || self.columns(t, cols.clone(), gates, [from, c_before], [h, c], room)),
+                    .zip(&w)
+                    .map(|(((((cols, gates), h), c), room), w)| move || self.columns(t, cols.clone(), gates, [from, c_before], [h, c], room, w)),
             );
         }
     }
@@ -415,6 +421,7 @@ impl<'a> Scan<'a> {
         [from, c_before]: [&[f32]; 2],
         [h, c]: [Vec<&mut [f32]>; 2],
         room: &mut Vec<f32>,
+        w: &[Panels<'_>],
     ) {
         let (n, width, count, blocks) = (self.n, cols.len(), self.spec.gates as usize, self.spec.blocks() as usize);
         let before = self.spec.before_hidden() as usize;
@@ -424,8 +431,7 @@ impl<'a> Scan<'a> {
             for (lane, part) in room.chunks_exact_mut(width).enumerate() {
                 if before + g < count { part.copy_from_slice(gates[block(lane)]) } else { part.fill(0.0) }
             }
-            let w = Mat::new(&self.w[g * n + cols.start..], count * n);
-            host::multiply(room, width, [self.lanes, width, n], Mat::new(from, n), w, true);
+            w[g].product(room, width, self.lanes, Mat::new(from, n), true);
             room.chunks_exact(width).enumerate().for_each(|(lane, part)| gates[block(lane)].copy_from_slice(part));
         }
         let (mut gates, mut c) = (gates.into_iter(), c.into_iter());
