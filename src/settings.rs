@@ -30,7 +30,7 @@ settings! {
         hidden: u32 = 256, "Model", "H", units {};
         /// Layers, 1 to 8
         layers: u32 = 1, "Model", "N", layers {};
-        /// Cell of the layers: rnn, gru or lstm [default: auto, which is rnn]
+        /// Cell of the layers: rnn, gru or lstm [default: auto, which is gru for a text, else rnn]
         cell: Cell = Cell::Rnn, "Model", "CELL", any { later: true, auto: true };
         /// Activation of the layers of `cell` rnn [default: tanh; for labels relu]
         activation: Activation = Activation::Tanh, "Model", "PHI", any {};

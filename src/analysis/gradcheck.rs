@@ -172,6 +172,15 @@ pub fn differences(case: &Case) -> Tensors {
     with_reference(case, |net, params, window, state| checks::central_differences(net, params, window, state, 1e-5))
 }
 
+/// A cell in the reference's terms.
+pub const fn in_reference(cell: Cell) -> reference::Cell {
+    match cell {
+        Cell::Rnn => reference::Cell::Rnn,
+        Cell::Gru => reference::Cell::Gru,
+        Cell::Lstm => reference::Cell::Lstm,
+    }
+}
+
 /// Calls `f` with the case in the reference's terms.
 pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>, &[Vec<f64>]) -> R) -> R {
     let c = &case.config;
@@ -180,11 +189,7 @@ pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>
         Activation::Relu => Phi::Relu,
         Activation::Identity => Phi::Identity,
     };
-    let cell = match c.cell {
-        Cell::Rnn => reference::Cell::Rnn,
-        Cell::Gru => reference::Cell::Gru,
-        Cell::Lstm => reference::Cell::Lstm,
-    };
+    let cell = in_reference(c.cell);
     let head = match c.output {
         Output::Classes(_) => Head::Softmax,
         Output::Numbers { deviation: RegressionLoss::Squared, .. } => Head::Squared,

@@ -32,7 +32,8 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
         }
         Codec::Text(_) => format!("text: {name}: {}", counted(config.input.symbols(), "symbol", "symbols")),
     };
-    args.note(&format!("{what}, {layout}; model: {} parameters; run: {}", config.parameters(), run.folder().path().display()));
+    let model = format!("{}, {} of {} units, {} parameters", config.cell, counted(config.layers, "layer", "layers"), config.hidden, config.parameters());
+    args.note(&format!("{what}, {layout}; model: {model}; run: {}", run.folder().path().display()));
     if let Some(symbols) = trainer.content().symbols() {
         if symbols.unknown() > 0 {
             args.note(&format!("note: {} of the {} tokens are unknown: the tokenizer has none for what they stand for", symbols.unknown(), symbols.len()));

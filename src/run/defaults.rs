@@ -20,10 +20,11 @@ pub enum DataKind {
 }
 
 impl DataKind {
-    /// The cell that `cell` auto stands for.
+    /// The cell that `cell` auto stands for: what learns most in the same time. README's section on cells has the figures.
     pub fn cell(self) -> Cell {
         match self {
-            DataKind::Text | DataKind::Task | DataKind::Labels | DataKind::Series => Cell::Rnn,
+            DataKind::Text => Cell::Gru,
+            DataKind::Task | DataKind::Labels | DataKind::Series => Cell::Rnn,
         }
     }
 }

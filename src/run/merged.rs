@@ -29,6 +29,10 @@ impl RunConfig {
     pub fn merged(flags: &Stated, file: Option<&Path>) -> Result<(Self, Vec<String>)> {
         let keys = file.map(Keys::read).transpose()?;
         let mut stated: Stated = keys.iter().flat_map(|k| &k.values).map(|(key, value)| (key.clone(), Some(value.clone()))).collect();
+        // A run's record of the time when there was no other cell.
+        if stated.contains_key("format") && !stated.contains_key("cell") {
+            stated.insert("cell".to_string(), Some(Cell::Rnn.name().into()));
+        }
         for name in flags.keys().filter_map(|flag| setting(flag)).flat_map(|s| s.sets_aside) {
             stated.remove(&name.replace('_', "-"));
         }

@@ -12,7 +12,11 @@ use retrograd::model::{Cell, Config, StashPrecision};
 use retrograd::optimizer::{Clip, Optimizer};
 use std::collections::BTreeSet;
 
-const GATED: [Cell; 2] = [Cell::Gru, Cell::Lstm];
+/// Every cell but the plain one.
+pub(crate) const GATED: [Cell; Cell::ALL.len() - 1] = {
+    let [Cell::Rnn, gated @ ..] = Cell::ALL else { panic!("the plain cell is the first") };
+    gated
+};
 const STORAGES: [GateStorage; 2] = [GateStorage::Kept, GateStorage::Recomputed];
 
 fn bits(device: &Device, case: &Case) -> Vec<u32> {

@@ -1,5 +1,6 @@
 //! Gradients by time lag and Jacobians of every cell: against the reference, and where they have a closed form.
 
+use crate::cells::GATED;
 use crate::cli::{file, folder, ok, retrograd, str, text};
 use crate::devices::{both, names};
 use retrograd::analysis::flow::{self, Flow, Subject};
@@ -18,7 +19,7 @@ use std::sync::Arc;
 fn lag_norms_agree_with_the_reference() {
     for device in both() {
         let plain = [(Activation::Tanh, 2), (Activation::Tanh, 3), (Activation::Identity, 1)].map(|(phi, layers)| Case::odd(phi, layers, true));
-        let gated = [(Cell::Gru, 1), (Cell::Gru, 3), (Cell::Lstm, 1), (Cell::Lstm, 2), (Cell::Lstm, 3)].map(|(cell, layers)| Case::of_cell(cell, layers, true));
+        let gated = GATED.into_iter().flat_map(|cell| [1, 2, 3].map(|layers| Case::of_cell(cell, layers, true)));
         for case in plain.into_iter().chain(gated) {
             let case = Case { steps: 21, cuts: false, ..case };
             let mut given = case.window();
@@ -68,7 +69,7 @@ fn differences(case: &Case, layer: usize, token: u32) -> Vec<f64> {
 #[test]
 fn the_jacobian_of_a_step_agrees_with_differences_of_the_reference() {
     for device in both() {
-        for (cell, layers) in [(Cell::Rnn, 2), (Cell::Gru, 1), (Cell::Gru, 2), (Cell::Lstm, 1), (Cell::Lstm, 2)] {
+        for (cell, layers) in Cell::ALL.into_iter().flat_map(|cell| [(cell, 1), (cell, 2)]) {
             for lanes in [3, 80] {
                 let case = Case { lanes, ..Case::of_cell(cell, layers, true) };
                 let b = lanes as usize;
@@ -175,7 +176,7 @@ fn json(args: &[&str]) -> Value {
 fn gradflow_monitor_and_compare_know_every_cell() {
     let few = ["--lags", "30", "--lanes", "6", "--windows", "1", "--json"];
     let small = ["--hidden", "14", "--updates", "12", "--batch", "4", "--json"];
-    for (cell, name) in [("gru", "GRU"), ("lstm", "LSTM")] {
+    for (cell, name) in GATED.map(|cell| (cell.name(), cell.spec().torch)) {
         for &device in names() {
             let run = folder("flow-cells").join(format!("{cell}-{device}"));
             let summary =
@@ -236,7 +237,7 @@ fn plans_say_what_is_stored_of_gates() {
         said
     };
     let of = |cell: &str, budget: &str| serde_json::from_str::<Value>(&plan(cell, budget, &["--json"])).unwrap();
-    for (cell, name) in [("gru", "GRU"), ("lstm", "LSTM")] {
+    for (cell, name) in GATED.map(|cell| (cell.name(), cell.spec().torch)) {
         let roomy = of(cell, "2GiB");
         let least = roomy["curve"].as_array().unwrap().iter().rfind(|p| p["gates"] == "recomputed").expect("a plan that recomputes gates");
         let least = least["device_bytes"].to_string();

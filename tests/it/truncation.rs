@@ -1,7 +1,7 @@
 //! Truncation strategies: which are equal bit for bit, where gradients stop, and the sums, written out naively.
 
 use crate::devices::{both, cpu};
-use retrograd::analysis::gradcheck::relative_error;
+use retrograd::analysis::gradcheck::{in_reference, relative_error};
 use retrograd::data::{Batch, Kind, Lanes, Sequence, Sequences, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
@@ -62,12 +62,7 @@ fn config(bias: bool, activation: Activation, vocab: u32) -> Config {
 
 fn net(c: &Config) -> Net {
     let phi = if c.activation == Activation::Tanh { Phi::Tanh } else { Phi::Identity };
-    let cell = match c.cell {
-        Cell::Rnn => reference::Cell::Rnn,
-        Cell::Gru => reference::Cell::Gru,
-        Cell::Lstm => reference::Cell::Lstm,
-    };
-    Net { cell, phi, bias: c.bias, ..Net::symbols(c.outputs() as usize, c.hidden as usize, c.layers as usize) }
+    Net { cell: in_reference(c.cell), phi, bias: c.bias, ..Net::symbols(c.outputs() as usize, c.hidden as usize, c.layers as usize) }
 }
 
 fn wide(c: &Config, flat: &[f32]) -> Tensors {

@@ -9,6 +9,7 @@ mod net;
 use net::{config, parameters};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use retrograd::analysis::gradcheck::in_reference;
 use retrograd::data::{Batch, Kind, Lanes, Sequences, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::engine::Engine;
@@ -319,11 +320,7 @@ fn long_lags_carry_a_fifth_of_the_gradient() {
 /// The reference's gradient over the whole text.
 fn by_reference(cell: Cell, layout: Layout, params: &Vec<Vec<f64>>) -> Vec<Vec<f64>> {
     let (steps, lanes) = layout.sizes();
-    let of = match cell {
-        Cell::Rnn => reference::Cell::Rnn,
-        Cell::Gru => reference::Cell::Gru,
-        Cell::Lstm => reference::Cell::Lstm,
-    };
+    let of = in_reference(cell);
     let net = Net { cell: of, phi: Phi::Identity, ..Net::symbols(SYMBOLS.len(), HIDDEN, 1) };
     let (given, zeros) = (layout.whole(), [vec![0.0; lanes as usize * of.states() * HIDDEN]]);
     let [keep, xi, weights] = [&given.keep, &given.xi, &given.weights].map(|x| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());

@@ -17,14 +17,14 @@ const fn columns(_: &Spec) -> u32 {
 }
 
 macro_rules! kernels {
-    ($cell:expr, $name:literal, $bindings:literal) => {{
+    ($cell:expr, $name:literal) => {{
         const fn kernel(name: &'static str, source: &'static str, text: fn(&Spec) -> String) -> Kernel {
             Kernel {
                 name,
                 source,
                 cell: Some(CellText { cell: $cell, text, columns }),
                 tiled: true,
-                bindings: BINDINGS.first_chunk::<$bindings>().unwrap(),
+                bindings: BINDINGS.split_at(6 + $cell.spec().keeps_gates as usize).0,
                 args: Args::LIST,
                 constants: |args, variant| Args::of(args).sizes().constants(variant),
                 grid: |args, variant| Args::of(args).sizes().grid(variant),
@@ -48,7 +48,7 @@ macro_rules! kernels {
 }
 
 /// The kernels.
-pub static KERNELS: Kernels<3> = [kernels!(Cell::Rnn, "rnn", 6), kernels!(Cell::Gru, "gru", 7), kernels!(Cell::Lstm, "lstm", 7)];
+pub static KERNELS: Kernels<3> = [kernels!(Cell::Rnn, "rnn"), kernels!(Cell::Gru, "gru"), kernels!(Cell::Lstm, "lstm")];
 
 args! {
     index: u32,

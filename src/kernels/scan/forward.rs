@@ -17,14 +17,14 @@ const fn columns(spec: &Spec) -> u32 {
 }
 
 macro_rules! kernels {
-    ($cell:expr, $name:literal, $bindings:literal) => {{
+    ($cell:expr, $name:literal) => {{
         const fn kernel(name: &'static str, source: &'static str, text: fn(&Spec) -> String) -> Kernel {
             Kernel {
                 name,
                 source,
                 cell: Some(CellText { cell: $cell, text, columns }),
                 tiled: true,
-                bindings: BINDINGS.first_chunk::<$bindings>().unwrap(),
+                bindings: BINDINGS.split_at(5 + $cell.spec().states as usize - 1).0,
                 args: Args::LIST,
                 constants: |args, variant| Args::of(args).sizes().constants(variant),
                 grid: |args, variant| Args::of(args).sizes().grid(variant),
@@ -62,7 +62,7 @@ macro_rules! kernels {
 }
 
 /// The kernels.
-pub static KERNELS: Kernels<4> = [kernels!(Cell::Rnn, "rnn", 5), kernels!(Cell::Gru, "gru", 5), kernels!(Cell::Lstm, "lstm", 6)];
+pub static KERNELS: Kernels<4> = [kernels!(Cell::Rnn, "rnn"), kernels!(Cell::Gru, "gru"), kernels!(Cell::Lstm, "lstm")];
 
 args! {
     index: u32,

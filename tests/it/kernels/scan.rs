@@ -64,7 +64,10 @@ impl Scan {
 
     /// Blocks in a row of gates.
     pub(super) fn blocks(self) -> u32 {
-        if self.cell == Cell::Rnn { 1 } else { 4 }
+        match self.cell {
+            Cell::Rnn => 1,
+            Cell::Gru | Cell::Lstm => 4,
+        }
     }
 
     /// First block of hp_t W_hh.
