@@ -65,7 +65,7 @@ cat >train_on <<'END'
 # DEVICE OUT FLAG...
 device=$1 run=$2
 shift 2
-exec "$RETROGRAD" train ${RUN_TEXT:+"$RUN_TEXT"} --device "$device" --out "$run" --hidden 256 --val-fraction 0 --sample 0 --json --quiet "$@"
+exec "$RETROGRAD" train ${RUN_TEXT:+"$RUN_TEXT"} --device "$device" --out "$run" --cell rnn --hidden 256 --val-fraction 0 --sample 0 --json --quiet "$@"
 END
 chmod +x train_on
 export RETROGRAD="$retrograd" RUN_TEXT="$text"
@@ -98,7 +98,7 @@ else
     [ "$(grep -c tokens_per_second "$out/updates.jsonl")" = "$(echo "$shapes" | wc -w)" ] && result=ok || result="**some failed**, see updates.log"
     echo "| updates of $(echo "$shapes" | wc -w) shapes | $result | |" >>"$rows"
     step kernels 60 "each kernel beside the card's best" "$throughput" gpu kernels
-    step profile 30 "where an update's time goes" "$retrograd" train ${text:+"$text"} --device gpu --hidden 256 --updates 60 --sample 0 --val-fraction 0 --profile --out profile
+    step profile 30 "where an update's time goes" "$retrograd" train ${text:+"$text"} --device gpu --cell rnn --hidden 256 --updates 60 --sample 0 --val-fraction 0 --profile --out profile
     losses=$(now)
     if step losses 60 "$count updates" ./train_on gpu gpu --updates "$count" --log-every $((count / 10)) && step losses-cpu 120 "the same on the CPU" ./train_on cpu cpu --updates "$count" --log-every $((count / 10)); then
         # As many updates as last some seconds.

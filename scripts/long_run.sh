@@ -16,7 +16,7 @@ echo "|---|---|---|---|---|---|---|"
 for device in cpu gpu; do
     run=$work/$device
     # shellcheck disable=SC2086 # no text is no argument
-    target/release/retrograd train $text --hidden 64 --batch 16 --truncation regular:32 --updates "$updates" --device "$device" --log-every 500 \
+    target/release/retrograd train $text --cell rnn --hidden 64 --batch 16 --truncation regular:32 --updates "$updates" --device "$device" --log-every 500 \
         --val-every 5000 --sample 0 --quiet --out "$run" &
     process=$!
     first="" last=""

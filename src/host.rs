@@ -48,13 +48,17 @@ pub enum Parts {
 }
 
 /// Minimum lanes per thread for a split by lanes. With fewer, reading W dominates: two threads that read half of W each beat two that read all of it,
-/// synchronization included (measured at B 2 and 4, H 512 and 1024: 1.2 to 1.5 times). From 8 lanes on they don't, even if W is larger than the caches.
+/// synchronization included (measured at B 2 and 4, H 512 and 1024: 1.2 to 1.5 times).
 const LANES_EACH: usize = 4;
+/// From this many values of W on, 4 MiB, it fits in no cache of one core's own: a half of it a thread is 1.1 to 1.2 times faster even at 16 lanes a thread
+/// (rnn and lstm, H 1024; even at H 512 of lstm).
+const LARGE: usize = 1 << 20;
 
 /// Splits a scan by its sizes and the number of threads alone, so that the split is
 /// constant throughout a run. Either split gives the same sums, and so the same bits.
-pub fn part_scan(lanes: usize, columns: usize, threads: usize) -> Parts {
-    if threads > 1 && lanes < LANES_EACH * threads { Parts::Columns(split_columns(columns, threads)) } else { Parts::Lanes(split(lanes, threads)) }
+pub fn part_scan(lanes: usize, columns: usize, gates: usize, threads: usize) -> Parts {
+    let by_columns = threads > 1 && (lanes < LANES_EACH * threads || gates * columns * columns >= LARGE);
+    if by_columns { Parts::Columns(split_columns(columns, threads)) } else { Parts::Lanes(split(lanes, threads)) }
 }
 
 /// Splits columns like [`split`], at multiples of 16.

@@ -125,9 +125,9 @@ def onnx_checks(name, run, folder, content):
 
 def trained_here(folder, train, held):
     for name, flags in [
-        ("1 tanh", ["--hidden", 37]),
+        ("1 tanh", ["--cell", "rnn", "--hidden", 37]),
         ("2 relu, no bias", ["--hidden", 24, "--layers", 2, "--activation", "relu", "--init", "identity:0.9", "--no-bias"]),
-        ("3 tanh", ["--hidden", 16, "--layers", 3]),
+        ("3 tanh", ["--cell", "rnn", "--hidden", 16, "--layers", 3]),
         ("1 identity", ["--hidden", 20, "--activation", "identity"]),
         ("1 gru", ["--cell", "gru", "--hidden", 19]),
         ("2 gru, no bias", ["--cell", "gru", "--hidden", 24, "--layers", 2, "--no-bias"]),

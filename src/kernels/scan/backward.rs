@@ -188,7 +188,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     if args.carry_in == 0 {
         to.carry.fill(0.0);
     }
-    match host::part_scan(scan.lanes, scan.n, threads) {
+    match host::part_scan(scan.lanes, scan.n, scan.spec.gates as usize, threads) {
         Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges, &scan.panels(steps, threads)),
         Parts::Columns(ranges) => scan.over_columns(&mut to, steps, &ranges),
     }

@@ -221,7 +221,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let (scan, mut to) = bound(call, &args);
     let (steps, n, block) = (args.steps as usize, scan.n, scan.block());
     to.take_state(args.state_in, n, block);
-    match host::part_scan(scan.lanes, n, threads) {
+    match host::part_scan(scan.lanes, n, scan.spec.gates as usize, threads) {
         Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges, &scan.panels(steps, threads)),
         Parts::Columns(ranges) => scan.over_columns(&mut to, steps, &ranges),
     }
