@@ -10,7 +10,7 @@ use crate::data::{Kind, Sequences, Set, Symbols, Text, ask_about_tables};
 use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::{Activation, Config};
+use crate::model::{Activation, Cell, Config};
 use crate::run::{Folder, RunConfig};
 use crate::setting::{Setting, shown};
 use crate::settings::Settings;
@@ -107,6 +107,7 @@ impl List for Fresh {
         match setting.name {
             "hidden" => Some(format!("256; {SWEEP_HIDDEN} with --sweep")),
             "activation" => Some("tanh; with --sweep all".to_string()),
+            "cell" => Some("gru; with --sweep rnn".to_string()),
             name => RunConfig::default().get(name).map(|v| shown(&v)),
         }
     }
@@ -135,7 +136,11 @@ struct Found {
 impl Args {
     /// The stated settings of a fresh model.
     fn training(&self) -> Result<Settings> {
-        RunConfig::of(&self.fresh.stated).map(|config| config.training)
+        let mut stated = self.fresh.stated.clone();
+        if self.sweep {
+            stated.entry("cell".to_string()).or_insert_with(|| Some(Cell::Rnn.name().into()));
+        }
+        RunConfig::of(&stated).map(|config| config.training)
     }
 
     fn options(&self, found: &Found) -> Options {

@@ -59,7 +59,7 @@ fn foreign(name: &str, change: impl Fn(&str, Vec<usize>) -> Option<(Dtype, Vec<u
 fn an_exported_model_comes_back_and_is_trained_on() {
     let (book, out, exported, back) = (book(), fresh("run"), fresh("model.safetensors"), fresh("back"));
     std::fs::create_dir_all(folder("exchange")).unwrap();
-    train(&out, &[str(&book), "--hidden=12", "--layers=2", "--updates=60"]);
+    train(&out, &[str(&book), "--cell=rnn", "--hidden=12", "--layers=2", "--updates=60"]);
     let [python, _] = ok(&["export", str(&out), str(&exported)]);
     assert!(python.contains("torch.nn.RNN(13, 12, num_layers=2, nonlinearity=\"tanh\", bias=True)"), "{python}");
     ok(&["import", str(&exported), str(&back)]);

@@ -182,7 +182,7 @@ fn too_little_memory_is_one_line() {
         return;
     }
     let out = fresh("memory");
-    let sizes = "--hidden=2048 --batch=64 --init=normal:0.01 --truncation=full --memory-budget=2GiB --updates=1";
+    let sizes = "--cell=rnn --hidden=2048 --batch=64 --init=normal:0.01 --truncation=full --memory-budget=2GiB --updates=1";
     let script = format!("ulimit -v 900000; exec '{}' train --device=gpu {sizes} --out '{}'", env!("CARGO_BIN_EXE_retrograd"), out.display());
     let done = run(Command::new("sh").args(["-c", &script]));
     let message = text(&done.stderr);
