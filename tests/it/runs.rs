@@ -122,11 +122,11 @@ fn a_run_on_the_gpu_goes_on_with_the_same_bytes() {
 /// Recomputed segments in half precision: a resumed run gives the bytes of an uninterrupted run, and not those of f32.
 #[test]
 fn a_history_in_half_precision_trains_and_goes_on() {
-    let half = ["--stash=f16", "--truncation=regular:300", "--memory-budget=60KiB"];
+    let half = ["--stash=f16", "--truncation=regular:300", "--memory-budget=60KiB", "--cell=rnn"];
     let (whole, part, single) = (fresh("half whole"), fresh("half part"), fresh("half single"));
     train(&whole, &[&half[..], &["--updates=40"]].concat());
     train(&part, &[&half[..], &["--updates=15"]].concat());
-    train(&single, &["--updates=40", half[1], half[2]]);
+    train(&single, &["--updates=40", half[1], half[2], half[3]]);
     let resume = ["train", "--resume", part.to_str().unwrap(), "--updates=40", "--sample=30"];
     let done = retrograd(&resume);
     assert!(done.status.success(), "{}", text(&done.stderr));
