@@ -41,8 +41,11 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 pub(crate) fn file(name: &str, content: &[u8]) -> PathBuf {
+    // Renamed when whole: another test may be reading the same file.
     let path = folder("files").join(name);
-    std::fs::write(&path, content).unwrap();
+    let whole = folder("files").join(format!("{name}.{:?}", std::thread::current().id()));
+    std::fs::write(&whole, content).unwrap();
+    std::fs::rename(&whole, &path).unwrap();
     path
 }
 
