@@ -86,8 +86,15 @@ def shape(data: Any) -> tuple[int, ...]:
     return tuple(memoryview(data).shape or ())
 
 
+def refuse_sparse(data: Any) -> None:
+    """Raises TypeError for a sparse matrix of SciPy."""
+    if hasattr(data, "toarray") and hasattr(data, "tocsr"):
+        raise TypeError("Sparse data was passed, but dense data is required; use X.toarray() to convert")
+
+
 def as_array(data: Any) -> Any:
     """Numbers in lists, or an array, as something that can be read; lists of lists need NumPy."""
+    refuse_sparse(data)
     if is_array(data):
         return readable(data)
     if not isinstance(data, (list, tuple)):

@@ -213,9 +213,10 @@ class Forecaster(Estimator):
     def forecast(self, n: int | None = None, data: Any = None) -> dict[str, Any]:
         """As `predict`, with names: "values", "targets", and for each series "series" and "times" (None if their steps are uneven)."""
         self._check_fitted()
+        _data.refuse_sparse(n)
         if n is None:
             n = self.horizon
-        if isinstance(n, bool) or not hasattr(n, "__index__"):
+        if isinstance(n, bool) or not hasattr(n, "__index__") or getattr(n, "shape", ()):
             raise TypeError(f"`n`: expected a number of rows, found {type(n).__name__}; other data is given by `data`")
         n = int(n)
         if not 1 <= n <= self.horizon:
@@ -253,6 +254,7 @@ def _with_y(data: Any, y: Any, target: Any) -> tuple[Any, str]:
         np = _data.numpy()
         if np is None:
             raise TypeError("X and y apart need NumPy; give a frame")
+        _data.refuse_sparse(data)
         rows = np.asarray(data)
         rows = rows.reshape(-1, 1) if rows.ndim == 1 else rows
         if rows.ndim != 2:
@@ -318,8 +320,8 @@ class SequenceClassifier(Estimator):
 
     >>> import retrograd as rg
     >>> texts = ["good thing", "bad thing"] * 20
-    >>> rg.SequenceClassifier(hidden=8, updates=40, val_fraction=0.0).fit(texts, ["+", "-"] * 20).predict(["good thing"])[0]
-    '+'
+    >>> rg.SequenceClassifier(hidden=8, updates=40, val_fraction=0.0).fit(texts, ["+", "-"] * 20).predict(["good thing"]).tolist()
+    ['+']
     """
 
     def __init__(

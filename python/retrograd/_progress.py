@@ -36,7 +36,7 @@ class Progress:
         """Figures of some updates."""
         if not self.shown:
             return
-        loss, speed = line.get("mean_loss"), line.get("speed")
+        loss, speed = line.get("mean_loss"), line.get("tokens_per_second")
         text = f"update {line.get('update')}{self.goal}  loss {_number(loss)}  {_number(speed, 0)}/s"
         if self.bar is not None:
             self.bar.set_postfix_str(text, refresh=False)

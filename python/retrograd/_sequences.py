@@ -55,8 +55,7 @@ class Sequences:
 
 def checked(X: Any) -> Sequences:
     """Sequences of numbers or of texts. Raises ValueError or TypeError that says what is wrong with them."""
-    if hasattr(X, "toarray") and hasattr(X, "tocsr"):
-        raise TypeError("Sparse data was passed, but dense data is required; use X.toarray() to convert")
+    _data.refuse_sparse(X)
     if isinstance(X, (str, bytes)):
         raise ValueError("expected several texts, found one; give a list of them")
     texts = _texts(X)

@@ -53,7 +53,7 @@ class Run:
 
         >>> import retrograd as rg
         >>> run = rg.train(text="abc" * 400, hidden=8, updates=20, log_every=10, progress=False)
-        >>> [line["update"] for line in run.metrics if line["loss"] is not None]
+        >>> [line["update"] for line in run.metrics if line["train_loss"] is not None]
         [1, 10, 20]
         """
         path = self.folder / "metrics.jsonl"
@@ -126,7 +126,7 @@ def _data_of(data: Any, text: str | bytes | None, symbols: int | None, settings:
             raise FileNotFoundError(f"cannot read {path}: there is no such file; a str is the path of a file, and a text is given by `text=`")
         return path, None
     if isinstance(data, (bytes, bytearray)):
-        return None, _data.text_data(data, "the bytes")
+        return None, _data.text_data(data, "the content")
     if _data.is_frame(data) and not (hasattr(data, "shape") and len(data.shape) == 3):
         if label is not None:
             return None, _labelled(data, str(label), settings)

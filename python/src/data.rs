@@ -4,6 +4,7 @@ use crate::compute::detached;
 use crate::lent::Array;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 use retrograd::data::{Cells, Frame, NumberRows, Values, Vocabulary};
 use retrograd::run::Given;
 use std::sync::Arc;
@@ -19,13 +20,6 @@ pub(crate) struct Data {
 enum Column<'py> {
     Texts(Vec<String>),
     Numbers(Bound<'py, PyAny>),
-}
-
-/// Rows of equal number in one array, or arrays of different length.
-#[derive(FromPyObject)]
-enum Arrays<'py> {
-    List(Vec<Bound<'py, PyAny>>),
-    One(Bound<'py, PyAny>),
 }
 
 impl Data {
@@ -52,7 +46,8 @@ impl Data {
         if most >= count {
             return Err(PyValueError::new_err(format!("there is the id {most}, and ids are to be below {count}")));
         }
-        let vocabulary = Vocabulary::ids(count).ok_or_else(|| PyValueError::new_err(format!("{count} ids are too many; at most 1,050,000 can be told apart")))?;
+        let vocabulary =
+            Vocabulary::ids(count).ok_or_else(|| PyValueError::new_err(format!("{count} ids are too many; at most 1,050,000 can be told apart")))?;
         detached(py, move || {
             let mut text = Vec::with_capacity(2 * ids.len());
             ids.iter().for_each(|id| vocabulary.write(*id, &mut text));
@@ -64,10 +59,13 @@ impl Data {
     #[staticmethod]
     fn frame(name: &str, columns: Vec<(String, Column<'_>)>) -> PyResult<Self> {
         let cells = |(name, column): (String, Column<'_>)| {
-            Ok((name, match column {
-                Column::Texts(texts) => Cells::Texts(texts),
-                Column::Numbers(array) => Cells::Numbers(Array::of(&array)?.column(0)),
-            }))
+            Ok((
+                name,
+                match column {
+                    Column::Texts(texts) => Cells::Texts(texts),
+                    Column::Numbers(array) => Cells::Numbers(Array::of(&array)?.column(0)),
+                },
+            ))
         };
         let columns = columns.into_iter().map(cells).collect::<PyResult<_>>()?;
         Ok(Self::of(Given::Frame(Frame { name: name.to_string(), columns, rows_per_series: None })))
@@ -98,18 +96,17 @@ impl Data {
     /// Without labels, they can only be read.
     #[staticmethod]
     #[pyo3(signature = (sequences, labels))]
-    fn rows(py: Python<'_>, sequences: Arrays<'_>, labels: Option<Vec<String>>) -> PyResult<Self> {
-        let (numbers, width, lengths) = match sequences {
-            Arrays::One(array) => {
-                let array = Array::of(&array)?;
-                let (count, steps, width) = match array.shape[..] {
-                    [count, steps] => (count, steps, 1),
-                    [count, steps, width] => (count, steps, width),
-                    _ => return Err(PyValueError::new_err(format!("expected an array of 2 or 3 axes, found {}", array.shape.len()))),
-                };
-                (array.ordered(), width, vec![steps; count])
-            }
-            Arrays::List(list) => joined(&list)?,
+    fn rows(py: Python<'_>, sequences: &Bound<'_, PyAny>, labels: Option<Vec<String>>) -> PyResult<Self> {
+        let (numbers, width, lengths) = if let Ok(list) = sequences.cast::<PyList>() {
+            joined(&list.iter().collect::<Vec<_>>())?
+        } else {
+            let array = Array::of(sequences)?;
+            let (count, steps, width) = match array.shape[..] {
+                [count, steps] => (count, steps, 1),
+                [count, steps, width] => (count, steps, width),
+                _ => return Err(PyValueError::new_err(format!("expected an array of 2 or 3 axes, found {}", array.shape.len()))),
+            };
+            (array.ordered(), width, vec![steps; count])
         };
         let mut end = 0;
         let part = |steps: usize| {

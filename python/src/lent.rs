@@ -72,8 +72,7 @@ impl Numbers for Lent {
 impl Array {
     /// The array that an object exports. Where its elements can't be reached by whole, positive distances, they are copied by the caller: that is refused.
     pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let buffer = PyUntypedBuffer::get(object)
-            .map_err(|_| PyTypeError::new_err(format!("expected an array of numbers, found {}", object.get_type())))?;
+        let buffer = PyUntypedBuffer::get(object).map_err(|_| PyTypeError::new_err(format!("expected an array of numbers, found {}", object.get_type())))?;
         let format = buffer.format().to_bytes();
         let foreign = if cfg!(target_endian = "little") { b'>' } else { b'<' };
         let swapped = format.first().is_some_and(|c| *c == foreign || *c == b'!');
@@ -150,7 +149,11 @@ impl Array {
         let numbers = self.ordered();
         let id = |i: usize| {
             let x = numbers.get(i);
-            if (0.0..f64::from(u32::MAX)).contains(&x) { Ok(x as u32) } else { Err(PyValueError::new_err(format!("{x} is no id; give whole numbers from 0 on"))) }
+            if (0.0..f64::from(u32::MAX)).contains(&x) {
+                Ok(x as u32)
+            } else {
+                Err(PyValueError::new_err(format!("{x} is no id; give whole numbers from 0 on")))
+            }
         };
         (0..self.len()).map(id).collect()
     }

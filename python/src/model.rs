@@ -201,7 +201,16 @@ impl Model {
 
     /// Symbols that it writes after a prompt.
     #[pyo3(signature = (prompt, length, temperature, top_k, seed, separator))]
-    fn sample(&self, py: Python<'_>, prompt: Vec<u32>, length: usize, temperature: f32, top_k: usize, seed: u64, separator: Option<String>) -> PyResult<Vec<u32>> {
+    fn sample(
+        &self,
+        py: Python<'_>,
+        prompt: Vec<u32>,
+        length: usize,
+        temperature: f32,
+        top_k: usize,
+        seed: u64,
+        separator: Option<String>,
+    ) -> PyResult<Vec<u32>> {
         if !matches!(self.inner.codec, Codec::Text(_)) {
             return Err(PyValueError::new_err("the model does not predict the next symbol, so it writes nothing"));
         }

@@ -186,7 +186,14 @@ fn keyword(key: &str) -> String {
 /// How a window would be processed, as JSON, and a picture.
 #[pyfunction]
 #[pyo3(name = "_plan", signature = (words, *, text, data, stream, config))]
-pub(crate) fn plan(py: Python<'_>, words: Words, text: Option<String>, data: Option<Py<Data>>, stream: bool, config: Option<PathBuf>) -> PyResult<(String, String)> {
+pub(crate) fn plan(
+    py: Python<'_>,
+    words: Words,
+    text: Option<String>,
+    data: Option<Py<Data>>,
+    stream: bool,
+    config: Option<PathBuf>,
+) -> PyResult<(String, String)> {
     let given = data.map(|data| data.get().given.clone());
     let stated = with_text(&words, text.as_deref(), stream, given.as_ref())?;
     detached(py, move || {

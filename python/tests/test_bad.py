@@ -75,7 +75,7 @@ BAD: list[tuple[str, type[BaseException], str, Callable[[], object]]] = [
     ("an empty text", ValueError, "the text is empty", lambda: rg.train(text="", **TINY)),
     ("a text of one character", ValueError, "at least 2", lambda: rg.train(text="a", **TINY)),
     ("empty bytes", ValueError, "empty", lambda: train(b"")),
-    ("bytes that are no text", ValueError, "`bytes`", lambda: train(b"\xff\xfe\x00\x01abc" * 50)),
+    ("bytes that are no text", ValueError, "not UTF-8", lambda: train(b"\xff\xfe\x00\x01abc" * 50)),
     ("a number for data", TypeError, "data of the type int can't be read", lambda: train(3)),
     ("a set for data", TypeError, "data of the type set can't be read", lambda: train({1, 2})),
     ("empty ids", ValueError, "empty", lambda: train(np.array([], dtype=int))),

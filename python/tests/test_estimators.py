@@ -18,12 +18,28 @@ from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
 SMALL = {"hidden": 12, "updates": 150, "device": "cpu", "progress": False}
 
-#: The checks of scikit-learn that do not apply, and why.
+_ROWS = "it calls predict(X); a forecaster's predict(n) gives the n rows after what was fitted, and one for each row of X would be another thing"
+#: The checks of scikit-learn that do not apply, and why. All apply to SequenceClassifier.
 NOT_APPLICABLE = {
-    "check_sample_weights_pandas_series": "fit takes no weights",
-    "check_classifiers_one_label": "a classifier of one class would learn nothing: it is refused, in words that scikit-learn accepts elsewhere",
-    "check_fit2d_1sample": "one sample has one label, which is refused as above",
-    "check_fit2d_1feature": "passes alone; a sequence of one step is allowed",
+    "SequenceClassifier": {},
+    "Forecaster": {
+        **dict.fromkeys(
+            [
+                "check_dict_unchanged",
+                "check_estimators_dtypes",
+                "check_estimators_pickle",
+                "check_f_contiguous_array_estimator",
+                "check_fit_idempotent",
+                "check_methods_sample_order_invariance",
+                "check_methods_subset_invariance",
+                "check_regressor_data_not_an_array",
+                "check_regressors_int",
+                "check_regressors_train",
+            ],
+            _ROWS,
+        ),
+        "check_fit2d_1sample": "one row is no series; the message says how many are needed, in rows and not in samples",
+    },
 }
 
 
@@ -64,7 +80,7 @@ def test_many_labels_keep_their_order() -> None:
 
 def test_clone_pickle_pipeline_and_search() -> None:
     X, y = steps(60)
-    one = rg.SequenceClassifier(**SMALL | {"updates": 40})
+    one = rg.SequenceClassifier(**SMALL | {"updates": 60, "lr": 0.01})
     assert is_classifier(one) and clone(one).get_params() == one.get_params() and "hidden=12" in repr(one)
     fitted = one.fit(X, y)
     again = pickle.loads(pickle.dumps(fitted))
@@ -92,10 +108,12 @@ def test_the_temporary_folder_goes_with_the_estimator() -> None:
     assert not folder.exists() and not folder.parent.exists()
 
 
-def expected_to_fail(estimator: object) -> dict[str, str]:
-    return NOT_APPLICABLE
+CHECKED = [
+    rg.SequenceClassifier(hidden=8, updates=200, lr=0.01, device="cpu", progress=False),
+    rg.Forecaster(hidden=4, updates=10, device="cpu", progress=False),
+]
 
 
-@parametrize_with_checks([rg.SequenceClassifier(hidden=8, updates=200, lr=0.01, device="cpu", progress=False)], expected_failed_checks=expected_to_fail)
+@parametrize_with_checks(CHECKED, expected_failed_checks=lambda e: NOT_APPLICABLE[type(e).__name__], xfail_strict=True)
 def test_the_checks_of_scikit_learn(estimator: object, check: object) -> None:
     check(estimator)

@@ -14,7 +14,7 @@ def on_report(line: dict[str, Any]) -> bool:
 
 def main() -> None:
     run: rg.Run = rg.train(Path("book.txt"), cell="lstm", hidden=256, updates=2000, lr=1e-3, on_report=on_report)
-    losses: list[float] = [line["loss"] for line in run.metrics]
+    losses: list[float] = [line["mean_loss"] for line in run.metrics]
     model: rg.Model = rg.load(run.folder, which="best")
     rows = rg.Forecaster(target=["load", "wind"], horizon=24, cell="gru").fit("load.csv").predict(24)
     labels = rg.SequenceClassifier(hidden=64, progress=False).fit(["a", "b"], [0, 1]).predict(["a"])
