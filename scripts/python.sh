@@ -29,9 +29,11 @@ fi
 cmp LICENSE-MIT python/LICENSE-MIT
 cmp LICENSE-APACHE python/LICENSE-APACHE
 pip() { "$environment/bin/python" -m pip --disable-pip-version-check "$@"; }
-needed="maturin mypy nbclient ipykernel numpy pandas polars pytest scikit-learn"
+needed="maturin yamllint mypy nbclient ipykernel numpy pandas polars pytest scikit-learn"
 [ -z "${RETROGRAD_LONG:-}" ] || needed="$needed pyarrow tqdm torch"
 pip install --quiet $needed || { echo "pip could not install $needed" >&2; exit 77; }
+
+"$environment/bin/python" -m yamllint -d '{extends: default, rules: {line-length: disable, document-start: disable, truthy: disable, braces: {max-spaces-inside: 1}, comments: {min-spaces-from-content: 1}}}' .github/workflows
 
 # The command line of the same sources, which gives the same bytes. Cargo has built it for the tests.
 cargo build --quiet --bin retrograd --all-features

@@ -39,6 +39,24 @@ def is_frame(data: Any) -> bool:
     return isinstance(data, dict) or hasattr(data, "columns") or hasattr(data, "column_names")
 
 
+def of_stream(data: Any) -> Any:
+    """A table that is known by Arrow's stream alone, as one of the package that is there to read it; other data as it is."""
+    if not hasattr(data, "__arrow_c_stream__") or is_frame(data) or is_array(data) or hasattr(data, "to_list"):
+        return data
+    try:
+        import pyarrow
+
+        return pyarrow.table(data)
+    except ImportError:
+        pass
+    try:
+        import polars
+
+        return polars.DataFrame(data)
+    except ImportError:
+        raise TypeError(f"{type(data).__name__} is a stream of Arrow; install pyarrow or polars, or give columns: a dict of arrays") from None
+
+
 def is_array(data: Any) -> bool:
     """Whether it exports a buffer, or can be made an array that does."""
     if isinstance(data, (bytes, bytearray)):

@@ -135,7 +135,7 @@ class Forecaster(Estimator):
         patience: int | None = None,
         log_every: int | None = None,
         device: str | None = None,
-        progress: bool | None = None,
+        progress: bool | None = False,
         out: Any = None,
     ) -> None:
         self.target = target
@@ -184,7 +184,7 @@ class Forecaster(Estimator):
         """Trains on a frame, an array `[rows, columns]` or `[series, rows, columns]`, or the path of a CSV file. Raises as `train` does.
 
         With `y`, the columns of `data` are read and `y` is forecast, as scikit-learn has it; `target` is then its name (default "y")."""
-        target = self.target
+        target, data = self.target, _data.of_stream(data)
         if y is not None:
             data, target = _with_y(data, y, target)
         if target is None:
@@ -201,6 +201,7 @@ class Forecaster(Estimator):
 
     def _kept(self, data: Any) -> Any:
         """What `predict` goes on from: a path; else what a model reads of the end of each series."""
+        data = _data.of_stream(data)
         return data if _data.is_path(data) else _rows(data, self.model_.config["series"])
 
     def predict(self, n: int | None = None, data: Any = None) -> Any:
@@ -355,7 +356,7 @@ class SequenceClassifier(Estimator):
         patience: int | None = None,
         log_every: int | None = None,
         device: str | None = None,
-        progress: bool | None = None,
+        progress: bool | None = False,
         out: Any = None,
     ) -> None:
         self.hidden = hidden

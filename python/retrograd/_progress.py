@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any
 
 
@@ -21,7 +22,10 @@ class Progress:
         self.shown = shown if shown is not None else (_in_notebook() or (sys.stderr is not None and sys.stderr.isatty()))
         if self.shown:
             try:
-                from tqdm.auto import tqdm
+                with warnings.catch_warnings():
+                    # A notebook without ipywidgets has a plain bar.
+                    warnings.simplefilter("ignore")
+                    from tqdm.auto import tqdm
             except ImportError:
                 return
             self.bar = tqdm(total=1000, bar_format="{percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}", leave=True)

@@ -127,6 +127,7 @@ def _data_of(data: Any, text: str | bytes | None, symbols: int | None, settings:
         return path, None
     if isinstance(data, (bytes, bytearray)):
         return None, _data.text_data(data, "the content")
+    data = _data.of_stream(data)
     if _data.is_frame(data) and not (hasattr(data, "shape") and len(data.shape) == 3):
         if label is not None:
             return None, _labelled(data, str(label), settings)
@@ -250,7 +251,7 @@ def train(
         elif kind == "validated":
             shown.validated(content)
         elif kind == "warning":
-            warnings.warn(content, RuntimeWarning, stacklevel=4)
+            warnings.warn(content, RuntimeWarning, stacklevel=3)
         elif kind == "note":
             notes.append(content)
         elif kind == "begun":

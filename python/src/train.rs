@@ -88,7 +88,7 @@ pub(crate) fn train(
         let now = seen.load(Ordering::Relaxed);
         let step = (now != std::mem::replace(&mut shown, now)).then(|| ("step", f64::from_bits(now).to_string()));
         for (kind, json) in step.into_iter().chain(told) {
-            if on_event.call1(py, (kind, json))?.bind(py).is(&pyo3::types::PyBool::new(py, false)) {
+            if on_event.call1(py, (kind, json))?.bind(py).is(pyo3::types::PyBool::new(py, false)) {
                 return Ok(Next::Stop);
             }
         }

@@ -27,7 +27,13 @@ def test_all_kinds_of_tables_give_equal_forecasts(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "wave.csv", index=False)
     expected = forecaster(out="file").fit("wave.csv").predict(4)
     assert expected.shape == (4,) and np.isfinite(expected).all()
-    tables = {"pandas": frame, "polars": pl.DataFrame(columns), "mapping": columns}
+    class Stream:
+        """Only what Arrow's protocol asks for."""
+
+        def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+            return pl.DataFrame(columns).__arrow_c_stream__(requested_schema)
+
+    tables = {"stream": Stream(), "pandas": frame, "polars": pl.DataFrame(columns), "mapping": columns}
     try:
         import pyarrow as pa
 
@@ -112,3 +118,23 @@ def test_importing_is_light() -> None:
     done = python("import retrograd, sys; print(sorted({'numpy', 'pandas', 'polars', 'sklearn', 'torch', 'tqdm', 'pyarrow'} & set(sys.modules)))")
     assert done.stdout == "[]\n", done.stdout + done.stderr
     assert sys.version_info >= (3, 11)
+
+
+def test_nothing_is_left_where_no_folder_is_named(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name in ("work", "home", "tmp")}
+    [folder.mkdir() for folder in folders.values()]
+    code = """
+import numpy as np, pandas as pd, retrograd as rg
+words = dict(hidden=4, updates=3, device="cpu", progress=False)
+wave = np.sin(np.arange(300.0) / 4)
+runs = [rg.train(wave, target=0, **words), rg.train(pd.DataFrame({"a": wave}), target="a", **words), rg.train(text="abc" * 300, **words), rg.train(b"abc" * 300, **words)]
+f = rg.Forecaster("a", 2, **words).fit(pd.DataFrame({"a": wave}))
+c = rg.SequenceClassifier(**words).fit(wave.reshape(30, 10), [0, 1] * 15)
+f.predict(2), c.predict(wave.reshape(30, 10)), [run.report for run in runs]
+"""
+    import os
+
+    environment = os.environ | {"HOME": str(folders["home"]), "TMPDIR": str(folders["tmp"]), "XDG_CACHE_HOME": str(folders["home"]), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = python(code, cwd=folders["work"], env=environment)
+    assert done.returncode == 0, done.stderr
+    assert [str(p) for folder in folders.values() for p in folder.rglob("*")] == []

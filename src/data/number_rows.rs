@@ -149,3 +149,48 @@ impl NumberRows {
         Sequences { list, content: Content::Rows(Arc::new(self)), before: 0, skipped: 0, scored: Scored::Labels(classes.into()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::inputs::Grid;
+    use crate::model::record::InputLayout;
+    use crate::model::{Config, Input, Output};
+
+    fn rows(numbers: Vec<f64>, width: usize, parts: Vec<Range<u64>>) -> Result<NumberRows> {
+        NumberRows::new("rows", Arc::new(numbers), width, parts)
+    }
+
+    #[test]
+    fn each_step_reads_its_row_scaled_by_the_training_part() {
+        let all = rows((0..12).map(f64::from).collect(), 2, vec![0..2, 2..3, 3..6]).unwrap();
+        let names = ["b", "a", "b"].map(String::from);
+        let labelled = LabelledRows::new(all, &names).unwrap();
+        assert_eq!((labelled.classes.clone(), labelled.labels.clone()), (vec![1, 0, 1], vec!["a".to_string(), "b".to_string()]));
+        let (train, held, codec) = labelled.split(|all| all.hold_out(0.3));
+        let Codec::LabelledRows { scales, .. } = &codec else { panic!("{codec:?}") };
+        // The first two sequences are trained on: rows 0 to 2.
+        assert_eq!(scales.iter().map(|s| s.mean).collect::<Vec<_>>(), [2.0, 3.0]);
+        let held = held.unwrap();
+        let config = Config { input: Input::Numbers(2), output: Output::Classes(2), ..Config::symbols(2) };
+        let places = InputLayout::new(&config, 3);
+        let mut grid = Grid::new(&places, 0..3, 1);
+        train.content().fill(&mut grid, (0..3, 0), held.list()[0].start as i64 - 1, 0, Target::Class(1)).unwrap();
+        let words = grid.finish().words;
+        let read: Vec<f32> = (0..3).map(|t| f32::from_bits(words[(places.numbers() + t * places.numbers_ld()) as usize])).collect();
+        let expected: Vec<f32> = [6.0, 8.0, 10.0].iter().map(|x| scales[0].apply(*x)).collect();
+        assert_eq!((read, &words[places.targets() as usize..][..3]), (expected, &[1, 1, 1][..]));
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_refused() {
+        let refused = |found: Result<NumberRows>| found.err().unwrap().to_string();
+        assert!(refused(rows(vec![1.0, f64::NAN], 1, vec![0..2])).contains("row 1, column 0 holds NaN"));
+        assert!(refused(rows(vec![1.0, 2.0], 1, vec![0..3])).contains("sequence 0 has 3 steps"));
+        assert!(refused(rows(vec![1.0], 1, vec![0..1, 1..1])).contains("sequence 1 has 0 steps"));
+        assert!(refused(rows(Vec::new(), 0, Vec::new())).contains("no sequences"));
+        let two = || rows(vec![1.0, 2.0], 1, vec![0..1, 1..2]).unwrap();
+        assert!(LabelledRows::new(two(), &["a".to_string()]).err().unwrap().to_string().contains("2 sequences and 1 labels"));
+        assert!(LabelledRows::new(two(), &["a", "a"].map(String::from)).err().unwrap().to_string().contains("at least 2 different"));
+    }
+}

@@ -149,3 +149,50 @@ impl Sheet {
         Ok(sheet)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Text;
+    use std::sync::Arc;
+
+    fn asked(missing: Missing) -> ColumnSpec {
+        ColumnSpec { targets: vec!["y".to_string()], missing, ..ColumnSpec::default() }
+    }
+
+    /// Lent from one array `[rows, 2]`.
+    fn lent(numbers: &[f64]) -> Frame {
+        let numbers: Arc<dyn crate::data::Numbers> = Arc::new(numbers.to_vec());
+        let column = |first| Cells::Numbers(Values::Lent { numbers: numbers.clone(), first, stride: 2, len: numbers.len() / 2 });
+        Frame { name: "frame".to_string(), columns: vec![("x".to_string(), column(0)), ("y".to_string(), column(1))], rows_per_series: None }
+    }
+
+    #[test]
+    fn a_table_in_memory_is_read_as_its_file_is() {
+        let text = Text::given("table", "x,y\n1,2\n3,\n5,6.5\n");
+        for missing in [Missing::Previous, Missing::Zero, Missing::Mean] {
+            let (file, frame) = (Sheet::read(&text, &asked(missing)).unwrap(), Sheet::of(&lent(&[1.0, 2.0, 3.0, f64::NAN, 5.0, 6.5]), &asked(missing)).unwrap());
+            for (a, b) in file.columns.iter().zip(&frame.columns) {
+                let same = a.values.iter().zip(b.values.iter()).all(|(a, b)| a == b || a.is_nan() && b.is_nan());
+                assert!(same && (&a.name, &a.filled, &a.carried) == (&b.name, &b.filled, &b.carried), "{a:?} {b:?}");
+            }
+            assert_eq!((&file.groups, file.features, &file.targets), (&frame.groups, frame.features, &frame.targets));
+        }
+        // Complete columns are lent on.
+        assert!(Sheet::of(&lent(&[1.0, 2.0, 3.0, 4.0]), &asked(Missing::Refuse)).unwrap().columns.iter().all(|c| matches!(c.values, Values::Lent { .. })));
+    }
+
+    #[test]
+    fn what_can_not_be_learned_from_is_named_with_its_place() {
+        let refused = |frame: &Frame| Sheet::of(frame, &asked(Missing::Refuse)).unwrap_err().to_string();
+        for (x, words) in [(f64::NAN, "row 1, column \"y\": NaN"), (f64::INFINITY, "infinity"), (-1e39, "beyond 3.4e38")] {
+            assert!(refused(&lent(&[1.0, 2.0, 3.0, x])).contains(words), "{}", refused(&lent(&[1.0, 2.0, 3.0, x])));
+        }
+        assert!(refused(&lent(&[])).contains("no rows"));
+        let uneven = Frame { columns: vec![("y".to_string(), Cells::Numbers(vec![1.0].into())), ("x".to_string(), Cells::Texts(Vec::new()))], ..lent(&[1.0, 2.0]) };
+        assert!(refused(&uneven).contains("equal length"));
+        let texts = Frame { columns: vec![("y".to_string(), Cells::Texts(vec!["a".to_string()]))], ..lent(&[1.0, 2.0]) };
+        assert!(refused(&texts).contains("is text, not a number"));
+        assert!(refused(&Frame { rows_per_series: Some(2), ..lent(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) }).contains("no series of 2"));
+    }
+}
