@@ -27,6 +27,7 @@ if [ ! -x "$environment/bin/python" ] || ! "$environment/bin/python" -m pip --ve
     }
 fi
 cmp LICENSE-MIT python/LICENSE-MIT
+cargo fmt --check --manifest-path python/Cargo.toml
 cmp LICENSE-APACHE python/LICENSE-APACHE
 pip() { "$environment/bin/python" -m pip --disable-pip-version-check "$@"; }
 needed="maturin yamllint mypy nbclient ipykernel numpy pandas polars pytest scikit-learn"
@@ -36,10 +37,12 @@ pip install --quiet $needed || { echo "pip could not install $needed" >&2; exit 
 "$environment/bin/python" -m yamllint -d '{extends: default, rules: {line-length: disable, document-start: disable, truthy: disable, braces: {max-spaces-inside: 1}, comments: {min-spaces-from-content: 1}}}' .github/workflows
 
 # The command line of the same sources, which gives the same bytes. Cargo has built it for the tests.
-cargo build --quiet --bin retrograd --all-features
+cargo build --quiet --workspace --all-features --bin retrograd
 RETROGRAD_BIN=$CARGO_TARGET_DIR/debug/retrograd
 export RETROGRAD_BIN
 
+cargo clippy --quiet --release --manifest-path python/Cargo.toml -- -D warnings
+"$python" scripts/licences.py python/Cargo.toml "$CARGO_TARGET_DIR/licences"
 (cd python && PATH="$environment/bin:$PATH" VIRTUAL_ENV=$environment maturin develop --release --quiet)
 # A folder of its own: what is tested is what is installed.
 cd python

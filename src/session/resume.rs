@@ -71,7 +71,7 @@ pub fn resume(asked: &Asked<'_>, path: &Path, again: bool, say: Say<'_>) -> Resu
             checkpoint.choices.description
         )));
     }
-    let metrics = std::fs::metadata(folder.file("metrics.jsonl")).map_or(0, |m| m.len());
+    let metrics = folder.file("metrics.jsonl").metadata().map_or(0, |m| m.len());
     if metrics < checkpoint.progress.metrics_bytes {
         say(Said::Warning("metrics.jsonl is shorter than it was when the checkpoint was made; what is missing stays so"));
     }
