@@ -217,7 +217,7 @@ class Forecaster(Estimator):
         _data.refuse_sparse(n)
         if n is None:
             n = self.horizon
-        if isinstance(n, bool) or not hasattr(n, "__index__") or getattr(n, "shape", ()):
+        if isinstance(n, bool) or not hasattr(n, "__index__") or bool(getattr(n, "shape", None)):
             raise TypeError(f"`n`: expected a number of rows, found {type(n).__name__}; other data is given by `data`")
         n = int(n)
         if not 1 <= n <= self.horizon:
