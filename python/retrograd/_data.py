@@ -36,6 +36,7 @@ def is_path(data: Any) -> bool:
 
 def is_frame(data: Any) -> bool:
     """Whether it is a table of named columns: of pandas, polars, Arrow, or a mapping."""
+    refuse_sparse(data)  # some of them are dicts
     return isinstance(data, dict) or hasattr(data, "columns") or hasattr(data, "column_names")
 
 
