@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }));
     }
     let (outputs, what) = (model.config.outputs(), if numbers { "outputs" } else { "symbols" });
-    tell(&format!("{name}: {} parameters, {outputs} {what}, of {}; in Python:", model.config.parameters(), source.said()));
+    tell(&format!("{name}: {} parameters, {outputs} {what}, of {}; in Python:", model.config.parameters(), super::model::said(&source)));
     say(&snippet);
     Ok(())
 }

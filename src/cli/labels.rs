@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     };
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
-        tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.said(), model.config.parameters()));
+        tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", super::model::said(source), model.config.parameters()));
         if unknown > 0 {
             tell(&format!("note: {unknown} unknown characters were read as --unknown says"));
         }

@@ -1,6 +1,7 @@
 //! Flags that choose the model of a run.
 
 use crate::run::Chosen;
+use crate::session::Source;
 
 /// Flags that choose among a run's models.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
@@ -22,4 +23,10 @@ impl Which {
             _ => Chosen::Default,
         }
     }
+}
+
+/// The model's file, and how to use the other one if the best was taken by default.
+pub(super) fn said(source: &Source) -> String {
+    let how = if source.best_by_default { ", the best by validation (--last-model takes the last)" } else { "" };
+    format!("{}{how}", source.file.display())
 }

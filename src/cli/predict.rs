@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let to = args.out.as_ref().map_or(String::new(), |p| format!(" in {}", p.display()));
         let series = if from.len() == 1 { String::new() } else { format!(" in each of {} series", from.len()) };
         let come = if rows == table.horizon() && series.is_empty() { "to come".to_string() } else { format!("{} of them to come{series}", table.horizon()) };
-        tell(&format!("{}{to}, {come}; model: {}", crate::phrase::counted(rows, "row", "rows"), source.said()));
+        tell(&format!("{}{to}, {come}; model: {}", crate::phrase::counted(rows, "row", "rows"), super::model::said(&source)));
     }
     Ok(())
 }

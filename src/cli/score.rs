@@ -79,7 +79,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         return finite("the loss", loss);
     }
     if !args.quiet {
-        tell(&format!("model: {}, {} parameters; data: {}", source.said(), model.config.parameters(), table.sheet.name));
+        tell(&format!("model: {}, {} parameters; data: {}", super::model::said(source), model.config.parameters(), table.sheet.name));
     }
     say(&series::told(&outcome.score));
     if let Some(note) = series::beaten(&outcome.score).filter(|_| !args.quiet) {

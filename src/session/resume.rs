@@ -122,7 +122,7 @@ fn apply(asked_for: &Asked<'_>, config: &mut RunConfig, checkpoint: Option<&Chec
             _ => format!("`{}` {here}", key.replace('-', "_")),
         };
         return Err(Error::Usage(format!(
-            "{flag} contradicts the run in {}, whose {key} is {there}; leave it out, or begin another run with another `out`",
+            "{flag} contradicts the run in {}, whose {key} is {there}; leave it out, or begin another run with `out`",
             path.display()
         )));
     }

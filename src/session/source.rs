@@ -69,12 +69,6 @@ impl Source {
         Ok(Source { columns, best_by_default: which == Chosen::Default && file.ends_with(BEST), file, separator, task, text, config, val_fraction })
     }
 
-    /// The model's file, and how to use the other one if the best was taken by default.
-    pub fn said(&self) -> String {
-        let how = if self.best_by_default { ", the best by validation (`last_model` takes the last)" } else { "" };
-        format!("{}{how}", self.file.display())
-    }
-
     /// Reads the model.
     ///
     /// # Errors
