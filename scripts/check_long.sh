@@ -1,7 +1,7 @@
 #!/bin/sh
 # The checks that take long or need other programs, each with its result and its minutes; writes docs/check_long.md, to be committed with what it checks.
 #
-#     sh scripts/check_long.sh [PART...]        parts: parity kills fuzz run shaders; all of them by default
+#     sh scripts/check_long.sh [PART...]        parts: parity python kills fuzz run shaders; all of them by default
 #
 # A part that fails does not keep the others from running; the exit code is 1 if one failed or could not run.
 #
@@ -10,7 +10,7 @@
 # CHROMIUM      the browser whose WGSL compiler is asked (chromium)
 set -u
 cd "$(dirname "$0")/.." || exit 2
-parts=${*:-parity kills fuzz run shaders}
+parts=${*:-parity python kills fuzz run shaders}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -59,6 +59,7 @@ cannot() {
 }
 
 part parity "Other programs" '^(with|ok|FAIL|tensorboard|all equal)' sh scripts/parity.sh
+part python "The Python package in full" '(passed|failed)' env RETROGRAD_LONG=1 sh scripts/python.sh
 part kills "Runs killed 60 times on each device" '^(cpu|gpu): ' cargo test --workspace --all-features --quiet --test it -- --ignored --nocapture fifty_kills
 part fuzz "Damaged files" 'inputs in' fuzz_all
 part run "A long run" '^\|' sh scripts/long_run.sh "" "${UPDATES:-2000}"

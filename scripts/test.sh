@@ -101,8 +101,18 @@ wasm() {
 }
 
 part "build for wasm32" wasm
+python() {
+    code=0
+    sh scripts/python.sh 2>"$work/python" || code=$?
+    cat "$work/python" >&2
+    [ "$code" = 77 ] || return "$code"
+    echo "skipped: the Python package: $(tail -n 1 "$work/python")" >>"$RETROGRAD_SKIPPED"
+}
+
 part "unit tests" tests --lib --bin retrograd
 part "integration tests" tests --test it
+# After the tests, which build the program that it compares with.
+part "Python package" python
 
 echo
 sort -u "$RETROGRAD_SKIPPED"

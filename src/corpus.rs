@@ -1,6 +1,6 @@
 //! Splits data into a training part and a held-out part.
 
-use crate::data::{Codec, Content, Labelled, Lanes, Parts, Sequences, Symbols, Table, WARM_UP};
+use crate::data::{Codec, Content, Labelled, LabelledRows, Lanes, Parts, Sequences, Symbols, Table, WARM_UP};
 use crate::error::{Error, Result};
 use crate::evaluate::EvalSet;
 use crate::feed::Source;
@@ -127,6 +127,30 @@ impl Corpus {
         }
         let validation = held.map(|held| EvalSet::sequences(held, settings.batch));
         Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation, chance, notes })
+    }
+
+    /// Splits labelled sequences of numbers: holds out a random sample, stratified by class. All are scaled by the training part.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if sizes are invalid, or there are too few sequences to hold any out.
+    pub fn of_labelled_rows(labelled: LabelledRows, settings: &Settings) -> Result<Self> {
+        let (name, count, fraction) = (labelled.rows.name.clone(), labelled.classes.len(), settings.val_fraction);
+        let (chance, labels) = (Some(labelled.chance()), labelled.labels.clone());
+        let (train, held, codec) = labelled.split(|all| match settings.split_seed {
+            Some(seed) => all.draw_out(fraction, seed),
+            None => all.shuffled(settings.seed).hold_out(fraction),
+        });
+        settings.config(&codec)?;
+        if fraction > 0.0 && held.is_none() {
+            return Err(Error::setting(
+                "val_fraction",
+                format!("{name} has {count} sequences, of which none can be held out; give `val_fraction` 0, or more of each label"),
+            ));
+        }
+        let parts = [(Some(&train), "trained on"), (held.as_ref(), "held out")];
+        let notes = parts.into_iter().filter_map(|(part, what)| missing(part?, &labels, what)).collect();
+        let validation = held.map(|held| EvalSet::sequences(held, settings.batch));
+        Ok(Corpus { content: train.content().clone(), codec, train: Source::Sequences(train), validation, chance, notes })
     }
 
     /// Splits a table: one series is a stream; several are finite sequences, long ones in pieces.

@@ -11,6 +11,7 @@ pub use probe::{LagNorms, STEPS};
 
 use crate::data::SegmentInputs;
 use crate::device::Device;
+use crate::dims::pad4;
 use crate::error::{Error, Result};
 use crate::exec::{Counters, Executor, download_f32, download_f32_async, upload_f32};
 use crate::kernel::{Values, Var};
@@ -79,6 +80,17 @@ impl Engine {
     /// As [`Engine::new`]; [`Error::Usage`] if the number of parameters is wrong.
     pub fn for_inference(device: &Device, config: Config, plan: Plan, parameters: &[f32]) -> Result<Self> {
         let recorded = record::record_inference(&config, plan.extent, &device.capabilities());
+        let mut engine = Self::with(device, config, plan, None, recorded, None)?;
+        engine.set_parameters(parameters)?;
+        Ok(engine)
+    }
+
+    /// Like [`Engine::for_inference`], for [`Engine::outputs`] of all steps.
+    ///
+    /// # Errors
+    /// As [`Engine::for_inference`].
+    pub fn for_outputs(device: &Device, config: Config, plan: Plan, parameters: &[f32]) -> Result<Self> {
+        let recorded = record::record_outputs(&config, plan.extent, &device.capabilities());
         let mut engine = Self::with(device, config, plan, None, recorded, None)?;
         engine.set_parameters(parameters)?;
         Ok(engine)
@@ -452,6 +464,31 @@ impl Engine {
         let all = download_f32(&mut *self.executor, self.slots.logits, 0, self.config.outputs() * ld)?;
         let (lanes, bias) = (self.plan.extent.lanes as usize, self.output_bias()?);
         Ok(all.chunks_exact(ld as usize).zip(bias).flat_map(|(row, b)| row[..lanes].iter().map(move |x| x + b)).collect())
+    }
+
+    /// Advances over some steps and passes their outputs to `take`, segment by segment, `[V, rows]` with this number of elements from one row of it to the
+    /// next, and the V values of b_y, which are not added. For an engine of [`Engine::for_outputs`].
+    ///
+    /// # Errors
+    /// If the device or `inputs` fails.
+    pub fn outputs(
+        &mut self,
+        steps: Range<u32>,
+        inputs: impl Fn(&InputLayout, Range<u32>) -> Result<SegmentInputs>,
+        mut take: impl FnMut(Range<u32>, &[f32], usize, &[f32]),
+    ) -> Result<()> {
+        let bias = self.output_bias()?.to_vec();
+        let ld = pad4(self.plan.extent.rows());
+        for segment in self.plan.segments(steps) {
+            self.upload(&inputs, &segment)?;
+            let (_, values) = self.values(&segment, 0);
+            self.run(record::forward(0), &values.with(Var::To, self.plan.tail()))?;
+            self.run(record::LOGITS, &values)?;
+            self.carry()?;
+            let all = download_f32(&mut *self.executor, self.slots.logits, 0, self.config.outputs() * ld)?;
+            take(segment, &all, ld as usize, &bias);
+        }
+        Ok(())
     }
 
     /// b_y; zeros if the model has none.

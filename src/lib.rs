@@ -132,6 +132,9 @@ pub mod analysis;
 pub mod report;
 
 #[doc(hidden)]
+pub mod session;
+
+#[doc(hidden)]
 #[cfg(feature = "cli")]
 pub mod cli;
 

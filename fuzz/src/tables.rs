@@ -1,7 +1,7 @@
 //! Readers of tables, and models of them.
 
 use crate::targets::{answer, written};
-use retrograd::data::{ColumnSpec, Columns, Difference, Kind, Labelled, Missing, SeriesSpec, Sheet, Table, Text, Vocabulary};
+use retrograd::data::{ColumnSpec, Columns, Difference, Kind, Labelled, Missing, NumberRows, SeriesSpec, Sheet, Table, Text, Vocabulary};
 use retrograd::feed::Feed;
 use retrograd::forecast::{Forecasts, Outcome};
 use retrograd::model::{Config, Init};
@@ -198,6 +198,10 @@ pub(crate) fn read_model(input: &[u8]) -> String {
                 Labelled::read(&text, Columns { label: "label", text: None, header: None }, Kind::Characters, Some(&model.codec))?;
             }
             Codec::Text(vocabulary) => drop(vocabulary.encode("abc")?),
+            Codec::LabelledRows { scales, .. } => {
+                let numbers = Arc::new(vec![0.5; 3 * scales.len()]);
+                drop(NumberRows::new("rows", numbers, scales.len(), vec![0..1, 1..3])?);
+            }
         }
         onnx.map(drop)
     };

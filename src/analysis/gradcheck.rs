@@ -1,9 +1,11 @@
 //! Checks the gradients of the executors against the f64 reference, and the reference against central differences.
 
+use crate::cpu;
 use crate::data::Batch;
-use crate::device::Device;
+use crate::device::{Device, DeviceSpec};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::gpu::{GpuDevice, adapters};
 use crate::model::record::GateStorage;
 use crate::model::{Activation, Cell, Config, Dropout, Init, Output, RegressionLoss, StashPrecision};
 use crate::optimizer::{Clip, Optimizer};
@@ -11,6 +13,7 @@ use crate::plan::Plan;
 use crate::reference::{self, Head, Net, Phi, Read, Targets, Tensors, Window, checks, dropout};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
 
 /// Number of the update whose dropout mask is used.
 const UPDATE: u64 = 5;
@@ -229,4 +232,117 @@ pub fn relative_error(x: &[f64], y: &[f64]) -> f64 {
         (0.0, _) => 0.0,
         (d, s) => d / s,
     }
+}
+
+/// Bound of norm(g - reference) / norm(reference) per tensor.
+pub(crate) const BOUND: f64 = 1e-4;
+/// Bound of the reference against central differences.
+pub(crate) const DIFFERENCES_BOUND: f64 = 1e-6;
+
+/// A comparison of gradients.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check {
+    /// What computed them.
+    pub device: String,
+    /// The model and the window.
+    pub case: String,
+    /// The tensor that differs most.
+    pub tensor: String,
+    /// Its distance, relative to its norm.
+    pub relative_error: f64,
+    /// The distance that is allowed.
+    pub bound: f64,
+    /// Why there is no result, if there is none.
+    pub failure: Option<String>,
+}
+
+impl Check {
+    /// Whether the distance is allowed.
+    pub fn passes(&self) -> bool {
+        self.relative_error <= self.bound
+    }
+
+    /// As a JSON object.
+    pub fn json(&self) -> Value {
+        let Check { device, case, tensor, relative_error, bound, .. } = self;
+        json!({"device": device, "case": case, "tensor": tensor, "relative_error": Some(relative_error).filter(|x| x.is_finite()), "bound": bound, "passes": self.passes()})
+    }
+}
+
+/// Checks the reference against central differences, and the devices, by their names, against the reference. Each comparison is passed to `told` as it is made.
+pub fn check(devices: &[(String, Device)], told: &mut dyn FnMut(&Check)) -> Vec<Check> {
+    let mut all = Vec::new();
+    let mut report = |device: &str, case: String, (tensor, relative_error): (String, f64), bound: f64, failure: Option<String>| {
+        let check = Check { device: device.to_string(), case, tensor, relative_error, bound, failure };
+        told(&check);
+        all.push(check);
+    };
+    // The plain cell with each activation, then the others.
+    let activations = [Activation::Tanh, Activation::Relu, Activation::Identity].map(|a| (format!("{a:?}"), Case::odd(a, 1, true)));
+    let others = Cell::ALL.into_iter().filter(|c| *c != Cell::Rnn).map(|c| (c.spec().torch.to_string(), Case::of_cell(c, 1, true)));
+    for (name, case) in activations.into_iter().chain(others) {
+        for layers in [1, 3] {
+            let odd = Case { config: Config { layers, ..case.config }, ..case };
+            let smooth = Case { cuts: false, ..odd };
+            let label = |c: &Case| {
+                format!("{name} {layers} layer{} {}", if layers == 1 { "" } else { "s" }, if c.cuts { "resets, cuts, weights" } else { "resets, weights" })
+            };
+            // Central differences of every parameter: a smaller net, since each costs two passes.
+            let mut small = smooth;
+            small.config.hidden = 7;
+            let expected = reference(&small);
+            let measured = Gradients { tensors: differences(&small), ..expected.clone() };
+            report("f64 reference", format!("{} vs differences", label(&small)), worst(&small, &measured, &expected), DIFFERENCES_BOUND, None);
+            let again = Case { gates: GateStorage::Recomputed, ..odd };
+            let again = Some(again).filter(|_| odd.config.cell.spec().keeps_gates);
+            for case in [odd, Case { recompute: true, ..odd }].into_iter().chain(again) {
+                let expected = reference(&case);
+                for (device_name, device) in devices {
+                    let got = executor(device, &case).map(|(got, _)| got);
+                    let gates = if case.gates == GateStorage::Kept { "" } else { ", gates recomputed" };
+                    let what = format!("{}{}{gates}", label(&case), if case.recompute { ", recomputed" } else { "" });
+                    let (worst, failure) = match &got {
+                        Ok(got) => (worst(&case, got, &expected), None),
+                        Err(e) => (("no result".to_string(), f64::INFINITY), Some(e.to_string())),
+                    };
+                    report(device_name, what, worst, BOUND, failure);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The tensor that differs most.
+pub(crate) fn worst(case: &Case, got: &Gradients, expected: &Gradients) -> (String, f64) {
+    let names = case.config.tensors().into_iter().map(|t| t.name);
+    let errors = got.tensors.iter().zip(&expected.tensors).map(|(g, e)| relative_error(g, e));
+    let loss = ("loss".to_string(), relative_error(&[got.loss], &[expected.loss]));
+    names.zip(errors).chain([loss]).max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default()
+}
+
+/// The adapter with each of its forms by itself.
+pub fn forms(device: &Device) -> Vec<(String, Device)> {
+    let Device::Gpu(gpu) = device else { return Vec::new() };
+    let with = |(name, capabilities)| {
+        let mut device = gpu.clone();
+        device.capabilities = capabilities;
+        (name, Device::Gpu(device))
+    };
+    gpu.every_form().into_iter().map(with).collect()
+}
+
+/// The device that is asked for, or else the CPU and every adapter.
+///
+/// # Errors
+/// If one can't be opened.
+pub fn all_devices(wish: Option<DeviceSpec>) -> Result<Vec<Device>> {
+    if let Some(wish) = wish {
+        return Ok(vec![Device::open(wish)?.0]);
+    }
+    let mut devices = vec![Device::Cpu { threads: cpu::default_threads() }];
+    for adapter in adapters()? {
+        devices.push(Device::Gpu(Box::new(GpuDevice::open(&adapter)?)));
+    }
+    Ok(devices)
 }

@@ -6,12 +6,13 @@ use super::{print_json, say};
 use crate::analysis::compare::{self, Event, Plan};
 use crate::analysis::comparison::Comparison;
 use crate::data::{Kind, Symbols, Text, ask_about_tables};
-use crate::device::{Device, DeviceSpec};
+use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::phrase::counted;
-use crate::run::{Folder, RunConfig, declared};
-use crate::setting::{Setting, Value, shown};
+use crate::run::{Folder, RunConfig};
+use crate::session::{COMPARE_DEFAULTS as DEFAULTS, COMPARED, Compared};
+use crate::setting::{Setting, shown};
 use crate::truncation::Truncation;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
@@ -49,7 +50,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..), value_name = "N")]
     draws: u32,
     #[command(flatten)]
-    settings: Flags<Compared>,
+    settings: Flags<Listed>,
     /// Folder for compare.json and report.html; it must be new or empty [default: runs/compare-NAME, after the text]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -61,30 +62,10 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// Strategies separated by spaces, semicolons or commas; a number after a comma belongs to the strategy before it.
-fn strategies(words: &[String]) -> Result<Vec<Truncation>> {
-    let mut names: Vec<String> = Vec::new();
-    for word in words.iter().flat_map(|w| w.split([' ', ';'])).filter(|w| !w.is_empty()) {
-        for (i, part) in word.split(',').enumerate().filter(|(_, p)| !p.is_empty()) {
-            match names.last_mut() {
-                Some(last) if i > 0 && part.starts_with(|c: char| c.is_ascii_digit()) => *last = format!("{last},{part}"),
-                _ => names.push(part.to_string()),
-            }
-        }
-    }
-    names.iter().map(|n| n.parse()).collect()
-}
-
 /// Settings that strategies are compared under.
-struct Compared;
+struct Listed;
 
-const COMPARED: [&str; 13] =
-    ["hidden", "layers", "cell", "forget_bias", "activation", "init", "batch", "optimizer", "lr", "clip_norm", "val_fraction", "seed", "device"];
-
-/// Defaults that differ from those of training.
-const DEFAULTS: [(&str, &str); 3] = [("hidden", "128"), ("lr", "0.004"), ("schedule", "constant")];
-
-impl List for Compared {
+impl List for Listed {
     const HEADING: Option<&'static str> = Some("Training");
 
     fn has(setting: &Setting) -> bool {
@@ -97,33 +78,15 @@ impl List for Compared {
     }
 }
 
-fn read(key: &str, word: &str) -> Option<Value> {
-    declared().find(|s| s.name == key).and_then(|s| s.read(word).ok())
-}
-
-impl Args {
-    fn plan(&self) -> Result<(Plan, DeviceSpec)> {
-        let mut stated = self.settings.stated.clone();
-        stated.extend(DEFAULTS.iter().filter(|(key, _)| !self.settings.has(key)).map(|(key, word)| (key.to_string(), read(key, word))));
-        let config = RunConfig::of(&stated)?;
-        if config.training.val_fraction == 0.0 {
-            return Err(Error::setting("val_fraction", "`val_fraction` is 0, and strategies are judged by validation; give it above 0"));
-        }
-        let mut settings = config.training.truncation(Truncation::Full).updates(self.updates);
-        settings.split_seed = None;
-        let plan = Plan { strategies: strategies(&self.strategies)?, settings, updates: self.updates, length: self.length, draws: self.draws };
-        Ok((plan, config.device))
-    }
-}
-
 pub(super) fn run(args: &Args) -> Result<()> {
-    let (plan, device) = args.plan()?;
+    let asked = Compared { stated: &args.settings.stated, strategies: &args.strategies, updates: args.updates, length: args.length, draws: args.draws };
+    let (plan, device) = asked.plan()?;
     let text = args.text.as_deref().map_or_else(|| Ok(Text::embedded()), Text::open)?;
     ask_about_tables(&text, args.table_as_text, false)?;
     let symbols = Arc::new(Symbols::new(text, Kind::Characters)?);
     let mut folder = match &args.out {
         Some(path) => Folder::create(path)?,
-        None => Folder::create_new(&format!("compare-{}", super::start::run_name(args.text.as_deref())))?,
+        None => Folder::create_new(&format!("compare-{}", crate::session::run_name(args.text.as_deref())))?,
     };
     let (device, line) = Device::open(device)?;
     if !args.quiet {

@@ -4,8 +4,7 @@ use super::{print_json, say};
 use crate::cpu;
 use crate::error::Result;
 use crate::gpu::{AdapterInfo, GpuDevice, adapters};
-use crate::kernel::{Capabilities, FORMS, Loads, SCAN_COLUMNS, SCAN_LANES, Tile};
-use serde_json::{Value, json};
+use crate::session::{entry, products, recurrences, with_cpu};
 
 /// Flags of `devices`.
 #[derive(clap::Args)]
@@ -30,7 +29,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let threads = cpu::default_threads();
     if args.json {
-        return print_json(&json!({"adapters": list, "cpu": {"threads": threads}}));
+        return print_json(&with_cpu(&list));
     }
     if list.is_empty() {
         say(NONE);
@@ -53,17 +52,6 @@ pub(super) fn limits(index: usize, a: &AdapterInfo) -> Vec<String> {
     ]
 }
 
-/// The matmul forms in use, with their speeds in percent.
-fn products(c: &Capabilities) -> Vec<((Tile, Loads), u8)> {
-    FORMS.into_iter().zip(c.speeds).filter(|(_, speed)| *speed > 0).collect()
-}
-
-/// The variant of the recurrence for each measured number of columns and lanes.
-fn recurrences(c: &Capabilities) -> Vec<(u32, u32, String)> {
-    let name = |columns, lanes| (columns, lanes, c.scan_variant(columns, lanes, 1, 1).to_string());
-    SCAN_COLUMNS.into_iter().flat_map(|columns| SCAN_LANES.map(|lanes| name(columns, lanes))).collect()
-}
-
 /// The choices of calibration.
 pub(super) fn variants(gpu: &GpuDevice) -> Vec<String> {
     let c = &gpu.capabilities;
@@ -72,22 +60,4 @@ pub(super) fn variants(gpu: &GpuDevice) -> Vec<String> {
     let mut lines = vec![format!("  matmul ({}, {best:.0} GFLOP/s), speed of each form: {}", gpu.calibration, products.join("; "))];
     lines.extend(recurrences(c).iter().map(|(columns, lanes, form)| format!("  recurrence, hidden {columns:>4}, {lanes:>3} lanes: {form}")));
     lines
-}
-
-/// An adapter and its variants as JSON.
-pub(super) fn entry(index: usize, a: &AdapterInfo, opened: &Result<GpuDevice>) -> Value {
-    let mut entry = json!(a);
-    entry["index"] = json!(index);
-    entry["variants"] = match opened {
-        Ok(gpu) => {
-            let c = &gpu.capabilities;
-            let products: Vec<Value> =
-                products(c).iter().map(|((tile, loads), speed)| json!({"tile": tile.to_string(), "loads": loads.to_string(), "percent": speed})).collect();
-            let recurrences: Vec<Value> =
-                recurrences(c).iter().map(|(columns, lanes, form)| json!({"hidden": columns, "lanes": lanes, "form": form})).collect();
-            json!({"calibration": gpu.calibration, "matmul": products, "matmul_width": c.matmul.width, "gflops": c.flops_per_second / 1e9, "recurrences": recurrences})
-        }
-        Err(e) => json!({"error": e.to_string()}),
-    };
-    entry
 }

@@ -1,14 +1,14 @@
 //! `retrograd doctor`
 
-use super::gradcheck::{BOUND, worst};
 use super::{devices, print_json, say};
-use crate::analysis::gradcheck::{Case, executor, reference};
+use crate::analysis::gradcheck::{BOUND, Case, executor, reference, worst};
 use crate::cpu;
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{GpuDevice, adapters, cache_folder};
 use crate::metrics::number;
 use crate::model::Activation;
+use crate::session::entry;
 use serde_json::json;
 use std::time::Instant;
 
@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         devices::limits(index, &adapter.info).iter().for_each(|line| tell(line));
         let start = Instant::now();
         let opened = GpuDevice::open(adapter);
-        let mut entry = devices::entry(index, &adapter.info, &opened);
+        let mut entry = entry(index, &adapter.info, &opened);
         entry["seconds_to_open"] = json!(start.elapsed().as_secs_f64());
         match opened {
             Ok(gpu) => {

@@ -1,8 +1,7 @@
 //! `retrograd eval`
 
 use super::eval_flags::Args;
-use super::model::Source;
-use super::reader::{ADVICE, LANES, engine};
+use super::reader::ADVICE;
 use super::tell;
 use super::{held_out, percent, print_json, say};
 use crate::data::{Codec, Kind, Parts, Sequences, Set, Symbols, SyntheticTask, Text, Unknown, WARM_UP};
@@ -12,6 +11,7 @@ use crate::evaluate::{Answers, EvalSet, Evaluation};
 use crate::files;
 use crate::metrics::{number, optional};
 use crate::run::bits;
+use crate::session::{LANES, Source, engine};
 use crate::store::Model;
 use serde_json::json;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::time::Instant;
 const EXAMPLES: u64 = 2000;
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let source = Source::find(&args.run, args.which)?;
+    let source = Source::find(&args.run, args.which.chosen())?;
     let model = source.load()?;
     if let Codec::Series(series) = &model.codec {
         return super::score::run(args, &source, &model, series);

@@ -1,11 +1,12 @@
 //! `retrograd export`
 
-use super::model::{Source, Which};
+use super::model::Which;
 use super::tell;
 use super::{print_json, say};
 use crate::data::{Codec, Kind, Vocabulary};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Cell};
+use crate::session::Source;
 use crate::store::Model;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -37,11 +38,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let source = Source::find(&args.run, args.which)?;
+    let source = Source::find(&args.run, args.which.chosen())?;
     let model = source.load()?;
-    let series = matches!(model.codec, Codec::Series(_));
-    if args.onnx && series {
-        return Err(Error::Usage("models of numeric series are not written as ONNX; leave --onnx out, for PyTorch".to_string()));
+    let numbers = model.config.input.symbols() == 0;
+    if args.onnx && numbers {
+        return Err(Error::Usage("models of numbers are not written as ONNX; leave --onnx out, for PyTorch".to_string()));
     }
     let name = args.file.display();
     if args.file.exists() {
@@ -72,8 +73,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
             "parameters": model.config.parameters(), "python": snippet,
         }));
     }
-    let (outputs, what) = (model.config.outputs(), if series { "outputs" } else { "symbols" });
-    tell(&format!("{name}: {} parameters, {outputs} {what}, of {}; in Python:", model.config.parameters(), source.said()));
+    let (outputs, what) = (model.config.outputs(), if numbers { "outputs" } else { "symbols" });
+    tell(&format!("{name}: {} parameters, {outputs} {what}, of {}; in Python:", model.config.parameters(), super::model::said(&source)));
     say(&snippet);
     Ok(())
 }
@@ -87,6 +88,9 @@ fn quoted(path: &Path) -> String {
 const SERIES_META: &str = "    series = json.loads(f.metadata()[\"series\"])  # columns, horizon, and how to scale: x = (value - mean) / deviation
 # Output h * len(targets) + j is target j, h + 1 rows ahead, standardised by series[\"outputs\"]; with \"difference\", outputs are
 # changes from the last row known, and with \"all\" inputs are changes from the row before (0, standardised, in the first).";
+
+/// Further Python for a model of labelled sequences of numbers.
+const SCALES_META: &str = "    scales = json.loads(f.metadata()[\"scales\"])  # of each column: x = (value - mean) / deviation";
 
 /// The Python module that reads the symbols, and the code that reads them from a file's metadata.
 fn symbols_snippet(model: &Model, metadata: &str) -> (&'static str, String) {
@@ -116,13 +120,16 @@ fn torch_snippet(model: &Model, path: &Path) -> Result<String> {
     };
     let (json, known) = symbols_snippet(model, "f.metadata()");
     let labels = match model.codec {
-        Codec::Labels { .. } => "\n    labels = json.loads(f.metadata()[\"labels\"])  # the label of each output, at the last step",
+        Codec::Labels { .. } | Codec::LabelledRows { .. } => {
+            "\n    labels = json.loads(f.metadata()[\"labels\"])  # the label of each output, at the last step"
+        }
         Codec::Text(_) | Codec::Series(_) => "",
     };
     // The name of its input, the input of the layers, and the code for its metadata.
-    let last = if matches!(model.codec, Codec::Series(_)) { format!(", {d}") } else { String::new() };
+    let last = if symbols == 0 { format!(", {d}") } else { String::new() };
     let (tokens, x, meta) = match &model.codec {
         Codec::Series(_) => ("numbers", "numbers".to_string(), SERIES_META.to_string()),
+        Codec::LabelledRows { .. } => ("numbers", "numbers".to_string(), format!("{SCALES_META}{labels}")),
         _ => ("tokens", x, format!("    {known}{labels}")),
     };
     Ok(format!(

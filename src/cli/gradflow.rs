@@ -1,6 +1,5 @@
 //! `retrograd gradflow`
 
-use super::model::{Source, Which};
 use super::settings::{Flags, List};
 use super::tell;
 use super::{not_negative, positive, print_json, say, separator};
@@ -11,7 +10,8 @@ use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Cell, Config};
-use crate::run::{Folder, RunConfig};
+use crate::run::{Chosen, Folder, RunConfig};
+use crate::session::Source;
 use crate::setting::{Setting, shown};
 use crate::settings::Settings;
 use crate::store::Model;
@@ -168,7 +168,7 @@ impl Args {
         if let Some(flag) = self.fresh.stated.keys().map(String::as_str).chain(self.sweep.then_some("sweep")).next() {
             return Err(Error::Usage(format!("--{flag} is for a fresh model; {} is a trained one: leave one of the two out", path.display())));
         }
-        let source = Source::find(path, Which { best: self.best, ..Which::default() })?;
+        let source = Source::find(path, if self.best { Chosen::Best } else { Chosen::Default })?;
         let model = source.load()?;
         let run = path.is_dir().then(|| path.to_path_buf());
         if let (Some(task), None) = (source.task, &self.text) {
@@ -224,7 +224,7 @@ impl Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     let found = args.find()?;
     found.symbols.notes().iter().for_each(|note| args.note(note));
-    let name = format!("{}-{}", if args.sweep { "sweep" } else { "gradflow" }, super::start::run_name(found.symbols.text().path.as_deref()));
+    let name = format!("{}-{}", if args.sweep { "sweep" } else { "gradflow" }, crate::session::run_name(found.symbols.text().path.as_deref()));
     let (device, line) = Device::open(args.device)?;
     args.note(&line);
     let (json, html, table) = if args.sweep { lab(args, &device, &found)? } else { look(args, &device, &found)? };

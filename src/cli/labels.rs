@@ -1,7 +1,6 @@
 //! `retrograd eval` of a model of labels: the share of right ones, and the confusion matrix.
 
 use super::eval_flags::Args;
-use super::model::Source;
 use super::tell;
 use super::{held_out, percent, print_json, reader, say};
 use crate::data::{Columns, Kind, Labelled, Sequences, Text};
@@ -11,6 +10,7 @@ use crate::evaluate::{Answers, EvalSet, Evaluation};
 use crate::files;
 use crate::metrics::number;
 use crate::run::Answer;
+use crate::session::{LANES, Source, engine};
 use crate::store::Model;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -35,12 +35,12 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
     };
     let (device, line) = Device::open(args.device)?;
     if !args.quiet {
-        tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", source.said(), model.config.parameters()));
+        tell(&format!("{line}\nmodel: {}, {} parameters; {lanes} lanes", super::model::said(source), model.config.parameters()));
         if unknown > 0 {
             tell(&format!("note: {unknown} unknown characters were read as --unknown says"));
         }
     }
-    let mut engine = reader::engine(&device, model, &held, lanes)?;
+    let mut engine = engine(&device, model, &held, lanes)?;
     let found = held.evaluate(&mut engine, || Ok(()))?;
     let answers = held.answers(&mut engine, || Ok(()))?.unwrap_or_default();
     if args.json {
@@ -76,7 +76,7 @@ fn given(args: &Args, source: &Source, model: &Model, path: &Path) -> Result<(Ev
             tell(note);
         }
     }
-    let lanes = args.lanes.unwrap_or(reader::LANES);
+    let lanes = args.lanes.unwrap_or(LANES);
     let held = EvalSet::sequences(Sequences::labelled(labelled.symbols, labelled.parts, labelled.classes, &labelled.lines), lanes);
     let chance = held.chance().unwrap_or_default();
     Ok((held, lanes, chance, unknown))

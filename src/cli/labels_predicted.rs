@@ -1,9 +1,8 @@
 //! `retrograd predict` with a model of labels: the label of each line, and its probability.
 
-use super::model::Source;
 use super::predict_flags::Args;
 use super::tell;
-use super::{held_out, print_json, reader, say};
+use super::{held_out, print_json, say};
 use crate::data::{Columns, Sequences, Text, Texts};
 use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result, finite};
@@ -11,6 +10,7 @@ use crate::evaluate::EvalSet;
 use crate::files;
 use crate::metrics::number;
 use crate::run::Answer;
+use crate::session::{LANES, Source, engine};
 use crate::store::Model;
 use serde_json::{Value, json};
 
@@ -39,8 +39,8 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, labels: &[String]
         }
     }
     let classes = vec![0; texts.parts.len()];
-    let held = EvalSet::sequences(Sequences::labelled(texts.symbols, texts.parts, classes, &texts.lines), reader::LANES);
-    let mut engine = reader::engine(&Device::open(DeviceSpec::Cpu)?.0, model, &held, reader::LANES)?;
+    let held = EvalSet::sequences(Sequences::labelled(texts.symbols, texts.parts, classes, &texts.lines), LANES);
+    let mut engine = engine(&Device::open(DeviceSpec::Cpu)?.0, model, &held, LANES)?;
     let found = held.probabilities(&mut engine, || Ok(()))?.unwrap_or_default();
     found.iter().flatten().try_for_each(|p| finite("a probability", *p))?;
     let most = |p: &[f64]| (0..p.len()).max_by(|a, b| p[*a].total_cmp(&p[*b]).then(b.cmp(a))).unwrap_or(0);

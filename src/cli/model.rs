@@ -1,10 +1,7 @@
-//! Finds the model that a command is given: the folder of a run, or a file.
+//! Flags that choose the model of a run.
 
-use crate::data::SyntheticTask;
-use crate::error::{Error, Result};
-use crate::run::{BEST, Chosen, DataKind, RunConfig};
-use crate::store::Model;
-use std::path::{Path, PathBuf};
+use crate::run::Chosen;
+use crate::session::Source;
 
 /// Flags that choose among a run's models.
 #[derive(clap::Args, Debug, Clone, Copy, Default)]
@@ -18,7 +15,8 @@ pub(super) struct Which {
 }
 
 impl Which {
-    fn chosen(self) -> Chosen {
+    /// The chosen model.
+    pub(super) fn chosen(self) -> Chosen {
         match (self.best, self.last_model) {
             (true, _) => Chosen::Best,
             (_, true) => Chosen::Last,
@@ -27,68 +25,8 @@ impl Which {
     }
 }
 
-pub(super) struct Source {
-    /// The model's file.
-    pub file: PathBuf,
-    /// Whether it is the best of its run without having been requested.
-    pub best_by_default: bool,
-    /// The separator of sequences in training; none for a stream, or if unknown.
-    pub separator: Option<String>,
-    /// The task that it was trained on instead of a text.
-    pub task: Option<SyntheticTask>,
-    /// For a run, its settings.
-    pub config: Option<RunConfig>,
-    /// For a run, the path of its text or table, and the held-out share of it.
-    pub text: Option<PathBuf>,
-    pub val_fraction: f64,
-    /// For a run on labels, the columns of labels and texts.
-    pub columns: Option<(String, Option<String>)>,
-}
-
-impl Source {
-    pub(super) fn find(path: &Path, which: Which) -> Result<Self> {
-        if path.is_file() {
-            for (flag, given) in [("best", which.best), ("last-model", which.last_model)] {
-                if given {
-                    return Err(Error::Usage(format!("--{flag} chooses among the models of a run; {} is a file", path.display())));
-                }
-            }
-            let trained_on = Model::load(path)?.trained_on;
-            let (separator, task) = (trained_on.separator().map(String::from), trained_on.task());
-            let file = path.to_path_buf();
-            return Ok(Source { file, best_by_default: false, separator, task, text: None, config: None, val_fraction: 0.0, columns: None });
-        }
-        if !path.is_dir() {
-            let there = Path::new("runs").join(path);
-            let hint = if there.is_dir() { format!("; did you mean {}?", there.display()) } else { String::new() };
-            return Err(Error::Input(format!("{} is not there; give the folder of a run, or a model file{hint}", path.display())));
-        }
-        let config = path.join("config.toml");
-        let config = if config.is_file() { Some(RunConfig::load(&config)?) } else { None };
-        let chosen = which.chosen();
-        let file = chosen.file(path, config.as_ref().map_or(DataKind::Text, RunConfig::data_kind));
-        if !file.exists() {
-            let why = if which.best { "no validation has been made yet" } else { "it is not the folder of a run, or nothing has been saved yet" };
-            return Err(Error::Input(format!("{} is not there: {why}", file.display())));
-        }
-        // A folder made by `import` has none.
-        let Some(config) = config else { return Self::find(&file, Which::default()) };
-        let config = Some(config);
-        let task = config.as_ref().and_then(|c| c.task);
-        let text = config.as_ref().and_then(|c| c.text.clone());
-        let val_fraction = config.as_ref().map_or(0.0, |c| c.training.val_fraction);
-        let columns = config.as_ref().and_then(|c| Some((c.label_column.clone()?, c.text_column.clone())));
-        let separator = config.as_ref().and_then(|c| c.separator.clone());
-        Ok(Source { columns, best_by_default: chosen == Chosen::Default && file.ends_with(BEST), file, separator, task, text, config, val_fraction })
-    }
-
-    /// The model's file, and how to use the other one if the best was taken by default.
-    pub(super) fn said(&self) -> String {
-        let how = if self.best_by_default { ", the best by validation (--last-model takes the last)" } else { "" };
-        format!("{}{how}", self.file.display())
-    }
-
-    pub(super) fn load(&self) -> Result<Model> {
-        Model::load(&self.file)
-    }
+/// The model's file, and how to use the other one if the best was taken by default.
+pub(super) fn said(source: &Source) -> String {
+    let how = if source.best_by_default { ", the best by validation (--last-model takes the last)" } else { "" };
+    format!("{}{how}", source.file.display())
 }

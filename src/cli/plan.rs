@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::files;
 use crate::report;
+use crate::session::{Asked, Prepared};
 use std::path::PathBuf;
 
 /// Flags of `plan`.
@@ -36,8 +37,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(path) = args.svg.as_deref().filter(|p| p.exists()) {
         return Err(Error::Usage(format!("{} exists; give another file for --svg", path.display())));
     }
-    let (mut config, start, free) = args.train.prepared()?;
-    let corpus = config.open_corpus(start.as_ref(), free)?;
+    let stated = args.train.stated()?;
+    let asked = Asked { stated: &stated, file: args.train.config.as_deref(), given: None, out: None };
+    let mut prepared = Prepared::of(&asked, &mut |said| args.train.said(said))?;
+    let corpus = prepared.open(None)?;
+    let config = prepared.config;
     let settings = config.training;
     let model = settings.config(&corpus.codec)?;
     let (device, line) = Device::open(config.device)?;

@@ -1,6 +1,5 @@
 //! `retrograd predict`
 
-use super::model::Source;
 use super::predict_flags::Args;
 use super::series::sheet;
 use super::tell;
@@ -11,6 +10,7 @@ use crate::error::{Error, Result, finite};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 use crate::report;
+use crate::session::Source;
 use serde_json::json;
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -19,7 +19,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             return Err(Error::Usage(format!("{} exists; give another file for --{flag}", path.display())));
         }
     }
-    let source = Source::find(&args.run, args.which)?;
+    let source = Source::find(&args.run, args.which.chosen())?;
     let model = source.load()?;
     if let Codec::Labels { labels, .. } = &model.codec {
         return super::labels_predicted::run(args, &source, &model, labels);
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let to = args.out.as_ref().map_or(String::new(), |p| format!(" in {}", p.display()));
         let series = if from.len() == 1 { String::new() } else { format!(" in each of {} series", from.len()) };
         let come = if rows == table.horizon() && series.is_empty() { "to come".to_string() } else { format!("{} of them to come{series}", table.horizon()) };
-        tell(&format!("{}{to}, {come}; model: {}", crate::phrase::counted(rows, "row", "rows"), source.said()));
+        tell(&format!("{}{to}, {come}; model: {}", crate::phrase::counted(rows, "row", "rows"), super::model::said(&source)));
     }
     Ok(())
 }

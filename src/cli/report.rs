@@ -1,12 +1,10 @@
 //! `retrograd report`
 
 use super::{print_json, reproduce, say};
-use crate::analysis::planned::Planned;
 use crate::analysis::recorded::Recorded;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::report::{self, GENERATOR};
-use crate::run::Run;
 use serde_json::json;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -64,24 +62,4 @@ fn replaceable(path: &Path) -> Result<bool> {
         return Ok(true);
     }
     Err(Error::Usage(format!("{} exists and is not a report of runs; give another file with --out", path.display())))
-}
-
-/// Writes `plan.json`: the planner's decisions for a run, which its report shows.
-///
-/// # Errors
-/// If it can't be written.
-pub(super) fn write_plan(run: &Run) -> Result<()> {
-    let (task, passes) = run.trainer.task();
-    let planned = Planned::of(&run.trainer.engine.plan, &task, run.trainer.settings().truncation, passes, run.device())?;
-    let json = serde_json::to_string(&planned).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
-    files::replace(&run.folder().file("plan.json"), format!("{json}\n").as_bytes())
-}
-
-/// Writes the page of a run into its folder.
-///
-/// # Errors
-/// If it can't be written.
-pub(super) fn write(folder: &Path) -> Result<()> {
-    let recorded = Recorded::load(folder, reproduce::command)?;
-    files::replace(&folder.join("report.html"), report::run::html(&recorded).as_bytes())
 }

@@ -1,12 +1,13 @@
 //! `retrograd sample`
 
-use super::model::{Source, Which};
+use super::model::Which;
 use super::reader::ADVICE;
 use super::tell;
 use super::{not_negative, output, print_json, unescaped};
 use crate::data::{Kind, Unknown};
 use crate::error::{Error, Result};
 use crate::sample::{Options, Sampler};
+use crate::session::Source;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -52,7 +53,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    let source = Source::find(&args.run, args.which)?;
+    let source = Source::find(&args.run, args.which.chosen())?;
     if let Some(task) = source.task {
         let (run, eval) = (args.run.display(), crate::phrase::argument(&args.run));
         return Err(Error::Usage(format!("{run} was trained on the task {task}: it answers and writes no text; see `retrograd eval {eval}`")));

@@ -1,7 +1,6 @@
 //! `retrograd eval` of a model of numeric series.
 
 use super::eval_flags::Args;
-use super::model::Source;
 use super::tell;
 use super::{percent, print_json, say, series};
 use crate::data::{Series, Sheet, Table, Text, Unknown};
@@ -12,6 +11,7 @@ use crate::forecast::{Forecasts, Outcome};
 use crate::metrics::number;
 use crate::report;
 use crate::run::Kin;
+use crate::session::Source;
 use crate::store::Model;
 use serde_json::json;
 
@@ -74,12 +74,12 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
             "series": table.held.len(), "held_out": unseen.held_out, "report": args.report.as_ref().map(|p| p.display().to_string()),
             "steps_read_again": forecasts.again.steps,
         });
-        series::extend(&mut found, &outcome.score);
+        outcome.score.extend(&mut found);
         print_json(&found)?;
         return finite("the loss", loss);
     }
     if !args.quiet {
-        tell(&format!("model: {}, {} parameters; data: {}", source.said(), model.config.parameters(), table.sheet.name));
+        tell(&format!("model: {}, {} parameters; data: {}", super::model::said(source), model.config.parameters(), table.sheet.name));
     }
     say(&series::told(&outcome.score));
     if let Some(note) = series::beaten(&outcome.score).filter(|_| !args.quiet) {

@@ -1,6 +1,5 @@
 //! Numeric series: flags for the format of a table, and messages about forecasts.
 
-use super::model::Source;
 use super::settings::{Flags, List};
 use super::tell;
 use crate::data::{ColumnSpec, Missing, Series, Sheet, Text};
@@ -8,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::forecast::{Errors, METHODS, Method, Part, Score, scaled, significant, worse};
 use crate::phrase::counted;
 use crate::run::RunConfig;
+use crate::session::Source;
 use crate::setting::Setting;
-use serde_json::Value;
 use std::path::Path;
 
 /// The settings for the format of a table.
@@ -43,13 +42,6 @@ impl Reading {
             time_format: stated.time_format.or(own.time_format.clone()),
             ..own
         })
-    }
-}
-
-/// Adds the figures of forecasts to an object.
-pub(super) fn extend(object: &mut Value, score: &Score) {
-    if let (Some(object), Value::Object(figures)) = (object.as_object_mut(), score.json()) {
-        object.extend(figures);
     }
 }
 

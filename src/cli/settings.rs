@@ -100,7 +100,7 @@ fn argument(setting: &'static Setting, help: &str) -> Arg {
 }
 
 /// Flags besides settings that messages of the library name: arguments of its functions, and actions on a run.
-const OTHERS: [&str; 9] = ["out", "resume", "stream", "unknown", "on_device_lost", "lags", "length", "vocabulary", "lanes"];
+const OTHERS: [&str; 11] = ["best", "last_model", "out", "resume", "stream", "unknown", "on_device_lost", "lags", "length", "vocabulary", "lanes"];
 
 /// The flag for a name between backticks in a message.
 fn flag(name: &str) -> Option<String> {

@@ -1,11 +1,11 @@
 //! The flags of `train`, and the configuration that they give.
 
-use super::settings::{Flags, List};
+use super::settings::{Flags, List, in_flags};
 use super::tell;
 use crate::error::{Error, Result};
-use crate::run::{DataKind, OnDeviceLost, RunConfig, Stated};
+use crate::run::{OnDeviceLost, Stated};
+use crate::session::Said;
 use crate::setting::{Setting, Value};
-use crate::store::Model;
 use std::path::PathBuf;
 
 /// All settings.
@@ -112,46 +112,12 @@ impl Args {
         Ok(stated)
     }
 
-    /// The settings of the flags, else of the file of --config, with the model of --from. Also whether the data may decide a setting that is not
-    /// stated: for numeric series the number of lanes, for labels the learning rate.
-    pub(super) fn prepared(&self) -> Result<(RunConfig, Option<Model>, bool)> {
-        let (mut config, stated) = RunConfig::merged(&self.stated()?, self.config.as_deref())?;
-        let states = |key: &str| stated.iter().any(|s| s == key);
-        let free = match config.data_kind() {
-            DataKind::Series => !states("batch"),
-            DataKind::Labels => !states("lr"),
-            DataKind::Text | DataKind::Task => false,
-        };
-        let Some(path) = config.from.clone() else { return Ok((config, None, free)) };
-        let source = super::model::Source::find(&path, super::model::Which::default())?;
-        let mut model = source.load()?;
-        if config.separator.is_none() && config.writes_text() && !states("separator") {
-            config.separator = source.separator;
-            if let Some(separator) = &config.separator {
-                config.training.split_seed = config.training.split_seed.or(Some(0));
-                self.note(&format!("sequences with {separator:?} between them, as the model of --from was trained; --stream reads the text as one stream"));
-            }
+    /// Tells what a session says.
+    pub(super) fn said(&self, said: Said<'_>) {
+        match said {
+            Said::Note(line) => self.note(&in_flags(line)),
+            Said::Warning(line) => tell(&format!("warning: {}", in_flags(line))),
         }
-        if config.extend_vocabulary {
-            let added;
-            (model, added) = config.extended(&model)?;
-            self.note(&format!("{added} new symbols: the model of --from now knows {}", model.config.input.symbols()));
-        }
-        if config.tokens.is_some() {
-            return Err(Error::Usage(format!("the model of --from {} has its own symbols; leave --tokens out", path.display())));
-        }
-        if config.training.split_seed.is_some() && !states("split-seed") {
-            // The part that run held out was not trained on, and stays held out.
-            config.training.split_seed = model.split_seed.or(config.training.split_seed);
-        }
-        let before = config.clone();
-        config.take_architecture(&model);
-        let stated: Vec<String> =
-            stated.into_iter().filter(|s| ["hidden", "layers", "cell", "activation", "no-bias", "bytes", "embed"].contains(&s.as_str())).collect();
-        if let Some([key, here, there]) = before.differences(&config, &stated).first() {
-            return Err(Error::Usage(format!("{key} {here} contradicts the model of --from {}, whose {key} is {there}; leave it out", path.display())));
-        }
-        Ok((config, Some(model), free))
     }
 
     pub(super) fn note(&self, line: &str) {

@@ -1,6 +1,6 @@
 //! The meaning of a model's inputs and outputs.
 
-use super::{Series, Vocabulary};
+use super::{Scale, Series, Vocabulary};
 use crate::error::{Error, Result};
 use crate::model::{Input, Output};
 
@@ -16,6 +16,13 @@ pub enum Codec {
         /// The label of each class.
         labels: Vec<String>,
     },
+    /// Reads rows of values; predicts the label of their sequence.
+    LabelledRows {
+        /// The scale of each column.
+        scales: Vec<Scale>,
+        /// The label of each class.
+        labels: Vec<String>,
+    },
     /// Reads rows of values; forecasts the rows after them.
     Series(Series),
 }
@@ -26,6 +33,7 @@ impl Codec {
         match self {
             Codec::Text(v) | Codec::Labels { vocabulary: v, .. } if size > 0 => Input::Embedded { symbols: v.len(), size },
             Codec::Text(v) | Codec::Labels { vocabulary: v, .. } => Input::Symbols(v.len()),
+            Codec::LabelledRows { scales, .. } => Input::Numbers(scales.len() as u32),
             Codec::Series(s) => Input::Numbers(s.features.len() as u32),
         }
     }
@@ -34,8 +42,16 @@ impl Codec {
     pub fn output(&self) -> Output {
         match self {
             Codec::Text(v) => Output::Classes(v.len()),
-            Codec::Labels { labels, .. } => Output::Classes(labels.len() as u32),
+            Codec::Labels { labels, .. } | Codec::LabelledRows { labels, .. } => Output::Classes(labels.len() as u32),
             Codec::Series(s) => Output::Numbers { count: s.outputs.len() as u32, deviation: s.loss },
+        }
+    }
+
+    /// The labels of a model that predicts them.
+    pub fn labels(&self) -> Option<&[String]> {
+        match self {
+            Codec::Labels { labels, .. } | Codec::LabelledRows { labels, .. } => Some(labels),
+            Codec::Text(_) | Codec::Series(_) => None,
         }
     }
 
@@ -43,7 +59,7 @@ impl Codec {
     pub fn vocabulary(&self) -> Option<&Vocabulary> {
         match self {
             Codec::Text(v) | Codec::Labels { vocabulary: v, .. } => Some(v),
-            Codec::Series(_) => None,
+            Codec::Series(_) | Codec::LabelledRows { .. } => None,
         }
     }
 
@@ -55,6 +71,9 @@ impl Codec {
         match self {
             Codec::Text(v) => Ok(v),
             Codec::Labels { .. } => Err(Error::Input("the model predicts labels of sequences, not the next symbol; `retrograd eval` reads it".to_string())),
+            Codec::LabelledRows { .. } => {
+                Err(Error::Input("the model predicts labels of sequences of numbers, which are given to it in memory; use it from Python".to_string()))
+            }
             Codec::Series(_) => {
                 Err(Error::Input("the model forecasts numeric series, not the next symbol; `retrograd eval` and `predict` read it".to_string()))
             }
@@ -68,6 +87,9 @@ impl Codec {
     pub fn series(&self) -> Result<&Series> {
         match self {
             Codec::Series(s) => Ok(s),
+            Codec::LabelledRows { .. } => {
+                Err(Error::Input("the model predicts labels of sequences, and forecasts nothing; train one with `target`".to_string()))
+            }
             Codec::Text(_) | Codec::Labels { .. } => {
                 Err(Error::Input("the model reads symbols, not numeric series; train one with `retrograd train FILE.csv --target COLUMN`".to_string()))
             }

@@ -1,7 +1,7 @@
 //! The content of a stream, and what each step reads and predicts of it.
 
 use super::inputs::Grid;
-use super::{Symbols, Table};
+use super::{NumberRows, Symbols, Table};
 use crate::error::Result;
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ pub enum Content {
     Symbols(Arc<Symbols>),
     /// Rows of values: each step reads one and forecasts those after it.
     Table(Arc<Table>),
+    /// Finite sequences of rows of values: each step reads one.
+    Rows(Arc<NumberRows>),
 }
 
 /// The target of a step.
@@ -42,6 +44,7 @@ impl Content {
         match self {
             Content::Symbols(symbols) => &symbols.text().name,
             Content::Table(table) => &table.sheet.name,
+            Content::Rows(rows) => &rows.name,
         }
     }
 
@@ -49,7 +52,7 @@ impl Content {
     pub fn unit(&self) -> &'static str {
         match self {
             Content::Symbols(symbols) => symbols.unit(),
-            Content::Table(_) => "rows",
+            Content::Table(_) | Content::Rows(_) => "rows",
         }
     }
 
@@ -58,6 +61,7 @@ impl Content {
         match self {
             Content::Symbols(symbols) => symbols.len(),
             Content::Table(table) => table.rows() as u64,
+            Content::Rows(rows) => rows.len(),
         }
     }
 
@@ -69,7 +73,7 @@ impl Content {
     /// Distance from the position that a step of a stream reads to the last one that it predicts.
     pub fn ahead(&self) -> u32 {
         match self {
-            Content::Symbols(_) => 1,
+            Content::Symbols(_) | Content::Rows(_) => 1,
             Content::Table(table) => table.series.horizon,
         }
     }
@@ -78,14 +82,14 @@ impl Content {
     pub fn symbols(&self) -> Option<&Arc<Symbols>> {
         match self {
             Content::Symbols(symbols) => Some(symbols),
-            Content::Table(_) => None,
+            Content::Table(_) | Content::Rows(_) => None,
         }
     }
 
     /// The table, if it is one.
     pub fn table(&self) -> Option<&Arc<Table>> {
         match self {
-            Content::Symbols(_) => None,
+            Content::Symbols(_) | Content::Rows(_) => None,
             Content::Table(table) => Some(table),
         }
     }
@@ -110,6 +114,10 @@ impl Content {
             }
             Content::Table(table) => {
                 table.fill(grid, (steps, lane), from as usize);
+                Ok(())
+            }
+            Content::Rows(rows) => {
+                rows.fill(grid, (steps, lane), from as u64, target);
                 Ok(())
             }
         }

@@ -36,7 +36,7 @@ impl Table {
     fn looked_at(&self, target: usize, rows: Range<usize>) -> Option<Found> {
         let (column, horizon) = (self.sheet.target(target), self.horizon());
         let cut = rows.start + (rows.len() as f64 * FIRST) as usize;
-        let known = |rows: Range<usize>| rows.filter(|row| column.known(*row)).map(|row| column.values[row]);
+        let known = |rows: Range<usize>| rows.filter(|row| column.known(*row)).map(|row| column.values.at(row));
         let count = known(rows.start..cut).count();
         if rows.len() < LEAST || count == 0 {
             return None;
@@ -51,8 +51,8 @@ impl Table {
         let (mut naive, mut level) = (0.0, 0.0);
         for p in steps.clone().step_by(steps.len().div_ceil(STEPS).max(1)).filter(|p| column.known(*p)) {
             for row in (p + 1..=p + horizon).filter(|row| column.known(*row)) {
-                naive += ((column.values[row] - column.values[p]) / unit).powi(2);
-                level += ((column.values[row] - mean) / unit).powi(2);
+                naive += ((column.values.at(row) - column.values.at(p)) / unit).powi(2);
+                level += ((column.values.at(row) - mean) / unit).powi(2);
             }
         }
         let naive = 0.5 * (naive.max(f64::MIN_POSITIVE) / level.max(f64::MIN_POSITIVE)).ln();

@@ -98,6 +98,33 @@ impl Labelled {
         Ok((Labelled { symbols, parts, classes, lines: lines.iter().map(|l| l.number).collect(), labels, notes }, foreign))
     }
 
+    /// Texts with a label each. `known` holds the symbols and labels of a model; no others may occur.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if there are not as many labels as texts, a text is empty, symbols or labels are unknown, or all labels are equal.
+    pub fn of(name: &str, texts: &[String], labels: &[String], kind: Kind, known: Option<&Codec>) -> Result<Self> {
+        let wrong = |what: String| Err(Error::Input(format!("{name}: {what}")));
+        if texts.len() != labels.len() {
+            return wrong(format!("there are {} texts and {} labels; give one label a text", texts.len(), labels.len()));
+        }
+        if let Some(i) = texts.iter().position(String::is_empty) {
+            return wrong(format!("text {i} is empty; fill it in, or leave it out"));
+        }
+        let lines: Vec<Line> =
+            (1..).zip(texts.iter().zip(labels)).map(|(number, (text, label))| Line { number, text: text.clone(), label: label.clone() }).collect();
+        let found = match known {
+            Some(Codec::Labels { labels, .. }) => labels.clone(),
+            Some(_) => return wrong("the model does not predict labels of texts".to_string()),
+            None => distinct(name, &lines)?,
+        };
+        let class =
+            |l: &String| found.binary_search(l).map(|i| i as u32).map_err(|_| Error::Input(format!("{name}: the label {} is not among the model's", short(l))));
+        let classes = labels.iter().map(class).collect::<Result<_>>()?;
+        let all: Vec<(u64, &str)> = lines.iter().map(|l| (l.number, l.text.as_str())).collect();
+        let (symbols, parts) = joined(&Text::given(name, Vec::new()), &all, kind, known.and_then(Codec::vocabulary))?;
+        Ok(Labelled { symbols, parts, classes, lines: lines.iter().map(|l| l.number).collect(), labels: found, notes: Vec::new() })
+    }
+
     /// The codec of a model of these texts.
     pub fn codec(&self) -> Codec {
         Codec::Labels { vocabulary: self.symbols.vocabulary().clone(), labels: self.labels.clone() }

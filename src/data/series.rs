@@ -38,8 +38,18 @@ impl Scale {
         Some(Scale { mean, deviation }).filter(|s| hi - lo > 8.0 * f64::EPSILON * size && s.deviation.is_normal())
     }
 
-    fn apply(&self, x: f64) -> f32 {
+    /// The scale of some values as large as `size`; values that are all equal are read as 0, whatever others follow.
+    pub(super) fn or_unseen(numbers: impl Iterator<Item = f64> + Clone, size: f64) -> Self {
+        Self::of(numbers.clone(), size).unwrap_or_else(|| Scale { mean: numbers.clone().next().unwrap_or(0.0), deviation: UNSEEN })
+    }
+
+    pub(crate) fn apply(&self, x: f64) -> f32 {
         ((x - self.mean) / self.deviation) as f32
+    }
+
+    /// Whether it is one that training finds.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.mean.abs() < LARGEST && self.deviation.is_normal() && self.deviation > 0.0 && self.deviation < LARGEST
     }
 
     /// The value that was scaled to `x`.
@@ -146,7 +156,7 @@ impl Series {
     /// [`Error::Input`] if it is inconsistent.
     pub fn checked(self) -> Result<Self> {
         let scales = self.inputs.iter().chain(&self.outputs);
-        let sound = scales.clone().all(|s| s.mean.abs() < LARGEST && s.deviation.is_normal() && s.deviation > 0.0 && s.deviation < LARGEST);
+        let sound = scales.clone().all(Scale::is_sound);
         let extra = self.targets.iter().filter(|t| !self.features.contains(t)).count();
         let sizes = !self.features.is_empty()
             && !self.targets.is_empty()
@@ -235,7 +245,7 @@ impl Table {
         let inputs = self.sheet.columns.iter().zip(&self.series.inputs).map(|(c, s)| (c, s, self.series.reads_changes()));
         let targets = self.series.targets.len();
         let outputs = self.series.outputs.iter().enumerate().map(|(i, s)| (self.sheet.target(i % targets), s, self.series.forecasts_changes()));
-        let extremes: Vec<(f64, f64)> = self.sheet.columns.iter().map(|c| extremes(c.values.iter().copied())).collect();
+        let extremes: Vec<(f64, f64)> = self.sheet.columns.iter().map(|c| extremes(c.values.iter())).collect();
         for (column, scale, changes) in inputs.chain(outputs) {
             let at = self.sheet.columns.iter().position(|c| c.name == column.name).unwrap_or(0);
             let (lo, hi) = extremes[at];
@@ -255,26 +265,28 @@ impl Table {
 
     fn filled(mut sheet: Sheet, series: Series, held: Vec<usize>) -> Self {
         for (column, mean) in sheet.columns.iter_mut().zip(&series.means) {
-            column.values.iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = *mean);
+            if !column.filled.is_empty() {
+                column.values.own().iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = *mean);
+            }
         }
         Table { sheet, series, held }
     }
 
     /// The value or change that step p reads of a column, unscaled.
     fn as_read(&self, column: &Column, p: usize) -> f64 {
-        if self.series.reads_changes() { column.last_known(p) - column.last_known(p - 1) } else { column.values[p] }
+        if self.series.reads_changes() { column.last_known(p) - column.last_known(p - 1) } else { column.values.at(p) }
     }
 
     fn input_scale(&self, i: usize, training: &[Range<usize>]) -> Scale {
         let column = &self.sheet.columns[i];
         let rows = training.iter().flat_map(|r| r.start + usize::from(self.series.reads_changes())..r.end);
         let numbers = rows.map(|p| self.as_read(column, p));
-        Scale::of(numbers.clone(), self.size(column, training)).unwrap_or_else(|| Scale { mean: numbers.clone().next().unwrap_or(0.0), deviation: UNSEEN })
+        Scale::or_unseen(numbers, self.size(column, training))
     }
 
     /// The largest absolute value of a column in some rows, which determines the rounding of its changes.
     fn size(&self, column: &Column, training: &[Range<usize>]) -> f64 {
-        let (lo, hi) = extremes(training.iter().flat_map(|r| column.values[r.clone()].iter().copied()));
+        let (lo, hi) = extremes(training.iter().flat_map(|r| r.clone().map(|row| column.values.at(row))));
         lo.abs().max(hi.abs())
     }
 

@@ -43,6 +43,11 @@ impl Text {
         Text { name: name.to_string(), path: None, raw: Raw::Batch(Arc::new(content.into())), checksum: OnceLock::new(), otherwise: None, unknown: None }
     }
 
+    /// A text in memory that others hold too.
+    pub fn shared(name: &str, content: Arc<Vec<u8>>) -> Self {
+        Text { raw: Raw::Batch(content), ..Self::given(name, Vec::new()) }
+    }
+
     /// Opens a file. It is read on demand and takes no memory, however long it is. Sources that can
     /// be read only once (`-` for standard input, a pipe) are read into memory and have no path.
     ///

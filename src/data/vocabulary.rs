@@ -58,6 +58,9 @@ pub enum Kind {
     Tokens,
 }
 
+/// The character that stands for id 0.
+const FIRST_ID: u32 = 0x100;
+
 /// The symbols of a model in the order of their indices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vocabulary {
@@ -83,6 +86,17 @@ impl Vocabulary {
     /// These characters, in the order of their code points.
     pub(super) fn of_characters(symbols: Vec<char>) -> Self {
         Vocabulary { kind: Kind::Characters, symbols, tokenizer: None }
+    }
+
+    /// The ids 0 to `count` - 1, which texts write as the characters from U+0100 on; `None` if there are more than characters.
+    pub fn ids(count: u32) -> Option<Self> {
+        let symbols: Vec<char> = (FIRST_ID..).filter_map(|c| char::from_u32(c).or((c > u32::from(char::MAX)).then_some('\0'))).take(count as usize).collect();
+        (!symbols.contains(&'\0')).then_some(Vocabulary { kind: Kind::Characters, symbols, tokenizer: None })
+    }
+
+    /// Whether its symbols are ids, see [`Vocabulary::ids`].
+    pub fn is_ids(&self) -> bool {
+        self.symbols.first() == char::from_u32(FIRST_ID).as_ref() && Self::ids(self.len()).as_ref() == Some(self)
     }
 
     /// Adds characters. Also returns the old index of each symbol, `None` for new ones. Changes nothing if symbols are not characters.

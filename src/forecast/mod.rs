@@ -171,7 +171,7 @@ fn drawn(table: &Table, forecasts: &Forecasts, group: usize, from: usize, target
         times: table.sheet.times.get(rows.clone()).and_then(|t| Some([t.first()?.clone(), t.last()?.clone()])),
         row_times: table.sheet.times.get(rows.clone()).map_or(Vec::new(), <[String]>::to_vec),
         coming: if from < group.rows.end { (1..=horizon).map(coming).collect() } else { Vec::new() },
-        truth: rows.clone().map(|row| finite(column.values[row]).filter(|_| column.known(row))).collect(),
+        truth: rows.clone().map(|row| finite(column.values.at(row)).filter(|_| column.known(row))).collect(),
         ahead: heads.into_iter().map(|h| (h as u32, rows.clone().map(|row| forecast(row, h)).collect())).collect(),
     }
 }

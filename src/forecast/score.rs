@@ -102,7 +102,7 @@ impl Sums {
                 for (method, errors) in METHODS.into_iter().zip(&mut sums.errors) {
                     let value = if method == Method::Model { Some(model[i]) } else { baseline(table, method, p, ahead, j) };
                     match value {
-                        Some(value) => errors[i].take(value - column.values[p + ahead]),
+                        Some(value) => errors[i].take(value - column.values.at(p + ahead)),
                         // Errors over different rows are not comparable.
                         None => sums.seasonal = false,
                     }
@@ -205,6 +205,13 @@ impl Score {
             series => series.iter().for_each(|(name, sums)| push(Some(name.as_str()), sums)),
         }
         parts
+    }
+
+    /// Adds the score to a JSON object.
+    pub fn extend(&self, object: &mut Value) {
+        if let (Some(object), Value::Object(figures)) = (object.as_object_mut(), self.json()) {
+            object.extend(figures);
+        }
     }
 
     /// The score as a JSON object.

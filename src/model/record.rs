@@ -100,18 +100,17 @@ pub struct ModelProgram {
 
 /// Records all computations of a model.
 pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilities: &Capabilities) -> ModelProgram {
-    Recorder::new(config, extent, Some(update), *capabilities).program(update, Vec::new())
+    Recorder::new(config, extent, Some(update), *capabilities, extent.logits_ld()).program(update, Vec::new())
 }
 
 /// Records a model for inference only: no gradients, no moments, no work space of a backward pass. Its recordings for training are empty.
 pub fn record_inference(config: &Config, extent: WindowShape, capabilities: &Capabilities) -> ModelProgram {
-    let recorder = Recorder::new(config, extent, None, *capabilities);
-    let empty = || Recording::new("nothing");
-    let mut recordings = vec![empty(), recorder.evaluate(), recorder.logits(), empty(), recorder.carry()];
-    for group in 0..extent.groups() as usize {
-        recordings.extend([recorder.forward(group), empty(), empty()]);
-    }
-    recorder.packed(recordings)
+    Recorder::new(config, extent, None, *capabilities, extent.logits_ld()).inference()
+}
+
+/// Like [`record_inference`], but [`LOGITS`] computes those of all rows of a segment, `[V, S*B]`.
+pub fn record_outputs(config: &Config, extent: WindowShape, capabilities: &Capabilities) -> ModelProgram {
+    Recorder::new(config, extent, None, *capabilities, pad4(extent.rows())).inference()
 }
 
 /// Work space of a backward pass over a group.
@@ -166,6 +165,8 @@ struct Recorder {
     arena: Arena,
     slots: HostSlots,
     inputs: InputLayout,
+    /// Rows of the slot of logits, padded.
+    logits_ld: u32,
     dims: Dims,
     /// h, c and gates.
     history: History,
@@ -196,13 +197,23 @@ impl Recorder {
         self.packed(recordings)
     }
 
+    /// The recordings without gradients.
+    fn inference(self) -> ModelProgram {
+        let empty = || Recording::new("nothing");
+        let mut recordings = vec![empty(), self.evaluate(), self.logits(), empty(), self.carry()];
+        for group in 0..self.extent.groups() as usize {
+            recordings.extend([self.forward(group), empty(), empty()]);
+        }
+        self.packed(recordings)
+    }
+
     fn packed(self, recordings: Vec<Recording>) -> ModelProgram {
         let (slots, inputs, binding_bytes) = (self.slots, self.inputs, self.capabilities.binding_bytes);
         ModelProgram { program: Program::new(self.arena, recordings, binding_bytes), slots, inputs }
     }
 
-    /// Without `update`, the slots for training have 4 elements.
-    fn new(config: &Config, extent: WindowShape, update: Option<&Update>, capabilities: Capabilities) -> Self {
+    /// Without `update`, the slots for training have 4 elements. `logits_ld` is the number of rows whose logits are computed, padded.
+    fn new(config: &Config, extent: WindowShape, update: Option<&Update>, capabilities: Capabilities, logits_ld: u32) -> Self {
         let mut arena = Arena::default();
         let dims = config.dims(extent.lanes);
         let (elements, hidden, rows, state) = (config.elements(), dims.hidden_padded(), extent.rows(), dims.state());
@@ -215,7 +226,7 @@ impl Recorder {
         };
         let moments = [moment("m", 0), moment("v", 1)];
         let head = config.outputs() * extent.head_rows;
-        let logits = config.outputs() * extent.logits_ld();
+        let logits = config.outputs() * logits_ld;
         let slots = HostSlots {
             params: arena.persistent("params", elements, Purpose::Parameters),
             gradients: arena.persistent("gradients", trained(elements, 4), Purpose::Gradients),
@@ -247,6 +258,7 @@ impl Recorder {
             arena,
             slots,
             inputs,
+            logits_ld,
         }
     }
 
@@ -382,9 +394,11 @@ impl Recorder {
 
     fn logits(&self) -> Recording {
         let mut r = Recording::new("logits");
-        let ld = self.extent.logits_ld();
-        let h = self.h(0, self.config.layers - 1, 1).with_rows(Word::part(Var::Steps, self.extent.lanes, 0, self.extent.lanes));
-        self.scores(&mut r, self.slots.logits, h, ld);
+        let h = self.h(0, self.config.layers - 1, 1);
+        // Those of one step, unless there is room for all.
+        let one = self.logits_ld == self.extent.logits_ld();
+        let h = if one { h.with_rows(Word::part(Var::Steps, self.extent.lanes, 0, self.extent.lanes)) } else { h };
+        self.scores(&mut r, self.slots.logits, h, self.logits_ld);
         r
     }
 

@@ -10,7 +10,7 @@ pub(crate) const BEST: &str = "best.safetensors";
 
 /// The requested model of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chosen {
+pub enum Chosen {
     /// Not stated: the best for series and labels, if there is one; the last for texts and tasks.
     Default,
     /// The best.
@@ -21,7 +21,7 @@ pub(crate) enum Chosen {
 
 impl Chosen {
     /// The model's file in the folder of a run on such data.
-    pub(crate) fn file(self, folder: &Path, kind: DataKind) -> PathBuf {
+    pub fn file(self, folder: &Path, kind: DataKind) -> PathBuf {
         let best = match self {
             Chosen::Best => true,
             Chosen::Last => false,

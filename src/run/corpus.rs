@@ -1,6 +1,6 @@
 //! The data a run is trained on: a text, the sequences of a task, lines with labels, or a table of numbers.
 
-use super::{DataKind, RunConfig};
+use super::{DataKind, Given, RunConfig};
 use crate::data::{Codec, ask_about_tables};
 use crate::error::{Error, Result};
 use crate::store::Model;
@@ -17,11 +17,16 @@ impl RunConfig {
     /// # Errors
     /// If it can't be read, or the model reads another kind of data.
     pub fn open_corpus(&mut self, model: Option<&Model>, free: bool) -> Result<Corpus> {
+        self.corpus_of(None, model, free)
+    }
+
+    /// The corpus of what is given in memory, else of the file.
+    pub(super) fn corpus_of(&mut self, given: Option<&Given>, model: Option<&Model>, free: bool) -> Result<Corpus> {
         let series = model.filter(|_| self.target.is_some()).map(|m| m.codec.series()).transpose()?;
         // A model to continue from has its own.
         self.difference = self.difference.or(series.map(|s| s.difference));
         if let Some(wanted) = self.wanted()? {
-            let table = Arc::new(self.open_table(&wanted, series)?);
+            let table = Arc::new(self.open_table(&wanted, series, given)?);
             if free {
                 self.training.batch = table.lanes();
             }
@@ -31,6 +36,9 @@ impl RunConfig {
             return Corpus::of_table(table, &self.training);
         }
         reads_text(model)?;
+        if let Some(corpus) = given.map_or(Ok(None), |given| self.labelled_of(given, model))? {
+            return Ok(corpus);
+        }
         if let Some(labelled) = self.open_labelled(model.map(|m| &m.codec))? {
             let note = self.rate_of_long(&labelled).filter(|_| free);
             if let Some(rate) = note {
@@ -44,9 +52,17 @@ impl RunConfig {
         }
         model.map_or(Ok(()), |m| m.codec.text().map(drop))?;
         // A model, or a flag, makes it clear that symbols are read.
-        let asked_for = self.table_as_text || self.separator.is_some() || self.bytes || self.tokens.is_some() || self.task.is_some() || model.is_some();
-        ask_about_tables(&self.raw_text()?, asked_for, true)?;
-        let symbols = Arc::new(self.open_text(model.and_then(|m| m.codec.vocabulary()))?);
+        let asked_for =
+            self.table_as_text || self.separator.is_some() || self.bytes || self.tokens.is_some() || self.task.is_some() || model.is_some() || given.is_some();
+        let known = model.and_then(|m| m.codec.vocabulary());
+        let symbols = match given {
+            Some(given) => self.given_text(given, known)?,
+            None => {
+                ask_about_tables(&self.raw_text()?, asked_for, true)?;
+                self.open_text(known)?
+            }
+        };
+        let symbols = Arc::new(symbols);
         let corpus = Corpus::new(symbols, self.layout(), &self.training)?;
         if self.data_kind() == DataKind::Text {
             self.settle_validation(&corpus)?;

@@ -69,11 +69,16 @@ impl RunConfig {
         let labelled = Labelled::read(&text, columns, self.kind(), known)?;
         self.text.clone_from(&text.path);
         (self.text_checksum, self.text_bytes) = (text.checksum()?, text.len());
+        self.settle_updates(labelled.parts.len());
+        Ok(Some(labelled))
+    }
+
+    /// The goal of a run on `count` sequences with labels, if none is stated.
+    pub(super) fn settle_updates(&mut self, count: usize) {
         if self.training.updates.is_none() && self.training.epochs.is_none() {
-            let updates = (PASSES * labelled.parts.len() as u64).div_ceil(u64::from(self.training.batch));
+            let updates = (PASSES * count as u64).div_ceil(u64::from(self.training.batch));
             self.training.updates = Some(updates.clamp(UPDATES[0], UPDATES[1]));
         }
-        Ok(Some(labelled))
     }
 
     /// Opens the table again.

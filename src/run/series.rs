@@ -1,12 +1,13 @@
 //! Runs on numeric series: how their configuration describes a table.
 
-use super::{Chosen, Run, RunConfig};
-use crate::data::{ColumnSpec, Difference, Series, SeriesSpec, Sheet, Table, Text, cells, check_format};
+use super::{Chosen, Given, Run, RunConfig};
+use crate::data::{ColumnSpec, Difference, Series, SeriesSpec, Sheet, Table, cells, check_format};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
 use crate::store::Model;
+use std::sync::atomic::Ordering;
 
 /// Most rows to forecast ahead.
 const FARTHEST_AHEAD: u32 = 10_000;
@@ -40,17 +41,22 @@ impl RunConfig {
     ///
     /// # Errors
     /// If it can't be read, or lacks what is wanted.
-    pub fn open_table(&mut self, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
-        let text = self.raw_text()?;
-        let mut table = self.table(&text, wanted, series)?;
+    pub fn open_table(&mut self, wanted: &SeriesSpec, series: Option<&Series>, given: Option<&Given>) -> Result<Table> {
+        let text = if given.is_some() { None } else { Some(self.raw_text()?) };
+        let sheet = |asked: &ColumnSpec| match (given, &text) {
+            (Some(Given::Frame(frame)), _) => Sheet::of(frame, asked),
+            (None, Some(text)) => Sheet::read(text, asked),
+            _ => Err(Error::Usage("a table is needed here, and something else is given".to_string())),
+        };
+        let mut table = self.table(&sheet, wanted, series)?;
         if self.difference.is_none() {
             let difference = series.map_or_else(|| table.suited_difference(), |s| s.difference);
             if difference != wanted.difference {
-                table = self.table(&text, &SeriesSpec { difference, ..wanted.clone() }, series)?;
+                table = self.table(&sheet, &SeriesSpec { difference, ..wanted.clone() }, series)?;
             }
             self.difference = Some(difference);
         }
-        self.text.clone_from(&text.path);
+        self.text = text.and_then(|t| t.path);
         (self.text_checksum, self.text_bytes) = (table.sheet.checksum.clone(), table.sheet.bytes);
         Ok(table)
     }
@@ -61,15 +67,15 @@ impl RunConfig {
     /// If it is gone or has changed.
     pub fn find_table(&mut self, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
         let text = self.find_raw_text()?;
-        let table = self.table(&text, wanted, series)?;
+        let table = self.table(&|asked| Sheet::read(&text, asked), wanted, series)?;
         self.text.clone_from(&text.path);
         Ok(table)
     }
 
-    fn table(&self, text: &Text, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
-        let Some(series) = series else { return Table::fit(Sheet::read(text, &wanted.asked)?, wanted, self.training.val_fraction) };
+    fn table(&self, sheet: &dyn Fn(&ColumnSpec) -> Result<Sheet>, wanted: &SeriesSpec, series: Option<&Series>) -> Result<Table> {
+        let Some(series) = series else { return Table::fit(sheet(&wanted.asked)?, wanted, self.training.val_fraction) };
         let asked = ColumnSpec { date_order: series.date_order, usual_decimal: series.decimal, ..wanted.asked.clone() };
-        let sheet = Sheet::read(text, &asked)?;
+        let sheet = sheet(&asked)?;
         let features = sheet.feature_names();
         let differs = |what: &str, here: String, there: String| {
             Err(Error::Usage(format!("{what} {here} here, but {there} in the model of `from`; begin with a model of the same columns and horizon")))
@@ -137,7 +143,7 @@ impl Run {
     /// nothing is held out.
     ///
     /// # Errors
-    /// If the device fails, or the file can't be written.
+    /// If the device fails, the run is interrupted, or the file can't be written.
     pub fn forecast(&mut self) -> Result<Option<Outcome>> {
         let Some(table) = self.trainer.content().table().cloned() else { return Ok(None) };
         if !self.trainer.validates() {
@@ -151,7 +157,9 @@ impl Run {
         };
         let first: Vec<usize> = (0..table.held.len()).map(|g| table.held_out(g).start).collect();
         // Steps one after another are too little work for a GPU.
-        let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, || Ok(()))?;
+        let interrupt = self.trainer.interrupt();
+        let check = || if interrupt.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) };
+        let forecasts = Forecasts::of(&Device::Cpu { threads: 1 }, model.config, &model.parameters, &table, &first, check)?;
         let outcome = Outcome::of(&table, &forecasts, &table.held);
         let json = serde_json::to_string(&outcome).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
         files::replace(&self.folder().file("forecast.json"), format!("{json}\n").as_bytes())?;

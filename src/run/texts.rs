@@ -1,6 +1,6 @@
 //! Runs on texts and tasks: finding the symbols that their configuration names.
 
-use super::{Event, Run, RunConfig};
+use super::{Event, Given, Run, RunConfig};
 use crate::data::{Kind, Set, Symbols, Text, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
@@ -62,6 +62,18 @@ impl RunConfig {
         self.text_checksum = symbols.text().checksum()?;
         self.text_bytes = symbols.text().len();
         Ok(symbols)
+    }
+
+    /// The symbols of a text in memory, in its own vocabulary, else in that of a model, else its own.
+    pub(super) fn given_text(&mut self, given: &Given, known: Option<&Vocabulary>) -> Result<Symbols> {
+        let text = given.text().ok_or_else(|| Error::Usage("a text is needed here, and numbers are given".to_string()))?;
+        let tokens = self.tokenizer()?;
+        self.tokens_checksum = tokens.as_ref().map(|t| files::checksum([t.json().as_bytes()]));
+        let own = if let Given::Text { vocabulary: Some(own), .. } = given { Some(own) } else { None };
+        if let Some(known) = known.filter(|known| own.is_some_and(|own| own.len() > known.len())) {
+            return Err(Error::Usage(format!("the model of `from` reads the ids 0 to {}, and there are others here", known.len() - 1)));
+        }
+        self.symbols(text, tokens.map(Vocabulary::tokens).as_ref().or(known).or(own))
     }
 
     /// Opens the text again, see [`RunConfig::open_text`].

@@ -7,6 +7,7 @@ mod container;
 mod foreign;
 mod model;
 mod onnx;
+mod outputs;
 mod protobuf;
 mod torch;
 
@@ -14,4 +15,5 @@ pub use checkpoint::{Checkpoint, Progress};
 pub use container::Container;
 pub use foreign::{Foreign, ImportOptions};
 pub use model::{Model, TrainedOn};
+pub use outputs::{Outputs, Steps};
 pub(crate) use torch::torch_name;

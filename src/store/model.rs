@@ -3,14 +3,12 @@
 //! Names and shapes are those of PyTorch, see [`super::torch`].
 
 use super::container::{Container, in_file};
+use super::outputs::{Outputs, Steps};
 use super::torch;
-use crate::data::{Batch, Codec, Kind, Series, SyntheticTask, Tokenizer, Vocabulary};
-use crate::device::Device;
-use crate::engine::Engine;
+use crate::data::{Codec, Kind, Scale, Series, SyntheticTask, Tokenizer, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Cell, Config, Init};
-use crate::plan::Plan;
 use crate::trainer::Trainer;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -24,7 +22,7 @@ const PLAIN_FORMAT: u32 = 2;
 const FIRST_FORMAT: u32 = 1;
 
 /// Names of the metadata; PyTorch's tools write `format`.
-const NAMES: [&str; 7] = ["config", "format", "labels", "sequences", "series", "tokenizer", "vocabulary"];
+const NAMES: [&str; 8] = ["config", "format", "labels", "scales", "sequences", "series", "tokenizer", "vocabulary"];
 
 /// How the text of a model was laid out in training.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -148,22 +146,16 @@ impl Model {
             return Err(Error::Usage(format!("there is no symbol {s}: the model reads 0 to {}", symbols - 1)));
         }
         let lanes = u32::try_from(sequences.len()).unwrap_or(u32::MAX);
-        let dims = self.config.dims(lanes).checked()?;
-        let mut engine = Engine::for_inference(&Device::Cpu { threads: 1 }, self.config, Plan::with(dims, 1, 1, false), &self.parameters)?;
-        let mut out: Vec<Vec<Vec<f32>>> = sequences.iter().map(|_| Vec::new()).collect();
-        let zeros = vec![0.0; sequences.len()];
-        let mut batch = Batch { lanes, targets: vec![0; sequences.len()], keep: zeros.clone(), xi: zeros.clone(), weights: zeros, ..Batch::default() };
-        for t in 0..sequences.iter().map(|s| s.as_ref().len()).max().unwrap_or(0) {
-            // Lanes that have ended read anything.
-            batch.tokens = sequences.iter().map(|s| s.as_ref().get(t).copied().unwrap_or(0)).collect();
-            let inputs = batch.inputs(engine.inputs(), 0..1)?;
-            let logits = engine.step(&inputs)?;
-            for (lane, rows) in out.iter_mut().enumerate().filter(|(lane, _)| t < sequences[*lane].as_ref().len()) {
-                rows.push(logits.iter().skip(lane).step_by(sequences.len()).copied().collect());
-            }
-            batch.keep.fill(1.0);
+        self.config.dims(lanes).checked()?;
+        let (longest, classes) = (sequences.iter().map(|s| s.as_ref().len()).max().unwrap_or(0), self.config.outputs() as usize);
+        if longest == 0 {
+            return Ok(sequences.iter().map(|_| Vec::new()).collect());
         }
-        Ok(out)
+        // Lanes that have ended read anything.
+        let ids: Vec<u32> = sequences.iter().flat_map(|s| (0..longest).map(|t| s.as_ref().get(t).copied().unwrap_or(0))).collect();
+        let all = Outputs::new((self.config, &self.codec, &self.parameters), lanes, u32::try_from(longest).unwrap_or(u32::MAX), 1)?.of(Steps::Symbols(&ids))?;
+        let rows = |(lane, s): (usize, &S)| (0..s.as_ref().len()).map(|t| all[(lane * longest + t) * classes..][..classes].to_vec()).collect();
+        Ok(sequences.iter().enumerate().map(rows).collect())
     }
 
     /// The content of its file.
@@ -176,6 +168,7 @@ impl Model {
                 Some(tokenizer) => put("tokenizer", tokenizer.json().to_string()),
                 None => put("vocabulary", json!(vocabulary.symbols()).to_string()),
             },
+            Codec::LabelledRows { scales, .. } => put("scales", json!(scales).to_string()),
             Codec::Series(series) => put("series", json!(series).to_string()),
         };
         let symbols = self.codec.vocabulary().map_or(Kind::default(), Vocabulary::kind);
@@ -187,7 +180,7 @@ impl Model {
         if let Some(seed) = self.split_seed {
             put("split_seed", seed.to_string());
         }
-        if let Codec::Labels { labels, .. } = &self.codec {
+        if let Some(labels) = self.codec.labels() {
             put("labels", json!(labels).to_string());
         }
         torch::put(&mut container, c, &self.parameters);
@@ -311,6 +304,13 @@ fn parse_codec(container: &Container, kind: Kind) -> Result<Codec> {
     let wrong = |name: &str, e: serde_json::Error| Error::Input(format!("its metadata \"{name}\" is not that of a model of this program ({e})"));
     if let Some(series) = container.metadata.get("series") {
         return serde_json::from_str::<Series>(series).map_err(|e| wrong("series", e))?.checked().map(Codec::Series);
+    }
+    if let Some(scales) = container.metadata.get("scales") {
+        let scales: Vec<Scale> = serde_json::from_str(scales).map_err(|e| wrong("scales", e))?;
+        if scales.is_empty() || !scales.iter().all(Scale::is_sound) {
+            return Err(Error::Input("its metadata \"scales\" is not that of a model of this program: expected means and deviations".to_string()));
+        }
+        return Ok(Codec::LabelledRows { scales, labels: parse_labels(container.text("labels")?)? });
     }
     if kind == Kind::Tokens {
         let tokenizer = Tokenizer::new(container.text("tokenizer")?.to_string()).map_err(|e| Error::Input(format!("its tokenizer: {e}")))?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules, each after those it may import from.
-const ORDER: [&str; 46] = [
+const ORDER: [&str; 47] = [
     "error",
     "platform",
     "host",
@@ -50,6 +50,7 @@ const ORDER: [&str; 46] = [
     "run",
     "analysis",
     "report",
+    "session",
     "cli",
     "main",
 ];

@@ -94,3 +94,18 @@ fn the_lockfile_names_one_registry_checksums_and_known_duplicates() {
         TWICE.iter().filter(|(k, _)| !versions.iter().any(|(name, v)| v.len() > 1 && (name == k || (k.ends_with('-') && name.starts_with(k))))).collect();
     assert!(gone.is_empty(), "no longer there twice: {gone:?}");
 }
+
+/// The Python package has a lockfile of its own; scripts/licences.py looks at its licences.
+#[test]
+fn the_lockfile_of_the_python_package_names_the_same_crates() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a lockfile").parse::<toml::Table>().unwrap();
+    let packages = |lock: &toml::Table| {
+        let text = |p: &toml::Value, key: &str| p.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_string();
+        lock["package"].as_array().unwrap().iter().map(|p| ["name", "version", "source", "checksum"].map(|key| text(p, key))).collect::<BTreeSet<_>>()
+    };
+    let (ours, python) = (packages(&read("Cargo.lock")), packages(&read("python/Cargo.lock")));
+    let sources: BTreeSet<&String> = python.iter().map(|p| &p[2]).filter(|s| !s.is_empty()).collect();
+    assert!(sources.len() == 1 && sources.iter().all(|s| s.starts_with("registry+")), "{sources:?}");
+    let other: Vec<_> = python.iter().filter(|p| ours.iter().any(|o| o[0] == p[0]) && !ours.contains(*p)).collect();
+    assert!(other.is_empty(), "crates in other versions than in Cargo.lock: {other:?}; cargo update --manifest-path python/Cargo.toml");
+}

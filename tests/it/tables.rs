@@ -60,7 +60,7 @@ fn times_in_many_notations() {
         let turned: Vec<&str> = times.iter().rev().copied().collect();
         let sheet = read(&dated(&turned), &asked(true)).unwrap_or_else(|e| panic!("{turned:?}: {e}"));
         assert_eq!(sheet.times.iter().collect::<Vec<_>>(), *times);
-        assert_eq!(sheet.columns[0].values[0], ((times.len() - 1) * (times.len() - 1)) as f64);
+        assert_eq!(sheet.columns[0].values.at(0), ((times.len() - 1) * (times.len() - 1)) as f64);
         assert!(sheet.notes[0].contains("newest first"), "{:?}", sheet.notes);
         assert_eq!(sheet.times_to_come(0, 1).map(|t| t[0].clone()).as_deref(), *next, "{times:?}");
     }
@@ -129,7 +129,7 @@ fn tables_as_programs_write_them() {
     for (csv, values, notes) in cases {
         let sheet = read(csv, &ColumnSpec { missing: Missing::Mean, ..asked(true) }).unwrap_or_else(|e| panic!("{csv:?}: {e}"));
         let found = &sheet.target(0).values;
-        assert!(found.len() == values.len() && found.iter().zip(*values).all(|(a, b)| a == b || a.is_nan() && b.is_nan()), "{csv:?}: {found:?}");
+        assert!(found.len() == values.len() && found.iter().zip(*values).all(|(a, b)| a == *b || a.is_nan() && b.is_nan()), "{csv:?}: {found:?}");
         assert!(sheet.notes.len() == notes.len() && sheet.notes.iter().zip(*notes).all(|(n, words)| n.contains(words)), "{csv:?}: {:?}", sheet.notes);
     }
     // Unused columns may share a name, hold text, and be excluded by name.
@@ -177,7 +177,7 @@ fn what_fills_gaps_is_never_taken_for_known() {
         .unwrap()
     };
     let [previous, zero, mean] = [Missing::Previous, Missing::Zero, Missing::Mean].map(|m| table(m, Difference::All));
-    assert_eq!((zero.sheet.target(0).values[3], zero.sheet.target(0).last_known(3)), (0.0, 1002.0));
+    assert_eq!((zero.sheet.target(0).values.at(3), zero.sheet.target(0).last_known(3)), (0.0, 1002.0));
     for p in 30..110 {
         let truth = |t: &Table, method| baseline(t, method, p, 3, 0).unwrap();
         let row = |t: &Table| (truth(t, Method::Naive), truth(t, Method::Seasonal));

@@ -33,10 +33,10 @@ impl Header<'_> {
             (Some(at), None) => Ok(at),
             (Some(first), Some(second)) => Err(self.twice(first, second, "give each a name of its own")),
             (None, _) => {
-                let who = if self.by_model { format!("the model needs ({flag})") } else { format!("--{flag} names") };
+                let who = if self.by_model { format!("the model needs ({flag})") } else { format!("`{flag}` names") };
                 let commas = self.names.iter().find(|n| n.contains(','));
                 let how = match commas.filter(|_| !self.by_model) {
-                    Some(n) => format!("; a name that holds a comma stands in double quotes: --{flag} '\"{}\"'", listed(std::slice::from_ref(n))),
+                    Some(n) => format!("; a name that holds a comma stands in double quotes: `{flag}` '\"{}\"'", listed(std::slice::from_ref(n))),
                     None => String::new(),
                 };
                 let names: Vec<String> = self.names.iter().filter(|n| !n.is_empty()).cloned().collect();
@@ -114,7 +114,7 @@ impl Chosen {
 }
 
 fn both(name: &str, flag: &str, other: &str) -> Error {
-    Error::Usage(format!("column {} is named by --{flag} and by --{other}; a column is one or the other", quoted(name)))
+    Error::Usage(format!("column {} is named by `{flag}` and by `{other}`; a column is one or the other", quoted(name)))
 }
 
 impl ColumnSpec {
@@ -123,10 +123,10 @@ impl ColumnSpec {
         for (flag, names) in [("target", Some(&self.targets)), ("features", self.features.as_ref()), ("ignore", Some(&self.ignored))] {
             let names = names.map_or(&[][..], |n| n);
             if names.is_empty() && (flag == "target" || flag == "features" && self.features.is_some()) {
-                return Err(Error::Usage(format!("--{flag} names no column; {file} has {}", listed(header))));
+                return Err(Error::Usage(format!("`{flag}` names no column; {file} has {}", listed(header))));
             }
             if let Some(twice) = (0..names.len()).find(|i| names[..*i].contains(&names[*i])) {
-                return Err(Error::Usage(format!("--{flag} names column {} twice; name it once", quoted(&names[twice]))));
+                return Err(Error::Usage(format!("`{flag}` names column {} twice; name it once", quoted(&names[twice]))));
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ mod chosen;
 mod clock;
 mod date;
 mod detection;
+mod frame;
 mod lines;
 mod notation;
 mod read;
@@ -13,8 +14,10 @@ mod timeline;
 
 pub use date::DateOrder;
 pub(crate) use detection::ask_about_tables;
+pub use frame::{Cells, Frame};
 pub(crate) use notation::check_format;
 
+use super::numbers::Values;
 use crate::error::{Error, Result, quoted};
 use crate::setting::choices;
 use clock::Clock;
@@ -89,7 +92,7 @@ pub struct Column {
     /// Its name in the header.
     pub name: String,
     /// Its values; NaN for missing ones not yet filled with [`Missing::Mean`].
-    pub values: Vec<f64>,
+    pub values: Values,
     /// The rows whose cell was empty, in order.
     pub filled: Vec<u32>,
     /// The last known value up to each row of its series, and before the first known one, that one. Empty if no cell was empty; NaN if a series has no value.
@@ -105,12 +108,12 @@ impl Column {
     /// The last known value up to a row of its series, whatever filled the empty cells:
     /// the naive forecast, the base of changes, and the target where no value is known.
     pub fn last_known(&self, row: usize) -> f64 {
-        self.carried.get(row).map_or(self.values[row], |x| if x.is_nan() { self.values[row] } else { *x })
+        self.carried.get(row).map_or_else(|| self.values.at(row), |x| if x.is_nan() { self.values.at(row) } else { *x })
     }
 
     /// The value of a row, if it comes from the file.
     pub fn get(&self, row: usize) -> Option<f64> {
-        Some(self.values[row]).filter(|_| self.known(row))
+        Some(self.values.at(row)).filter(|_| self.known(row))
     }
 
     /// The values of some rows that come from the file.
@@ -204,7 +207,7 @@ impl Sheet {
         let kept = |g: &(usize, &Group)| !left_out[g.0];
         let rows: Vec<usize> = self.groups.iter().enumerate().filter(kept).flat_map(|g| g.1.rows.clone()).collect();
         for column in &mut self.columns {
-            column.values = rows.iter().map(|r| column.values[*r]).collect();
+            column.values = column.values.taken(&rows);
             column.filled =
                 (0u32..).zip(&rows).filter(|(_, old)| !column.filled.is_empty() && column.filled.binary_search(&(**old as u32)).is_ok()).map(|r| r.0).collect();
             if !column.carried.is_empty() {
@@ -229,22 +232,23 @@ impl Sheet {
     /// Computes the last known value up to each row, and fills empty cells if requested.
     fn carry(&mut self, lines: &[u64], missing: Missing) -> Result<()> {
         for column in self.columns.iter_mut().filter(|c| !c.filled.is_empty()) {
-            column.carried = column.values.clone();
+            let values = column.values.own();
+            column.carried = values.clone();
             for group in &self.groups {
                 let rows = group.rows.clone();
-                let first = rows.clone().find(|r| !column.values[*r].is_nan());
+                let first = rows.clone().find(|r| !values[*r].is_nan());
                 if missing == Missing::Previous && first != Some(rows.start) {
                     return Err(Error::Input(format!(
                         "{} line {}, column {}: it is empty, and no number stands before it{}; fill it in, or give `missing` zero or mean",
                         self.name,
-                        lines[rows.start],
+                        lines.get(rows.start).copied().unwrap_or(rows.start as u64 + 1),
                         quoted(&column.name),
                         group.name.as_ref().map_or(String::new(), |n| format!(" in series {}", quoted(n)))
                     )));
                 }
-                let mut last = first.map_or(f64::NAN, |r| column.values[r]);
+                let mut last = first.map_or(f64::NAN, |r| values[r]);
                 for row in rows {
-                    last = if column.values[row].is_nan() { last } else { column.values[row] };
+                    last = if values[row].is_nan() { last } else { values[row] };
                     column.carried[row] = last;
                 }
             }
@@ -258,7 +262,7 @@ impl Sheet {
                     };
                 }
             };
-            column.values.iter_mut().zip(&column.carried).for_each(fill);
+            values.iter_mut().zip(&column.carried).for_each(fill);
         }
         Ok(())
     }

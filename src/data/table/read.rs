@@ -5,9 +5,11 @@ use super::chosen::Chosen;
 use super::lines::{Layout, Lines};
 use super::timeline::{self, Timeline};
 use super::{Column, ColumnSpec, Group, Missing, Sheet};
+use crate::data::numbers::Values;
 use crate::data::{Text, cells};
 use crate::error::{Error, Result, listed, quoted};
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 impl Sheet {
     /// Reads the requested columns of a table.
@@ -36,7 +38,7 @@ impl Sheet {
         if rows.lines.is_empty() {
             return Err(Error::Input(format!("{} has a header ({}) and no rows; give a file with numbers below it", text.name, listed(&lines.header))));
         }
-        let mut sheet = rows.sheet(text, &chosen, asked, layout.delimiter)?;
+        let mut sheet = rows.sheet(&text.name, &chosen, asked, layout.delimiter, (text.path.clone(), text.len(), text.checksum()?))?;
         notes.splice(0..0, lines.notes().into_iter().chain(chosen.notes));
         sheet.notes.splice(0..0, notes);
         Ok(sheet)
@@ -68,11 +70,14 @@ impl Wrong {
 }
 
 /// Rows in the order of the file.
-struct Rows {
+pub(super) struct Rows {
     style: Style,
-    columns: Vec<Vec<f64>>,
-    lines: Vec<u64>,
-    times: Vec<String>,
+    pub(super) columns: Vec<Values>,
+    /// Number of rows.
+    pub(super) count: usize,
+    /// The line of each; empty for a table in memory without a column of times or series.
+    pub(super) lines: Vec<u64>,
+    pub(super) times: Vec<String>,
     /// The series of each row; empty if there is only one.
     series: Vec<u32>,
     names: Vec<String>,
@@ -80,16 +85,16 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(chosen: &Chosen, style: Style) -> Self {
-        let columns = vec![Vec::new(); chosen.places.len()];
-        Rows { style, columns, lines: Vec::new(), times: Vec::new(), series: Vec::new(), names: Vec::new(), numbers: HashMap::new() }
+    pub(super) fn new(chosen: &Chosen, style: Style) -> Self {
+        let columns = vec![Values::Own(Vec::new()); chosen.places.len()];
+        Rows { style, columns, count: 0, lines: Vec::new(), times: Vec::new(), series: Vec::new(), names: Vec::new(), numbers: HashMap::new() }
     }
 
     fn take(&mut self, file: &str, line: u64, record: &cells::Record, chosen: &Chosen, asked: &ColumnSpec) -> Result<()> {
         let wrong = |name: &str, what: String| Err(Error::Input(format!("{file} line {line}, column {}: {what}", quoted(name))));
         for (i, ((place, name), column)) in chosen.places.iter().zip(&chosen.names).zip(&mut self.columns).enumerate() {
             let text = record.get(*place).unwrap_or_default();
-            column.push(match self.style.cell(text) {
+            column.own().push(match self.style.cell(text) {
                 Cell::Number(x) => x,
                 Cell::Missing if asked.missing != Missing::Refuse => f64::NAN,
                 Cell::Missing => {
@@ -107,26 +112,34 @@ impl Rows {
             if name.is_empty() {
                 return wrong(asked.series.as_deref().unwrap_or_default(), "the cell is empty: the row belongs to no series; fill it in".to_string());
             }
-            let next = self.names.len() as u32;
-            let number = *self.numbers.entry(name.to_string()).or_insert(next);
-            if number == next {
-                self.names.push(name.to_string());
-            }
-            self.series.push(number);
+            self.belongs(name);
         }
         if let Some(at) = chosen.time {
             self.times.push(record.get(at).unwrap_or_default().trim().to_string());
         }
         self.lines.push(line);
+        self.count += 1;
         Ok(())
+    }
+
+    /// Adds the series of the next row.
+    pub(super) fn belongs(&mut self, name: &str) {
+        let next = self.names.len() as u32;
+        let number = *self.numbers.entry(name.to_string()).or_insert(next);
+        if number == next {
+            self.names.push(name.to_string());
+        }
+        self.series.push(number);
     }
 
     /// Reorders the rows.
     fn sort(&mut self, order: &[usize]) {
         for column in &mut self.columns {
-            *column = order.iter().map(|r| column[*r]).collect();
+            *column = column.taken(order);
         }
-        self.lines = order.iter().map(|r| self.lines[*r]).collect();
+        if !self.lines.is_empty() {
+            self.lines = order.iter().map(|r| self.lines[*r]).collect();
+        }
         if !self.times.is_empty() {
             self.times = order.iter().map(|r| std::mem::take(&mut self.times[*r])).collect();
         }
@@ -134,13 +147,15 @@ impl Rows {
 
     /// Makes the rows of each series contiguous.
     fn grouped(&mut self) -> Vec<Group> {
-        let rows = self.lines.len();
+        let rows = self.count;
         if self.series.is_empty() {
             return vec![Group { name: None, rows: 0..rows }];
         }
         let mut order: Vec<usize> = (0..rows).collect();
         order.sort_by_key(|r| self.series[*r]);
-        self.sort(&order);
+        if !order.is_sorted() {
+            self.sort(&order);
+        }
         let start = |i: usize| order.partition_point(|r| (self.series[*r] as usize) < i);
         self.names.iter().enumerate().map(|(i, name)| Group { name: Some(name.clone()), rows: start(i)..start(i + 1) }).collect()
     }
@@ -170,20 +185,21 @@ impl Rows {
         Ok(timeline)
     }
 
-    fn sheet(mut self, text: &Text, chosen: &Chosen, asked: &ColumnSpec, delimiter: char) -> Result<Sheet> {
+    /// The table. `file` is its path, if it is a file, its bytes and their checksum.
+    pub(super) fn sheet(mut self, name: &str, chosen: &Chosen, asked: &ColumnSpec, delimiter: char, file: (Option<PathBuf>, u64, String)) -> Result<Sheet> {
         let groups = self.grouped();
         let mut notes = Vec::new();
-        let timeline = self.in_time(&text.name, &groups, asked, &mut notes)?;
+        let timeline = self.in_time(name, &groups, asked, &mut notes)?;
         let mut columns = Vec::new();
         for (name, values) in chosen.names.iter().zip(std::mem::take(&mut self.columns)) {
-            let filled: Vec<u32> = (0u32..).zip(&values).filter(|(_, x)| x.is_nan()).map(|(r, _)| r).collect();
+            let filled: Vec<u32> = (0u32..).zip(values.iter()).filter(|(_, x)| x.is_nan()).map(|(r, _)| r).collect();
             columns.push(Column { name: name.clone(), values, filled, carried: Vec::new() });
         }
         let mut sheet = Sheet {
-            name: text.name.clone(),
-            path: text.path.clone(),
-            bytes: text.len(),
-            checksum: text.checksum()?,
+            name: name.to_string(),
+            path: file.0,
+            bytes: file.1,
+            checksum: file.2,
             columns,
             features: chosen.features,
             targets: chosen.targets.clone(),

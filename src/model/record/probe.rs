@@ -21,7 +21,7 @@ pub struct ProbeProgram {
 
 /// Records a model with a probe.
 pub fn record(config: &Config, extent: WindowShape, update: &Update, capabilities: &Capabilities) -> ProbeProgram {
-    let mut recorder = Recorder::new(config, extent, Some(update), *capabilities);
+    let mut recorder = Recorder::new(config, extent, Some(update), *capabilities, extent.logits_ld());
     let elements = extent.lanes * extent.steps * recorder.dims.state_width();
     let g: Vec<Slot> = (0..config.layers).map(|k| recorder.arena.persistent(format!("g.{k}"), elements, Purpose::Activations)).collect();
     recorder.g.clone_from(&g);

@@ -1,20 +1,28 @@
-//! `retrograd train --resume`: continues a run.
+//! Continues a run.
 
-use super::say;
-use super::start::start;
-use super::tell;
-use super::train_flags::Args;
+use super::{Asked, Said, Say, start};
 use crate::device::{Device, DeviceSpec, ExecutionConfig};
 use crate::error::{Error, Result};
 use crate::optimizer::Schedule;
 use crate::phrase::counted;
 use crate::run::{Folder, Run, RunConfig, START, Stated, is_free};
 use crate::store::{Checkpoint, Model};
-use crate::trainer::Goal;
+use crate::trainer::{Corpus, Goal};
 use std::path::Path;
 
-/// Opens the run in a folder; none if there is nothing left to do.
-pub(super) fn resume(args: &Args, path: &Path) -> Result<Option<Run>> {
+/// A run that was opened again.
+pub enum Resumed {
+    /// It goes on.
+    Goes(Box<Run>),
+    /// There is nothing left to do; the text of its summary.json, if it was written.
+    Finished(Option<String>),
+}
+
+/// Opens the run in a folder. With `again`, a finished run that was killed before it had written its summary ends once more.
+///
+/// # Errors
+/// If it is not the folder of a run, the data has changed, or a setting contradicts the run.
+pub fn resume(asked: &Asked<'_>, path: &Path, again: bool, say: Say<'_>) -> Result<Resumed> {
     let folder = Folder::open(path)?;
     let file = folder.file("checkpoint.safetensors");
     if folder.file("snapshot.safetensors").exists() && !file.exists() {
@@ -25,34 +33,28 @@ pub(super) fn resume(args: &Args, path: &Path) -> Result<Option<Run>> {
     }
     let mut config = RunConfig::load(&folder.file("config.toml"))?;
     let checkpoint = if file.exists() { Some(Checkpoint::load(&file)?) } else { None };
-    let extended = apply(args, &mut config, checkpoint.as_ref(), path)?;
+    let extended = apply(asked, &mut config, checkpoint.as_ref(), path, say)?;
     let model = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
     let Some(mut checkpoint) = checkpoint else {
         if folder.file("model.safetensors").exists() {
-            return Err(Error::Input(format!("{} has a model but no checkpoint.safetensors: it cannot go on; begin again with another --out", path.display())));
+            return Err(Error::Input(format!("{} has a model but no checkpoint.safetensors: it cannot go on; begin again with another `out`", path.display())));
         }
-        args.note("there is no checkpoint yet: beginning again");
-        let corpus = config.find_corpus(model.as_ref())?;
-        return start(args, folder, config, corpus, model.as_ref()).map(Some);
+        say(Said::Note("there is no checkpoint yet: beginning again"));
+        let corpus = found(asked, &mut config, model.as_ref())?;
+        return start(folder, config, corpus, model.as_ref(), say).map(|run| Resumed::Goes(Box::new(run)));
     };
     if Run::finished(&config, &checkpoint) && !extended {
-        if args.text.is_some() {
-            config.find_corpus(model.as_ref())?;
+        if asked.states("text") || asked.given.is_some() {
+            found(asked, &mut config, model.as_ref())?;
         }
-        args.note(&format!(
-            "{} is finished: {}; give more --updates (or --epochs) to go on",
+        say(Said::Note(&format!(
+            "{} is finished: {}; give more `updates` (or `epochs`) to go on",
             path.display(),
             counted(checkpoint.counters.updates, "update", "updates")
-        ));
+        )));
         let text = summary(&folder, checkpoint.counters.updates);
-        if args.json
-            && let Some(text) = &text
-        {
-            say(text);
-        }
-        // Killed before its summary was written: it ends once more.
-        if text.is_some() || !args.json {
-            return Ok(None);
+        if text.is_some() || !again {
+            return Ok(Resumed::Finished(text));
         }
     }
     if extended && checkpoint.progress.stopped_early {
@@ -60,26 +62,26 @@ pub(super) fn resume(args: &Args, path: &Path) -> Result<Option<Run>> {
         // Before the new goal is saved: killed between the two, the run does not count as finished.
         checkpoint.save(&file)?;
     }
-    let corpus = config.find_corpus(model.as_ref())?;
-    let (device, line) = open_again(config.device, &checkpoint.choices, args.settings.has("device"))?;
-    args.note(&line);
+    let corpus = found(asked, &mut config, model.as_ref())?;
+    let (device, line) = open_again(config.device, &checkpoint.choices, asked.states("device"))?;
+    say(Said::Note(&line));
     if device.choices() != checkpoint.choices {
-        args.note(&format!(
+        say(Said::Note(&format!(
             "note: the run was on {}; from here on bits may differ from those of a run that was not interrupted",
             checkpoint.choices.description
-        ));
+        )));
     }
-    let metrics = std::fs::metadata(folder.file("metrics.jsonl")).map_or(0, |m| m.len());
+    let metrics = folder.file("metrics.jsonl").metadata().map_or(0, |m| m.len());
     if metrics < checkpoint.progress.metrics_bytes {
-        tell("warning: metrics.jsonl is shorter than it was when the checkpoint was made; what is missing stays so");
+        say(Said::Warning("metrics.jsonl is shorter than it was when the checkpoint was made; what is missing stays so"));
     }
-    args.note(&format!("going on after update {}", checkpoint.counters.updates));
-    Run::resume(folder, config, device, corpus, &checkpoint).map(Some)
+    say(Said::Note(&format!("going on after update {}", checkpoint.counters.updates)));
+    Run::resume(folder, config, device, corpus, &checkpoint).map(|run| Resumed::Goes(Box::new(run)))
 }
 
 /// Opens the device that a run was on. If it is not there now, the user must choose its replacement.
 fn open_again(wish: DeviceSpec, before: &ExecutionConfig, stated: bool) -> Result<(Device, String)> {
-    let gone = |found: &str| Error::Device(format!("the run was on {}, which is not there now: {found}; go on elsewhere with --device", before.description));
+    let gone = |found: &str| Error::Device(format!("the run was on {}, which is not there now: {found}; go on elsewhere with `device`", before.description));
     let opened = Device::open_again(wish, Some(before)).map_err(|e| match e {
         Error::Device(message) if !stated && before.variants.is_some() => gone(&message),
         e => e,
@@ -97,34 +99,41 @@ fn summary(folder: &Folder, updates: u64) -> Option<String> {
     (value["updates"] == updates && value["interrupted"] == false).then_some(text)
 }
 
-/// Applies the flags that may change; the others must match the run. Returns whether the goal was extended.
-fn apply(args: &Args, config: &mut RunConfig, checkpoint: Option<&Checkpoint>, path: &Path) -> Result<bool> {
-    let stated = args.stated()?;
+/// The data of the run.
+fn found(asked: &Asked<'_>, config: &mut RunConfig, model: Option<&Model>) -> Result<Corpus> {
+    match asked.given {
+        Some(given) => config.find_given(given, model),
+        None => config.find_corpus(model),
+    }
+}
+
+/// Applies the settings that may change; the others must match the run. Returns whether the goal was extended.
+fn apply(asked_for: &Asked<'_>, config: &mut RunConfig, checkpoint: Option<&Checkpoint>, path: &Path, say: Say<'_>) -> Result<bool> {
+    let stated = asked_for.stated.clone();
+    let no_separator = stated.get("separator").is_some_and(Option::is_none);
     let mut asked = RunConfig::default();
     asked.put_all(&stated)?;
     let (free, fixed): (Stated, Stated) = stated.into_iter().partition(|(key, _)| is_free(key));
     let fixed: Vec<String> = fixed.into_keys().collect();
     if let Some([key, here, there]) = asked.differences(config, &fixed).first() {
         let flag = match (key.as_str(), here.as_str()) {
-            ("separator", _) if args.lines => "--lines".to_string(),
-            ("separator", _) if args.stream => "--stream".to_string(),
-            ("table-as-text", _) => "--text".to_string(),
-            (_, "true") => format!("--{key}"),
-            _ => format!("--{key} {here}"),
+            ("separator", _) if no_separator => "`stream`".to_string(),
+            ("separator", "\\n") | (_, "true") => format!("`{}`", key.replace('-', "_")),
+            _ => format!("`{}` {here}", key.replace('-', "_")),
         };
         return Err(Error::Usage(format!(
-            "{flag} contradicts the run in {}, whose {key} is {there}; leave it out, or begin another run with --out",
+            "{flag} contradicts the run in {}, whose {key} is {there}; leave it out, or begin another run with `out`",
             path.display()
         )));
     }
-    if let Some(task) = config.task.filter(|_| args.text.is_some()) {
+    if let Some(task) = config.task.filter(|_| asked_for.states("text")) {
         return Err(Error::Usage(format!("the run in {} is trained on the task {task}, not on a text; leave the text out", path.display())));
     }
-    if args.settings.has("tokens") && config.tokens.is_none() {
-        return Err(Error::Usage(format!("the run in {} was not started with --tokens; leave it out", path.display())));
+    if asked_for.states("tokens") && config.tokens.is_none() {
+        return Err(Error::Usage(format!("the run in {} was not started with `tokens`; leave it out", path.display())));
     }
     let before = config.goal();
-    if args.settings.has("updates") || args.settings.has("epochs") {
+    if asked_for.states("updates") || asked_for.states("epochs") {
         (config.training.updates, config.training.epochs) = (None, None);
     }
     config.put_all(&free)?;
@@ -135,10 +144,10 @@ fn apply(args: &Args, config: &mut RunConfig, checkpoint: Option<&Checkpoint>, p
         Goal::Epochs(n) => ("epochs", n, done.1),
     };
     if config.goal() != before && goal < done {
-        return Err(Error::Usage(format!("--{what} {goal} is less than the {done} that the run in {} has done; give more to go on", path.display())));
+        return Err(Error::Usage(format!("`{what}` {goal} is less than the {done} that the run in {} has done; give more to go on", path.display())));
     }
     if config.goal() != before && config.training.schedule != Schedule::Constant {
-        args.note(&format!("note: the schedule {} now ends with the new goal", config.training.schedule));
+        say(Said::Note(&format!("note: the schedule {} now ends with the new goal", config.training.schedule)));
     }
     Ok(config.goal() != before && goal > done)
 }
