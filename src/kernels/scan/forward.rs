@@ -426,12 +426,12 @@ impl<'a> Scan<'a> {
         let (n, width, count, blocks) = (self.n, cols.len(), self.spec.gates as usize, self.spec.blocks() as usize);
         let before = self.spec.before_hidden() as usize;
         room.resize(self.lanes * width, 0.0);
-        for g in 0..count {
+        for (g, w) in w.iter().enumerate() {
             let block = |lane: usize| lane * blocks + before + g;
             for (lane, part) in room.chunks_exact_mut(width).enumerate() {
                 if before + g < count { part.copy_from_slice(gates[block(lane)]) } else { part.fill(0.0) }
             }
-            w[g].product(room, width, self.lanes, Mat::new(from, n), true);
+            w.product(room, width, self.lanes, Mat::new(from, n), true);
             room.chunks_exact(width).enumerate().for_each(|(lane, part)| gates[block(lane)].copy_from_slice(part));
         }
         let (mut gates, mut c) = (gates.into_iter(), c.into_iter());
