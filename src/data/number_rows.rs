@@ -152,6 +152,7 @@ impl NumberRows {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::single_range_in_vec_init)] // the rows of one sequence
     use super::*;
     use crate::data::inputs::Grid;
     use crate::model::record::InputLayout;
