@@ -14,7 +14,7 @@ class Settings(TypedDict, total=False):
     hidden: int | None
     # Layers, 1 to 8
     layers: int | None
-    # Cell of the layers: rnn, gru or lstm [default: auto, which is rnn]
+    # Cell of the layers: rnn, gru or lstm [default: auto, which is gru for a text, else rnn]
     cell: str | None
     # Activation of the layers of `cell` rnn [default: tanh; for labels relu]
     activation: str | None
