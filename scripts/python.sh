@@ -27,8 +27,8 @@ if [ ! -x "$environment/bin/python" ] || ! "$environment/bin/python" -m pip --ve
     }
 fi
 cmp LICENSE-MIT python/LICENSE-MIT
-cargo fmt --check --manifest-path python/Cargo.toml
 cmp LICENSE-APACHE python/LICENSE-APACHE
+cargo fmt --check --manifest-path python/Cargo.toml
 pip() { "$environment/bin/python" -m pip --disable-pip-version-check "$@"; }
 needed="maturin yamllint mypy nbclient ipykernel numpy pandas polars pytest scikit-learn"
 [ -z "${RETROGRAD_LONG:-}" ] || needed="$needed pyarrow tqdm torch"

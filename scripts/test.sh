@@ -87,32 +87,25 @@ format() {
     rustfmt --check --edition 2024 src/optimizer/*.rs
 }
 
+# where_possible NAME: runs scripts/NAME.sh, whose exit code 77 says that it can't run here.
+where_possible() {
+    code=0
+    sh "scripts/$1.sh" 2>"$work/errors" || code=$?
+    cat "$work/errors" >&2
+    [ "$code" = 77 ] || return "$code"
+    echo "skipped: scripts/$1.sh: $(tail -n 1 "$work/errors")" >>"$RETROGRAD_SKIPPED"
+}
+
 part "format" format
 part "clippy" lint
 part "documentation" document
 part "tests of documentation" tests --doc
 part "fuzz: some inputs for each reader" tests --bin retrograd-fuzz
-wasm() {
-    code=0
-    sh scripts/wasm.sh 2>"$work/wasm" || code=$?
-    cat "$work/wasm" >&2
-    [ "$code" = 77 ] || return "$code"
-    echo "skipped: the build for wasm32: $(tail -n 1 "$work/wasm")" >>"$RETROGRAD_SKIPPED"
-}
-
-part "build for wasm32" wasm
-python() {
-    code=0
-    sh scripts/python.sh 2>"$work/python" || code=$?
-    cat "$work/python" >&2
-    [ "$code" = 77 ] || return "$code"
-    echo "skipped: the Python package: $(tail -n 1 "$work/python")" >>"$RETROGRAD_SKIPPED"
-}
-
+part "build for wasm32" where_possible wasm
 part "unit tests" tests --lib --bin retrograd
 part "integration tests" tests --test it
 # After the tests, which build the program that it compares with.
-part "Python package" python
+part "Python package" where_possible python
 
 echo
 sort -u "$RETROGRAD_SKIPPED"

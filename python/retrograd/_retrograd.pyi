@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 __version__: str
+COMPARED: list[str]
+FRESH: list[str]
+STRATEGIES: list[str]
 
 class DeviceError(OSError): ...
 

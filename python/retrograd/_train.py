@@ -175,6 +175,14 @@ def _listed(names: Any) -> list[str]:
     return [text] if '"' in text else [name.strip() for name in text.split(",")]
 
 
+def _by_line(words: dict[str, str | None], lines: bool, stream: bool) -> None:
+    """States the separator that `lines` stands for. A table of labels has a sequence a line anyway."""
+    if lines and "label_column" not in words:
+        if stream or "separator" in words:
+            raise ValueError("`lines`, `stream` and `separator` exclude each other; give one of them")
+        words["separator"] = "\n"
+
+
 def train(
     data: Any = None,
     *,
@@ -221,10 +229,7 @@ def train(
     for name, path in (("out", out), ("resume", resume), ("config", config)):
         if path is not None and not isinstance(path, (str, os.PathLike)):
             raise TypeError(f"`{name}`: expected a path, found {type(path).__name__}")
-    if lines and "label_column" not in words:
-        if stream or "separator" in words:
-            raise ValueError("`lines`, `stream` and `separator` exclude each other; give one of them")
-        words["separator"] = "\n"
+    _by_line(words, lines, stream)
     if on_report is not None and not callable(on_report):
         raise TypeError(f"`on_report`: expected a function, found {type(on_report).__name__}")
     known = given

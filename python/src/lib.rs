@@ -16,6 +16,9 @@ fn _retrograd(module: &Bound<'_, PyModule>) -> PyResult<()> {
     compute::print_no_panics();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DeviceError", module.py().get_type::<errors::DeviceError>())?;
+    module.add("COMPARED", retrograd::session::COMPARED.to_vec())?;
+    module.add("FRESH", retrograd::session::FRESH.to_vec())?;
+    module.add("STRATEGIES", retrograd::session::STRATEGIES.to_vec())?;
     module.add_class::<data::Data>()?;
     module.add_class::<model::Model>()?;
     module.add_function(wrap_pyfunction!(train::train, module)?)?;

@@ -10,11 +10,11 @@ use retrograd::analysis::compare as strategies;
 use retrograd::analysis::flow::{self, Options, Subject};
 use retrograd::analysis::gradcheck::{Check, all_devices, check};
 use retrograd::analysis::recorded::Recorded;
-use retrograd::data::{Kind, Sequences, Set, Symbols, SyntheticTask};
+use retrograd::data::{Kind, Sequences, Symbols};
 use retrograd::device::{Device, DeviceSpec};
 use retrograd::report;
 use retrograd::run::{Given, RunConfig};
-use retrograd::session::{Compared, devices as listed};
+use retrograd::session::{Compared, default_lags, devices as listed, of_task};
 use retrograd::{Codec, Config, Error, Result, Text};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -22,9 +22,6 @@ use std::sync::Arc;
 
 /// JSON and a page of HTML.
 type Page = (String, String);
-
-/// Fresh sequences of a task.
-const TASK_SEQUENCES: u64 = 2000;
 
 /// The text of a path or of memory, else the one that is built in.
 fn text_of(path: Option<&Path>, given: Option<&Given>) -> Result<Text> {
@@ -99,7 +96,7 @@ pub(crate) fn gradflow(
         let model = model.as_ref().map(|m| &m.get().inner);
         let trained = model.and_then(|m| m.trained_on.task()).filter(|_| text.is_none() && given.is_none());
         let (symbols, sequences) = match (trained, model) {
-            (Some(task), _) => of_task(task, seed)?,
+            (Some(task), _) => of_task(task, seed).map(|(symbols, sequences)| (symbols, Some(sequences)))?,
             (None, model) => {
                 let text = text_of(text.as_deref(), given.as_ref())?;
                 let known = model.map(|m| m.codec.text().cloned()).transpose()?;
@@ -119,8 +116,8 @@ pub(crate) fn gradflow(
                 (config, settings.parameters(&config))
             }
         };
-        let most = sequences.as_ref().map_or(symbols.len().saturating_sub(2), |s| u64::from(s.longest()).saturating_sub(1));
-        let options = Options { lags: lags.unwrap_or(most.clamp(1, 128) as u32), lanes, windows, warm_up, seed };
+        let lags = lags.unwrap_or_else(|| default_lags(&symbols, sequences.as_ref()));
+        let options = Options { lags, lanes, windows, warm_up, seed };
         config.dims(lanes).checked()?;
         let (device, _) = Device::open(device)?;
         let subject = Subject { config, parameters: &parameters, symbols, sequences };
@@ -128,12 +125,6 @@ pub(crate) fn gradflow(
         Ok((json_of(&found)?, report::flow::html(&found)))
     };
     work(py, task, |_, _| Ok(Next::GoOn))
-}
-
-fn of_task(task: SyntheticTask, seed: u64) -> Result<(Arc<Symbols>, Option<Sequences>)> {
-    let symbols = Arc::new(task.symbols(seed, Set::Fresh, TASK_SEQUENCES)?);
-    let sequences = Sequences::asked(symbols.clone(), task.steps(), task.answers())?;
-    Ok((symbols, Some(sequences)))
 }
 
 /// Checks gradients against the reference.

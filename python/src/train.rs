@@ -104,14 +104,13 @@ fn run(request: &Request, worker: &Worker<Told>, done: &AtomicU64) -> Result<Out
         Said::Warning(line) => worker.tell(("warning", json!(in_python(line)).to_string())),
     };
     let asked = Asked { stated: &request.stated, file: request.config.as_deref(), given: request.given.as_ref(), out: request.out.as_deref() };
-    let run = match &request.resume {
+    let mut run = match &request.resume {
         Some(path) => match session::resume(&asked, path, false, &mut say)? {
             Resumed::Goes(run) => *run,
             Resumed::Finished(summary) => return Ok((path.clone(), summary.unwrap_or("{}".to_string()), false)),
         },
         None => session::begin(&asked, &mut say)?,
     };
-    let mut run = run;
     run.trainer.set_interrupt(worker.stop.clone());
     if let Err(e) = session::write_plan(&run) {
         say(Said::Warning(&e.to_string()));

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::files;
 use crate::phrase::counted;
 use crate::run::{Folder, RunConfig};
-use crate::session::{COMPARE_DEFAULTS as DEFAULTS, COMPARED, Compared};
+use crate::session::{COMPARE_DEFAULTS as DEFAULTS, COMPARED, Compared, STRATEGIES};
 use crate::setting::{Setting, shown};
 use crate::truncation::Truncation;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -38,7 +38,7 @@ pub(super) struct Args {
     #[arg(long = "text")]
     table_as_text: bool,
     /// Strategies, as for `train --truncation`; `full` is always among them
-    #[arg(long, num_args = 1.., value_name = "STRATEGY", default_values_t = ["full", "regular:4", "regular:16", "regular:64", "random:0.9375", "random-tail:16,4"].map(String::from))]
+    #[arg(long, num_args = 1.., value_name = "STRATEGY", default_values_t = STRATEGIES.map(String::from))]
     strategies: Vec<String>,
     /// Symbols per sequence
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(2..), value_name = "T")]

@@ -5,13 +5,13 @@ use super::tell;
 use super::{not_negative, positive, print_json, say, separator};
 use crate::analysis::flow::sweep::{self, Grid, Sweep};
 use crate::analysis::flow::{self, Flow, Options, Subject, Verdict};
-use crate::data::{Kind, Sequences, Set, Symbols, Text, ask_about_tables};
+use crate::data::{Kind, Sequences, Symbols, Text, ask_about_tables};
 use crate::device::{Device, DeviceSpec};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::model::{Activation, Cell, Config};
 use crate::run::{Chosen, Folder, RunConfig};
-use crate::session::Source;
+use crate::session::{FRESH, Source, default_lags, of_task};
 use crate::setting::{Setting, shown};
 use crate::settings::Settings;
 use crate::store::Model;
@@ -100,7 +100,7 @@ impl List for Fresh {
     const HEADING: Option<&'static str> = Some("Fresh model");
 
     fn has(setting: &Setting) -> bool {
-        ["hidden", "layers", "cell", "forget_bias", "activation", "init", "no_bias"].contains(&setting.name)
+        FRESH.contains(&setting.name)
     }
 
     fn default(setting: &Setting) -> Option<String> {
@@ -115,9 +115,6 @@ impl List for Fresh {
 
 /// Hidden units of the models of --sweep.
 const SWEEP_HIDDEN: u32 = 128;
-
-/// Number of fresh sequences of a run's task.
-const TASK_SEQUENCES: u64 = 2000;
 
 fn tolerance(text: &str) -> std::result::Result<f64, String> {
     not_negative(text).and_then(|x| if x > 0.0 && x < 1.0 { Ok(x) } else { Err("expected a number between 0 and 1, such as 0.1".to_string()) })
@@ -144,8 +141,7 @@ impl Args {
     }
 
     fn options(&self, found: &Found) -> Options {
-        let most = found.sequences.as_ref().map_or(found.symbols.len().saturating_sub(2), |s| u64::from(s.longest()) - 1);
-        let lags = self.lags.unwrap_or(most.clamp(1, 128) as u32);
+        let lags = self.lags.unwrap_or_else(|| default_lags(&found.symbols, found.sequences.as_ref()));
         Options { lags, lanes: self.lanes, windows: self.windows, warm_up: self.warm_up, seed: self.seed }
     }
 
@@ -178,9 +174,8 @@ impl Args {
                     path.display()
                 )));
             }
-            let symbols = Arc::new(task.symbols(self.seed, Set::Fresh, TASK_SEQUENCES)?);
-            let sequences = Some(Sequences::asked(symbols.clone(), task.steps(), task.answers())?);
-            return Ok(Found { model: Some(model), sequences, symbols, run });
+            let (symbols, sequences) = of_task(task, self.seed)?;
+            return Ok(Found { model: Some(model), sequences: Some(sequences), symbols, run });
         }
         let text = match &self.text {
             Some(text) => Text::open(text)?,

@@ -16,7 +16,7 @@ const PANEL: usize = 48;
 const VECTORS: usize = 3;
 /// Rows of the inner dimension at a time: their part of a panel stays in a cache of 128 KiB while all rows of a pass by.
 const INNER: usize = 512;
-/// From this many products on, a copy pays.
+/// From this many products on, a copy pays: it moves about as much memory as a product or two.
 const MANY: usize = 4;
 
 /// A right operand `[inner, cols]` of many products.
@@ -57,7 +57,7 @@ impl<'a> Panels<'a> {
     }
 
     /// dst (+)= a b, with dst `[rows, cols]` row-major and `a` as stored, on the calling thread. Each value is a sum in the order of the inner dimension, in
-    /// parts of [`INNER`], whatever the other rows and columns are: [`multiply`] gives the same bits.
+    /// parts of at most 512, whatever the other rows and columns are.
     pub fn product(&self, dst: &mut [f32], dst_ld: usize, rows: usize, a: Mat<'_>, accumulate: bool) {
         match &self.data {
             Data::Rows(b) => multiply(dst, dst_ld, [rows, self.cols, self.inner], a, *b, accumulate),
@@ -73,7 +73,7 @@ impl<'a> Panels<'a> {
 }
 
 /// dst (+)= a b as [`Panels::product`], for a matrix in place; neither operand is transposed.
-pub fn multiply(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
+fn multiply(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
     assert!(!a.transposed && !b.transposed, "operands as stored");
     if rows * cols * inner > 0 {
         Arch::new().dispatch(Product { dst, dst_ld, sizes: [rows, cols, inner], a, b, accumulate });
@@ -98,8 +98,7 @@ impl WithSimd for Product<'_> {
         let wide = VECTORS * S::F32_LANES;
         for col in (0..cols).step_by(wide) {
             for k in (0..inner).step_by(INNER) {
-                let [ks, b] = [INNER.min(inner - k), k * b.ld + col];
-                let b = Mat::new(&self.b.data[b..], self.b.ld);
+                let (ks, b) = (INNER.min(inner - k), Mat::new(&b.data[k * b.ld + col..], b.ld));
                 let (wide, accumulate) = (wide.min(cols - col), accumulate || k > 0);
                 let mut row = 0;
                 while row < rows {

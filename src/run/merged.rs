@@ -147,6 +147,14 @@ mod tests {
     }
 
     #[test]
+    fn a_record_without_a_cell_is_of_the_plain_one() {
+        let cell = |file: &str, flags: &[(&str, &str)]| merged(file, "cell", flags).unwrap().0.training.cell;
+        assert_eq!(cell("format = 1\nhidden = 8\n", &[]), Cell::Rnn);
+        assert_eq!(cell("format = 1\nhidden = 8\n", &[("cell", "lstm")]), Cell::Lstm);
+        assert_eq!(cell("hidden = 8\n", &[]), Cell::Gru);
+    }
+
+    #[test]
     fn what_could_not_be_read_back_is_refused_at_once() {
         let mut flags = RunConfig::defaults(DataKind::Text);
         flags.training.seed = 1 << 63;

@@ -11,6 +11,9 @@ use crate::truncation::Truncation;
 pub const COMPARED: [&str; 13] =
     ["hidden", "layers", "cell", "forget_bias", "activation", "init", "batch", "optimizer", "lr", "clip_norm", "val_fraction", "seed", "device"];
 
+/// Strategies that are compared if none are named.
+pub const STRATEGIES: [&str; 6] = ["full", "regular:4", "regular:16", "regular:64", "random:0.9375", "random-tail:16,4"];
+
 /// Defaults that differ from those of training.
 pub const DEFAULTS: [(&str, &str); 3] = [("hidden", "128"), ("lr", "0.004"), ("schedule", "constant")];
 

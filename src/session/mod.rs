@@ -4,15 +4,17 @@ mod begin;
 mod compared;
 mod devices;
 mod finish;
+mod flow;
 mod prepared;
 mod reader;
 mod resume;
 mod source;
 
 pub use begin::{begin, run_name, start};
-pub use compared::{COMPARED, Compared, DEFAULTS as COMPARE_DEFAULTS};
+pub use compared::{COMPARED, Compared, DEFAULTS as COMPARE_DEFAULTS, STRATEGIES};
 pub use devices::{devices, entry, products, recurrences, with_cpu};
 pub use finish::{Finished, Repeat, finish, write_plan, write_report};
+pub use flow::{FRESH, default_lags, of_task};
 pub use prepared::Prepared;
 pub use reader::{LANES, engine};
 pub use resume::{Resumed, resume};
