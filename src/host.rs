@@ -1,8 +1,11 @@
-//! How the CPU kernels use the machine: a fixed split of work over threads, vector instructions by safe dispatch, and the single call into the matmul library.
+//! How the CPU kernels use the machine: a fixed split of work over threads, vector instructions by safe dispatch, and products.
 
-mod panels;
+mod product;
+mod shared;
+mod tile;
 
-pub use panels::Panels;
+pub use product::{Mat, Panels, panel_columns, product};
+pub use shared::{Blocks, Order, Places, Relay, Window, fetch};
 
 use crate::platform;
 use std::ops::Range;
@@ -11,6 +14,11 @@ use std::ops::Range;
 pub fn split(n: usize, parts: usize) -> Vec<Range<usize>> {
     let parts = parts.clamp(1, n.max(1));
     (0..parts).map(|i| n * i / parts..n * (i + 1) / parts).filter(|r| !r.is_empty()).collect()
+}
+
+/// Like [`split`], at multiples of `unit`.
+pub fn in_units(n: usize, unit: usize, parts: usize) -> Vec<Range<usize>> {
+    split(n.div_ceil(unit), parts).into_iter().map(|r| r.start * unit..(r.end * unit).min(n)).collect()
 }
 
 /// Splits the first `len` values off `data`, or all there are.
@@ -39,37 +47,57 @@ pub fn cut_blocks<'a>(data: &'a mut [f32], width: usize, unit: usize, ranges: &[
     parts
 }
 
-/// How a scan is split over threads.
-pub enum Parts {
-    /// By lanes: each thread advances through time on its own, and reads all of W.
-    Lanes(Vec<Range<usize>>),
-    /// By columns: each thread reads only its columns of W, and all threads synchronize at every step.
-    Columns(Vec<Range<usize>>),
+/// How a scan is split over threads: in teams, each with its own lanes; and each member of a team has its own columns. Members synchronize at every step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Teams {
+    /// By team.
+    pub lanes: Vec<Range<usize>>,
+    /// By member.
+    pub columns: Vec<Range<usize>>,
+    /// Whether there is a core for every member.
+    pub may_spin: bool,
 }
 
-/// Minimum lanes per thread for a split by lanes. With fewer, reading W dominates: two threads that read half of W each beat two that read all of it,
-/// synchronization included (measured at B 2 and 4, H 512 and 1024: 1.2 to 1.5 times).
-const LANES_EACH: usize = 4;
-/// From this many values of W on, 4 MiB, it fits in no cache of one core's own. With 16 lanes a thread, half of it each made updates 1.07 to 1.2 times as fast at
-/// H 1024 (rnn and lstm, 2 threads), and as fast for an lstm of H 512.
-const LARGE: usize = 1 << 20;
+/// Cycles that members spend to wait for each other once, about 1.5 us.
+const BARRIER: usize = 4_000;
 
-/// Splits a scan by its sizes and the number of threads alone, so that the split is
-/// constant throughout a run. Either split gives the same sums, and so the same bits.
-pub fn part_scan(lanes: usize, columns: usize, gates: usize, threads: usize) -> Parts {
-    let by_columns = threads > 1 && (lanes < LANES_EACH * threads || gates * columns * columns >= LARGE);
-    if by_columns { Parts::Columns(split_columns(columns, threads)) } else { Parts::Lanes(split(lanes, threads)) }
+/// Splits a scan so that a step takes the fewest cycles, by a simple account of its product: the rows of a strip times a vector of W take half a cycle each, or
+/// as long as it takes to load the vector: 2 cycles from a core's own cache, 6 from beyond it, but only for the first of the strips. Every split gives the same
+/// sums, and so the same bits.
+pub fn split_scan(lanes: usize, columns: usize, gates: usize, threads: usize) -> Teams {
+    let (cache, vectors) = (platform::cache_bytes(), columns.div_ceil(16));
+    let cycles = |p: usize, q: usize| {
+        let (rows, own) = (lanes.div_ceil(p), gates * vectors.div_ceil(q) * columns);
+        let load = if own * 64 > cache { 6 } else { 2 };
+        let strips = split(rows, rows.div_ceil(8)).into_iter().enumerate();
+        let strip = |(i, strip): (usize, Range<usize>)| strip.len().max(2 * if i == 0 { load } else { 2 });
+        own * strips.map(strip).sum::<usize>() / 2 + if q > 1 { BARRIER } else { 0 }
+    };
+    let teams = (1..=threads.min(lanes)).flat_map(|p| (1..=(threads / p).min(vectors)).map(move |q| (p, q)));
+    let (p, q) = teams.min_by_key(|&(p, q)| cycles(p, q)).unwrap_or((1, 1));
+    Teams { lanes: split(lanes, p), columns: in_units(columns, 16, q), may_spin: threads <= platform::cores() }
 }
 
-/// Splits columns like [`split`], at multiples of 16.
-pub fn split_columns(columns: usize, parts: usize) -> Vec<Range<usize>> {
-    split(columns.div_ceil(16), parts).into_iter().map(|r| r.start * 16..(r.end * 16).min(columns)).collect()
+/// Runs the tasks all at the same time, on as many threads of the current pool, and waits for all.
+pub fn together<F: FnOnce() + Send>(tasks: impl IntoIterator<Item = F>) {
+    platform::run_together(tasks.into_iter().collect());
 }
 
 /// Runs `f` compiled for the widest vector instructions of this processor.
 #[inline(always)]
 pub fn vectorized<R>(f: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(f)
+    arch().dispatch(f)
+}
+
+/// The widest vector instructions of this processor, or fewer if the environment variable RETROGRAD_SIMD says so: `none`, or `avx2`.
+fn arch() -> pulp::Arch {
+    static ARCH: std::sync::OnceLock<pulp::Arch> = std::sync::OnceLock::new();
+    *ARCH.get_or_init(|| match std::env::var("RETROGRAD_SIMD").as_deref() {
+        Ok("none") => pulp::Arch::Scalar,
+        #[cfg(target_arch = "x86_64")]
+        Ok("avx2") => pulp::x86::V3::try_new().map_or(pulp::Arch::Scalar, pulp::Arch::V3),
+        _ => pulp::Arch::new(),
+    })
 }
 
 /// 1.5 * 2^23 plus the exponent bias: adding it to a value of moderate size leaves the nearest integer, biased, in the low bits.
@@ -143,117 +171,6 @@ pub fn exp(x: f32) -> f32 {
     (q * r).mul_add(r, r).mul_add(scale, scale)
 }
 
-/// A matrix operand: row-major with leading dimension `ld`, or the transpose of that.
-#[derive(Clone, Copy)]
-pub struct Mat<'a> {
-    /// The values, from the first on.
-    pub data: &'a [f32],
-    /// Elements from row to row as stored.
-    pub ld: usize,
-    /// Whether the operand is the transpose of what is stored.
-    pub transposed: bool,
-}
-
-impl<'a> Mat<'a> {
-    /// A matrix as stored.
-    pub fn new(data: &'a [f32], ld: usize) -> Self {
-        Mat { data, ld, transposed: false }
-    }
-
-    /// The transpose of what is stored.
-    pub fn t(self) -> Self {
-        Mat { transposed: !self.transposed, ..self }
-    }
-
-    /// The matrix from row `row` on.
-    pub fn from_row(self, row: usize) -> Self {
-        Mat { data: &self.data[if self.transposed { row } else { row * self.ld }..], ..self }
-    }
-
-    /// The operand from element `from` of the inner dimension on: its rows if it is the right one of a product, its columns if it is the left one.
-    fn skip_inner(self, from: usize, rows: bool) -> Self {
-        Mat { data: &self.data[if rows == self.transposed { from } else { from * self.ld }..], ..self }
-    }
-
-    /// Row and column strides; checks that `rows x cols` fits.
-    fn strides(&self, rows: usize, cols: usize) -> (isize, isize) {
-        let (r, c) = if self.transposed { (cols, rows) } else { (rows, cols) };
-        assert!(c <= self.ld && (r - 1) * self.ld + c <= self.data.len(), "matrix {r}x{c}, ld {} in {} numbers", self.ld, self.data.len());
-        if self.transposed { (1, self.ld as isize) } else { (self.ld as isize, 1) }
-    }
-}
-
-/// Largest part of the inner dimension passed to the library at once. It adds up to this many products
-/// in order, and more of them in parts whose length depends on the caches and the other sizes.
-const INNER: usize = 512;
-/// With a transposed b, the library computes results of up to this many values differently, with another order of the sum.
-const SMALL: usize = 256;
-
-/// dst (+)= a b, with dst `[rows, cols]` row-major, on the calling thread. Each row depends, to the bit, only on its row of a and on b, however many other
-/// rows there are; each column only on its column of b and on a, if b is transposed.
-pub fn product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
-    if rows == 0 || cols == 0 || inner == 0 {
-        return;
-    }
-    if rows == 1 && !a.transposed {
-        // A single row would be added up in another order, so a row of zeros is added.
-        let mut two = vec![0f32; 2 * inner];
-        two[..inner].copy_from_slice(&a.data[..inner]);
-        let mut result = vec![0f32; 2 * cols];
-        result[..cols].copy_from_slice(&dst[..cols]);
-        product(&mut result, cols, [2, cols, inner], Mat::new(&two, inner), b, accumulate);
-        dst[..cols].copy_from_slice(&result[..cols]);
-        return;
-    }
-    if b.transposed && !a.transposed && rows * cols <= SMALL {
-        let wide = SMALL / rows + 1;
-        let mut more = vec![0f32; wide * inner];
-        more.chunks_exact_mut(inner).zip(b.data.chunks(b.ld)).take(cols).for_each(|(to, from)| to.copy_from_slice(&from[..inner]));
-        let mut result = vec![0f32; rows * wide];
-        result.chunks_exact_mut(wide).zip(dst.chunks(dst_ld)).for_each(|(to, from)| to[..cols].copy_from_slice(&from[..cols]));
-        product(&mut result, wide, [rows, wide, inner], a, Mat::new(&more, inner).t(), accumulate);
-        result.chunks_exact(wide).zip(dst.chunks_mut(dst_ld)).for_each(|(from, to)| to[..cols].copy_from_slice(&from[..cols]));
-        return;
-    }
-    for from in (0..inner).step_by(INNER) {
-        let part = INNER.min(inner - from);
-        gemm_product(dst, dst_ld, [rows, cols, part], a.skip_inner(from, false), b.skip_inner(from, true), accumulate || from > 0);
-    }
-}
-
-/// dst (+)= a b by the library, which adds along `inner` in order as long as that is at most [`INNER`].
-fn gemm_product(dst: &mut [f32], dst_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
-    assert!(cols <= dst_ld && (rows - 1) * dst_ld + cols <= dst.len(), "result {rows}x{cols}, ld {dst_ld} in {} numbers", dst.len());
-    let (a_rs, a_cs) = a.strides(rows, inner);
-    let (b_rs, b_cs) = b.strides(inner, cols);
-    // SAFETY: the asserts above and in `strides` show that every element that gemm reads or writes, at row * rs + col * cs
-    // for row and col below the given sizes, lies inside the three slices; dst is borrowed mutably, so it overlaps neither.
-    #[allow(unsafe_code)]
-    unsafe {
-        gemm::gemm(
-            rows,
-            cols,
-            inner,
-            dst.as_mut_ptr(),
-            1,
-            dst_ld as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a_cs,
-            a_rs,
-            b.data.as_ptr(),
-            b_cs,
-            b_rs,
-            1.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -264,36 +181,6 @@ mod tests {
             for parts in 1..6 {
                 let all: Vec<usize> = split(n, parts).into_iter().flatten().collect();
                 assert_eq!(all, (0..n).collect::<Vec<_>>());
-            }
-        }
-    }
-
-    /// The first and last row of a product, or column of b^T, have the same bits whatever lies between them.
-    #[test]
-    fn a_row_of_a_product_does_not_depend_on_the_others() {
-        let number = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5;
-        let numbers = |n: usize, from: usize| (from..from + n).map(number).collect::<Vec<f32>>();
-        for inner in [3, 64, 300, 700, 1500] {
-            let (one, w) = (numbers(inner, 7), numbers(inner * 48, 1000));
-            let bits = |count: usize, place: usize, transposed: bool| {
-                let mut many = numbers(inner * count, 55);
-                many[place * inner..][..inner].copy_from_slice(&one);
-                let mut dst = vec![0.25; 48 * count];
-                if transposed {
-                    product(&mut dst, count, [48, count, inner], Mat::new(&w, inner), Mat::new(&many, inner).t(), true);
-                    dst.chunks_exact(count).map(|row| row[place].to_bits()).collect::<Vec<_>>()
-                } else {
-                    product(&mut dst, 48, [count, 48, inner], Mat::new(&many, inner), Mat::new(&w, 48), true);
-                    dst[place * 48..][..48].iter().map(|x| x.to_bits()).collect()
-                }
-            };
-            for transposed in [false, true] {
-                let alone = bits(1, 0, transposed);
-                for count in [2, 3, 5, 6, 8, 16, 33, 64, 65, 257] {
-                    for place in [0, count / 2, count - 1] {
-                        assert!(bits(count, place, transposed) == alone, "inner {inner}, place {place} of {count}, transposed {transposed}");
-                    }
-                }
             }
         }
     }

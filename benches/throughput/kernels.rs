@@ -142,6 +142,11 @@ impl Bench<'_> {
     }
 }
 
+/// Rows, columns and inner size of the product of a dispatch, if it has one.
+pub(crate) fn product_of(dispatch: &Dispatch, values: &Values) -> Option<[u32; 3]> {
+    product(dispatch.kernel, &dispatch.eval(values))
+}
+
 /// Rows, columns and inner size of the product at the core of a tiled kernel.
 pub(crate) fn product(kernel: &Kernel, args: &[u32]) -> Option<[u32; 3]> {
     let get = |name: &str| kernel.args.iter().position(|n| n.name == name).map(|i| args[i]);

@@ -3,7 +3,7 @@
 //!
 //! Sections, all by default or those named: `kernels` (every dispatch separately: median, minimum, rate, and its share of
 //! the machine's best rate, see `roofline.rs`), `updates` (whole updates, and their parts), and, only if named,
-//! `scaling` (time per step and lane as T, B, H and the layers grow). `cpu` or `gpu` selects one device, `rnn`, `gru` or `lstm` one cell, `quick` small
+//! `roofline` (each part of an update beside the machine's best for it) and `scaling` (time per step and lane as T, B, H and the layers grow). `cpu` or `gpu` selects one device, `rnn`, `gru` or `lstm` one cell, `quick` small
 //! sizes:
 //!
 //! ```text
@@ -12,6 +12,7 @@
 //! ```
 
 mod kernels;
+mod parts;
 mod roofline;
 mod scans;
 mod split;
@@ -25,7 +26,7 @@ use retrograd::model::Cell;
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     let has = |w: &str| words.iter().any(|x| x == w);
-    const KNOWN: [&str; 11] = ["cpu", "gpu", "quick", "kernels", "updates", "scaling", "update", "scans", "rnn", "gru", "lstm"];
+    const KNOWN: [&str; 12] = ["cpu", "gpu", "quick", "kernels", "roofline", "updates", "scaling", "update", "scans", "rnn", "gru", "lstm"];
     if let Some(w) = words.iter().find(|w| !(KNOWN.contains(&w.as_str()) || has("update") && w.parse::<u32>().is_ok())) {
         eprintln!("`{w}` is unknown; expected of {}", KNOWN.join(", "));
         std::process::exit(2);
@@ -43,7 +44,7 @@ fn main() {
         devices.iter().for_each(|d| updates::one(d, updates::Shape { hidden, lanes, steps, layers, cell }, f64::from(seconds)));
         return;
     }
-    let (quick, some) = (has("quick"), has("kernels") || has("updates") || has("scaling") || has("scans"));
+    let (quick, some) = (has("quick"), has("kernels") || has("updates") || has("scaling") || has("scans") || has("roofline"));
     for device in &devices {
         println!("\n{device}, {}", timing::machine());
         check(device);
@@ -53,6 +54,9 @@ fn main() {
         if has("updates") || !some {
             updates::bench(device, cells, if quick { &[64] } else { &[128, 256, 512] });
             split::bench(device, cells, if quick { &[64] } else { &[256, 512] });
+        }
+        if has("roofline") {
+            parts::bench(device, cells, if quick { &[64] } else { &[128, 256, 512, 1024] });
         }
         if has("scans") {
             let (columns, lanes): (&[u32], &[u32]) = if quick { (&[128], &[32]) } else { (&[128, 256, 512, 1024], &[32, 256]) };

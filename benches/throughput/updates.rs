@@ -4,6 +4,7 @@ use crate::timing::{Times, repeat};
 use retrograd::data::{Kind, Symbols, Text};
 use retrograd::device::Device;
 use retrograd::model::{Cell, Config};
+use retrograd::profile::Profile;
 use retrograd::trainer::{Corpus, Settings, Trainer};
 use retrograd::truncation::Truncation;
 use std::sync::Arc;
@@ -77,6 +78,19 @@ pub(crate) fn time(device: &Device, shape: Shape, seconds: f64) -> (Times, Train
     let metrics = trainer.metrics().expect("metrics").expect("updates were made");
     assert!(metrics.applies && metrics.loss.is_finite(), "{shape}: an update was skipped: {metrics:?}");
     (times, trainer)
+}
+
+/// The profile of whole updates, and how many there were.
+pub(crate) fn profiled(device: &Device, shape: Shape, seconds: f64) -> (Profile, u64) {
+    let (_, mut trainer) = time(device, shape, 0.2);
+    trainer.engine.profile(true).expect("the device runs");
+    let (begin, before) = (Instant::now(), trainer.updates());
+    while begin.elapsed().as_secs_f64() < seconds {
+        trainer.step().expect("the device runs");
+    }
+    trainer.engine.wait().expect("the device runs");
+    trainer.engine.profile(false).expect("the device runs");
+    (trainer.engine.take_profile().expect("a profile"), trainer.updates() - before)
 }
 
 /// Updates without waiting in between, as in a run: tokens per second, and the share of that time in which the device was idle, if it has a clock.

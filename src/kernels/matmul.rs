@@ -205,7 +205,7 @@ fn grid(args: &[u32], variant: Variant) -> [u32; 3] {
 fn cpu(call: &mut Call<'_, '_>) {
     let Args { rows, cols, inner, a_offset, a_ld, a_stride, b_offset, b_ld, b_stride, c_offset, c_ld, c_stride, mask_offset, accumulate, batch, form, parts } =
         Args::of(call.args);
-    let ([a, b, mask], [c]) = slices(call.bound);
+    let ([a, b, all], [c]) = slices(call.bound);
     let form = Form::from_word(form);
     let size = |n: u32| n as usize;
     for i in 0..batch {
@@ -220,20 +220,25 @@ fn cpu(call: &mut Call<'_, '_>) {
         let (a, a_ld) = (from_vec4(a, a_offset + i / parts * a_stride + a_part), size(a_ld) * 4);
         let (b, b_ld) = (from_vec4(b, b_offset + i / parts * b_stride + b_part), size(b_ld) * 4);
         let sizes = [size(rows), size(cols), size(inner)];
-        if form == Form::TnMasked {
-            masked(call.threads, c, c_ld, sizes, (a, a_ld), (b, b_ld), &mask[size(mask_offset + from)..][..size(inner)], accumulate != 0);
-            continue;
-        }
+        let mask = match form {
+            Form::TnMasked => Some(&all[size(mask_offset + from)..][..size(inner)]),
+            _ => None,
+        };
         let kept: Vec<f32>;
         let a = if form == Form::NnMasked {
-            kept = masked_rows(&a[..(size(rows) - 1) * a_ld + size(inner)], a_ld, &mask[size(mask_offset)..][..size(rows)]);
+            kept = masked_rows(&a[..(size(rows) - 1) * a_ld + size(inner)], a_ld, &all[size(mask_offset)..][..size(rows)]);
             &kept
         } else {
             a
         };
         let a = if form.transposes_a() { Mat::new(a, a_ld).t() } else { Mat::new(a, a_ld) };
         let b = if form == Form::Nt { Mat::new(b, b_ld).t() } else { Mat::new(b, b_ld) };
-        product(call.threads, c, c_ld, sizes, a, b, accumulate != 0);
+        host::product(call.threads, c, c_ld, sizes, a, b, mask, accumulate != 0);
+        // Padding columns of C are zero, because those of A or B are.
+        let (cols, padded) = (size(cols), size(cols).next_multiple_of(4));
+        if accumulate == 0 && cols < padded {
+            c.chunks_mut(c_ld).take(size(rows)).for_each(|row| row[cols..padded].fill(0.0));
+        }
     }
 }
 
@@ -243,87 +248,11 @@ fn part(inner: u32, parts: u32, index: u32) -> (u32, u32) {
     (from, (inner.div_ceil(4).div_ceil(parts) * 4).min(inner - from))
 }
 
-/// Rows masked at a time, which bounds the copy.
-const PART: usize = 512;
-
-/// C (+)= A^T B over the rows whose mask is not 0.
-fn masked(
-    threads: usize,
-    c: &mut [f32],
-    c_ld: usize,
-    [rows, cols, inner]: [usize; 3],
-    (a, a_ld): (&[f32], usize),
-    (b, b_ld): (&[f32], usize),
-    mask: &[f32],
-    accumulate: bool,
-) {
-    for from in (0..inner).step_by(PART) {
-        let mask = &mask[from..inner.min(from + PART)];
-        let (part, b) = (&a[from * a_ld..][..(mask.len() - 1) * a_ld + rows], Mat::new(&b[from * b_ld..], b_ld));
-        let kept: Vec<f32>;
-        let part = if mask.contains(&0.0) {
-            kept = masked_rows(part, a_ld, mask);
-            Mat::new(&kept, a_ld)
-        } else {
-            Mat::new(part, a_ld)
-        };
-        product(threads, c, c_ld, [rows, cols, mask.len()], part.t(), b, accumulate || from > 0);
-    }
-}
-
 /// A copy of the rows, zeroed where the mask is 0.
 fn masked_rows(a: &[f32], ld: usize, mask: &[f32]) -> Vec<f32> {
     let mut copy = a.to_vec();
     copy.chunks_mut(ld).zip(mask).filter(|(_, m)| **m == 0.0).for_each(|(row, _)| row.fill(0.0));
     copy
-}
-
-/// Splits the rows of C over the threads, or its columns; padding columns of C become zero, because those of A or B are.
-fn product(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
-    let padded = cols.next_multiple_of(4);
-    let mut rest = &mut c[..(rows - 1) * c_ld + padded];
-    if b.transposed && cols > rows {
-        return columns(threads, rest, c_ld, [rows, cols, inner], a, b, accumulate);
-    }
-    let tasks = host::split(rows, threads).into_iter().map(|range| {
-        let part = host::take(&mut rest, range.len() * c_ld);
-        let a = a.from_row(range.start);
-        move || {
-            host::product(part, c_ld, [range.len(), cols, inner], a, b, accumulate);
-            if !accumulate && cols < padded {
-                part.chunks_mut(c_ld).for_each(|row| row[cols..padded].fill(0.0));
-            }
-        }
-    });
-    host::parallel(tasks);
-}
-
-/// Columns of C computed at a time, in a scratch buffer.
-const WIDE: usize = 256;
-
-/// Splits the columns of C over the threads: the matrix library copies a transposed b, and this way each thread copies only its own part.
-fn columns(threads: usize, c: &mut [f32], c_ld: usize, [rows, cols, inner]: [usize; 3], a: Mat<'_>, b: Mat<'_>, accumulate: bool) {
-    let padded = cols.next_multiple_of(4);
-    let blocks = host::split(padded.div_ceil(WIDE), threads);
-    let ranges: Vec<_> = blocks.into_iter().map(|r| r.start * WIDE..(r.end * WIDE).min(padded)).collect();
-    let parts = host::cut_blocks(c, c_ld, 1, &ranges);
-    host::parallel(ranges.into_iter().zip(parts).map(|(range, mut part)| {
-        move || {
-            let mut room = vec![0f32; rows * WIDE.min(range.len())];
-            for from in range.clone().step_by(WIDE) {
-                let (place, wide) = (from - range.start, WIDE.min(range.end - from));
-                let (room, live) = (&mut room[..rows * wide], wide.min(cols - from));
-                if accumulate {
-                    room.chunks_exact_mut(wide).zip(&part).for_each(|(to, row)| to.copy_from_slice(&row[place..][..wide]));
-                }
-                host::product(room, wide, [rows, live, inner], a, b.t().from_row(from).t(), accumulate);
-                for (row, made) in part.iter_mut().zip(room.chunks_exact(wide)) {
-                    row[place..][..live].copy_from_slice(&made[..live]);
-                    row[place..][live..wide].iter_mut().for_each(|x| *x = if accumulate { *x } else { 0.0 });
-                }
-            }
-        }
-    }));
 }
 
 fn work(args: &[u32]) -> Work {

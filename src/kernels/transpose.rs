@@ -53,20 +53,25 @@ fn cpu(call: &mut Call<'_, '_>) {
     let (rows, cols) = (rows4 as usize * 4, cols4 as usize * 4);
     let x = &from_vec4(x, x_offset)[..rows * cols];
     let mut rest = &mut from_vec4_mut(out, out_offset)[..rows * cols];
-    // Blocks of 16 columns: 16 lines of the result stay in the L1 cache while the rows of x stream past.
-    let tasks = host::split(cols.div_ceil(16), call.threads).into_iter().map(|range| {
-        let columns = range.start * 16..(range.end * 16).min(cols);
+    let tasks = host::in_units(cols, 16, call.threads).into_iter().map(|columns| {
         let part = host::take(&mut rest, columns.len() * rows);
         move || {
-            for from in columns.clone().step_by(16) {
-                let to = (from + 16).min(columns.end);
-                for (r, row) in x.chunks_exact(cols).enumerate() {
-                    for (c, v) in (from - columns.start..).zip(&row[from..to]) {
-                        part[c * rows + r] = *v;
-                    }
-                }
+            for (to, from) in part.chunks_mut(16 * rows).zip(columns.clone().step_by(16)) {
+                (0..rows).step_by(16).for_each(|row| tile(to, &x[row * cols + from..], [rows - row, to.len() / rows], [rows, cols], row));
             }
         }
     });
     host::parallel(tasks);
+}
+
+/// Writes up to 16 rows of x, up to 16 columns of each, as columns `row` and on of the result: in whole lines, since lines a power of two apart push each
+/// other out of the caches.
+fn tile(to: &mut [f32], x: &[f32], [rows, cols]: [usize; 2], [to_ld, ld]: [usize; 2], row: usize) {
+    let (mut room, rows) = ([[0f32; 16]; 16], rows.min(16));
+    for (r, x) in x.chunks(ld).take(rows).enumerate() {
+        // Such far rows no processor fetches by itself.
+        host::fetch::<true>(x, 16 * ld);
+        x[..cols].iter().zip(&mut room).for_each(|(x, room)| room[r] = *x);
+    }
+    to.chunks_exact_mut(to_ld).zip(&room).for_each(|(to, room)| to[row..row + rows].copy_from_slice(&room[..rows]));
 }

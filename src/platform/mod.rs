@@ -3,7 +3,7 @@
 //!
 //! | | `native` | `web` (wasm32) |
 //! |---|---|---|
-//! | threads | rayon | none: tasks run in order |
+//! | threads | a pool of its own for the kernels (`pool`), rayon for data | none: tasks run in order |
 //! | clocks | `std::time` | the browser's, through web-time |
 //! | blocking | until done | an error, unless the future is ready at once: callers use the asynchronous form |
 //! | memory of the machine | sysinfo | unknown |
@@ -14,6 +14,6 @@
 mod here;
 
 pub(crate) use here::{
-    BLOCKS, Instant, NO_GPU, Pool, advance, block_on, cores, for_each, has_graphics, map, may_block, pause, process_id, read_at, run_all, total_memory,
-    unix_seconds,
+    BLOCKS, Instant, NO_GPU, Pool, advance, block_on, cache_bytes, cores, for_each, give_way, has_graphics, is_failing, map, may_block, pause, process_id,
+    read_at, run_all, run_together, total_memory, unix_seconds,
 };

@@ -37,36 +37,39 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// A thread pool.
-pub(crate) struct Pool(rayon::ThreadPool);
+#[path = "pool.rs"]
+mod pool;
+
+pub(crate) use pool::{run_all, run_together};
+
+/// The threads of the CPU executor.
+pub(crate) struct Pool(pool::Pool);
 
 impl Pool {
-    /// A pool of so many threads.
+    /// A pool of so many threads, the caller's included.
     pub(crate) fn new(threads: usize) -> Result<Self> {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool::Pool::new(threads, threads <= cores());
         pool.map(Pool).map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))
     }
 
     /// Number of parts to split work into.
     pub(crate) fn parts(&self) -> usize {
-        self.0.current_num_threads()
+        self.0.parts()
     }
 
-    /// Runs `f`, in which [`run_all`] uses this pool.
-    pub(crate) fn install<R: Send>(&self, f: impl FnOnce() -> R + Send) -> R {
+    /// Runs `f`, in which [`run_all`] and [`run_together`] use this pool.
+    pub(crate) fn install<R>(&self, f: impl FnOnce() -> R) -> R {
         self.0.install(f)
     }
 }
 
-/// Runs the tasks on the current thread pool and waits for all.
-pub(crate) fn run_all<F: FnOnce() + Send>(mut tasks: Vec<F>) {
-    let Some(last) = tasks.pop() else { return };
-    rayon::scope(|scope| {
-        for task in tasks {
-            scope.spawn(|_| task());
-        }
-        last();
-    });
+/// Bytes of the cache that a core has for itself; where the system doesn't tell, 1 MiB.
+pub(crate) fn cache_bytes() -> usize {
+    static BYTES: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *BYTES.get_or_init(|| {
+        let size = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/cache/index2/size").ok();
+        size.and_then(|s| s.trim().strip_suffix('K')?.parse::<usize>().ok()).map_or(1 << 20, |kib| kib << 10)
+    })
 }
 
 /// Calls `f` on each element, in parallel.
@@ -135,4 +138,14 @@ pub(crate) fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize>
 #[cfg(windows)]
 pub(crate) fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, out, at)
+}
+
+/// Lets another thread have this one's core.
+pub(crate) fn give_way() {
+    std::thread::yield_now();
+}
+
+/// Whether this thread is panicking.
+pub(crate) fn is_failing() -> bool {
+    std::thread::panicking()
 }

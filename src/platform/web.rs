@@ -58,6 +58,17 @@ pub(crate) fn run_all<F: FnOnce() + Send>(tasks: Vec<F>) {
     tasks.into_iter().for_each(|task| task());
 }
 
+/// Runs the task: there is one thread, so there is one task.
+pub(crate) fn run_together<F: FnOnce() + Send>(tasks: Vec<F>) {
+    assert!(tasks.len() <= 1, "{} tasks at once", tasks.len());
+    run_all(tasks);
+}
+
+/// Bytes of the cache that a core has for itself, which a browser doesn't tell.
+pub(crate) fn cache_bytes() -> usize {
+    1 << 20
+}
+
 /// Calls `f` on each element.
 pub(crate) fn for_each<T: Sync>(all: &[T], f: impl Fn(&T) + Send + Sync) {
     all.iter().for_each(f);
@@ -126,4 +137,14 @@ pub(crate) fn process_id() -> u32 {
 /// Always.
 pub(crate) fn read_at(_file: &File, _out: &mut [u8], _at: u64) -> io::Result<usize> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Lets another thread have this one's core.
+pub(crate) fn give_way() {
+    std::thread::yield_now();
+}
+
+/// Whether this thread is panicking.
+pub(crate) fn is_failing() -> bool {
+    std::thread::panicking()
 }

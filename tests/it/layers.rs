@@ -54,8 +54,8 @@ const ORDER: [&str; 47] = [
     "cli",
     "main",
 ];
-/// Files that may hold `unsafe`: the matrix library, signals, and the driver's own cache of pipelines.
-const UNSAFE: [&str; 3] = ["host", "cli::signals", "gpu::cache"];
+/// Files that may hold `unsafe`: what threads of the CPU kernels share, their pool, signals, and the driver's own cache of pipelines.
+const UNSAFE: [&str; 4] = ["host::shared", "platform::pool", "cli::signals", "gpu::cache"];
 
 /// What starts threads, reads clocks or blocks. It stands in `platform` alone, so that the library also runs in a browser.
 const NATIVE: [&str; 8] = ["rayon", "sysinfo", "pollster", "std::thread", "std::process", "SystemTime", "web_time", "available_parallelism"];

@@ -1,10 +1,10 @@
 //! The backward scan, last step first: the cell's step back from g_t = d_h_t + carry_t, and carry_{t-1} = keep_t xi_t (delta_t W_hh^T + the step's direct
 //! part). Either one dispatch per segment, or S + 1: dispatch i handles t = S - 1 - i, and the last one computes the outgoing carry.
 
-use super::{Kernels, Sizes, blocks_mut, form, kept, source, text};
+use super::{Kernels, Sizes, Weights, blocks_mut, by_member, form, kept, members, source, text, weights};
 use crate::arena::View;
-use crate::cells::{Activation, Backward, Cell, Spec};
-use crate::host::{self, Mat, Panels, Parts};
+use crate::cells::{Activation, BLOCKS, Backward, Cell, Spec};
+use crate::host::{self, Blocks, Mat, Order, Places, Relay, Teams, Window};
 use crate::kernel::{Binding, Call, Capabilities, CellText, Kernel, Var, Variant, Word, args, read, write};
 use crate::kernels::{from_vec4, from_vec4_mut, slices};
 use crate::recording::{Dispatch, Recording};
@@ -183,15 +183,11 @@ fn bound<'a>(call: &'a mut Call<'_, '_>, args: &Args) -> (Scan<'a>, Written<'a>)
 
 fn cpu(call: &mut Call<'_, '_>) {
     let (args, threads) = (Args::of(call.args), call.threads);
-    let (scan, mut to) = bound(call, &args);
-    let steps = args.steps as usize;
+    let (scan, to) = bound(call, &args);
     if args.carry_in == 0 {
         to.carry.fill(0.0);
     }
-    match host::part_scan(scan.lanes, scan.n, scan.spec.gates as usize, threads) {
-        Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges, &scan.panels(steps, threads)),
-        Parts::Columns(ranges) => scan.over_columns(&mut to, steps, &ranges),
-    }
+    scan.run(to, &scan.teams(threads));
 }
 
 fn cpu_step(call: &mut Call<'_, '_>) {
@@ -201,26 +197,36 @@ fn cpu_step(call: &mut Call<'_, '_>) {
     if i == 0 && args.carry_in == 0 {
         to.carry.fill(0.0);
     }
-    // `after` is t + 1. The first dispatch has no step t + 1, the last no step t.
-    let (after, lanes, row, state) = (steps - i, scan.lanes, scan.row(), scan.state());
-    let (before, behind) = to.delta.split_at_mut(after * lanes * row);
-    let mut now = if i < steps { &mut before[(after - 1) * lanes * row..] } else { &mut [] };
-    let mut g = if i < steps && !to.g.is_empty() { &mut to.g[(after - 1) * lanes * state..] } else { &mut [] };
-    let (mut carry, behind, w_t) = (to.carry, &*behind, &scan.panels(1, threads));
-    host::parallel(host::split(lanes, threads).into_iter().map(|range| {
-        let now = host::take(&mut now, range.len() * row);
-        let carry = host::take(&mut carry, range.len() * state);
-        let g = host::take(&mut g, range.len() * state);
-        let scan = &scan;
-        move || {
-            if i > 0 {
-                scan.flow(after, range.clone(), &behind[range.start * row..range.end * row], carry, w_t);
-            }
-            if i < steps {
-                scan.step(after - 1, range, now, carry, g);
-            }
-        }
-    }));
+    // The first dispatch has no step t + 1, the last no step t.
+    let after = steps - i;
+    let part = Part { first: after.saturating_sub(1), end: steps.min(after + 1), done: usize::from(i > 0), make: 1 };
+    scan.some(to, part, &scan.teams(threads));
+}
+
+/// Some steps of a scan back.
+#[derive(Clone, Copy)]
+struct Part {
+    /// The first step, of which the last is made first.
+    first: usize,
+    /// The step after the last.
+    end: usize,
+    /// Steps that are made already: their part of the carry is not yet added.
+    done: usize,
+    /// Steps to make, at most. When none are left, the outgoing carry is completed.
+    make: usize,
+}
+
+/// What a thread computes: its units of its lanes.
+struct Member<'a> {
+    lanes: Range<usize>,
+    units: Range<usize>,
+    /// Rows of a step's matrix are blocks of gates.
+    delta: Relay<'a>,
+    /// By state.
+    carry: Vec<Blocks<'a>>,
+    /// By state, then by step.
+    g: Vec<Blocks<'a>>,
+    w_t: &'a Weights<'a>,
 }
 
 /// What all steps of a scan share.
@@ -266,33 +272,53 @@ impl<'a> Scan<'a> {
         self.spec.states as usize * self.n
     }
 
-    /// W_hh^T for many products.
-    fn panels(&self, steps: usize, threads: usize) -> Panels<'_> {
-        Panels::new(Mat::new(self.w_t, self.n), [self.spec.gates as usize * self.n, self.n], steps, threads)
+    fn teams(&self, threads: usize) -> Teams {
+        host::split_scan(self.lanes, self.n, self.spec.gates as usize, threads)
     }
 
-    /// Each thread runs through time on its own lanes.
-    fn over_lanes(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>], w_t: &Panels<'_>) {
-        let deltas = host::cut_blocks(to.delta, self.lanes * self.row(), self.row(), ranges);
-        let carries = host::cut_blocks(to.carry, self.lanes * self.state(), self.state(), ranges);
-        let gs = host::cut_blocks(to.g, self.lanes * self.state(), self.state(), ranges);
-        host::parallel(ranges.iter().zip(deltas).zip(carries).zip(gs).map(|(((range, mut delta), mut carry), mut g)| {
-            move || {
-                for t in (0..steps).rev() {
-                    self.step(t, range.clone(), delta[t], carry[0], g.get_mut(t).map_or(&mut [][..], |g| &mut **g));
-                    self.flow(t, range.clone(), delta[t], carry[0], w_t);
-                }
-            }
+    fn run(&self, to: Written<'_>, teams: &Teams) {
+        let steps = to.delta.len() / (self.lanes * self.row());
+        self.some(to, Part { first: 0, end: steps, done: 0, make: steps + 1 }, teams);
+    }
+
+    /// Makes some steps. Threads that share lanes wait for each other after every step.
+    fn some(&self, to: Written<'_>, part: Part, teams: &Teams) {
+        let (n, row, state, blocks) = (self.n, self.row(), self.state(), self.spec.blocks() as usize);
+        let w_t = weights(self.w_t, [self.spec.gates as usize * n, 1, n], teams, part.make);
+        let at = |count: usize, ld: usize| Places { count, stride: self.lanes * ld, ld };
+        let steps = |width: usize| part.first * self.lanes * width..part.end * self.lanes * width;
+        // Its rows are blocks of gates.
+        let delta = Places { ld: n, ..at(part.end - part.first, row) };
+        let rows: Vec<Range<usize>> = teams.lanes.iter().map(|r| r.start * blocks..r.end * blocks).collect();
+        let delta = Relay::teams(&mut to.delta[steps(row)], delta, Order::Backward, part.done, [&rows, &teams.columns], teams.may_spin);
+        let carry = by_member(to.carry, at(1, state), n, teams);
+        let g = to.g.get_mut(steps(state)).map_or(Vec::new(), |g| by_member(g, at(part.end - part.first, state), n, teams));
+        let mut g = g.into_iter();
+        host::together(members(teams).zip(delta).zip(carry).map(|(((lanes, i, units), delta), carry)| {
+            let member = Member { lanes, units, delta, carry, g: g.next().unwrap_or_default(), w_t: &w_t[i] };
+            move || self.walk(member, part)
         }));
     }
 
-    /// Step t back for the lanes in `range`: `delta` holds their rows of gates, `carry` what flows into the step, and then its direct parts.
-    fn step(&self, t: usize, range: Range<usize>, delta: &mut [f32], carry: &mut [f32], g: &mut [f32]) {
-        let (n, state) = (self.n, self.state());
-        for (i, (gates, carry)) in delta.chunks_exact_mut(self.row()).zip(carry.chunks_exact_mut(state)).enumerate() {
-            let (g_h, g_c) = carry.split_at_mut(n);
-            let g = g.get_mut(i * state..(i + 1) * state).unwrap_or_default().chunks_exact_mut(n);
-            self.turn(t, range.start + i, 0..n, gates.chunks_exact_mut(n), [g_h, g_c], g);
+    /// The steps of one thread.
+    fn walk(&self, mut own: Member<'_>, part: Part) {
+        let blocks = self.spec.blocks() as usize;
+        for made in part.done..=part.done + part.make {
+            let mut carry: Vec<_> = own.carry.iter_mut().map(|carry| carry.block(0)).collect();
+            let (last, next) = own.delta.split();
+            if made > 0 {
+                self.flow(part.end - made, &own.lanes, last, &mut carry, own.w_t);
+            }
+            let Some(mut delta) = next.filter(|_| made < part.done + part.make) else { return };
+            let t = part.end - 1 - made;
+            let mut g: Vec<_> = own.g.iter_mut().map(|g| g.block(t - part.first)).collect();
+            for i in 0..own.lanes.len() {
+                let mut state = carry.iter_mut().map(|carry| carry.row(i));
+                let states = [(); 2].map(|()| state.next().unwrap_or_default());
+                let gates = blocks_mut(delta.rows_of(i * blocks..(i + 1) * blocks));
+                self.turn(t, own.lanes.start + i, own.units.clone(), gates, states, g.iter_mut().map(|g| g.row(i)));
+            }
+            own.delta.advance();
         }
     }
 
@@ -302,12 +328,11 @@ impl<'a> Scan<'a> {
         t: usize,
         lane: usize,
         cols: Range<usize>,
-        gates: impl Iterator<Item = &'b mut [f32]>,
+        gates: [&mut [f32]; BLOCKS],
         [g_h, g_c]: [&mut [f32]; 2],
         g: impl Iterator<Item = &'b mut [f32]>,
     ) {
         let (n, row) = (self.n, t * self.lanes + lane);
-        let gates = blocks_mut(gates);
         let d_h = if self.d_h.is_empty() { &*gates[0] } else { &self.d_h[row * n..][cols.clone()] };
         host::vectorized(
             #[inline(always)]
@@ -319,70 +344,15 @@ impl<'a> Scan<'a> {
         (self.spec.backward)(Backward { activation: self.activation, gates, now, before, g_h, g_c });
     }
 
-    /// Each thread computes its own units of carry_t and then of the step. Threads wait for each other between steps; the last pass computes the outgoing carry.
-    fn over_columns(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>]) {
-        let (n, rows, state) = (self.n, self.lanes * self.row(), self.lanes * self.state());
-        // Per thread, its units of the carry: of h of all lanes, then of c.
-        let parts = |r: &Range<usize>| {
-            let part = |s: usize| to.carry.chunks_exact(self.state()).flat_map(move |lane| lane[s * n..][r.clone()].iter().copied());
-            (0..self.spec.states as usize).flat_map(part).collect()
-        };
-        let mut rooms: Vec<Vec<f32>> = ranges.iter().map(parts).collect();
-        let inner = self.spec.gates as usize * n;
-        let part = |cols: &Range<usize>| Panels::new(Mat::new(&self.w_t[cols.start..], n), [inner, cols.len()], steps, ranges.len());
-        let w_t: Vec<Panels<'_>> = ranges.iter().map(part).collect();
-        for after in (0..=steps).rev() {
-            let (before, behind) = to.delta.split_at_mut(after * rows);
-            let now = if after > 0 { &mut before[(after - 1) * rows..] } else { &mut *to.carry };
-            let g = if after > 0 && !to.g.is_empty() { &mut to.g[(after - 1) * state..after * state] } else { &mut [] };
-            let (parts, gs, behind) = (host::cut_blocks(now, n, 1, ranges), host::cut_blocks(g, n, 1, ranges), &*behind);
-            host::parallel(ranges.iter().zip(parts).zip(gs).zip(&mut rooms).zip(&w_t).map(|((((cols, parts), g), room), w_t)| {
-                move || {
-                    if after < steps {
-                        self.column_flow(after, &behind[..rows], cols.len(), room, w_t);
-                    }
-                    self.columns(after, cols, parts, g, room);
-                }
-            }));
+    /// Completes its units of carry_{t-1}, which hold the direct parts, from all of delta_t of the lanes.
+    fn flow(&self, t: usize, lanes: &Range<usize>, delta: &[f32], carry: &mut [Window<'_>], w_t: &Weights<'_>) {
+        // The columns of delta that W_hh^T multiplies.
+        let delta = Mat::new(&delta[self.spec.before_hidden() as usize * self.n..], self.row());
+        for (i, (_, units)) in w_t.columns.iter().enumerate() {
+            w_t.panels.product(i, carry[0].part(0..lanes.len(), units.clone()), delta, self.spec.direct);
         }
-    }
-
-    /// Units `cols` of all lanes in step after - 1, or of the outgoing carry if there is none. `parts` are those of each lane's blocks of gates, or of
-    /// its carry.
-    fn columns(&self, after: usize, cols: &Range<usize>, parts: Vec<&mut [f32]>, g: Vec<&mut [f32]>, room: &mut [f32]) {
-        let (width, states, blocks) = (cols.len(), self.spec.states as usize, self.spec.blocks() as usize);
-        let (h, c) = room.split_at_mut(self.lanes * width);
-        let mut c = c.chunks_exact_mut(width);
-        let (mut parts, mut g) = (parts.into_iter(), g.into_iter());
-        for (lane, g_h) in h.chunks_exact_mut(width).enumerate() {
-            let g_c = c.next().unwrap_or_default();
-            if after == 0 {
-                parts.by_ref().take(states).zip([&*g_h, &*g_c]).for_each(|(to, from)| to.copy_from_slice(from));
-            } else {
-                self.turn(after - 1, lane, cols.clone(), parts.by_ref().take(blocks), [g_h, g_c], g.by_ref().take(states));
-            }
-        }
-    }
-
-    /// The columns of delta that W_hh^T multiplies.
-    fn recurrent<'b>(&self, delta: &'b [f32]) -> Mat<'b> {
-        Mat::new(&delta[self.spec.before_hidden() as usize * self.n..], self.row())
-    }
-
-    /// Completes carry_{t-1} of the lanes in `range`, which holds the direct parts, from all of their delta_t.
-    fn flow(&self, t: usize, range: Range<usize>, delta: &[f32], carry: &mut [f32], w_t: &Panels<'_>) {
-        let state = self.state();
-        w_t.product(carry, state, range.len(), self.recurrent(delta), self.spec.direct);
-        for (row, at) in carry.chunks_exact_mut(state).zip(t * self.lanes + range.start..) {
-            self.weigh(at, row);
-        }
-    }
-
-    /// The same for some units of all lanes.
-    fn column_flow(&self, t: usize, delta: &[f32], width: usize, room: &mut [f32], w_t: &Panels<'_>) {
-        w_t.product(room, width, self.lanes, self.recurrent(delta), self.spec.direct);
-        for part in room.chunks_exact_mut(self.lanes * width) {
-            part.chunks_exact_mut(width).zip(t * self.lanes..).for_each(|(row, at)| self.weigh(at, row));
+        for carry in carry {
+            (0..lanes.len()).for_each(|i| self.weigh(t * self.lanes + lanes.start + i, carry.row(i)));
         }
     }
 
@@ -402,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lanes_and_columns_make_the_same_bits() {
+    fn any_split_over_threads_makes_the_same_bits() {
         for (cell, lanes, n) in Cell::ALL.into_iter().flat_map(|cell| [(1, 20), (3, 132), (8, 600)].map(|(lanes, n)| (cell, lanes, n))) {
             let spec = cell.spec();
             let (steps, block, gates) = (5, lanes * n, spec.blocks() as usize);
@@ -410,15 +380,13 @@ mod tests {
             let (keep, xi) = (edges(steps * lanes, 0.0), edges(steps * lanes, 1.5));
             let d_h = if spec.keeps_gates { &d_h[..] } else { &[] };
             let scan = Scan { spec, lanes, n, activation: Activation::Tanh, past: &past, w_t: &w_t, keep: &keep, xi: &xi, d_h, zeros: vec![0.0; n] };
-            let run = |walk: &dyn Fn(&mut Written<'_>)| {
+            let run = |walk: &dyn Fn(Written<'_>)| {
                 let (mut delta, mut carry) = (numbers(steps * block * gates, 500), numbers(lanes * scan.state(), 99));
                 let mut g = vec![0.0; steps * lanes * scan.state()];
-                walk(&mut Written { delta: &mut delta, carry: &mut carry, g: &mut g });
+                walk(Written { delta: &mut delta, carry: &mut carry, g: &mut g });
                 [delta, carry, g].concat()
             };
-            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(steps, 2))), &|ranges| {
-                run(&|to| scan.over_columns(to, steps, ranges))
-            });
+            same_bits([lanes, n], &|teams| run(&|to| scan.run(to, teams)));
         }
     }
 }

@@ -1,10 +1,10 @@
 //! The forward scan: the cell's step from x_t W_xh + b and hp_t W_hh, with hp_t = keep_t h_{t-1}. Either one dispatch per segment, or S + 1: the first copies
 //! the incoming state, and dispatch i computes step i - 1.
 
-use super::{Kernels, Sizes, blocks, blocks_mut, form, kept, source, text};
+use super::{Kernels, Sizes, Weights, blocks, blocks_mut, by_member, form, kept, members, source, text, weights};
 use crate::arena::{Slot, View};
 use crate::cells::{Activation, Cell, Forward, Spec};
-use crate::host::{self, Mat, Panels, Parts};
+use crate::host::{self, Blocks, Mat, Order, Places, Relay, Teams};
 use crate::kernel::{Binding, Call, Capabilities, CellText, Kernel, Var, Variant, Word, Work, args, linear_grid, no_constants, read, write};
 use crate::kernels::{from_vec4, from_vec4_mut, slices};
 use crate::recording::{Dispatch, Recording, Repeat};
@@ -221,10 +221,7 @@ fn cpu(call: &mut Call<'_, '_>) {
     let (scan, mut to) = bound(call, &args);
     let (steps, n, block) = (args.steps as usize, scan.n, scan.block());
     to.take_state(args.state_in, n, block);
-    match host::part_scan(scan.lanes, n, scan.spec.gates as usize, threads) {
-        Parts::Lanes(ranges) => scan.over_lanes(&mut to, steps, &ranges, &scan.panels(steps, threads)),
-        Parts::Columns(ranges) => scan.over_columns(&mut to, steps, &ranges),
-    }
+    scan.run(&mut to, 0..steps, &scan.teams(threads));
     to.give_state(args.state_out, n, block, steps);
 }
 
@@ -236,7 +233,7 @@ fn cpu_step(call: &mut Call<'_, '_>) {
         return to.take_state(args.state_in, n, block);
     }
     let t = args.index as usize - 1;
-    scan.one_step(&mut to, t, &host::split(scan.lanes, threads), &scan.panels(1, threads));
+    scan.run(&mut to, t..t + 1, &scan.teams(threads));
     if args.index == args.steps {
         to.give_state(args.state_out, n, block, t + 1);
     }
@@ -280,13 +277,15 @@ struct Scan<'a> {
     zeros: Vec<f32>,
 }
 
-/// The lanes of one thread in one step.
-struct Lanes<'a> {
-    gates: &'a mut [f32],
-    before: &'a [f32],
-    now: &'a mut [f32],
-    c_before: &'a [f32],
-    c_now: &'a mut [f32],
+/// What a thread computes: its units of its lanes.
+struct Member<'a> {
+    lanes: Range<usize>,
+    units: Range<usize>,
+    /// By block, then by step.
+    gates: Vec<Blocks<'a>>,
+    h: Relay<'a>,
+    c: Option<Blocks<'a>>,
+    w: &'a Weights<'a>,
 }
 
 impl<'a> Scan<'a> {
@@ -316,66 +315,47 @@ impl<'a> Scan<'a> {
         self.spec.blocks() as usize * self.n
     }
 
-    /// W_hh for many products.
-    fn panels(&self, steps: usize, threads: usize) -> Panels<'_> {
-        let columns = self.spec.gates as usize * self.n;
-        Panels::new(Mat::new(self.w, columns), [self.n, columns], steps, threads)
+    fn teams(&self, threads: usize) -> Teams {
+        host::split_scan(self.lanes, self.n, self.spec.gates as usize, threads)
     }
 
-    /// Each thread runs through time on its own lanes, which are independent.
-    fn over_lanes(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>], w: &Panels<'_>) {
-        let gates = host::cut_blocks(to.gates, self.lanes * self.row(), self.row(), ranges);
-        let h = host::cut_blocks(to.h, self.block(), self.n, ranges);
-        let c = host::cut_blocks(to.c, self.block(), self.n, ranges);
-        host::parallel(ranges.iter().zip(gates).zip(h).zip(c).map(|(((range, mut gates), mut h), mut c)| {
-            move || {
-                let mut hp = vec![0f32; range.len() * self.n];
-                for t in 0..steps {
-                    let (before, now) = h.split_at_mut(t + 1);
-                    let there = (t + 1).min(c.len());
-                    let (c_before, c_now) = c.split_at_mut(there);
-                    let c_before = c_before.last().map_or(&[][..], |c| &**c);
-                    let c_now = c_now.first_mut().map_or(&mut [][..], |c| &mut **c);
-                    self.step(t, range.clone(), Lanes { gates: gates[t], before: before[t], now: now[0], c_before, c_now }, &mut hp, w);
-                }
+    /// Makes some steps. Threads that share lanes wait for each other after every step.
+    fn run(&self, to: &mut Written<'_>, steps: Range<usize>, teams: &Teams) {
+        let (n, row, block, count) = (self.n, self.row(), self.block(), self.spec.gates as usize);
+        let w = weights(self.w, [n, count, n], teams, steps.len());
+        let at = |count: usize, ld: usize| Places { count, stride: self.lanes * ld, ld };
+        let gates = by_member(&mut to.gates[steps.start * self.lanes * row..], at(steps.len(), row), n, teams);
+        let states = steps.start * block..(steps.end + 1) * block;
+        let h = &mut to.h[states.clone()];
+        let h = Relay::teams(h, at(steps.len() + 1, n), Order::Forward, 1, [&teams.lanes, &teams.columns], teams.may_spin);
+        let c = to.c.get_mut(states).map_or(Vec::new(), |c| Blocks::split(c, at(steps.len() + 1, n), &teams.lanes, &teams.columns));
+        let mut c = c.into_iter();
+        host::together(members(teams).zip(gates).zip(h).map(|(((lanes, i, units), gates), h)| {
+            let member = Member { lanes, units, gates, h, c: c.next(), w: &w[i] };
+            move || self.walk(member, steps.start)
+        }));
+    }
+
+    /// The steps of one thread.
+    fn walk(&self, mut own: Member<'_>, first: usize) {
+        let (n, count, before) = (self.n, self.spec.gates as usize, self.spec.before_hidden() as usize);
+        let mut hp = vec![0f32; own.lanes.len() * n];
+        for t in 0..own.gates[0].count() {
+            let (last, next) = own.h.split();
+            let Some(mut h) = next else { return };
+            let from = self.kept(first + t, own.lanes.clone(), last, &mut hp);
+            let mut gates: Vec<_> = own.gates.iter_mut().map(|gates| gates.block(t)).collect();
+            let mut c = own.c.as_mut().map(|c| c.pair(t));
+            for (i, (block, units)) in own.w.columns.iter().enumerate() {
+                let block = before + block;
+                own.w.panels.product(i, gates[block].part(0..own.lanes.len(), units.clone()), Mat::new(from, n), block < count);
             }
-        }));
-    }
-
-    /// Step t, by lanes.
-    fn one_step(&self, to: &mut Written<'_>, t: usize, ranges: &[Range<usize>], w: &Panels<'_>) {
-        let block = self.block();
-        let (before, now) = to.h[t * block..(t + 2) * block].split_at_mut(block);
-        let (c_before, c_now) = if to.c.is_empty() { (&mut [][..], &mut [][..]) } else { to.c[t * block..(t + 2) * block].split_at_mut(block) };
-        let (before, c_before) = (&*before, &*c_before);
-        let (mut gates, mut now, mut c_now) = (&mut to.gates[t * self.lanes * self.row()..], now, c_now);
-        host::parallel(ranges.iter().cloned().map(|range| {
-            let part = |x: &'_ [f32]| if x.is_empty() { 0..0 } else { range.start * self.n..range.end * self.n };
-            let lanes = Lanes {
-                gates: host::take(&mut gates, range.len() * self.row()),
-                before: &before[part(before)],
-                now: host::take(&mut now, range.len() * self.n),
-                c_before: &c_before[part(c_before)],
-                c_now: host::take(&mut c_now, range.len() * self.n),
-            };
-            move || self.step(t, range.clone(), lanes, &mut vec![0f32; range.len() * self.n], w)
-        }));
-    }
-
-    /// One step of the lanes in `range`; `hp` is scratch space for keep_t h_{t-1}.
-    fn step(&self, t: usize, range: Range<usize>, lanes: Lanes<'_>, hp: &mut [f32], w: &Panels<'_>) {
-        let (n, row, columns, first) = (self.n, self.row(), self.spec.gates as usize * self.n, self.spec.before_hidden() as usize * self.n);
-        if first > 0 {
-            lanes.gates.chunks_exact_mut(row).for_each(|gates| gates[columns..].fill(0.0));
-        }
-        let from = self.kept(t, range.clone(), lanes.before, hp);
-        w.product(&mut lanes.gates[first..], row, range.len(), Mat::new(from, n), true);
-        let mut c_now = lanes.c_now;
-        for (i, (gates, h)) in lanes.gates.chunks_exact_mut(row).zip(lanes.now.chunks_exact_mut(n)).enumerate() {
-            let keep = self.keep[t * self.lanes + range.start + i];
-            let cp = lanes.c_before.chunks_exact(n).nth(i).map_or(&[][..], |c| kept(keep, c, &self.zeros));
-            let (hp, c) = (&from[i * n..][..n], host::take(&mut c_now, n));
-            self.turn(gates.chunks_exact_mut(n), 0..n, [hp, cp], [h, c]);
+            for (i, from) in from.chunks_exact(n).enumerate() {
+                let keep = self.keep[(first + t) * self.lanes + own.lanes.start + i];
+                let (cp, c) = c.as_mut().map_or(Default::default(), |[cp, c]| (kept(keep, cp.row(i), &self.zeros), c.row(i)));
+                self.turn(gates.iter_mut().map(|g| g.row(i)), own.units.clone(), [&from[own.units.clone()], cp], [h.row(i), c]);
+            }
+            own.h.advance();
         }
     }
 
@@ -383,63 +363,6 @@ impl<'a> Scan<'a> {
     fn turn<'b>(&self, gates: impl Iterator<Item = &'b mut [f32]>, cols: Range<usize>, [hp, cp]: [&[f32]; 2], [h, c]: [&mut [f32]; 2]) {
         let bias = blocks(self.bias.chunks_exact(self.n).map(|b| &b[cols.clone()]));
         (self.spec.forward)(Forward { activation: self.activation, gates: blocks_mut(gates), bias, hp, cp, h, c });
-    }
-
-    /// Each thread computes its own units of every step, in its own buffer; threads wait for each other between steps.
-    fn over_columns(&self, to: &mut Written<'_>, steps: usize, ranges: &[Range<usize>]) {
-        let (n, block, row) = (self.n, self.block(), self.row());
-        let (mut hp, mut rooms) = (vec![0f32; block], vec![Vec::new(); ranges.len()]);
-        // By thread and gate.
-        let count = self.spec.gates as usize;
-        let part = |cols: &Range<usize>, g: usize| Panels::new(Mat::new(&self.w[g * n + cols.start..], count * n), [n, cols.len()], steps, ranges.len());
-        let w: Vec<Vec<Panels<'_>>> = ranges.iter().map(|cols| (0..count).map(|g| part(cols, g)).collect()).collect();
-        for t in 0..steps {
-            let (before, now) = to.h[t * block..(t + 2) * block].split_at_mut(block);
-            let (c_before, c_now) = if to.c.is_empty() { (&mut [][..], &mut [][..]) } else { to.c[t * block..(t + 2) * block].split_at_mut(block) };
-            let (from, c_before) = (self.kept(t, 0..self.lanes, before, &mut hp), &*c_before);
-            let gates = host::cut_blocks(&mut to.gates[t * self.lanes * row..][..self.lanes * row], n, 1, ranges);
-            let (h, c) = (host::cut_blocks(now, n, 1, ranges), host::cut_blocks(c_now, n, 1, ranges));
-            host::parallel(
-                ranges
-                    .iter()
-                    .zip(gates)
-                    .zip(h)
-                    .zip(c)
-                    .zip(&mut rooms)
-                    .zip(&w)
-                    .map(|(((((cols, gates), h), c), room), w)| move || self.columns(t, cols.clone(), gates, [from, c_before], [h, c], room, w)),
-            );
-        }
-    }
-
-    /// Units `cols` of all lanes in step t. `gates` has their part of each lane's blocks, `h` and `c` of each lane; `room` is for products.
-    fn columns(
-        &self,
-        t: usize,
-        cols: Range<usize>,
-        mut gates: Vec<&mut [f32]>,
-        [from, c_before]: [&[f32]; 2],
-        [h, c]: [Vec<&mut [f32]>; 2],
-        room: &mut Vec<f32>,
-        w: &[Panels<'_>],
-    ) {
-        let (n, width, count, blocks) = (self.n, cols.len(), self.spec.gates as usize, self.spec.blocks() as usize);
-        let before = self.spec.before_hidden() as usize;
-        room.resize(self.lanes * width, 0.0);
-        for (g, w) in w.iter().enumerate() {
-            let block = |lane: usize| lane * blocks + before + g;
-            for (lane, part) in room.chunks_exact_mut(width).enumerate() {
-                if before + g < count { part.copy_from_slice(gates[block(lane)]) } else { part.fill(0.0) }
-            }
-            w.product(room, width, self.lanes, Mat::new(from, n), true);
-            room.chunks_exact(width).enumerate().for_each(|(lane, part)| gates[block(lane)].copy_from_slice(part));
-        }
-        let (mut gates, mut c) = (gates.into_iter(), c.into_iter());
-        for (lane, h) in h.into_iter().enumerate() {
-            let part = |x: &'_ [f32]| if x.is_empty() { 0..0 } else { lane * n + cols.start..lane * n + cols.end };
-            let cp = kept(self.keep[t * self.lanes + lane], &c_before[part(c_before)], &self.zeros);
-            self.turn(gates.by_ref().take(blocks), cols.clone(), [&from[part(from)], cp], [h, c.next().unwrap_or_default()]);
-        }
     }
 
     /// keep_t h_{t-1} of the lanes in `range`: h_{t-1} itself if no lane is reset, else a copy in `hp`.
@@ -460,7 +383,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lanes_and_columns_make_the_same_bits() {
+    fn any_split_over_threads_makes_the_same_bits() {
         for (cell, lanes, n) in Cell::ALL.into_iter().flat_map(|cell| [(1, 20), (3, 132), (8, 600)].map(|(lanes, n)| (cell, lanes, n))) {
             let spec = cell.spec();
             let (steps, block, gates) = (5, lanes * n, spec.blocks() as usize);
@@ -472,9 +395,7 @@ mod tests {
                 walk(&mut Written { gates: &mut pre, h: &mut h, c: &mut c, states: &mut [] });
                 [pre, h, c].concat()
             };
-            same_bits([lanes, n], &|ranges| run(&|to| scan.over_lanes(to, steps, ranges, &scan.panels(steps, 2))), &|ranges| {
-                run(&|to| scan.over_columns(to, steps, ranges))
-            });
+            same_bits([lanes, n], &|teams| run(&|to| scan.run(to, 0..steps, teams)));
         }
     }
 }

@@ -6,8 +6,10 @@ pub mod forward;
 mod text;
 
 use crate::cells::{BLOCKS, Cell};
+use crate::host::{self, Blocks, Mat, Panels, Places, Teams};
 use crate::kernel::{Constant, Kernel, Loads, Variant, Work};
 use crate::recording::Repeat;
+use std::ops::Range;
 
 /// The kernels of a direction, of every cell: whole, held, by step, and for the forward direction without the products.
 pub type Kernels<const N: usize> = [[Kernel; N]; Cell::ALL.len()];
@@ -90,10 +92,46 @@ fn kept<'a>(keep: f32, state: &'a [f32], zeros: &'a [f32]) -> &'a [f32] {
     if keep == 0.0 { &zeros[..state.len()] } else { state }
 }
 
+/// The matrix of a scan's steps: the columns of a member of a team.
+struct Weights<'a> {
+    panels: Panels<'a>,
+    /// By panel: the block, and the units, counted from the member's first on.
+    columns: Vec<(usize, Range<usize>)>,
+}
+
+/// The matrix `w` `[rows, blocks n]` by member of a team, packed for `products` products.
+fn weights<'a>(w: &'a [f32], [rows, blocks, n]: [usize; 3], teams: &Teams, products: usize) -> Vec<Weights<'a>> {
+    let member = |own: &Range<usize>| {
+        let units = host::panel_columns(own.len());
+        let columns: Vec<_> = (0..blocks).flat_map(|block| units.iter().map(move |units| (block, units.clone()))).collect();
+        let operand = |(block, units): &(usize, Range<usize>)| (Mat::new(&w[block * n + own.start + units.start..], blocks * n), units.len());
+        Weights { panels: Panels::new(rows, columns.iter().map(operand), products), columns }
+    };
+    teams.columns.iter().map(member).collect()
+}
+
+/// Rows of `blocks` blocks of n values, by thread and block: those of its lanes, its units of them. `at.ld` is `blocks n`.
+fn by_member<'a>(data: &'a mut [f32], at: Places, n: usize, teams: &Teams) -> Vec<Vec<Blocks<'a>>> {
+    let units: Vec<Range<usize>> = (0..at.ld).step_by(n).flat_map(|block| teams.columns.iter().map(move |c| block + c.start..block + c.end)).collect();
+    let mut parts = Blocks::split(data, at, &teams.lanes, &units).into_iter();
+    let members = teams.columns.len();
+    let team = |_| {
+        let mut own: Vec<Vec<Blocks<'a>>> = teams.columns.iter().map(|_| Vec::with_capacity(at.ld / n)).collect();
+        parts.by_ref().take(units.len()).enumerate().for_each(|(i, part)| own[i % members].push(part));
+        own
+    };
+    teams.lanes.iter().flat_map(team).collect()
+}
+
+/// The lanes and units of each thread, in the order of [`Blocks::split`].
+fn members(teams: &Teams) -> impl Iterator<Item = (Range<usize>, usize, Range<usize>)> {
+    teams.lanes.iter().flat_map(|lanes| teams.columns.iter().enumerate().map(|(i, units)| (lanes.clone(), i, units.clone())))
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::host;
-    use std::ops::Range;
+    use crate::host::{self, Teams};
+    use crate::platform::Pool;
 
     pub(super) fn numbers(n: usize, from: usize) -> Vec<f32> {
         let number = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5;
@@ -105,13 +143,16 @@ mod tests {
         (0..rows).map(|i| if i % 7 == 4 { cut } else { 1.0 }).collect()
     }
 
-    /// Splitting by lanes and splitting by columns, into one part or several, gives the same bits.
-    pub(super) fn same_bits([lanes, n]: [usize; 2], over_lanes: &dyn Fn(&[Range<usize>]) -> Vec<f32>, over_columns: &dyn Fn(&[Range<usize>]) -> Vec<f32>) {
-        let bits = |x: Vec<f32>| x.into_iter().map(f32::to_bits).collect::<Vec<u32>>();
-        let alone = bits(over_lanes(&host::split(lanes, 1)));
-        assert!(bits(over_lanes(&host::split(lanes, 3))) == alone, "lanes {lanes}, n {n}");
-        for parts in 1..=3 {
-            assert!(bits(over_columns(&host::split_columns(n, parts))) == alone, "lanes {lanes}, n {n}, parts {parts}");
+    /// However a scan is split over threads, it gives the same bits.
+    pub(super) fn same_bits([lanes, n]: [usize; 2], run: &(dyn Fn(&Teams) -> Vec<f32> + Sync)) {
+        let bits = |p: usize, q: usize, may_spin: bool| {
+            let teams = Teams { lanes: host::split(lanes, p), columns: host::in_units(n, 16, q), may_spin };
+            let pool = Pool::new(teams.lanes.len() * teams.columns.len()).expect("threads");
+            pool.install(|| run(&teams)).into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+        };
+        let alone = bits(1, 1, true);
+        for (p, q, may_spin) in [(3, 1, true), (1, 2, true), (1, 5, false), (2, 3, false)] {
+            assert!(bits(p, q, may_spin) == alone, "lanes {lanes}, n {n}: {p} teams of {q}");
         }
     }
 }
