@@ -82,6 +82,13 @@ class Settings(TypedDict, total=False):
     label_column: str | int | None
     # Column of the texts, if there are several besides the labels'
     text_column: str | int | None
+    # Classify sequences of numbers, one step a row: the column that says which sequence a row is a step of. Without it, a table whose columns
+    # besides the labels' are two or more of numbers has one sequence a row, of one number a step. `features`, `ignore`, `missing`, `delimiter`
+    # and `decimal` say how such tables are read
+    sequence_column: str | int | None
+    # Weights of the labels in the training loss: balanced (inverse to their counts), or a number for each in the order of the sorted labels, such
+    # as 1,5. Their mean over the training part is made 1
+    class_weights: str | None
     # Whether the first line of a table of labels names its columns [default: detected, with a note]
     header: str | bool | None
     # Start from this model's weights, architecture and vocabulary, with a fresh optimizer

@@ -27,7 +27,9 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
             let columns = counted(s.features.len(), "column", "columns");
             format!("series: {name}: {columns} read, {} forecast {} ahead", s.targets.len(), counted(s.horizon, "row", "rows"))
         }
-        Codec::LabelledRows { scales, labels } => format!("sequences: {name}: {} read, {} labels", counted(scales.len(), "column", "columns"), labels.len()),
+        Codec::LabelledRows { scales, labels, .. } => {
+            format!("sequences: {name}: {} read, {} labels", counted(scales.len(), "column", "columns"), labels.len())
+        }
         Codec::Labels { labels, .. } => {
             format!("lines: {name}: {}, {} labels", counted(config.input.symbols(), "symbol", "symbols"), labels.len())
         }

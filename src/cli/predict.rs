@@ -21,11 +21,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let source = Source::find(&args.run, args.which.chosen())?;
     let model = source.load()?;
-    if let Codec::Labels { labels, .. } = &model.codec {
+    if let Codec::Labels { labels, .. } | Codec::LabelledRows { labels, .. } = &model.codec {
         return super::labels_predicted::run(args, &source, &model, labels);
     }
     let series = model.codec.series()?;
-    for (flag, given) in [("text-column", args.text_column.is_some()), ("header", args.header.is_some())] {
+    let of_labels = [("text-column", args.text_column.is_some()), ("sequence-column", args.sequence_column.is_some()), ("header", args.header.is_some())];
+    for (flag, given) in of_labels {
         if given {
             return Err(Error::Usage(format!("--{flag} is for models of labels; {} forecasts numeric series; leave it out", args.run.display())));
         }

@@ -141,6 +141,7 @@ mod tests {
             &["--embed", "8"],
             &["mails.tsv", "--label-column", "mood", "--text-column=2"],
             &["mails.tsv", "--label-column=2", "--header=no", "--split-seed=3", "--updates=9"],
+            &["traces.csv", "--label-column=kind", "--sequence-column=id", "--class-weights=1,2.5", "--ignore=z"],
             &["--lines", "--split-seed=3"],
             &["--seed", "18446744073709"],
             &["--device", "gpu:2"],

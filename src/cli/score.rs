@@ -20,6 +20,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         ("separator", args.separator.is_some()),
         ("lines", args.lines),
         ("label-column", args.label_column.is_some()),
+        ("sequence-column", args.sequence_column.is_some()),
         ("header", args.header.is_some()),
         ("stream", args.stream),
         ("unknown", args.unknown != Unknown::Refuse),

@@ -20,6 +20,8 @@ pub enum Codec {
     LabelledRows {
         /// The scale of each column.
         scales: Vec<Scale>,
+        /// Their names; empty if they have none.
+        columns: Vec<String>,
         /// The label of each class.
         labels: Vec<String>,
     },
@@ -72,7 +74,7 @@ impl Codec {
             Codec::Text(v) => Ok(v),
             Codec::Labels { .. } => Err(Error::Input("the model predicts labels of sequences, not the next symbol; `retrograd eval` reads it".to_string())),
             Codec::LabelledRows { .. } => {
-                Err(Error::Input("the model predicts labels of sequences of numbers, which are given to it in memory; use it from Python".to_string()))
+                Err(Error::Input("the model predicts labels of sequences of numbers, not the next symbol; `retrograd eval` and `predict` read it".to_string()))
             }
             Codec::Series(_) => {
                 Err(Error::Input("the model forecasts numeric series, not the next symbol; `retrograd eval` and `predict` read it".to_string()))

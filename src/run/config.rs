@@ -2,7 +2,7 @@
 
 use super::series::{ahead, apart, fraction_mark, strftime};
 use super::{Answer, Stated};
-use crate::data::{self, Difference, Missing, SyntheticTask};
+use crate::data::{self, ClassWeights, Difference, Missing, SyntheticTask};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::files;
@@ -20,7 +20,7 @@ pub(super) const FORMAT: u32 = 1;
 /// Keys that earlier versions had, and what they are called.
 const RENAMED: [(&str, &str); 1] = [("history", "stash")];
 
-written_as_text!(SyntheticTask, DeviceSpec);
+written_as_text!(SyntheticTask, DeviceSpec, ClassWeights);
 
 settings! {
     /// What a run is started with.
@@ -55,6 +55,13 @@ settings! {
         label_column: Option<String> = None, "Text", "COLUMN", any {};
         /// Column of the texts, if there are several besides the labels'
         text_column: Option<String> = None, "Text", "COLUMN", any {};
+        /// Classify sequences of numbers, one step a row: the column that says which sequence a row is a step of. Without it, a table whose columns besides
+        /// the labels' are two or more of numbers has one sequence a row, of one number a step. `features`, `ignore`, `missing`, `delimiter` and `decimal`
+        /// say how such tables are read
+        sequence_column: Option<String> = None, "Text", "COLUMN", any {};
+        /// Weights of the labels in the training loss: balanced (inverse to their counts), or a number for each in the order of the sorted labels, such as
+        /// 1,5. Their mean over the training part is made 1
+        class_weights: Option<ClassWeights> = None, "Text", "WEIGHTS", any {};
         /// Whether the first line of a table of labels names its columns [default: detected, with a note]
         header: Option<Answer> = None, "Text", "ANSWER", any {};
         /// Start from this model's weights, architecture and vocabulary, with a fresh optimizer

@@ -1,5 +1,6 @@
 //! Runs on numeric series: how their configuration describes a table.
 
+use super::labels::OF_NUMBERS;
 use super::{Chosen, Given, Run, RunConfig};
 use crate::data::{ColumnSpec, Difference, Series, SeriesSpec, Sheet, Table, cells, check_format};
 use crate::device::Device;
@@ -113,7 +114,8 @@ impl RunConfig {
     pub(super) fn check_series(&self) -> Result<()> {
         let wrong = |setting: &'static str, what: &str| Err(Error::setting(setting, what));
         if self.target.is_none() {
-            let alone = RunConfig::FIELDS.iter().map(|f| &f.setting).find(|s| s.section == "Series" && self.get(&s.key()).is_some());
+            let shared = |name: &str| self.label_column.is_some() && OF_NUMBERS.contains(&name);
+            let alone = RunConfig::FIELDS.iter().map(|f| &f.setting).find(|s| s.section == "Series" && !shared(s.name) && self.get(&s.key()).is_some());
             return alone.map_or(Ok(()), |s| wrong(s.name, &format!("`{}` is about numeric series; name the columns to forecast by `target`", s.name)));
         }
         if self.task.is_some() || self.separator.is_some() || self.bytes {
@@ -190,7 +192,7 @@ pub(super) fn strftime(format: &String) -> std::result::Result<(), String> {
 }
 
 /// Comma-separated names; those that contain a comma are quoted.
-fn names(setting: &'static str, text: &str) -> Result<Vec<String>> {
+pub(super) fn names(setting: &'static str, text: &str) -> Result<Vec<String>> {
     let mut reader = cells::reader(text, b',', true);
     let mut record = cells::Record::new();
     let read = reader.read_record(&mut record).map_err(|e| Error::setting(setting, format!("`{setting}` {text:?} is no list of columns: {e}")))?;

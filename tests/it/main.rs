@@ -21,6 +21,7 @@ mod features;
 mod examples;
 // What a first-time user sees.
 mod newcomer;
+mod number_labels;
 // Models exported to and imported from other programs, and configurations read back.
 mod exchange;
 // Which module may import from which.

@@ -9,6 +9,7 @@ mod frame;
 mod lines;
 mod notation;
 mod read;
+mod sequences;
 mod time;
 mod timeline;
 
@@ -16,6 +17,7 @@ pub use date::DateOrder;
 pub(crate) use detection::ask_about_tables;
 pub use frame::{Cells, Frame};
 pub(crate) use notation::check_format;
+pub use sequences::{SequenceSpec, SequenceTable};
 
 use super::numbers::Values;
 use crate::error::{Error, Result, quoted};
