@@ -22,9 +22,9 @@ import time
 
 REPORT = {"gru": "91", "cnn": "94", "mlp": "68", "logistic regression": "32", "human": "96"}
 STATED = {
-    "gru": "--cell gru --hidden 128 --updates 6000 --lr 0.003 --batch 64",
-    "lstm": "--cell lstm --hidden 128 --updates 6000 --lr 0.003 --batch 64",
-    "rnn": "--cell rnn --hidden 128 --updates 6000 --lr 0.001 --batch 64",
+    "gru": "--cell gru --hidden 64 --updates 2000 --lr 0.01 --batch 64 --optimizer adamw:0.1",
+    "lstm": "--cell lstm --hidden 64 --updates 2000 --lr 0.01 --batch 64 --optimizer adamw:0.1",
+    "rnn": "--cell rnn --hidden 128 --updates 4000 --lr 0.001 --batch 64",
 }
 
 

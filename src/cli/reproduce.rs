@@ -157,6 +157,7 @@ mod tests {
             &["--from", "runs/book", "--extend-vocabulary"],
             &["a.csv", "--target", "x,y", "--features", "x,\"a,b\"", "--horizon", "3", "--series", "s", "--time", "t"],
             &["a.csv", "--target=x", "--missing=mean", "--season=12", "--difference", "--loss=absolute", "--delimiter=;"],
+            &["a.csv", "--target=x", "--quantiles=0.1,0.5,0.9", "--scale=series"],
             &["a.csv", "--target=x", "--difference=targets", "--delimiter=\\t", "--decimal=,", "--ignore=z"],
             &["a.csv", "--target=x", "--time=t", "--time-format=%d/%m/%Y %H:%M"],
             &["--lines", "--epochs=2", "--val-every=9", "--patience=4", "--clip-value=3", "--", "-odd name.txt"],

@@ -45,7 +45,10 @@ impl Codec {
         match self {
             Codec::Text(v) => Output::Classes(v.len()),
             Codec::Labels { labels, .. } | Codec::LabelledRows { labels, .. } => Output::Classes(labels.len() as u32),
-            Codec::Series(s) => Output::Numbers { count: s.outputs.len() as u32, deviation: s.loss },
+            Codec::Series(s) => match s.quantiles {
+                Some(levels) => Output::Quantiles { count: s.width() as u32, levels },
+                None => Output::Numbers { count: s.width() as u32, deviation: s.loss },
+            },
         }
     }
 

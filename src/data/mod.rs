@@ -46,7 +46,7 @@ pub use scan::LineEnds;
 pub use sequences::{Item, Packing, Sequence, Sequences};
 pub use series::{Scale, Series, SeriesSpec, Table};
 pub use symbols::Symbols;
-pub use table::{Cells, Column, ColumnSpec, DateOrder, Difference, Frame, Group, Missing, SequenceSpec, SequenceTable, Sheet};
+pub use table::{Cells, Column, ColumnSpec, DateOrder, Difference, Frame, Group, Missing, ScaleBy, SequenceSpec, SequenceTable, Sheet};
 pub(crate) use table::{ask_about_tables, check_format};
 pub use tasks::{Set, SyntheticTask};
 pub use text::{Text, whole};

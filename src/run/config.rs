@@ -2,11 +2,11 @@
 
 use super::series::{ahead, apart, fraction_mark, strftime};
 use super::{Answer, Stated};
-use crate::data::{self, ClassWeights, Difference, Missing, SyntheticTask};
+use crate::data::{self, ClassWeights, Difference, Missing, ScaleBy, SyntheticTask};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::RegressionLoss;
+use crate::model::{Quantiles, RegressionLoss};
 use crate::plan::Bytes;
 use crate::setting::{Field, Form, Setting, Value, any, at_least_1, check_all, not_empty, settings, shown, written_as_text};
 use crate::store::Model;
@@ -20,7 +20,7 @@ pub(super) const FORMAT: u32 = 1;
 /// Keys that earlier versions had, and what they are called.
 const RENAMED: [(&str, &str); 1] = [("history", "stash")];
 
-written_as_text!(SyntheticTask, DeviceSpec, ClassWeights);
+written_as_text!(SyntheticTask, DeviceSpec, ClassWeights, Quantiles);
 
 settings! {
     /// What a run is started with.
@@ -84,13 +84,19 @@ settings! {
         time: Option<String> = None, "Series", "COLUMN", any {};
         /// Rows per season, for the seasonal naive forecast that the model is compared with [default: detected]
         season: Option<u32> = None, "Series", "N", at_least_1 {};
-        /// Forecast changes from the last known row, with changes as inputs too (all, the default value) or plain values (targets). Use all for most series
-        /// with a trend, whose values leave the range seen in training; targets for series without one whose next value is near the last. Errors stay in
-        /// the series' own units [default: chosen by the training part: all if its later rows lie beyond its earlier ones, else targets if the last value
+        /// Forecast changes from the last known row, with changes as inputs too (all, the default value) or plain values (targets), or read and forecast
+        /// changes from the values one `season` before (season). Use all for most series with a trend, whose values leave the range seen in training;
+        /// targets for series without one whose next value is near the last; season where a season repeats itself. Errors stay in the series' own units [default: chosen by the training part: all if its later rows lie beyond its earlier ones, else targets if the last value
         /// forecasts better than the mean, else none]
         difference: Option<Difference> = None, "Series", "WHAT", any { form: Form::Optional("all") };
         /// Loss: squared error (its optimum is the conditional mean) or absolute error (the median, less sensitive to outliers) [default: squared]
         loss: Option<RegressionLoss> = None, "Series", "LOSS", any {};
+        /// Standardise values by all series of the file together, or each series by its own rows, those before the held-out tail, so that one model serves
+        /// series of any size; new series by all of their rows [default: all]
+        scale: Option<ScaleBy> = None, "Series", "BY", any {};
+        /// Forecast quantiles of these levels, such as 0.1,0.5,0.9, in place of single values: the loss is the pinball loss, and errors are those of level
+        /// 0.5. At most 9 levels between 0 and 1, rising, 0.5 among them; quantiles that cross are sorted [default: off]
+        quantiles: Option<Quantiles> = None, "Series", "LEVELS", any {};
         /// What to do with empty cells: refuse the file, or fill in the previous row's value, zero, or the training part's mean [default: refuse; with a
         /// trained model, as in training, or previous]
         missing: Option<Missing> = None, "Series", "WHAT", any {};

@@ -1,6 +1,6 @@
 //! Runs on lines with labels: how their configuration describes a table.
 
-use super::series::names;
+use super::series::{OF_NUMBERS, names};
 use super::{DataKind, RunConfig};
 use crate::corpus::Corpus;
 use crate::data::{Codec, Columns, Labelled, LabelledRows, Missing, NumberRows, SequenceSpec, SequenceTable, Text};
@@ -27,9 +27,6 @@ const UPDATES: [u64; 2] = [2_000, 20_000];
 /// Longest line, in symbols, for which the default learning rate is right. An update may change the growth factor of one recurrent step by about that
 /// rate times --hidden, and a line raises this factor to the power of its length.
 const LONG: u64 = 200;
-
-/// Settings of numeric series that tables of sequences with labels share.
-pub(super) const OF_NUMBERS: [&str; 5] = ["features", "ignore", "missing", "delimiter", "decimal"];
 
 impl RunConfig {
     /// Whether the model continues the text that it reads, and so can write text.

@@ -1,14 +1,17 @@
 //! Runs on numeric series: how their configuration describes a table.
 
-use super::labels::OF_NUMBERS;
 use super::{Chosen, Given, Run, RunConfig};
 use crate::data::{ColumnSpec, Difference, Series, SeriesSpec, Sheet, Table, cells, check_format};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
+use crate::model::Quantiles;
 use crate::store::Model;
 use std::sync::atomic::Ordering;
+
+/// Settings of numeric series that tables of sequences with labels share.
+pub(super) const OF_NUMBERS: [&str; 5] = ["features", "ignore", "missing", "delimiter", "decimal"];
 
 /// Most rows to forecast ahead.
 const FARTHEST_AHEAD: u32 = 10_000;
@@ -33,8 +36,16 @@ impl RunConfig {
             ..ColumnSpec::default()
         };
         let horizon = self.horizon.unwrap_or(1);
-        let loss = self.loss.unwrap_or_default();
-        Ok(Some(SeriesSpec { asked, horizon, difference: self.difference.unwrap_or_default(), season: self.season, loss }))
+        let (loss, quantiles) = (self.loss.unwrap_or_default(), self.quantiles);
+        Ok(Some(SeriesSpec {
+            asked,
+            horizon,
+            difference: self.difference.unwrap_or_default(),
+            season: self.season,
+            loss,
+            quantiles,
+            scale: self.scale.unwrap_or_default(),
+        }))
     }
 
     /// Opens the table and records what identifies it. It is read as `series` says, or else as `wanted`. If `difference` is not given, the one that suits
@@ -91,6 +102,13 @@ impl RunConfig {
             let shown = |h: u32, d: Difference| format!("{h}, `difference` {}", format!("{d:?}").to_lowercase());
             return differs("`horizon` is", shown(wanted.horizon, wanted.difference), shown(series.horizon, series.difference));
         }
+        if wanted.scale != series.scale {
+            return differs("`scale` is", wanted.scale.to_string(), series.scale.to_string());
+        }
+        if wanted.quantiles != series.quantiles {
+            let shown = |levels: Option<Quantiles>| levels.map_or("not given".to_string(), |l| l.to_string());
+            return differs("`quantiles` is", shown(wanted.quantiles), shown(series.quantiles));
+        }
         if wanted.loss != series.loss {
             return differs("`loss` is", format!("{:?}", wanted.loss).to_lowercase(), format!("{:?}", series.loss).to_lowercase());
         }
@@ -132,6 +150,9 @@ impl RunConfig {
         }
         if self.ignore.is_some() && self.features.is_some() {
             return wrong("ignore", "`features` names all columns that are read; leave `ignore` out");
+        }
+        if self.quantiles.is_some() && self.loss.is_some() {
+            return wrong("quantiles", "`quantiles` have a loss of their own, the pinball loss; leave `loss` out");
         }
         if self.time_format.is_some() && self.time.is_none() {
             return wrong("time_format", "`time_format` says how the column of `time` is written; name that column by `time`");

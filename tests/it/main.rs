@@ -29,6 +29,7 @@ mod layers;
 // Whole models against the f64 reference.
 mod gradients;
 // Cells with gates against the f64 reference, in every form and storage.
+mod bands;
 mod cells;
 // Comparing found and expected values, and tests of that.
 mod compare;

@@ -20,11 +20,15 @@ fn json(args: &[&str]) -> Value {
 
 /// Traces that rise or fall by a slope under noise, far from zero; `rare` of 100 fall.
 fn traces(count: usize, rare: usize, seed: u64) -> Vec<(&'static str, Vec<f64>)> {
+    under(0.5, count, rare, seed)
+}
+
+fn under(noise: f64, count: usize, rare: usize, seed: u64) -> Vec<(&'static str, Vec<f64>)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let one = |i: usize| {
         let (label, slope) = if i % 100 < rare { ("falls, mostly", -0.12) } else { ("rises", 0.12) };
         let steps = rng.random_range(8..=12);
-        (label, (0..steps).map(|t| 1000.0 + 50.0 * (slope * f64::from(t) + rng.random_range(-0.5..0.5))).collect())
+        (label, (0..steps).map(|t| 1000.0 + 50.0 * (slope * f64::from(t) + rng.random_range(-noise..noise))).collect())
     };
     (0..count).map(one).collect()
 }
@@ -132,7 +136,7 @@ fn a_long_table_has_several_channels_and_goes_on_to_the_same_bytes() {
 /// Where one label is rare, its weight decides how often it is named.
 #[test]
 fn a_rare_label_is_named_more_often_with_balanced_weights() {
-    let table = wide("rare.csv", &traces(400, 6, 5), true);
+    let table = wide("rare.csv", &under(2.0, 400, 6, 5), true);
     let named = |name: &str, more: &[&str]| {
         let run = fresh(name);
         train(&table, &run, &[&["--label-column=kind", "--updates=60"][..], more].concat());
@@ -147,7 +151,7 @@ fn a_rare_label_is_named_more_often_with_balanced_weights() {
 
 #[test]
 fn what_is_not_so_is_refused_in_one_line() {
-    let good = wide("refused.csv", &traces(40, 50, 7), true);
+    let good = wide("refused.csv", &traces(100, 50, 7), true);
     let ragged = file("ragged.csv", b"kind,a,b\nu,1,2\nv,3\n");
     let again = file("again.csv", b"id,kind,a\nk,u,1\nm,v,1\nk,u,2\n");
     let alone = file("alone.csv", b"kind,a,b\nu,1,2\nv,3,4\nw,5,6\n");

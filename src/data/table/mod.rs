@@ -55,9 +55,24 @@ pub enum Difference {
     Targets,
     /// Changes of the features from the previous row are read too.
     All,
+    /// Changes from the values one season before are read, and forecast: what the seasonal naive forecast leaves.
+    Season,
 }
 
-choices!(Difference { None = "none", Targets = "targets", All = "all" });
+choices!(Difference { None = "none", Targets = "targets", All = "all", Season = "season" });
+
+/// Which rows a value is standardised by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScaleBy {
+    /// Those of all series.
+    #[default]
+    All,
+    /// Those of its own series, so that series of any size are alike.
+    Series,
+}
+
+choices!(ScaleBy { All = "all", Series = "series" });
 
 /// Which columns of a table are read, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
