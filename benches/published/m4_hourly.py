@@ -21,7 +21,7 @@ import tempfile
 import time
 
 AHEAD, SEASON = 48, 24
-STATED = "--cell gru --hidden 64 --updates 3000 --batch 32 --lr 0.003 --loss absolute --difference=none"
+STATED = "--cell gru --hidden 32 --updates 400 --batch 32 --lr 0.003 --loss absolute --difference=season"
 LEVELS = "0.025,0.5,0.975"
 PUBLISHED = [("RNN, the competition's benchmark", "14.698", "3.048", "1.036", "-"), ("the winner (Smyl)", "9.328", "0.893", "0.440", "7.928")]
 
