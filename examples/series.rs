@@ -20,7 +20,8 @@ fn main() -> Result<()> {
     let asked = ColumnSpec { targets: vec!["wave".into(), "echo".into()], ..ColumnSpec::default() };
     let sheet = Sheet::read(&Text::given("waves", csv), &asked)?;
     // The last tenth of time is held out; scales are those of what comes before.
-    let wanted = SeriesSpec { asked, horizon: 6, difference: Difference::None, season: None, loss: RegressionLoss::Squared };
+    let wanted =
+        SeriesSpec { asked, horizon: 6, difference: Difference::None, season: None, loss: RegressionLoss::Squared, quantiles: None, scale: Default::default() };
     let table = Arc::new(Table::fit(sheet, &wanted, 0.1)?);
     let (device, _) = Device::open(retrograd::DeviceSpec::Cpu)?;
     let settings = Settings::default().hidden(32).batch(table.lanes()).truncation(Truncation::Regular(64)).updates(600).lr(5e-3);

@@ -1,6 +1,6 @@
 //! Splits data into a training part and a held-out part.
 
-use crate::data::{Codec, Content, Labelled, LabelledRows, Lanes, Parts, Sequences, Symbols, Table, WARM_UP};
+use crate::data::{ClassWeights, Codec, Content, Labelled, LabelledRows, Lanes, Parts, Sequences, Symbols, Table, WARM_UP};
 use crate::error::{Error, Result};
 use crate::evaluate::EvalSet;
 use crate::feed::Source;
@@ -151,6 +151,17 @@ impl Corpus {
         let notes = parts.into_iter().filter_map(|(part, what)| missing(part?, &labels, what)).collect();
         let validation = held.map(|held| EvalSet::sequences(held, settings.batch));
         Ok(Corpus { content: train.content().clone(), codec, train: Source::Sequences(train), validation, chance, notes })
+    }
+
+    /// Weights the classes in the training loss; the held-out part is scored without weights.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the weights do not fit the labels.
+    pub fn with_class_weights(mut self, weights: &ClassWeights) -> Result<Self> {
+        if let (Source::Sequences(train), Some(labels)) = (&self.train, self.codec.labels()) {
+            self.train = Source::Sequences(train.clone().weighted(weights, labels)?);
+        }
+        Ok(self)
     }
 
     /// Splits a table: one series is a stream; several are finite sequences, long ones in pieces.

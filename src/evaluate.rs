@@ -40,7 +40,7 @@ impl EvalSet {
     /// The numbers of the sequences of a text, see [`crate::data::Sequence::number`]; `None` for a stream or rows.
     pub fn numbers(&self) -> Option<Vec<u64>> {
         match self {
-            EvalSet::Sequences(s, _) if s.content().symbols().is_some() => Some(s.list().iter().map(|s| s.number).collect()),
+            EvalSet::Sequences(s, _) if s.content().symbols().is_some() || s.asks() => Some(s.list().iter().map(|s| s.number).collect()),
             _ => None,
         }
     }
@@ -203,11 +203,60 @@ impl Answers {
         right as f64 / self.counts.values().sum::<u64>() as f64
     }
 
+    /// The figures of each of `classes` classes.
+    pub fn by_class(&self, classes: u32) -> Vec<ClassFigures> {
+        let mut found = vec![ClassFigures::default(); classes as usize];
+        for ((right, answer), n) in &self.counts {
+            if let Some(of) = found.get_mut(*right as usize) {
+                of.count += n;
+                of.right += if Some(*right) == *answer { *n } else { 0 };
+            }
+            if let Some(of) = answer.and_then(|a| found.get_mut(a as usize)) {
+                of.named += n;
+            }
+        }
+        found
+    }
+
     /// Adds an answer of a sequence, given the logits of all classes.
     fn add(&mut self, scores: &[f32], right: u32, sequence: u32) {
         let answer = foremost(scores);
         *self.counts.entry((right, answer)).or_insert(0) += 1;
         self.last.insert(sequence, answer);
+    }
+}
+
+/// How often a class was right and named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClassFigures {
+    /// Sequences of the class.
+    pub count: u64,
+    /// Sequences that were named so.
+    pub named: u64,
+    /// Those of the class that were named so.
+    pub right: u64,
+}
+
+impl ClassFigures {
+    /// The share of those named so that are of the class; `None` if none was named so.
+    pub fn precision(&self) -> Option<f64> {
+        (self.named > 0).then(|| self.right as f64 / self.named as f64)
+    }
+
+    /// The share of the class that was named so; `None` if the class does not occur.
+    pub fn recall(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.right as f64 / self.count as f64)
+    }
+
+    /// The harmonic mean of both; `None` if the class does not occur and was never named.
+    pub fn f1(&self) -> Option<f64> {
+        (self.count + self.named > 0).then(|| 2.0 * self.right as f64 / (self.count + self.named) as f64)
+    }
+
+    /// The mean F1 over the classes that occur or were named; `None` if there are none.
+    pub fn macro_f1(all: &[Self]) -> Option<f64> {
+        let own: Vec<f64> = all.iter().filter_map(Self::f1).collect();
+        (!own.is_empty()).then(|| own.iter().sum::<f64>() / own.len() as f64)
     }
 }
 
@@ -248,6 +297,19 @@ mod tests {
                 assert_eq!(foremost(&scores), (0..scores.len()).find(above).map(|v| v as u32), "{scores:?}");
             }
         }
+    }
+
+    /// Against figures worked out by hand.
+    #[test]
+    fn figures_of_classes_are_those_of_the_textbook() {
+        // Right a: 3 named a, 1 named b; right b: 2 named b, 1 undecided; c occurs never, and is never named.
+        let counts = [((0, Some(0)), 3), ((0, Some(1)), 1), ((1, Some(1)), 2), ((1, None), 1)];
+        let found = Answers { counts: counts.into_iter().collect(), ..Answers::default() }.by_class(3);
+        assert_eq!(found.iter().map(ClassFigures::precision).collect::<Vec<_>>(), [Some(1.0), Some(2.0 / 3.0), None]);
+        assert_eq!(found.iter().map(ClassFigures::recall).collect::<Vec<_>>(), [Some(0.75), Some(2.0 / 3.0), None]);
+        let f1 = [6.0 / 7.0, 2.0 / 3.0];
+        assert_eq!(found.iter().map(ClassFigures::f1).collect::<Vec<_>>(), [Some(f1[0]), Some(f1[1]), None]);
+        assert!((ClassFigures::macro_f1(&found).unwrap() - (f1[0] + f1[1]) / 2.0).abs() < 1e-15);
     }
 
     /// 1,000 answers out of 50,000 classes with rising logits: comparing each class with all others would take minutes, a table of classes by classes 20 GB.

@@ -63,7 +63,7 @@ fn wanted() -> Vec<SeriesSpec> {
     let of = |delimiter: char, several: bool, missing, horizon, difference, loss| {
         let (series, time) = (several.then(|| "city".to_string()), several.then(|| "day".to_string()));
         let asked = ColumnSpec { targets: vec!["y".to_string()], series, time, missing, delimiter: Some(delimiter), ..ColumnSpec::default() };
-        SeriesSpec { asked, horizon, difference, season: None, loss }
+        SeriesSpec { asked, horizon, difference, season: None, loss, quantiles: None, scale: Default::default() }
     };
     let mut both = of(',', false, Missing::Mean, 2, Difference::All, RegressionLoss::Squared);
     both.asked.targets.push("x".to_string());

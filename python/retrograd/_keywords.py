@@ -82,6 +82,13 @@ class Settings(TypedDict, total=False):
     label_column: str | int | None
     # Column of the texts, if there are several besides the labels'
     text_column: str | int | None
+    # Classify sequences of numbers, one step a row: the column that says which sequence a row is a step of. Without it, a table whose columns
+    # besides the labels' are two or more of numbers has one sequence a row, of one number a step. `features`, `ignore`, `missing`, `delimiter`
+    # and `decimal` say how such tables are read
+    sequence_column: str | int | None
+    # Weights of the labels in the training loss: balanced (inverse to their counts), or a number for each in the order of the sorted labels, such
+    # as 1,5. Their mean over the training part is made 1
+    class_weights: str | None
     # Whether the first line of a table of labels names its columns [default: detected, with a note]
     header: str | bool | None
     # Start from this model's weights, architecture and vocabulary, with a fresh optimizer
@@ -104,13 +111,20 @@ class Settings(TypedDict, total=False):
     time: str | int | None
     # Rows per season, for the seasonal naive forecast that the model is compared with [default: detected]
     season: int | None
-    # Forecast changes from the last known row, with changes as inputs too (all, the default value) or plain values (targets). Use all for most
-    # series with a trend, whose values leave the range seen in training; targets for series without one whose next value is near the last. Errors
-    # stay in the series' own units [default: chosen by the training part: all if its later rows lie beyond its earlier ones, else targets if the
-    # last value forecasts better than the mean, else none]
+    # Forecast changes from the last known row, with changes as inputs too (all, the default value) or plain values (targets), or read and
+    # forecast changes from the values one `season` before (season). Use all for most series with a trend, whose values leave the range seen in
+    # training; targets for series without one whose next value is near the last; season where a season repeats itself. Errors stay in the series'
+    # own units [default: chosen by the training part: all if its later rows lie beyond its earlier ones, else targets if the last value forecasts
+    # better than the mean, else none]
     difference: str | bool | None
     # Loss: squared error (its optimum is the conditional mean) or absolute error (the median, less sensitive to outliers) [default: squared]
     loss: str | None
+    # Standardise values by all series of the file together, or each series by its own rows, those before the held-out tail, so that one model
+    # serves series of any size; new series by all of their rows [default: all]
+    scale: str | None
+    # Forecast quantiles of these levels, such as 0.1,0.5,0.9, in place of single values: the loss is the pinball loss, and errors are those of
+    # level 0.5. At most 9 levels between 0 and 1, rising, 0.5 among them; quantiles that cross are sorted [default: off]
+    quantiles: str | None
     # What to do with empty cells: refuse the file, or fill in the previous row's value, zero, or the training part's mean [default: refuse; with
     # a trained model, as in training, or previous]
     missing: str | None

@@ -62,7 +62,7 @@ def _word(keyword: str, setting: Mapping[str, Any], value: Any) -> str:
         return str(os.fspath(value))
     if keyword in _COLUMNS and isinstance(value, (list, tuple)):
         return ",".join(_quoted(str(name)) for name in value)
-    if keyword in _COLUMNS | {"series", "time", "label_column", "text_column"} and _is_number(value):
+    if keyword in _COLUMNS | {"series", "time", "label_column", "text_column", "sequence_column"} and _is_number(value):
         return str(value)
     if setting["switch"] or not _is_number(value):
         raise TypeError(f"`{keyword}`: expected {_expected(setting)}, found {type(value).__name__}")

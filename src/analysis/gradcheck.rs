@@ -197,6 +197,11 @@ pub fn with_reference<R>(case: &Case, f: impl FnOnce(&Net, &Tensors, &Window<'_>
         Output::Classes(_) => Head::Softmax,
         Output::Numbers { deviation: RegressionLoss::Squared, .. } => Head::Squared,
         Output::Numbers { deviation: RegressionLoss::Absolute, .. } => Head::Absolute,
+        Output::Quantiles { levels, .. } => {
+            let mut all = [0; 9];
+            all.iter_mut().zip(levels.levels()).for_each(|(a, level)| *a = (level * 10_000.0).round() as u16);
+            Head::Pinball { levels: all, count: levels.count() }
+        }
     };
     let embedded = Some(c.input.symbols() as usize).filter(|_| c.embedding() > 0);
     let sizes = [c.input.width(), c.outputs(), c.hidden, c.layers].map(|n| n as usize);

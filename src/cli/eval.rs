@@ -26,17 +26,18 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Codec::Series(series) = &model.codec {
         return super::score::run(args, &source, &model, series);
     }
-    if let Some(flag) = args.reading.given() {
+    if let Some(flag) = args.reading.given().filter(|_| model.codec.labels().is_none()) {
         return Err(Error::Usage(format!("--{flag} is for models of numeric series; leave it out")));
     }
     if args.last.is_some() || args.report.is_some() {
         return Err(Error::Usage("--last and --report are for models of numeric series; leave them out".to_string()));
     }
     new_sequences(args)?;
-    if let Codec::Labels { labels, .. } = &model.codec {
+    if let Codec::Labels { labels, .. } | Codec::LabelledRows { labels, .. } = &model.codec {
         return super::labels::run(args, &source, &model, labels);
     }
-    for (flag, given) in [("label-column", args.label_column.is_some()), ("header", args.header.is_some())] {
+    for (flag, given) in [("label-column", args.label_column.is_some()), ("sequence-column", args.sequence_column.is_some()), ("header", args.header.is_some())]
+    {
         if given {
             return Err(Error::Usage(format!("{} predicts text, not labels; leave --{flag} out", args.run.display())));
         }

@@ -25,7 +25,8 @@ Examples:
   retrograd eval runs/sales                     numeric series: RMSE and MAE of the held-out rows beside naive forecasts, by the best model
   retrograd eval runs/sales --last-model        by the one at the end of training
   retrograd eval runs/sales new.csv --last 200  of other data, its last 200 rows
-  retrograd eval runs/mails new.tsv             lines with labels: the share of right ones, and which are taken for which
+  retrograd eval runs/mails new.tsv             lines with labels: the share of right ones, precision, recall and F1 of each, which are taken for which
+  retrograd eval runs/traces test.csv           sequences of numbers with labels
   retrograd eval runs/recall-8-20 --seed 1      a run on a --task: its loss and right answers on fresh sequences")]
 pub(super) struct Args {
     /// Folder of a run, or a model file
@@ -47,6 +48,9 @@ pub(super) struct Args {
     /// For a model of labels, the column of the texts, by name or number
     #[arg(long, value_name = "COLUMN", requires = "label_column")]
     pub(super) text_column: Option<String>,
+    /// For a model of labels of sequences of numbers, the column that says which sequence a row is a step of [default: as in training]
+    #[arg(long, value_name = "COLUMN", conflicts_with = "separator")]
+    pub(super) sequence_column: Option<String>,
     /// For a model of labels, whether the first line of the table names its columns, yes or no [default: as in training]
     #[arg(long, value_name = "ANSWER", conflicts_with = "separator")]
     pub(super) header: Option<Answer>,

@@ -19,6 +19,7 @@ pub(super) fn find(args: &Args, model: &Model) -> Result<(Corpus, RunConfig)> {
         ("lines", args.lines),
         ("stream", args.stream),
         ("label-column", args.label_column.is_some()),
+        ("sequence-column", args.sequence_column.is_some()),
         ("header", args.header.is_some()),
     ];
     if let Some((flag, _)) = flags.iter().find(|f| f.1) {

@@ -68,7 +68,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let (what, more) = match &model.codec {
             Codec::Text(v) => (format!("{} symbols", v.len()), "TEXT"),
             Codec::Labels { vocabulary, labels } => (format!("{} symbols, {} labels", vocabulary.len(), labels.len()), "FILE --label-column COLUMN"),
-            Codec::LabelledRows { scales, labels } => (format!("{} columns read, {} labels", scales.len(), labels.len()), "FILE --label-column COLUMN"),
+            Codec::LabelledRows { scales, labels, .. } => (format!("{} columns read, {} labels", scales.len(), labels.len()), "FILE --label-column COLUMN"),
             Codec::Series(s) => (format!("{} columns read, {} forecast", s.features.len(), s.targets.len()), "FILE.csv --target COLUMNS"),
         };
         tell(&format!(

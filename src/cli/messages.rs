@@ -27,7 +27,9 @@ pub(super) fn announce(args: &Args, run: &mut Run) {
             let columns = counted(s.features.len(), "column", "columns");
             format!("series: {name}: {columns} read, {} forecast {} ahead", s.targets.len(), counted(s.horizon, "row", "rows"))
         }
-        Codec::LabelledRows { scales, labels } => format!("sequences: {name}: {} read, {} labels", counted(scales.len(), "column", "columns"), labels.len()),
+        Codec::LabelledRows { scales, labels, .. } => {
+            format!("sequences: {name}: {} read, {} labels", counted(scales.len(), "column", "columns"), labels.len())
+        }
         Codec::Labels { labels, .. } => {
             format!("lines: {name}: {}, {} labels", counted(config.input.symbols(), "symbol", "symbols"), labels.len())
         }
@@ -105,6 +107,7 @@ fn chosen(args: &Args, run: &Run) -> String {
         Difference::None => ("values are read and forecast", "none"),
         Difference::Targets => ("values are read, and changes from the last row known are forecast", "targets"),
         Difference::All => ("changes are read and forecast", "all"),
+        Difference::Season => ("changes from the values one season before are read and forecast", "season"),
     };
     let free = !args.settings.has("difference") && args.config.is_none() && args.resume.is_none() && !args.settings.has("from");
     let why = if free { ", as the training part suggests" } else { "" };
@@ -127,6 +130,7 @@ fn advice(run: &Run, outcome: &Outcome) -> String {
         Difference::None => "--difference (forecasts changes), ",
         Difference::Targets => "--difference=all (reads changes too), ",
         Difference::All => "--difference=none (forecasts values), ",
+        Difference::Season => "--difference=targets (forecasts changes from the last row), ",
     };
     // The best model is used: training after its update only fits noise.
     let length = if p.best_update == run.trainer.updates() { "more --updates" } else { "a smaller --hidden or a lower --lr" };

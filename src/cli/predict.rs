@@ -21,11 +21,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let source = Source::find(&args.run, args.which.chosen())?;
     let model = source.load()?;
-    if let Codec::Labels { labels, .. } = &model.codec {
+    if let Codec::Labels { labels, .. } | Codec::LabelledRows { labels, .. } = &model.codec {
         return super::labels_predicted::run(args, &source, &model, labels);
     }
     let series = model.codec.series()?;
-    for (flag, given) in [("text-column", args.text_column.is_some()), ("header", args.header.is_some())] {
+    let of_labels = [("text-column", args.text_column.is_some()), ("sequence-column", args.sequence_column.is_some()), ("header", args.header.is_some())];
+    for (flag, given) in of_labels {
         if given {
             return Err(Error::Usage(format!("--{flag} is for models of labels; {} forecasts numeric series; leave it out", args.run.display())));
         }
@@ -83,7 +84,14 @@ fn written(table: &Table, forecasts: &Forecasts, first: &[usize], from: &[usize]
     let failed = |e: &dyn std::fmt::Display| Error::Input(format!("cannot write the forecasts: {e}"));
     let mut out = csv::WriterBuilder::new().delimiter(sheet.delimiter as u8).from_writer(Vec::new());
     let mut head: Vec<String> = series.series.iter().chain(&series.time).chain(&series.targets).cloned().collect();
+    // The quantiles besides the forecast itself, that of level 0.5, with their places.
+    let levels: Vec<(usize, f64)> = series.quantiles.map_or(Vec::new(), |l| l.levels()).into_iter().enumerate().filter(|l| l.1 != 0.5).collect();
+    let each = series.quantiles.map_or(1, |l| l.count());
     head.extend(series.targets.iter().flat_map(|t| (1..=horizon).map(move |h| format!("{t}+{h}"))));
+    head.extend(series.targets.iter().flat_map(|t| {
+        let levels = &levels;
+        (1..=horizon).flat_map(move |h| levels.iter().map(move |(_, level)| format!("{t}+{h}@{level}")))
+    }));
     out.write_record(&head).map_err(|e| failed(&e))?;
     let number = |text: String| if sheet.decimal == ',' { text.replace('.', ",") } else { text };
     let targets = series.targets.len();
@@ -101,9 +109,19 @@ fn written(table: &Table, forecasts: &Forecasts, first: &[usize], from: &[usize]
                 let forecast = |h: usize| {
                     let p = row.checked_sub(h).filter(|p| (*first..group.rows.end).contains(p))?;
                     let i = (h - 1) * targets + j;
-                    Some(number(digits(forecasts.at(p)[i], series.outputs[i].deviation)))
+                    Some(number(digits(forecasts.at(p)[i], series.outputs[i].deviation * table.unit(j, group.rows.start))))
                 };
                 cells.extend((1..=horizon).map(|h| forecast(h).unwrap_or_default()));
+            }
+            for (j, h, (k, _)) in (0..targets).flat_map(|j| {
+                let levels = &levels;
+                (1..=horizon).flat_map(move |h| levels.iter().map(move |l| (j, h, l)))
+            }) {
+                let p = row.checked_sub(h).filter(|p| (*first..group.rows.end).contains(p));
+                let i = (h - 1) * targets + j;
+                cells.push(p.map_or(String::new(), |p| {
+                    number(digits(forecasts.quantiles(p)[i * each + k], series.outputs[i].deviation * table.unit(j, group.rows.start)))
+                }));
             }
             out.write_record(&cells).map_err(|e| failed(&e))?;
         }

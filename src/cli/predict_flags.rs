@@ -12,8 +12,8 @@ What is written is a CSV file with a row for each row of the data and, after the
 columns of series and time, the targets, and for each target and h from 1 to N a column `TARGET+h`, the forecast of this row that was made h
 rows before it. So the first row to come has all N of them, and the last only the one from N rows before.
 
-A model of labels names the label of each line instead: on standard output one line each, the label and its probability with a tab between
-them; with --out a CSV file with the number of the line, the label, its probability and those of all labels; with --json all of that. The
+A model of labels names the label of each line or sequence instead: on standard output one line each, the label and its probability with a tab
+between them, after the name of the sequence where a row is a step of one; with --out a CSV file with the number of the line, the label, its probability and those of all labels; with --json all of that. The
 file is a table laid out as that of training was, with labels or without where its columns have names; or lines of nothing but text.
 
 Examples:
@@ -23,6 +23,7 @@ Examples:
   retrograd predict runs/sales new.csv --last 0                 only the rows to come
   retrograd predict runs/mails new.txt                          the label of each line
   retrograd predict runs/mails new.csv --text-column body --out labels.csv   of a table without labels
+  retrograd predict runs/traces new.csv --out labels.csv        of sequences of numbers; their column of labels may be missing
   retrograd predict runs/sales new.csv --last 50 --report forecasts.html   the last 50 rows too, and a page with pictures and errors")]
 pub(super) struct Args {
     /// Folder of a run on series or labels, or its model file
@@ -35,6 +36,9 @@ pub(super) struct Args {
     /// For a model of labels, the column of the texts, by name or number [default: as in training, or each whole line]
     #[arg(long, value_name = "COLUMN")]
     pub(super) text_column: Option<String>,
+    /// For a model of labels of sequences of numbers, the column that says which sequence a row is a step of [default: as in training]
+    #[arg(long, value_name = "COLUMN")]
+    pub(super) sequence_column: Option<String>,
     /// For a model of labels, whether the first line of the table names its columns, yes or no [default: as in training]
     #[arg(long, value_name = "ANSWER")]
     pub(super) header: Option<Answer>,

@@ -20,6 +20,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         ("separator", args.separator.is_some()),
         ("lines", args.lines),
         ("label-column", args.label_column.is_some()),
+        ("sequence-column", args.sequence_column.is_some()),
         ("header", args.header.is_some()),
         ("stream", args.stream),
         ("unknown", args.unknown != Unknown::Refuse),
@@ -45,7 +46,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
     if let Some(note) = unseen.note.filter(|_| !args.quiet) {
         tell(&note);
     }
-    table.held = unseen.from;
+    table.hold_from(unseen.from);
     let device = match args.device {
         // Steps one after another are too little work for a GPU, unless one is requested.
         DeviceSpec::Auto => Device::Cpu { threads: 1 },
@@ -67,7 +68,7 @@ pub(super) fn run(args: &Args, source: &Source, model: &Model, spec: &Series) ->
         let introduction = format!("Forecasts of {} by {}.", table.sheet.name, source.file.display());
         files::replace(path, report::series::html("Forecasts", &introduction, &outcome).as_bytes())?;
     }
-    let loss = outcome.score.loss(spec);
+    let loss = outcome.score.loss(&table);
     if args.json {
         let mut found = json!({
             "loss": number(loss), "model": source.file.display().to_string(), "data": table.sheet.name, "device": device.to_string(), "backend": device.backend(),

@@ -51,7 +51,9 @@ pub(super) fn told(score: &Score) -> String {
         Some(n) => format!("season of {}", counted(n, "row", "rows")),
         None => "no season that all forecasts could look back to".to_string(),
     };
-    format!("{}{} scored; {season}{}", score.table(), counted(score.steps, "step", "steps"), of_parts(&score.parts()))
+    let bands = score.quantiles.as_ref().map_or(String::new(), |q| q.told());
+    let relative = score.relative.as_ref().map_or(String::new(), |r| r.told());
+    format!("{}{} scored; {season}{relative}{bands}{}", score.table(), counted(score.steps, "step", "steps"), of_parts(&score.parts()))
 }
 
 /// Most series in a table for people, and most that a note names.

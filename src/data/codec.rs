@@ -20,6 +20,8 @@ pub enum Codec {
     LabelledRows {
         /// The scale of each column.
         scales: Vec<Scale>,
+        /// Their names; empty if they have none.
+        columns: Vec<String>,
         /// The label of each class.
         labels: Vec<String>,
     },
@@ -43,7 +45,10 @@ impl Codec {
         match self {
             Codec::Text(v) => Output::Classes(v.len()),
             Codec::Labels { labels, .. } | Codec::LabelledRows { labels, .. } => Output::Classes(labels.len() as u32),
-            Codec::Series(s) => Output::Numbers { count: s.outputs.len() as u32, deviation: s.loss },
+            Codec::Series(s) => match s.quantiles {
+                Some(levels) => Output::Quantiles { count: s.width() as u32, levels },
+                None => Output::Numbers { count: s.width() as u32, deviation: s.loss },
+            },
         }
     }
 
@@ -72,7 +77,7 @@ impl Codec {
             Codec::Text(v) => Ok(v),
             Codec::Labels { .. } => Err(Error::Input("the model predicts labels of sequences, not the next symbol; `retrograd eval` reads it".to_string())),
             Codec::LabelledRows { .. } => {
-                Err(Error::Input("the model predicts labels of sequences of numbers, which are given to it in memory; use it from Python".to_string()))
+                Err(Error::Input("the model predicts labels of sequences of numbers, not the next symbol; `retrograd eval` and `predict` read it".to_string()))
             }
             Codec::Series(_) => {
                 Err(Error::Input("the model forecasts numeric series, not the next symbol; `retrograd eval` and `predict` read it".to_string()))

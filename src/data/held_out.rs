@@ -38,7 +38,14 @@ impl Sequences {
                 Scored::Labels(classes) => Scored::Labels(classes.iter().zip(held).filter(|(_, h)| **h == which).map(|(c, _)| *c).collect()),
                 other => other.clone(),
             };
-            Sequences { content: self.content.clone(), list, before: self.before, skipped: if which { 0 } else { self.skipped }, scored }
+            Sequences {
+                content: self.content.clone(),
+                list,
+                before: self.before,
+                skipped: if which { 0 } else { self.skipped },
+                scored,
+                weights: self.weights.clone(),
+            }
         };
         (part(false), Some(part(true)).filter(|t| !t.list.is_empty()))
     }

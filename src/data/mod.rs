@@ -2,6 +2,7 @@
 
 #[cfg_attr(not(feature = "tables"), path = "no_cells.rs")]
 pub(crate) mod cells;
+mod class_weights;
 mod codec;
 mod content;
 mod cut;
@@ -31,6 +32,7 @@ mod tokenizer;
 mod vocabulary;
 mod writer;
 
+pub use class_weights::ClassWeights;
 pub use codec::Codec;
 pub use content::Content;
 pub use inputs::{Batch, SegmentInputs};
@@ -44,7 +46,7 @@ pub use scan::LineEnds;
 pub use sequences::{Item, Packing, Sequence, Sequences};
 pub use series::{Scale, Series, SeriesSpec, Table};
 pub use symbols::Symbols;
-pub use table::{Cells, Column, ColumnSpec, DateOrder, Difference, Frame, Group, Missing, Sheet};
+pub use table::{Cells, Column, ColumnSpec, DateOrder, Difference, Frame, Group, Missing, ScaleBy, SequenceSpec, SequenceTable, Sheet};
 pub(crate) use table::{ask_about_tables, check_format};
 pub use tasks::{Set, SyntheticTask};
 pub use text::{Text, whole};

@@ -4,8 +4,9 @@ use super::content::Target;
 use super::inputs::Grid;
 use super::sequences::{Scored, Sequence};
 use super::series::Scale;
-use super::{Codec, Content, Numbers, Sequences};
-use crate::error::{Error, Result, quoted};
+use super::{Codec, Content, Numbers, SequenceTable, Sequences};
+use crate::error::{Error, Result, listed, quoted};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,6 +24,10 @@ pub struct NumberRows {
     pub width: usize,
     /// The rows of each sequence.
     pub parts: Vec<Range<u64>>,
+    /// The line of a file that each begins on; empty if they are of no file.
+    pub lines: Vec<u64>,
+    /// The names of the columns; empty if they have none.
+    pub columns: Vec<String>,
     /// The scale of each column.
     pub scales: Vec<Scale>,
 }
@@ -59,7 +64,38 @@ impl NumberRows {
                 return wrong(format!("row {}, column {} holds {what}; mend or remove it", at / width, at % width));
             }
         }
-        Ok(NumberRows { name: name.to_string(), numbers, width, parts, scales: Vec::new() })
+        Ok(NumberRows { name: name.to_string(), numbers, width, parts, lines: Vec::new(), columns: Vec::new(), scales: Vec::new() })
+    }
+
+    /// The sequences of a table.
+    ///
+    /// # Errors
+    /// As [`NumberRows::new`].
+    pub fn of(name: &str, table: SequenceTable) -> Result<Self> {
+        let rows = Self::new(name, Arc::new(table.numbers), table.width, table.parts)?;
+        Ok(NumberRows { lines: table.lines, columns: table.columns, ..rows })
+    }
+
+    /// Takes over the scales of a model.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if that reads other columns.
+    pub fn scaled_as(mut self, codec: &Codec) -> Result<Self> {
+        let Codec::LabelledRows { scales, columns, .. } = codec else {
+            return Err(Error::Input("the model reads no sequences of numbers; train one with `label_column` on a table of numbers".to_string()));
+        };
+        if scales.len() != self.width || (!columns.is_empty() && !self.columns.is_empty() && *columns != self.columns) {
+            let names = |c: &[String]| if c.is_empty() { String::new() } else { format!(" ({})", listed(c)) };
+            let (here, there) = (names(&self.columns), names(columns));
+            return Err(Error::Input(format!(
+                "{}: {} columns of numbers{here}, and the model reads {}{there}; give the same",
+                self.name,
+                self.width,
+                scales.len()
+            )));
+        }
+        self.scales.clone_from(scales);
+        Ok(self)
     }
 
     /// The rows of all sequences.
@@ -100,22 +136,30 @@ impl NumberRows {
 }
 
 impl LabelledRows {
-    /// Sequences with the name of the label of each.
+    /// Sequences with the name of the label of each. `known` is what a model reads and predicts; there may be no other labels then.
     ///
     /// # Errors
-    /// [`Error::Input`] if there are not as many labels as sequences, or all are equal.
-    pub fn new(rows: NumberRows, names: &[String]) -> Result<Self> {
-        let wrong = |what: String| Err(Error::Input(format!("{}: {what}", rows.name)));
+    /// [`Error::Input`] if there are not as many labels as sequences, all are equal, or the model reads other columns or lacks a label.
+    pub fn new(rows: NumberRows, names: &[String], known: Option<&Codec>) -> Result<Self> {
+        let name = rows.name.clone();
+        let wrong = |what: String| Err(Error::Input(format!("{name}: {what}")));
         if rows.parts.len() != names.len() {
             return wrong(format!("there are {} sequences and {} labels; give one label a sequence", rows.parts.len(), names.len()));
         }
-        let mut labels = names.to_vec();
-        labels.sort_unstable();
-        labels.dedup();
-        if let [only] = &labels[..] {
+        let rows = known.map_or(Ok(rows.clone()), |codec| rows.scaled_as(codec))?;
+        let labels = match known.and_then(Codec::labels) {
+            Some(labels) => labels.to_vec(),
+            None => names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
+        };
+        if let ([only], None) = (&labels[..], known) {
             return wrong(format!("every label is {}; at least 2 different ones are needed to learn from", quoted(only)));
         }
-        let classes = names.iter().map(|name| labels.partition_point(|l| l < name) as u32).collect();
+        let class = |(i, name): (usize, &String)| {
+            let place = rows.lines.get(i).map_or(format!(": sequence {i} has"), |line| format!(" line {line}:"));
+            let lacks = || Error::Input(format!("{}{place} the label {}, which is not among the model's: {}", rows.name, quoted(name), listed(&labels)));
+            labels.binary_search(name).map(|c| c as u32).map_err(|_| lacks())
+        };
+        let classes = names.iter().enumerate().map(class).collect::<Result<_>>()?;
         Ok(LabelledRows { rows, classes, labels })
     }
 
@@ -131,7 +175,7 @@ impl LabelledRows {
         if self.rows.scales.is_empty() {
             self.rows.scales = self.rows.scales_of(train.list());
         }
-        let codec = Codec::LabelledRows { scales: self.rows.scales.clone(), labels: self.labels };
+        let codec = Codec::LabelledRows { scales: self.rows.scales.clone(), columns: self.rows.columns.clone(), labels: self.labels };
         let content = Content::Rows(Arc::new(self.rows));
         for part in [Some(&mut train), held.as_mut()].into_iter().flatten() {
             part.content = content.clone();
@@ -144,9 +188,12 @@ impl NumberRows {
     /// As sequences of these classes.
     pub fn sequences(self, classes: Vec<u32>) -> Sequences {
         // The first step of a sequence reads the row before `start`.
-        let one = |(number, p): (u64, &Range<u64>)| Sequence { start: p.start + 1, len: (p.end - p.start) as u32, warm_up: 0, number };
-        let list = (1..).zip(&self.parts).map(one).collect();
-        Sequences { list, content: Content::Rows(Arc::new(self)), before: 0, skipped: 0, scored: Scored::Labels(classes.into()) }
+        let one = |(i, p): (usize, &Range<u64>)| {
+            let number = self.lines.get(i).copied().unwrap_or(i as u64 + 1);
+            Sequence { start: p.start + 1, len: (p.end - p.start) as u32, warm_up: 0, number }
+        };
+        let list = self.parts.iter().enumerate().map(one).collect();
+        Sequences { list, content: Content::Rows(Arc::new(self)), before: 0, skipped: 0, scored: Scored::Labels(classes.into()), weights: Arc::default() }
     }
 }
 
@@ -166,7 +213,7 @@ mod tests {
     fn each_step_reads_its_row_scaled_by_the_training_part() {
         let all = rows((0..12).map(f64::from).collect(), 2, vec![0..2, 2..3, 3..6]).unwrap();
         let names = ["b", "a", "b"].map(String::from);
-        let labelled = LabelledRows::new(all, &names).unwrap();
+        let labelled = LabelledRows::new(all, &names, None).unwrap();
         assert_eq!((labelled.classes.clone(), labelled.labels.clone()), (vec![1, 0, 1], vec!["a".to_string(), "b".to_string()]));
         let (train, held, codec) = labelled.split(|all| all.hold_out(0.3));
         let Codec::LabelledRows { scales, .. } = &codec else { panic!("{codec:?}") };
@@ -191,7 +238,7 @@ mod tests {
         assert!(refused(rows(vec![1.0], 1, vec![0..1, 1..1])).contains("sequence 1 has 0 steps"));
         assert!(refused(rows(Vec::new(), 0, Vec::new())).contains("no sequences"));
         let two = || rows(vec![1.0, 2.0], 1, vec![0..1, 1..2]).unwrap();
-        assert!(LabelledRows::new(two(), &["a".to_string()]).err().unwrap().to_string().contains("2 sequences and 1 labels"));
-        assert!(LabelledRows::new(two(), &["a", "a"].map(String::from)).err().unwrap().to_string().contains("at least 2 different"));
+        assert!(LabelledRows::new(two(), &["a".to_string()], None).err().unwrap().to_string().contains("2 sequences and 1 labels"));
+        assert!(LabelledRows::new(two(), &["a", "a"].map(String::from), None).err().unwrap().to_string().contains("at least 2 different"));
     }
 }

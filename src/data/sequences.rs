@@ -41,6 +41,8 @@ pub struct Sequences {
     /// Number of sequences skipped because they have less than 2 symbols, or only the separator.
     pub(super) skipped: u64,
     pub(super) scored: Scored,
+    /// The weight of each class in the loss; empty if all weigh 1.
+    pub(super) weights: Arc<[f32]>,
 }
 
 /// The scored steps of a sequence, and their targets.
@@ -86,7 +88,7 @@ impl Sequences {
         if list.is_empty() {
             return Err(Error::Input(format!("{name}: all {skipped} sequences are empty or shorter than 2 {}; give another separator", symbols.unit())));
         }
-        Ok(Sequences { content: symbols.into(), list, before, skipped, scored: Scored::All })
+        Ok(Sequences { content: symbols.into(), list, before, skipped, scored: Scored::All, weights: Arc::default() })
     }
 
     /// Cuts a part of a text into pieces of `len` symbols, each predicted from a zero state and the symbol before it. Drops the remainder.
@@ -104,7 +106,7 @@ impl Sequences {
             )));
         }
         let list = (0..count).map(|i| Sequence { start: part.start + 1 + i * u64::from(len), len, warm_up: 0, number: i + 1 }).collect();
-        Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::All })
+        Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::All, weights: Arc::default() })
     }
 
     /// Cuts a text into pieces of `steps` input symbols, one per step, followed by `answers` symbols,
@@ -124,7 +126,7 @@ impl Sequences {
         }
         // The first step of a sequence reads the symbol before `start`.
         let list = (0..count).map(|i| Sequence { start: i * piece + 1, len: steps, warm_up: 0, number: i + 1 }).collect();
-        Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Answers(answers) })
+        Ok(Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Answers(answers), weights: Arc::default() })
     }
 
     /// Parts of a text, each with its class, which is the target of its last step, and its number.
@@ -139,7 +141,7 @@ impl Sequences {
         // The first step of a sequence reads the symbol before `start`.
         let one = |(p, number): (Range<u64>, &u64)| Sequence { start: p.start + 1, len: (p.end - p.start) as u32, warm_up: 0, number: *number };
         let list = parts.into_iter().zip(numbers).map(one).collect();
-        Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Labels(classes.into()) }
+        Sequences { content: symbols.into(), list, before: 0, skipped: 0, scored: Scored::Labels(classes.into()), weights: Arc::default() }
     }
 
     /// Sequences of a table's rows; each part comes with the number of unscored steps at its start.
@@ -151,7 +153,7 @@ impl Sequences {
             warm_up: *warm_up as u32,
             number: rows.start as u64 + 1,
         };
-        Sequences { content: table.into(), list: parts.iter().map(one).collect(), before: 0, skipped: 0, scored: Scored::All }
+        Sequences { content: table.into(), list: parts.iter().map(one).collect(), before: 0, skipped: 0, scored: Scored::All, weights: Arc::default() }
     }
 
     /// The sequences, in the order of the text.
@@ -263,8 +265,9 @@ impl Sequences {
             self.content.fill(&mut grid, (live.clone(), item.lane), s.start as i64 + i64::from(first) - 1, self.before, target)?;
             let edges = edges(i, first..first + (live.end - live.start));
             let scored_from = s.len - self.scored_of(&s);
+            let weighs = self.class(item.sequence as usize).and_then(|class| self.weights.get(class as usize)).copied().unwrap_or(1.0);
             for ((t, d), edge) in live.zip(first..).zip(edges) {
-                let (keep, weight) = (f32::from(u8::from(d > 0)), f32::from(u8::from(edge.scored && d >= scored_from)));
+                let (keep, weight) = (f32::from(u8::from(d > 0)), if edge.scored && d >= scored_from { weighs } else { 0.0 });
                 grid.set(t, item.lane, Cell { keep, xi: edge.xi, weight });
             }
         }

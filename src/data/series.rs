@@ -3,10 +3,10 @@
 use super::SegmentInputs;
 use super::inputs::{Cell, Grid};
 use super::season::detected;
-use super::table::{Column, ColumnSpec, DateOrder, Difference, Group, Missing, Sheet};
+use super::table::{Column, ColumnSpec, DateOrder, Difference, Group, Missing, ScaleBy, Sheet};
 use crate::error::{Error, Result, quoted};
-use crate::model::RegressionLoss;
 use crate::model::record::InputLayout;
+use crate::model::{Quantiles, RegressionLoss};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -95,6 +95,12 @@ pub struct Series {
     pub date_order: Option<DateOrder>,
     /// Loss that training minimizes.
     pub loss: RegressionLoss,
+    /// The levels of quantiles that are forecast; `None` for single values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantiles: Option<Quantiles>,
+    /// Which rows values are standardised by; `inputs`, `outputs` and `means` are of values that are standardised so.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scale: ScaleBy,
     /// Scale of each feature.
     pub inputs: Vec<Scale>,
     /// Scale of each output: `[N, targets]`.
@@ -116,12 +122,29 @@ pub struct SeriesSpec {
     pub season: Option<u32>,
     /// Loss that training minimizes.
     pub loss: RegressionLoss,
+    /// The levels of quantiles to forecast; `None` for single values.
+    pub quantiles: Option<Quantiles>,
+    /// Which rows values are standardised by.
+    pub scale: ScaleBy,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Series {
     /// Whether the changes of features are read.
     fn reads_changes(&self) -> bool {
-        self.difference == Difference::All
+        self.lag() > 0
+    }
+
+    /// The distance to the row that changes of features are from; 0 if values are read.
+    fn lag(&self) -> usize {
+        match self.difference {
+            Difference::None | Difference::Targets => 0,
+            Difference::All => 1,
+            Difference::Season => self.season.map_or(1, |m| m as usize),
+        }
     }
 
     /// Whether the changes of targets are forecast.
@@ -147,7 +170,12 @@ impl Series {
 
     /// Number of values that a step forecasts.
     pub fn width(&self) -> usize {
-        self.outputs.len()
+        self.outputs.len() * self.each()
+    }
+
+    /// Number of quantiles of a forecast, else 1.
+    fn each(&self) -> usize {
+        self.quantiles.map_or(1, |levels| levels.count())
     }
 
     /// Validates metadata read from a file.
@@ -180,6 +208,8 @@ pub struct Table {
     pub series: Series,
     /// For each series, the first row of the held-out tail; its end if nothing is held out.
     pub held: Vec<usize>,
+    /// The scale of each column in each series, by its rows before the held-out tail; empty if all series share theirs.
+    own: Vec<Vec<Scale>>,
 }
 
 impl Table {
@@ -189,7 +219,7 @@ impl Table {
     /// [`Error::Input`] if a series is too short, a used column is constant, or held-out values are far outside the training range.
     pub fn fit(sheet: Sheet, wanted: &SeriesSpec, fraction: f64) -> Result<Self> {
         let (sheet, held) = hold_out(sheet, wanted.horizon, fraction)?;
-        let SeriesSpec { asked, horizon, difference, season, loss } = wanted;
+        let SeriesSpec { asked, horizon, difference, season, loss, quantiles, scale } = wanted;
         let training: Vec<Range<usize>> = sheet.groups.iter().zip(&held).map(|(g, h)| g.rows.start..*h).collect();
         let series = Series {
             features: sheet.feature_names(),
@@ -205,10 +235,16 @@ impl Table {
             time_format: asked.time_format.clone(),
             date_order: sheet.date_order,
             loss: *loss,
+            quantiles: *quantiles,
+            scale: *scale,
             inputs: Vec::new(),
             outputs: Vec::new(),
             means: means(&sheet, &training)?,
         };
+        if series.difference == Difference::Season && series.season.is_none() {
+            let name = &sheet.name;
+            return Err(Error::setting("difference", format!("`difference` season: {name} has no season that could be found; give its rows by `season`")));
+        }
         let mut table = Table::filled(sheet, series, held);
         table.series.inputs = (0..table.sheet.features).map(|i| table.input_scale(i, &training)).collect();
         let width = *horizon as usize * asked.targets.len();
@@ -242,6 +278,9 @@ impl Table {
 
     /// Refuses values that are scaled to more than [`FARTHEST`]: they or their squares would overflow 32 bits.
     fn check_range(&self) -> Result<()> {
+        if !self.own.is_empty() {
+            return self.check_own_range();
+        }
         let inputs = self.sheet.columns.iter().zip(&self.series.inputs).map(|(c, s)| (c, s, self.series.reads_changes()));
         let targets = self.series.targets.len();
         let outputs = self.series.outputs.iter().enumerate().map(|(i, s)| (self.sheet.target(i % targets), s, self.series.forecasts_changes()));
@@ -263,29 +302,109 @@ impl Table {
         Ok(())
     }
 
+    /// As [`Table::check_range`], where series have their own scales.
+    fn check_own_range(&self) -> Result<()> {
+        for (group, own) in self.sheet.groups.iter().zip(&self.own) {
+            for (column, scale) in self.sheet.columns.iter().zip(own) {
+                let far = group.rows.clone().map(|row| column.values.at(row)).find(|x| ((x - scale.mean) / scale.deviation).abs() > FARTHEST);
+                if let Some(x) = far {
+                    return Err(Error::Input(format!(
+                        "{}: column {} holds {x:e}, more than {FARTHEST:e} standard deviations ({:e}) from the other rows of its series; mend or remove that row",
+                        group.of(&self.sheet.name),
+                        quoted(&column.name),
+                        scale.deviation
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn filled(mut sheet: Sheet, series: Series, held: Vec<usize>) -> Self {
         for (column, mean) in sheet.columns.iter_mut().zip(&series.means) {
             if !column.filled.is_empty() {
                 column.values.own().iter_mut().filter(|x| x.is_nan()).for_each(|x| *x = *mean);
             }
         }
-        Table { sheet, series, held }
+        let mut table = Table { sheet, series, held, own: Vec::new() };
+        table.scale_each();
+        table
+    }
+
+    /// Holds out the rows of each series from these on; series with scales of their own are standardised by the rows before.
+    pub fn hold_from(&mut self, rows: Vec<usize>) {
+        self.held = rows;
+        self.scale_each();
+    }
+
+    /// Finds the scale of each series by its rows before the held-out tail, or if these are less than 2, by all of them.
+    fn scale_each(&mut self) {
+        if self.series.scale == ScaleBy::All {
+            return;
+        }
+        let one = |(group, held): (&Group, &usize)| {
+            let rows = if *held >= group.rows.start + 2 { group.rows.start..*held } else { group.rows.clone() };
+            self.sheet.columns.iter().map(|column| own_scale(column, rows.clone())).collect()
+        };
+        self.own = self.sheet.groups.iter().zip(&self.held).map(one).collect();
+    }
+
+    /// The scale of a column in the series that a row belongs to, if series have their own.
+    fn own(&self, column: usize, row: usize) -> Option<&Scale> {
+        if self.own.is_empty() {
+            return None;
+        }
+        let g = self.sheet.groups.partition_point(|g| g.rows.end <= row).min(self.own.len() - 1);
+        self.own[g].get(column)
+    }
+
+    /// A value of a column, or a change of it, in the scale of its series.
+    fn in_own(&self, column: usize, row: usize, x: f64, change: bool) -> f64 {
+        self.own(column, row).map_or(x, |own| if change { x / own.deviation } else { (x - own.mean) / own.deviation })
+    }
+
+    /// The standard deviation of a target in the series that a row belongs to, where series have their own; else 1.
+    pub fn unit(&self, target: usize, row: usize) -> f64 {
+        self.own(self.sheet.targets[target], row).map_or(1.0, |own| own.deviation)
+    }
+
+    /// What the forecast of a target `ahead` rows after row p is a change from; 0 if values are forecast.
+    fn base(&self, p: usize, ahead: usize, target: usize) -> f64 {
+        match self.series.difference {
+            Difference::None => 0.0,
+            Difference::Season => self.seasonal(p, ahead, target).unwrap_or_else(|| self.sheet.target(target).last_known(p)),
+            Difference::Targets | Difference::All => self.sheet.target(target).last_known(p),
+        }
+    }
+
+    /// The value of a target one season before the row that is `ahead` rows after p, or the nearest whole number of seasons at which it is known by then.
+    pub fn seasonal(&self, p: usize, ahead: usize, target: usize) -> Option<f64> {
+        let season = self.series.season? as usize;
+        let nearest = (p + ahead).checked_sub(season * ahead.div_ceil(season))?;
+        let start = self.sheet.group(p).rows.start;
+        // The filling of an empty cell was not available for a forecast.
+        (start..=nearest).rev().step_by(season).find_map(|row| self.sheet.target(target).get(row))
     }
 
     /// The value or change that step p reads of a column, unscaled.
-    fn as_read(&self, column: &Column, p: usize) -> f64 {
-        if self.series.reads_changes() { column.last_known(p) - column.last_known(p - 1) } else { column.values.at(p) }
+    fn as_read(&self, i: usize, p: usize) -> f64 {
+        let (column, lag) = (&self.sheet.columns[i], self.series.lag());
+        let x = if lag > 0 { column.last_known(p) - column.last_known(p - lag) } else { column.values.at(p) };
+        self.in_own(i, p, x, lag > 0)
     }
 
     fn input_scale(&self, i: usize, training: &[Range<usize>]) -> Scale {
         let column = &self.sheet.columns[i];
-        let rows = training.iter().flat_map(|r| r.start + usize::from(self.series.reads_changes())..r.end);
-        let numbers = rows.map(|p| self.as_read(column, p));
+        let rows = training.iter().flat_map(|r| r.start + self.series.lag()..r.end);
+        let numbers = rows.map(|p| self.as_read(i, p));
         Scale::or_unseen(numbers, self.size(column, training))
     }
 
     /// The largest absolute value of a column in some rows, which determines the rounding of its changes.
     fn size(&self, column: &Column, training: &[Range<usize>]) -> f64 {
+        if !self.own.is_empty() {
+            return 1.0;
+        }
         let (lo, hi) = extremes(training.iter().flat_map(|r| r.clone().map(|row| column.values.at(row))));
         lo.abs().max(hi.abs())
     }
@@ -295,13 +414,14 @@ impl Table {
         let column = self.sheet.target(j);
         let size = self.size(column, training);
         let scale = if self.series.forecasts_changes() {
-            let change = |p: usize| column.last_known(p + h) - column.last_known(p);
+            let change = |p: usize| self.in_own(self.sheet.targets[j], p, column.last_known(p + h) - self.base(p, h, j), true);
             let changes = training.iter().flat_map(|r| r.start..r.end.saturating_sub(h).max(r.start)).map(change);
             // A straight line is scaled by its constant change.
             let always = changes.clone().next().filter(|c| c.abs() > 8.0 * f64::EPSILON * size);
             Scale::of(changes, size).or(always.map(|c| Scale { mean: c, deviation: c.abs() }))
         } else {
-            Scale::of(training.iter().flat_map(|r| column.known_of(r.clone())), size)
+            let own = |row: usize| column.get(row).map(|x| self.in_own(self.sheet.targets[j], row, x, false));
+            Scale::of(training.iter().flat_map(|r| r.clone().filter_map(own)), size)
         };
         scale.ok_or_else(|| {
             let name = quoted(&column.name);
@@ -366,25 +486,28 @@ impl Table {
 
     /// Writes the inputs of step p: `[features]`.
     pub fn read(&self, p: usize, out: &mut [f32]) {
-        let first = self.series.reads_changes() && self.sheet.group(p).rows.start == p;
-        for ((o, column), scale) in out.iter_mut().zip(&self.sheet.columns).zip(&self.series.inputs) {
+        let lag = self.series.lag();
+        let first = lag > 0 && p < self.sheet.group(p).rows.start + lag;
+        for (i, (o, scale)) in out.iter_mut().zip(&self.series.inputs).enumerate() {
             *o = match self.series.reads_changes() {
-                // The first row has no predecessor.
+                // The first rows have no predecessor.
                 true if first => 0.0,
-                _ => scale.apply(self.as_read(column, p)),
+                _ => scale.apply(self.as_read(i, p)),
             };
         }
     }
 
-    /// Writes the targets of step p: `[N, targets]`.
+    /// Writes the targets of step p: `[N, targets]`, each as often as it has quantiles.
     ///
     /// # Panics
     /// If fewer than N rows follow.
     pub fn want(&self, p: usize, out: &mut [f32]) {
         let targets = self.series.targets.len();
-        for (i, (o, scale)) in out.iter_mut().zip(&self.series.outputs).enumerate() {
+        for (i, (o, scale)) in out.chunks_mut(self.series.each()).zip(&self.series.outputs).enumerate() {
             let column = self.sheet.target(i % targets);
-            *o = scale.apply(column.last_known(p + 1 + i / targets) - if self.series.forecasts_changes() { column.last_known(p) } else { 0.0 });
+            let changes = self.series.forecasts_changes();
+            let x = column.last_known(p + 1 + i / targets) - self.base(p, 1 + i / targets, i % targets);
+            o.fill(scale.apply(self.in_own(self.sheet.targets[i % targets], p, x, changes)));
         }
     }
 
@@ -425,12 +548,29 @@ impl Table {
         if self.held[g] == rows.end { rows.end..rows.end } else { self.held[g].saturating_sub(1).max(rows.start)..rows.end - self.horizon() }
     }
 
-    /// Converts the outputs of step p to forecasts in the units of the targets: `[N, targets]`.
+    /// Converts the outputs of step p to forecasts in the units of the targets: `[N, targets]`, or `[N, targets, quantiles]`, which rise with their level:
+    /// quantiles that cross are sorted.
     pub fn forecast(&self, p: usize, outputs: &[f32]) -> Vec<f64> {
         let targets = self.series.targets.len();
-        let last = |i: usize| if self.series.forecasts_changes() { self.sheet.target(i % targets).last_known(p) } else { 0.0 };
-        outputs.iter().zip(&self.series.outputs).enumerate().map(|(i, (o, scale))| scale.invert(f64::from(*o)) + last(i)).collect()
+        let mut found = Vec::with_capacity(outputs.len());
+        for (i, (own, scale)) in outputs.chunks(self.series.each()).zip(&self.series.outputs).enumerate() {
+            let start = found.len();
+            let (unit, mean) = (self.unit(i % targets, p), self.own(self.sheet.targets[i % targets], p).map_or(0.0, |s| s.mean));
+            let mean = if self.series.forecasts_changes() { 0.0 } else { mean };
+            let base = self.base(p, i / targets + 1, i % targets);
+            found.extend(own.iter().map(|o| scale.invert(f64::from(*o)) * unit + mean + base));
+            found[start..].sort_by(f64::total_cmp);
+        }
+        found
     }
+}
+
+/// The scale of a column over some rows of a series. Values that are all equal are measured by their own size.
+fn own_scale(column: &Column, rows: Range<usize>) -> Scale {
+    let values = rows.map(|row| column.last_known(row)).filter(|x| x.is_finite());
+    let size = values.clone().fold(0.0f64, |size, x| size.max(x.abs()));
+    let first = values.clone().next().unwrap_or(0.0);
+    Scale::of(values, size).unwrap_or(Scale { mean: first, deviation: if size > 0.0 { size } else { 1.0 } })
 }
 
 /// Training means of the columns.

@@ -1,11 +1,17 @@
 //! Forecasts of series, their scores, and plots of them as data.
 
 mod part;
+mod quantiles;
+mod relative;
 mod score;
+mod steps;
 
 pub use part::{Part, scaled, worse};
-pub use score::{Errors, METHODS, Method, Score, Sums, baseline, scored};
-pub(crate) use score::{shown, significant};
+pub use quantiles::{Band, QuantileScore};
+pub use relative::Relative;
+pub use score::{Errors, METHODS, Method, Score, Sums, baseline};
+pub use steps::scored;
+pub(crate) use steps::{shown, significant};
 
 use crate::data::{Parts, SegmentInputs, Table};
 use crate::device::Device;
@@ -32,8 +38,12 @@ pub struct Forecasts {
     first: Vec<usize>,
     /// Ends of the series.
     ends: Vec<usize>,
-    /// By series: `[steps, N, targets]`.
+    /// By series: `[steps, N, targets]`; of quantiles, those of level 0.5.
     values: Vec<Vec<f64>>,
+    /// By series: `[steps, N, targets, quantiles]`, if there are any.
+    quantiles: Vec<Vec<f64>>,
+    /// Number of quantiles of each, else 1.
+    each: usize,
     /// Parts that were reread so that each forecast is that of a series read in one piece.
     pub again: Again,
 }
@@ -54,10 +64,16 @@ impl Forecasts {
         let reader = Reader { table, parts: &parts, width, first };
         let (found, again) = relay::read(&mut engine, &parts, |engine, reading| reader.read(engine, reading, &check))?;
         let values = rows.iter().zip(first).map(|(r, first)| Vec::with_capacity((r.end - first) * width)).collect();
-        let mut all = Forecasts { width, first: first.to_vec(), ends: rows.iter().map(|r| r.end).collect(), values, again };
+        let ends = rows.iter().map(|r| r.end).collect();
+        let mut all = Forecasts { width: table.series.outputs.len(), first: first.to_vec(), ends, values, quantiles: Vec::new(), each: 1, again };
         for (part, found) in parts.list().iter().zip(found) {
             let group = all.ends.partition_point(|end| *end as u64 <= part.start);
             all.values[group].extend(found.into_iter().flatten());
+        }
+        if let Some(levels) = table.series.quantiles {
+            let middles = |all: &Vec<f64>| all.chunks(levels.count()).map(|own| own[levels.middle()]).collect();
+            let middles = all.values.iter().map(middles).collect();
+            (all.quantiles, all.each) = (std::mem::replace(&mut all.values, middles), levels.count());
         }
         Ok(all)
     }
@@ -71,9 +87,23 @@ impl Forecasts {
         &self.values[g][(p - self.first[g]) * self.width..][..self.width]
     }
 
+    /// The quantiles of the step of row p, `[N, targets, quantiles]`; without any, the forecasts.
+    ///
+    /// # Panics
+    /// If the step was not kept.
+    pub fn quantiles(&self, p: usize) -> &[f64] {
+        let g = self.ends.partition_point(|end| *end <= p);
+        let width = self.width * self.each;
+        self.quantiles.get(g).map_or_else(|| self.at(p), |all| &all[(p - self.first[g]) * width..][..width])
+    }
+
     /// Scores them from row `from` of each series on.
     pub fn score(&self, table: &Table, from: &[usize]) -> Score {
-        Score::of(table, from, |p| self.at(p))
+        let quantiles = table.series.quantiles.map(|levels| QuantileScore::of(table, levels, from, |p| self.quantiles(p)));
+        let mut score = Score::of(table, from, |p| self.at(p));
+        score.quantiles = quantiles;
+        score.relative = Relative::of(table, from, |p| [self.at(p), self.quantiles(p)]);
+        score
     }
 }
 
@@ -81,7 +111,7 @@ impl Forecasts {
 struct Reader<'a> {
     table: &'a Table,
     parts: &'a Parts,
-    /// N times the number of targets.
+    /// Number of outputs.
     width: usize,
     first: &'a [usize],
 }
@@ -129,6 +159,9 @@ pub struct Drawn {
     pub coming: Vec<Option<f64>>,
     /// Pairs of h and the forecasts of these rows made h rows before.
     pub ahead: Vec<(u32, Vec<Option<f64>>)>,
+    /// For each of these, and then for the rows to come, the outermost quantiles.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bands: Vec<Vec<Option<(f64, f64)>>>,
 }
 
 /// A score with its plots: `forecast.json` in the folder of a run.
@@ -164,6 +197,16 @@ fn drawn(table: &Table, forecasts: &Forecasts, group: usize, from: usize, target
     let coming = |h: usize| finite(forecasts.at(last)[(h - 1) * targets + target]);
     let mut heads = vec![1, horizon];
     heads.dedup();
+    let outer = |p: usize, h: usize| {
+        let own = &forecasts.quantiles(p)[((h - 1) * targets + target) * forecasts.each..][..forecasts.each];
+        Some((own[0], own[forecasts.each - 1])).filter(|(low, high)| low.is_finite() && high.is_finite())
+    };
+    let known = |row: usize, h: usize| row.checked_sub(h).filter(|p| kept.contains(p)).and_then(|p| outer(p, h));
+    let mut bands: Vec<Vec<_>> = Vec::new();
+    if forecasts.each > 1 {
+        bands.extend(heads.iter().map(|h| rows.clone().map(|row| known(row, *h)).collect()));
+        bands.push(if from < group.rows.end { (1..=horizon).map(|h| outer(last, h)).collect() } else { Vec::new() });
+    }
     Drawn {
         target: column.name.clone(),
         series: group.name.clone(),
@@ -173,5 +216,6 @@ fn drawn(table: &Table, forecasts: &Forecasts, group: usize, from: usize, target
         coming: if from < group.rows.end { (1..=horizon).map(coming).collect() } else { Vec::new() },
         truth: rows.clone().map(|row| finite(column.values.at(row)).filter(|_| column.known(row))).collect(),
         ahead: heads.into_iter().map(|h| (h as u32, rows.clone().map(|row| forecast(row, h)).collect())).collect(),
+        bands,
     }
 }

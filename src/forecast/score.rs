@@ -1,7 +1,10 @@
 //! Scores forecasts: root mean square and mean absolute error in the units of the series, next to those of model-free forecasts.
 
 use super::part::{Part, scaled};
-use crate::data::{Scale, Series, Table};
+use super::quantiles::QuantileScore;
+use super::relative::Relative;
+use super::steps::{scored, shown, significant};
+use crate::data::{Scale, Table};
 use crate::model::RegressionLoss;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -50,16 +53,9 @@ impl Errors {
 
 /// The model-free forecast of a target `ahead` rows after row p, from the rows up to p; `None` if there is no value a season before.
 pub fn baseline(table: &Table, method: Method, p: usize, ahead: usize, target: usize) -> Option<f64> {
-    let column = table.sheet.target(target);
     match method {
-        Method::Seasonal => {
-            let season = table.series.season? as usize;
-            let nearest = (p + ahead).checked_sub(season * ahead.div_ceil(season))?;
-            let start = table.sheet.group(p).rows.start;
-            // The filling of an empty cell was not available for a forecast.
-            (start..=nearest).rev().step_by(season).find_map(|row| column.get(row))
-        }
-        _ => Some(column.last_known(p)),
+        Method::Seasonal => table.seasonal(p, ahead, target),
+        _ => Some(table.sheet.target(target).last_known(p)),
     }
 }
 
@@ -143,13 +139,19 @@ pub struct Score {
     /// Each series with its name; empty if the table has no column of series.
     #[serde(default)]
     by_series: Vec<(String, Sums)>,
+    /// The score of quantiles, if these are forecast.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantiles: Option<QuantileScore>,
+    /// Figures free of units, if there are rows before those that are scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative: Option<Relative>,
 }
 
 impl Score {
     /// Scores the steps of a table from row `from` of each series on; `forecast` returns the forecasts of a step, `[N, targets]`.
     pub fn of<'a>(table: &Table, from: &[usize], forecast: impl Fn(usize) -> &'a [f64]) -> Self {
         let horizon = table.horizon();
-        let mut all = Sums::none(table.series.width(), table.series.season.is_some());
+        let mut all = Sums::none(table.series.outputs.len(), table.series.season.is_some());
         let mut by_series = Vec::new();
         for (group, from) in table.sheet.groups.iter().zip(from) {
             let own = Sums::of(table, scored(group.rows.start, *from, group.rows.end, horizon), &forecast);
@@ -163,6 +165,8 @@ impl Score {
             steps: all.steps,
             all,
             by_series,
+            quantiles: None,
+            relative: None,
         }
     }
 
@@ -182,12 +186,27 @@ impl Score {
     }
 
     /// The mean training loss, squared or absolute, in standard deviations of each output.
-    pub fn loss(&self, series: &Series) -> f64 {
-        let one = |(e, scale): (&Errors, &Scale)| match series.loss {
-            RegressionLoss::Squared => e.square / e.count as f64 / scale.deviation.powi(2),
-            RegressionLoss::Absolute => e.absolute / e.count as f64 / scale.deviation,
+    pub fn loss(&self, table: &Table) -> f64 {
+        let series = &table.series;
+        if let Some(quantiles) = &self.quantiles {
+            return quantiles.loss(&series.outputs);
+        }
+        // Each series in its own units, if it has any.
+        let series_sums: Vec<&Sums> = if self.by_series.is_empty() { vec![&self.all] } else { self.by_series.iter().map(|s| &s.1).collect() };
+        let targets = self.targets.len();
+        let one = |(i, scale): (usize, &Scale)| {
+            let (mut sum, mut count) = (0.0, 0);
+            for (sums, group) in series_sums.iter().zip(&table.sheet.groups) {
+                let (e, unit) = (&sums.errors[Method::Model as usize][i], table.unit(i % targets, group.rows.start));
+                sum += match series.loss {
+                    RegressionLoss::Squared => e.square / (unit * scale.deviation).powi(2),
+                    RegressionLoss::Absolute => e.absolute / (unit * scale.deviation),
+                };
+                count += e.count;
+            }
+            (count > 0).then(|| sum / count as f64)
         };
-        let own: Vec<f64> = self.all.errors[Method::Model as usize].iter().zip(&series.outputs).filter(|(e, _)| e.count > 0).map(one).collect();
+        let own: Vec<f64> = series.outputs.iter().enumerate().filter_map(one).collect();
         own.iter().sum::<f64>() / own.len() as f64
     }
 
@@ -226,7 +245,9 @@ impl Score {
             "scaled_rmse": scaled(&self.parts(), Errors::rmse), "scaled_mae": scaled(&self.parts(), Errors::mae),
             "by_series": self.by_series.iter().map(|(name, sums)| self.json_of(name, sums)).collect::<Vec<_>>(),
         });
-        merged(whole, figures(|m| self.all(m)))
+        let whole = merged(whole, figures(|m| self.all(m)));
+        let whole = self.relative.as_ref().map_or(whole.clone(), |r| merged(whole, r.json()));
+        self.quantiles.as_ref().map_or(whole.clone(), |q| merged(whole, json!({ "quantiles": q.json() })))
     }
 
     /// The errors of one series.
@@ -256,30 +277,6 @@ impl Score {
         }
         out
     }
-}
-
-/// The scored steps of a series, whose first forecast row is at least `from`.
-pub fn scored(start: usize, from: usize, end: usize, horizon: usize) -> std::ops::Range<usize> {
-    from.saturating_sub(1).max(start)..end.saturating_sub(horizon)
-}
-
-/// Horizons shown in a table: all if there are few, else a selection.
-pub(crate) fn shown(horizon: u32) -> Vec<u32> {
-    if horizon <= 6 {
-        return (1..=horizon).collect();
-    }
-    let mut some: Vec<u32> = (0..=5).map(|i| 1 + (horizon - 1) * i / 5).collect();
-    some.dedup();
-    some
-}
-
-/// Formats with five significant digits.
-pub(crate) fn significant(x: f64) -> String {
-    if x != 0.0 && x.is_finite() && !(1e-3..1e7).contains(&x.abs()) {
-        return format!("{x:.4e}");
-    }
-    let whole = if x.abs() >= 1.0 { x.abs().log10() as usize } else { 0 };
-    format!("{x:.*}", 4usize.saturating_sub(whole))
 }
 
 fn figures(errors: impl Fn(Method) -> Option<Errors>) -> Value {

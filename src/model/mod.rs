@@ -5,7 +5,7 @@ pub mod record;
 
 pub use crate::cells::{Activation, Cell};
 pub use crate::kernels::dropout::Dropout;
-pub use crate::kernels::regression_loss::RegressionLoss;
+pub use crate::kernels::regression_loss::{Quantiles, RegressionLoss};
 pub use init::Init;
 pub use record::StashPrecision;
 
@@ -63,19 +63,26 @@ pub enum Output {
         /// The error measure.
         deviation: RegressionLoss,
     },
+    /// Quantiles of numbers; the loss is their mean pinball loss.
+    Quantiles {
+        /// How many, those of one number after each other.
+        count: u32,
+        /// The levels of those of a number.
+        levels: Quantiles,
+    },
 }
 
 impl Output {
     /// V: number of outputs.
     pub const fn count(self) -> u32 {
         match self {
-            Output::Classes(n) | Output::Numbers { count: n, .. } => n,
+            Output::Classes(n) | Output::Numbers { count: n, .. } | Output::Quantiles { count: n, .. } => n,
         }
     }
 
     /// Number of numeric targets per step; 0 for classes.
     pub const fn numbers(self) -> u32 {
-        if let Output::Numbers { count, .. } = self { count } else { 0 }
+        if let Output::Numbers { count, .. } | Output::Quantiles { count, .. } = self { count } else { 0 }
     }
 }
 

@@ -129,7 +129,8 @@ mod tests {
             for code in 0..18 {
                 let (phi, bias) = ([Phi::Tanh, Phi::Relu, Phi::Identity][code % 3], code / 3 % 2 == 0);
                 let net = Net { embedded: None, inputs: 4, outputs: 4, head: Head::Softmax, hidden, layers: 1 + code / 6, cell, phi, bias };
-                let head = [Head::Squared, Head::Absolute, Head::Softmax][code % 3];
+                let pinball = Head::Pinball { levels: [1000, 5000, 9500, 0, 0, 0, 0, 0, 0], count: 3 };
+                let head = [Head::Squared, if code % 2 == 0 { Head::Absolute } else { pinball }, Head::Softmax][code % 3];
                 let numbers = Net { inputs: 3, outputs: 6, head, ..net };
                 let embedded = Net { embedded: Some(7), inputs: 2, outputs: 3, head, ..net };
                 with_case(&net, false, false, 100 * code, |params, whole, state| check(&net, params, whole, state));

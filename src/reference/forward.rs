@@ -18,7 +18,12 @@ fn cross_entropy(o: &[f64], y: usize) -> (f64, Vec<f64>) {
 fn deviation(head: Head, o: &[f64], y: &[f64]) -> (f64, Vec<f64>) {
     let count = o.len() as f64;
     let off: Vec<f64> = o.iter().zip(y).map(|(o, y)| o - y).collect();
-    if head == Head::Squared {
+    if let Head::Pinball { levels, count: q } = head {
+        let level = |v: usize| f64::from(levels[v % q]) / 10_000.0;
+        let loss = off.iter().enumerate().map(|(v, d)| (-level(v) * d).max((1.0 - level(v)) * d)).sum::<f64>() / count;
+        let slope = |(v, d): (usize, &f64)| if *d == 0.0 { 0.0 } else { (f64::from(u8::from(*d > 0.0)) - level(v)) / count };
+        (loss, off.iter().enumerate().map(slope).collect())
+    } else if head == Head::Squared {
         (off.iter().map(|d| d * d).sum::<f64>() / count, off.iter().map(|d| 2.0 * d / count).collect())
     } else {
         let sign = |d: &f64| if *d == 0.0 { 0.0 } else { d.signum() / count };

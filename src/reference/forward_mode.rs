@@ -53,7 +53,12 @@ fn score(inputs: &Inputs, o: &[Dual], row: usize, gradient: &mut [f64]) {
             }
             Targets::Numbers(numbers) => {
                 let off = output.value - numbers[row * net.outputs + v];
-                (if net.head == Head::Squared { 2.0 * off } else { off.signum() }) / net.outputs as f64
+                let slope = match net.head {
+                    Head::Squared => 2.0 * off,
+                    Head::Pinball { levels, count } => f64::from(u8::from(off > 0.0)) - f64::from(levels[v % count]) / 10_000.0,
+                    Head::Absolute | Head::Softmax => off.signum(),
+                };
+                slope / net.outputs as f64
             }
         };
         for (total, partial) in gradient.iter_mut().zip(&output.partials) {

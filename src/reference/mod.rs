@@ -51,6 +51,13 @@ pub enum Head {
     Squared,
     /// `1/V sum_v |o_v - y_v|`
     Absolute,
+    /// `1/V sum_v max(q (y_v - o_v), (q - 1) (y_v - o_v))`, q the level v mod Q, in ten-thousandths
+    Pinball {
+        /// the levels
+        levels: [u16; 9],
+        /// Q
+        count: usize,
+    },
 }
 
 /// The sizes of a network; its parameters are listed by [`Net::tensors`].

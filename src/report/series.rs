@@ -3,7 +3,7 @@
 use super::chart::{Chart, Curve, Kind, Stroke};
 use super::format::{self, ABSENT, count, number, plural};
 use super::page::{GENERATOR, document, section, table};
-use crate::forecast::{Drawn, Errors, METHODS, Method, Outcome, Part, Score, scaled, shown, worse};
+use crate::forecast::{Band, Drawn, Errors, METHODS, Method, Outcome, Part, Score, scaled, shown, worse};
 use maud::{Markup, html};
 
 /// Most targets drawn, and most series and targets in the table of each.
@@ -24,7 +24,7 @@ pub(super) fn sections(outcome: &Outcome) -> Markup {
         @for (i, d) in outcome.drawn.iter().take(DRAWN).enumerate() { (picture(i, d)) }
         @if all > DRAWN { p.note { "The first " (DRAWN) " of " (all) " targets are drawn; the table below tells of all." } }
     };
-    html! { (section("Forecast against truth", what, &body)) (errors(&outcome.score)) (by_series(&outcome.score)) }
+    html! { (section("Forecast against truth", what, &body)) (errors(&outcome.score)) (bands(&outcome.score)) (by_series(&outcome.score)) }
 }
 
 fn picture(i: usize, d: &Drawn) -> Markup {
@@ -32,13 +32,21 @@ fn picture(i: usize, d: &Drawn) -> Markup {
         Curve::new(name, series, stroke, values.iter().enumerate().filter_map(|(i, y)| Some(((d.from + i) as f64, (*y)?))))
     };
     let mut curves = vec![curve("truth".to_string(), 0, Stroke::Plain, &d.truth)];
-    curves.extend(d.ahead.iter().zip([2, 1]).map(|((h, values), series)| curve(plural(*h, "row", "rows") + " ahead", series, Stroke::Marked, values)));
+    for (i, ((h, values), series)) in d.ahead.iter().zip([2, 1]).enumerate() {
+        let plain = curve(plural(*h, "row", "rows") + " ahead", series, Stroke::Marked, values);
+        // The band of the first alone: two would hide each other.
+        curves.push(Curve { band: if i == 0 { band(d.bands.first(), values) } else { Vec::new() }, ..plain });
+    }
     if !d.coming.is_empty() {
         // Begins where the truth ends, so that a single row to come is visible too.
         let mut values = vec![None; d.truth.len().saturating_sub(1)];
         values.push(d.truth.last().copied().flatten());
         values.extend(&d.coming);
-        curves.push(curve("rows to come".to_string(), 3, Stroke::Marked, &values));
+        let mut own = vec![None; d.truth.len().saturating_sub(1)];
+        own.push(d.truth.last().copied().flatten().map(|x| (x, x)));
+        own.extend(d.bands.last().into_iter().flatten());
+        let coming = curve("rows to come".to_string(), 3, Stroke::Marked, &values);
+        curves.push(Curve { band: band(d.bands.last().map(|_| &own), &values), ..coming });
     }
     let whose = d.series.as_ref().map_or(d.target.clone(), |s| format!("{} of {s}", d.target));
     let chart = Chart::new(&format!("forecast-{i}"), &format!("Forecast of {whose}"), &d.target, Kind::Linear, curves);
@@ -48,6 +56,12 @@ fn picture(i: usize, d: &Drawn) -> Markup {
         chart.label = Box::new(move |row| place(&times, from, row));
     }
     html! { h3 { (whose) } (chart.figure(&seen(d))) }
+}
+
+/// The ends of the band at each point of a curve, if it has one everywhere.
+fn band(ends: Option<&Vec<Option<(f64, f64)>>>, values: &[Option<f64>]) -> Vec<(f64, f64)> {
+    let there = |ends: &Vec<Option<(f64, f64)>>| values.iter().zip(ends).filter(|(y, _)| y.is_some()).map(|(_, ends)| *ends).collect::<Option<Vec<_>>>();
+    ends.and_then(there).unwrap_or_default()
 }
 
 /// The time of a row, or the number of rows by which it follows the last one.
@@ -110,6 +124,19 @@ fn errors(score: &Score) -> Markup {
         plural(score.steps, "step", "steps")
     );
     section("Errors", &what, &table("Errors", &head, &rows))
+}
+
+/// How often the truth lies in the bands between quantiles, and how wide these are.
+fn bands(score: &Score) -> Markup {
+    let Some(quantiles) = &score.quantiles else { return html! {} };
+    let row = |b: &Band| {
+        let share = |x: f64| format!("{:.1}%", 100.0 * x);
+        let levels = format!("{} to {}", b.levels[0], b.levels[1]);
+        (b.target.clone(), vec![levels, share(b.nominal()), share(b.coverage()), number(b.width())])
+    };
+    let what = "The band between a low and a high quantile holds the truth in the share of rows that should lie there, if its forecasts are calibrated.";
+    let head = ["target", "levels", "should hold", "holds", "mean width"];
+    section("Bands", what, &table("Bands", &head, &quantiles.bands.iter().map(row).collect::<Vec<_>>()))
 }
 
 /// Each target of each series, if there are several, the worst relative to naive first.

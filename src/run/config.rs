@@ -2,11 +2,11 @@
 
 use super::series::{ahead, apart, fraction_mark, strftime};
 use super::{Answer, Stated};
-use crate::data::{self, Difference, Missing, SyntheticTask};
+use crate::data::{self, ClassWeights, Difference, Missing, ScaleBy, SyntheticTask};
 use crate::device::DeviceSpec;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::model::RegressionLoss;
+use crate::model::{Quantiles, RegressionLoss};
 use crate::plan::Bytes;
 use crate::setting::{Field, Form, Setting, Value, any, at_least_1, check_all, not_empty, settings, shown, written_as_text};
 use crate::store::Model;
@@ -20,7 +20,7 @@ pub(super) const FORMAT: u32 = 1;
 /// Keys that earlier versions had, and what they are called.
 const RENAMED: [(&str, &str); 1] = [("history", "stash")];
 
-written_as_text!(SyntheticTask, DeviceSpec);
+written_as_text!(SyntheticTask, DeviceSpec, ClassWeights, Quantiles);
 
 settings! {
     /// What a run is started with.
@@ -55,6 +55,13 @@ settings! {
         label_column: Option<String> = None, "Text", "COLUMN", any {};
         /// Column of the texts, if there are several besides the labels'
         text_column: Option<String> = None, "Text", "COLUMN", any {};
+        /// Classify sequences of numbers, one step a row: the column that says which sequence a row is a step of. Without it, a table whose columns besides
+        /// the labels' are two or more of numbers has one sequence a row, of one number a step. `features`, `ignore`, `missing`, `delimiter` and `decimal`
+        /// say how such tables are read
+        sequence_column: Option<String> = None, "Text", "COLUMN", any {};
+        /// Weights of the labels in the training loss: balanced (inverse to their counts), or a number for each in the order of the sorted labels, such as
+        /// 1,5. Their mean over the training part is made 1
+        class_weights: Option<ClassWeights> = None, "Text", "WEIGHTS", any {};
         /// Whether the first line of a table of labels names its columns [default: detected, with a note]
         header: Option<Answer> = None, "Text", "ANSWER", any {};
         /// Start from this model's weights, architecture and vocabulary, with a fresh optimizer
@@ -77,13 +84,19 @@ settings! {
         time: Option<String> = None, "Series", "COLUMN", any {};
         /// Rows per season, for the seasonal naive forecast that the model is compared with [default: detected]
         season: Option<u32> = None, "Series", "N", at_least_1 {};
-        /// Forecast changes from the last known row, with changes as inputs too (all, the default value) or plain values (targets). Use all for most series
-        /// with a trend, whose values leave the range seen in training; targets for series without one whose next value is near the last. Errors stay in
-        /// the series' own units [default: chosen by the training part: all if its later rows lie beyond its earlier ones, else targets if the last value
+        /// Forecast changes from the last known row, with changes as inputs too (all, the default value) or plain values (targets), or read and forecast
+        /// changes from the values one `season` before (season). Use all for most series with a trend, whose values leave the range seen in training;
+        /// targets for series without one whose next value is near the last; season where a season repeats itself. Errors stay in the series' own units [default: chosen by the training part: all if its later rows lie beyond its earlier ones, else targets if the last value
         /// forecasts better than the mean, else none]
         difference: Option<Difference> = None, "Series", "WHAT", any { form: Form::Optional("all") };
         /// Loss: squared error (its optimum is the conditional mean) or absolute error (the median, less sensitive to outliers) [default: squared]
         loss: Option<RegressionLoss> = None, "Series", "LOSS", any {};
+        /// Standardise values by all series of the file together, or each series by its own rows, those before the held-out tail, so that one model serves
+        /// series of any size; new series by all of their rows [default: all]
+        scale: Option<ScaleBy> = None, "Series", "BY", any {};
+        /// Forecast quantiles of these levels, such as 0.1,0.5,0.9, in place of single values: the loss is the pinball loss, and errors are those of level
+        /// 0.5. At most 9 levels between 0 and 1, rising, 0.5 among them; quantiles that cross are sorted [default: off]
+        quantiles: Option<Quantiles> = None, "Series", "LEVELS", any {};
         /// What to do with empty cells: refuse the file, or fill in the previous row's value, zero, or the training part's mean [default: refuse; with a
         /// trained model, as in training, or previous]
         missing: Option<Missing> = None, "Series", "WHAT", any {};

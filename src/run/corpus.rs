@@ -39,16 +39,8 @@ impl RunConfig {
         if let Some(corpus) = given.map_or(Ok(None), |given| self.labelled_of(given, model))? {
             return Ok(corpus);
         }
-        if let Some(labelled) = self.open_labelled(model.map(|m| &m.codec))? {
-            let note = self.rate_of_long(&labelled).filter(|_| free);
-            if let Some(rate) = note {
-                self.training.lr = rate;
-            }
-            let longest = labelled.longest();
-            let mut corpus = Corpus::of_labelled(labelled, &self.training)?;
-            corpus.notes.extend(note.map(|rate| format!("note: lines of up to {longest} symbols want a low learning rate: `lr` {rate}")));
-            self.settle_validation(&corpus)?;
-            return Ok(corpus);
+        if let Some(columns) = self.sequences()? {
+            return self.corpus_of_labels(&self.raw_text()?, &columns, model.map(|m| &m.codec), free);
         }
         model.map_or(Ok(()), |m| m.codec.text().map(drop))?;
         // A model, or a flag, makes it clear that symbols are read.
@@ -80,8 +72,8 @@ impl RunConfig {
             let table = self.find_table(&wanted, series)?;
             return Corpus::of_table(Arc::new(table), &self.training);
         }
-        if let Some(labelled) = self.find_labelled(model.map(|m| &m.codec))? {
-            return Corpus::of_labelled(labelled, &self.training);
+        if let Some(columns) = self.sequences()? {
+            return self.corpus_of_labels(&self.find_raw_text()?, &columns, model.map(|m| &m.codec), false);
         }
         let symbols = Arc::new(self.find_text(model.and_then(|m| m.codec.vocabulary()))?);
         self.text.clone_from(&symbols.text().path);

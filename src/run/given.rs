@@ -2,7 +2,7 @@
 
 use super::RunConfig;
 use crate::corpus::Corpus;
-use crate::data::{Codec, Frame, Kind, Labelled, LabelledRows, NumberRows, Text, Vocabulary};
+use crate::data::{Frame, Kind, Labelled, LabelledRows, NumberRows, Text, Vocabulary};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::store::Model;
@@ -102,16 +102,7 @@ impl RunConfig {
         let known = model.map(|m| &m.codec);
         let corpus = match given {
             Given::Rows(rows, names) => {
-                let mut labelled = LabelledRows::new(rows.clone(), names)?;
-                if let Some(codec) = known {
-                    let Codec::LabelledRows { scales, labels } = codec else {
-                        return Err(Error::Usage("the model of `from` reads no sequences of numbers; leave `from` out".to_string()));
-                    };
-                    if scales.len() != rows.width || *labels != labelled.labels {
-                        return Err(Error::Usage("the model of `from` reads other columns or has other labels; leave `from` out".to_string()));
-                    }
-                    labelled.rows.scales.clone_from(scales);
-                }
+                let labelled = LabelledRows::new(rows.clone(), names, known)?;
                 self.settle_updates(labelled.classes.len());
                 Corpus::of_labelled_rows(labelled, &self.training)?
             }
@@ -123,6 +114,6 @@ impl RunConfig {
             Given::Text { .. } | Given::Frame(_) => return Ok(None),
         };
         self.settle_validation(&corpus)?;
-        Ok(Some(corpus))
+        self.weighted(corpus).map(Some)
     }
 }

@@ -14,12 +14,15 @@ pub enum Unit {
     Answers,
     /// Squares, or absolute values, of the errors of standardised values.
     Numbers(RegressionLoss),
+    /// Pinball losses of quantiles of standardised values.
+    Quantiles,
 }
 
 impl Unit {
     /// The unit of a run's loss.
     pub fn of(config: &RunConfig) -> Self {
         match config.data_kind() {
+            DataKind::Series if config.quantiles.is_some() => Unit::Quantiles,
             DataKind::Series => Unit::Numbers(config.loss.unwrap_or_default()),
             DataKind::Labels => Unit::Labels,
             DataKind::Task => Unit::Answers,
@@ -32,7 +35,7 @@ impl Unit {
         match self {
             Unit::Nats | Unit::Labels | Unit::Answers => "nats",
             Unit::Numbers(RegressionLoss::Squared) => "squared deviations",
-            Unit::Numbers(RegressionLoss::Absolute) => "deviations",
+            Unit::Numbers(RegressionLoss::Absolute) | Unit::Quantiles => "deviations",
         }
     }
 
@@ -42,7 +45,7 @@ impl Unit {
             Unit::Nats => "symbols",
             Unit::Labels => "labels",
             Unit::Answers => "answers",
-            Unit::Numbers(_) => "rows",
+            Unit::Numbers(_) | Unit::Quantiles => "rows",
         }
     }
 
@@ -54,6 +57,7 @@ impl Unit {
             Unit::Answers => "loss, nats per answer",
             Unit::Numbers(RegressionLoss::Squared) => "loss, squared standard deviations",
             Unit::Numbers(RegressionLoss::Absolute) => "loss, standard deviations",
+            Unit::Quantiles => "pinball loss, standard deviations",
         }
     }
 
@@ -63,7 +67,7 @@ impl Unit {
             Unit::Nats => format!("{:.4} bits per symbol", bits(loss)),
             Unit::Numbers(RegressionLoss::Squared) => format!("{:.4} deviations rms", loss.sqrt()),
             // Where there are right answers, their share says more.
-            Unit::Numbers(RegressionLoss::Absolute) | Unit::Labels | Unit::Answers => String::new(),
+            Unit::Numbers(RegressionLoss::Absolute) | Unit::Quantiles | Unit::Labels | Unit::Answers => String::new(),
         }
     }
 
@@ -73,6 +77,9 @@ impl Unit {
             Unit::Nats => "1 nat is 1.443 bits.",
             Unit::Labels => "It is that of the right label, in nats.",
             Unit::Answers => "It is that of the right answers, in nats.",
+            Unit::Quantiles => {
+                "It is the mean pinball loss of the quantiles of standardised numbers: 1 deviation is a standard deviation of the training part."
+            }
             Unit::Numbers(_) => "It is that of standardised numbers: 1 deviation is a standard deviation of the training part.",
         }
     }

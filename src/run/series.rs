@@ -6,8 +6,12 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::forecast::{Forecasts, Outcome};
+use crate::model::Quantiles;
 use crate::store::Model;
 use std::sync::atomic::Ordering;
+
+/// Settings of numeric series that tables of sequences with labels share.
+pub(super) const OF_NUMBERS: [&str; 5] = ["features", "ignore", "missing", "delimiter", "decimal"];
 
 /// Most rows to forecast ahead.
 const FARTHEST_AHEAD: u32 = 10_000;
@@ -32,8 +36,16 @@ impl RunConfig {
             ..ColumnSpec::default()
         };
         let horizon = self.horizon.unwrap_or(1);
-        let loss = self.loss.unwrap_or_default();
-        Ok(Some(SeriesSpec { asked, horizon, difference: self.difference.unwrap_or_default(), season: self.season, loss }))
+        let (loss, quantiles) = (self.loss.unwrap_or_default(), self.quantiles);
+        Ok(Some(SeriesSpec {
+            asked,
+            horizon,
+            difference: self.difference.unwrap_or_default(),
+            season: self.season,
+            loss,
+            quantiles,
+            scale: self.scale.unwrap_or_default(),
+        }))
     }
 
     /// Opens the table and records what identifies it. It is read as `series` says, or else as `wanted`. If `difference` is not given, the one that suits
@@ -90,6 +102,13 @@ impl RunConfig {
             let shown = |h: u32, d: Difference| format!("{h}, `difference` {}", format!("{d:?}").to_lowercase());
             return differs("`horizon` is", shown(wanted.horizon, wanted.difference), shown(series.horizon, series.difference));
         }
+        if wanted.scale != series.scale {
+            return differs("`scale` is", wanted.scale.to_string(), series.scale.to_string());
+        }
+        if wanted.quantiles != series.quantiles {
+            let shown = |levels: Option<Quantiles>| levels.map_or("not given".to_string(), |l| l.to_string());
+            return differs("`quantiles` is", shown(wanted.quantiles), shown(series.quantiles));
+        }
         if wanted.loss != series.loss {
             return differs("`loss` is", format!("{:?}", wanted.loss).to_lowercase(), format!("{:?}", series.loss).to_lowercase());
         }
@@ -113,7 +132,8 @@ impl RunConfig {
     pub(super) fn check_series(&self) -> Result<()> {
         let wrong = |setting: &'static str, what: &str| Err(Error::setting(setting, what));
         if self.target.is_none() {
-            let alone = RunConfig::FIELDS.iter().map(|f| &f.setting).find(|s| s.section == "Series" && self.get(&s.key()).is_some());
+            let shared = |name: &str| self.label_column.is_some() && OF_NUMBERS.contains(&name);
+            let alone = RunConfig::FIELDS.iter().map(|f| &f.setting).find(|s| s.section == "Series" && !shared(s.name) && self.get(&s.key()).is_some());
             return alone.map_or(Ok(()), |s| wrong(s.name, &format!("`{}` is about numeric series; name the columns to forecast by `target`", s.name)));
         }
         if self.task.is_some() || self.separator.is_some() || self.bytes {
@@ -130,6 +150,9 @@ impl RunConfig {
         }
         if self.ignore.is_some() && self.features.is_some() {
             return wrong("ignore", "`features` names all columns that are read; leave `ignore` out");
+        }
+        if self.quantiles.is_some() && self.loss.is_some() {
+            return wrong("quantiles", "`quantiles` have a loss of their own, the pinball loss; leave `loss` out");
         }
         if self.time_format.is_some() && self.time.is_none() {
             return wrong("time_format", "`time_format` says how the column of `time` is written; name that column by `time`");
@@ -190,7 +213,7 @@ pub(super) fn strftime(format: &String) -> std::result::Result<(), String> {
 }
 
 /// Comma-separated names; those that contain a comma are quoted.
-fn names(setting: &'static str, text: &str) -> Result<Vec<String>> {
+pub(super) fn names(setting: &'static str, text: &str) -> Result<Vec<String>> {
     let mut reader = cells::reader(text, b',', true);
     let mut record = cells::Record::new();
     let read = reader.read_record(&mut record).map_err(|e| Error::setting(setting, format!("`{setting}` {text:?} is no list of columns: {e}")))?;

@@ -22,7 +22,7 @@ const PLAIN_FORMAT: u32 = 2;
 const FIRST_FORMAT: u32 = 1;
 
 /// Names of the metadata; PyTorch's tools write `format`.
-const NAMES: [&str; 8] = ["config", "format", "labels", "scales", "sequences", "series", "tokenizer", "vocabulary"];
+const NAMES: [&str; 9] = ["columns", "config", "format", "labels", "scales", "sequences", "series", "tokenizer", "vocabulary"];
 
 /// How the text of a model was laid out in training.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -168,7 +168,12 @@ impl Model {
                 Some(tokenizer) => put("tokenizer", tokenizer.json().to_string()),
                 None => put("vocabulary", json!(vocabulary.symbols()).to_string()),
             },
-            Codec::LabelledRows { scales, .. } => put("scales", json!(scales).to_string()),
+            Codec::LabelledRows { scales, columns, .. } => {
+                if !columns.is_empty() {
+                    put("columns", json!(columns).to_string());
+                }
+                put("scales", json!(scales).to_string())
+            }
             Codec::Series(series) => put("series", json!(series).to_string()),
         };
         let symbols = self.codec.vocabulary().map_or(Kind::default(), Vocabulary::kind);
@@ -310,7 +315,12 @@ fn parse_codec(container: &Container, kind: Kind) -> Result<Codec> {
         if scales.is_empty() || !scales.iter().all(Scale::is_sound) {
             return Err(Error::Input("its metadata \"scales\" is not that of a model of this program: expected means and deviations".to_string()));
         }
-        return Ok(Codec::LabelledRows { scales, labels: parse_labels(container.text("labels")?)? });
+        let columns: Option<Vec<String>> = container.metadata.get("columns").map(|c| serde_json::from_str(c)).transpose().map_err(|e| wrong("columns", e))?;
+        let columns = columns.unwrap_or_default();
+        if !columns.is_empty() && columns.len() != scales.len() {
+            return Err(Error::Input("its metadata \"columns\" is not that of a model of this program: expected a name for each scale".to_string()));
+        }
+        return Ok(Codec::LabelledRows { scales, columns, labels: parse_labels(container.text("labels")?)? });
     }
     if kind == Kind::Tokens {
         let tokenizer = Tokenizer::new(container.text("tokenizer")?.to_string()).map_err(|e| Error::Input(format!("its tokenizer: {e}")))?;

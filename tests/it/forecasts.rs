@@ -60,7 +60,8 @@ fn suited(horizon: u32, csv: &str, targets: &[&str]) -> Difference {
         missing: Missing::Refuse,
         ..ColumnSpec::default()
     };
-    let wanted = SeriesSpec { asked, horizon, difference: Difference::None, season: None, loss: RegressionLoss::Squared };
+    let wanted =
+        SeriesSpec { asked, horizon, difference: Difference::None, season: None, loss: RegressionLoss::Squared, quantiles: None, scale: Default::default() };
     Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), &wanted, 0.1).unwrap().suited_difference()
 }
 

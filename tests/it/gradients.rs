@@ -170,6 +170,7 @@ pub(crate) fn others() -> Vec<Case> {
         with(Input::Symbols(11), Output::Classes(2), 1, true),
         with(Input::Embedded { symbols: 11, size: 5 }, Output::Classes(11), 2, true),
         with(Input::Embedded { symbols: 300, size: 40 }, numbers(2, RegressionLoss::Squared), 1, false),
+        with(Input::Numbers(3), Output::Quantiles { count: 12, levels: "0.1,0.5,0.95".parse().unwrap() }, 1, true),
         with(Input::Embedded { symbols: 1, size: 1 }, Output::Classes(4), 1, true),
     ]
 }

@@ -179,7 +179,8 @@ fn spiked(rows: usize, spike: usize) -> String {
 
 fn table(csv: &str, fraction: f64) -> Table {
     let asked = ColumnSpec { targets: vec!["x".into()], ..ColumnSpec::default() };
-    let wanted = SeriesSpec { asked, horizon: 2, difference: Difference::None, season: None, loss: RegressionLoss::Squared };
+    let wanted =
+        SeriesSpec { asked, horizon: 2, difference: Difference::None, season: None, loss: RegressionLoss::Squared, quantiles: None, scale: Default::default() };
     Table::fit(Sheet::read(&Text::given("table", csv), &wanted.asked).unwrap(), &wanted, fraction).unwrap()
 }
 

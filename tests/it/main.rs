@@ -21,6 +21,7 @@ mod features;
 mod examples;
 // What a first-time user sees.
 mod newcomer;
+mod number_labels;
 // Models exported to and imported from other programs, and configurations read back.
 mod exchange;
 // Which module may import from which.
@@ -28,6 +29,7 @@ mod layers;
 // Whole models against the f64 reference.
 mod gradients;
 // Cells with gates against the f64 reference, in every form and storage.
+mod bands;
 mod cells;
 // Comparing found and expected values, and tests of that.
 mod compare;

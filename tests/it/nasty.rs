@@ -219,7 +219,10 @@ fn sizes_with_blanks_of_other_scripts_are_sizes_or_refused() {
 
 fn columns(csv: &str, horizon: u32) -> (Text, SeriesSpec) {
     let asked = ColumnSpec { targets: vec!["y".into()], ..ColumnSpec::default() };
-    (Text::given("table", csv), SeriesSpec { asked, horizon, difference: Default::default(), season: None, loss: Default::default() })
+    (
+        Text::given("table", csv),
+        SeriesSpec { asked, horizon, difference: Default::default(), season: None, loss: Default::default(), quantiles: None, scale: Default::default() },
+    )
 }
 
 /// Found by reading the code: the rows that a horizon needs were counted one by one.

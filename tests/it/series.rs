@@ -20,7 +20,7 @@ fn asked(targets: &[&str]) -> ColumnSpec {
 }
 
 fn wanted(asked: ColumnSpec, horizon: u32) -> SeriesSpec {
-    SeriesSpec { asked, horizon, difference: Difference::None, season: None, loss: RegressionLoss::Squared }
+    SeriesSpec { asked, horizon, difference: Difference::None, season: None, loss: RegressionLoss::Squared, quantiles: None, scale: Default::default() }
 }
 
 fn table(csv: &str, wanted: &SeriesSpec, fraction: f64) -> Table {
@@ -256,7 +256,7 @@ fn validation_is_the_loss_of_the_forecasts() {
                 let forecasts = Forecasts::of(&device, config, &flat, &table, &[table.held_out(0).start], || Ok(())).unwrap();
                 let score = forecasts.score(&table, &table.held);
                 assert_eq!(score.steps as usize, 60 - 3);
-                let own = score.loss(&table.series);
+                let own = score.loss(&table);
                 assert!((own - validated).abs() < 1e-4 * validated, "{device}, {loss:?}: {own} and {validated}");
                 // By definition.
                 let rows = 239..296;

@@ -16,7 +16,7 @@ fn read(csv: &str, asked: &ColumnSpec) -> Result<Sheet, String> {
 }
 
 fn wanted(asked: ColumnSpec, difference: Difference) -> SeriesSpec {
-    SeriesSpec { asked, horizon: 1, difference, season: None, loss: RegressionLoss::Squared }
+    SeriesSpec { asked, horizon: 1, difference, season: None, loss: RegressionLoss::Squared, quantiles: None, scale: Default::default() }
 }
 
 /// A table of the given times and increasing numbers.

@@ -83,12 +83,30 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Reads the header.
-    pub(super) fn open(file: &'a str, content: &'a str, layout: Layout) -> Result<Self> {
+    fn begin(file: &'a str, content: &'a str, layout: Layout) -> Self {
         let rest = &content[layout.start..];
         let reader = cells::reader(rest, layout.delimiter as u8, true);
-        let mut lines =
-            Lines { file, content: rest, reader, record: cells::Record::new(), layout, header: Vec::new(), hashes: true, blank: 0, comments: 0, long: None };
+        Lines { file, content: rest, reader, record: cells::Record::new(), layout, header: Vec::new(), hashes: true, blank: 0, comments: 0, long: None }
+    }
+
+    /// Numbers the columns from 1 on, for a file whose first line is a row.
+    pub(super) fn numbered(file: &'a str, content: &'a str, layout: Layout) -> Result<Self> {
+        let mut first = Self::begin(file, content, layout);
+        if first.record()?.is_none() {
+            return Err(Error::Input(format!("{file} is empty; give a CSV file")));
+        }
+        let header = (1..=first.record.len()).map(|n| n.to_string()).collect();
+        Ok(Lines { header, record: first.record, ..Self::begin(file, content, layout) })
+    }
+
+    /// The cells that were read last; of a file without a header, at the beginning, those of its first line.
+    pub(super) fn first(&self) -> Vec<&str> {
+        self.record.iter().collect()
+    }
+
+    /// Reads the header.
+    pub(super) fn open(file: &'a str, content: &'a str, layout: Layout) -> Result<Self> {
+        let mut lines = Self::begin(file, content, layout);
         if lines.record()?.is_none() {
             return Err(Error::Input(format!("{file} is empty; give a CSV file whose first line names the columns")));
         }

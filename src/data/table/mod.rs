@@ -9,6 +9,7 @@ mod frame;
 mod lines;
 mod notation;
 mod read;
+mod sequences;
 mod time;
 mod timeline;
 
@@ -16,6 +17,7 @@ pub use date::DateOrder;
 pub(crate) use detection::ask_about_tables;
 pub use frame::{Cells, Frame};
 pub(crate) use notation::check_format;
+pub use sequences::{SequenceSpec, SequenceTable};
 
 use super::numbers::Values;
 use crate::error::{Error, Result, quoted};
@@ -53,9 +55,24 @@ pub enum Difference {
     Targets,
     /// Changes of the features from the previous row are read too.
     All,
+    /// Changes from the values one season before are read, and forecast: what the seasonal naive forecast leaves.
+    Season,
 }
 
-choices!(Difference { None = "none", Targets = "targets", All = "all" });
+choices!(Difference { None = "none", Targets = "targets", All = "all", Season = "season" });
+
+/// Which rows a value is standardised by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScaleBy {
+    /// Those of all series.
+    #[default]
+    All,
+    /// Those of its own series, so that series of any size are alike.
+    Series,
+}
+
+choices!(ScaleBy { All = "all", Series = "series" });
 
 /// Which columns of a table are read, and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -6,7 +6,7 @@ use crate::dims::pad4;
 use crate::kernel::{Var, Word};
 use crate::kernels::matmul::Form;
 use crate::kernels::{loss, regression_loss, row_sum};
-use crate::model::Output;
+use crate::model::{Output, RegressionLoss};
 use crate::recording::Recording;
 
 /// How much of the head to compute.
@@ -57,10 +57,15 @@ impl Recorder {
                 let targets = rows(self.input(self.inputs.targets()));
                 loss::record(r, "loss", variant, loss::Operands { targets, weights, bias, params, logits: scores, loss, inverse_n, gradient });
             }
-            Output::Numbers { count, deviation } => {
+            Output::Numbers { count, .. } | Output::Quantiles { count, .. } => {
+                let (deviation, quantiles) = match self.config.output {
+                    Output::Numbers { deviation, .. } => (deviation, None),
+                    Output::Quantiles { levels, .. } => (RegressionLoss::Absolute, Some(levels)),
+                    Output::Classes(_) => unreachable!("numbers are forecast here"),
+                };
                 let offset = Word::from(self.inputs.wanted() + first);
                 let targets = View { slot: self.slots.inputs, offset, rows: count.into(), cols: loss.rows, ld: self.inputs.rows };
-                let operands = regression_loss::Operands { targets, weights, bias, params, outputs: scores, loss, inverse_n, gradient, deviation };
+                let operands = regression_loss::Operands { targets, weights, bias, params, outputs: scores, loss, inverse_n, gradient, deviation, quantiles };
                 regression_loss::record(r, "loss", variant, operands);
             }
         }

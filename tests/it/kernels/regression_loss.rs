@@ -20,6 +20,8 @@ struct Row {
     bias: bool,
     gradient: bool,
     deviation: RegressionLoss,
+    /// The levels of quantiles, in place of that measure.
+    quantiles: Option<&'static str>,
     /// Whether outputs with weight 0 are not finite, and also those of row 1, which counts.
     broken: bool,
 }
@@ -29,9 +31,11 @@ pub(super) fn regression_loss() {
     // A workgroup has 64 rows; in some cases ld exceeds the padded rows.
     for (rows, count, ld) in [(1, 1, 4), (37, 5, 40), (64, 3, 64), (65, 12, 80), (259, 2, 260)] {
         for (bias, gradient) in [(false, true), (true, true), (true, false)] {
-            for deviation in [RegressionLoss::Squared, RegressionLoss::Absolute] {
+            let squared = [(RegressionLoss::Squared, None), (RegressionLoss::Absolute, None)];
+            let pinball = ["0.1,0.5,0.9", "0.5", "0.01,0.05,0.1,0.25,0.5,0.75,0.9,0.95,0.9999"].map(|levels| (RegressionLoss::Absolute, Some(levels)));
+            for (deviation, quantiles) in squared.into_iter().chain(pinball) {
                 for broken in [false, true] {
-                    run(Row { rows, count, ld, bias, gradient, deviation, broken: broken && rows > 4 });
+                    run(Row { rows, count, ld, bias, gradient, deviation, quantiles, broken: broken && rows > 4 });
                 }
             }
         }
@@ -63,13 +67,25 @@ fn run(s: Row) {
     let loss = case.blank_at(slot, 6, [1, s.rows, padded]);
     let off = |v: u32, r: u32| outputs.at(v, r) + b(v) - targets.at(v, r);
     let broken = |r: u32| s.broken && r == 1;
+    let levels: Option<Vec<f64>> = s.quantiles.map(|text| text.split(',').map(|l| l.parse().unwrap()).collect());
+    let level = |v: u32| levels.as_ref().map(|all| all[v as usize % all.len()]);
     let value = |r: u32| {
-        let e = |v: u32| if s.deviation == RegressionLoss::Squared { off(v, r).powi(2) } else { off(v, r).abs() };
+        let e = |v: u32| {
+            if let Some(q) = level(v) {
+                (-q * off(v, r)).max((1.0 - q) * off(v, r))
+            } else if s.deviation == RegressionLoss::Squared {
+                off(v, r).powi(2)
+            } else {
+                off(v, r).abs()
+            }
+        };
         if weights.at(r, 0) == 0.0 { 0.0 } else { weights.at(r, 0) * (0..s.count).map(e).sum::<f64>() / f64::from(s.count) }
     };
     let slope = |v: u32, r: u32| {
         let d = off(v, r);
-        let e = if s.deviation == RegressionLoss::Squared {
+        let e = if let Some(q) = level(v) {
+            if d == 0.0 { 0.0 } else { f64::from(u8::from(d > 0.0)) - q }
+        } else if s.deviation == RegressionLoss::Squared {
             2.0 * d
         } else if d == 0.0 {
             0.0
@@ -100,5 +116,6 @@ fn operands(s: Row, [targets, weights, params, outputs, loss]: [&Matrix; 5]) -> 
         inverse_n: Word::var(Var::InverseN),
         gradient: s.gradient,
         deviation: s.deviation,
+        quantiles: s.quantiles.map(|levels| levels.parse().unwrap()),
     }
 }
