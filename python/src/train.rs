@@ -204,7 +204,7 @@ pub(crate) fn plan(
         let model = settings.config(&corpus.codec)?;
         let (device, _) = Device::open(config.device)?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
-        let planned = Planned::new(&settings.task(model, &feed), settings.truncation, feed.passes(), &device)?;
+        let planned = Planned::new(&settings.task(model, &feed), settings.truncation, feed.passes(), &device)?.in_groups(settings.groups(), &model);
         let json = serde_json::to_string(&planned).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
         Ok((json, report::plan::svg(&planned)))
     })

@@ -34,7 +34,9 @@ mod train_flags;
 mod unknown;
 
 use crate::error::{Error, Result, print_no_caught_panics};
+use crate::ranks;
 use crate::run::unescaped;
+use crate::session;
 use crate::setting;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use output::{say, tell};
@@ -97,8 +99,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
         Err(e) if e.use_stderr() => {
-            tell(&format!("error: {}", one_line(&e)));
-            return ExitCode::from(2);
+            return code(refused(&one_line(&e)));
         }
         Err(e) => {
             // --help or --version.
@@ -139,6 +140,20 @@ fn code(done: Result<()>) -> ExitCode {
             ExitCode::from(e.exit_code())
         }
     }
+}
+
+/// The error for a command line that can't be. Of several processes that were to train together, the first says it for all.
+fn refused(why: &str) -> Result<()> {
+    let error = Error::Usage(why.to_string());
+    let Some(ranks) = Some(std::env::args().nth(1)).filter(|first| first.as_deref() == Some("train")).and_then(|_| ranks::here().ok()) else {
+        return Err(error);
+    };
+    let met = session::meet(Err(error.clone()), false);
+    ranks.finish();
+    if ranks.rank() > 0 {
+        output::be_quiet();
+    }
+    met.and(Err(error))
 }
 
 /// All commands. A number below 0 is read as a value everywhere, though mostly as a wrong one.

@@ -140,6 +140,8 @@ fn planned(t: u32, steps: u32, layers: u32) -> Planned {
         layers,
         cell: Cell::Rnn,
         batch: 32,
+        lane_groups: 1,
+        rank_sent_bytes: 0,
         vocabulary: 96,
         parameters: 0,
         truncation: "full".into(),
