@@ -149,7 +149,7 @@ fn refused(why: &str) -> Result<()> {
         return Err(error);
     };
     let met = session::meet(Err(error.clone()), false);
-    ranks.finish();
+    ranks::finish();
     if ranks.rank() > 0 {
         output::be_quiet();
     }

@@ -19,14 +19,14 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let ranks = ranks::here()?;
     if !ranks.several() {
         let done = alone(args);
-        ranks.finish();
+        ranks::finish();
         return done;
     }
     if ranks.rank() > 0 {
         output::be_quiet();
     }
     let done = together(args, &ranks);
-    ranks.finish();
+    ranks::finish();
     match done {
         // Rank 0 says why.
         Err(e) if ranks.rank() > 0 => std::process::exit(e.exit_code().into()),
@@ -44,7 +44,7 @@ fn together(args: &Args, ranks: &Ranks) -> Result<()> {
         return match follow(&asked, interruptible()?, args.detect_anomaly)? {
             0 => Ok(()),
             code => {
-                ranks.finish();
+                ranks::finish();
                 std::process::exit(code.into())
             }
         };

@@ -32,10 +32,10 @@ const SLOWER: u32 = 4;
 const STAGGER: Duration = Duration::from_millis(300);
 const MOST_STAGGER: u32 = 12;
 
-/// What ranks have cost so far.
+/// What sums over ranks have cost so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
-    /// Seconds in exchanges, waiting included.
+    /// Seconds in them: waiting for the slowest rank, and all that travels.
     pub seconds: f64,
     /// Bytes sent to other ranks.
     pub sent: u64,
@@ -112,12 +112,14 @@ pub fn hear_last_words(hear: fn(&str)) {
     let _ = LAST_WORDS.set(hear);
 }
 
+/// The ranks of this process, once they have met.
+static HERE: Mutex<Option<Arc<Ranks>>> = Mutex::new(None);
+
 /// The ranks of this process: those that MPI started it with, or itself.
 ///
 /// # Errors
 /// If MPI can't be used.
 pub fn here() -> Result<Arc<Ranks>> {
-    static HERE: Mutex<Option<Arc<Ranks>>> = Mutex::new(None);
     let mut here = HERE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(ranks) = &*here {
         return Ok(ranks.clone());
@@ -127,6 +129,14 @@ pub fn here() -> Result<Arc<Ranks>> {
     drop(here);
     ranks.meet();
     Ok(ranks)
+}
+
+/// Ends the use of other ranks, if any were met: the last thing that a process does.
+pub fn finish() {
+    static HERE_ENDED: AtomicBool = AtomicBool::new(false);
+    if !HERE_ENDED.swap(true, Ordering::Relaxed) {
+        HERE.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|ranks| ranks.transport.finish());
+    }
 }
 
 #[cfg(feature = "mpi")]
@@ -199,7 +209,7 @@ impl Ranks {
         *self.timeout.lock().unwrap_or_else(PoisonError::into_inner) = seconds.map_or(PATIENCE, Duration::from_secs);
     }
 
-    /// What ranks have cost so far.
+    /// What sums over ranks have cost so far.
     pub fn cost(&self) -> Cost {
         *self.cost.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -241,11 +251,6 @@ impl Ranks {
             ));
         };
         self.transport.exchange(out, into, patience, &give_up);
-        let own = self.rank() as usize;
-        let sent: usize = out.iter().enumerate().filter(|(r, _)| *r != own).map(|(_, o)| o.len()).sum();
-        let mut cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
-        cost.seconds += start.elapsed().as_secs_f64();
-        cost.sent += sent as u64;
     }
 
     /// Every rank's outcome, by rank; all ranks call it.
@@ -360,6 +365,7 @@ impl Ranks {
             .collect();
         let mine = self.slice(len, self.rank() as usize).len();
         let mut into = vec![vec![0; 4 + 4 * mine]; ranks];
+        let start = Instant::now();
         self.exchange(&out.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut into, self.patience());
         if into.iter().any(|i| i[..4] != [0; 4]) {
             // Every rank has seen it.
@@ -368,10 +374,15 @@ impl Ranks {
         let mut tree = Tree::default();
         into.iter().for_each(|i| tree.push(bytemuck::pod_collect_to_vec(&i[4..])));
         let sum = tree.sum().unwrap_or_default();
-        self.count_adds(tree.adds);
         let bytes: &[u8] = bytemuck::cast_slice(&sum);
         let mut slices: Vec<Vec<u8>> = (0..ranks).map(|r| vec![0; 4 * self.slice(len, r).len()]).collect();
         self.exchange(&vec![bytes; ranks], &mut slices, self.patience());
+        let mut cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
+        let to_others = out.iter().map(Vec::len).sum::<usize>() - out[self.rank() as usize].len() + (ranks - 1) * bytes.len();
+        cost.adds += tree.adds;
+        cost.sent += to_others as u64;
+        cost.seconds += start.elapsed().as_secs_f64();
+        drop(cost);
         Ok(slices.iter().flat_map(|s| bytemuck::pod_collect_to_vec::<u8, f32>(s)).collect())
     }
 
@@ -432,9 +443,13 @@ impl Ranks {
         self.transport.abort(code.into())
     }
 
-    /// Ends the use of other ranks: all call it, the last thing they do.
-    pub fn finish(&self) {
-        self.transport.finish();
+    /// Begins another training by the same ranks.
+    pub fn renew(&self) {
+        for flag in [&self.agreed, &self.invited, &self.ended] {
+            flag.store(false, Ordering::Relaxed);
+        }
+        self.longest.store(0, Ordering::Relaxed);
+        *self.cost.lock().unwrap_or_else(PoisonError::into_inner) = Cost::default();
     }
 }
 

@@ -25,6 +25,7 @@ pub fn meet(asked: Result<&Asked<'_>>, resumes: bool) -> Result<()> {
     if !ranks.several() {
         return asked.map(drop);
     }
+    ranks.renew();
     let identity = asked.and_then(|asked| identity(asked, resumes));
     let text = |identity: Identity| identity.into_iter().map(|(name, what)| format!("{name}\t{what}\n")).collect::<String>().into_bytes();
     let all = ranks.share(identity.map(text))?;

@@ -77,21 +77,12 @@ impl Shared {
             feed.gradient_of(lanes, engine, window, window.n, false, &check)?;
             tree.push(engine.window_sums()?);
             if self.carried.len() > 1 {
-                next.push(self.carry(engine, feed, window)?);
+                carry(engine, feed, window)?;
+                next.push(Carried::of(engine)?);
             }
         }
         self.ranks.count_adds(tree.adds);
         Ok((tree.sum().unwrap_or_default(), next))
-    }
-
-    /// What the group on the device carries into the next window.
-    fn carry(&self, engine: &mut Engine, feed: &Feed, window: &Window) -> Result<Carried> {
-        feed.carry(engine, window)?;
-        if feed.ring() > 0 {
-            // The next window takes its state from the ring; the last state shows where lanes end.
-            engine.carry()?;
-        }
-        Carried::of(engine)
     }
 
     /// What every group carries, of all ranks.
@@ -115,6 +106,13 @@ impl Shared {
         }
         Ok(all)
     }
+}
+
+/// Moves the group on the device to the next window.
+fn carry(engine: &mut Engine, feed: &Feed, window: &Window) -> Result<()> {
+    feed.carry(engine, window)?;
+    // The next window takes its state from the ring; the last state shows where lanes end.
+    if feed.ring() > 0 { engine.carry() } else { Ok(()) }
 }
 
 /// What all groups carry, joined by lanes: per layer `[slots, B, N Hp]`.
@@ -214,7 +212,7 @@ impl Trainer {
         })?;
         self.engine.set_window_sums(&sum)?;
         if shared.carried.is_empty() {
-            self.feed.carry(&mut self.engine, window)?;
+            carry(&mut self.engine, &self.feed, window)?;
         } else {
             shared.carried = next;
         }
@@ -267,9 +265,6 @@ impl Trainer {
         let Some(shared) = &self.shared else { return Ok((0, 0)) };
         let (engine, interrupt) = (&mut self.engine, &self.interrupt);
         let kept = Carried::of(engine)?;
-        if shared.carried.is_empty() {
-            engine.carry()?;
-        }
         let all = shared.gather(engine)?;
         let (width, layers) = (engine.config.state_width() as usize, engine.config.layers as usize);
         let ended = joined(all.iter().map(|c| &c.state), layers, 1);

@@ -70,6 +70,12 @@ fn bits(trainer: &mut Trainer) -> Vec<u32> {
 /// What rank 0 does.
 type Plot<'a> = &'a (dyn Fn(&mut Trainer) -> Outcome + Sync);
 
+/// `updates` updates and nothing else.
+fn updated(trainer: &mut Trainer, updates: u64) -> Outcome {
+    (0..updates).for_each(|_| trainer.step().unwrap());
+    Outcome { bits: Vec::new(), losses: Vec::new(), validations: Vec::new(), skipped: 0 }
+}
+
 /// `updates` updates, a validation in the middle and at the end.
 fn trained(trainer: &mut Trainer, updates: u64) -> Outcome {
     let mut found = Outcome { bits: Vec::new(), losses: Vec::new(), validations: Vec::new(), skipped: 0 };
@@ -88,12 +94,32 @@ fn trained(trainer: &mut Trainer, updates: u64) -> Outcome {
     found
 }
 
-/// Trains on so many ranks; each ends with the same parameters. Returns what rank 0 found, and what each rank has cost.
-fn on(ranks: u32, layout: Layout<'_>, settings: Settings, plot: Plot<'_>) -> (Outcome, Vec<Cost>) {
+/// What a rank has spent.
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    exchanges: Cost,
+    /// Operations and bytes of the kernels of the passes over windows.
+    flops: f64,
+    bytes: f64,
+}
+
+/// The end of an update, which every rank makes for itself.
+const OF_UPDATES: [&str; 4] = ["norm", "finish", "transpose", "carry_state"];
+
+fn spent(trainer: &mut Trainer, exchanges: Cost) -> Spent {
+    let entries = trainer.engine.take_profile().unwrap().entries;
+    let passes = entries.iter().filter(|e| !OF_UPDATES.contains(&e.kernel) && e.label != "optimizer");
+    let (flops, bytes) = passes.fold((0.0, 0.0), |(flops, bytes), e| (flops + e.work.flops, bytes + e.work.bytes));
+    Spent { exchanges, flops, bytes }
+}
+
+/// Trains on so many ranks; each ends with the same parameters. Returns what rank 0 found, and what each rank has spent.
+fn on(ranks: u32, layout: Layout<'_>, settings: Settings, plot: Plot<'_>) -> (Outcome, Vec<Spent>) {
     let each = |within: Within| {
         let ranks = Arc::new(Ranks::new(Box::new(within)));
         let mut trainer = Trainer::new(&Device::Cpu { threads: 1 }, corpus(layout, &settings), settings).unwrap();
         trainer.share(ranks.clone()).unwrap();
+        trainer.engine.profile(true).unwrap();
         let found = (ranks.rank() == 0).then(|| {
             let found = plot(&mut trainer);
             ranks.order(Order::End(0));
@@ -102,7 +128,8 @@ fn on(ranks: u32, layout: Layout<'_>, settings: Settings, plot: Plot<'_>) -> (Ou
         if found.is_none() {
             assert_eq!(trainer.follow().unwrap(), 0);
         }
-        (found, ranks.cost(), trainer.engine.parameters().unwrap(), trainer.counters())
+        let spent = spent(&mut trainer, ranks.cost());
+        (found, spent, trainer.engine.parameters().unwrap(), trainer.counters())
     };
     let all: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = Within::ranks(ranks).into_iter().map(|within| scope.spawn(|| each(within))).collect();
@@ -225,13 +252,20 @@ fn losses_are_those_of_one_process() {
 #[test]
 fn the_work_of_a_rank_falls_with_their_number() {
     let settings = settings().lane_groups(8).batch(8);
-    let cost = |ranks| on(ranks, Layout::Stream, settings, &|t| trained(t, 4)).1;
-    let alone = cost(1)[0].adds;
+    let cost = |ranks| on(ranks, Layout::Stream, settings, &|t| updated(t, 4)).1;
+    let alone = cost(1)[0];
+    let elements = u64::from(settings.config(&corpus(Layout::Stream, &settings).codec).unwrap().elements());
     for ranks in [2u64, 4, 8] {
         let all = cost(ranks as u32);
         for (rank, one) in all.iter().enumerate() {
-            let share = one.adds as f64 * ranks as f64 / alone as f64;
-            assert!((share - 1.0).abs() < 0.01, "rank {rank} of {ranks}: {} of {alone}", one.adds);
+            let pairs = [(one.exchanges.adds as f64, alone.exchanges.adds as f64), (one.flops, alone.flops), (one.bytes, alone.bytes)];
+            for (here, all) in pairs {
+                let share = here * ranks as f64 / all;
+                assert!(all > 0.0 && (share - 1.0).abs() < 0.03, "rank {rank} of {ranks}: {one:?} of {alone:?}");
+            }
+            // All that it sends, as `plan` says, and so a part to each other rank that falls with their number.
+            let planned = 4 * retrograd::ranks::sent_for_a_sum(elements, ranks);
+            assert!((one.exchanges.sent as f64 / planned as f64 - 1.0).abs() < 0.02, "rank {rank} of {ranks}: {one:?}, planned {planned}");
         }
     }
 }
