@@ -135,7 +135,9 @@ impl Device {
             return Ok(cpu_alone(threads));
         }
         if let (DeviceSpec::Index(i), (_, several @ 2..)) = (wish, place.local) {
-            return Err(Error::Usage(format!("{several} processes on a machine would share `device` gpu:{i}; name it gpu, so that each takes another, or start one")));
+            return Err(Error::Usage(format!(
+                "{several} processes on a machine would share `device` gpu:{i}; name it gpu, so that each takes another, or start one"
+            )));
         }
         let found = adapters()?;
         let Some(i) = choose(wish, &found, place.local.0)? else { return Ok(cpu_instead(threads, &found)) };

@@ -148,13 +148,7 @@ impl EvalSet {
     }
 
     /// Passes the logits, the right class and the sequence of each scored step to `take`; returns false for sequences without answers.
-    fn ask(
-        &self,
-        ranks: Option<&Ranks>,
-        engine: &mut Engine,
-        check: impl Fn() -> Result<()>,
-        mut take: impl FnMut(&[f32], u32, u32),
-    ) -> Result<bool> {
+    fn ask(&self, ranks: Option<&Ranks>, engine: &mut Engine, check: impl Fn() -> Result<()>, mut take: impl FnMut(&[f32], u32, u32)) -> Result<bool> {
         let EvalSet::Sequences(sequences, packing) = self else { return Ok(false) };
         if !sequences.asks() {
             return Ok(false);

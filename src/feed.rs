@@ -185,15 +185,7 @@ impl Feed {
     ///
     /// # Errors
     /// As there.
-    pub fn gradient_of(
-        &self,
-        own: Range<u32>,
-        engine: &mut Engine,
-        window: &Window,
-        n: f64,
-        accumulate: bool,
-        check: impl Fn() -> Result<()>,
-    ) -> Result<()> {
+    pub fn gradient_of(&self, own: Range<u32>, engine: &mut Engine, window: &Window, n: f64, accumulate: bool, check: impl Fn() -> Result<()>) -> Result<()> {
         let segments = self.segments(engine, window);
         match (&self.source, &self.packing) {
             (Source::Stream(lanes), _) => {

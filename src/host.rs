@@ -69,7 +69,8 @@ pub fn split_columns(columns: usize, parts: usize) -> Vec<Range<usize>> {
 /// The vector instructions of this processor that change how sums are made.
 pub fn vector_units() -> String {
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    let found = [("avx512f", std::is_x86_feature_detected!("avx512f")), ("avx2", std::is_x86_feature_detected!("avx2")), ("fma", std::is_x86_feature_detected!("fma"))];
+    let found =
+        [("avx512f", std::is_x86_feature_detected!("avx512f")), ("avx2", std::is_x86_feature_detected!("avx2")), ("fma", std::is_x86_feature_detected!("fma"))];
     #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
     let found: [(&str, bool); 0] = [];
     let names: Vec<&str> = found.into_iter().filter(|f| f.1).map(|f| f.0).collect();

@@ -128,12 +128,7 @@ impl Planned {
     /// The same, of one of several lane groups.
     #[must_use]
     pub fn in_groups(self, groups: u32, config: &Config) -> Self {
-        Planned {
-            batch: self.batch * groups,
-            lane_groups: groups,
-            rank_sent_bytes: ranks::sent_for_a_sum(config.elements().into(), groups.into()),
-            ..self
-        }
+        Planned { batch: self.batch * groups, lane_groups: groups, rank_sent_bytes: ranks::sent_for_a_sum(config.elements().into(), groups.into()), ..self }
     }
 
     /// As [`Planned::new`], for an existing plan.

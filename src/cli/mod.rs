@@ -99,7 +99,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
         Err(e) if e.use_stderr() => {
-            return code(refused(&one_line(&e)));
+            return finished(refused(&one_line(&e)));
         }
         Err(e) => {
             // --help or --version.
@@ -127,7 +127,14 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),
     };
-    code(done.and_then(|()| output::arrived()))
+    finished(done.and_then(|()| output::arrived()))
+}
+
+/// The exit code, after which nothing is said: when one of several processes has ended, those that started them may end the others.
+fn finished(done: Result<()>) -> ExitCode {
+    let code = code(done);
+    ranks::finish();
+    code
 }
 
 fn code(done: Result<()>) -> ExitCode {
@@ -145,11 +152,11 @@ fn code(done: Result<()>) -> ExitCode {
 /// The error for a command line that can't be. Of several processes that were to train together, the first says it for all.
 fn refused(why: &str) -> Result<()> {
     let error = Error::Usage(why.to_string());
-    let Some(ranks) = Some(std::env::args().nth(1)).filter(|first| first.as_deref() == Some("train")).and_then(|_| ranks::here().ok()) else {
+    if std::env::args().nth(1).as_deref() != Some("train") {
         return Err(error);
-    };
+    }
+    let ranks = ranks::here()?;
     let met = session::meet(Err(error.clone()), false);
-    ranks::finish();
     if ranks.rank() > 0 {
         output::be_quiet();
     }

@@ -18,20 +18,12 @@ pub(super) fn run(args: &Args) -> Result<()> {
     ranks::hear_last_words(output::say_last);
     let ranks = ranks::here()?;
     if !ranks.several() {
-        let done = alone(args);
-        ranks::finish();
-        return done;
+        return alone(args);
     }
     if ranks.rank() > 0 {
         output::be_quiet();
     }
-    let done = together(args, &ranks);
-    ranks::finish();
-    match done {
-        // Rank 0 says why.
-        Err(e) if ranks.rank() > 0 => std::process::exit(e.exit_code().into()),
-        done => done,
-    }
+    together(args, &ranks)
 }
 
 /// Trains as one of several processes.
@@ -43,10 +35,10 @@ fn together(args: &Args, ranks: &Ranks) -> Result<()> {
         let asked = asked.map_err(Clone::clone)?;
         return match follow(&asked, interruptible()?, args.detect_anomaly)? {
             0 => Ok(()),
-            code => {
-                ranks::finish();
-                std::process::exit(code.into())
-            }
+            // Rank 0 says why.
+            130 => Err(Error::Interrupted),
+            2 => Err(Error::Usage(String::new())),
+            _ => Err(Error::Input(String::new())),
         };
     }
     let done = alone(args).map_err(|e| {

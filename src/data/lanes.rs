@@ -66,13 +66,7 @@ impl Lanes {
     ///
     /// # Errors
     /// As there.
-    pub fn inputs_of(
-        &self,
-        lanes: Range<u32>,
-        places: &InputLayout,
-        range: Range<u32>,
-        edge: impl Fn(u32) -> (f32, f32, f32),
-    ) -> Result<SegmentInputs> {
+    pub fn inputs_of(&self, lanes: Range<u32>, places: &InputLayout, range: Range<u32>, edge: impl Fn(u32) -> (f32, f32, f32)) -> Result<SegmentInputs> {
         let mut grid = Grid::new(places, range.clone(), lanes.end - lanes.start);
         let first = lanes.start;
         for b in lanes {

@@ -14,6 +14,6 @@
 mod here;
 
 pub(crate) use here::{
-    BLOCKS, Instant, NO_GPU, Pool, advance, block_on, cores, exit, for_each, has_graphics, machine_cores, map, may_block, pause, process_id, read_at, run_all, total_memory,
-    unix_seconds, yield_now,
+    BLOCKS, Instant, NO_GPU, Pool, advance, block_on, cores, exit, for_each, has_graphics, machine_cores, map, may_block, pause, process_id, read_at, run_all,
+    total_memory, unix_seconds, yield_now,
 };

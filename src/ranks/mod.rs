@@ -239,18 +239,17 @@ impl Ranks {
     }
 
     fn exchange(&self, out: &[&[u8]], into: &mut [Vec<u8>], patience: Duration) {
-        let start = Instant::now();
-        let patience = patience + STAGGER * self.rank().min(MOST_STAGGER);
+        let staggered = patience + STAGGER * self.rank().min(MOST_STAGGER);
         let give_up = |missing: &[u32]| {
             let names = missing.iter().take(4).map(|r| self.name(*r)).collect::<Vec<_>>().join(", ");
             let more = if missing.len() > 4 { format!(" and {} more", missing.len() - 4) } else { String::new() };
             let have = if missing.len() == 1 { "has" } else { "have" };
             say_last(&format!(
-                "{names}{more} {have} not answered for {:.0} s; all ranks end, and the last checkpoint stands (`rank_timeout` says how long to wait)",
-                start.elapsed().as_secs_f64()
+                "{names}{more} {have} not answered for {} s; all ranks end, and the last checkpoint stands (`rank_timeout` says how long to wait)",
+                patience.as_secs()
             ));
         };
-        self.transport.exchange(out, into, patience, &give_up);
+        self.transport.exchange(out, into, staggered, &give_up);
     }
 
     /// Every rank's outcome, by rank; all ranks call it.
@@ -360,9 +359,7 @@ impl Ranks {
         let word = kind(own.as_ref().err());
         let nothing = vec![0.0; if own.is_ok() { 0 } else { len }];
         let numbers = own.as_ref().unwrap_or(&nothing);
-        let out: Vec<Vec<u8>> = (0..ranks)
-            .map(|r| [&word.to_le_bytes(), bytemuck::cast_slice(&numbers[self.slice(len, r)])].concat())
-            .collect();
+        let out: Vec<Vec<u8>> = (0..ranks).map(|r| [&word.to_le_bytes(), bytemuck::cast_slice(&numbers[self.slice(len, r)])].concat()).collect();
         let mine = self.slice(len, self.rank() as usize).len();
         let mut into = vec![vec![0; 4 + 4 * mine]; ranks];
         let start = Instant::now();

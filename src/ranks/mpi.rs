@@ -18,6 +18,8 @@ const LARGEST: usize = 1 << 30;
 /// How long to look for answers without a pause: those of ranks that work alike come soon.
 const EAGER: Duration = Duration::from_millis(2);
 const PAUSE: Duration = Duration::from_micros(50);
+/// Longest time between two looks that counts as waiting.
+const LONGEST_LOOK: Duration = Duration::from_millis(200);
 
 /// Variables that say that a launcher of MPI started this process.
 const LAUNCHED: [&str; 4] = ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "MPI_LOCALNRANKS"];
@@ -92,11 +94,13 @@ impl Transport for Mpi {
                     partners.push(Some(rank as u32));
                 }
             }
-            let (start, mut done) = (Instant::now(), Vec::new());
+            let (mut waited, mut last, mut done) = (Duration::ZERO, Instant::now(), Vec::new());
             while requests.incomplete() > 0 {
                 requests.test_some(&mut done);
                 done.drain(..).for_each(|(at, _, _)| partners[at] = None);
-                let waited = start.elapsed();
+                // A process that was stopped for a while has not waited for others.
+                waited += last.elapsed().min(LONGEST_LOOK);
+                last = Instant::now();
                 if waited > patience && requests.incomplete() > 0 {
                     let mut missing: Vec<u32> = partners.iter().flatten().copied().collect();
                     missing.sort_unstable();
@@ -105,7 +109,11 @@ impl Transport for Mpi {
                     self.abort(1);
                 }
                 // Ranks may share a core.
-                if waited < EAGER { platform::yield_now() } else { let _ = platform::pause(PAUSE); }
+                if waited < EAGER {
+                    platform::yield_now()
+                } else {
+                    let _ = platform::pause(PAUSE);
+                }
             }
         });
     }

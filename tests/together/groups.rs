@@ -210,8 +210,7 @@ fn a_run_goes_on_with_another_number_of_ranks() {
             let (parameters, memory, counters) = kept.into_inner().unwrap().unwrap();
             let each = |within: Within| {
                 let ranks = Arc::new(Ranks::new(Box::new(within)));
-                let mut trainer =
-                    Trainer::with_plan(&Device::Cpu { threads: 1 }, corpus(Layout::Stream, &settings), settings, None, &parameters).unwrap();
+                let mut trainer = Trainer::with_plan(&Device::Cpu { threads: 1 }, corpus(Layout::Stream, &settings), settings, None, &parameters).unwrap();
                 trainer.share(ranks.clone()).unwrap();
                 trainer.restore(counters, &memory).unwrap();
                 if ranks.rank() > 0 {

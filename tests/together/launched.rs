@@ -144,7 +144,12 @@ fn signal(pid: u32, name: &str) {
 
 /// A run that would take long, with its ranks under way.
 fn begun(ranks: u32, text: &Path, out: &Path, more: &[&str]) -> Child {
-    let args = [&["train", text.to_str().unwrap(), "--out", out.to_str().unwrap(), "--updates=1000000", "--val-fraction=0"][..], &TRAIN, &["--device=cpu", "--save-every=20"], more];
+    let args = [
+        &["train", text.to_str().unwrap(), "--out", out.to_str().unwrap(), "--updates=1000000", "--val-fraction=0", "--schedule=constant"][..],
+        &TRAIN,
+        &["--device=cpu", "--save-every=20"],
+        more,
+    ];
     let mut command = command(ranks, &args.concat());
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("the first figures", 60, || updates(out) > 2 && out.join("checkpoint.safetensors").exists());
@@ -162,7 +167,8 @@ fn ended(child: Child, out: &Path, what: &str) -> Output {
 
 /// It goes on, on another number of ranks.
 fn goes_on(ranks: u32, out: &Path, what: &str) {
-    let to = 20 * (updates(out) as u64 + 100);
+    // A line every 10 updates.
+    let to = 10 * (updates(out) as u64 + 2);
     let args = ["train", "--resume", out.to_str().unwrap(), "--quiet", "--updates", &to.to_string()];
     let mut command = if ranks == 0 { Command::new(PROGRAM) } else { command(ranks, &args) };
     if ranks == 0 {
@@ -258,7 +264,7 @@ fn ranks_that_differ_end_at_once() {
         };
         let program = Path::new(PROGRAM);
         let cases = [
-            (part(program, &other, "--seed=1"), "rank 1 on ", "is not the file that this run was trained on"),
+            (part(program, &other, "--seed=1"), "rank 1 on ", "is not the text that this run was trained on"),
             (part(&copy, &text, "--seed=1"), "rank 1 on ", "has another program than rank 0"),
             (part(program, &text, "--seed=2"), "rank 1 on ", "has another settings than rank 0"),
         ];
@@ -290,10 +296,10 @@ fn a_request_to_end_saves_once() {
         assert!(said(&output).is_empty());
         let summary: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("summary.json")).unwrap()).unwrap();
         assert_eq!(summary["interrupted"], true, "{name}");
-        let to = (20 * (updates(&out) + 5)).to_string();
+        let to = (10 * (updates(&out) + 2)).to_string();
         ok(command(4, &["train", "--resume", out.to_str().unwrap(), "--quiet", "--updates", &to]));
         let whole = folder.join(format!("{name} whole"));
-        let bytes = trained(0, &text, &whole, &["--lane-groups=4", "--device=cpu", "--val-fraction=0", "--updates", &to]);
+        let bytes = trained(0, &text, &whole, &["--lane-groups=4", "--device=cpu", "--val-fraction=0", "--schedule=constant", "--updates", &to]);
         assert!(std::fs::read(out.join("model.safetensors")).unwrap() == bytes, "{name}");
     }
 }

@@ -11,7 +11,8 @@ use retrograd::reference::dropout::factors;
 pub(super) fn dropout() {
     // Rows of segments that start anywhere, with sizes around a workgroup and a vector block.
     // Their lanes are some of all.
-    for (steps, lanes, cols, first, first_lane) in [(1u32, 1u32, 1u32, 0u32, 0u32), (3, 5, 37, 2, 0), (7, 2, 64, 0, 6), (2, 3, 130, 11, 1), (16, 9, 33, 4, 18)] {
+    for (steps, lanes, cols, first, first_lane) in [(1u32, 1u32, 1u32, 0u32, 0u32), (3, 5, 37, 2, 0), (7, 2, 64, 0, 6), (2, 3, 130, 11, 1), (16, 9, 33, 4, 18)]
+    {
         for (p, seed, update, layer) in [(0.3, 7, 0, 1), (0.9, u64::MAX - 3, 12_345, 2), (0.5, 1 << 40, u32::MAX, 7)] {
             for on in [true, false] {
                 let rows = steps * lanes;
@@ -27,7 +28,8 @@ pub(super) fn dropout() {
                     if on { factors[((step * (first_lane + lanes) + lane) * cols + c) as usize] } else { 1.0 }
                 };
                 case.expect_each(&out, |r, c| Want::Near(x.at(r, c) * factor(r, c)));
-                let values = Values::default().with(Var::First, first).with(Var::FirstLane, first_lane).with(Var::Update, update).with(Var::Drop, u32::from(on));
+                let values =
+                    Values::default().with(Var::First, first).with(Var::FirstLane, first_lane).with(Var::Update, update).with(Var::Drop, u32::from(on));
                 let what = format!("{steps} {lanes} {cols} {first} {first_lane} {p} {seed} {update} {layer} {on}");
                 let views = [x.view(), out.view()];
                 check(&what, &case, Forms::Plain, &values, &|r, caps| record(r, "dropout", caps.matmul, Dropout::new(p, seed), layer, lanes, views));
