@@ -13,7 +13,9 @@
 #[cfg_attr(target_arch = "wasm32", path = "web.rs")]
 mod here;
 
+#[cfg(feature = "mpi")]
+pub(crate) use here::yield_now;
 pub(crate) use here::{
     BLOCKS, Instant, NO_GPU, Pool, advance, block_on, cores, exit, for_each, has_graphics, machine_cores, map, may_block, pause, process_id, read_at, run_all,
-    total_memory, unix_seconds, yield_now,
+    total_memory, unix_seconds,
 };

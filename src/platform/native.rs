@@ -123,6 +123,7 @@ pub(crate) fn pause(time: Duration) -> Result<()> {
 }
 
 /// Lets others have the core.
+#[cfg(feature = "mpi")]
 pub(crate) fn yield_now() {
     std::thread::yield_now();
 }

@@ -115,9 +115,6 @@ pub(crate) fn pause(_time: Duration) -> Result<()> {
     may_block()
 }
 
-/// Nothing to do.
-pub(crate) fn yield_now() {}
-
 /// There is no process to end.
 pub(crate) fn exit(code: i32) -> ! {
     panic!("the program ends with exit code {code}")
