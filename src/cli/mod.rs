@@ -152,7 +152,7 @@ fn code(done: Result<()>) -> ExitCode {
 /// The error for a command line that can't be. Of several processes that were to train together, the first says it for all.
 fn refused(why: &str) -> Result<()> {
     let error = Error::Usage(why.to_string());
-    if std::env::args().nth(1).as_deref() != Some("train") {
+    if std::env::args_os().nth(1).as_deref() != Some("train".as_ref()) {
         return Err(error);
     }
     let ranks = ranks::here()?;

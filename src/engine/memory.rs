@@ -75,9 +75,13 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn window_sums(&mut self) -> Result<Vec<f32>> {
-        let mut sums = self.gradients()?;
-        sums.push(self.loss_sum()? as f32);
-        Ok(sums)
+        self.trains()?;
+        let elements = self.config.elements() as usize;
+        let mut words = vec![0u32; elements + 1];
+        let (gradients, loss) = words.split_at_mut(elements);
+        self.executor.download(self.slots.gradients, 0, gradients)?;
+        self.executor.download(self.slots.loss, 0, loss)?;
+        Ok(bytemuck::cast_vec(words))
     }
 
     /// Replaces them.

@@ -356,12 +356,14 @@ impl Ranks {
             return own;
         }
         let ranks = self.count() as usize;
-        let word = kind(own.as_ref().err());
+        let (rank, word) = (self.rank() as usize, kind(own.as_ref().err()));
         let nothing = vec![0.0; if own.is_ok() { 0 } else { len }];
         let numbers = own.as_ref().unwrap_or(&nothing);
-        let out: Vec<Vec<u8>> = (0..ranks).map(|r| [&word.to_le_bytes(), bytemuck::cast_slice(&numbers[self.slice(len, r)])].concat()).collect();
-        let mine = self.slice(len, self.rank() as usize).len();
-        let mut into = vec![vec![0; 4 + 4 * mine]; ranks];
+        // Its own slice it has.
+        let message = |r: usize| [&word.to_le_bytes(), bytemuck::cast_slice(if r == rank { &[] } else { &numbers[self.slice(len, r)] })].concat();
+        let out: Vec<Vec<u8>> = (0..ranks).map(message).collect();
+        let mine = self.slice(len, rank);
+        let mut into: Vec<Vec<u8>> = (0..ranks).map(|r| vec![0; if r == rank { 4 } else { 4 + 4 * mine.len() }]).collect();
         let start = Instant::now();
         self.exchange(&out.iter().map(Vec::as_slice).collect::<Vec<_>>(), &mut into, self.patience());
         if into.iter().any(|i| i[..4] != [0; 4]) {
@@ -369,18 +371,22 @@ impl Ranks {
             return self.share(own.map(|_| Vec::new())).and(Err(Error::Interrupted));
         }
         let mut tree = Tree::default();
-        into.iter().for_each(|i| tree.push(bytemuck::pod_collect_to_vec(&i[4..])));
+        for (r, into) in into.iter().enumerate() {
+            tree.push(if r == rank { numbers[mine.clone()].to_vec() } else { bytemuck::pod_collect_to_vec(&into[4..]) });
+        }
         let sum = tree.sum().unwrap_or_default();
         let bytes: &[u8] = bytemuck::cast_slice(&sum);
         let mut slices: Vec<Vec<u8>> = (0..ranks).map(|r| vec![0; 4 * self.slice(len, r).len()]).collect();
         self.exchange(&vec![bytes; ranks], &mut slices, self.patience());
+        let mut all = vec![0.0f32; len];
+        slices.iter().enumerate().for_each(|(r, s)| bytemuck::cast_slice_mut(&mut all[self.slice(len, r)]).copy_from_slice(s));
         let mut cost = self.cost.lock().unwrap_or_else(PoisonError::into_inner);
-        let to_others = out.iter().map(Vec::len).sum::<usize>() - out[self.rank() as usize].len() + (ranks - 1) * bytes.len();
+        let to_others = out.iter().map(Vec::len).sum::<usize>() - out[rank].len() + (ranks - 1) * bytes.len();
         cost.adds += tree.adds;
         cost.sent += to_others as u64;
         cost.seconds += start.elapsed().as_secs_f64();
         drop(cost);
-        Ok(slices.iter().flat_map(|s| bytemuck::pod_collect_to_vec::<u8, f32>(s)).collect())
+        Ok(all)
     }
 
     /// Counts additions of gradients.

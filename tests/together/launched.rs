@@ -165,8 +165,8 @@ fn ended(child: Child, out: &Path, what: &str) -> Output {
     output
 }
 
-/// It goes on, on another number of ranks.
-fn goes_on(ranks: u32, out: &Path, what: &str) {
+/// It goes on, on another number of ranks, by some updates; returns after how many it ends.
+fn goes_on(ranks: u32, out: &Path, what: &str) -> u64 {
     // A line every 10 updates.
     let to = 10 * (updates(out) as u64 + 2);
     let args = ["train", "--resume", out.to_str().unwrap(), "--quiet", "--updates", &to.to_string()];
@@ -176,6 +176,7 @@ fn goes_on(ranks: u32, out: &Path, what: &str) {
     }
     let done = command.output().unwrap();
     assert!(done.status.success(), "{what}: {}", String::from_utf8_lossy(&done.stderr));
+    to
 }
 
 /// How often each failure is tried: once, or as often as RETROGRAD_FAULTS says.
@@ -195,7 +196,11 @@ fn a_killed_rank_ends_all() {
             let output = ended(child, &out, &format!("rank {victim} killed"));
             let all = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(!output.status.success() && all.contains("signal 9 (Killed)") && all.contains(&format!("rank {victim} ")), "{all}");
-            goes_on([2, 0][victim % 2], &out, "killed");
+            // To the bytes of a run that nothing has happened to.
+            let to = goes_on([2, 0][victim % 2], &out, "killed").to_string();
+            let more = ["--lane-groups=4", "--device=cpu", "--val-fraction=0", "--schedule=constant", "--updates", &to];
+            let whole = trained(1, &text, &folder.join(format!("{victim} {i} whole")), &more);
+            assert!(std::fs::read(out.join("model.safetensors")).unwrap() == whole, "rank {victim} killed, and gone on with");
         }
     }
 }
