@@ -1,7 +1,7 @@
 #!/bin/sh
 # The checks that take long or need other programs, each with its result and its minutes; writes docs/check_long.md, to be committed with what it checks.
 #
-#     sh scripts/check_long.sh [PART...]        parts: parity python kills fuzz run shaders; all of them by default
+#     sh scripts/check_long.sh [PART...]        parts: parity python kills fuzz run shaders mpi; all of them by default
 #
 # A part that fails does not keep the others from running; the exit code is 1 if one failed or could not run.
 #
@@ -10,7 +10,7 @@
 # CHROMIUM      the browser whose WGSL compiler is asked (chromium)
 set -u
 cd "$(dirname "$0")/.." || exit 2
-parts=${*:-parity python kills fuzz run shaders}
+parts=${*:-parity python kills fuzz run shaders mpi}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -22,7 +22,7 @@ failed=0
 
 # Built like the tests, whose crates are there: an example asks for the same features of them.
 fuzz_all() {
-    cargo build --workspace --all-features --quiet --bin retrograd-fuzz --example logits || return 1
+    cargo build --workspace --features "$(cat scripts/features)" --quiet --bin retrograd-fuzz --example logits || return 1
     code=0
     for target in $(target/debug/retrograd-fuzz 2>&1 | sed 's/.*targets: //; s/,//g'); do
         target/debug/retrograd-fuzz "$target" "${SECONDS_EACH:-60}" "$(date +%j)" || code=1
@@ -60,7 +60,7 @@ cannot() {
 
 part parity "Other programs" '^(with|ok|FAIL|tensorboard|all equal)' sh scripts/parity.sh
 part python "The Python package in full" '(passed|failed)' env RETROGRAD_LONG=1 sh scripts/python.sh
-part kills "Runs killed 60 times on each device" '^(cpu|gpu): ' cargo test --workspace --all-features --quiet --test it -- --ignored --nocapture fifty_kills
+part kills "Runs killed 60 times on each device" '^(cpu|gpu): ' cargo test --workspace --features "$(cat scripts/features)" --quiet --test it -- --ignored --nocapture fifty_kills
 part fuzz "Damaged files" 'inputs in' fuzz_all
 part run "A long run" '^\|' sh scripts/long_run.sh "" "${UPDATES:-2000}"
 if command -v "${CHROMIUM:-chromium}" >/dev/null 2>&1; then
@@ -68,6 +68,8 @@ if command -v "${CHROMIUM:-chromium}" >/dev/null 2>&1; then
 else
     part shaders "Another compiler of shaders" . cannot "${CHROMIUM:-chromium} is not there"
 fi
+part mpi "Failures of ranks, 20 times each" 'test result' sh scripts/mpi.sh faults
+part mpi "Two ranks against one" '^\|' sh scripts/mpi.sh scaling
 
 {
     echo "# The long checks"

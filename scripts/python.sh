@@ -37,7 +37,7 @@ pip install --quiet $needed || { echo "pip could not install $needed" >&2; exit 
 "$environment/bin/python" -m yamllint -d '{extends: default, rules: {line-length: disable, document-start: disable, truthy: disable, braces: {max-spaces-inside: 1}, comments: {min-spaces-from-content: 1}}}' .github/workflows
 
 # The command line of the same sources, which gives the same bytes. Cargo has built it for the tests.
-cargo build --quiet --workspace --all-features --bin retrograd
+cargo build --quiet --workspace --features "$(cat scripts/features)" --bin retrograd
 RETROGRAD_BIN=$CARGO_TARGET_DIR/debug/retrograd
 export RETROGRAD_BIN
 

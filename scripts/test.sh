@@ -65,19 +65,19 @@ part() {
 }
 
 lint() {
-    cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
+    cargo clippy --workspace --all-targets --features "$(cat scripts/features)" --quiet -- -D warnings
     cargo clippy --all-targets --quiet -- -D warnings
     cargo clippy --lib --examples --no-default-features --quiet -- -D warnings
 }
 
 document() {
-    RUSTDOCFLAGS="-D warnings" cargo doc --all-features --no-deps --quiet
+    RUSTDOCFLAGS="-D warnings" cargo doc --features "$(cat scripts/features)" --no-deps --quiet
 }
 
 # Tests of the whole workspace, so that all are built with the same features of the same crates. A pipe has the exit code of its last command.
 tests() {
     rm -f "$work/passed"
-    { cargo test --workspace --all-features --quiet "$@" && : >"$work/passed"; } 2>&1 | tee -a "$work/output"
+    { cargo test --workspace --features "$(cat scripts/features)" --quiet "$@" && : >"$work/passed"; } 2>&1 | tee -a "$work/output"
     [ -e "$work/passed" ]
 }
 
@@ -103,9 +103,11 @@ part "tests of documentation" tests --doc
 part "fuzz: some inputs for each reader" tests --bin retrograd-fuzz
 part "build for wasm32" where_possible wasm
 part "unit tests" tests --lib --bin retrograd
-part "integration tests" tests --test it
+part "integration tests" tests --test it --test together
 # After the tests, which build the program that it compares with.
 part "Python package" where_possible python
+# Last: it builds the program anew, with another feature.
+part "several processes, over MPI" where_possible mpi
 
 echo
 sort -u "$RETROGRAD_SKIPPED"

@@ -8,7 +8,8 @@ struct Args {
     x_offset: u32,   // vec4
     out_offset: u32, // vec4
     lanes: u32,
-    first: u32, // step of row 0
+    first: u32,      // step of row 0
+    first_lane: u32, // lane of row 0, of all that are trained together
     seed_low: u32,
     seed_high: u32,
     update: u32,
@@ -74,6 +75,6 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
     }
     let row = i / args.cols4;
     let key = vec4u(args.seed_low, args.seed_high, args.update, args.layer);
-    let drawn = threefry(key, vec4u(args.first + row / args.lanes, row % args.lanes, i % args.cols4, 0u));
+    let drawn = threefry(key, vec4u(args.first + row / args.lanes, args.first_lane + row % args.lanes, i % args.cols4, 0u));
     out[args.out_offset + i] = select(value * args.scale, vec4f(0.0), drawn < vec4u(args.threshold));
 }

@@ -75,7 +75,7 @@ impl Corpus {
                 Some(seed) => all.draw_out(fraction, seed),
                 None => all.hold_out(fraction),
             };
-            let validation = held.map(|held| EvalSet::sequences(held, settings.batch));
+            let validation = held.map(|held| EvalSet::sequences(held, settings.lanes()));
             return Ok(Corpus { content: symbols.into(), codec, train: Source::Sequences(train), validation, chance: None, notes: Vec::new() });
         }
         let held = (symbols.len() as f64 * fraction).floor() as u64;
@@ -89,7 +89,7 @@ impl Corpus {
         };
         let lanes = Parts::lanes_for(held.saturating_sub(1), settings.batch);
         let content = Content::from(symbols);
-        let tail = |_| Parts::of_stream(&content, cut..content.len(), lanes, settings.batch, WARM_UP);
+        let tail = |_| Parts::of_stream(&content, cut..content.len(), lanes, settings.lanes(), WARM_UP);
         let validation = Some(held).filter(|h| *h > 0).map(tail).transpose()?.map(|parts| EvalSet::Stream(content.clone(), parts));
         Ok(Corpus { content, codec, train, validation, chance: None, notes: Vec::new() })
     }
@@ -125,7 +125,7 @@ impl Corpus {
         for (part, what) in [(Some(&train), "trained on"), (held.as_ref(), "held out")] {
             notes.extend(part.and_then(|part| missing(part, &labelled.labels, what)));
         }
-        let validation = held.map(|held| EvalSet::sequences(held, settings.batch));
+        let validation = held.map(|held| EvalSet::sequences(held, settings.lanes()));
         Ok(Corpus { content: labelled.symbols.into(), codec, train: Source::Sequences(train), validation, chance, notes })
     }
 
@@ -149,7 +149,7 @@ impl Corpus {
         }
         let parts = [(Some(&train), "trained on"), (held.as_ref(), "held out")];
         let notes = parts.into_iter().filter_map(|(part, what)| missing(part?, &labels, what)).collect();
-        let validation = held.map(|held| EvalSet::sequences(held, settings.batch));
+        let validation = held.map(|held| EvalSet::sequences(held, settings.lanes()));
         Ok(Corpus { content: train.content().clone(), codec, train: Source::Sequences(train), validation, chance, notes })
     }
 
@@ -183,7 +183,7 @@ impl Corpus {
         let held: usize = (0..groups).map(|g| table.held_out(g).len()).sum();
         let share = u32::try_from(held.div_ceil(settings.batch as usize)).unwrap_or(u32::MAX).max(2 * WARM_UP);
         let rows: Vec<_> = (0..groups).map(|g| table.held_out(g)).collect();
-        let parts = Parts::of_table(&table, &rows, share, settings.batch);
+        let parts = Parts::of_table(&table, &rows, share, settings.lanes());
         let content = Content::from(table);
         let validation = Some(parts).filter(|p| !p.list().is_empty()).map(|parts| EvalSet::Stream(content.clone(), parts));
         Ok(Corpus { content, codec, train, validation, chance: None, notes: Vec::new() })

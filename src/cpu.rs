@@ -46,6 +46,13 @@ pub fn default_threads() -> usize {
     platform::cores()
 }
 
+/// Parts to split the work of a lane group into, of `groups` on `machines` machines like this one. Each group has as many threads: no setting of the process
+/// that happens to hold it, or bits would depend on that.
+pub fn threads_of_group(groups: u32, machines: u32) -> usize {
+    let cores = platform::machine_cores();
+    (cores * machines as usize / groups.max(1) as usize).clamp(1, cores)
+}
+
 impl CpuExecutor {
     /// Allocates the arena of a program, zeroed. `threads` determines how work is split, so equal thread counts give equal bits.
     ///

@@ -84,6 +84,30 @@ impl ExecutionConfig {
     }
 }
 
+/// The place of a process among those that train together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its number among those of its machine, and how many there are.
+    pub local: (u32, u32),
+    /// Lane groups of all.
+    pub groups: u32,
+    /// Machines.
+    pub machines: u32,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Place { local: (0, 1), groups: 1, machines: 1 }
+    }
+}
+
+impl Place {
+    /// Threads of the CPU that it has, unless a run has others.
+    fn threads(self) -> usize {
+        if self.groups > 1 { cpu::threads_of_group(self.groups, self.machines) } else { cpu::default_threads() }
+    }
+}
+
 impl Device {
     /// Opens a device. Also returns a line that names it and the other devices found.
     ///
@@ -98,13 +122,27 @@ impl Device {
     /// # Errors
     /// As [`Device::open`].
     pub fn open_again(wish: DeviceSpec, before: Option<&ExecutionConfig>) -> Result<(Self, String)> {
+        Self::open_among(wish, before, Place::default())
+    }
+
+    /// Like [`Device::open_again`], for one of several processes that train together: each of a machine takes an adapter of its own, if there are enough.
+    ///
+    /// # Errors
+    /// As [`Device::open`]; [`Error::Usage`] if several would share an adapter that is named by its number.
+    pub fn open_among(wish: DeviceSpec, before: Option<&ExecutionConfig>, place: Place) -> Result<(Self, String)> {
+        let threads = before.and_then(|b| b.threads).unwrap_or_else(|| place.threads());
         if wish == DeviceSpec::Cpu {
-            return Ok(cpu_alone(before));
+            return Ok(cpu_alone(threads));
+        }
+        if let (DeviceSpec::Index(i), (_, several @ 2..)) = (wish, place.local) {
+            return Err(Error::Usage(format!(
+                "{several} processes on a machine would share `device` gpu:{i}; name it gpu, so that each takes another, or start one"
+            )));
         }
         let found = adapters()?;
-        let Some(i) = choose(wish, &found)? else { return Ok(cpu_instead(before, &found)) };
+        let Some(i) = choose(wish, &found, place.local.0)? else { return Ok(cpu_instead(threads, &found)) };
         let gpu = GpuDevice::open_with(&found[i], same_variants(before, &found[i]))?;
-        Ok(opened(gpu, found, before))
+        Ok(opened(gpu, found, threads))
     }
 
     /// Like [`Device::open`], without blocking, as a browser demands. It does not calibrate: kernel variants come from the cache, or are the defaults
@@ -121,13 +159,14 @@ impl Device {
     /// # Errors
     /// As [`Device::open`].
     pub async fn open_again_async(wish: DeviceSpec, before: Option<&ExecutionConfig>) -> Result<(Self, String)> {
+        let threads = before.and_then(|b| b.threads).unwrap_or_else(cpu::default_threads);
         if wish == DeviceSpec::Cpu {
-            return Ok(cpu_alone(before));
+            return Ok(cpu_alone(threads));
         }
         let found = adapters_async().await?;
-        let Some(i) = choose(wish, &found)? else { return Ok(cpu_instead(before, &found)) };
+        let Some(i) = choose(wish, &found, 0)? else { return Ok(cpu_instead(threads, &found)) };
         let gpu = GpuDevice::open_async(&found[i], same_variants(before, &found[i])).await?;
-        Ok(opened(gpu, found, before))
+        Ok(opened(gpu, found, threads))
     }
 
     /// Capabilities of its executor.
@@ -193,41 +232,39 @@ impl fmt::Display for Device {
     }
 }
 
-/// The CPU, with as many threads as before.
-fn cpu(before: Option<&ExecutionConfig>) -> Device {
-    Device::Cpu { threads: before.and_then(|b| b.threads).unwrap_or_else(cpu::default_threads) }
-}
-
-fn cpu_alone(before: Option<&ExecutionConfig>) -> (Device, String) {
-    let cpu = cpu(before);
+fn cpu_alone(threads: usize) -> (Device, String) {
+    let cpu = Device::Cpu { threads };
     let line = format!("device: {cpu}");
     (cpu, line)
 }
 
 /// The CPU for lack of a hardware GPU, and a line that says so.
-fn cpu_instead(before: Option<&ExecutionConfig>, found: &[Adapter]) -> (Device, String) {
+fn cpu_instead(threads: usize, found: &[Adapter]) -> (Device, String) {
     let others = list(found);
     let others =
         if others.is_empty() { "no GPU adapter was found".to_string() } else { format!("no hardware GPU was found; also there, with `device` gpu: {others}") };
-    let (cpu, line) = cpu_alone(before);
+    let (cpu, line) = cpu_alone(threads);
     (cpu, format!("{line} ({others})"))
 }
 
 /// The device of an opened adapter, and a line that names it and the alternatives.
-fn opened(gpu: GpuDevice, found: Vec<Adapter>, before: Option<&ExecutionConfig>) -> (Device, String) {
+fn opened(gpu: GpuDevice, found: Vec<Adapter>, threads: usize) -> (Device, String) {
     let others: Vec<Adapter> = found.into_iter().filter(|a| a.info != gpu.info).collect();
     let others = if others.is_empty() { String::new() } else { format!("{}, ", list(&others)) };
-    let line = format!("device: {} (also there: {others}{} with `device` cpu)", gpu.info, cpu(before));
+    let line = format!("device: {} (also there: {others}{} with `device` cpu)", gpu.info, Device::Cpu { threads });
     (Device::Gpu(Box::new(gpu)), line)
 }
 
-/// Index of the adapter to open; `None` for the CPU.
-fn choose(wish: DeviceSpec, found: &[Adapter]) -> Result<Option<usize>> {
+/// Index of the adapter to open, for the process with this number on its machine; `None` for the CPU.
+fn choose(wish: DeviceSpec, found: &[Adapter], local: u32) -> Result<Option<usize>> {
+    // Hardware comes first.
+    let hardware = found.iter().filter(|a| a.info.kind == Kind::Hardware).count();
+    let turn = |count: usize| Some(local as usize % count.max(1)).filter(|_| count > 0);
     Ok(match wish {
         DeviceSpec::Cpu => None,
-        DeviceSpec::Auto => found.iter().position(|a| a.info.kind == Kind::Hardware),
+        DeviceSpec::Auto => turn(hardware),
         DeviceSpec::Index(i) => Some(found.get(i).map(|_| i).ok_or_else(|| no_adapter(&format!("there is no adapter {i}"), found))?),
-        DeviceSpec::Gpu => Some(found.first().map(|_| 0).ok_or_else(|| no_adapter("no GPU adapter was found", found))?),
+        DeviceSpec::Gpu => Some(turn(if hardware > 0 { hardware } else { found.len().min(1) }).ok_or_else(|| no_adapter("no GPU adapter was found", found))?),
     })
 }
 

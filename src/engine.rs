@@ -41,6 +41,8 @@ pub struct Engine {
     moments: Option<[bool; 2]>,
     /// The last 32 bits of the number of the update whose gradients use dropout.
     dropping: Option<u32>,
+    /// Number of its first lane among all that are trained together.
+    first_lane: u32,
     /// Whether all kernel outputs are checked.
     watched: bool,
     probe: Option<probe::Probe>,
@@ -129,6 +131,7 @@ impl Engine {
             dispatches_per_window,
             moments,
             dropping: None,
+            first_lane: 0,
             watched: false,
             probe,
             bias: None,
@@ -301,6 +304,11 @@ impl Engine {
         self.dropping = update.map(|u| u as u32);
     }
 
+    /// From now on, its lanes are those from this one on, of all that are trained together: dropout depends on it.
+    pub fn lanes_from(&mut self, first: u32) {
+        self.first_lane = first;
+    }
+
     /// Computes loss and gradients of a window from the current state and leaves them on the device. `inputs` returns the inputs of a segment, `n` is N.
     ///
     /// # Errors
@@ -372,7 +380,7 @@ impl Engine {
     /// The group of a place, and the values for it and a segment.
     fn values(&self, segment: &Range<u32>, place: u32) -> (u32, Values) {
         let per_slot = self.plan.extent.places_per_slot;
-        let values = Values::default().with(Var::Steps, segment.end - segment.start).with(Var::First, segment.start);
+        let values = Values::default().with(Var::Steps, segment.end - segment.start).with(Var::First, segment.start).with(Var::FirstLane, self.first_lane);
         (place / per_slot, values.with(Var::Place, place % per_slot))
     }
 

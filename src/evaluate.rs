@@ -3,6 +3,7 @@
 use crate::data::{Content, Item, Packing, Parts, Sequences};
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::ranks::{Packed, Ranks, Unpacked};
 use crate::relay::{self, Again, Reading};
 use crate::truncation::Edge;
 use std::cmp::Ordering;
@@ -78,15 +79,24 @@ impl EvalSet {
     /// # Errors
     /// If the device fails, the text can't be read, or `check` fails.
     pub fn evaluate(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Evaluation> {
+        self.evaluate_by(None, engine, check)
+    }
+
+    /// Like [`EvalSet::evaluate`], shared out over ranks, all of which call it. The sum is made in an order that does not depend on their number.
+    ///
+    /// # Errors
+    /// As there, on any rank.
+    pub fn evaluate_by(&self, ranks: Option<&Ranks>, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Evaluation> {
         let (sums, scored, again) = match self {
             EvalSet::Stream(content, parts) => {
-                let (sum, again) = stream(content, parts, engine, check)?;
+                let (sum, again) = stream(content, parts, ranks, engine, check)?;
                 (vec![sum], parts.scored(), again)
             }
             EvalSet::Sequences(sequences, packing) => {
                 let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
                 let mut sums = vec![0.0; sequences.list().len()];
-                for w in 0..packing.len() {
+                let mut windows = (0..packing.len()).filter(|w| is_own(ranks, *w));
+                let own = windows.try_for_each(|w| {
                     let inputs = |places: &_, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, all));
                     let lanes = engine.plan.extent.lanes;
                     engine.evaluate(0..packing.steps(w), inputs, |segment, losses| {
@@ -94,9 +104,9 @@ impl EvalSet {
                             let live = item.from.max(segment.start)..(item.from + sequences.list()[item.sequence as usize].len).min(segment.end);
                             sums[item.sequence as usize] += live.map(|t| f64::from(losses[((t - segment.start) * lanes + item.lane) as usize])).sum::<f64>();
                         }
-                    })?;
-                }
-                (sums, sequences.scored(), Again::default())
+                    })
+                });
+                (merged(ranks, packing, own.map(|()| sums))?, sequences.scored(), Again::default())
             }
         };
         Ok(Evaluation { loss: sums.iter().sum::<f64>() / scored as f64, scored, sums, again })
@@ -108,9 +118,21 @@ impl EvalSet {
     /// # Errors
     /// As for [`EvalSet::evaluate`].
     pub fn answers(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<Answers>> {
+        self.answers_by(None, engine, check)
+    }
+
+    /// Like [`EvalSet::answers`], shared out over ranks, all of which call it.
+    ///
+    /// # Errors
+    /// As there, on any rank.
+    pub fn answers_by(&self, ranks: Option<&Ranks>, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<Answers>> {
         let mut answers = Answers::default();
-        let asked = self.ask(engine, check, |scores, right, sequence| answers.add(scores, right, sequence))?;
-        Ok(asked.then_some(answers))
+        let asked = self.ask(ranks, engine, check, |scores, right, sequence| answers.add(scores, right, sequence));
+        let Some(ranks) = ranks else { return asked.map(|asked| asked.then_some(answers)) };
+        let all = ranks.share(asked.clone().map(|_| answers.packed()))?;
+        let mut answers = Answers::default();
+        all.iter().for_each(|bytes| answers.unpack(bytes));
+        asked.map(|asked| asked.then_some(answers))
     }
 
     /// For sequences with answers, the class probabilities at the last scored step of
@@ -121,12 +143,12 @@ impl EvalSet {
     pub fn probabilities(&self, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<Option<Vec<Vec<f64>>>> {
         let EvalSet::Sequences(sequences, _) = self else { return Ok(None) };
         let mut found = vec![Vec::new(); sequences.list().len()];
-        let asked = self.ask(engine, check, |scores, _, sequence| found[sequence as usize] = softmax(scores))?;
+        let asked = self.ask(None, engine, check, |scores, _, sequence| found[sequence as usize] = softmax(scores))?;
         Ok(asked.then_some(found))
     }
 
     /// Passes the logits, the right class and the sequence of each scored step to `take`; returns false for sequences without answers.
-    fn ask(&self, engine: &mut Engine, check: impl Fn() -> Result<()>, mut take: impl FnMut(&[f32], u32, u32)) -> Result<bool> {
+    fn ask(&self, ranks: Option<&Ranks>, engine: &mut Engine, check: impl Fn() -> Result<()>, mut take: impl FnMut(&[f32], u32, u32)) -> Result<bool> {
         let EvalSet::Sequences(sequences, packing) = self else { return Ok(false) };
         if !sequences.asks() {
             return Ok(false);
@@ -134,7 +156,7 @@ impl EvalSet {
         let (lanes, classes) = (engine.plan.extent.lanes as usize, engine.config.outputs() as usize);
         let places = *engine.inputs();
         let all = |_: usize, steps: Range<u32>| vec![Edge { xi: 0.0, scored: true }; steps.len()];
-        for w in 0..packing.len() {
+        for w in (0..packing.len()).filter(|w| is_own(ranks, *w)) {
             let inputs = |places: &_, steps| check().and_then(|()| sequences.inputs(packing, w, places, steps, all));
             let mut from = 0;
             for t in answered(sequences, packing, w) {
@@ -156,12 +178,34 @@ impl EvalSet {
     }
 }
 
+/// Whether this rank reads a window.
+fn is_own(ranks: Option<&Ranks>, window: usize) -> bool {
+    ranks.is_none_or(|r| window % r.count() as usize == r.rank() as usize)
+}
+
+/// The sums of all sequences, each from the rank that has read it.
+fn merged(ranks: Option<&Ranks>, packing: &Packing, own: Result<Vec<f64>>) -> Result<Vec<f64>> {
+    let Some(ranks) = ranks.filter(|r| r.several()) else { return own };
+    let bytes = own.map(|sums| {
+        let mut packed = Packed::default();
+        packed.doubles(&sums);
+        packed.0
+    });
+    let all: Vec<Vec<f64>> = ranks.share(bytes)?.iter().map(|b| Unpacked(b).doubles()).collect();
+    let mut sums = all[0].clone();
+    for w in 0..packing.len() {
+        let from = &all[w % all.len()];
+        packing.items(w).iter().for_each(|item| sums[item.sequence as usize] = from[item.sequence as usize]);
+    }
+    Ok(sums)
+}
+
 /// The sum of losses of streams.
-fn stream(content: &Content, parts: &Parts, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<(f64, Again)> {
+fn stream(content: &Content, parts: &Parts, ranks: Option<&Ranks>, engine: &mut Engine, check: impl Fn() -> Result<()>) -> Result<(f64, Again)> {
     let (segment, lanes) = (engine.plan.extent.steps, engine.plan.extent.lanes as usize);
     // For the first reading, sums each segment separately.
     let (mut whole, mut part) = (0.0, 0.0);
-    let (found, again) = relay::read(engine, parts, |engine, reading: &Reading<'_>| {
+    let read = |engine: &mut Engine, reading: &Reading<'_>| {
         let mut sums = vec![0.0; lanes];
         let inputs = |places: &_, segment| check().and_then(|()| parts.inputs(content, places, reading.lanes, segment, reading.again));
         engine.evaluate(reading.steps.clone(), inputs, |steps, losses| {
@@ -174,8 +218,12 @@ fn stream(content: &Content, parts: &Parts, engine: &mut Engine, check: impl Fn(
             }
         })?;
         Ok(sums)
-    })?;
-    let sum = if again.parts == 0 { whole + part } else { found.iter().flatten().sum() };
+    };
+    let (found, again) = match ranks {
+        Some(ranks) => relay::read_by(ranks, engine, parts, read)?,
+        None => relay::read(engine, parts, read)?,
+    };
+    let sum = if again.parts == 0 && ranks.is_none() { whole + part } else { found.iter().flatten().sum() };
     Ok((sum, again))
 }
 
@@ -216,6 +264,34 @@ impl Answers {
             }
         }
         found
+    }
+
+    /// As bytes.
+    fn packed(&self) -> Vec<u8> {
+        let word = |answer: Option<u32>| answer.map_or(0, |a| a as usize + 1);
+        let mut packed = Packed::default();
+        packed.count(self.counts.len());
+        for ((right, answer), n) in &self.counts {
+            [*right as usize, word(*answer), *n as usize].into_iter().for_each(|x| packed.count(x));
+        }
+        for (sequence, answer) in &self.last {
+            [*sequence as usize, word(*answer)].into_iter().for_each(|x| packed.count(x));
+        }
+        packed.0
+    }
+
+    /// Adds those of another rank.
+    fn unpack(&mut self, bytes: &[u8]) {
+        let answer = |word: usize| word.checked_sub(1).map(|a| a as u32);
+        let mut words = Unpacked(bytes);
+        for _ in 0..words.count() {
+            let key = (words.count() as u32, answer(words.count()));
+            *self.counts.entry(key).or_insert(0) += words.count() as u64;
+        }
+        while !words.is_empty() {
+            let sequence = words.count() as u32;
+            self.last.insert(sequence, answer(words.count()));
+        }
     }
 
     /// Adds an answer of a sequence, given the logits of all classes.

@@ -178,6 +178,14 @@ impl Feed {
     /// # Errors
     /// If the device fails, the text can't be read, or `check`, called before every segment, fails.
     pub fn gradient(&self, engine: &mut Engine, window: &Window, n: f64, accumulate: bool, check: impl Fn() -> Result<()>) -> Result<()> {
+        self.gradient_of(0..self.lanes, engine, window, n, accumulate, check)
+    }
+
+    /// Like [`Feed::gradient`], of some lanes only, with an engine of as many.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn gradient_of(&self, own: Range<u32>, engine: &mut Engine, window: &Window, n: f64, accumulate: bool, check: impl Fn() -> Result<()>) -> Result<()> {
         let segments = self.segments(engine, window);
         match (&self.source, &self.packing) {
             (Source::Stream(lanes), _) => {
@@ -191,13 +199,13 @@ impl Feed {
                     let xi = self.truncation.xi(t - window.steps.start);
                     (f32::from(u8::from(t > 0)), xi, f32::from(u8::from(t >= window.scored_from)))
                 };
-                let inputs = |places: &InputLayout, segment| check().and_then(|()| lanes.inputs(places, segment, edge));
+                let inputs = |places: &InputLayout, segment| check().and_then(|()| lanes.inputs_of(own.clone(), places, segment, edge));
                 engine.gradient_over(&segments, inputs, n, accumulate, kept)
             }
             (Source::Sequences(sequences), Some((_, packing))) => (0..self.passes()).try_for_each(|pass| {
                 let edges = |item: usize, range| window.cuts[item].edges(range, pass);
                 let w = window.cursor.place as usize;
-                let inputs = |places: &InputLayout, segment| check().and_then(|()| sequences.inputs(packing, w, places, segment, edges));
+                let inputs = |places: &InputLayout, segment| check().and_then(|()| sequences.inputs_of(own.clone(), packing, w, places, segment, edges));
                 engine.gradient_over(&segments, inputs, n, accumulate || pass > 0, None)
             }),
             _ => unreachable!("sequences have a packing"),

@@ -83,6 +83,17 @@ pub fn together<F: FnOnce() + Send>(tasks: impl IntoIterator<Item = F>) {
     platform::run_together(tasks.into_iter().collect());
 }
 
+/// The vector instructions of this processor that change how sums are made.
+pub fn vector_units() -> String {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    let found =
+        [("avx512f", std::is_x86_feature_detected!("avx512f")), ("avx2", std::is_x86_feature_detected!("avx2")), ("fma", std::is_x86_feature_detected!("fma"))];
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64")))]
+    let found: [(&str, bool); 0] = [];
+    let names: Vec<&str> = found.into_iter().filter(|f| f.1).map(|f| f.0).collect();
+    format!("{} {}", std::env::consts::ARCH, names.join(" "))
+}
+
 /// Runs `f` compiled for the widest vector instructions of this processor.
 #[inline(always)]
 pub fn vectorized<R>(f: impl FnOnce() -> R) -> R {

@@ -57,6 +57,9 @@ pub mod exec;
 pub(crate) mod platform;
 
 #[doc(hidden)]
+pub mod ranks;
+
+#[doc(hidden)]
 pub mod setting;
 
 pub mod cells;

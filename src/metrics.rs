@@ -69,6 +69,8 @@ impl Report {
             seconds: m.seconds,
             skipped: self.skipped,
             clipped: self.clipped,
+            ranks: None,
+            lane_groups: None,
         })
     }
 }

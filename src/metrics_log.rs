@@ -51,6 +51,12 @@ pub struct Figures {
     /// Updates clipped since the previous report; `None` if not recorded, or if gradients are clamped element by element.
     #[serde(rename = "clipped_updates", default)]
     pub clipped: Option<u64>,
+    /// Processes that train together, if there are several; the other figures are of all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<u32>,
+    /// Lane groups, if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane_groups: Option<u32>,
 }
 
 /// A validation.

@@ -9,6 +9,7 @@
 use crate::data::Parts;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::ranks::{Packed, Ranks, Unpacked};
 use std::ops::Range;
 
 /// The relative distance of two states of a layer above which they differ. Rounding stays
@@ -53,9 +54,30 @@ pub fn read<T: Default>(engine: &mut Engine, parts: &Parts, read: impl FnMut(&mu
     for batch in relay.batches(lanes) {
         relay.first(engine, &batch)?;
     }
-    while relay.round(engine, lanes)? {}
-    relay.again.parts = relay.touched.iter().filter(|t| **t).count() as u64;
-    Ok((relay.found, relay.again))
+    relay.settle(engine, lanes)
+}
+
+/// Like [`read`], with the first reading shared out over ranks, all of which call it. Each then does all that is left.
+///
+/// # Errors
+/// As there, on any rank.
+pub fn read_by(
+    ranks: &Ranks,
+    engine: &mut Engine,
+    parts: &Parts,
+    read: impl FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<f64>>,
+) -> Result<(Vec<Vec<f64>>, Again)> {
+    let mut relay = Relay::new(parts, engine.plan.extent.steps, read);
+    let lanes = engine.plan.extent.lanes as usize;
+    let (batches, count) = (relay.batches(lanes), ranks.count() as usize);
+    let of_rank = |rank: usize| batches.iter().skip(rank).step_by(count);
+    let own = of_rank(ranks.rank() as usize).try_for_each(|batch| relay.first(engine, batch));
+    let packed = own.map(|()| of_rank(ranks.rank() as usize).flatten().fold(Packed::default(), |packed, &part| relay.packed(part, packed)).0);
+    for (rank, bytes) in ranks.share(packed)?.iter().enumerate() {
+        let mut unpacked = Unpacked(bytes);
+        of_rank(rank).flatten().for_each(|&part| relay.unpack(part, &mut unpacked));
+    }
+    relay.settle(engine, lanes)
 }
 
 impl Again {
@@ -116,6 +138,24 @@ struct Relay<'a, T, F> {
     bold: bool,
 }
 
+impl<F: FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<f64>>> Relay<'_, f64, F> {
+    /// Adds the first reading of a part to a message.
+    fn packed(&self, part: usize, mut packed: Packed) -> Packed {
+        packed.floats(&self.starts[part]);
+        packed.count(self.states[part].len());
+        self.states[part].iter().for_each(|s| packed.floats(s));
+        packed.doubles(&self.found[part]);
+        packed
+    }
+
+    /// Takes it from one.
+    fn unpack(&mut self, part: usize, unpacked: &mut Unpacked<'_>) {
+        self.starts[part] = unpacked.floats();
+        self.states[part] = (0..unpacked.count()).map(|_| unpacked.floats()).collect();
+        self.found[part] = unpacked.doubles();
+    }
+}
+
 /// A part being reread.
 struct Run<T> {
     part: usize,
@@ -153,6 +193,13 @@ impl<'a, T: Default, F: FnMut(&mut Engine, &Reading<'_>) -> Result<Vec<T>>> Rela
             touched: vec![false; list.len()],
             bold: true,
         }
+    }
+
+    /// Rereads what must be.
+    fn settle(mut self, engine: &mut Engine, lanes: usize) -> Result<(Vec<Vec<T>>, Again)> {
+        while self.round(engine, lanes)? {}
+        self.again.parts = self.touched.iter().filter(|t| **t).count() as u64;
+        Ok((self.found, self.again))
     }
 
     /// The parts to read side by side: all in order, or if there are too many, parts of similar length.

@@ -46,6 +46,9 @@ settings! {
         embed: Option<u32> = None, "Model", "E", embedding {};
         /// Lanes of text trained side by side (batch size) [default: 32; for series as many as the rows fill, up to 32]
         batch: u32 = 32, "Training", "B", units {};
+        /// Sum the gradient over G groups of lanes, each a pass of its own: a power of two that divides `batch`. Up to G processes (`mpirun -n`) share the groups,
+        /// and their number changes no bit [default: as many as there are processes at the start]
+        lane_groups: Option<u32> = None, "Training", "G", power_of_two {};
         /// How far back gradients flow, see below [default: regular:64; for labels full]
         truncation: Truncation = Truncation::Regular(64), "Training", "STRATEGY", any {};
         /// Stop after N updates [default: 1000, for series 600, unless `epochs` is given]
@@ -84,6 +87,10 @@ fn units(n: &u32) -> std::result::Result<(), String> {
     if *n > 0 { Ok(()) } else { Err("expected a whole number, 1 or more".to_string()) }
 }
 
+fn power_of_two(n: &u32) -> std::result::Result<(), String> {
+    if n.is_power_of_two() { Ok(()) } else { Err("expected a power of two: 1, 2, 4, 8 and so on".to_string()) }
+}
+
 fn layers(n: &u32) -> std::result::Result<(), String> {
     if (1..=Dims::MAX_LAYERS).contains(n) { Ok(()) } else { Err(format!("expected 1 to {}", Dims::MAX_LAYERS)) }
 }
@@ -118,6 +125,13 @@ impl Settings {
     pub fn check(&self) -> Result<()> {
         check_all(self, Self::FIELDS)?;
         Config { hidden: self.hidden, layers: self.layers, cell: self.cell, ..Config::symbols(1) }.dims(self.batch).checked()?;
+        if !self.batch.is_multiple_of(self.groups()) {
+            let (batch, groups) = (self.batch, self.groups());
+            return Err(Error::setting(
+                "lane_groups",
+                format!("`lane_groups` {groups} does not divide `batch` {batch}; give a `batch` that is a multiple of it, or fewer groups"),
+            ));
+        }
         if self.updates.is_some() && self.epochs.is_some() {
             return Err(Error::setting("updates", "`updates` and `epochs` exclude each other; give one of them"));
         }
@@ -142,6 +156,16 @@ impl Settings {
         }
     }
 
+    /// Number of lane groups.
+    pub fn groups(&self) -> u32 {
+        self.lane_groups.unwrap_or(1).max(1)
+    }
+
+    /// Lanes of a group.
+    pub fn lanes(&self) -> u32 {
+        self.batch / self.groups()
+    }
+
     /// How gradients are clipped.
     pub fn clip(&self) -> Clip {
         match self.clip_value {
@@ -159,7 +183,7 @@ impl Settings {
         self.check()?;
         let (input, output) = (codec.input(self.embed.unwrap_or(0)), codec.output());
         let config = Config { input, output, hidden: self.hidden, layers: self.layers, cell: self.cell, activation: self.activation, bias: !self.no_bias };
-        config.dims(self.batch).checked().map(|_| config)
+        config.dims(self.lanes()).checked().map(|_| config)
     }
 
     /// The initial flat parameters of a model.
@@ -173,7 +197,7 @@ impl Settings {
     pub fn task(&self, config: Config, feed: &Feed) -> Workload {
         Workload {
             config,
-            lanes: self.batch,
+            lanes: self.lanes(),
             window: feed.longest(),
             ring: feed.ring(),
             split: feed.splits(),

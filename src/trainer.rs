@@ -1,5 +1,7 @@
 //! Training: windows over lanes or sequences, updates, validation.
 
+mod shared;
+
 pub use crate::corpus::{Corpus, Layout};
 use crate::data::{Codec, Content, Packing, WARM_UP};
 use crate::device::Device;
@@ -9,8 +11,11 @@ use crate::evaluate::EvalSet;
 use crate::feed::{Cursor, Feed, Source, Window};
 use crate::model::Config;
 use crate::plan::{Plan, Workload};
+use crate::ranks::{Order, Ranks};
 use crate::relay::{Again, differ, lane_of, lanes_with};
 pub use crate::settings::{Goal, Settings};
+use shared::Shared;
+pub use shared::fits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -31,6 +36,8 @@ pub struct Trainer {
     last_learning_rate: f32,
     read_again: Again,
     interrupt: Arc<AtomicBool>,
+    /// If there are several lane groups.
+    shared: Option<Shared>,
 }
 
 /// Builds a trainer around its engine, with flat parameters.
@@ -101,6 +108,8 @@ impl Trainer {
         let trainer: Around = Box::new(move |mut engine, parameters| {
             engine.set_parameters(parameters)?;
             let interrupt = Arc::new(AtomicBool::new(false));
+            let groups = Some(settings.groups()).filter(|g| *g > 1);
+            let shared = groups.map(|g| Shared::new(Ranks::alone(), g, settings.lanes(), &mut engine)).transpose()?;
             Ok(Trainer {
                 engine,
                 content,
@@ -113,6 +122,7 @@ impl Trainer {
                 last_learning_rate: 0.0,
                 read_again: Again::default(),
                 interrupt,
+                shared,
             })
         });
         Ok((config, plan, trainer))
@@ -124,7 +134,7 @@ impl Trainer {
     /// If the device fails.
     pub fn restore(&mut self, counters: Counters, memory: &Memory) -> Result<()> {
         self.counters = counters;
-        self.engine.set_memory(memory)
+        self.set_memory(memory)
     }
 
     /// Training progress.
@@ -247,6 +257,11 @@ impl Trainer {
     /// # Errors
     /// If the device fails, the text can't be read, or the interrupt flag is set; nothing changes then.
     pub fn step(&mut self) -> Result<()> {
+        self.order(Order::Step);
+        self.step_together()
+    }
+
+    fn step_together(&mut self) -> Result<()> {
         let update = self.counters.updates + 1;
         self.step_unnamed().map_err(|e| match e {
             Error::Anomaly(what) => Error::Anomaly(format!("update {update}: {what}")),
@@ -258,9 +273,14 @@ impl Trainer {
         let window = self.next_window();
         let lr = self.learning_rate();
         self.engine.drop_units(Some(self.counters.updates));
-        self.feed.gradient(&mut self.engine, &window, window.n, false, go_on(&self.interrupt))?;
-        self.engine.update(self.counters.updates, lr, window.scored as f64)?;
-        self.feed.carry(&mut self.engine, &window)?;
+        if self.shared.is_some() {
+            self.gradient_of_groups(&window)?;
+            self.engine.update(self.counters.updates, lr, window.scored as f64)?;
+        } else {
+            self.feed.gradient(&mut self.engine, &window, window.n, false, go_on(&self.interrupt))?;
+            self.engine.update(self.counters.updates, lr, window.scored as f64)?;
+            self.feed.carry(&mut self.engine, &window)?;
+        }
         self.last_learning_rate = lr;
         let c = &mut self.counters;
         c.cursor = window.next;
@@ -298,9 +318,17 @@ impl Trainer {
     /// # Errors
     /// If the device fails, the text can't be read, or the interrupt flag is set.
     pub fn validate(&mut self) -> Result<Option<f64>> {
+        if self.validates() {
+            self.order(Order::Validate);
+        }
+        self.validate_together()
+    }
+
+    fn validate_together(&mut self) -> Result<Option<f64>> {
         let Some(held) = &self.validation else { return Ok(None) };
         let state = self.engine.state()?;
-        let found = held.evaluate(&mut self.engine, go_on(&self.interrupt));
+        let ranks = self.shared.as_ref().map(|s| &*s.ranks);
+        let found = held.evaluate_by(ranks, &mut self.engine, go_on(&self.interrupt));
         self.engine.set_state(&state)?;
         let found = found?;
         self.read_again = found.again;
@@ -319,9 +347,16 @@ impl Trainer {
     /// # Errors
     /// As for [`Trainer::validate`].
     pub fn trapped(&mut self) -> Result<Option<(u32, u32)>> {
-        let Source::Stream(lanes) = self.feed.source() else { return Ok(None) };
-        if lanes.lanes() < 2 {
-            return Ok(None);
+        if self.several_lanes().is_some() {
+            self.order(Order::Trapped);
+        }
+        self.trapped_together()
+    }
+
+    fn trapped_together(&mut self) -> Result<Option<(u32, u32)>> {
+        let Some(lanes) = self.several_lanes() else { return Ok(None) };
+        if self.shared.is_some() {
+            return self.trapped_of_groups(&lanes, TRAPPED).map(Some);
         }
         let (engine, go_on) = (&mut self.engine, go_on(&self.interrupt));
         let kept = engine.state()?;
@@ -366,9 +401,17 @@ impl Trainer {
     /// # Errors
     /// As for [`Trainer::validate`].
     pub fn accuracy(&mut self) -> Result<Option<f64>> {
+        if self.validates() {
+            self.order(Order::Answers);
+        }
+        self.answers_together()
+    }
+
+    fn answers_together(&mut self) -> Result<Option<f64>> {
         let Some(held) = &self.validation else { return Ok(None) };
         let state = self.engine.state()?;
-        let found = held.answers(&mut self.engine, go_on(&self.interrupt));
+        let ranks = self.shared.as_ref().map(|s| &*s.ranks);
+        let found = held.answers_by(ranks, &mut self.engine, go_on(&self.interrupt));
         self.engine.set_state(&state)?;
         Ok(found?.map(|a| a.accuracy()))
     }

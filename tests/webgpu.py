@@ -34,7 +34,8 @@ try {
 
 root = pathlib.Path(__file__).resolve().parent.parent
 browser = sys.argv[1] if len(sys.argv) > 1 else "chromium"
-subprocess.run(["cargo", "test", "--workspace", "--all-features", "--quiet", "--test", "it", "--", "--ignored", "texts_for_a_browser"], cwd=root, check=True, stdout=subprocess.DEVNULL)
+features = open(f"{root}/scripts/features").read().strip()
+subprocess.run(["cargo", "test", "--workspace", "--features", features, "--quiet", "--test", "it", "--", "--ignored", "texts_for_a_browser"], cwd=root, check=True, stdout=subprocess.DEVNULL)
 target = json.loads(subprocess.check_output(["cargo", "metadata", "--format-version=1", "--no-deps"], cwd=root))["target_directory"]
 shaders = pathlib.Path(target, "tmp", "shaders.json").read_text()
 page = PAGE.replace("SHADERS", shaders.replace("</", "<\\/")).encode()

@@ -31,6 +31,9 @@ class Settings(TypedDict, total=False):
     embed: int | None
     # Lanes of text trained side by side (batch size) [default: 32; for series as many as the rows fill, up to 32]
     batch: int | None
+    # Sum the gradient over G groups of lanes, each a pass of its own: a power of two that divides `batch`. Up to G processes (`mpirun -n`) share
+    # the groups, and their number changes no bit [default: as many as there are processes at the start]
+    lane_groups: int | None
     # How far back gradients flow, see below [default: regular:64; for labels full]
     truncation: str | None
     # Stop after N updates [default: 1000, for series 600, unless `epochs` is given]
@@ -136,6 +139,9 @@ class Settings(TypedDict, total=False):
     time_format: str | None
     # Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
     device: str | None
+    # Of several processes that train together (`mpirun -n`): end all if one has not answered for so many seconds, or for four times the longest
+    # update so far if that is more [default: 20]
+    rank_timeout: int | None
     # Validate every N updates, and at the end [default: for texts about 25 times a run, fewer if that cost over 5% of training's operations; for
     # series every 25 updates or more; else after each epoch]
     val_every: int | None

@@ -90,6 +90,7 @@ pub(crate) fn stop_all(py: Python<'_>) {
         let all = GOING.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().filter_map(Weak::upgrade).for_each(|flag| flag.store(true, Ordering::Relaxed));
         let _ = DONE.wait_timeout_while(all, PATIENCE, |all| !all.is_empty());
+        retrograd::ranks::finish();
     });
 }
 

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _retrograd(module: &Bound<'_, PyModule>) -> PyResult<()> {
     compute::print_no_panics();
+    retrograd::ranks::hear_last_words(|words| eprintln!("error: {words}"));
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("DeviceError", module.py().get_type::<errors::DeviceError>())?;
     module.add("COMPARED", retrograd::session::COMPARED.to_vec())?;

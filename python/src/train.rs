@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use retrograd::analysis::planned::Planned;
 use retrograd::device::Device;
 use retrograd::feed::Feed;
+use retrograd::ranks::{self, Order};
 use retrograd::report;
 use retrograd::run::{End, Event, Given, OnDeviceLost, Run, RunConfig, Stated};
 use retrograd::session::{self, Asked, Finished, Prepared, Resumed, Said};
@@ -97,13 +98,38 @@ pub(crate) fn train(
     work(py, move |worker| run(&request, worker, &done), each)
 }
 
+/// Trains here, or together with the other processes that MPI started; all return the same.
 fn run(request: &Request, worker: &Worker<Told>, done: &AtomicU64) -> Result<Outcome> {
+    let ranks = ranks::here()?;
+    if !ranks.several() {
+        return alone(request, worker, done);
+    }
+    let asked = request.asked();
+    session::meet(Ok(&asked), request.resume.is_some())?;
+    if ranks.rank() > 0 {
+        session::follow(&asked, worker.stop.clone(), request.detect_anomaly)?;
+        let outcome = ranks.from_first(None)?;
+        return serde_json::from_slice(&outcome).map_err(|e| Error::Input(format!("cannot read the outcome of rank 0: {e}")));
+    }
+    let outcome = alone(request, worker, done);
+    ranks.order(Order::End(outcome.as_ref().err().map_or(0, Error::exit_code)));
+    ranks.from_first(Some(outcome.as_ref().map(|o| json!(o).to_string().into_bytes()).map_err(Clone::clone)))?;
+    outcome
+}
+
+impl Request {
+    fn asked(&self) -> Asked<'_> {
+        Asked { stated: &self.stated, file: self.config.as_deref(), given: self.given.as_ref(), out: self.out.as_deref() }
+    }
+}
+
+fn alone(request: &Request, worker: &Worker<Told>, done: &AtomicU64) -> Result<Outcome> {
     let start = Instant::now();
     let mut say = |said: Said<'_>| match said {
         Said::Note(line) => worker.tell(("note", json!(in_python(line)).to_string())),
         Said::Warning(line) => worker.tell(("warning", json!(in_python(line)).to_string())),
     };
-    let asked = Asked { stated: &request.stated, file: request.config.as_deref(), given: request.given.as_ref(), out: request.out.as_deref() };
+    let asked = request.asked();
     let mut run = match &request.resume {
         Some(path) => match session::resume(&asked, path, false, &mut say)? {
             Resumed::Goes(run) => *run,
@@ -204,7 +230,7 @@ pub(crate) fn plan(
         let model = settings.config(&corpus.codec)?;
         let (device, _) = Device::open(config.device)?;
         let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
-        let planned = Planned::new(&settings.task(model, &feed), settings.truncation, feed.passes(), &device)?;
+        let planned = Planned::new(&settings.task(model, &feed), settings.truncation, feed.passes(), &device)?.in_groups(settings.groups(), &model);
         let json = serde_json::to_string(&planned).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
         Ok((json, report::plan::svg(&planned)))
     })

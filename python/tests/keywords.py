@@ -7,7 +7,7 @@ from pathlib import Path
 
 from retrograd.settings import declared
 
-WHOLE = {"H", "N", "E", "B"}
+WHOLE = {"H", "N", "E", "B", "G", "SECONDS"}
 REAL = {"LR", "P", "PART", "NORM", "V", "F"}
 COLUMNS = {"target", "features", "ignore"}
 HEAD = '''"""The keywords of `train`, from the declaration of settings: tests/keywords.py writes this file."""

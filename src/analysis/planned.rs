@@ -4,8 +4,9 @@ use crate::arena::Purpose;
 use crate::device::Device;
 use crate::error::Result;
 use crate::model::record::{self, GateStorage};
-use crate::model::{Cell, StashPrecision};
+use crate::model::{Cell, Config, StashPrecision};
 use crate::plan::{Plan, Workload};
+use crate::ranks;
 use crate::schedule::Action;
 use crate::truncation::Truncation;
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,14 @@ pub struct Planned {
     /// The cell of every layer.
     #[serde(default)]
     pub cell: Cell,
-    /// B.
+    /// B, or with several lane groups the lanes of all of them; the other figures are then of one rank, which holds one group or several in turn.
     pub batch: u32,
+    /// Lane groups.
+    #[serde(default = "one")]
+    pub lane_groups: u32,
+    /// Bytes that a rank sends per update if each holds one lane group.
+    #[serde(default)]
+    pub rank_sent_bytes: u64,
     /// V.
     pub vocabulary: u32,
     /// Parameters of the model; 0 if written by a version that did not store it.
@@ -118,6 +125,12 @@ impl Planned {
         Self::of(&Plan::new(task, &device.capabilities())?, task, truncation, passes, device)
     }
 
+    /// The same, of one of several lane groups.
+    #[must_use]
+    pub fn in_groups(self, groups: u32, config: &Config) -> Self {
+        Planned { batch: self.batch * groups, lane_groups: groups, rank_sent_bytes: ranks::sent_for_a_sum(config.elements().into(), groups.into()), ..self }
+    }
+
     /// As [`Planned::new`], for an existing plan.
     ///
     /// # Errors
@@ -150,6 +163,8 @@ impl Planned {
             layers: c.layers,
             cell: c.cell,
             batch: task.lanes,
+            lane_groups: 1,
+            rank_sent_bytes: 0,
             vocabulary: c.outputs(),
             parameters: c.parameters(),
             truncation: truncation.to_string(),
@@ -173,6 +188,10 @@ impl Planned {
             graph: graph(plan),
         })
     }
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// Dispatches of an update over the longest window.

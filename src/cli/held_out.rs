@@ -37,6 +37,7 @@ pub(super) fn find(args: &Args, model: &Model) -> Result<(Corpus, RunConfig)> {
     if let Some(lanes) = args.lanes {
         config.training.batch = lanes;
     }
+    config.training.lane_groups = None;
     // The model brings its tokenizer.
     config.tokens = None;
     let corpus = config.find_corpus(Some(model)).map_err(|e| elsewhere(&e, args))?;

@@ -34,7 +34,9 @@ mod train_flags;
 mod unknown;
 
 use crate::error::{Error, Result, print_no_caught_panics};
+use crate::ranks;
 use crate::run::unescaped;
+use crate::session;
 use crate::setting;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use output::{say, tell};
@@ -97,8 +99,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
         Err(e) if e.use_stderr() => {
-            tell(&format!("error: {}", one_line(&e)));
-            return ExitCode::from(2);
+            return finished(refused(&one_line(&e)));
         }
         Err(e) => {
             // --help or --version.
@@ -126,7 +127,14 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => shell::completions(&args, Cli::command()),
         Command::Man(args) => shell::man(&args, Cli::command()),
     };
-    code(done.and_then(|()| output::arrived()))
+    finished(done.and_then(|()| output::arrived()))
+}
+
+/// The exit code, after which nothing is said: when one of several processes has ended, those that started them may end the others.
+fn finished(done: Result<()>) -> ExitCode {
+    let code = code(done);
+    ranks::finish();
+    code
 }
 
 fn code(done: Result<()>) -> ExitCode {
@@ -139,6 +147,20 @@ fn code(done: Result<()>) -> ExitCode {
             ExitCode::from(e.exit_code())
         }
     }
+}
+
+/// The error for a command line that can't be. Of several processes that were to train together, the first says it for all.
+fn refused(why: &str) -> Result<()> {
+    let error = Error::Usage(why.to_string());
+    if std::env::args_os().nth(1).as_deref() != Some("train".as_ref()) {
+        return Err(error);
+    }
+    let ranks = ranks::here()?;
+    let met = session::meet(Err(error.clone()), false);
+    if ranks.rank() > 0 {
+        output::be_quiet();
+    }
+    met.and(Err(error))
 }
 
 /// All commands. A number below 0 is read as a value everywhere, though mostly as a wrong one.

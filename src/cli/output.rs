@@ -11,9 +11,22 @@ static CLOSED: AtomicBool = AtomicBool::new(false);
 /// The first failure that was not a closed pipe.
 static FAILED: Mutex<Option<String>> = Mutex::new(None);
 
+/// Whether another process says all there is to say.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From now on, says nothing: the first of several processes that train together speaks for all.
+pub(super) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// Says why this process ends all others, even if another one speaks for all.
+pub(super) fn say_last(words: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "error: {}", in_flags(words));
+}
+
 /// Writes and flushes; false if nothing more can be written.
 pub(super) fn write(bytes: &[u8]) -> bool {
-    if CLOSED.load(Ordering::Relaxed) {
+    if CLOSED.load(Ordering::Relaxed) || QUIET.load(Ordering::Relaxed) {
         return false;
     }
     let mut out = std::io::stdout().lock();
@@ -32,6 +45,9 @@ pub(super) fn say(text: &str) {
 
 /// Prints a line on standard error, with settings named as flags. A failure (a closed terminal, a full disk) is ignored: it must not end training.
 pub(super) fn tell(line: &str) {
+    if QUIET.load(Ordering::Relaxed) {
+        return;
+    }
     let _ = writeln!(std::io::stderr().lock(), "{}", in_flags(line));
 }
 

@@ -3,7 +3,7 @@
 use super::tell;
 use super::{print_json, say, train_flags};
 use crate::analysis::planned::Planned;
-use crate::device::Device;
+use crate::device::{Device, Place};
 use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::files;
@@ -44,12 +44,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let config = prepared.config;
     let settings = config.training;
     let model = settings.config(&corpus.codec)?;
-    let (device, line) = Device::open(config.device)?;
+    let place = Place { groups: settings.groups(), ..Place::default() };
+    let (device, line) = Device::open_among(config.device, None, place)?;
     if !args.train.quiet {
         tell(&line);
     }
     let feed = Feed::new(corpus.train, settings.truncation, settings.batch, settings.seed);
-    let planned = Planned::new(&settings.task(model, &feed), settings.truncation, feed.passes(), &device)?;
+    let planned = Planned::new(&settings.task(model, &feed), settings.truncation, feed.passes(), &device)?.in_groups(settings.groups(), &model);
     if let Some(path) = &args.svg {
         files::replace(path, report::plan::svg(&planned).as_bytes())?;
         if !args.train.quiet {

@@ -125,6 +125,8 @@ mod tests {
             &["--no-bias"],
             &["--init", "normal:0.1"],
             &["--batch", "7"],
+            &["--lane-groups", "4"],
+            &["--rank-timeout", "60"],
             &["--truncation", "random-tail:8,4"],
             &["--updates", "77"],
             &["--epochs", "3"],

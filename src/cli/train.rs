@@ -5,15 +5,52 @@ use super::progress::Progress;
 use super::signals::interruptible;
 use super::tell;
 use super::train_flags::Args;
-use super::{print_json, reproduce, say};
+use super::{output, print_json, reproduce, say};
 use crate::error::{Error, Result};
 use crate::forecast::Outcome;
+use crate::ranks::{self, Order, Ranks};
 use crate::run::Run;
-use crate::session::{Asked, Finished, Resumed, begin, finish, resume, write_plan, write_report};
+use crate::session::{Asked, Finished, Resumed, begin, finish, follow, meet, resume, write_plan, write_report};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    ranks::hear_last_words(output::say_last);
+    let ranks = ranks::here()?;
+    if !ranks.several() {
+        return alone(args);
+    }
+    if ranks.rank() > 0 {
+        output::be_quiet();
+    }
+    together(args, &ranks)
+}
+
+/// Trains as one of several processes.
+fn together(args: &Args, ranks: &Ranks) -> Result<()> {
+    let stated = args.stated();
+    let asked = stated.as_ref().map(|stated| Asked { stated, file: args.config.as_deref(), given: None, out: args.out.as_deref() });
+    meet(asked.as_ref().map_err(|e| (*e).clone()), args.resume.is_some())?;
+    if ranks.rank() > 0 {
+        let asked = asked.map_err(Clone::clone)?;
+        return match follow(&asked, interruptible()?, args.detect_anomaly)? {
+            0 => Ok(()),
+            // Rank 0 says why.
+            130 => Err(Error::Interrupted),
+            2 => Err(Error::Usage(String::new())),
+            _ => Err(Error::Input(String::new())),
+        };
+    }
+    let done = alone(args).map_err(|e| {
+        let named = e.to_string().starts_with("rank ") || !ranks.is_invited();
+        e.reworded(|message| if named { message } else { format!("{}: {message}", ranks.name(0)) })
+    });
+    ranks.order(Order::End(done.as_ref().err().map_or(0, Error::exit_code)));
+    done
+}
+
+/// Trains in this process, and tells others that train with it what to do.
+fn alone(args: &Args) -> Result<()> {
     let start = Instant::now();
     let interrupt = interruptible()?;
     let stated = args.stated()?;
@@ -48,6 +85,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         let _ = write_report(&folder, reproduce::command);
     })?;
     progress.finish();
+    run.trainer.busy();
     let mut summary = run.summary(end, seconds_setup)?;
     if let Some((profile, updates)) = run.take_profile() {
         summary["profile"] = crate::report::profile::json(&profile, updates);

@@ -59,15 +59,24 @@ impl Lanes {
     /// # Errors
     /// If the text can't be read.
     pub fn inputs(&self, places: &InputLayout, range: Range<u32>, edge: impl Fn(u32) -> (f32, f32, f32)) -> Result<SegmentInputs> {
-        let mut grid = Grid::new(places, range.clone(), self.lanes);
-        for b in 0..self.lanes {
+        self.inputs_of(0..self.lanes, places, range, edge)
+    }
+
+    /// Like [`Lanes::inputs`], of some lanes only.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn inputs_of(&self, lanes: Range<u32>, places: &InputLayout, range: Range<u32>, edge: impl Fn(u32) -> (f32, f32, f32)) -> Result<SegmentInputs> {
+        let mut grid = Grid::new(places, range.clone(), lanes.end - lanes.start);
+        let first = lanes.start;
+        for b in lanes {
             let place = u64::from(b) * u64::from(self.steps) + u64::from(range.start);
-            self.content.fill(&mut grid, (range.clone(), b), (self.stream.start + place) as i64, 0, Target::Ahead(1))?;
+            self.content.fill(&mut grid, (range.clone(), b - first), (self.stream.start + place) as i64, 0, Target::Ahead(1))?;
             for t in range.clone() {
                 let (keep, xi, weight) = edge(t);
                 // The stream's first step always starts from a zero state.
                 let keep = if b == 0 && t == 0 { 0.0 } else { keep };
-                grid.set(t, b, Cell { keep, xi, weight });
+                grid.set(t, b - first, Cell { keep, xi, weight });
             }
         }
         Ok(grid.finish())

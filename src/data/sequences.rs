@@ -252,8 +252,25 @@ impl Sequences {
         range: Range<u32>,
         edges: impl Fn(usize, Range<u32>) -> Vec<Edge>,
     ) -> Result<SegmentInputs> {
-        let mut grid = Grid::new(places, range.clone(), packing.lanes);
-        for (i, item) in packing.items(window).iter().enumerate() {
+        self.inputs_of(0..packing.lanes, packing, window, places, range, edges)
+    }
+
+    /// Like [`Sequences::inputs`], of some lanes only.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn inputs_of(
+        &self,
+        lanes: Range<u32>,
+        packing: &Packing,
+        window: usize,
+        places: &InputLayout,
+        range: Range<u32>,
+        edges: impl Fn(usize, Range<u32>) -> Vec<Edge>,
+    ) -> Result<SegmentInputs> {
+        let mut grid = Grid::new(places, range.clone(), lanes.end - lanes.start);
+        for (i, item) in packing.items(window).iter().enumerate().filter(|(_, item)| lanes.contains(&item.lane)) {
+            let lane = item.lane - lanes.start;
             let s = self.list[item.sequence as usize];
             let live = item.from.max(range.start)..(item.from + s.len).min(range.end);
             if live.is_empty() {
@@ -262,13 +279,13 @@ impl Sequences {
             // The symbols that are read here and those that are predicted after them.
             let first = live.start - item.from;
             let target = self.class(item.sequence as usize).map_or(Target::Ahead(self.ahead()), Target::Class);
-            self.content.fill(&mut grid, (live.clone(), item.lane), s.start as i64 + i64::from(first) - 1, self.before, target)?;
+            self.content.fill(&mut grid, (live.clone(), lane), s.start as i64 + i64::from(first) - 1, self.before, target)?;
             let edges = edges(i, first..first + (live.end - live.start));
             let scored_from = s.len - self.scored_of(&s);
             let weighs = self.class(item.sequence as usize).and_then(|class| self.weights.get(class as usize)).copied().unwrap_or(1.0);
             for ((t, d), edge) in live.zip(first..).zip(edges) {
                 let (keep, weight) = (f32::from(u8::from(d > 0)), if edge.scored && d >= scored_from { weighs } else { 0.0 });
-                grid.set(t, item.lane, Cell { keep, xi: edge.xi, weight });
+                grid.set(t, lane, Cell { keep, xi: edge.xi, weight });
             }
         }
         Ok(grid.finish())

@@ -70,6 +70,54 @@ impl Engine {
         self.run(record::CARRY, &Values::default().with(Var::From, from).with(Var::To, to))
     }
 
+    /// The gradients of the last window, flat, and after them the sum of its losses.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn window_sums(&mut self) -> Result<Vec<f32>> {
+        self.trains()?;
+        let elements = self.config.elements() as usize;
+        let mut words = vec![0u32; elements + 1];
+        let (gradients, loss) = words.split_at_mut(elements);
+        self.executor.download(self.slots.gradients, 0, gradients)?;
+        self.executor.download(self.slots.loss, 0, loss)?;
+        Ok(bytemuck::cast_vec(words))
+    }
+
+    /// Replaces them.
+    ///
+    /// # Errors
+    /// If the device fails; [`crate::error::Error::Usage`] if their number is wrong.
+    pub fn set_window_sums(&mut self, sums: &[f32]) -> Result<()> {
+        self.trains()?;
+        sized("gradients and a loss", sums.len(), self.config.elements() + 1)?;
+        let (gradients, loss) = sums.split_at(sums.len() - 1);
+        upload_f32(&mut *self.executor, self.slots.gradients, 0, gradients)?;
+        upload_f32(&mut *self.executor, self.slots.loss, 0, loss)
+    }
+
+    /// The ring of past states, per layer; empty if there is none.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn past_states(&mut self) -> Result<Vec<Vec<f32>>> {
+        let (size, stride) = self.state_sizes();
+        let past = self.plan.extent.states * size;
+        let ring = |k| download_f32(&mut *self.executor, self.slots.states, k * stride + past, self.plan.extent.ring * size);
+        if self.plan.extent.ring > 0 { (0..self.config.layers).map(ring).collect() } else { Ok(Vec::new()) }
+    }
+
+    /// Replaces it.
+    ///
+    /// # Errors
+    /// If the device fails; [`crate::error::Error::Usage`] if its size is wrong.
+    pub fn set_past_states(&mut self, ring: &[Vec<f32>]) -> Result<()> {
+        let (size, stride) = self.state_sizes();
+        ring.iter().try_for_each(|r| sized("numbers of past states", r.len(), self.plan.extent.ring * size))?;
+        let past = self.plan.extent.states * size;
+        (0..).zip(ring).try_for_each(|(k, ring)| upload_f32(&mut *self.executor, self.slots.states, k * stride + past, ring))
+    }
+
     /// Everything that training resumes from, besides the parameters: moments (flat,
     /// empty if the rule has none), counts of applied and skipped updates, and the state.
     ///
@@ -85,11 +133,7 @@ impl Engine {
         }
         let mut counts = [0; 2];
         self.executor.download(self.slots.status, finish::APPLIED as u32, &mut counts)?;
-        let (size, stride) = self.state_sizes();
-        let past = self.plan.extent.states * size;
-        let ring = |k| download_f32(&mut *self.executor, self.slots.states, k * stride + past, self.plan.extent.ring * size);
-        let ring = if self.plan.extent.ring > 0 { (0..self.config.layers).map(ring).collect::<Result<_>>()? } else { Vec::new() };
-        Ok(Memory { moments, counts, state: self.state()?, ring })
+        Ok(Memory { moments, counts, state: self.state()?, ring: self.past_states()? })
     }
 
     /// Restores them.
@@ -98,16 +142,12 @@ impl Engine {
     /// If the device fails; [`crate::error::Error::Usage`] if its sizes are not those of [`Engine::memory`].
     pub fn set_memory(&mut self, memory: &Memory) -> Result<()> {
         self.trains()?;
-        let (size, _) = self.state_sizes();
         memory.moments.iter().filter(|m| !m.is_empty()).try_for_each(|m| sized("moments", m.len(), self.config.elements()))?;
-        memory.ring.iter().try_for_each(|r| sized("numbers of past states", r.len(), self.plan.extent.ring * size))?;
         for (slot, moment) in self.slots.moments.into_iter().zip(&memory.moments) {
             upload_f32(&mut *self.executor, slot, 0, moment)?;
         }
         self.executor.upload(self.slots.status, finish::APPLIED as u32, &memory.counts)?;
-        let (size, stride) = self.state_sizes();
-        let past = self.plan.extent.states * size;
-        (0..).zip(&memory.ring).try_for_each(|(k, ring)| upload_f32(&mut *self.executor, self.slots.states, k * stride + past, ring))?;
+        self.set_past_states(&memory.ring)?;
         self.set_state(&memory.state)
     }
 }

@@ -84,13 +84,15 @@ pub enum Var {
     Update,
     /// 1 if dropout is active, else 0.
     Drop,
+    /// First lane, of all that are trained together.
+    FirstLane,
     /// Index of a dispatch within its repetition, see [`crate::recording::Repeat`].
     Index,
 }
 
 /// The run-time values of one replay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Values([u32; 13]);
+pub struct Values([u32; 14]);
 
 impl Values {
     /// Sets an integer.

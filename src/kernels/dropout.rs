@@ -37,6 +37,7 @@ args! {
     out_offset: u32,
     lanes: u32,
     first: u32,
+    first_lane: u32,
     seed_low: u32,
     seed_high: u32,
     update: u32,
@@ -78,7 +79,7 @@ impl Dropout {
     }
 }
 
-/// Records out = dropout(x) if [`Var::Drop`] is 1, else out = x; both are `[rows, n]`, and row r is step `First + r / lanes` of lane `r % lanes`.
+/// Records out = dropout(x) if [`Var::Drop`] is 1, else out = x; both are `[rows, n]`, and row r is step `First + r / lanes` of lane `FirstLane + r % lanes`.
 pub fn record(recording: &mut Recording, label: &str, variant: Variant, dropout: Dropout, layer: u32, lanes: u32, [x, out]: [View; 2]) {
     assert!(x.cols == out.cols && x.ld == out.ld && x.rows == out.rows, "{label}: shapes");
     recording.push(Dispatch {
@@ -92,6 +93,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, dropout:
             out_offset: out.offset.quarter(),
             lanes: lanes.into(),
             first: Word::var(Var::First),
+            first_lane: Word::var(Var::FirstLane),
             seed_low: (dropout.seed as u32).into(),
             seed_high: ((dropout.seed >> 32) as u32).into(),
             update: Word::var(Var::Update),
@@ -109,7 +111,7 @@ pub fn record(recording: &mut Recording, label: &str, variant: Variant, dropout:
 const SIDE_BY_SIDE: usize = 8;
 
 fn cpu(call: &mut Call<'_, '_>) {
-    let Args { rows, cols4, x_offset, out_offset, lanes, first, seed_low, seed_high, update, layer, threshold, scale } = Args::of(call.args);
+    let Args { rows, cols4, x_offset, out_offset, lanes, first, first_lane, seed_low, seed_high, update, layer, threshold, scale } = Args::of(call.args);
     let ([x], [out]) = slices(call.bound);
     let (rows, n) = (rows as usize, cols4 as usize * 4);
     let x = from_vec4(x, x_offset);
@@ -123,7 +125,7 @@ fn cpu(call: &mut Call<'_, '_>) {
                 return part.copy_from_slice(x);
             }
             for ((r, out), x) in (range.start as u32..).zip(part.chunks_exact_mut(n)).zip(x.chunks_exact(n)) {
-                let counter = [first.wrapping_add(r / lanes), r % lanes];
+                let counter = [first.wrapping_add(r / lanes), first_lane.wrapping_add(r % lanes)];
                 host::vectorized(
                     #[inline(always)]
                     || drop_row(out, x, key, counter, threshold, scale),

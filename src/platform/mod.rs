@@ -14,6 +14,6 @@
 mod here;
 
 pub(crate) use here::{
-    BLOCKS, Instant, NO_GPU, Pool, advance, block_on, cache_bytes, cores, for_each, give_way, has_graphics, is_failing, map, may_block, pause, process_id,
-    read_at, run_all, run_together, total_memory, unix_seconds,
+    BLOCKS, Instant, NO_GPU, Pool, advance, block_on, cache_bytes, cores, exit, for_each, give_way, has_graphics, is_failing, machine_cores, map, may_block,
+    pause, process_id, read_at, run_all, run_together, total_memory, unix_seconds,
 };

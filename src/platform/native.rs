@@ -37,6 +37,13 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Cores of the machine, whichever of them this process may use.
+pub(crate) fn machine_cores() -> usize {
+    let mut system = sysinfo::System::new();
+    system.refresh_cpu_list(sysinfo::CpuRefreshKind::nothing());
+    system.cpus().len().max(1)
+}
+
 #[path = "pool.rs"]
 mod pool;
 
@@ -116,6 +123,11 @@ pub(crate) fn advance(waker: &Waker, poll: impl FnOnce() -> Result<()>) -> Resul
 pub(crate) fn pause(time: Duration) -> Result<()> {
     std::thread::sleep(time);
     Ok(())
+}
+
+/// Ends the process.
+pub(crate) fn exit(code: i32) -> ! {
+    std::process::exit(code)
 }
 
 /// Seconds since 1970.

@@ -33,6 +33,11 @@ pub(crate) fn cores() -> usize {
     1
 }
 
+/// The only one.
+pub(crate) fn machine_cores() -> usize {
+    1
+}
+
 /// In place of a thread pool: the same parts of work, one after the other.
 pub(crate) struct Pool(usize);
 
@@ -119,6 +124,11 @@ pub(crate) fn advance(_waker: &Waker, _poll: impl FnOnce() -> Result<()>) -> Res
 /// [`Error::Usage`], always.
 pub(crate) fn pause(_time: Duration) -> Result<()> {
     may_block()
+}
+
+/// There is no process to end.
+pub(crate) fn exit(code: i32) -> ! {
+    panic!("the program ends with exit code {code}")
 }
 
 /// Seconds since 1970.

@@ -140,6 +140,8 @@ fn planned(t: u32, steps: u32, layers: u32) -> Planned {
         layers,
         cell: Cell::Rnn,
         batch: 32,
+        lane_groups: 1,
+        rank_sent_bytes: 0,
         vocabulary: 96,
         parameters: 0,
         truncation: "full".into(),
@@ -259,6 +261,8 @@ pub(super) fn recorded(reports: u64) -> Recorded {
             skipped: u64::from(k == 7),
             clipped: Some(k % 5),
             epoch: part,
+            ranks: None,
+            lane_groups: None,
         });
         if k.is_multiple_of(10) || k == reports {
             history.validations.push(Validation { update, tokens, seconds: 0.05 * k as f64, loss: loss + 0.1, ..Validation::default() });

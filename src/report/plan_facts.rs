@@ -33,6 +33,10 @@ pub(super) fn facts(p: &Planned) -> Vec<(&'static str, String)> {
         ("dispatches", format!("{} a window", count(p.dispatches))),
         ("head", format!("{} at once", plural(p.head_rows, "row", "rows"))),
     ];
+    if p.lane_groups > 1 {
+        let (groups, lanes, sent) = (count(p.lane_groups), plural(p.batch / p.lane_groups, "lane", "lanes"), format::bytes(p.rank_sent_bytes));
+        facts.push(("lane groups", format!("{groups} of {lanes}; bytes are of a rank, and with {groups} ranks each sends {sent} an update")));
+    }
     // After what is held.
     facts.splice(3..3, p.gates.map(|gates| ("gates", stored(gates).to_string())));
     facts

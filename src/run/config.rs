@@ -108,6 +108,9 @@ settings! {
         time_format: Option<String> = None, "Series", "FORMAT", strftime {};
         /// Where to train: auto (a hardware GPU, else the CPU), gpu, gpu:INDEX (see `retrograd devices`) or cpu
         device: DeviceSpec = DeviceSpec::Auto, "Training", "DEVICE", any { free: true };
+        /// Of several processes that train together (`mpirun -n`): end all if one has not answered for so many seconds, or for four times the longest update so
+        /// far if that is more [default: 20]
+        rank_timeout: Option<u64> = None, "Training", "SECONDS", at_least_1 { free: true };
         /// Validate every N updates, and at the end [default: for texts about 25 times a run, fewer if that cost over 5% of training's operations; for series
         /// every 25 updates or more; else after each epoch]
         val_every: Option<u64> = None, "Run", "N", at_least_1 {};

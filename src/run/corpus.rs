@@ -28,7 +28,9 @@ impl RunConfig {
         if let Some(wanted) = self.wanted()? {
             let table = Arc::new(self.open_table(&wanted, series, given)?);
             if free {
-                self.training.batch = table.lanes();
+                // As many as the groups can share.
+                let groups = self.training.groups();
+                self.training.batch = (table.lanes() / groups * groups).max(groups);
             }
             if self.val_every.is_none() && self.training.val_fraction > 0.0 {
                 self.val_every = Some(VALIDATED.max(table.held_updates(self.training.batch)));

@@ -40,6 +40,7 @@ use crate::phrase::argument;
 use crate::plan::{Bytes, default_budget};
 use crate::platform::Instant;
 use crate::profile::Profile;
+use crate::ranks::Ranks;
 use crate::store::{Checkpoint, Model, Progress};
 use crate::trainer::{Corpus, Goal, Settings, Trainer};
 use folder::Growing;
@@ -143,7 +144,7 @@ impl Run {
                 folder.file("config.toml").display()
             )));
         }
-        if settings.config(&corpus.codec)? != checkpoint.config || checkpoint.plan.extent.lanes != settings.batch {
+        if settings.config(&corpus.codec)? != checkpoint.config || (checkpoint.plan.extent.lanes, checkpoint.groups) != (settings.lanes(), settings.groups()) {
             return Err(Error::Input(format!("{}: checkpoint.safetensors is of another model than the run's", folder.path().display())));
         }
         // Another device has other limits; bits differ there anyway.
@@ -202,6 +203,14 @@ impl Run {
         let Some(taken) = config.monitor.map(|_| monitor::bytes(device, model, &corpus.train)) else { return Ok((settings, 0)) };
         let budget = settings.memory_budget.map_or_else(default_budget, |b| b.0);
         Ok((settings.memory_budget(Bytes(budget.saturating_sub(taken))), taken))
+    }
+
+    /// Lets others join in.
+    ///
+    /// # Errors
+    /// Those of `invite`.
+    pub fn join(&mut self, invite: impl FnOnce(&mut Trainer, &Device, &RunConfig) -> Result<()>) -> Result<()> {
+        invite(&mut self.trainer, &self.device, &self.config)
     }
 
     /// The folder.
@@ -285,11 +294,7 @@ impl Run {
         self.take_figures(true, observer)?;
         self.folder.check()?;
         self.save().map_err(|e| match e {
-            Error::Input(message) => {
-                let last = self.saved_at.map_or("there is none".to_string(), |u| format!("the last good one is of update {u}"));
-                let folder = argument(self.folder.path());
-                Error::Input(format!("{message}; the checkpoint was not saved, {last}; then go on with `retrograd train --resume {folder}`"))
-            }
+            Error::Input(message) => self.not_saved(&message),
             other => other,
         })?;
         Ok(end)
@@ -368,7 +373,12 @@ impl Run {
         }
         let (figures, seconds) = (self.trainer.engine.collect_metrics(wait)?, self.seconds());
         for report in self.meter.take_all(&figures, seconds, &mut self.progress) {
-            self.write_line(&report.line(), observer);
+            let mut line = report.line();
+            if let Line::Report(figures) = &mut line {
+                figures.ranks = self.trainer.ranks().map(Ranks::count);
+                figures.lane_groups = Some(self.config.training.groups()).filter(|g| *g > 1);
+            }
+            self.write_line(&line, observer);
             if let Some(lowest) = report.jumped_from {
                 observer(Event::Warning(&format!(
                     "the loss has jumped from {lowest:.3} to {:.3} {} at update {}; if it stays, begin again with a lower `lr` or `clip_norm`{}",
@@ -417,6 +427,7 @@ impl Run {
         let Some(loss) = self.trainer.validate()? else { return Ok(()) };
         self.say_read_again(observer);
         let accuracy = self.trainer.accuracy()?;
+        self.trainer.busy();
         let updates = self.trainer.updates();
         let finite = Some(loss).filter(|l| l.is_finite());
         let best = finite.is_some() && self.progress.best_loss.is_none_or(|b| loss < b);
@@ -473,6 +484,8 @@ impl Run {
         self.take_figures(true, observer)?;
         self.folder.check()?;
         match self.save() {
+            // The others would wait for a rank that can't do its part.
+            Err(Error::Input(message)) if self.trainer.ranks().is_some() => Err(self.not_saved(&message)),
             Err(Error::Input(message)) => {
                 self.warn_once(1, &format!("{message}; training goes on, and the checkpoint is tried again later"), observer);
                 self.last_save.0 = Instant::now();
@@ -485,12 +498,21 @@ impl Run {
         }
     }
 
+    /// The error for a checkpoint that could not be saved.
+    fn not_saved(&self, why: &str) -> Error {
+        let last = self.saved_at.map_or("there is none".to_string(), |u| format!("the last good one is of update {u}"));
+        let folder = argument(self.folder.path());
+        Error::Input(format!("{why}; the checkpoint was not saved, {last}; then go on with `retrograd train --resume {folder}`"))
+    }
+
     /// Writes the model and the checkpoint. Restarts the clock if it was running.
     fn save(&mut self) -> Result<()> {
         let updates = self.trainer.updates();
         let running = self.clock.is_some();
         self.pause()?;
         let start = Instant::now();
+        let memory = self.trainer.memory()?;
+        self.trainer.busy();
         self.progress.metrics_bytes = self.lines.sync()?;
         let (mut model, file) = (self.model()?, self.folder.file("model.safetensors"));
         // The first checkpoint goes before the first model: a run that is killed between the two goes on, and no model stands there that nothing goes on from.
@@ -502,11 +524,13 @@ impl Run {
             config: model.config,
             plan: self.trainer.engine.plan,
             choices: self.device.choices(),
+            groups: self.config.training.groups(),
+            ranks: self.trainer.ranks().map_or(1, Ranks::count),
             counters: self.trainer.counters(),
             progress: self.progress,
             settings: self.config.toml()?,
             parameters: std::mem::take(&mut model.parameters),
-            memory: self.trainer.engine.memory()?,
+            memory,
         };
         checkpoint.save(&self.folder.file("checkpoint.safetensors"))?;
         if first {

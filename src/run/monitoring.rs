@@ -19,6 +19,7 @@ impl Run {
 
     /// Records how the gradient flows after an update.
     pub(super) fn look(&mut self, before: &[f32], observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        self.trainer.busy();
         let Some(monitor) = &mut self.monitor else { return Ok(()) };
         let updates = self.trainer.updates();
         let (after, gradients) = (self.trainer.engine.parameters()?, self.trainer.engine.gradients()?);
@@ -45,6 +46,7 @@ impl Run {
     pub(super) fn sample(&mut self, observer: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         self.take_figures(true, observer)?;
         self.pause()?;
+        self.trainer.busy();
         let text = self.text(SAMPLE.min(self.config.sample as usize))?;
         if self.trainer.interrupted() {
             return Err(Error::Interrupted);

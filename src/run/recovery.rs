@@ -43,7 +43,7 @@ impl Run {
             let (path, last) = (self.folder.path().to_path_buf(), self.saved_at.unwrap_or_default());
             fruitless = if checkpoint == Some(last) { fruitless + 1 } else { 1 };
             checkpoint = Some(last);
-            if lost == OnDeviceLost::Stop {
+            if lost == OnDeviceLost::Stop || self.trainer.ranks().is_some() {
                 return Err(stopped(&why, last, &path, ", with `on_device_lost` retry to do so by itself"));
             }
             if fruitless > FRUITLESS {

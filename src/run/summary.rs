@@ -7,6 +7,7 @@ use crate::files;
 use crate::metrics::{number, optional};
 use crate::metrics_log::single;
 use crate::monitor::Monitor;
+use crate::ranks::{Cost, Ranks};
 use serde_json::{Value, json};
 
 impl Run {
@@ -26,6 +27,7 @@ impl Run {
         let here = self.trainer.updates() - self.first[0];
         let submits = (engine.counters().submits - self.first[1]) as f64 / here as f64;
         let best = optional(p.best_loss);
+        let (ranks, cost) = (self.trainer.ranks().map_or(1, Ranks::count), self.trainer.ranks().map_or(Cost::default(), Ranks::cost));
         Ok(json!({
             "device": engine.description(), "backend": self.device.backend(), "updates": self.trainer.updates(), "tokens": self.trainer.tokens(),
             "epochs": number(epochs), "train_loss": optional(p.last_loss.map(single)), "val_loss": optional(p.val_loss),
@@ -39,7 +41,9 @@ impl Run {
             "seconds_setup": number(seconds_setup), "seconds_training": number(p.seconds), "run_dir": self.folder.path().display().to_string(),
             "window_mean": number(self.trainer.counters().window_steps as f64 / self.trainer.counters().windows as f64), "window_max": self.trainer.counters().window_max,
             "interrupted": end == End::Interrupted, "stopped_early": p.stopped_early, "val_accuracy": optional(p.val_accuracy),
-            "best_val_accuracy": optional(p.best_accuracy), "chance_accuracy": optional(self.chance()), "sample": "",
+            "best_val_accuracy": optional(p.best_accuracy), "chance_accuracy": optional(self.chance()), "ranks": ranks, "lane_groups": self.config.training.groups(),
+            "rank_sent_bytes_per_update": number(cost.sent as f64 / here as f64), "rank_exchange_seconds": number(cost.seconds),
+            "rank_additions_per_update": number(cost.adds as f64 / here as f64), "sample": "",
         }))
     }
 

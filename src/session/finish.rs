@@ -63,6 +63,7 @@ fn sample(run: &mut Run, summary: &mut Value, say: Say<'_>) -> Result<String> {
 pub fn write_plan(run: &Run) -> Result<()> {
     let (task, passes) = run.trainer.task();
     let planned = Planned::of(&run.trainer.engine.plan, &task, run.trainer.settings().truncation, passes, run.device())?;
+    let planned = planned.in_groups(run.trainer.settings().groups(), &run.trainer.engine.config);
     let json = serde_json::to_string(&planned).map_err(|e| Error::Input(format!("cannot write JSON: {e}")))?;
     files::replace(&run.folder().file("plan.json"), format!("{json}\n").as_bytes())
 }

@@ -9,6 +9,7 @@ mod prepared;
 mod reader;
 mod resume;
 mod source;
+mod together;
 
 pub use begin::{begin, run_name, start};
 pub use compared::{COMPARED, Compared, DEFAULTS as COMPARE_DEFAULTS, STRATEGIES};
@@ -19,6 +20,7 @@ pub use prepared::Prepared;
 pub use reader::{LANES, engine};
 pub use resume::{Resumed, resume};
 pub use source::Source;
+pub use together::{follow, meet};
 
 use crate::run::{Given, Stated};
 use std::path::Path;

@@ -4,7 +4,7 @@ use super::{Asked, Said, Say, Source};
 use crate::error::{Error, Result};
 use crate::run::{Chosen, DataKind, Given, RunConfig};
 use crate::store::Model;
-use crate::trainer::Corpus;
+use crate::trainer::{Corpus, fits};
 
 /// Settings, checked as a whole.
 pub struct Prepared {
@@ -61,6 +61,19 @@ impl Prepared {
             return Err(Error::Usage(format!("{key} {here} contradicts the model of `from` {}, whose {key} is {there}; leave it out", path.display())));
         }
         Ok(Prepared { config, model: Some(model), free })
+    }
+
+    /// Sets the lane groups for so many processes, unless they are stated.
+    ///
+    /// # Errors
+    /// If the groups can't be shared out.
+    pub fn join(&mut self, ranks: u32) -> Result<()> {
+        let settings = &mut self.config.training;
+        if ranks > 1 && settings.lane_groups.is_none() {
+            settings.lane_groups = Some(ranks);
+        }
+        fits(ranks, settings.groups())?;
+        self.config.check()
     }
 
     /// Opens the data.

@@ -1,14 +1,16 @@
 //! Continues a run.
 
-use super::{Asked, Said, Say, start};
-use crate::device::{Device, DeviceSpec, ExecutionConfig};
+use super::{Asked, Said, Say, start, together};
+use crate::device::{Device, DeviceSpec, ExecutionConfig, Place};
 use crate::error::{Error, Result};
 use crate::optimizer::Schedule;
 use crate::phrase::counted;
+use crate::ranks::{self, Ranks};
 use crate::run::{Folder, Run, RunConfig, START, Stated, is_free};
 use crate::store::{Checkpoint, Model};
-use crate::trainer::{Corpus, Goal};
+use crate::trainer::{Corpus, Goal, fits};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A run that was opened again.
 pub enum Resumed {
@@ -23,6 +25,11 @@ pub enum Resumed {
 /// # Errors
 /// If it is not the folder of a run, the data has changed, or a setting contradicts the run.
 pub fn resume(asked: &Asked<'_>, path: &Path, again: bool, say: Say<'_>) -> Result<Resumed> {
+    let ranks = ranks::here()?;
+    together::tell(&ranks, resume_by(&ranks, asked, path, again, say), |resumed| matches!(resumed, Resumed::Goes(_)))
+}
+
+fn resume_by(ranks: &Arc<Ranks>, asked: &Asked<'_>, path: &Path, again: bool, say: Say<'_>) -> Result<Resumed> {
     let folder = Folder::open(path)?;
     let file = folder.file("checkpoint.safetensors");
     if folder.file("snapshot.safetensors").exists() && !file.exists() {
@@ -34,6 +41,8 @@ pub fn resume(asked: &Asked<'_>, path: &Path, again: bool, say: Say<'_>) -> Resu
     let mut config = RunConfig::load(&folder.file("config.toml"))?;
     let checkpoint = if file.exists() { Some(Checkpoint::load(&file)?) } else { None };
     let extended = apply(asked, &mut config, checkpoint.as_ref(), path, say)?;
+    fits(ranks.count(), config.training.groups())?;
+    together::check(&config, ranks, asked)?;
     let model = config.from.is_some().then(|| Model::load(&folder.file(START))).transpose()?;
     let Some(mut checkpoint) = checkpoint else {
         if folder.file("model.safetensors").exists() {
@@ -41,7 +50,7 @@ pub fn resume(asked: &Asked<'_>, path: &Path, again: bool, say: Say<'_>) -> Resu
         }
         say(Said::Note("there is no checkpoint yet: beginning again"));
         let corpus = found(asked, &mut config, model.as_ref())?;
-        return start(folder, config, corpus, model.as_ref(), say).map(|run| Resumed::Goes(Box::new(run)));
+        return start(ranks, folder, config, corpus, model.as_ref(), say).map(|run| Resumed::Goes(Box::new(run)));
     };
     if Run::finished(&config, &checkpoint) && !extended {
         if asked.states("text") || asked.given.is_some() {
@@ -63,7 +72,7 @@ pub fn resume(asked: &Asked<'_>, path: &Path, again: bool, say: Say<'_>) -> Resu
         checkpoint.save(&file)?;
     }
     let corpus = found(asked, &mut config, model.as_ref())?;
-    let (device, line) = open_again(config.device, &checkpoint.choices, asked.states("device"))?;
+    let (device, line) = open_again(config.device, &checkpoint.choices, asked.states("device"), together::place(ranks, config.training.groups()))?;
     say(Said::Note(&line));
     if device.choices() != checkpoint.choices {
         say(Said::Note(&format!(
@@ -76,13 +85,15 @@ pub fn resume(asked: &Asked<'_>, path: &Path, again: bool, say: Say<'_>) -> Resu
         say(Said::Warning("metrics.jsonl is shorter than it was when the checkpoint was made; what is missing stays so"));
     }
     say(Said::Note(&format!("going on after update {}", checkpoint.counters.updates)));
-    Run::resume(folder, config, device, corpus, &checkpoint).map(|run| Resumed::Goes(Box::new(run)))
+    let mut run = Run::resume(folder, config, device, corpus, &checkpoint)?;
+    run.join(|trainer, device, config| together::invite(ranks, trainer, device, config, model.as_ref()))?;
+    Ok(Resumed::Goes(Box::new(run)))
 }
 
 /// Opens the device that a run was on. If it is not there now, the user must choose its replacement.
-fn open_again(wish: DeviceSpec, before: &ExecutionConfig, stated: bool) -> Result<(Device, String)> {
+fn open_again(wish: DeviceSpec, before: &ExecutionConfig, stated: bool, place: Place) -> Result<(Device, String)> {
     let gone = |found: &str| Error::Device(format!("the run was on {}, which is not there now: {found}; go on elsewhere with `device`", before.description));
-    let opened = Device::open_again(wish, Some(before)).map_err(|e| match e {
+    let opened = Device::open_among(wish, Some(before), place).map_err(|e| match e {
         Error::Device(message) if !stated && before.variants.is_some() => gone(&message),
         e => e,
     });

@@ -12,8 +12,10 @@ use crate::trainer::Counters;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// Newest format that this program reads: that of models with gates, which older programs refuse.
-const FORMAT: u32 = 3;
+/// Newest format that this program reads: that of runs with several lane groups, which older programs refuse.
+const FORMAT: u32 = 4;
+/// The format of models with gates.
+const GATES_FORMAT: u32 = 3;
 /// The format of models of the plain cell, and the oldest that this program reads.
 const PLAIN_FORMAT: u32 = 2;
 
@@ -91,6 +93,12 @@ pub struct Checkpoint {
     pub plan: Plan,
     /// The choices of the device that ran it.
     pub choices: ExecutionConfig,
+    /// Lane groups, each with a plan's lanes.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub groups: u32,
+    /// Processes that trained together.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub ranks: u32,
     /// The counters of training.
     pub counters: Counters,
     /// The run's own state.
@@ -104,13 +112,26 @@ pub struct Checkpoint {
     pub memory: Memory,
 }
 
+fn one() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde wants it
+fn is_one(n: &u32) -> bool {
+    *n == 1
+}
+
 const MOMENTS: [&str; 2] = ["m", "v"];
 
 impl Checkpoint {
     fn to_container(&self) -> Result<Container> {
         let (config, mut container) = (&self.config, Container::default());
         let header = toml::to_string(self).map_err(|e| Error::Input(format!("cannot write a checkpoint: {e}")))?;
-        let format = if config.cell == Cell::Rnn { PLAIN_FORMAT } else { FORMAT };
+        let format = match config.cell {
+            _ if self.groups > 1 => FORMAT,
+            Cell::Rnn => PLAIN_FORMAT,
+            _ => GATES_FORMAT,
+        };
         container.metadata.insert("checkpoint".to_string(), format!("format = {format}\n{header}"));
         for tensor in config.tensors() {
             let shape = [tensor.rows, tensor.cols];
@@ -143,7 +164,8 @@ impl Checkpoint {
         }
         let mut checkpoint: Checkpoint = toml::from_str(text).map_err(wrong)?;
         let (config, extent) = (checkpoint.config, checkpoint.plan.extent);
-        config.dims(extent.lanes).checked().map_err(|e| Error::Input(e.to_string()))?;
+        let all = extent.lanes.checked_mul(checkpoint.groups).ok_or_else(|| Error::Input(format!("{} lane groups are too many", checkpoint.groups)))?;
+        config.dims(all).checked().map_err(|e| Error::Input(e.to_string()))?;
         let found: u64 = container.tensors.values().map(|(_, numbers)| numbers.len() as u64).sum();
         if found < config.parameters() {
             return Err(Error::Input(format!("it holds {found} numbers, a model of its architecture has {}", config.parameters())));
@@ -161,7 +183,7 @@ impl Checkpoint {
                 }
             }
         }
-        let state = config.dims(extent.lanes).state();
+        let state = config.dims(all).state();
         let mut take = |name: &str, len: u32| (0..config.layers).map(|k| container.take(&format!("{name}.{k}"), &[len])).collect::<Result<Vec<_>>>();
         checkpoint.memory.state = take("state", state)?;
         if extent.ring > 0 {
@@ -171,12 +193,28 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// Its bytes, as a file has them.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        Ok(self.to_container()?.to_bytes())
+    }
+
+    /// Reads its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if they are not those of a complete checkpoint.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        Container::from_bytes(bytes, &NAMES).and_then(Self::from_container)
+    }
+
     /// Writes the file, whole or not at all.
     ///
     /// # Errors
     /// [`Error::Input`] if it can't be written; the previous file then stays.
     pub fn save(&self, path: &Path) -> Result<()> {
-        files::replace(path, &self.to_container()?.to_bytes())
+        files::replace(path, &self.to_bytes()?)
     }
 
     /// Reads a file.
@@ -208,6 +246,8 @@ mod tests {
                 plan
             },
             choices: Device::Cpu { threads: 2 }.choices(),
+            groups: 1,
+            ranks: 1,
             counters: Counters { updates: 7, tokens: 300, cursor: Cursor { epoch: 2, place: 16 }, windows: 7, window_steps: 112, window_max: 16 },
             progress,
             settings: "a = 1".to_string(),
@@ -228,6 +268,11 @@ mod tests {
             let c = s.to_container().unwrap();
             assert!(c.metadata["checkpoint"].starts_with(&format!("format = {format}\n")) && c.tensors["state.1"].0 == [state], "{cell}");
             assert_eq!(Checkpoint::from_container(Container::from_bytes(&c.to_bytes(), &NAMES).unwrap()).unwrap(), s);
+            let mut groups = s.clone();
+            (groups.groups, groups.ranks, groups.plan.extent.lanes) = (3, 2, 1);
+            let c = groups.to_container().unwrap();
+            assert!(c.metadata["checkpoint"].starts_with("format = 4\n"), "{cell}");
+            assert_eq!(Checkpoint::from_bytes(&c.to_bytes()).unwrap(), groups);
         }
     }
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The modules, each after those it may import from.
-const ORDER: [&str; 47] = [
+const ORDER: [&str; 48] = [
     "error",
     "platform",
+    "ranks",
     "host",
     "setting",
     "phrase",

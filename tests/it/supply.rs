@@ -9,7 +9,7 @@ use std::process::Command;
 const LICENCES: [&str; 9] = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "ISC", "Unicode-3.0", "Zlib"];
 
 /// Crates linked in two versions, and the dependency that needs the older one; for every target.
-const TWICE: [(&str, &str); 16] = [
+const TWICE: [(&str, &str); 19] = [
     ("bit-set", "fancy-regex under tokenizers has the older one"),
     ("bit-vec", "the same"),
     ("getrandom", "tokenizers has the older one"),
@@ -21,6 +21,9 @@ const TWICE: [(&str, &str); 16] = [
     ("jni-sys", "Android alone"),
     ("rand", "lipsum has the older one"),
     ("rand_core", "the same"),
+    ("itertools", "bindgen under mpi has the older one, at build time alone"),
+    ("rustc-hash", "the same"),
+    ("shlex", "the same"),
     ("syn", "macros, at build time alone"),
     ("thiserror", "sysctl under gemm, macOS alone"),
     ("thiserror-impl", "the same"),

@@ -10,7 +10,9 @@ use retrograd::reference::dropout::factors;
 #[test]
 pub(super) fn dropout() {
     // Rows of segments that start anywhere, with sizes around a workgroup and a vector block.
-    for (steps, lanes, cols, first) in [(1u32, 1u32, 1u32, 0u32), (3, 5, 37, 2), (7, 2, 64, 0), (2, 3, 130, 11), (16, 9, 33, 4)] {
+    // Their lanes are some of all.
+    for (steps, lanes, cols, first, first_lane) in [(1u32, 1u32, 1u32, 0u32, 0u32), (3, 5, 37, 2, 0), (7, 2, 64, 0, 6), (2, 3, 130, 11, 1), (16, 9, 33, 4, 18)]
+    {
         for (p, seed, update, layer) in [(0.3, 7, 0, 1), (0.9, u64::MAX - 3, 12_345, 2), (0.5, 1 << 40, u32::MAX, 7)] {
             for on in [true, false] {
                 let rows = steps * lanes;
@@ -20,11 +22,15 @@ pub(super) fn dropout() {
                 let x = case.matrix_at(slot, 8, [rows, cols, ld]);
                 let slot = case.slot("out", rows * ld + 20);
                 let out = case.blank_at(slot, 12, [rows, cols, ld]);
-                let factors = factors(p, seed, update, layer, [first + steps, lanes, cols]);
-                let factor = |r: u32, c: u32| if on { factors[((first * lanes + r) * cols + c) as usize] } else { 1.0 };
+                let factors = factors(p, seed, update, layer, [first + steps, first_lane + lanes, cols]);
+                let factor = |r: u32, c: u32| {
+                    let (step, lane) = (first + r / lanes, first_lane + r % lanes);
+                    if on { factors[((step * (first_lane + lanes) + lane) * cols + c) as usize] } else { 1.0 }
+                };
                 case.expect_each(&out, |r, c| Want::Near(x.at(r, c) * factor(r, c)));
-                let values = Values::default().with(Var::First, first).with(Var::Update, update).with(Var::Drop, u32::from(on));
-                let what = format!("{steps} {lanes} {cols} {first} {p} {seed} {update} {layer} {on}");
+                let values =
+                    Values::default().with(Var::First, first).with(Var::FirstLane, first_lane).with(Var::Update, update).with(Var::Drop, u32::from(on));
+                let what = format!("{steps} {lanes} {cols} {first} {first_lane} {p} {seed} {update} {layer} {on}");
                 let views = [x.view(), out.view()];
                 check(&what, &case, Forms::Plain, &values, &|r, caps| record(r, "dropout", caps.matmul, Dropout::new(p, seed), layer, lanes, views));
             }
