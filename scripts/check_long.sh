@@ -1,7 +1,7 @@
 #!/bin/sh
 # The checks that take long or need other programs, each with its result and its minutes; writes docs/check_long.md, to be committed with what it checks.
 #
-#     sh scripts/check_long.sh [PART...]        parts: parity python kills fuzz run shaders mpi; all of them by default
+#     sh scripts/check_long.sh [PART...]        parts: parity python kills fuzz run shaders mpi miri; all of them by default
 #
 # A part that fails does not keep the others from running; the exit code is 1 if one failed or could not run.
 #
@@ -10,7 +10,7 @@
 # CHROMIUM      the browser whose WGSL compiler is asked (chromium)
 set -u
 cd "$(dirname "$0")/.." || exit 2
-parts=${*:-parity python kills fuzz run shaders mpi}
+parts=${*:-parity python kills fuzz run shaders mpi miri}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM

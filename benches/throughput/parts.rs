@@ -4,7 +4,7 @@ use crate::kernels::{product_of, recorded, values};
 use crate::roofline::Roofline;
 use crate::updates::{Shape, profiled};
 use retrograd::device::Device;
-use retrograd::model::{Cell, record};
+use retrograd::model::Cell;
 use retrograd::optimizer::Clip;
 use retrograd::recording::Dispatch;
 

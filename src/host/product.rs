@@ -32,7 +32,7 @@ impl<'a> Mat<'a> {
     }
 
     /// The matrix from row `row` on.
-    fn from_row(self, row: usize) -> Self {
+    fn starting_at(self, row: usize) -> Self {
         Mat { data: &self.data[if self.transposed { row } else { row * self.ld }..], ..self }
     }
 
@@ -95,7 +95,7 @@ pub fn product(
     let parts = Blocks::split(&mut dst[..(rows - 1) * dst_ld + cols], at, dst_rows, dst_columns);
     let places = dst_rows.iter().flat_map(|r| dst_columns.iter().map(move |c| if turned { (c, r) } else { (r, c) }));
     parallel(parts.into_iter().zip(places).map(|(mut dst, (m, n))| {
-        let (left, right) = (left.from_row(m.start), right.t().from_row(n.start).t());
+        let (left, right) = (left.starting_at(m.start), right.t().starting_at(n.start).t());
         move || arch().dispatch(Part { dst: dst.block(0), turned, inner, left, right, mask, accumulate })
     }));
 }
@@ -424,7 +424,7 @@ mod tests {
                 let (w, mut dst) = (Panels::new(inner, operands, products), Window::new(dst, [start.len() / ld, ld], ld));
                 for (i, panel) in panels.iter().enumerate() {
                     let dst = dst.part(rows.clone(), cols.start + panel.start..cols.start + panel.end);
-                    w.product(i, dst, a.mat().from_row(rows.start), true);
+                    w.product(i, dst, a.mat().starting_at(rows.start), true);
                 }
             };
             for products in [1, MANY] {

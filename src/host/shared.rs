@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn a_member_that_fails_stops_its_team() {
         let mut data = vec![0f32; 8];
-        let members = Relay::teams(&mut data, Places { count: 2, stride: 4, ld: 4 }, Order::Backward, 0, [&[0..1], &split(4, 2)], true);
+        let members = Relay::teams(&mut data, Places { count: 2, stride: 4, ld: 4 }, Order::Backward, 0, [&split(1, 1), &split(4, 2)], true);
         let ended = AtomicUsize::new(0);
         let tasks = members.into_iter().enumerate().map(|(i, member)| {
             let ended = &ended;

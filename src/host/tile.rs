@@ -179,9 +179,9 @@ impl Tile<'_> {
             }
             Left::Strips(a) => {
                 let a = &a.as_chunks::<ROWS>().0[..steps];
-                for k in 0..steps {
+                for (k, a) in a.iter().enumerate() {
                     let b = panel_row::<S, COLS>(simd, b, stride, next, k);
-                    for (sums, x) in sums.iter_mut().zip(a[k]) {
+                    for (sums, x) in sums.iter_mut().zip(*a) {
                         add(simd, sums, x, b);
                     }
                 }

@@ -271,7 +271,15 @@ mod tests {
     fn tasks_run_together() {
         let meet = || {
             let barrier = Barrier::new(3);
-            run_together((0..3).map(|_| || drop(barrier.wait())).collect());
+            run_together(
+                (0..3)
+                    .map(|_| {
+                        || {
+                            barrier.wait();
+                        }
+                    })
+                    .collect(),
+            );
         };
         meet();
         for threads in [2, 3, 4] {
@@ -290,7 +298,17 @@ mod tests {
             };
             let result = catch_unwind(AssertUnwindSafe(|| pool.install(|| run_together((0..2).map(|i| move || task(i)).collect()))));
             assert!(result.is_err());
-            pool.install(|| run_together((0..2).map(|_| || drop(barrier.wait())).collect()));
+            pool.install(|| {
+                run_together(
+                    (0..2)
+                        .map(|_| {
+                            || {
+                                barrier.wait();
+                            }
+                        })
+                        .collect(),
+                )
+            });
         }
     }
 }
