@@ -116,6 +116,8 @@ class Forecaster(Estimator):
         no_bias: bool | None = None,
         init: str | None = None,
         forget_bias: float | None = None,
+        lane_groups: int | None = None,
+        scale: str | None = None,
         dropout: float | None = None,
         batch: int | None = None,
         truncation: str | None = None,
@@ -158,6 +160,8 @@ class Forecaster(Estimator):
         self.no_bias = no_bias
         self.init = init
         self.forget_bias = forget_bias
+        self.lane_groups = lane_groups
+        self.scale = scale
         self.dropout = dropout
         self.batch = batch
         self.truncation = truncation
@@ -335,6 +339,8 @@ class SequenceClassifier(Estimator):
         no_bias: bool | None = None,
         init: str | None = None,
         forget_bias: float | None = None,
+        lane_groups: int | None = None,
+        class_weights: str | None = None,
         dropout: float | None = None,
         embed: int | None = None,
         batch: int | None = None,
@@ -366,6 +372,8 @@ class SequenceClassifier(Estimator):
         self.no_bias = no_bias
         self.init = init
         self.forget_bias = forget_bias
+        self.lane_groups = lane_groups
+        self.class_weights = class_weights
         self.dropout = dropout
         self.embed = embed
         self.batch = batch

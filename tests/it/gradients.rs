@@ -1,5 +1,6 @@
 //! Gradients of whole models on both executors against the f64 reference.
 
+use crate::cli::{folder, run, str, text};
 use crate::devices::{both, cpu, gpu, without_gpu};
 use retrograd::analysis::gradcheck::{Case, differences, executor, reference, relative_error, with_reference};
 use retrograd::device::Device;
@@ -10,6 +11,7 @@ use retrograd::model::{Activation, Config, Input, Output, RegressionLoss, StashP
 use retrograd::optimizer::{Clip, Optimizer};
 use retrograd::reference::{self, checks};
 use std::collections::BTreeSet;
+use std::process::Command;
 
 /// Bound of norm(g - reference) / norm(reference), per tensor.
 const BOUND: f64 = 1e-4;
@@ -276,5 +278,29 @@ fn a_window_without_its_cuts_is_seen() {
     for ((tensor, g), e) in cut.config.tensors().iter().zip(&got.tensors).zip(&reference(&cut).tensors) {
         let error = relative_error(g, e);
         assert!(error <= BOUND, "{} is off by {error:e}", tensor.name);
+    }
+}
+
+/// As on a machine with narrower vector units (RETROGRAD_SIMD): right gradients, and with AVX2 the very bytes of the widest.
+#[test]
+fn narrower_vector_units_compute_the_same() {
+    let with = |units: &str, args: &[&str]| {
+        let out = run(Command::new(env!("CARGO_BIN_EXE_retrograd")).args(args).env("RETROGRAD_SIMD", units));
+        assert!(out.status.success(), "{units}: {args:?}: {}", text(&out.stderr));
+    };
+    let train = |units: &str| {
+        let to = folder("units").join(if units.is_empty() { "widest" } else { units });
+        let sizes = ["--cell", "lstm", "--hidden", "37", "--batch", "3", "--updates", "10"];
+        with(units, &[&["train", "--device", "cpu", "--sample", "0", "--quiet", "--out", str(&to)], &sizes[..]].concat());
+        let log = std::fs::read_to_string(to.join("metrics.jsonl")).expect("a log");
+        let last: serde_json::Value = serde_json::from_str(log.lines().last().expect("a line")).expect("JSON");
+        (std::fs::read(to.join("model.safetensors")).expect("a model"), last["val_loss"].as_f64().expect("a loss"))
+    };
+    let (widest, loss) = train("");
+    assert!(train("avx2").0 == widest, "AVX2 has other bytes");
+    let (_, plain) = train("none");
+    assert!((plain - loss).abs() < 1e-5, "{plain}, {loss}");
+    for units in ["none", "avx2"] {
+        with(units, &["gradcheck", "--device", "cpu"]);
     }
 }
