@@ -33,6 +33,9 @@ impl Run {
     /// # Errors
     /// As [`Run::train`], or if the device is lost for good.
     pub fn train_on(mut self, lost: OnDeviceLost, observer: &mut dyn FnMut(Event<'_>)) -> Result<(Self, End)> {
+        if lost == OnDeviceLost::Retry && self.trainer.ranks().is_some() {
+            return Err(Error::setting("on_device_lost", "`on_device_lost` retry is for one process; leave it out where several train together"));
+        }
         let (mut checkpoint, mut fruitless) = (None, 0);
         loop {
             let why = match self.train(observer) {
@@ -43,7 +46,7 @@ impl Run {
             let (path, last) = (self.folder.path().to_path_buf(), self.saved_at.unwrap_or_default());
             fruitless = if checkpoint == Some(last) { fruitless + 1 } else { 1 };
             checkpoint = Some(last);
-            if lost == OnDeviceLost::Stop || self.trainer.ranks().is_some() {
+            if lost == OnDeviceLost::Stop {
                 return Err(stopped(&why, last, &path, ", with `on_device_lost` retry to do so by itself"));
             }
             if fruitless > FRUITLESS {
